@@ -1,0 +1,178 @@
+//! Writes JSON straight into one buffer: no tree is built, no text is copied twice.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// A JSON text in the making. The caller opens and closes objects and arrays in pairs; commas
+/// come by themselves.
+#[derive(Debug)]
+pub struct JsonWriter {
+    out: Vec<u8>,
+    /// Whether the next value is preceded by a comma.
+    comma: bool,
+}
+
+impl JsonWriter {
+    /// An empty text, with room for `capacity` bytes.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(capacity),
+            comma: false,
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// `{` … `}` around what `members` writes.
+    pub fn object(&mut self, members: impl FnOnce(&mut Self)) {
+        self.nested(b'{', b'}', members);
+    }
+
+    /// `[` … `]` around what `items` writes.
+    pub fn array(&mut self, items: impl FnOnce(&mut Self)) {
+        self.nested(b'[', b']', items);
+    }
+
+    fn nested(&mut self, open: u8, close: u8, content: impl FnOnce(&mut Self)) {
+        self.separate();
+        self.out.push(open);
+        self.comma = false;
+        content(self);
+        self.out.push(close);
+        self.comma = true;
+    }
+
+    /// A member's name; its value must follow.
+    pub fn key(&mut self, key: &str) -> &mut Self {
+        self.string(key);
+        self.out.push(b':');
+        self.comma = false;
+        self
+    }
+
+    /// A string.
+    pub fn string(&mut self, text: &str) {
+        self.pieces([text]);
+    }
+
+    /// One string made of several pieces.
+    pub fn pieces<'a>(&mut self, pieces: impl IntoIterator<Item = &'a str>) {
+        self.separate();
+        self.out.push(b'"');
+        for piece in pieces {
+            self.escape(piece);
+        }
+        self.out.push(b'"');
+        self.comma = true;
+    }
+
+    /// A string of several texts with `,` between them.
+    pub fn joined<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        let texts = texts.into_iter().enumerate();
+        self.pieces(texts.flat_map(|(i, text)| [if i == 0 { "" } else { "," }, text]));
+    }
+
+    /// A string holding the base64 form of `bytes`.
+    pub fn base64(&mut self, bytes: &[u8]) {
+        self.separate();
+        self.out.push(b'"');
+        let start = self.out.len();
+        let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
+        self.out.resize(start + length, 0);
+        if let Some(space) = self.out.get_mut(start..) {
+            // The length is that of the encoding, so this cannot be too small.
+            let written = STANDARD.encode_slice(bytes, space).unwrap_or_default();
+            self.out.truncate(start + written);
+        }
+        self.out.push(b'"');
+        self.comma = true;
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, value: bool) {
+        self.separate();
+        let text: &[u8] = if value { b"true" } else { b"false" };
+        self.out.extend_from_slice(text);
+        self.comma = true;
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, value: i64) {
+        self.separate();
+        self.out.extend_from_slice(value.to_string().as_bytes());
+        self.comma = true;
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push(b',');
+        }
+    }
+
+    /// Runs of bytes that need no escape are copied whole.
+    fn escape(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest
+            .iter()
+            .position(|&b| b < 0x20 || b == b'"' || b == b'\\')
+        {
+            let (run, tail) = rest.split_at(at);
+            self.out.extend_from_slice(run);
+            let Some((&byte, tail)) = tail.split_first() else {
+                return;
+            };
+            match byte {
+                b'"' | b'\\' => self.out.extend_from_slice(&[b'\\', byte]),
+                b'\n' => self.out.extend_from_slice(b"\\n"),
+                b'\r' => self.out.extend_from_slice(b"\\r"),
+                b'\t' => self.out.extend_from_slice(b"\\t"),
+                _ => self
+                    .out
+                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            }
+            rest = tail;
+        }
+        self.out.extend_from_slice(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn writes_what_a_parser_reads_back() {
+        let every_char: String = (0..=0x2ff).filter_map(char::from_u32).collect();
+        let mut json = JsonWriter::with_capacity(0);
+        json.object(|json| {
+            json.key("text").string(&every_char);
+            json.key("empty").object(|_| ());
+            json.key("list").array(|json| {
+                json.joined(["a", "b\"", ""]);
+                json.joined([]);
+                json.integer(-7);
+                json.boolean(true);
+                json.array(|_| ());
+            });
+            json.key("base64").base64(b"\x00\xff?");
+            json.key("last").boolean(false);
+        });
+        let text = json.into_bytes();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&text).unwrap(),
+            json!({
+                "text": every_char,
+                "empty": {},
+                "list": ["a,b\",", "", -7, true, []],
+                "base64": "AP8/",
+                "last": false,
+            })
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The request that leaves Envoy: *Invoke*, with nothing of the client's but its trace.
+
+use crate::config::{Config, Invocation};
+use crate::request::Request;
+
+/// The headers of the invocation, with its pseudo-headers.
+///
+/// Once the client's own headers are in the event, the upstream gets none of them: neither
+/// credentials nor anything that the Invoke API could take for an instruction.
+#[must_use]
+pub fn headers(
+    request: &Request<'_>,
+    scheme: &[u8],
+    config: &Config,
+    event_bytes: usize,
+) -> Vec<(&'static str, Vec<u8>)> {
+    let path = config.function.invoke_path(config.qualifier.as_ref());
+    let invocation_type = match config.invocation {
+        Invocation::RequestResponse => b"RequestResponse",
+    };
+    let mut headers = vec![
+        (":method", b"POST".to_vec()),
+        (":scheme", scheme.to_vec()),
+        (":authority", request.authority.as_bytes().to_vec()),
+        (":path", path.into_bytes()),
+        ("content-type", b"application/json".to_vec()),
+        ("content-length", event_bytes.to_string().into_bytes()),
+        ("x-amz-invocation-type", invocation_type.to_vec()),
+        ("x-amzn-trace-id", request.trace_id().as_bytes().to_vec()),
+    ];
+    if let Some(id) = request.header("x-request-id") {
+        headers.push(("x-request-id", id.to_vec()));
+    }
+    headers
+}

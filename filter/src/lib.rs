@@ -1,0 +1,43 @@
+//! An Envoy HTTP filter that calls AWS Lambda functions as plain HTTP services.
+//!
+//! It stands in a cluster's *upstream* filter chain. A request becomes an event, and the call
+//! becomes an *Invoke* of the Lambda API; the function's answer becomes the response.
+//!
+//! ```text
+//!  client's request ─▶ request ─▶ target ─▶ event ─▶ invoke ─▶ upstream
+//!                     (headers,  (function, (JSON)  (path and
+//!                      body)      settings)          headers)
+//!
+//!  client's response ◀─ reply::http ◀─ reply::payload ◀─────── answer
+//! ```
+//!
+//! All that decides is free of Envoy and runs natively too: [`machine::Machine`] holds the phases
+//! of one request and asks for effects through [`machine::Host`]. `host`, `root` and `stream`
+//! are the shell that carries them out, and exist for `wasm32` only.
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod function;
+pub mod invoke;
+pub mod machine;
+pub mod metadata;
+pub mod reply;
+pub mod request;
+mod state;
+pub mod target;
+
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod root;
+#[cfg(target_arch = "wasm32")]
+mod stream;
+
+#[cfg(target_arch = "wasm32")]
+mod entry {
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::<crate::root::Root>::default());
+    }}
+}

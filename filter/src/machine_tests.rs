@@ -1,0 +1,314 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::*;
+use crate::config::Settings;
+
+/// What Envoy holds for one request, over all its tries.
+#[derive(Default)]
+struct FakeEnvoy {
+    properties: RefCell<HashMap<String, Vec<u8>>>,
+    request: RefCell<(HeaderMap, Vec<u8>)>,
+    response: RefCell<(HeaderMap, Vec<u8>)>,
+    cleared_trailers: RefCell<Vec<Side>>,
+    responded: RefCell<Option<Reply>>,
+}
+
+impl FakeEnvoy {
+    fn side(&self, side: Side) -> &RefCell<(HeaderMap, Vec<u8>)> {
+        match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        }
+    }
+
+    fn value(&self, side: Side, name: &str) -> Option<String> {
+        value(&self.side(side).borrow().0, name).map(|v| text(v).into_owned())
+    }
+
+    fn event(&self) -> Value {
+        serde_json::from_slice(&self.request.borrow().1).unwrap()
+    }
+
+    fn status(&self) -> Option<u16> {
+        self.responded.borrow().as_ref().map(|reply| reply.status)
+    }
+}
+
+impl Host for FakeEnvoy {
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.properties.borrow().get(&path.join(".")).cloned()
+    }
+
+    fn set_filter_state(&self, name: &str, value: &[u8]) {
+        self.properties
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_vec());
+    }
+
+    fn headers(&self, side: Side) -> HeaderMap {
+        self.side(side).borrow().0.clone()
+    }
+
+    fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {
+        self.side(side).borrow_mut().0 = map(&headers);
+    }
+
+    fn body(&self, side: Side) -> Vec<u8> {
+        self.side(side).borrow().1.clone()
+    }
+
+    fn set_body(&self, side: Side, body: &[u8]) {
+        self.side(side).borrow_mut().1 = body.to_vec();
+    }
+
+    fn clear_trailers(&self, side: Side) {
+        self.cleared_trailers.borrow_mut().push(side);
+    }
+
+    fn respond(&self, reply: &Reply) {
+        *self.responded.borrow_mut() = Some(reply.clone());
+    }
+}
+
+fn map(headers: &[(&str, &[u8])]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
+    headers.iter().map(pair).collect()
+}
+
+fn client_headers() -> HeaderMap {
+    map(&[
+        (":authority", b"api.example.com"),
+        (":path", b"/hi?x=1"),
+        (":method", b"POST"),
+        (":scheme", b"https"),
+        ("authorization", b"Bearer secret"),
+        ("cookie", b"a=1; b=2"),
+        ("x-amz-invocation-type", b"Event"),
+        ("x-request-id", b"id-1"),
+    ])
+}
+
+fn envoy(body: &[u8]) -> FakeEnvoy {
+    let envoy = FakeEnvoy::default();
+    *envoy.request.borrow_mut() = (client_headers(), body.to_vec());
+    let mut properties = envoy.properties.borrow_mut();
+    properties.insert("source.address".to_owned(), b"198.51.100.23:4711".to_vec());
+    properties.insert("request.protocol".to_owned(), b"HTTP/1.1".to_vec());
+    let time = 1_584_039_838_390_000_000_i64.to_le_bytes();
+    properties.insert("request.time".to_owned(), time.to_vec());
+    drop(properties);
+    envoy
+}
+
+fn machine(plugin: &str) -> Machine {
+    let settings = Settings::from_plugin(plugin.as_bytes()).unwrap();
+    Machine::new(Rc::new(Targets::new(settings)))
+}
+
+fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
+    let headers = map(&[(":status", status.as_bytes()), ("x-amzn-requestid", b"r")]);
+    *envoy.response.borrow_mut() = (headers, payload.to_vec());
+}
+
+/// A request whose body has come whole.
+fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Machine {
+    let mut machine = machine(plugin);
+    assert_eq!(machine.on_request_headers(envoy, false), Flow::Pause);
+    let length = envoy.body(Side::Request).len();
+    assert_eq!(machine.on_request_body(envoy, length, true), Flow::Continue);
+    machine
+}
+
+const HELLO: &str = r#"{"function":"hello"}"#;
+
+#[test]
+fn only_what_the_invoke_api_needs_leaves() {
+    let envoy = envoy(b"");
+    invoked(&envoy, r#"{"function":"hello","qualifier":"live"}"#);
+    let (headers, event) = envoy.request.borrow().clone();
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            ":authority",
+            ":method",
+            ":path",
+            ":scheme",
+            "content-length",
+            "content-type",
+            "x-amz-invocation-type",
+            "x-amzn-trace-id",
+            "x-request-id",
+        ]
+    );
+    let sent = |name| envoy.value(Side::Request, name).unwrap();
+    assert_eq!(
+        sent(":path"),
+        "/2015-03-31/functions/hello/invocations?Qualifier=live"
+    );
+    assert_eq!(sent(":method"), "POST");
+    assert_eq!(sent("x-amz-invocation-type"), "RequestResponse");
+    assert_eq!(sent("content-length"), event.len().to_string());
+    assert_eq!(sent("x-request-id"), "id-1");
+}
+
+#[test]
+fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
+    let envoy = envoy(b"{}");
+    let mut machine = invoked(&envoy, HELLO);
+    answered(
+        &envoy,
+        "200",
+        br#"{"statusCode":201,"headers":{"X-A":1},"body":"ok"}"#,
+    );
+    assert_eq!(machine.on_response_headers(&envoy, false), Flow::Pause);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+    assert_eq!(machine.on_response_body(&envoy, false), Flow::Pause);
+    assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+    assert_eq!(
+        *envoy.response.borrow(),
+        (
+            map(&[
+                (":status", b"201"),
+                ("x-a", b"1"),
+                ("content-type", b"text/plain; charset=utf-8"),
+                ("content-length", b"2"),
+            ]),
+            b"ok".to_vec()
+        )
+    );
+}
+
+#[test]
+fn each_try_carries_the_same_event() {
+    let envoy = envoy(b"body");
+    invoked(&envoy, HELLO);
+    let first = envoy.request.borrow().1.clone();
+    // A hedged try starts on the headers that the first one, still running, has rewritten; the
+    // body is the client's again.
+    envoy.request.borrow_mut().1 = b"body".to_vec();
+    invoked(&envoy, HELLO);
+    assert_eq!(envoy.request.borrow().1, first);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+    assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
+}
+
+#[test]
+fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
+    let envoy = envoy(b"");
+    let mut machine = invoked(&envoy, HELLO);
+    assert_ne!(envoy.headers(Side::Request), client_headers());
+    machine.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn trailers_end_a_request_and_an_answer() {
+    let envoy = envoy(b"text");
+    let mut machine = machine(HELLO);
+    machine.on_request_headers(&envoy, false);
+    assert_eq!(machine.on_request_body(&envoy, 4, false), Flow::Pause);
+    assert_eq!(machine.on_request_trailers(&envoy), Flow::Continue);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+
+    answered(&envoy, "200", br#"{"statusCode":204}"#);
+    machine.on_response_headers(&envoy, false);
+    machine.on_response_body(&envoy, false);
+    assert_eq!(machine.on_response_trailers(&envoy), Flow::Continue);
+    assert_eq!(
+        *envoy.response.borrow(),
+        (map(&[(":status", b"204")]), Vec::new())
+    );
+    assert_eq!(
+        *envoy.cleared_trailers.borrow(),
+        [Side::Request, Side::Response]
+    );
+}
+
+#[test]
+fn a_request_that_has_no_place_for_its_event_is_refused_not_passed() {
+    for trailers in [false, true] {
+        let envoy = envoy(b"");
+        let mut machine = machine(HELLO);
+        assert_eq!(machine.on_request_headers(&envoy, !trailers), Flow::Pause);
+        if trailers {
+            assert_eq!(machine.on_request_trailers(&envoy), Flow::Pause);
+        }
+        assert_eq!(envoy.status(), Some(500));
+        assert_eq!(envoy.headers(Side::Request), client_headers());
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
+    let plugin = r#"{"function":"hello","max_request_bytes":1000}"#;
+    // Announced.
+    let announced = envoy(b"");
+    let length = ("content-length".to_owned(), b"1001".to_vec());
+    announced.request.borrow_mut().0.push(length);
+    machine(plugin).on_request_headers(&announced, false);
+    assert_eq!(announced.status(), Some(413));
+    // Arrived.
+    let arrived = envoy(b"");
+    let mut gathering = machine(plugin);
+    gathering.on_request_headers(&arrived, false);
+    assert_eq!(
+        gathering.on_request_body(&arrived, 1000, false),
+        Flow::Pause
+    );
+    assert_eq!(arrived.status(), None);
+    gathering.on_request_body(&arrived, 1001, false);
+    assert_eq!(arrived.status(), Some(413));
+    // Encoded.
+    let encoded = envoy(&[0; 900]);
+    let mut whole = machine(plugin);
+    whole.on_request_headers(&encoded, false);
+    whole.on_request_body(&encoded, 900, true);
+    assert_eq!(encoded.status(), Some(413));
+    assert_eq!(encoded.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn a_route_without_a_function_is_an_error_of_its_own() {
+    let envoy = envoy(b"");
+    machine("{}").on_request_headers(&envoy, false);
+    assert_eq!(envoy.status(), Some(500));
+}
+
+#[test]
+fn head_has_no_body_and_the_length_that_get_has() {
+    for (body, length) in [("hello", Some("5".to_owned())), ("", None)] {
+        let envoy = envoy(b"");
+        envoy.request.borrow_mut().0[2].1 = b"HEAD".to_vec();
+        let mut machine = invoked(&envoy, HELLO);
+        let payload = format!(r#"{{"statusCode":200,"body":"{body}"}}"#);
+        answered(&envoy, "200", payload.as_bytes());
+        machine.on_response_headers(&envoy, false);
+        machine.on_response_body(&envoy, true);
+        assert_eq!(envoy.body(Side::Response), b"");
+        assert_eq!(envoy.value(Side::Response, "content-length"), length);
+    }
+}
+
+#[test]
+fn an_answer_without_a_body_still_has_its_status() {
+    let envoy = envoy(b"");
+    let mut machine = invoked(&envoy, HELLO);
+    answered(&envoy, "429", b"");
+    assert_eq!(machine.on_response_headers(&envoy, true), Flow::Continue);
+    assert_eq!(
+        envoy.headers(Side::Response),
+        map(&[(":status", b"429"), ("content-length", b"0")])
+    );
+}
+
+#[test]
+fn the_source_is_an_address_without_a_port() {
+    assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
+    assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+    assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
+}

@@ -1,0 +1,91 @@
+//! From what the upstream answered to the response that the client gets.
+
+mod http;
+mod payload;
+
+use crate::config::{Config, Payload};
+use crate::error::Error;
+use crate::request::{HeaderMap, text};
+use payload::Answer;
+
+/// A response in the making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// Names in lower case, checked; no content-length.
+    pub headers: Vec<(String, String)>,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+}
+
+/// What the upstream answered to the invocation.
+#[derive(Debug)]
+pub struct Invoked<'a> {
+    /// The upstream's headers, with `:status`.
+    pub headers: &'a HeaderMap,
+    /// Its whole body.
+    pub body: &'a [u8],
+}
+
+impl Invoked<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_slice())
+    }
+
+    fn status(&self) -> u16 {
+        let text = std::str::from_utf8(self.header(":status").unwrap_or_default());
+        text.ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// AWS and the invoker always name the request. The emulator never does, and it reports a
+    /// function's error as a plain 200 (or, if the process ended, 502) that only the payload
+    /// tells from an answer.
+    fn is_from_emulator(&self) -> bool {
+        self.header("x-amzn-requestid").is_none() && self.header("x-amzn-errortype").is_none()
+    }
+}
+
+/// The response for what was answered.
+///
+/// # Errors
+/// [`Error::Service`] if the function was not run, [`Error::Function`] if it failed, and
+/// [`Error::Answer`] if its payload is not what the format's contract asks for.
+pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
+    let failed = || Error::Function {
+        payload: invoked.body.to_vec(),
+    };
+    if invoked.header("x-amz-function-error").is_some() {
+        return Err(failed());
+    }
+    let answer = Answer::parse(invoked.body);
+    if invoked.is_from_emulator() && is_emulated_error(&answer, invoked.body) {
+        return Err(failed());
+    }
+    if invoked.status() != 200 {
+        let kind = invoked.header("x-amzn-errortype").unwrap_or_default();
+        let kind = kind.split(|&byte| byte == b':').next().unwrap_or_default();
+        return Err(Error::Service {
+            status: invoked.status(),
+            kind: String::from_utf8_lossy(kind).into_owned(),
+            retry_after: invoked.header("retry-after").map(|v| text(v).into_owned()),
+        });
+    }
+    let answer = answer.map_err(|error| Error::Answer(format!("it is not JSON: {error}")))?;
+    match config.payload {
+        Payload::ApigatewayV2 => http::decode(answer, invoked.body),
+    }
+}
+
+/// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.
+fn is_emulated_error(answer: &serde_json::Result<Answer<'_>>, body: &[u8]) -> bool {
+    match answer {
+        Ok(answer) => answer.is_error(),
+        Err(_) => body.starts_with(b"Task timed out after "),
+    }
+}

@@ -1,0 +1,283 @@
+//! The client's request, as it came to Envoy.
+
+use std::borrow::Cow;
+
+/// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
+pub type HeaderMap = Vec<(String, Vec<u8>)>;
+
+/// Headers of one hop (RFC 9110, section 7.6.1): about the connection, not the message.
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a header is about one connection only.
+#[must_use]
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name)
+}
+
+/// Whether a header is Envoy's own: what it tells its upstreams, or takes from them.
+#[must_use]
+pub fn is_envoys(name: &str) -> bool {
+    name.starts_with("x-envoy-")
+}
+
+/// What Envoy knows of the request beyond its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The client's address without its port: `198.51.100.23`, `2001:db8::7`.
+    pub source_ip: String,
+    /// `HTTP/1.1`, `HTTP/2`.
+    pub protocol: String,
+    /// The value of `x-request-id`.
+    pub request_id: String,
+    /// When the request came, in nanoseconds since 1970.
+    pub time_ns: i64,
+}
+
+/// A request with the route's changes applied, before the filter's.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The method, as sent.
+    pub method: Cow<'a, str>,
+    /// The Host header or `:authority`, with its port if it has one.
+    pub authority: Cow<'a, str>,
+    /// The path without the query, percent-encoded as sent, `strip_prefix` removed.
+    pub path: &'a [u8],
+    /// What follows `?`, as sent.
+    pub query: Option<&'a [u8]>,
+    /// The client's headers and those that the route added: not pseudo, not of one hop, not
+    /// Envoy's own.
+    pub headers: Vec<(&'a str, &'a [u8])>,
+    /// What Envoy knows beyond the headers.
+    pub facts: &'a Facts,
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Takes a header map apart. `None` if it has no method or path, as `CONNECT` has none.
+    #[must_use]
+    pub fn new(
+        map: &'a [(String, Vec<u8>)],
+        strip_prefix: Option<&str>,
+        facts: &'a Facts,
+        body: &'a [u8],
+    ) -> Option<Self> {
+        let mut method = None;
+        let mut authority = Cow::Borrowed("");
+        let mut target: Option<&[u8]> = None;
+        let mut headers = Vec::with_capacity(map.len());
+        for (name, value) in map {
+            match name.as_str() {
+                ":method" => method = Some(text(value)),
+                ":authority" => authority = text(value),
+                ":path" => target = Some(value),
+                name if name.starts_with(':') || is_hop_by_hop(name) || is_envoys(name) => {}
+                name => headers.push((name, value.as_slice())),
+            }
+        }
+        let target = target?;
+        let (path, query) = match target.iter().position(|&byte| byte == b'?') {
+            Some(at) => {
+                let (path, query) = target.split_at(at);
+                (path, query.get(1..))
+            }
+            None => (target, None),
+        };
+        Some(Self {
+            method: method?,
+            authority,
+            path: strip(path, strip_prefix),
+            query,
+            headers,
+            facts,
+            body,
+        })
+    }
+
+    /// The first value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// The authority without its port.
+    #[must_use]
+    pub fn domain_name(&self) -> &str {
+        match self.port() {
+            Some(port) => {
+                let name = self.authority.strip_suffix(port).unwrap_or_default();
+                name.strip_suffix(':').unwrap_or(name)
+            }
+            None => &self.authority,
+        }
+    }
+
+    /// The authority's own port.
+    #[must_use]
+    pub fn port(&self) -> Option<&str> {
+        let (_, port) = self.authority.rsplit_once(':')?;
+        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then_some(port)
+    }
+
+    /// The X-Ray trace: the caller's own, else a root made from the request id and time, the
+    /// same for each try of one request.
+    #[must_use]
+    pub fn trace_id(&self) -> Cow<'a, str> {
+        match self.header("x-amzn-trace-id") {
+            Some(value) => text(value),
+            None => Cow::Owned(trace_root(self.facts)),
+        }
+    }
+}
+
+/// `1-<seconds, 8 hex digits>-<96 bits>`: the X-Ray developer guide, *Tracing header*.
+fn trace_root(facts: &Facts) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let seconds = facts.time_ns / 1_000_000_000;
+    let mut hasher = DefaultHasher::new();
+    (&facts.request_id, facts.time_ns).hash(&mut hasher);
+    let high = hasher.finish();
+    high.hash(&mut hasher);
+    let low = hasher.finish() >> 32;
+    format!("Root=1-{seconds:08x}-{high:016x}{low:08x}")
+}
+
+fn strip<'a>(path: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
+    let rest = prefix.and_then(|prefix| path.strip_prefix(prefix.as_bytes()));
+    match rest {
+        Some([]) => b"/",
+        Some(rest @ [b'/', ..]) => rest,
+        _ => path,
+    }
+}
+
+/// Bytes of a header as text: UTF-8 if they are that, else ISO-8859-1, in which every byte is a
+/// character and so none is lost.
+#[must_use]
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            source_ip: "198.51.100.23".to_owned(),
+            protocol: "HTTP/1.1".to_owned(),
+            request_id: "6b1c7a0e-0d5e-4c57-9a40-0c7a1a5d7e11".to_owned(),
+            time_ns: 1_584_039_838_390_000_000,
+        }
+    }
+
+    fn map(authority: &str, path: &str) -> HeaderMap {
+        [
+            (":method", "GET"),
+            (":authority", authority),
+            (":path", path),
+            (":scheme", "https"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+        .to_vec()
+    }
+
+    #[test]
+    fn the_path_loses_a_prefix_only_at_a_segment() {
+        let facts = facts();
+        for (sent, path, query) in [
+            ("/py", "/", None),
+            ("/py/", "/", None),
+            ("/py/hi?x=1?y", "/hi", Some("x=1?y")),
+            ("/python", "/python", None),
+            ("/other?", "/other", Some("")),
+        ] {
+            let map = map("a", sent);
+            let request = Request::new(&map, Some("/py"), &facts, b"").unwrap();
+            assert_eq!(request.path, path.as_bytes(), "{sent}");
+            assert_eq!(request.query, query.map(str::as_bytes), "{sent}");
+        }
+    }
+
+    #[test]
+    fn the_domain_name_has_no_port() {
+        let facts = facts();
+        for (authority, name, port) in [
+            ("api.example.com", "api.example.com", None),
+            ("api.example.com:8080", "api.example.com", Some("8080")),
+            ("[2001:db8::7]", "[2001:db8::7]", None),
+            ("[2001:db8::7]:8080", "[2001:db8::7]", Some("8080")),
+            ("odd:", "odd:", None),
+            ("", "", None),
+        ] {
+            let map = map(authority, "/");
+            let request = Request::new(&map, None, &facts, b"").unwrap();
+            assert_eq!((request.domain_name(), request.port()), (name, port));
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_hop_or_envoys_own_is_left_out() {
+        let facts = facts();
+        let mut map = map("a", "/");
+        for name in [
+            "te",
+            "x-envoy-expected-rq-timeout-ms",
+            "connection",
+            "x-mine",
+        ] {
+            map.push((name.to_owned(), b"1".to_vec()));
+        }
+        let request = Request::new(&map, None, &facts, b"").unwrap();
+        assert_eq!(request.headers, [("x-mine", b"1".as_slice())]);
+    }
+
+    #[test]
+    fn no_path_is_no_request() {
+        let map = vec![(":method".to_owned(), b"CONNECT".to_vec())];
+        assert!(Request::new(&map, None, &facts(), b"").is_none());
+    }
+
+    #[test]
+    fn a_trace_is_kept_or_made_and_is_the_same_for_each_try() {
+        let facts = facts();
+        let mut map = map("a", "/");
+        let made = Request::new(&map, None, &facts, b"")
+            .unwrap()
+            .trace_id()
+            .into_owned();
+        let digest = made.strip_prefix("Root=1-5e6a879e-").unwrap();
+        assert_eq!(digest.len(), 24);
+        assert_eq!(
+            made,
+            Request::new(&map, None, &facts, b"").unwrap().trace_id()
+        );
+        map.push(("x-amzn-trace-id".to_owned(), b"Root=1-a-b".to_vec()));
+        assert_eq!(
+            Request::new(&map, None, &facts, b"").unwrap().trace_id(),
+            "Root=1-a-b"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_latin_1() {
+        assert_eq!(text(b"caf\xc3\xa9"), "caf\u{e9}");
+        assert_eq!(text(b"caf\xe9"), "caf\u{e9}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The plugin: reads its configuration, makes a stream per request.
+
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+
+use crate::config::Settings;
+use crate::machine::Machine;
+use crate::stream::Stream;
+use crate::target::Targets;
+
+/// One plugin in one worker.
+#[derive(Debug, Default)]
+pub struct Root {
+    targets: Rc<Targets>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// `false` makes Envoy refuse the configuration; the log says why.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+        let text = text.unwrap_or_default().unwrap_or_default();
+        match Settings::from_plugin(&text) {
+            Ok(settings) => {
+                self.targets = Rc::new(Targets::new(settings));
+                true
+            }
+            Err(problems) => {
+                log::error!("the plugin's configuration is wrong: {problems}");
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        let machine = Machine::new(Rc::clone(&self.targets));
+        Some(Box::new(Stream::new(machine)))
+    }
+}

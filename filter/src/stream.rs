@@ -1,0 +1,61 @@
+//! Envoy's callbacks of one request, handed to its [`Machine`].
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::host::Envoy;
+use crate::machine::{Flow, Machine};
+
+/// One try of one request.
+#[derive(Debug)]
+pub struct Stream {
+    machine: Machine,
+}
+
+impl Stream {
+    /// With its phases at the start.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        Self { machine }
+    }
+}
+
+fn action(flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => Action::Continue,
+        Flow::Pause => Action::Pause,
+    }
+}
+
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        self.machine.on_done(&Envoy);
+        true
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        action(self.machine.on_request_headers(&Envoy, end_of_stream))
+    }
+
+    fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        action(self.machine.on_request_body(&Envoy, held, end_of_stream))
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        action(self.machine.on_request_trailers(&Envoy))
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        action(self.machine.on_response_headers(&Envoy, end_of_stream))
+    }
+
+    fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
+        action(self.machine.on_response_body(&Envoy, end_of_stream))
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        action(self.machine.on_response_trailers(&Envoy))
+    }
+}

@@ -1,0 +1,68 @@
+//! What a request calls: the settings of all levels, merged.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Settings};
+use crate::error::Error;
+use crate::metadata;
+
+/// Metadata as Envoy gives it, nearest first: route, virtual host, cluster.
+pub type Levels = [Vec<u8>; 3];
+
+/// How many different sets of metadata are kept: a bound, should a control plane make new ones
+/// without end.
+const KEPT: usize = 16_384;
+
+/// The configuration of every route, worked out once and kept.
+#[derive(Debug, Default)]
+pub struct Targets {
+    plugin: Settings,
+    known: RefCell<HashMap<Levels, Result<Rc<Config>, Error>>>,
+}
+
+impl Targets {
+    /// For a plugin with these settings.
+    #[must_use]
+    pub fn new(plugin: Settings) -> Self {
+        Self {
+            plugin,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The configuration for a request with this metadata. A wrong one is logged when it is
+    /// first met.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`], [`Error::Metadata`].
+    pub fn find(&self, levels: Levels) -> Result<Rc<Config>, Error> {
+        if let Some(found) = self.known.borrow().get(&levels) {
+            return found.clone();
+        }
+        let found = self.resolve(&levels).map(Rc::new);
+        if let Err(error) = &found {
+            log::error!("{error}");
+        }
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(levels, found.clone());
+        found
+    }
+
+    fn resolve(&self, levels: &Levels) -> Result<Config, Error> {
+        let read = |bytes: &Vec<u8>| -> Result<Map<String, Value>, Error> {
+            metadata::fields(bytes).map_err(|error| Error::Metadata(error.to_string()))
+        };
+        let mut settings = Settings::default();
+        for level in levels {
+            settings = settings.or(&Settings::parse(&read(level)?)?);
+        }
+        Ok(settings.or(&self.plugin).into_config()?)
+    }
+}
