@@ -1,0 +1,81 @@
+//! The admin endpoints: `/ping`, `/healthz`, `/readyz`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::listener::accept;
+use crate::local::Function;
+
+/// What `/readyz` looks at.
+pub(crate) struct Admin {
+    /// The functions that the invoker runs itself.
+    pub(crate) functions: Vec<Arc<Function>>,
+    /// The configuration file, for messages.
+    pub(crate) file: String,
+}
+
+impl Admin {
+    /// Serves until the task is aborted.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            let Some(stream) = accept(&listener).await else {
+                continue;
+            };
+            while connections.try_join_next().is_some() {}
+            let admin = Arc::clone(&self);
+            connections.spawn(async move {
+                let service = service_fn(|request| {
+                    let response = admin.respond(&request);
+                    async { Ok::<_, Infallible>(response) }
+                });
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = connection.await {
+                    tracing::debug!("an admin connection ended: {error}");
+                }
+            });
+        }
+    }
+
+    /// One sentence for each local function whose command is not there, with file, line and cure.
+    pub(crate) fn obstacles(&self) -> Vec<String> {
+        let obstacles = self
+            .functions
+            .iter()
+            .filter_map(|function| function.obstacle());
+        obstacles
+            .map(|obstacle| format!("{}:{obstacle}", self.file))
+            .collect()
+    }
+
+    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (status, text) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/ping") => (StatusCode::OK, "pong".to_owned()),
+            (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok".to_owned()),
+            (&Method::GET | &Method::HEAD, "/readyz") => match self.obstacles().as_slice() {
+                [] => (StatusCode::OK, "ready".to_owned()),
+                obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n")),
+            },
+            (_, "/ping" | "/healthz" | "/readyz") => {
+                (StatusCode::METHOD_NOT_ALLOWED, "use GET".to_owned())
+            }
+            _ => (
+                StatusCode::NOT_FOUND,
+                "there are /ping, /healthz and /readyz".to_owned(),
+            ),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        response
+    }
+}

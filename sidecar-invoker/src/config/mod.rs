@@ -1,0 +1,133 @@
+//! The invoker's configuration file, `invoker.yaml`.
+
+mod decode;
+mod scalar;
+mod schema;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use decode::{ConfigError, Problem};
+pub use scalar::{HostPort, Listen};
+
+use crate::invocation::FunctionName;
+
+/// A configuration that can be served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the Invoke API listens: `listen`, default `127.0.0.1:9090`.
+    pub listen: Listen,
+    /// Where the admin endpoints listen: `admin`, default `127.0.0.1:9091`.
+    pub admin: HostPort,
+    /// The functions by the name that callers use.
+    pub functions: BTreeMap<FunctionName, FunctionConfig>,
+    /// The file it was read from, as the user named it, for messages.
+    pub file: String,
+}
+
+/// One entry of `functions`.
+#[derive(Debug, Clone)]
+pub struct FunctionConfig {
+    /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
+    /// For functions behind the same emulator it counts all that wait for that emulator.
+    pub queue: usize,
+    /// What runs the function.
+    pub backend: BackendConfig,
+}
+
+/// What runs a function: exactly one of the keys `rie`, `local` (and, not supported yet, `aws`).
+#[derive(Debug, Clone)]
+pub enum BackendConfig {
+    /// A Runtime Interface Emulator.
+    Rie(RieConfig),
+    /// Processes that the invoker starts itself.
+    Local(LocalConfig),
+}
+
+/// A function inside a Runtime Interface Emulator.
+#[derive(Debug, Clone)]
+pub struct RieConfig {
+    /// `rie`: the emulator's address, written as `http://HOST[:PORT]`.
+    pub address: HostPort,
+    /// `timeout`: the longest that a caller waits for its answer, queue included; default 15 min.
+    pub timeout: Duration,
+}
+
+/// A function that the invoker runs as processes of its own.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// `command`: the program and its arguments. A program with a slash is relative to
+    /// `directory`; one without is looked up in `PATH`.
+    pub program: String,
+    /// The rest of `command`.
+    pub arguments: Vec<String>,
+    /// `directory`: the working directory, relative to the configuration file's; default that.
+    pub directory: PathBuf,
+    /// `env`: variables of the function, over those that the invoker sets.
+    pub env: BTreeMap<String, String>,
+    /// `timeout`: the time limit of one invocation; default 3 s, as on AWS.
+    pub timeout: Duration,
+    /// `init_timeout`: the time limit until the process asks for its first invocation; default
+    /// 10 s, as on AWS.
+    pub init_timeout: Duration,
+    /// `memory` in MiB, default 128. It is told to the function
+    /// (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`); the invoker does not enforce it.
+    pub memory_mib: u32,
+    /// `concurrency`: most execution environments, each a process, at once; default 10.
+    pub concurrency: usize,
+    /// Line of `command` in the file, for messages.
+    pub line: usize,
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its line and key; or why the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let whole = |message: String| ConfigError::file(&file, None, message);
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                whole("there is no such file; name one with --config".to_owned())
+            }
+            ErrorKind::IsADirectory => {
+                whole("this is a directory; name the file in it with --config".to_owned())
+            }
+            _ => whole(format!("cannot be read: {error}")),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = 1 + error
+                .as_bytes()
+                .iter()
+                .take(valid)
+                .filter(|&&byte| byte == b'\n')
+                .count();
+            ConfigError::file(&file, Some(line), "not UTF-8; save the file as UTF-8")
+        })?;
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Self::parse(&file, &text, directory)
+    }
+
+    /// Reads and checks the text of a file called `file` whose relative paths start at `directory`.
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its line and key.
+    pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
+        let root = tree::parse(text).map_err(|error| {
+            ConfigError::file(
+                file,
+                Some(error.line),
+                format!("not valid YAML: {}", error.message),
+            )
+        })?;
+        decode::document(file, &root, |value| schema::config(value, file, directory))
+    }
+}

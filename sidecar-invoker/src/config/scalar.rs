@@ -1,0 +1,176 @@
+//! Values that stand as text in a configuration: durations, addresses, URLs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A host name or IP address, and a TCP port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// A name or an IP address; an IPv6 address is without its brackets.
+    pub host: String,
+    /// The TCP port; 0 lets the operating system choose one to listen on.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    /// Reads `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+            let bracketed = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            let plain = |host: &&str| {
+                !host.is_empty() && !host.contains([':', '/', '?', '#', '@', '[', ']', ' '])
+            };
+            let host = bracketed.or(Some(host).filter(plain))?.to_owned();
+            Some(Self {
+                host,
+                port: port.parse().ok()?,
+            })
+        });
+        parsed.ok_or_else(|| format!("expected HOST:PORT such as 127.0.0.1:9090, found \"{text}\""))
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Where the Invoke API listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address.
+    Tcp(HostPort),
+    /// The path of a Unix domain socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// Reads `HOST:PORT` or `unix:///absolute/path`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix://") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(_) => Err(format!("expected unix:///ABSOLUTE/PATH, found \"{text}\"")),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(out),
+            Self::Unix(path) => write!(out, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// Reads `500ms`, `30s`, `15m`, or a whole number of seconds; at least 1 ms, at most 15 minutes,
+/// which is the longest that a Lambda function runs.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: u64 = digits.parse().ok()?;
+    let milliseconds = match text.strip_prefix(digits)? {
+        "ms" => number,
+        "s" | "" => number.checked_mul(1_000)?,
+        "m" => number.checked_mul(60_000)?,
+        _ => return None,
+    };
+    (1..=900_000)
+        .contains(&milliseconds)
+        .then(|| Duration::from_millis(milliseconds))
+}
+
+/// Reads an emulator's address: `http://HOST[:PORT]` and no more.
+pub(crate) fn emulator_url(text: &str) -> Option<HostPort> {
+    let rest = text.strip_prefix("http://")?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    authority
+        .parse()
+        .or_else(|_| format!("{authority}:80").parse())
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration("15m"), Some(Duration::from_secs(900)));
+        assert_eq!(duration("3"), Some(Duration::from_secs(3)));
+        for wrong in [
+            "",
+            "abc",
+            "0",
+            "0ms",
+            "16m",
+            "1h",
+            "-1s",
+            "1.5s",
+            "s",
+            "18446744073709551615m",
+        ] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(
+            "[::1]:80".parse::<HostPort>().unwrap().to_string(),
+            "[::1]:80"
+        );
+        assert_eq!("localhost:0".parse::<HostPort>().unwrap().port, 0);
+        for wrong in [
+            "",
+            ":80",
+            "host",
+            "host:",
+            "host:65536",
+            "::1:80",
+            "http://host:80",
+        ] {
+            assert!(wrong.parse::<HostPort>().is_err(), "{wrong}");
+        }
+        assert_eq!(
+            "unix:///run/a.sock".parse(),
+            Ok(Listen::Unix("/run/a.sock".into()))
+        );
+        assert!("unix://run/a.sock".parse::<Listen>().is_err());
+    }
+
+    #[test]
+    fn emulator_urls() {
+        let billing = HostPort {
+            host: "billing".to_owned(),
+            port: 8080,
+        };
+        assert_eq!(emulator_url("http://billing:8080"), Some(billing.clone()));
+        assert_eq!(emulator_url("http://billing:8080/"), Some(billing));
+        assert_eq!(emulator_url("http://[::1]").unwrap().port, 80);
+        for wrong in [
+            "billing:8080",
+            "https://billing",
+            "http://billing/x",
+            "http://u@billing",
+            "http://",
+            "http://billing:99999",
+        ] {
+            assert_eq!(emulator_url(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Which keys `invoker.yaml` has, their types and defaults.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::decode::{Mapping, Value};
+use super::{
+    BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, RieConfig, scalar,
+};
+use crate::invocation::FunctionName;
+
+const DURATION: &str = "a duration from 1ms to 15m such as 30s";
+const AWS_UNSUPPORTED: &str = "not supported yet; use `rie` or `local`";
+
+/// Reads the whole file.
+pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
+    let mut keys = root.mapping("the keys listen, admin and functions")?;
+    let listen = or_default(
+        keys.optional("listen"),
+        || Listen::Tcp(loopback(9090)),
+        |value| {
+            value.parse("HOST:PORT or unix:///ABSOLUTE/PATH", |text| {
+                text.parse().ok()
+            })
+        },
+    );
+    let admin = or_default(
+        keys.optional("admin"),
+        || loopback(9091),
+        |value| value.parse("HOST:PORT such as 127.0.0.1:9091", |text| text.parse().ok()),
+    );
+    if let Some(aws) = keys.optional("aws") {
+        aws.problem(AWS_UNSUPPORTED);
+    }
+    let functions = keys
+        .required("functions")
+        .and_then(|value| functions(&value, directory));
+    keys.finish();
+    Some(Config {
+        listen: listen?,
+        admin: admin?,
+        functions: functions?,
+        file: file.to_owned(),
+    })
+}
+
+fn functions(
+    value: &Value<'_>,
+    directory: &Path,
+) -> Option<BTreeMap<FunctionName, FunctionConfig>> {
+    let entries = value.mapping("functions by their name")?;
+    let mut functions = BTreeMap::new();
+    for (name, value) in entries.entries() {
+        let parsed = name.parse::<FunctionName>();
+        if let Err(error) = &parsed {
+            value.problem(error.to_string());
+        }
+        if let (Some(function), Ok(name)) = (function(&value, directory), parsed) {
+            functions.insert(name, function);
+        }
+    }
+    if entries.entries().next().is_none() {
+        value.problem("no function is listed; add one");
+    }
+    Some(functions)
+}
+
+fn function(value: &Value<'_>, directory: &Path) -> Option<FunctionConfig> {
+    let mut keys = value.mapping("a function with one of the keys rie or local")?;
+    let rie = keys.optional("rie");
+    let local = keys.optional("local");
+    let aws = keys.optional("aws");
+    let queue = or_default(
+        keys.optional("queue"),
+        || 100,
+        |value| value.integer("a number of waiting callers", 0..=100_000),
+    );
+    let timeout = keys.optional("timeout");
+    keys.finish();
+
+    if let Some(aws) = &aws {
+        aws.problem(AWS_UNSUPPORTED);
+    }
+    let backend = match (rie, local, &aws) {
+        (Some(rie), None, None) => rie_backend(&rie, timeout),
+        (None, Some(local), None) => {
+            if let Some(timeout) = timeout {
+                timeout.problem(
+                    "the time limit of a local function stands inside `local`; move it there",
+                );
+            }
+            local_backend(&local, directory).map(BackendConfig::Local)
+        }
+        (None, None, None) => {
+            value.problem("says not what runs the function; add `rie` or `local`");
+            None
+        }
+        (None, None, Some(_)) => None,
+        _ => {
+            value.problem("more than one of rie, local and aws; keep one");
+            None
+        }
+    };
+    Some(FunctionConfig {
+        queue: queue? as usize,
+        backend: backend?,
+    })
+}
+
+fn rie_backend(rie: &Value<'_>, timeout: Option<Value<'_>>) -> Option<BackendConfig> {
+    let address = rie.parse(
+        "the emulator's URL such as http://billing:8080",
+        scalar::emulator_url,
+    );
+    let timeout = duration(timeout, Duration::from_secs(900));
+    Some(BackendConfig::Rie(RieConfig {
+        address: address?,
+        timeout: timeout?,
+    }))
+}
+
+fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
+    let mut keys = value.mapping("the keys of a local function, at least `command`")?;
+    let command = keys.required("command");
+    let line = command.as_ref().map_or(0, Value::line);
+    let command = command.and_then(|value| self::command(&value));
+    let directory = directory(&mut keys, base);
+    let env = or_default(keys.optional("env"), BTreeMap::new, |value| {
+        environment(&value)
+    });
+    let timeout = duration(keys.optional("timeout"), Duration::from_secs(3));
+    let init_timeout = duration(keys.optional("init_timeout"), Duration::from_secs(10));
+    let memory_mib = or_default(
+        keys.optional("memory"),
+        || 128,
+        |value| value.integer("a number of MiB", 128..=10_240),
+    );
+    let concurrency = or_default(
+        keys.optional("concurrency"),
+        || 10,
+        |value| value.integer("a number of execution environments", 1..=1_000),
+    );
+    keys.finish();
+    let (program, arguments) = command?;
+    Some(LocalConfig {
+        program,
+        arguments,
+        directory: directory?,
+        env: env?,
+        timeout: timeout?,
+        init_timeout: init_timeout?,
+        memory_mib: memory_mib?,
+        concurrency: concurrency? as usize,
+        line,
+    })
+}
+
+fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
+    const EXPECTED: &str =
+        "a list of program and arguments such as [python3, -m, awslambdaric, app.handler]";
+    let argument = |value: &Value<'_>| {
+        value.parse("text without NUL characters", |text| {
+            (!text.contains('\0')).then(|| text.to_owned())
+        })
+    };
+    let words: Vec<_> = value.list(EXPECTED)?.iter().map(argument).collect();
+    let mut words = words.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+    match words.next() {
+        Some(program) if !program.is_empty() => Some((program, words.collect())),
+        _ => {
+            value.problem(format!("expected {EXPECTED}, found no program"));
+            None
+        }
+    }
+}
+
+fn directory(keys: &mut Mapping<'_, '_>, base: &Path) -> Option<std::path::PathBuf> {
+    let Some(value) = keys.optional("directory") else {
+        return std::path::absolute(base).ok();
+    };
+    let text = value.text("a directory")?;
+    let directory = std::path::absolute(base.join(text))
+        .ok()
+        .filter(|path| path.is_dir());
+    if directory.is_none() {
+        let path = base.join(text);
+        value.problem(format!(
+            "there is no directory {}; it is relative to this file's own",
+            path.display()
+        ));
+    }
+    directory
+}
+
+fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
+    let entries = value.mapping("variables such as { TABLE: orders }")?;
+    let variable = |(name, value): (&str, Value<'_>)| {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            value.problem("the name of a variable is not empty and has neither = nor NUL");
+            return None;
+        }
+        if name == "AWS_LAMBDA_RUNTIME_API" {
+            value.problem("is set by the invoker, for each execution environment; remove it");
+            return None;
+        }
+        let text = value.parse("text (\"\" for an empty variable)", |text| {
+            (!text.contains('\0')).then(|| text.to_owned())
+        })?;
+        Some((name.to_owned(), text))
+    };
+    let variables: Vec<_> = entries.entries().map(variable).collect();
+    variables.into_iter().collect()
+}
+
+fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
+    or_default(
+        value,
+        || default,
+        |value| value.parse(DURATION, scalar::duration),
+    )
+}
+
+fn or_default<'t, T>(
+    value: Option<Value<'t>>,
+    default: impl FnOnce() -> T,
+    read: impl FnOnce(Value<'t>) -> Option<T>,
+) -> Option<T> {
+    match value {
+        Some(value) => read(value),
+        None => Some(default()),
+    }
+}
+
+fn loopback(port: u16) -> HostPort {
+    HostPort {
+        host: "127.0.0.1".to_owned(),
+        port,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse("invoker.yaml", text, Path::new("/")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let config = parse("functions: { hello: { local: { command: [./hello] } } }").unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9090");
+        assert_eq!(config.admin.to_string(), "127.0.0.1:9091");
+        let hello = config.functions.values().next().unwrap();
+        assert_eq!(hello.queue, 100);
+        let BackendConfig::Local(local) = &hello.backend else {
+            panic!("not local");
+        };
+        assert_eq!(
+            (local.timeout, local.init_timeout),
+            (Duration::from_secs(3), Duration::from_secs(10))
+        );
+        assert_eq!((local.memory_mib, local.concurrency), (128, 10));
+        assert_eq!(local.directory, Path::new("/"));
+    }
+
+    #[test]
+    fn numbers_and_booleans_are_text_where_text_is_expected() {
+        let config = parse(
+            "functions: { f: { local: { command: [sleep, 1], env: { A: 1.10, B: true } } } }",
+        )
+        .unwrap();
+        let BackendConfig::Local(local) = &config.functions.values().next().unwrap().backend else {
+            panic!("not local");
+        };
+        assert_eq!(local.arguments, ["1"]);
+        assert_eq!(local.env.get("A").unwrap(), "1.10");
+        assert_eq!(local.env.get("B").unwrap(), "true");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_by_line_and_key() {
+        let text = "\
+listen: 9090
+lisen: x
+functions:
+  hello:
+    local:
+      comand: [a]
+      timeout: abc
+      memory: 1
+      env: { A: [x], AWS_LAMBDA_RUNTIME_API: x }
+      directory: missing
+  hello:
+    rie: https://x
+    timeout: 2h
+  both: { rie: http://x, local: { command: [] } }
+  none: {}
+  late: { local: { command: [a] }, timeout: 1s }
+  cloud: { aws: {} }
+  a.b: { rie: http://x }
+aws: { region: eu-west-1 }
+";
+        let expected = "\
+invoker.yaml:1: listen: expected HOST:PORT or unix:///ABSOLUTE/PATH, found \"9090\"
+invoker.yaml:2: lisen: unknown key; did you mean `listen`?
+invoker.yaml:6: functions.hello.local: the key `command` is missing
+invoker.yaml:6: functions.hello.local.comand: unknown key; did you mean `command`?
+invoker.yaml:7: functions.hello.local.timeout: expected a duration from 1ms to 15m such as 30s, found \"abc\"
+invoker.yaml:8: functions.hello.local.memory: expected a number of MiB from 128 to 10240, found \"1\"
+invoker.yaml:9: functions.hello.local.env.A: expected text (\"\" for an empty variable), found a list
+invoker.yaml:9: functions.hello.local.env.AWS_LAMBDA_RUNTIME_API: is set by the invoker, for each execution environment; remove it
+invoker.yaml:10: functions.hello.local.directory: there is no directory /missing; it is relative to this file's own
+invoker.yaml:11: functions.hello: stands twice, first in line 4; remove one
+invoker.yaml:12: functions.hello.rie: expected the emulator's URL such as http://billing:8080, found \"https://x\"
+invoker.yaml:13: functions.hello.timeout: expected a duration from 1ms to 15m such as 30s, found \"2h\"
+invoker.yaml:14: functions.both: more than one of rie, local and aws; keep one
+invoker.yaml:15: functions.none: says not what runs the function; add `rie` or `local`
+invoker.yaml:16: functions.late.timeout: the time limit of a local function stands inside `local`; move it there
+invoker.yaml:17: functions.cloud.aws: not supported yet; use `rie` or `local`
+invoker.yaml:18: functions.a.b: a function's name is 1 to 64 letters, digits, - and _
+invoker.yaml:19: aws: not supported yet; use `rie` or `local`";
+        let problems = parse(text).unwrap_err();
+        for (found, expected) in problems.lines().zip(expected.lines()) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(problems.lines().count(), expected.lines().count());
+    }
+
+    #[test]
+    fn an_empty_file_says_what_is_expected() {
+        assert_eq!(
+            parse("").unwrap_err(),
+            "invoker.yaml:1: expected the keys listen, admin and functions, found nothing"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! The one table from what can go wrong to what the caller is told, in AWS's own error form.
+//!
+//! A caller gets a safe sentence; the cause and its cure go to the log where they are known.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use serde_json::json;
+
+use crate::invocation::NameError;
+
+/// Largest payload of a synchronous invocation in bytes, each way.
+///
+/// Source: the error text of AWS's own `RequestTooLargeException`.
+pub const MAX_PAYLOAD_BYTES: usize = 6_291_556;
+
+pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// Why the invoker could not have a function called. Not a function's own error: that is a
+/// [`FunctionAnswer`](crate::invocation::FunctionAnswer).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceError {
+    /// The path is none of the Invoke API's.
+    UnknownOperation,
+    /// The path takes only POST.
+    MethodNotAllowed,
+    /// The function's name or qualifier has no valid form.
+    InvalidName {
+        /// What the caller sent.
+        value: String,
+        /// What is wrong with it.
+        error: NameError,
+    },
+    /// A header or query parameter has a value that cannot be served.
+    InvalidParameter(String),
+    /// The client context or the body cannot be read.
+    InvalidRequestContent(&'static str),
+    /// No function of this name.
+    FunctionNotFound {
+        /// The ARN it would have.
+        arn: String,
+    },
+    /// The event is larger than [`MAX_PAYLOAD_BYTES`].
+    RequestTooLarge,
+    /// As many callers wait for the function as may.
+    TooManyRequests,
+    /// The emulator could not be reached, or broke off.
+    EmulatorUnavailable,
+    /// The emulator's answer is larger than any that Lambda allows.
+    EmulatorAnswerTooLarge,
+    /// The emulator gave no answer in this time.
+    EmulatorTimeout(Duration),
+    /// The invoker is about to end.
+    ShuttingDown,
+}
+
+impl ServiceError {
+    /// Status and error type.
+    fn code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::UnknownOperation => (StatusCode::NOT_FOUND, "UnknownOperationException"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "UnknownOperationException"),
+            Self::InvalidName { .. } => (StatusCode::BAD_REQUEST, "ValidationException"),
+            Self::InvalidParameter(_) => {
+                (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
+            }
+            Self::InvalidRequestContent(_) => {
+                (StatusCode::BAD_REQUEST, "InvalidRequestContentException")
+            }
+            Self::FunctionNotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+            Self::RequestTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+            Self::EmulatorUnavailable | Self::EmulatorAnswerTooLarge => {
+                (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
+            }
+            Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::UnknownOperation => "the Invoke API has no such path".to_owned(),
+            Self::MethodNotAllowed => "functions are invoked by POST".to_owned(),
+            Self::InvalidName { value, error } => {
+                format!(
+                    "1 validation error detected: Value '{value}' at 'functionName' failed to satisfy constraint: {error}"
+                )
+            }
+            Self::InvalidParameter(message) => message.clone(),
+            Self::InvalidRequestContent(message) => (*message).to_owned(),
+            Self::FunctionNotFound { arn } => format!("Function not found: {arn}"),
+            Self::RequestTooLarge => {
+                format!(
+                    "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
+                )
+            }
+            Self::TooManyRequests => "Rate Exceeded.".to_owned(),
+            Self::EmulatorUnavailable => "the function's emulator cannot be reached".to_owned(),
+            Self::EmulatorAnswerTooLarge => {
+                format!("the emulator's answer is larger than {MAX_PAYLOAD_BYTES} bytes")
+            }
+            Self::EmulatorTimeout(limit) => {
+                format!(
+                    "the function's emulator gave no answer within {:.2} seconds",
+                    limit.as_secs_f64()
+                )
+            }
+            Self::ShuttingDown => "the invoker is about to end".to_owned(),
+        }
+    }
+
+    /// The response: AWS's error type in a header, `Type` and the message in the body.
+    ///
+    /// The body has both `message` and `Message`, because AWS's service model spells the member
+    /// either way from error to error and SDKs read the one that the model names.
+    pub(crate) fn response(&self) -> Response<Full<Bytes>> {
+        let (status, name) = self.code();
+        let kind = if status.is_server_error() {
+            "Service"
+        } else {
+            "User"
+        };
+        let message = self.message();
+        let mut body = json!({ "Type": kind, "message": message, "Message": message });
+        let throttled = *self == Self::TooManyRequests;
+        if throttled && let Some(body) = body.as_object_mut() {
+            body.insert(
+                "Reason".to_owned(),
+                "ConcurrentInvocationLimitExceeded".into(),
+            );
+        }
+        let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ERROR_TYPE, HeaderValue::from_static(name));
+        if throttled {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

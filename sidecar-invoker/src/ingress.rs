@@ -1,0 +1,356 @@
+//! The Invoke API: from an HTTP request to an invocation, and from its answer to a response.
+//!
+//! Source: `Invoke` in the AWS Lambda API reference.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use percent_encoding::percent_decode_str;
+
+use crate::backend::{Answer, Backend};
+use crate::body::{self, ReadError};
+use crate::error::ServiceError;
+use crate::invocation::{
+    FunctionAnswer, FunctionName, Invocation, Qualifier, RequestId, Target, function_arn,
+    new_trace_id,
+};
+
+/// The Invoke API's headers.
+pub(crate) mod header {
+    use hyper::header::HeaderName;
+
+    pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+    pub(crate) const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+    pub(crate) const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
+    pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
+    pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+    pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+    pub(crate) const EXECUTED_VERSION: HeaderName =
+        HeaderName::from_static("x-amz-executed-version");
+    pub(crate) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+}
+
+const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
+
+/// Answers requests to the Invoke API.
+pub(crate) struct Ingress {
+    /// The functions by name.
+    pub(crate) functions: HashMap<FunctionName, Backend>,
+    /// The region in ARNs.
+    pub(crate) region: String,
+    /// Tells the time.
+    pub(crate) clock: fn() -> SystemTime,
+}
+
+enum Operation {
+    Invoke,
+    InvokeWithResponseStream,
+}
+
+enum InvocationType {
+    RequestResponse,
+    DryRun,
+}
+
+impl Ingress {
+    /// Answers one request; every mistake in it becomes a response in AWS's error form.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        let request_id = RequestId::random();
+        let (parts, mut body) = request.into_parts();
+        let version = parts.version;
+        let mut response = match self.invoke(parts, &mut body, request_id).await {
+            Ok(Outcome::Emulator(response)) => return response,
+            Ok(Outcome::Served(response)) => response,
+            Err(error) => {
+                tracing::debug!(%request_id, "refused: {error:?}");
+                let mut response = error.response();
+                // A connection whose request is not read to its end cannot be used again, which
+                // its owner has to know.
+                let ended = error != ServiceError::RequestTooLarge && body::skip(&mut body).await;
+                if !ended && version < Version::HTTP_2 {
+                    let headers = response.headers_mut();
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+        };
+        response
+            .headers_mut()
+            .insert(header::REQUEST_ID, request_id.header());
+        response
+    }
+
+    async fn invoke(
+        &self,
+        parts: Parts,
+        body: &mut Incoming,
+        request_id: RequestId,
+    ) -> Result<Outcome, ServiceError> {
+        let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
+        if parts.method != Method::POST {
+            return Err(ServiceError::MethodNotAllowed);
+        }
+        let target = target(name, &parts.uri)?;
+        let backend = self.functions.get(&target.name).ok_or_else(|| {
+            tracing::warn!(function = %target.name, "no such function; the configuration has {}", self.names());
+            ServiceError::FunctionNotFound {
+                arn: function_arn(&self.region, &target),
+            }
+        })?;
+        if let Operation::InvokeWithResponseStream = operation {
+            return Err(unsupported(
+                "response streaming is not supported yet; use Invoke",
+            ));
+        }
+        let invocation_type = invocation_type(&parts.headers)?;
+        check_log_type(&parts.headers)?;
+        let client_context = client_context(&parts.headers)?;
+        let payload = match body::read(body).await {
+            // AWS gives a function that is invoked without a payload an empty object.
+            Ok((payload, _)) if payload.is_empty() => Bytes::from_static(b"{}"),
+            Ok((payload, _)) => payload,
+            Err(ReadError::TooLarge) => return Err(ServiceError::RequestTooLarge),
+            Err(ReadError::BrokenOff(_)) => {
+                return Err(ServiceError::InvalidRequestContent(
+                    "the request's body was cut off",
+                ));
+            }
+        };
+        if let InvocationType::DryRun = invocation_type {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(Outcome::Served(response));
+        }
+        let mut headers = parts.headers;
+        let trace_id = headers
+            .remove(header::TRACE_ID)
+            .unwrap_or_else(|| new_trace_id((self.clock)()));
+        let answer = backend.invoke(Invocation {
+            request_id,
+            target,
+            payload,
+            trace_id: trace_id.clone(),
+            client_context,
+            tenant_id: headers.remove(header::TENANT_ID),
+        });
+        Ok(match answer.await? {
+            Answer::Emulator(response) => Outcome::Emulator(response),
+            Answer::Function(answer) => Outcome::Served(function_response(answer, trace_id)),
+        })
+    }
+
+    fn names(&self) -> String {
+        let mut names: Vec<String> = self.functions.keys().map(ToString::to_string).collect();
+        names.sort();
+        names.join(", ")
+    }
+}
+
+enum Outcome {
+    /// Passed on as the emulator gave it.
+    Emulator(Response<Full<Bytes>>),
+    /// Made by the invoker.
+    Served(Response<Full<Bytes>>),
+}
+
+fn function_response(answer: FunctionAnswer, trace_id: HeaderValue) -> Response<Full<Bytes>> {
+    let (payload, is_error) = match answer {
+        FunctionAnswer::Success(payload) => (payload, false),
+        FunctionAnswer::Error(payload) => (payload, true),
+    };
+    let mut response = Response::new(Full::new(payload));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::EXECUTED_VERSION,
+        HeaderValue::from_static("$LATEST"),
+    );
+    headers.insert(header::TRACE_ID, trace_id);
+    if is_error {
+        headers.insert(
+            header::FUNCTION_ERROR,
+            HeaderValue::from_static("Unhandled"),
+        );
+    }
+    response
+}
+
+fn route(path: &str) -> Option<(Operation, &str)> {
+    let invoke = path
+        .strip_prefix("/2015-03-31/functions/")
+        .and_then(|rest| rest.strip_suffix("/invocations"));
+    if let Some(name) = invoke {
+        return Some((Operation::Invoke, name));
+    }
+    let name = path
+        .strip_prefix("/2021-11-15/functions/")?
+        .strip_suffix("/response-streaming-invocations")?;
+    Some((Operation::InvokeWithResponseStream, name))
+}
+
+fn target(name: &str, uri: &Uri) -> Result<Target, ServiceError> {
+    let decoded = percent_decode_str(name).decode_utf8_lossy();
+    let invalid = |value: &str, error| ServiceError::InvalidName {
+        value: value.to_owned(),
+        error,
+    };
+    let mut target: Target = decoded.parse().map_err(|error| invalid(&decoded, error))?;
+    let Some(value) = query_value(uri, "Qualifier") else {
+        return Ok(target);
+    };
+    let qualifier: Qualifier = value.parse().map_err(|error| invalid(&value, error))?;
+    if target
+        .qualifier
+        .as_ref()
+        .is_some_and(|embedded| *embedded != qualifier)
+    {
+        let message =
+            "The derived qualifier from the function name does not match the specified qualifier.";
+        return Err(ServiceError::InvalidParameter(message.to_owned()));
+    }
+    target.qualifier = Some(qualifier);
+    Ok(target)
+}
+
+fn query_value(uri: &Uri, key: &str) -> Option<String> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == key).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
+    };
+    uri.query()?.split('&').find_map(pair)
+}
+
+fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> {
+    match value(headers, &header::INVOCATION_TYPE) {
+        None | Some(b"RequestResponse") => Ok(InvocationType::RequestResponse),
+        Some(b"DryRun") => Ok(InvocationType::DryRun),
+        Some(b"Event") => Err(unsupported(
+            "the invocation type Event is not supported yet; use RequestResponse",
+        )),
+        Some(_) => Err(unsupported(
+            "the invocation type is one of RequestResponse, DryRun, Event",
+        )),
+    }
+}
+
+/// The log itself is not returned yet: an SDK that asks for it gets an answer without one.
+fn check_log_type(headers: &HeaderMap) -> Result<(), ServiceError> {
+    match value(headers, &header::LOG_TYPE) {
+        None | Some(b"None" | b"Tail") => Ok(()),
+        Some(_) => Err(unsupported("the log type is one of None, Tail")),
+    }
+}
+
+fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
+    const INVALID: ServiceError = ServiceError::InvalidRequestContent(
+        "Client context must be a valid Base64-encoded JSON object.",
+    );
+    let Some(encoded) = value(headers, &header::CLIENT_CONTEXT) else {
+        return Ok(None);
+    };
+    if encoded.len() > MAX_CLIENT_CONTEXT_BYTES {
+        let message = "the client context is larger than 3583 bytes";
+        return Err(ServiceError::InvalidRequestContent(message));
+    }
+    let mut json = BASE64_STANDARD.decode(encoded).map_err(|_| INVALID)?;
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json)
+        .map_err(|_| INVALID)?;
+    // In JSON, control characters only stand between tokens; in a header they cannot stand.
+    for byte in json.iter_mut().filter(|byte| byte.is_ascii_control()) {
+        *byte = b' ';
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(json))
+        .map(Some)
+        .map_err(|_| INVALID)
+}
+
+fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
+
+fn unsupported(message: &str) -> ServiceError {
+    ServiceError::InvalidParameter(message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::NameError;
+
+    fn parse(uri: &str) -> Result<Target, ServiceError> {
+        let uri: Uri = uri.parse().unwrap();
+        let (_, name) = route(uri.path()).unwrap();
+        target(name, &uri)
+    }
+
+    #[test]
+    fn a_name_may_be_percent_encoded_and_have_its_qualifier_in_the_query() {
+        let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Ahello/invocations";
+        let target = parse(&format!("{arn}?x=y&Qualifier=%24LATEST")).unwrap();
+        assert_eq!(target.name.to_string(), "hello");
+        assert_eq!(target.qualifier.unwrap().to_string(), "$LATEST");
+    }
+
+    #[test]
+    fn two_different_qualifiers_are_refused() {
+        assert!(parse("/2015-03-31/functions/hello:a/invocations?Qualifier=a").is_ok());
+        let error = parse("/2015-03-31/functions/hello:a/invocations?Qualifier=b").unwrap_err();
+        assert!(matches!(error, ServiceError::InvalidParameter(_)));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused() {
+        for name in ["", "%ff", "a%2Fb", "a/b"] {
+            let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    ServiceError::InvalidName {
+                        error: NameError::Target,
+                        ..
+                    }
+                ),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_paths_are_no_operation() {
+        for path in [
+            "/",
+            "/2015-03-31/functions/hello",
+            "/2015-03-31/functions/invocations",
+            "/2015-03-31/functions//x",
+        ] {
+            assert!(route(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_client_context_is_decoded_json_on_one_line() {
+        let mut headers = HeaderMap::new();
+        let encoded = BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\"}\n}");
+        headers.insert(header::CLIENT_CONTEXT, encoded.parse().unwrap());
+        let context = client_context(&headers).unwrap().unwrap();
+        assert_eq!(
+            context.as_bytes(),
+            "{  \"custom\": {\"k\": \"\u{e9}\"} }".as_bytes()
+        );
+        for wrong in ["e30", "[]", "bnVsbA==", ""] {
+            headers.insert(header::CLIENT_CONTEXT, wrong.parse().unwrap());
+            assert!(client_context(&headers).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Serves the Lambda Invoke API over TCP or a Unix domain socket, in front of functions that run
+//! in Runtime Interface Emulators or as processes of the invoker's own.
+//!
+//! ```text
+//! caller ──▶ ingress ──▶ backend ─┬─▶ rie: one emulator, one invocation at a time
+//!            (parses)             └─▶ local: a pool of processes, each with a Runtime API
+//! ```
+//!
+//! Payloads pass through unread. [`Server`] is the entry.
+
+mod admin;
+mod backend;
+mod body;
+pub mod config;
+pub mod error;
+mod guard;
+mod ingress;
+pub mod invocation;
+mod listener;
+mod local;
+mod rie;
+mod server;
+
+pub use guard::watch_over_groups;
+pub use server::{Options, ServeError, Server};

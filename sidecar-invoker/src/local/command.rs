@@ -1,0 +1,202 @@
+//! Which program a function is, and which environment variables it sees.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::config::LocalConfig;
+use crate::invocation::FunctionName;
+
+/// What a function sees of the invoker's own environment: how to find programs and temporary
+/// files, its language, and the AWS credentials and region that a developer works with.
+const INHERITED: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_REGION",
+];
+
+/// The part of the invoker's own environment that functions see.
+#[derive(Debug, Clone)]
+pub(crate) struct Inherited {
+    variables: BTreeMap<OsString, OsString>,
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`.
+    pub(crate) region: String,
+}
+
+impl Inherited {
+    /// Picks from what `variable` tells of the invoker's environment.
+    pub(crate) fn from(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let present = |name: &&str| Some(((*name).into(), variable(name)?));
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .into_iter()
+            .filter_map(|name| variable(name)?.into_string().ok())
+            .find(|region| !region.is_empty());
+        Self {
+            variables: INHERITED.iter().filter_map(present).collect(),
+            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+        }
+    }
+}
+
+/// The variables of every execution environment of a function, `env` of its configuration over
+/// Lambda's own over the inherited.
+///
+/// Source: "Defined runtime environment variables" in the AWS Lambda developer guide. As for
+/// OS-only runtimes there is no `AWS_EXECUTION_ENV`; `_HANDLER` is the command's last word, as
+/// with the Runtime Interface Emulator.
+pub(super) fn variables(
+    name: &FunctionName,
+    config: &LocalConfig,
+    inherited: &Inherited,
+) -> BTreeMap<OsString, OsString> {
+    let mut variables = inherited.variables.clone();
+    let mut set = |key: &str, value: &OsStr| variables.insert(key.into(), value.into());
+    let directory = config.directory.as_os_str();
+    let handler = config.arguments.last().unwrap_or(&config.program);
+    set("_HANDLER", handler.as_ref());
+    set("AWS_REGION", inherited.region.as_ref());
+    set("AWS_DEFAULT_REGION", inherited.region.as_ref());
+    set("AWS_LAMBDA_FUNCTION_NAME", name.to_string().as_ref());
+    set(
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        config.memory_mib.to_string().as_ref(),
+    );
+    set("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".as_ref());
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".as_ref());
+    set(
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        format!("/aws/lambda/{name}").as_ref(),
+    );
+    set("LAMBDA_TASK_ROOT", directory);
+    set("LAMBDA_RUNTIME_DIR", directory);
+    set("TZ", ":UTC".as_ref());
+    for (key, value) in &config.env {
+        set(key, value.as_ref());
+    }
+    variables
+}
+
+/// The name of a new environment's log stream: `2026/11/21/[$LATEST]` and 32 random hex digits.
+pub(super) fn log_stream_name(now: SystemTime) -> String {
+    let date = OffsetDateTime::from(now).date();
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    format!(
+        "{year}/{month:02}/{day:02}/[$LATEST]{}",
+        Uuid::new_v4().simple()
+    )
+}
+
+/// The executable that `program` means: relative to `directory` if it has a slash, else in the
+/// `PATH` of the function.
+///
+/// # Errors
+/// Why there is none, in the operating system's words.
+pub(super) fn resolve(
+    program: &str,
+    directory: &Path,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        let candidate = directory.join(program);
+        return executable(&candidate).map(|()| candidate);
+    }
+    let folders = path.map(std::env::split_paths).into_iter().flatten();
+    folders
+        .map(|folder| directory.join(folder).join(program))
+        .find(|candidate| executable(candidate).is_ok())
+        .ok_or_else(|| "executable file not found in $PATH".to_owned())
+}
+
+fn executable(path: &Path) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    })?;
+    match metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err("permission denied".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_by_path_or_in_the_directory() {
+        let path = Some(OsStr::new("/nowhere:/bin"));
+        assert_eq!(resolve("sh", Path::new("/"), path), Ok("/bin/sh".into()));
+        assert_eq!(
+            resolve("./sh", Path::new("/bin"), None),
+            Ok("/bin/./sh".into())
+        );
+        assert_eq!(
+            resolve("/bin/sh", Path::new("/tmp"), None),
+            Ok("/bin/sh".into())
+        );
+        assert!(
+            resolve("sh", Path::new("/bin"), None)
+                .unwrap_err()
+                .contains("not found in $PATH")
+        );
+        assert_eq!(
+            resolve("./absent", Path::new("/bin"), path).unwrap_err(),
+            "no such file or directory"
+        );
+        assert_eq!(
+            resolve("/etc/passwd", Path::new("/"), path).unwrap_err(),
+            "permission denied"
+        );
+    }
+
+    #[test]
+    fn the_configuration_wins_over_lambda_s_variables_and_those_over_inherited_ones() {
+        let yaml =
+            "functions: { f: { local: { command: [p, app.handler], env: { TZ: Asia/Tokyo } } } }";
+        let config = crate::config::Config::parse("i.yaml", yaml, Path::new("/srv")).unwrap();
+        let (name, function) = config.functions.first_key_value().unwrap();
+        let crate::config::BackendConfig::Local(local) = &function.backend else {
+            panic!("not local");
+        };
+        let outer = |name: &str| match name {
+            "AWS_DEFAULT_REGION" => Some("eu-west-1".into()),
+            "AWS_PROFILE" => Some("dev".into()),
+            _ => None,
+        };
+        let variables = variables(name, local, &Inherited::from(outer));
+        let value = |key: &str| {
+            variables
+                .get(OsStr::new(key))
+                .map(|value| value.to_str().unwrap())
+        };
+        assert_eq!(value("TZ"), Some("Asia/Tokyo"));
+        assert_eq!(value("AWS_REGION"), Some("eu-west-1"));
+        assert_eq!(value("AWS_PROFILE"), Some("dev"));
+        assert_eq!(value("_HANDLER"), Some("app.handler"));
+        assert_eq!(value("LAMBDA_TASK_ROOT"), Some("/srv"));
+        assert_eq!(value("AWS_LAMBDA_FUNCTION_NAME"), Some("f"));
+        assert_eq!(value("PATH"), None);
+    }
+
+    #[test]
+    fn a_log_stream_is_named_by_date() {
+        let name = log_stream_name(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
+        assert!(name.starts_with("1971/01/01/[$LATEST]"), "{name}");
+    }
+}

@@ -1,0 +1,146 @@
+//! What the service, not the function, says of an invocation that failed, in AWS's words.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::error::MAX_PAYLOAD_BYTES;
+use crate::invocation::{FunctionAnswer, RequestId};
+
+/// Why an execution environment gave no answer.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// The command could not be started: program and reason.
+    Entrypoint { program: String, reason: String },
+    /// The function itself reported that it cannot be initialised; this is its own error.
+    InitError(Bytes),
+    /// The process ended.
+    Exit(ExitStatus),
+    /// The time limit passed.
+    TimedOut(Duration),
+    /// The answer was larger than [`MAX_PAYLOAD_BYTES`].
+    ResponseTooLarge,
+}
+
+impl Failure {
+    /// The function error that the caller of invocation `id` gets.
+    pub(super) fn answer(&self, id: &RequestId) -> FunctionAnswer {
+        let error_type = match self {
+            Self::InitError(payload) => return FunctionAnswer::Error(payload.clone()),
+            Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
+            Self::Exit(_) => "Runtime.ExitError",
+            Self::TimedOut(_) => "Sandbox.Timedout",
+            Self::ResponseTooLarge => "Function.ResponseSizeTooLarge",
+        };
+        let message = match self {
+            Self::ResponseTooLarge => self.to_string(),
+            _ => format!("RequestId: {id} Error: {self}"),
+        };
+        let payload = json!({ "errorType": error_type, "errorMessage": message });
+        FunctionAnswer::Error(payload.to_string().into())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entrypoint { program, reason } => write!(out, "fork/exec {program}: {reason}"),
+            Self::InitError(_) => {
+                out.write_str("the function reported an error of its initialisation")
+            }
+            Self::Exit(status) => match (status.code(), status.signal()) {
+                (Some(0), _) => out.write_str("Runtime exited without providing a reason"),
+                (Some(code), _) => write!(out, "Runtime exited with error: exit status {code}"),
+                (None, signal) => {
+                    write!(
+                        out,
+                        "Runtime exited with error: signal: {}",
+                        signal_name(signal.unwrap_or_default())
+                    )
+                }
+            },
+            Self::TimedOut(limit) => write!(
+                out,
+                "Task timed out after {:.2} seconds",
+                limit.as_secs_f64()
+            ),
+            Self::ResponseTooLarge => {
+                write!(
+                    out,
+                    "Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
+                )
+            }
+        }
+    }
+}
+
+/// The names that AWS gives signals, which are Go's.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "hangup",
+        2 => "interrupt",
+        4 => "illegal instruction",
+        6 => "aborted",
+        8 => "floating point exception",
+        9 => "killed",
+        11 => "segmentation fault",
+        13 => "broken pipe",
+        15 => "terminated",
+        other => return other.to_string(),
+    };
+    name.to_owned()
+}
+
+/// The error of a function that posted one without a body.
+pub(super) fn unexplained(error_type: &str) -> Bytes {
+    let error_type = if error_type.is_empty() {
+        "Function.Unknown"
+    } else {
+        error_type
+    };
+    let payload =
+        json!({ "errorType": error_type, "errorMessage": "Unknown application error occurred" });
+    payload.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_aws_s() {
+        let id = RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap();
+        let cases = [
+            (
+                Failure::Exit(ExitStatus::from_raw(1 << 8)),
+                "Runtime.ExitError",
+                "Runtime exited with error: exit status 1",
+            ),
+            (
+                Failure::Exit(ExitStatus::from_raw(0)),
+                "Runtime.ExitError",
+                "Runtime exited without providing a reason",
+            ),
+            (
+                Failure::Exit(ExitStatus::from_raw(9)),
+                "Runtime.ExitError",
+                "Runtime exited with error: signal: killed",
+            ),
+            (
+                Failure::TimedOut(Duration::from_secs(3)),
+                "Sandbox.Timedout",
+                "Task timed out after 3.00 seconds",
+            ),
+        ];
+        for (failure, error_type, message) in cases {
+            let FunctionAnswer::Error(payload) = failure.answer(&id) else {
+                panic!("not an error");
+            };
+            let expected = json!({ "errorType": error_type, "errorMessage": format!("RequestId: {id} Error: {message}") });
+            assert_eq!(payload, Bytes::from(expected.to_string()));
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! A function's pool of execution environments and the queue before it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use hyper::header::HeaderValue;
+use rustix::process::Pid;
+use tokio::io::AsyncRead;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::environment::Environment;
+use super::failure::Failure;
+use super::lifecycle::Call;
+use super::output::Output;
+use super::{Inherited, command, lock};
+use crate::config::LocalConfig;
+use crate::error::ServiceError;
+use crate::guard::Guard;
+use crate::invocation::{FunctionAnswer, FunctionName, Invocation, Target, function_arn};
+
+/// How long an environment that has answered may take to ask for its next invocation before a
+/// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
+/// does after its answer takes longer.
+const SETTLING_GRACE: Duration = Duration::from_millis(20);
+
+/// What all functions of an invoker share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// Tells the time.
+    pub(crate) clock: fn() -> SystemTime,
+    /// What functions see of the invoker's own environment.
+    pub(crate) inherited: Arc<Inherited>,
+    /// Where their output goes.
+    pub(crate) output: Output,
+    /// Ends their processes if the invoker cannot.
+    pub(crate) guard: Option<Arc<Guard>>,
+    /// Ends them all.
+    pub(crate) stop: CancellationToken,
+    /// Every task that has to have ended before the invoker may.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A function that the invoker runs itself.
+pub(crate) struct Function {
+    pub(super) name: FunctionName,
+    pub(super) config: LocalConfig,
+    pub(super) context: Context,
+    pub(super) variables: BTreeMap<OsString, OsString>,
+    arn: HeaderValue,
+    queue: usize,
+    pool: Mutex<Pool>,
+}
+
+/// Invariant: callers wait only while no environment is idle.
+#[derive(Default)]
+struct Pool {
+    /// All whose process may still be there, at most `concurrency`.
+    environments: Vec<Arc<Environment>>,
+    /// Those that can take an invocation, the one used last at the end.
+    idle: Vec<Arc<Environment>>,
+    /// Callers, the one who came first at the front.
+    waiting: VecDeque<Waiter>,
+    tickets: u64,
+}
+
+struct Waiter {
+    ticket: u64,
+    turn: oneshot::Sender<Turn>,
+}
+
+type Turn = Result<Arc<Environment>, Failure>;
+
+impl Function {
+    /// A function without any process yet.
+    pub(crate) fn new(
+        name: FunctionName,
+        config: LocalConfig,
+        queue: usize,
+        context: Context,
+    ) -> Arc<Self> {
+        let variables = command::variables(&name, &config, &context.inherited);
+        let target = Target {
+            name,
+            qualifier: None,
+        };
+        let arn = arn_header(&context.inherited.region, &target);
+        Arc::new(Self {
+            name: target.name,
+            config,
+            context,
+            variables,
+            arn,
+            queue,
+            pool: Mutex::default(),
+        })
+    }
+
+    /// Calls the function once an environment is free for this caller.
+    ///
+    /// Dropping the future gives up the place in the queue; an invocation that has begun runs on.
+    pub(crate) async fn invoke(
+        self: &Arc<Self>,
+        invocation: Invocation,
+    ) -> Result<FunctionAnswer, ServiceError> {
+        let (reply, answer) = oneshot::channel();
+        let mut call = Call {
+            invocation: Arc::new(invocation),
+            reply,
+        };
+        loop {
+            let environment = match self.environment().await? {
+                Ok(environment) => environment,
+                Err(failure) => return Ok(failure.answer(&call.invocation.request_id)),
+            };
+            match environment.deliver(call, self) {
+                Ok(()) => break,
+                // It ended just now, idle: the next one will do.
+                Err(returned) => call = returned,
+            }
+        }
+        answer.await.map_err(|_| ServiceError::ShuttingDown)
+    }
+
+    /// An idle environment, or the failure to start one.
+    async fn environment(self: &Arc<Self>) -> Result<Turn, ServiceError> {
+        let mut place = {
+            let mut pool = lock(&self.pool);
+            if self.context.stop.is_cancelled() {
+                return Err(ServiceError::ShuttingDown);
+            }
+            if let Some(environment) = pool.idle.pop() {
+                return Ok(Ok(environment));
+            }
+            let occupied = pool
+                .environments
+                .iter()
+                .filter(|one| one.is_occupied())
+                .count();
+            let startable = self.config.concurrency.saturating_sub(occupied);
+            if pool.waiting.len() >= self.queue + startable {
+                return Err(ServiceError::TooManyRequests);
+            }
+            let place = self.enqueue(&mut pool);
+            self.grow(&mut pool, Environment::is_settling);
+            place
+        };
+        tokio::select! {
+            biased;
+            turn = &mut place.turn => return turn.map_err(|_| ServiceError::ShuttingDown),
+            () = self.stopped() => return Err(ServiceError::ShuttingDown),
+            () = sleep(SETTLING_GRACE) => self.grow(&mut lock(&self.pool), |_| false),
+        }
+        tokio::select! {
+            biased;
+            turn = &mut place.turn => turn.map_err(|_| ServiceError::ShuttingDown),
+            () = self.stopped() => Err(ServiceError::ShuttingDown),
+        }
+    }
+
+    fn enqueue(self: &Arc<Self>, pool: &mut Pool) -> Place {
+        let (sender, turn) = oneshot::channel();
+        let ticket = pool.tickets;
+        pool.tickets += 1;
+        pool.waiting.push_back(Waiter {
+            ticket,
+            turn: sender,
+        });
+        Place {
+            function: Arc::clone(self),
+            ticket,
+            turn,
+        }
+    }
+
+    /// Starts an environment for each waiting caller who cannot expect one that is starting, or
+    /// that is `soon_free`.
+    fn grow(self: &Arc<Self>, pool: &mut Pool, soon_free: impl Fn(&Environment) -> bool) {
+        let expected = |one: &&Arc<Environment>| one.is_starting() || soon_free(one);
+        let expected = pool.environments.iter().filter(expected).count();
+        let wanted = pool.waiting.len().saturating_sub(expected);
+        let room = self
+            .config
+            .concurrency
+            .saturating_sub(pool.environments.len());
+        if self.context.stop.is_cancelled() {
+            return;
+        }
+        for _ in 0..wanted.min(room) {
+            let environment = Environment::new(self);
+            pool.environments.push(Arc::clone(&environment));
+            self.context.tasks.spawn(environment.run(Arc::clone(self)));
+        }
+    }
+
+    /// An environment has become idle.
+    pub(super) fn ready(&self, environment: Arc<Environment>) {
+        let mut pool = lock(&self.pool);
+        let mut turn = Ok(environment);
+        while let Some(waiter) = pool.waiting.pop_front() {
+            match waiter.turn.send(turn) {
+                Ok(()) => return,
+                Err(returned) => turn = returned,
+            }
+        }
+        pool.idle.extend(turn);
+    }
+
+    /// An environment never became idle: who has waited longest is told, and nobody else, so that
+    /// each caller is a new attempt and none is made without a caller.
+    pub(super) fn failed_to_start(&self, failure: Failure) {
+        tracing::warn!(function = %self.name, "an execution environment could not be started: {failure}");
+        let waiter = lock(&self.pool).waiting.pop_front();
+        if let Some(waiter) = waiter {
+            // Fails if the caller has just gone.
+            let _ = waiter.turn.send(Err(failure));
+        }
+    }
+
+    /// Nothing is left of an environment.
+    pub(super) fn removed(self: &Arc<Self>, environment: &Arc<Environment>) {
+        let mut pool = lock(&self.pool);
+        pool.environments
+            .retain(|one| !Arc::ptr_eq(one, environment));
+        pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
+        self.grow(&mut pool, Environment::is_settling);
+    }
+
+    /// The executable, or why there is none.
+    pub(crate) fn program(&self) -> Result<PathBuf, String> {
+        let path = self
+            .variables
+            .get(OsStr::new("PATH"))
+            .map(OsString::as_os_str);
+        command::resolve(&self.config.program, &self.config.directory, path)
+    }
+
+    /// Why the function cannot run, as far as can be said without running it.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let reason = self.program().err()?;
+        let LocalConfig { program, line, .. } = &self.config;
+        let name = &self.name;
+        Some(format!(
+            "{line}: functions.{name}.local.command: {program}: {reason}; build it, install it or correct the command"
+        ))
+    }
+
+    /// The ARN under which the function was invoked.
+    pub(super) fn arn(&self, target: &Target) -> HeaderValue {
+        match target.qualifier {
+            None => self.arn.clone(),
+            Some(_) => arn_header(&self.context.inherited.region, target),
+        }
+    }
+
+    /// Waits until all environments have to end.
+    pub(super) async fn stopped(&self) {
+        self.context.stop.cancelled().await;
+    }
+
+    /// Passes on a process's output.
+    pub(super) fn forward(&self, source: impl AsyncRead + Send + Unpin + 'static) {
+        let output = self.context.output.clone();
+        self.context
+            .tasks
+            .spawn(output.forward(self.name.to_string(), source));
+    }
+
+    /// Has the guard end this process group if the invoker cannot.
+    pub(super) async fn watch_group(&self, group: Pid) {
+        if let Some(guard) = &self.context.guard {
+            guard.watch(group).await;
+        }
+    }
+
+    /// Nothing is left of this process group.
+    pub(super) async fn forget_group(&self, group: Pid) {
+        if let Some(guard) = &self.context.guard {
+            guard.forget(group).await;
+        }
+    }
+}
+
+fn arn_header(region: &str, target: &Target) -> HeaderValue {
+    HeaderValue::try_from(function_arn(region, target)).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A caller's place in the queue, given up when it is dropped.
+struct Place {
+    function: Arc<Function>,
+    ticket: u64,
+    turn: oneshot::Receiver<Turn>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        {
+            let waiting = &mut lock(&self.function.pool).waiting;
+            if let Some(index) = waiting
+                .iter()
+                .position(|waiter| waiter.ticket == self.ticket)
+            {
+                waiting.remove(index);
+                return;
+            }
+        }
+        // The turn came while the caller went away.
+        if let Ok(Ok(environment)) = self.turn.try_recv() {
+            self.function.ready(environment);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{BackendConfig, Config};
+    use crate::invocation::RequestId;
+
+    fn function(queue: usize) -> Arc<Function> {
+        let command = format!(
+            "[python3, {}/tests/fixtures/runtime.py]",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let yaml =
+            format!("functions: {{ f: {{ local: {{ command: {command}, concurrency: 1 }} }} }}");
+        let config = Config::parse("invoker.yaml", &yaml, std::path::Path::new("/")).unwrap();
+        let (name, config) = config.functions.into_iter().next().unwrap();
+        let BackendConfig::Local(local) = config.backend else {
+            panic!("not local");
+        };
+        let context = Context {
+            clock: SystemTime::now,
+            inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+            output: Output::to(std::io::sink()).0,
+            guard: None,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Function::new(name, local, queue, context)
+    }
+
+    fn invocation(event: &serde_json::Value) -> Invocation {
+        Invocation {
+            request_id: RequestId::random(),
+            target: "f".parse().unwrap(),
+            payload: Bytes::from(event.to_string()),
+            trace_id: HeaderValue::from_static("Root=1"),
+            client_context: None,
+            tenant_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        let function = function(2);
+        let call = |line: &str| {
+            let event = json!({ "do": "log", "file": file, "line": line });
+            let function = Arc::clone(&function);
+            async move { function.invoke(invocation(&event)).await }
+        };
+        // One has the environment that is started for it, two the queue's places.
+        let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
+        assert!(
+            [a, b, c]
+                .iter()
+                .all(|answer| matches!(answer, Ok(FunctionAnswer::Success(_))))
+        );
+        assert_eq!(d, Err(ServiceError::TooManyRequests));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
+        assert_eq!(lock(&function.pool).environments.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_environment_used_last_is_used_first() {
+        let function = function(0);
+        let first = Environment::new(&function);
+        let second = Environment::new(&function);
+        function.ready(Arc::clone(&first));
+        function.ready(Arc::clone(&second));
+        assert!(Arc::ptr_eq(
+            &function.environment().await.unwrap().unwrap(),
+            &second
+        ));
+        assert!(Arc::ptr_eq(
+            &function.environment().await.unwrap().unwrap(),
+            &first
+        ));
+    }
+}

@@ -1,0 +1,26 @@
+//! Functions as processes of the invoker's own, each behind a Runtime API of its own.
+//!
+//! ```text
+//! Function (pool, queue) ──▶ Environment (one process) ──▶ Lifecycle (pure: which step may follow)
+//!                                     ▲                          ▲
+//!                              the process's end          Runtime API (HTTP)
+//! ```
+
+mod command;
+mod environment;
+mod failure;
+mod function;
+mod lifecycle;
+mod output;
+mod runtime_api;
+
+pub(crate) use command::Inherited;
+pub(crate) use function::{Context, Function};
+pub(crate) use output::{Flushed, Output};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks state that is whole between any two statements, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

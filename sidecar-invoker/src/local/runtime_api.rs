@@ -1,0 +1,231 @@
+//! The Runtime API that one execution environment's process talks to.
+//!
+//! Source: "Using the Lambda runtime API for custom runtimes" in the AWS Lambda developer guide;
+//! the error bodies are those of the Runtime Interface Emulator.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::environment::Environment;
+use super::failure::{Failure, unexplained};
+use super::function::Function;
+use super::lifecycle::{Deadline, Refusal};
+use crate::body::{self, ReadError};
+use crate::error::MAX_PAYLOAD_BYTES;
+use crate::invocation::{FunctionAnswer, Invocation, RequestId};
+use crate::listener;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
+
+/// Serves the process's connections until the task is aborted.
+pub(super) async fn serve(
+    listener: TcpListener,
+    environment: Arc<Environment>,
+    function: Arc<Function>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Some(stream) = listener::accept(&listener).await else {
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        let (environment, function) = (Arc::clone(&environment), Arc::clone(&function));
+        connections.spawn(async move {
+            let service = service_fn(|request| handle(request, &environment, &function));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // A process that breaks off says so by its end.
+            let _ = connection.await;
+        });
+    }
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    environment: &Arc<Environment>,
+    function: &Arc<Function>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (parts, mut body) = request.into_parts();
+    let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+    let response = match (&parts.method, path.as_slice()) {
+        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"]) => {
+            let next = environment.next(function).await;
+            next.map(|(invocation, deadline)| event(&invocation, deadline, function))
+        }
+        (
+            &Method::POST,
+            [
+                "2018-06-01",
+                "runtime",
+                "invocation",
+                id,
+                kind @ ("response" | "error"),
+            ],
+        ) => {
+            answer(
+                environment,
+                RequestId::parse(id),
+                *kind == "error",
+                &parts.headers,
+                &mut body,
+            )
+            .await
+        }
+        (&Method::POST, ["2018-06-01", "runtime", "init", "error"]) => {
+            init_error(environment, &parts.headers, &mut body).await
+        }
+        _ => Ok(error(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the Runtime API has no such path",
+        )),
+    };
+    // The process can read a refusal only once it has sent all of its request.
+    body::drain(&mut body).await;
+    Ok(response.unwrap_or_else(|refusal| match refusal {
+        Refusal::UnknownId => error(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestID",
+            "Invalid request ID",
+        ),
+        Refusal::WrongState => {
+            let message = "State transition is not allowed";
+            error(StatusCode::FORBIDDEN, "InvalidStateTransition", message)
+        }
+    }))
+}
+
+/// The response to `next`: an invocation's event and what describes it.
+fn event(
+    invocation: &Invocation,
+    deadline: Deadline,
+    function: &Function,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(invocation.payload.clone()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, invocation.request_id.header());
+    if let Ok(deadline) = HeaderValue::try_from(deadline.epoch_ms.to_string()) {
+        headers.insert(DEADLINE_MS, deadline);
+    }
+    headers.insert(FUNCTION_ARN, function.arn(&invocation.target));
+    headers.insert(TRACE_ID, invocation.trace_id.clone());
+    if let Some(context) = &invocation.client_context {
+        headers.insert(CLIENT_CONTEXT, context.clone());
+    }
+    if let Some(tenant) = &invocation.tenant_id {
+        headers.insert(TENANT_ID, tenant.clone());
+    }
+    response
+}
+
+async fn answer(
+    environment: &Environment,
+    id: Option<RequestId>,
+    is_error: bool,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    environment.expects(id)?;
+    let id = id.ok_or(Refusal::UnknownId)?;
+    let answer = match body::read(body).await {
+        Ok((payload, _)) if is_error => FunctionAnswer::Error(explained(payload, headers)),
+        Ok((payload, trailers)) => match trailers.as_ref().and_then(mid_stream_error) {
+            Some(error) => FunctionAnswer::Error(error),
+            None => FunctionAnswer::Success(payload),
+        },
+        Err(ReadError::TooLarge) => {
+            environment.answer(id, Failure::ResponseTooLarge.answer(&id))?;
+            let message =
+                format!("Exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
+            return Ok(error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestEntityTooLarge",
+                &message,
+            ));
+        }
+        Err(ReadError::BrokenOff(cause)) => {
+            tracing::debug!(request_id = %id, "a function broke off its answer: {cause}");
+            return Err(Refusal::WrongState);
+        }
+    };
+    environment.answer(id, answer)?;
+    Ok(accepted())
+}
+
+async fn init_error(
+    environment: &Environment,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let payload = match body::read(body).await {
+        Ok((payload, _)) => payload,
+        Err(_) => Bytes::new(),
+    };
+    environment.init_error(explained(payload, headers))?;
+    Ok(accepted())
+}
+
+/// A posted error, or one made from its header if nothing was posted.
+fn explained(payload: Bytes, headers: &HeaderMap) -> Bytes {
+    match payload.is_empty() {
+        true => unexplained(text(headers, &ERROR_TYPE)),
+        false => payload,
+    }
+}
+
+/// The error that a streaming function reports in trailers after it has begun to answer.
+fn mid_stream_error(trailers: &HeaderMap) -> Option<Bytes> {
+    trailers.get(&ERROR_TYPE)?;
+    let body = BASE64_STANDARD
+        .decode(text(trailers, &ERROR_BODY))
+        .unwrap_or_default();
+    Some(explained(body.into(), trailers))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn accepted() -> Response<Full<Bytes>> {
+    json_response(
+        StatusCode::ACCEPTED,
+        Bytes::from_static(b"{\"status\":\"OK\"}"),
+    )
+}
+
+fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
+    let body = json!({ "errorMessage": message, "errorType": error_type });
+    json_response(status, body.to_string().into())
+}
+
+fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

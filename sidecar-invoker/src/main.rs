@@ -1,0 +1,113 @@
+//! The command line of the invoker.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Parser, Subcommand};
+use sidecar_invoker::config::{Config, HostPort, Listen};
+use sidecar_invoker::{Options, ServeError, Server, watch_over_groups};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Serves the AWS Lambda Invoke API in front of emulators and local function processes.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the functions of a configuration file. Exits with 2 if the file has mistakes, with 1
+    /// if it cannot be served.
+    Serve {
+        /// The configuration file, invoker.yaml.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to serve the Invoke API, instead of the file's `listen`: HOST:PORT or
+        /// unix:///PATH.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<Listen>,
+        /// Where to serve the admin endpoints, instead of the file's `admin`.
+        #[arg(long, value_name = "HOST:PORT")]
+        admin: Option<HostPort>,
+    },
+    /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
+    #[command(hide = true)]
+    Guard,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve {
+            config,
+            listen,
+            admin,
+        } => serve(&config, listen, admin),
+        Command::Guard => {
+            watch_over_groups(std::io::stdin().lock());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
+    let mut config = match Config::load(file) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    config.listen = listen.unwrap_or(config.listen);
+    config.admin = admin.unwrap_or(config.admin);
+    let served = tokio::runtime::Runtime::new()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            runtime
+                .block_on(run(config))
+                .map_err(|error| error.to_string())
+        });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let options = Options {
+        clock: SystemTime::now,
+        guard: Some(std::env::current_exe()?),
+    };
+    let server = Server::bind(config, options)
+        .await
+        .map_err(|error: ServeError| error)?;
+    tracing::info!(
+        "serving the Invoke API on {}, admin on {}",
+        server.address()?,
+        server.admin_address()?
+    );
+    server
+        .run(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}

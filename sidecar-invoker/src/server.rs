@@ -1,0 +1,202 @@
+//! The invoker as a whole: from its configuration to its end.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::backend::Backend;
+use crate::config::{BackendConfig, Config, HostPort, Listen};
+use crate::guard::Guard;
+use crate::ingress::Ingress;
+use crate::listener::{Listener, bind_tcp, tcp_address};
+use crate::local::{Context, Flushed, Function, Inherited, Output};
+use crate::rie::Emulators;
+
+/// How long running invocations may take to finish once the invoker is to end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long ended processes may take to disappear.
+const REAP_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a server needs besides its configuration.
+pub struct Options {
+    /// Tells the time, for deadlines that functions are told and for trace ids.
+    pub clock: fn() -> SystemTime,
+    /// A program that runs [`watch_over_groups`](crate::watch_over_groups) on its standard input
+    /// when it is called with the argument `guard`. With it, no function outlives the invoker even
+    /// if that is killed.
+    pub guard: Option<PathBuf>,
+}
+
+/// Why the invoker cannot serve: one sentence with the cure.
+#[derive(Debug)]
+pub struct ServeError(String);
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// An invoker that listens and is about to serve.
+pub struct Server {
+    listener: Listener,
+    admin_listener: TcpListener,
+    ingress: Arc<Ingress>,
+    admin: Arc<Admin>,
+    context: Context,
+    flushed: Flushed,
+}
+
+impl Server {
+    /// Listens on both addresses. Callers can connect from here on; [`run`](Self::run) serves them.
+    ///
+    /// # Errors
+    /// An address is taken or cannot be listened on, or the guard cannot be started.
+    pub async fn bind(config: Config, options: Options) -> Result<Self, ServeError> {
+        let listener = Listener::bind(&config.listen).await.map_err(ServeError)?;
+        let admin_listener = bind_tcp(&config.admin, "admin").await.map_err(ServeError)?;
+        let guard = options.guard.as_deref().map(Guard::start).transpose();
+        let guard = guard
+            .map_err(|error| ServeError(format!("the guard process cannot be started: {error}")))?;
+        let (output, flushed) = Output::to(std::io::stdout());
+        let context = Context {
+            clock: options.clock,
+            inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+            output,
+            guard: guard.map(Arc::new),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+
+        let mut emulators = Emulators::default();
+        let mut local = Vec::new();
+        let backends = config.functions.into_iter().map(|(name, function)| {
+            let backend = match function.backend {
+                BackendConfig::Rie(rie) => {
+                    Backend::Rie(emulators.function(name.clone(), &rie, function.queue))
+                }
+                BackendConfig::Local(config) => {
+                    let function =
+                        Function::new(name.clone(), config, function.queue, context.clone());
+                    local.push(Arc::clone(&function));
+                    Backend::Local(function)
+                }
+            };
+            (name, backend)
+        });
+        let ingress = Arc::new(Ingress {
+            functions: backends.collect(),
+            region: context.inherited.region.clone(),
+            clock: context.clock,
+        });
+        let admin = Arc::new(Admin {
+            functions: local,
+            file: config.file,
+        });
+        for obstacle in admin.obstacles() {
+            tracing::warn!("{obstacle}");
+        }
+        Ok(Self {
+            listener,
+            admin_listener,
+            ingress,
+            admin,
+            context,
+            flushed,
+        })
+    }
+
+    /// Where the Invoke API is served.
+    ///
+    /// # Errors
+    /// The operating system does not tell.
+    pub fn address(&self) -> std::io::Result<Listen> {
+        self.listener.address()
+    }
+
+    /// Where the admin endpoints are served.
+    ///
+    /// # Errors
+    /// The operating system does not tell.
+    pub fn admin_address(&self) -> std::io::Result<HostPort> {
+        tcp_address(&self.admin_listener)
+    }
+
+    /// Serves until `shutdown`, then accepts no more, lets what runs finish for at most 10 s, ends
+    /// every process it has started, and removes its Unix domain socket.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            listener,
+            admin_listener,
+            ingress,
+            admin,
+            context,
+            flushed,
+        } = self;
+        let admin = tokio::spawn(admin.serve(admin_listener));
+        let graceful = GracefulShutdown::new();
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // The timer lets hyper give up on a peer that never finishes its request's head.
+        builder.http1().timer(TokioTimer::new());
+        builder.http2().timer(TokioTimer::new());
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let stream = tokio::select! {
+                stream = listener.accept() => stream,
+                () = &mut shutdown => break,
+            };
+            let Some(stream) = stream else { continue };
+            while connections.try_join_next().is_some() {}
+            let ingress = Arc::clone(&ingress);
+            let service = service_fn(move |request| {
+                let response = Arc::clone(&ingress).handle(request);
+                async { Ok::<_, Infallible>(response.await) }
+            });
+            let connection = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .into_owned();
+            let connection = graceful.watch(connection);
+            connections.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!("a connection ended: {error}");
+                }
+            });
+        }
+        drop(listener);
+        tracing::info!("ending: running invocations have {DRAIN_LIMIT:?} to finish");
+        if timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
+            tracing::warn!("invocations that still run are given up");
+        }
+        context.stop.cancel();
+        context.tasks.close();
+        if timeout(REAP_LIMIT, context.tasks.wait()).await.is_err() {
+            tracing::warn!("a process that a function started still holds its output open");
+        }
+        connections.shutdown().await;
+        admin.abort();
+        let _ = admin.await;
+        drop(ingress);
+        let Context { output, guard, .. } = context;
+        if let Some(guard) = guard {
+            guard.end().await;
+        }
+        drop(output);
+        flushed.wait().await;
+    }
+}

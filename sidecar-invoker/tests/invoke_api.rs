@@ -1,0 +1,285 @@
+//! The Invoke API as callers see it: addresses, protocols, and AWS's errors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at what it does not expect"
+)]
+
+mod support;
+
+use http_body_util::BodyExt;
+use hyper::Method;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use support::{Invoker, fixture_function, request, send, send_h2};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const INVOKE: &str = "/2015-03-31/functions/f/invocations";
+
+#[tokio::test]
+async fn http_1_and_http_2_are_served_on_the_same_port() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let reply = send(
+        invoker.connect().await,
+        request(Method::POST, INVOKE, &[], "{}"),
+    )
+    .await;
+    assert_eq!(reply.json()["event"], json!({}));
+    let uri = format!("http://invoker{INVOKE}");
+    let reply = send_h2(
+        invoker.connect().await,
+        request(Method::POST, &uri, &[], "{}"),
+    )
+    .await;
+    assert_eq!(reply.json()["event"], json!({}));
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_served_replaced_if_stale_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "left behind");
+    let invoker =
+        Invoker::listening(&format!("unix://{}", path.display()), &fixture_function("")).await;
+    assert_eq!(invoker.invoke(json!({})).await.status, 200);
+    invoker.stop().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_function_answers_by_every_form_of_its_name() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    for name in [
+        "f:live",
+        "123456789012:function:f",
+        "arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Af%3Alive?Qualifier=live",
+    ] {
+        let (name, query) = name.split_once('?').unwrap_or((name, ""));
+        let path = format!("/2015-03-31/functions/{name}/invocations?{query}");
+        assert_eq!(
+            invoker.request(Method::POST, &path, &[], "{}").await.status,
+            200,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_has_its_aws_error() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let event = [("x-amz-invocation-type", "Event")];
+    let nonsense = [("x-amz-invocation-type", "Maybe")];
+    let log = [("x-amz-log-type", "All")];
+    let context = [("x-amz-client-context", "not base64!")];
+    let large = [("x-amz-client-context", &*"e30=".repeat(1_000))];
+    let stream = "/2021-11-15/functions/f/response-streaming-invocations";
+    type Case<'c> = (Method, &'c str, &'c [(&'c str, &'c str)], u16, &'c str);
+    let cases: [Case<'_>; 11] = [
+        (
+            Method::POST,
+            "/2015-03-31/functions/g/invocations",
+            &[],
+            404,
+            "ResourceNotFoundException",
+        ),
+        (
+            Method::POST,
+            "/2015-03-31/functions/a.b/invocations",
+            &[],
+            400,
+            "ValidationException",
+        ),
+        (
+            Method::POST,
+            "/2015-03-31/functions/f:a/invocations?Qualifier=b",
+            &[],
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            stream,
+            &[],
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &event,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &nonsense,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &log,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &context,
+            400,
+            "InvalidRequestContentException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &large,
+            400,
+            "InvalidRequestContentException",
+        ),
+        (Method::GET, INVOKE, &[], 405, "UnknownOperationException"),
+        (
+            Method::POST,
+            "/2015-03-31/functions",
+            &[],
+            404,
+            "UnknownOperationException",
+        ),
+    ];
+    for (method, path, headers, status, error_type) in cases {
+        let reply = invoker.request(method, path, headers, "{}").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("x-amzn-errortype")),
+            (status, Some(error_type)),
+            "{path}"
+        );
+        assert!(reply.header("x-amzn-requestid").is_some());
+        let body = reply.json();
+        assert_eq!(body["Type"], "User");
+        assert_eq!(body["message"], body["Message"]);
+        assert!(!body["message"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_function_is_named_by_its_arn() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let reply = invoker
+        .request(
+            Method::POST,
+            "/2015-03-31/functions/g:v/invocations",
+            &[],
+            "{}",
+        )
+        .await;
+    let message = reply.json()["Message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("Function not found: arn:aws:lambda:"),
+        "{message}"
+    );
+    assert!(message.ends_with(":123456789012:function:g:v"), "{message}");
+}
+
+#[tokio::test]
+async fn a_dry_run_calls_nobody() {
+    let invoker = Invoker::start(&fixture_function("env: { INIT: exit }")).await;
+    let reply = invoker
+        .request(
+            Method::POST,
+            INVOKE,
+            &[("x-amz-invocation-type", "DryRun")],
+            "{}",
+        )
+        .await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (204, 0));
+}
+
+#[tokio::test]
+async fn an_event_may_have_6_mib_and_not_a_byte_more_than_aws_takes() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let limit = sidecar_invoker::error::MAX_PAYLOAD_BYTES;
+    let event = |size: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(size - 8));
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], event(limit))
+        .await;
+    // The fixture echoes its event beside other things, which is more than an answer may have.
+    assert_eq!(reply.function_error(), "Function.ResponseSizeTooLarge");
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], event(limit + 1))
+        .await;
+    assert_eq!(reply.status, 413);
+    assert_eq!(
+        reply.header("x-amzn-errortype"),
+        Some("RequestTooLargeException")
+    );
+    let message = "Request must be smaller than 6291556 bytes for the InvokeFunction operation";
+    assert_eq!(reply.json()["message"], message);
+}
+
+#[tokio::test]
+async fn a_connection_outlives_a_refusal_unless_it_says_close() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let stream = TokioIo::new(invoker.connect().await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let unknown = "/2015-03-31/functions/g/invocations";
+    let large = "x".repeat(sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1);
+    for (path, body, status) in [(unknown, "x".repeat(1_000_000), 404), (INVOKE, large, 413)] {
+        sender.ready().await.unwrap();
+        let response = sender
+            .send_request(request(Method::POST, path, &[], body))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key("connection"), status == 413);
+        response.into_body().collect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_invokes_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
+    let line = |text: &str| json!({ "do": "log", "file": file, "line": text }).to_string();
+    let cut = line("cut");
+    let mut stream = invoker.connect().await;
+    let head = format!(
+        "POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        cut.len() + 1
+    );
+    stream
+        .write_all(format!("{head}{cut}").as_bytes())
+        .await
+        .unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], line("whole"))
+        .await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "whole\n");
+}
+
+#[tokio::test]
+async fn the_admin_endpoints_answer() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    for (path, status, body) in [
+        ("/ping", 200, "pong"),
+        ("/healthz", 200, "ok"),
+        ("/readyz", 200, "ready"),
+    ] {
+        let reply = invoker.admin(path).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.body[..]),
+            (status, body.as_bytes()),
+            "{path}"
+        );
+    }
+    assert_eq!(invoker.admin("/metrics-not-here").await.status, 404);
+}

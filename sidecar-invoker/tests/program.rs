@@ -1,0 +1,247 @@
+//! The program itself: its configuration errors, its ports, its end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at what it does not expect"
+)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::{eventually, fixture_function, request, runs, send};
+use tokio::net::TcpStream;
+
+const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
+
+/// The program on free ports, but for the one address that is given.
+fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
+    command.arg("serve").arg("--config").arg(config);
+    for other in ["listen", "admin"] {
+        let address = if other == key { address } else { "127.0.0.1:0" };
+        command.arg(format!("--{other}")).arg(address);
+    }
+    command
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn ends(config: &Path) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// A running program and the address that it says it serves.
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("invoker.yaml");
+        std::fs::write(&file, config).unwrap();
+        let mut child = serve(&file, FREE).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(
+                stderr.read_line(&mut line).unwrap() > 0,
+                "ended before it served"
+            );
+            if let Some((_, rest)) = line.split_once("serving the Invoke API on ") {
+                break rest.split(',').next().unwrap().to_owned();
+            }
+        };
+        Self {
+            child,
+            stderr,
+            address,
+            _folder: folder,
+        }
+    }
+
+    async fn invoke(&self, event: Value) -> support::Reply {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        send(
+            stream,
+            request(
+                hyper::Method::POST,
+                "/2015-03-31/functions/f/invocations",
+                &[],
+                event.to_string(),
+            ),
+        )
+        .await
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    let shown = path.display().to_string();
+    assert_eq!(
+        ends(&path),
+        (
+            Some(2),
+            format!("{shown}: there is no such file; name one with --config\n")
+        )
+    );
+    let (code, text) = ends(folder.path());
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("this is a directory; name the file in it with --config"),
+        "{text}"
+    );
+    std::fs::write(&path, b"functions:\n  f\xff: 1\n").unwrap();
+    assert_eq!(
+        ends(&path),
+        (
+            Some(2),
+            format!("{shown}:2: not UTF-8; save the file as UTF-8\n")
+        )
+    );
+    std::fs::write(&path, "functions: {\n").unwrap();
+    let (code, text) = ends(&path);
+    assert_eq!(code, Some(2));
+    assert!(
+        text.starts_with(&format!("{shown}:")) && text.contains("not valid YAML"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    std::fs::write(
+        &path,
+        "functions:\n  f:\n    local: { comand: [x], timeout: abc }\n",
+    )
+    .unwrap();
+    let (code, text) = ends(&path);
+    assert_eq!(code, Some(2));
+    let expected = [
+        "3: functions.f.local: the key `command` is missing",
+        "3: functions.f.local.timeout: expected a duration from 1ms to 15m such as 30s, found \"abc\"",
+        "3: functions.f.local.comand: unknown key; did you mean `command`?",
+    ];
+    let expected = expected
+        .map(|line| format!("{}:{line}\n", path.display()))
+        .concat();
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_option_that_changes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    std::fs::write(&path, fixture_function("")).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["listen", "admin"] {
+        let option = format!("--{key}");
+        let Output { status, stderr, .. } = serve(&path, (key, &address)).output().unwrap();
+        assert_eq!(status.code(), Some(1));
+        let expected = format!(
+            "{address} ({key}) is already in use; choose another with {option} or stop the process that holds it\n"
+        );
+        assert_eq!(String::from_utf8(stderr).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
+    let gate = support::Gate::new();
+    let mut running = Running::start(&fixture_function(""));
+    let pid = running.invoke(json!({})).await.json()["pid"].to_string();
+    let rest = async {
+        support::exists(&gate.path("begun")).await;
+        running.signal("-TERM");
+        // It accepts no more, and has not ended.
+        let refused = async || {
+            TcpStream::connect(&running.address)
+                .await
+                .is_err()
+                .then_some(())
+        };
+        eventually("its end of listening", refused).await;
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(running.invoke(gate.event()), rest);
+    assert_eq!(reply.status, 200);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(!runs(&pid));
+    let mut log = String::new();
+    running.stderr.read_to_string(&mut log).unwrap();
+    assert!(!log.contains("still holds"), "{log}");
+}
+
+#[tokio::test]
+async fn no_function_outlives_an_invoker_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut running = Running::start(&fixture_function(""));
+    tokio::select! {
+        _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("answered although it waits"),
+        () = support::exists(&file) => {}
+    }
+    running.signal("-KILL");
+    running.child.wait().unwrap();
+    let pids = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(pids.split(' ').count(), 2);
+    for pid in pids.split(' ') {
+        eventually("the end of the group", async || (!runs(pid)).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_s_output_appears_with_its_name() {
+    let mut running = Running::start(&fixture_function(""));
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    assert_eq!(
+        running
+            .invoke(json!({ "do": "print", "lines": 2 }))
+            .await
+            .status,
+        200
+    );
+    running.signal("-TERM");
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    let long = format!("f | {}", "x".repeat(1_000));
+    assert_eq!(lines, ["f | to stderr", &long, &long]);
+}
