@@ -6,11 +6,14 @@
 //! which cannot be wrong.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+use crate::event::template::Template;
 use crate::function::{FunctionName, Qualifier};
 use crate::metadata;
+use crate::resource::Resource;
 
 /// Every key, as suggested when one is misspelt.
 const KEYS: [&str; 15] = [
@@ -35,26 +38,95 @@ const KEYS: [&str; 15] = [
 /// top (measured on AWS; the error message of `RequestTooLargeException` names this number).
 pub const DEFAULT_MAX_REQUEST_BYTES: usize = 6_291_556;
 
-/// The event's format, and with it the contract of the answer.
+/// The names of the event formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    ApigatewayV1,
+    ApigatewayV2,
+    Alb,
+    AlbMultiValue,
+    VpcLatticeV1,
+    VpcLatticeV2,
+    FunctionUrl,
+    Envoy,
+    Raw,
+    Template,
+}
+
+impl Format {
+    const NAMES: [(&str, Option<Self>); 10] = [
+        ("apigateway-v2", Some(Self::ApigatewayV2)),
+        ("apigateway-v1", Some(Self::ApigatewayV1)),
+        ("alb", Some(Self::Alb)),
+        ("alb-multi-value", Some(Self::AlbMultiValue)),
+        ("vpc-lattice-v1", Some(Self::VpcLatticeV1)),
+        ("vpc-lattice-v2", Some(Self::VpcLatticeV2)),
+        ("function-url", Some(Self::FunctionUrl)),
+        ("envoy", Some(Self::Envoy)),
+        ("raw", Some(Self::Raw)),
+        ("template", Some(Self::Template)),
+    ];
+}
+
+/// The event's format.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
+    /// API Gateway REST API, Lambda proxy integration.
+    ApigatewayV1,
     /// API Gateway HTTP API, payload format 2.0.
     ApigatewayV2,
+    /// Application Load Balancer.
+    Alb,
+    /// Application Load Balancer with multi-value headers.
+    AlbMultiValue,
+    /// VPC Lattice, event version 1.
+    VpcLatticeV1,
+    /// VPC Lattice, event version 2.
+    VpcLatticeV2,
+    /// Lambda Function URL.
+    FunctionUrl,
+    /// Envoy's own `aws_lambda` filter.
+    Envoy,
+    /// The body is the event.
+    Raw,
+    /// The operator's own.
+    Template(Rc<Template>),
+}
+
+/// What a function's answer must look like, and what its errors become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contract {
+    /// API Gateway REST API.
+    RestApi,
+    /// API Gateway HTTP API.
+    HttpApi,
+    /// Lambda Function URL.
+    FunctionUrl,
+    /// Application Load Balancer.
+    LoadBalancer,
+    /// VPC Lattice.
+    VpcLattice,
+    /// Envoy's own `aws_lambda` filter.
+    Envoy,
+    /// None: any JSON is an answer.
+    Raw,
 }
 
 impl Payload {
-    const NAMES: [(&str, Option<Self>); 10] = [
-        ("apigateway-v2", Some(Self::ApigatewayV2)),
-        ("apigateway-v1", None),
-        ("alb", None),
-        ("alb-multi-value", None),
-        ("vpc-lattice-v1", None),
-        ("vpc-lattice-v2", None),
-        ("function-url", None),
-        ("envoy", None),
-        ("raw", None),
-        ("template", None),
-    ];
+    /// The contract that goes with the format. A function with events of its own answers as one
+    /// behind an HTTP API, whose contract takes any JSON.
+    #[must_use]
+    pub fn contract(&self) -> Contract {
+        match self {
+            Self::ApigatewayV1 => Contract::RestApi,
+            Self::ApigatewayV2 | Self::Template(_) => Contract::HttpApi,
+            Self::FunctionUrl => Contract::FunctionUrl,
+            Self::Alb | Self::AlbMultiValue => Contract::LoadBalancer,
+            Self::VpcLatticeV1 | Self::VpcLatticeV2 => Contract::VpcLattice,
+            Self::Envoy => Contract::Envoy,
+            Self::Raw => Contract::Raw,
+        }
+    }
 }
 
 /// How the function is invoked.
@@ -74,13 +146,39 @@ impl Invocation {
 
 /// How the function's answer becomes a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Response {
+pub enum Response {
     /// By the contract that goes with the payload.
     Auto,
+    /// The function's JSON is the body.
+    Raw,
 }
 
 impl Response {
-    const NAMES: [(&str, Option<Self>); 2] = [("auto", Some(Self::Auto)), ("raw", None)];
+    const NAMES: [(&str, Option<Self>); 2] = [("auto", Some(Self::Auto)), ("raw", Some(Self::Raw))];
+}
+
+/// Media types that are binary: `image/png`, `image/*`, `*/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaRange(String);
+
+impl MediaRange {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, subtype) = text.split_once('/')?;
+        let is_word = |word: &str| !word.is_empty() && !word.contains(['/', ';', ' ']);
+        let is_range = is_word(kind) && is_word(subtype) && (kind != "*" || subtype == "*");
+        is_range.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Whether a media type, in lower case and without parameters, is in the range. One that is
+    /// not given is in `*/*` only.
+    #[must_use]
+    pub fn matches(&self, media_type: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some("*/") => true,
+            Some(prefix) => media_type.starts_with(prefix),
+            None => media_type == self.0,
+        }
+    }
 }
 
 /// How header names are spelt in the event.
@@ -102,13 +200,16 @@ impl HeaderCase {
 pub struct Settings {
     function: Option<FunctionName>,
     qualifier: Option<Qualifier>,
-    payload: Option<Payload>,
+    payload: Option<Format>,
     invocation: Option<Invocation>,
     stage: Option<String>,
     account_id: Option<String>,
     api_id: Option<String>,
+    resource: Option<Resource>,
     strip_prefix: Option<String>,
+    binary_media_types: Option<Vec<MediaRange>>,
     header_case: Option<HeaderCase>,
+    template: Option<Rc<Template>>,
     response: Option<Response>,
     max_request_bytes: Option<usize>,
     expose_errors: Option<bool>,
@@ -161,19 +262,19 @@ impl Settings {
         match key {
             "function" => self.function = Some(FunctionName::parse(text(value)?)?),
             "qualifier" => self.qualifier = Some(Qualifier::parse(text(value)?)?),
-            "payload" => self.payload = Some(choice(value, &Payload::NAMES)?),
+            "payload" => self.payload = Some(choice(value, &Format::NAMES)?),
             "invocation" => self.invocation = Some(choice(value, &Invocation::NAMES)?),
             "stage" => self.stage = Some(stage(value)?),
             "account_id" => self.account_id = Some(text(value)?.to_owned()),
             "api_id" => self.api_id = Some(text(value)?.to_owned()),
+            "resource" => self.resource = Some(Resource::parse(text(value)?)?),
             "strip_prefix" => self.strip_prefix = Some(path_prefix(value)?),
+            "binary_media_types" => self.binary_media_types = Some(media_ranges(value)?),
             "header_case" => self.header_case = Some(choice(value, &HeaderCase::NAMES)?),
+            "template" => self.template = Some(Rc::new(Template::parse(value)?)),
             "response" => self.response = Some(choice(value, &Response::NAMES)?),
             "max_request_bytes" => self.max_request_bytes = Some(size(value)?),
             "expose_errors" => self.expose_errors = Some(flag(value)?),
-            "resource" | "binary_media_types" | "template" => {
-                return Err("not supported yet".to_owned());
-            }
             _ => return Err(unknown(key)),
         }
         Ok(())
@@ -190,8 +291,13 @@ impl Settings {
             stage: self.stage.or_else(|| outer.stage.clone()),
             account_id: self.account_id.or_else(|| outer.account_id.clone()),
             api_id: self.api_id.or_else(|| outer.api_id.clone()),
+            resource: self.resource.or_else(|| outer.resource.clone()),
             strip_prefix: self.strip_prefix.or_else(|| outer.strip_prefix.clone()),
+            binary_media_types: self
+                .binary_media_types
+                .or_else(|| outer.binary_media_types.clone()),
             header_case: self.header_case.or(outer.header_case),
+            template: self.template.or_else(|| outer.template.clone()),
             response: self.response.or(outer.response),
             max_request_bytes: self.max_request_bytes.or(outer.max_request_bytes),
             expose_errors: self.expose_errors.or(outer.expose_errors),
@@ -222,16 +328,45 @@ impl Settings {
                 "given twice: `function` ends in a qualifier already; leave one of them out",
             ));
         }
+        let format = self.payload.unwrap_or(Format::ApigatewayV2);
+        let payload = match (format, self.template) {
+            (Format::Template, Some(template)) => Payload::Template(template),
+            (Format::Template, None) => {
+                return Err(problem("template", "required by `payload: template`"));
+            }
+            (_, Some(_)) => {
+                return Err(problem("template", "goes with `payload: template` only"));
+            }
+            (Format::ApigatewayV1, None) => Payload::ApigatewayV1,
+            (Format::ApigatewayV2, None) => Payload::ApigatewayV2,
+            (Format::Alb, None) => Payload::Alb,
+            (Format::AlbMultiValue, None) => Payload::AlbMultiValue,
+            (Format::VpcLatticeV1, None) => Payload::VpcLatticeV1,
+            (Format::VpcLatticeV2, None) => Payload::VpcLatticeV2,
+            (Format::FunctionUrl, None) => Payload::FunctionUrl,
+            (Format::Envoy, None) => Payload::Envoy,
+            (Format::Raw, None) => Payload::Raw,
+        };
+        let is_rest = payload == Payload::ApigatewayV1;
+        let stage = if is_rest { "prod" } else { "$default" };
+        let header_case = if is_rest {
+            HeaderCase::Train
+        } else {
+            HeaderCase::Lower
+        };
         Ok(Config {
             function,
             qualifier: self.qualifier,
-            payload: self.payload.unwrap_or(Payload::ApigatewayV2),
+            payload,
             invocation: self.invocation.unwrap_or(Invocation::RequestResponse),
-            stage: self.stage.unwrap_or_else(|| "$default".to_owned()),
+            stage: self.stage.unwrap_or_else(|| stage.to_owned()),
             account_id: self.account_id.unwrap_or_else(|| "123456789012".to_owned()),
             api_id: self.api_id.unwrap_or_else(|| "lambda-mesh".to_owned()),
+            resource: self.resource,
             strip_prefix: self.strip_prefix,
-            header_case: self.header_case.unwrap_or(HeaderCase::Lower),
+            binary_media_types: self.binary_media_types,
+            header_case: self.header_case.unwrap_or(header_case),
+            response: self.response.unwrap_or(Response::Auto),
             max_request_bytes: self.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES),
             expose_errors: self.expose_errors.unwrap_or(false),
         })
@@ -255,10 +390,16 @@ pub struct Config {
     pub account_id: String,
     /// `requestContext.apiId`.
     pub api_id: String,
+    /// The path template that fills `resource`, `routeKey` and `pathParameters`.
+    pub resource: Option<Resource>,
     /// Removed from the path before the event is made: `/py` makes `/py/hi` into `/hi`.
     pub strip_prefix: Option<String>,
+    /// What travels in base64; by the format's own rule if not set.
+    pub binary_media_types: Option<Vec<MediaRange>>,
     /// The spelling of header names in the event.
     pub header_case: HeaderCase,
+    /// How the function's answer becomes a response.
+    pub response: Response,
     /// The largest event, encoded, in bytes.
     pub max_request_bytes: usize,
     /// Whether the client sees a function's own error.
@@ -335,6 +476,14 @@ fn path_prefix(value: &Value) -> Result<String, String> {
     } else {
         Err(expected("a path such as `/shop`", value))
     }
+}
+
+fn media_ranges(value: &Value) -> Result<Vec<MediaRange>, String> {
+    let ranges = value.as_array().and_then(|items| {
+        let ranges = items.iter().map(|item| MediaRange::parse(item.as_str()?));
+        ranges.collect()
+    });
+    ranges.ok_or_else(|| expected("a list of media types such as [\"image/*\"]", value))
 }
 
 fn choice<T: Copy>(value: &Value, names: &[(&str, Option<T>)]) -> Result<T, String> {
@@ -420,12 +569,8 @@ mod tests {
     #[test]
     fn what_comes_later_is_refused_by_name() {
         for (key, value) in [
-            ("payload", json!("alb")),
+            ("invocation", json!("event")),
             ("invocation", json!("response-stream")),
-            ("response", json!("raw")),
-            ("resource", json!("/pets/{id}")),
-            ("template", json!({})),
-            ("binary_media_types", json!(["*/*"])),
         ] {
             let problems = settings(json!({ key: value })).unwrap_err();
             assert!(
@@ -433,6 +578,43 @@ mod tests {
                     && problems.ends_with("not supported yet"),
                 "{problems}"
             );
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_a_rest_api_are_its_own() {
+        let config = settings(json!({"function": "f", "payload": "apigateway-v1"})).unwrap();
+        let config = config.into_config().unwrap();
+        assert_eq!(config.stage, "prod");
+        assert_eq!(config.header_case, HeaderCase::Train);
+    }
+
+    #[test]
+    fn a_template_goes_with_its_payload() {
+        let refused = |value| {
+            let problems = settings(value).unwrap().into_config().unwrap_err();
+            problems.to_string()
+        };
+        assert_eq!(
+            refused(json!({"function": "f", "payload": "template"})),
+            "`template`: required by `payload: template`"
+        );
+        assert_eq!(
+            refused(json!({"function": "f", "template": {}})),
+            "`template`: goes with `payload: template` only"
+        );
+    }
+
+    #[test]
+    fn a_media_range_takes_its_wildcards() {
+        let range = |text| MediaRange::parse(text).unwrap();
+        assert!(range("*/*").matches(""));
+        assert!(range("image/*").matches("image/png"));
+        assert!(!range("image/*").matches("imagery/png"));
+        assert!(range("Image/PNG").matches("image/png"));
+        assert!(!range("image/png").matches(""));
+        for text in ["", "image", "*/png", "image/", "a/b;c"] {
+            assert_eq!(MediaRange::parse(text), None, "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::config::{Config, Problems};
+use crate::config::{Config, Contract, Problems};
 use crate::event::json::JsonWriter;
 use crate::reply::Reply;
 
@@ -18,6 +18,10 @@ pub enum Error {
     NoBodyFilter,
     /// The caller's: `CONNECT` has no path, and so makes no event.
     NoPath,
+    /// The caller's: the path is not of the form that `resource` gives.
+    NoResource,
+    /// The caller's: the body is to be the event, and is not JSON.
+    NotJson(String),
     /// The caller's: the event would be larger than Lambda takes.
     EventTooLarge {
         /// The event's size, or what is known of it so far, in bytes.
@@ -44,17 +48,20 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that the client gets: API Gateway's own for an HTTP API where it has one.
+    /// The status that the client gets. What AWS's own service answers where a function fails
+    /// differs from service to service.
     #[must_use]
-    pub fn status(&self) -> u16 {
+    pub fn status(&self, contract: Contract) -> u16 {
         match self {
-            Self::NoPath => 400,
+            Self::NoPath | Self::NotJson(_) => 400,
+            Self::NoResource => 404,
             Self::EventTooLarge { .. } => 413,
-            Self::Configuration(_)
-            | Self::Metadata(_)
-            | Self::NoBodyFilter
-            | Self::Function { .. }
-            | Self::Answer(_) => 500,
+            Self::Configuration(_) | Self::Metadata(_) | Self::NoBodyFilter => 500,
+            Self::Answer(_) if contract == Contract::Envoy => 500,
+            Self::Function { .. } | Self::Answer(_) => match contract {
+                Contract::HttpApi => 500,
+                _ => 502,
+            },
             Self::Service { status, .. } => match status {
                 408 | 504 => 504,
                 413 | 429 | 503 => *status,
@@ -67,26 +74,54 @@ impl Error {
     #[must_use]
     pub fn reply(&self, config: Option<&Config>) -> Reply {
         let exposed = config.is_some_and(|config| config.expose_errors);
-        let body = match self {
-            Self::Function { payload } if exposed && is_json(payload) => payload.clone(),
-            error if exposed => message(&error.to_string()),
-            error => message(reason(error.status())),
+        let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
+        let status = self.status(contract);
+        let (media_type, body) = match self {
+            Self::Function { payload } if exposed && is_json(payload) => (JSON, payload.clone()),
+            error if exposed => (JSON, message(&error.to_string())),
+            _ => safe_body(status, contract),
         };
-        let mut reply = Reply {
-            status: self.status(),
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body,
-        };
+        let mut headers = Vec::new();
+        if !body.is_empty() {
+            headers.push(("content-type".to_owned(), media_type.to_owned()));
+        }
         if let Self::Service {
             retry_after: Some(seconds),
             ..
         } = self
         {
-            reply
-                .headers
-                .push(("retry-after".to_owned(), seconds.clone()));
+            headers.push(("retry-after".to_owned(), seconds.clone()));
         }
-        reply
+        Reply {
+            status,
+            headers,
+            body,
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// The media type and the body of AWS's own error responses.
+fn safe_body(status: u16, contract: Contract) -> (&'static str, Vec<u8>) {
+    let reason = reason(status);
+    match contract {
+        // A failed integration has one message, whatever the status; the space is AWS's.
+        Contract::RestApi if matches!(status, 500 | 502) => {
+            (JSON, br#"{"message": "Internal server error"}"#.to_vec())
+        }
+        Contract::RestApi | Contract::HttpApi | Contract::Raw => (JSON, message(reason)),
+        Contract::FunctionUrl if status == 502 => ("text/plain", b"Internal Server Error".to_vec()),
+        Contract::FunctionUrl | Contract::VpcLattice => ("text/plain", reason.into()),
+        Contract::LoadBalancer => {
+            let title = format!("{status} {reason}");
+            let body = format!(
+                "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n\
+                 <center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+            );
+            ("text/html", body.into_bytes())
+        }
+        Contract::Envoy => (JSON, Vec::new()),
     }
 }
 
@@ -94,7 +129,7 @@ fn is_json(payload: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
 }
 
-/// The error body of an HTTP API.
+/// The error body of API Gateway.
 fn message(text: &str) -> Vec<u8> {
     let mut json = JsonWriter::with_capacity(text.len() + 16);
     json.object(|json| json.key("message").string(text));
@@ -104,6 +139,7 @@ fn message(text: &str) -> Vec<u8> {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        404 => "Not Found",
         413 => "Request Entity Too Large",
         429 => "Too Many Requests",
         502 => "Bad Gateway",
@@ -126,6 +162,10 @@ impl fmt::Display for Error {
                  `function envoy_on_request(handle) handle:body(true) end` in front of this one",
             ),
             Self::NoPath => f.write_str("the request has no path"),
+            Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
+            Self::NotJson(what) => {
+                write!(f, "the body, which is to be the event, is not JSON: {what}")
+            }
             Self::EventTooLarge { found, limit } => write!(
                 f,
                 "the event has {found} bytes or more, and `max_request_bytes` is {limit}"
@@ -190,7 +230,11 @@ mod tests {
             (502, 502),
             (302, 502),
         ] {
-            assert_eq!(service(upstream).status(), client, "{upstream}");
+            assert_eq!(
+                service(upstream).status(Contract::HttpApi),
+                client,
+                "{upstream}"
+            );
         }
     }
 

@@ -67,6 +67,16 @@ impl FunctionName {
         self.qualifier.as_ref()
     }
 
+    /// The region that a full ARN names; `us-east-1` where no region is known.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        let region = self
+            .text
+            .strip_prefix("arn:")
+            .and_then(|arn| arn.split(':').nth(2));
+        region.unwrap_or("us-east-1")
+    }
+
     /// The path and query of *Invoke* for this function.
     #[must_use]
     pub fn invoke_path(&self, qualifier: Option<&Qualifier>) -> String {
@@ -150,6 +160,16 @@ mod tests {
         ] {
             assert!(FunctionName::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_region_is_that_of_a_full_arn() {
+        let region = |text| FunctionName::parse(text).unwrap().region().to_owned();
+        assert_eq!(
+            region("arn:aws:lambda:eu-west-1:123456789012:function:hello"),
+            "eu-west-1"
+        );
+        assert_eq!(region("hello"), "us-east-1");
     }
 
     #[test]

@@ -19,11 +19,13 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod function;
+pub mod identity;
 pub mod invoke;
 pub mod machine;
 pub mod metadata;
 pub mod reply;
 pub mod request;
+pub mod resource;
 mod state;
 pub mod target;
 

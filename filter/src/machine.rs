@@ -7,9 +7,12 @@
 
 use std::rc::Rc;
 
-use crate::config::Config;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Payload};
 use crate::error::Error;
 use crate::event;
+use crate::identity::{self, ClientCert};
 use crate::invoke;
 use crate::reply::{self, Invoked, Reply};
 use crate::request::{Facts, HeaderMap, Request, text};
@@ -110,7 +113,6 @@ impl Machine {
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let original = original_headers(host);
-        let facts = facts(host, &original);
         let config = match self.targets.find(levels(host)) {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error, None),
@@ -127,9 +129,9 @@ impl Machine {
             return self.refuse(host, &error, Some(&config));
         }
         let call = Call {
+            facts: facts(host, &original, &config),
             config,
             original,
-            facts,
         };
         self.phase = Phase::Gathering(call, Body::Unseen);
         Flow::Pause
@@ -342,19 +344,38 @@ fn levels(host: &impl Host) -> [Vec<u8>; 3] {
     .map(|name| host.property(&["xds", name]).unwrap_or_default())
 }
 
-fn facts(host: &impl Host, headers: &HeaderMap) -> Facts {
+fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> Facts {
     let string = |path: &[&str]| {
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let time = host.property(&["request", "time"]);
+    let has_identity = matches!(
+        config.payload,
+        Payload::ApigatewayV1 | Payload::ApigatewayV2
+    );
     let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
     Facts {
         source_ip: source_ip(&string(&["source", "address"])),
         protocol: string(&["request", "protocol"]),
         request_id: text(value(headers, "x-request-id").unwrap_or_default()).into_owned(),
         time_ns: time.map_or(0, i64::from_le_bytes),
+        claims: has_identity.then(|| claims(host)).flatten(),
+        client_cert: has_identity.then(|| client_cert(host, headers)).flatten(),
     }
+}
+
+fn claims(host: &impl Host) -> Option<Map<String, Value>> {
+    identity::claims(&host.property(&["metadata"])?)
+}
+
+/// Without mutual TLS the header is the client's own word.
+fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
+    let header = value(headers, "x-forwarded-client-cert")?;
+    let is_mutual = host.property(&["connection", "mtls"])? == [1];
+    is_mutual
+        .then(|| ClientCert::from_forwarded(&text(header)))
+        .flatten()
 }
 
 /// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has

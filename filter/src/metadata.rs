@@ -19,17 +19,22 @@ struct Metadata {
     filter_metadata: std::collections::BTreeMap<String, Struct>,
 }
 
-/// The fields under `lambda`, empty if there are none.
+/// The fields of the filter itself, empty if there are none.
 ///
 /// # Errors
 /// Bytes that are not a `Metadata` message.
 pub fn fields(bytes: &[u8]) -> Result<Map<String, Value>, prost::DecodeError> {
+    namespace(bytes, NAMESPACE)
+}
+
+/// The fields of one namespace, empty if there are none.
+///
+/// # Errors
+/// Bytes that are not a `Metadata` message.
+pub fn namespace(bytes: &[u8], name: &str) -> Result<Map<String, Value>, prost::DecodeError> {
     let mut metadata = Metadata::decode(bytes)?;
-    Ok(metadata
-        .filter_metadata
-        .remove(NAMESPACE)
-        .map(object)
-        .unwrap_or_default())
+    let fields = metadata.filter_metadata.remove(name);
+    Ok(fields.map(object).unwrap_or_default())
 }
 
 /// The fields of a serialised `google.protobuf.Struct`.
@@ -48,12 +53,22 @@ fn object(fields: Struct) -> Map<String, Value> {
 fn json(value: ProtoValue) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::NumberValue(number)) => number.into(),
+        Some(Kind::NumberValue(number)) => whole(number).map_or_else(|| number.into(), Into::into),
         Some(Kind::StringValue(text)) => text.into(),
         Some(Kind::BoolValue(flag)) => flag.into(),
         Some(Kind::StructValue(fields)) => object(fields).into(),
         Some(Kind::ListValue(ListValue { values })) => values.into_iter().map(json).collect(),
     }
+}
+
+/// The number as an integer, if it is one: a Struct knows only floating point.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within what a double holds exactly"
+    )]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 #[cfg(test)]
@@ -77,7 +92,7 @@ mod tests {
             expected!({
                 "function": "hello",
                 "binary_media_types": ["a/b", "c/d"],
-                "max_request_bytes": 1000.0,
+                "max_request_bytes": 1000,
                 "expose_errors": null,
             })
         );

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Value};
+
+use crate::identity::ClientCert;
+
 /// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
 pub type HeaderMap = Vec<(String, Vec<u8>)>;
 
@@ -30,7 +34,7 @@ pub fn is_envoys(name: &str) -> bool {
 }
 
 /// What Envoy knows of the request beyond its headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
     /// The client's address without its port: `198.51.100.23`, `2001:db8::7`.
     pub source_ip: String,
@@ -40,6 +44,10 @@ pub struct Facts {
     pub request_id: String,
     /// When the request came, in nanoseconds since 1970.
     pub time_ns: i64,
+    /// The claims of a verified token.
+    pub claims: Option<Map<String, Value>>,
+    /// The certificate of a client on a mutual-TLS listener.
+    pub client_cert: Option<ClientCert>,
 }
 
 /// A request with the route's changes applied, before the filter's.
@@ -124,6 +132,21 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The first label of the domain name.
+    #[must_use]
+    pub fn domain_prefix(&self) -> &str {
+        self.domain_name().split('.').next().unwrap_or_default()
+    }
+
+    /// The cookies, each as `name=value`.
+    pub fn cookies(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        let headers = self.headers.iter().filter(|(name, _)| *name == "cookie");
+        headers
+            .flat_map(|(_, value)| value.split(|&byte| byte == b';'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|cookie| !cookie.is_empty())
+    }
+
     /// The authority's own port.
     #[must_use]
     pub fn port(&self) -> Option<&str> {
@@ -184,6 +207,7 @@ mod tests {
             protocol: "HTTP/1.1".to_owned(),
             request_id: "6b1c7a0e-0d5e-4c57-9a40-0c7a1a5d7e11".to_owned(),
             time_ns: 1_584_039_838_390_000_000,
+            ..Facts::default()
         }
     }
 

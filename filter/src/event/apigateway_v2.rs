@@ -1,218 +1,166 @@
-//! The event of an API Gateway HTTP API, payload format 2.0.
+//! The event of an API Gateway HTTP API, payload format 2.0, and of a Function URL, which has
+//! the same schema.
 //!
-//! Source: the API Gateway developer guide, *Create AWS Lambda proxy integrations for HTTP
-//! APIs*, and events recorded on AWS.
+//! Sources: the API Gateway developer guide, *Create AWS Lambda proxy integrations for HTTP
+//! APIs*; the Lambda developer guide, *Invoking Lambda function URLs*; events recorded on AWS.
 
 use std::borrow::Cow;
 
-use time::OffsetDateTime;
-
+use super::body::{Body, is_textual_type};
+use super::clf_time;
+use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
+use super::identity;
 use super::json::JsonWriter;
-use super::query::{decoded_pairs, percent_decoded};
-use crate::config::{Config, HeaderCase};
+use super::query::{Query, percent_decoded};
+use crate::config::Config;
+use crate::error::Error;
 use crate::request::{Request, text};
+use crate::resource::Parameters;
 
-/// Room for all but the headers, the query and the body, so that the buffer rarely grows.
-const FIXED_PART: usize = 1024;
+/// An HTTP API takes the cookies out of the headers, and always tells the length.
+const HTTP_API: Rules = Rules {
+    dropped: &["cookie"],
+    content_length: ContentLength::Always,
+    added: EDGE,
+};
 
-pub fn encode(request: &Request<'_>, config: &Config) -> Vec<u8> {
-    let headers: usize = request
-        .headers
-        .iter()
-        .map(|(n, v)| n.len() + v.len() + 8)
-        .sum();
-    let query = request.query.map_or(0, <[u8]>::len);
-    let path = request.path.len();
-    let body = request.body.len() / 3 * 4;
-    let mut json = JsonWriter::with_capacity(FIXED_PART + headers + 2 * (query + path) + body);
+const FUNCTION_URL: Rules = Rules {
+    dropped: &[],
+    content_length: ContentLength::WithBody,
+    added: EDGE,
+};
 
-    let path = raw_path(request, config);
+/// What differs between the two services.
+struct Service<'a> {
+    rules: Rules,
+    account_id: &'a str,
+    stage: &'a str,
+    route_key: Cow<'a, str>,
+    raw_path: Cow<'a, str>,
+    /// `requestContext.http.path`, always decoded.
+    path: Cow<'a, str>,
+    path_parameters: Parameters<'a>,
+    has_identity: bool,
+}
+
+pub fn write_http_api(
+    json: &mut JsonWriter,
+    request: &Request<'_>,
+    config: &Config,
+) -> Result<(), Error> {
+    let (route_key, path_parameters) = match &config.resource {
+        None => (Cow::Borrowed("$default"), Parameters::new()),
+        Some(resource) => {
+            let filled = resource.matches(request.path).ok_or(Error::NoResource)?;
+            (Cow::Owned(format!("ANY {}", resource.as_str())), filled)
+        }
+    };
+    let path = staged(percent_decoded(request.path), &config.stage);
+    let service = Service {
+        rules: HTTP_API,
+        account_id: &config.account_id,
+        stage: &config.stage,
+        route_key,
+        raw_path: Cow::Borrowed(&path),
+        path: Cow::Borrowed(&path),
+        path_parameters,
+        has_identity: true,
+    };
+    write(json, request, config, &service);
+    Ok(())
+}
+
+/// A Function URL knows no stages, routes or authorizers, and keeps the path as it was sent.
+pub fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let service = Service {
+        rules: FUNCTION_URL,
+        account_id: "anonymous",
+        stage: "$default",
+        route_key: Cow::Borrowed("$default"),
+        raw_path: text(request.path),
+        path: percent_decoded(request.path),
+        path_parameters: Parameters::new(),
+        has_identity: false,
+    };
+    write(json, request, config, &service);
+}
+
+fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service: &Service<'_>) {
+    let added = Added::to(request);
+    let headers = Headers::new(request, &added, service.rules);
+    let query = Query::decoded(request.query);
+    let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
         json.key("version").string("2.0");
-        json.key("routeKey").string("$default");
-        json.key("rawPath").string(&path);
+        json.key("routeKey").string(&service.route_key);
+        json.key("rawPath").string(&service.raw_path);
         json.key("rawQueryString")
             .string(&text(request.query.unwrap_or_default()));
         cookies(json, request);
-        json.key("headers")
-            .object(|json| headers_of(json, request, config));
-        query_parameters(json, request);
-        json.key("requestContext")
-            .object(|json| context(json, request, config, &path));
-        body_of(json, request);
+        headers.joined(json.key("headers"), config.header_case, ",");
+        if !query.is_empty() {
+            query.joined(json.key("queryStringParameters"));
+        }
+        context(json.key("requestContext"), request, config, service);
+        if !service.path_parameters.is_empty() {
+            json.key("pathParameters").object(|json| {
+                for (name, value) in &service.path_parameters {
+                    json.key(name).string(&percent_decoded(value));
+                }
+            });
+        }
+        if !matches!(body, Body::Empty) {
+            body.write(json.key("body"), |_| ());
+        }
+        json.key("isBase64Encoded").boolean(body.is_base64());
     });
-    json.into_bytes()
 }
 
-/// The path, percent-decoded in spite of its name. A named stage is its first segment, as on the
-/// API's own host.
-fn raw_path<'a>(request: &Request<'a>, config: &Config) -> Cow<'a, str> {
-    let path = percent_decoded(request.path);
-    let stage = config.stage.as_str();
-    let staged = || {
+/// A named stage is the first segment of the path, as on the API's own host.
+fn staged<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
+    let is_staged = || {
         let rest = path.strip_prefix('/')?.strip_prefix(stage)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(())
     };
-    if stage == "$default" || staged().is_some() {
+    if stage == "$default" || is_staged().is_some() {
         path
     } else {
         Cow::Owned(format!("/{stage}{path}"))
     }
 }
 
-/// Cookies stand in an array of their own, not among the headers.
+/// Each cookie on its own.
 fn cookies(json: &mut JsonWriter, request: &Request<'_>) {
-    let mut cookies = request
-        .headers
-        .iter()
-        .filter(|(name, _)| *name == "cookie")
-        .flat_map(|(_, value)| value.split(|&byte| byte == b';'))
-        .map(<[u8]>::trim_ascii)
-        .filter(|cookie| !cookie.is_empty())
-        .peekable();
+    let mut cookies = request.cookies().map(text).peekable();
     if cookies.peek().is_some() {
-        json.key("cookies").array(|json| {
-            for cookie in cookies {
-                json.string(&text(cookie));
-            }
-        });
+        json.key("cookies")
+            .array(|json| cookies.for_each(|cookie| json.string(&cookie)));
     }
 }
 
-fn headers_of(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let length = request.body.len().to_string();
-    let trace = request.trace_id();
-    let scheme = request.header("x-forwarded-proto").unwrap_or(b"http");
-    let port = request
-        .port()
-        .unwrap_or(if scheme == b"https" { "443" } else { "80" });
-
-    let client = request.headers.iter().copied();
-    let mut headers: Vec<(&str, &[u8])> = client
-        .filter(|(name, _)| !matches!(*name, "cookie" | "content-length" | "host"))
-        .collect();
-    headers.push(("host", request.authority.as_bytes()));
-    headers.push(("content-length", length.as_bytes()));
-    for (name, value) in [
-        ("x-amzn-trace-id", &*trace),
-        ("x-forwarded-for", request.facts.source_ip.as_str()),
-        ("x-forwarded-port", port),
-    ] {
-        if request.header(name).is_none() {
-            headers.push((name, value.as_bytes()));
-        }
-    }
-    headers.sort_by_key(|(name, _)| *name);
-
-    for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
-        let Some((name, _)) = same.first() else {
-            continue;
-        };
-        match config.header_case {
-            HeaderCase::Lower => json.key(name),
-            HeaderCase::Train => json.key(&train_case(name)),
-        };
-        let values: Vec<Cow<'_, str>> = same.iter().map(|(_, value)| text(value)).collect();
-        json.joined(values.iter().map(AsRef::as_ref));
-    }
-}
-
-/// `content-type` as `Content-Type`.
-fn train_case(name: &str) -> String {
-    let mut start = true;
-    name.chars()
-        .map(|c| {
-            let spelt = if start { c.to_ascii_uppercase() } else { c };
-            start = c == '-';
-            spelt
-        })
-        .collect()
-}
-
-fn query_parameters(json: &mut JsonWriter, request: &Request<'_>) {
-    let pairs = decoded_pairs(request.query.unwrap_or_default());
-    if pairs.is_empty() {
-        return;
-    }
-    json.key("queryStringParameters").object(|json| {
-        for same in pairs.chunk_by(|(a, _), (b, _)| a == b) {
-            if let Some((key, _)) = same.first() {
-                json.key(key).joined(same.iter().map(|(_, value)| &**value));
-            }
-        }
-    });
-}
-
-fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, path: &str) {
+fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service: &Service<'_>) {
     let facts = request.facts;
-    let domain_name = request.domain_name();
-    let prefix = domain_name.split('.').next().unwrap_or_default();
-    let user_agent = text(request.header("user-agent").unwrap_or_default());
-
-    json.key("accountId").string(&config.account_id);
-    json.key("apiId").string(&config.api_id);
-    json.key("domainName").string(domain_name);
-    json.key("domainPrefix").string(prefix);
-    json.key("http").object(|json| {
-        json.key("method").string(&request.method);
-        json.key("path").string(path);
-        json.key("protocol").string(&facts.protocol);
-        json.key("sourceIp").string(&facts.source_ip);
-        json.key("userAgent").string(&user_agent);
+    json.object(|json| {
+        json.key("accountId").string(service.account_id);
+        json.key("apiId").string(&config.api_id);
+        if service.has_identity {
+            identity::jwt_authorizer(json, facts);
+            identity::authentication(json, facts);
+        }
+        json.key("domainName").string(request.domain_name());
+        json.key("domainPrefix").string(request.domain_prefix());
+        json.key("http").object(|json| {
+            json.key("method").string(&request.method);
+            json.key("path").string(&service.path);
+            json.key("protocol").string(&facts.protocol);
+            json.key("sourceIp").string(&facts.source_ip);
+            let user_agent = request.header("user-agent").unwrap_or_default();
+            json.key("userAgent").string(&text(user_agent));
+        });
+        json.key("requestId").string(&facts.request_id);
+        json.key("routeKey").string(&service.route_key);
+        json.key("stage").string(service.stage);
+        json.key("time").string(&clf_time(facts.time_ns));
+        json.key("timeEpoch").integer(facts.time_ns / 1_000_000);
     });
-    json.key("requestId").string(&facts.request_id);
-    json.key("routeKey").string("$default");
-    json.key("stage").string(&config.stage);
-    json.key("time").string(&clf_time(facts.time_ns));
-    json.key("timeEpoch").integer(facts.time_ns / 1_000_000);
-}
-
-/// `12/Mar/2020:19:03:58 +0000`.
-fn clf_time(time_ns: i64) -> String {
-    let seconds = time_ns.div_euclid(1_000_000_000);
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let month = time.month().to_string();
-    format!(
-        "{:02}/{}/{}:{:02}:{:02}:{:02} +0000",
-        time.day(),
-        month.get(..3).unwrap_or_default(),
-        time.year(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-    )
-}
-
-/// A text stands as it is, all else in base64. An empty body has no member.
-fn body_of(json: &mut JsonWriter, request: &Request<'_>) {
-    let body = request.body;
-    let content_type = request.header("content-type").unwrap_or_default();
-    let content = is_text(content_type).then(|| std::str::from_utf8(body).ok());
-    match content.flatten() {
-        _ if body.is_empty() => json.key("isBase64Encoded").boolean(false),
-        Some(content) => {
-            json.key("body").string(content);
-            json.key("isBase64Encoded").boolean(false);
-        }
-        None => {
-            json.key("body").base64(body);
-            json.key("isBase64Encoded").boolean(true);
-        }
-    }
-}
-
-/// `text/*` and `application/json`, `javascript`, `xml`: all that an HTTP API passes as text.
-fn is_text(content_type: &[u8]) -> bool {
-    let media_type = content_type
-        .split(|&byte| byte == b';')
-        .next()
-        .unwrap_or_default();
-    let media_type = media_type.trim_ascii().to_ascii_lowercase();
-    media_type.starts_with(b"text/")
-        || [
-            &b"application/json"[..],
-            b"application/javascript",
-            b"application/xml",
-        ]
-        .contains(&media_type.as_slice())
 }

@@ -71,10 +71,19 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// A string of several texts with `,` between them.
-    pub fn joined<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+    /// A string of several texts with a separator between them.
+    pub fn joined<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>, separator: &'a str) {
         let texts = texts.into_iter().enumerate();
-        self.pieces(texts.flat_map(|(i, text)| [if i == 0 { "" } else { "," }, text]));
+        self.pieces(texts.flat_map(|(i, text)| [if i == 0 { "" } else { separator }, text]));
+    }
+
+    /// An array of strings.
+    pub fn strings<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        self.array(|json| {
+            for text in texts {
+                json.string(text);
+            }
+        });
     }
 
     /// A string holding the base64 form of `bytes`.
@@ -95,17 +104,24 @@ impl JsonWriter {
 
     /// `true` or `false`.
     pub fn boolean(&mut self, value: bool) {
+        self.raw(if value { b"true" } else { b"false" });
+    }
+
+    /// `null`.
+    pub fn null(&mut self) {
+        self.raw(b"null");
+    }
+
+    /// A value that is JSON already.
+    pub fn raw(&mut self, json: &[u8]) {
         self.separate();
-        let text: &[u8] = if value { b"true" } else { b"false" };
-        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(json);
         self.comma = true;
     }
 
     /// An integer.
     pub fn integer(&mut self, value: i64) {
-        self.separate();
-        self.out.extend_from_slice(value.to_string().as_bytes());
-        self.comma = true;
+        self.raw(value.to_string().as_bytes());
     }
 
     fn separate(&mut self) {
@@ -154,8 +170,10 @@ mod tests {
             json.key("text").string(&every_char);
             json.key("empty").object(|_| ());
             json.key("list").array(|json| {
-                json.joined(["a", "b\"", ""]);
-                json.joined([]);
+                json.joined(["a", "b\"", ""], ",");
+                json.joined([], ",");
+                json.strings(["x"]);
+                json.null();
                 json.integer(-7);
                 json.boolean(true);
                 json.array(|_| ());
@@ -169,7 +187,7 @@ mod tests {
             json!({
                 "text": every_char,
                 "empty": {},
-                "list": ["a,b\",", "", -7, true, []],
+                "list": ["a,b\",", "", ["x"], null, -7, true, []],
                 "base64": "AP8/",
                 "last": false,
             })

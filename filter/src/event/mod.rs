@@ -1,24 +1,53 @@
 //! From a request to the event that its function gets: one module per format.
 
+mod alb;
+mod apigateway_v1;
 mod apigateway_v2;
+mod body;
+mod envoy;
+mod headers;
+mod identity;
 pub(crate) mod json;
 mod query;
+pub mod template;
+mod vpc_lattice;
+
+use json::JsonWriter;
+use time::OffsetDateTime;
 
 use crate::config::{Config, Payload};
 use crate::error::Error;
 use crate::request::Request;
 
+/// Room for all but the headers, the query and the body, so that the buffer rarely grows.
+const FIXED_PART: usize = 1536;
+
 /// The event for a request, as JSON.
 ///
 /// # Errors
-/// [`Error::EventTooLarge`].
+/// [`Error::EventTooLarge`]; [`Error::NoResource`] if the path is not of the configured form;
+/// [`Error::NotJson`] if the body is to be the event and is not JSON.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     let limit = config.max_request_bytes;
-    // Every format carries the body, so an event is never smaller.
-    within(request.body.len(), limit)?;
-    let event = match config.payload {
-        Payload::ApigatewayV2 => apigateway_v2::encode(request, config),
-    };
+    let mut json = JsonWriter::with_capacity(room(request).min(limit));
+    match &config.payload {
+        Payload::Raw => raw(&mut json, request)?,
+        Payload::Template(template) => template.write(&mut json, request),
+        // The others carry the body, so the event is never smaller than that.
+        _ => within(request.body.len(), limit)?,
+    }
+    match config.payload {
+        Payload::ApigatewayV1 => apigateway_v1::write(&mut json, request, config)?,
+        Payload::ApigatewayV2 => apigateway_v2::write_http_api(&mut json, request, config)?,
+        Payload::FunctionUrl => apigateway_v2::write_function_url(&mut json, request, config),
+        Payload::Alb => alb::write(&mut json, request, config, alb::Values::Single),
+        Payload::AlbMultiValue => alb::write(&mut json, request, config, alb::Values::Multi),
+        Payload::VpcLatticeV1 => vpc_lattice::write_v1(&mut json, request, config),
+        Payload::VpcLatticeV2 => vpc_lattice::write_v2(&mut json, request, config),
+        Payload::Envoy => envoy::write(&mut json, request, config),
+        Payload::Raw | Payload::Template(_) => {}
+    }
+    let event = json.into_bytes();
     within(event.len(), limit)?;
     Ok(event)
 }
@@ -32,4 +61,43 @@ pub fn within(found: usize, limit: usize) -> Result<(), Error> {
         return Err(Error::EventTooLarge { found, limit });
     }
     Ok(())
+}
+
+/// The body is the event; none is `{}`, as for Lambda itself.
+fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
+    match request.body.trim_ascii() {
+        b"" => json.raw(b"{}"),
+        body => {
+            serde_json::from_slice::<serde::de::IgnoredAny>(body)
+                .map_err(|error| Error::NotJson(error.to_string()))?;
+            json.raw(body);
+        }
+    }
+    Ok(())
+}
+
+fn room(request: &Request<'_>) -> usize {
+    let headers = request.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.len() + value.len() + 8)
+        .sum();
+    let query = request.query.map_or(0, <[u8]>::len);
+    let body = request.body.len() / 3 * 4 + 4;
+    FIXED_PART + 2 * (headers + query + request.path.len()) + body
+}
+
+/// `12/Mar/2020:19:03:58 +0000`.
+fn clf_time(time_ns: i64) -> String {
+    let seconds = time_ns.div_euclid(1_000_000_000);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let month = time.month().to_string();
+    format!(
+        "{:02}/{}/{}:{:02}:{:02}:{:02} +0000",
+        time.day(),
+        month.get(..3).unwrap_or_default(),
+        time.year(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+    )
 }

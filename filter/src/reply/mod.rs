@@ -1,9 +1,11 @@
 //! From what the upstream answered to the response that the client gets.
 
-mod http;
+mod body;
+mod contract;
+mod headers;
 mod payload;
 
-use crate::config::{Config, Payload};
+use crate::config::{Config, Contract, Response};
 use crate::error::Error;
 use crate::request::{HeaderMap, text};
 use payload::Answer;
@@ -77,8 +79,18 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
         });
     }
     let answer = answer.map_err(|error| Error::Answer(format!("it is not JSON: {error}")))?;
-    match config.payload {
-        Payload::ApigatewayV2 => http::decode(answer, invoked.body),
+    let payload = invoked.body;
+    if config.response == Response::Raw {
+        return Ok(contract::raw(payload));
+    }
+    match config.payload.contract() {
+        Contract::RestApi => contract::rest_api(answer),
+        Contract::HttpApi => contract::http_api(answer, payload),
+        Contract::FunctionUrl => contract::function_url(answer, payload),
+        Contract::LoadBalancer => contract::load_balancer(answer),
+        Contract::VpcLattice => contract::vpc_lattice(answer),
+        Contract::Envoy => contract::envoy(answer),
+        Contract::Raw => Ok(contract::raw(payload)),
     }
 }
 

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// A small JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +24,7 @@ pub enum Node<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer<'a> {
     /// An object, which may be a response.
-    Members(Members<'a>),
+    Members(Box<Members<'a>>),
     /// A string, unescaped.
     Text(Cow<'a, str>),
     /// Any other JSON.
@@ -33,12 +35,46 @@ pub enum Answer<'a> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Members<'a> {
     pub status_code: Option<Node<'a>>,
+    pub status_code_snake: Option<Node<'a>>,
+    pub status_description: Option<Node<'a>>,
     pub headers: Option<Node<'a>>,
+    pub multi_value_headers: Option<Node<'a>>,
     pub cookies: Option<Node<'a>>,
     pub body: Option<Node<'a>>,
     pub is_base64_encoded: Option<Node<'a>>,
+    pub is_base64_encoded_snake: Option<Node<'a>>,
+    /// The first member that no contract knows.
+    pub unknown: Option<String>,
     error_type: bool,
     error_message: bool,
+}
+
+impl<'a> Members<'a> {
+    fn named(&mut self, name: &str) -> Option<&mut Option<Node<'a>>> {
+        Some(match name {
+            "statusCode" => &mut self.status_code,
+            "status_code" => &mut self.status_code_snake,
+            "statusDescription" => &mut self.status_description,
+            "headers" => &mut self.headers,
+            "multiValueHeaders" => &mut self.multi_value_headers,
+            "cookies" => &mut self.cookies,
+            "body" => &mut self.body,
+            "isBase64Encoded" => &mut self.is_base64_encoded,
+            "is_base64_encoded" => &mut self.is_base64_encoded_snake,
+            _ => return None,
+        })
+    }
+}
+
+/// The bytes of the member `body`, where it is JSON that is to be passed on.
+pub fn body_of(payload: &[u8]) -> &[u8] {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        body: &'a RawValue,
+    }
+    let answer = serde_json::from_slice::<Answer<'_>>(payload);
+    answer.map_or(&[], |answer| answer.body.get().as_bytes())
 }
 
 impl<'a> Answer<'a> {
@@ -50,7 +86,7 @@ impl<'a> Answer<'a> {
         // Only an object or a string has members or text of its own to read. Other values may be
         // nested without limit, which `IgnoredAny` checks without recursion.
         match payload.trim_ascii_start().first() {
-            Some(b'{') => serde_json::from_slice(payload).map(Self::Members),
+            Some(b'{') => serde_json::from_slice(payload).map(|m| Self::Members(Box::new(m))),
             Some(b'"') => serde_json::from_slice::<Text<'_>>(payload).map(|t| Self::Text(t.0)),
             _ => serde_json::from_slice::<IgnoredAny>(payload).map(|_| Self::Other),
         }
@@ -80,18 +116,14 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Members::default();
                 while let Some(Text(key)) = map.next_key()? {
-                    match key.as_ref() {
-                        "statusCode" => members.status_code = Some(map.next_value()?),
-                        "headers" => members.headers = Some(map.next_value()?),
-                        "cookies" => members.cookies = Some(map.next_value()?),
-                        "body" => members.body = Some(map.next_value()?),
-                        "isBase64Encoded" => members.is_base64_encoded = Some(map.next_value()?),
-                        other => {
-                            members.error_type |= other == "errorType";
-                            members.error_message |= other == "errorMessage";
-                            map.next_value::<IgnoredAny>()?;
-                        }
+                    if let Some(member) = members.named(&key) {
+                        *member = Some(map.next_value()?);
+                        continue;
                     }
+                    map.next_value::<IgnoredAny>()?;
+                    members.error_type |= key == "errorType";
+                    members.error_message |= key == "errorMessage";
+                    members.unknown.get_or_insert_with(|| key.into_owned());
                 }
                 Ok(members)
             }

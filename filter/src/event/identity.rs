@@ -1,0 +1,71 @@
+//! Who the caller is, where API Gateway puts it.
+
+use serde_json::{Map, Value};
+
+use super::json::JsonWriter;
+use crate::request::Facts;
+
+/// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
+pub fn jwt_authorizer(json: &mut JsonWriter, facts: &Facts) {
+    if let Some(claims) = &facts.claims {
+        json.key("authorizer").object(|json| {
+            json.key("jwt").object(|json| {
+                write_claims(json, claims);
+                json.key("scopes").null();
+            });
+        });
+    }
+}
+
+/// The member `authorizer` of a REST API with a Cognito authorizer; none without a token.
+pub fn cognito_authorizer(json: &mut JsonWriter, facts: &Facts) {
+    if let Some(claims) = &facts.claims {
+        json.key("authorizer")
+            .object(|json| write_claims(json, claims));
+    }
+}
+
+/// API Gateway passes every claim as a string; of an array, its items in brackets.
+fn write_claims(json: &mut JsonWriter, claims: &Map<String, Value>) {
+    json.key("claims").object(|json| {
+        for (name, value) in claims {
+            json.key(name).string(&claim(value));
+        }
+    });
+}
+
+fn claim(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(claim).collect();
+            format!("[{}]", items.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The member `authentication` of an HTTP API with mutual TLS.
+pub fn authentication(json: &mut JsonWriter, facts: &Facts) {
+    if facts.client_cert.is_some() {
+        json.key("authentication")
+            .object(|json| client_cert(json, facts));
+    }
+}
+
+/// The member `clientCert`; none without a certificate.
+pub fn client_cert(json: &mut JsonWriter, facts: &Facts) {
+    let Some(cert) = &facts.client_cert else {
+        return;
+    };
+    json.key("clientCert").object(|json| {
+        json.key("clientCertPem").string(&cert.pem);
+        json.key("issuerDN").string(&cert.issuer_dn);
+        json.key("serialNumber").string(&cert.serial_number);
+        json.key("subjectDN").string(&cert.subject_dn);
+        json.key("validity").object(|json| {
+            json.key("notAfter").string(&cert.not_after);
+            json.key("notBefore").string(&cert.not_before);
+        });
+    });
+}

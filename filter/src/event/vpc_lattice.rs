@@ -1,0 +1,80 @@
+//! The two event formats of VPC Lattice.
+//!
+//! Source: the VPC Lattice user guide, *Lambda functions as targets in VPC Lattice*, "Receive
+//! events from the VPC Lattice service".
+
+use super::body::{Body, is_textual_type};
+use super::headers::{Added, AddedHeader, ContentLength, Headers, Rules};
+use super::json::JsonWriter;
+use super::query::Query;
+use crate::config::Config;
+use crate::request::{Request, text};
+
+const LATTICE: Rules = Rules {
+    dropped: &[],
+    content_length: ContentLength::WithBody,
+    added: &[AddedHeader::Host, AddedHeader::ForwardedFor],
+};
+
+pub fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let added = Added::to(request);
+    let headers = Headers::new(request, &added, LATTICE);
+    let body = Body::new(request, config, is_textual_type);
+    json.object(|json| {
+        json.key("raw_path").string(&path_and_query(request));
+        json.key("method").string(&request.method);
+        headers.joined(json.key("headers"), config.header_case, ", ");
+        Query::raw(request.query).last(json.key("query_string_parameters"));
+        body.write(json.key("body"), |json| json.string(""));
+        json.key("is_base64_encoded").boolean(body.is_base64());
+    });
+}
+
+pub fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let added = Added::to(request);
+    let headers = Headers::new(request, &added, LATTICE);
+    let query = Query::raw(request.query);
+    let body = Body::new(request, config, is_textual_type);
+    json.object(|json| {
+        json.key("version").string("2.0");
+        json.key("path").string(&path_and_query(request));
+        json.key("method").string(&request.method);
+        headers.arrays(json.key("headers"), config.header_case);
+        if !query.is_empty() {
+            query.arrays(json.key("queryStringParameters"));
+        }
+        if !matches!(body, Body::Empty) {
+            body.write(json.key("body"), |_| ());
+            json.key("isBase64Encoded").boolean(body.is_base64());
+        }
+        context(json.key("requestContext"), request, config);
+    });
+}
+
+/// As documented, the path of both formats holds the query.
+fn path_and_query(request: &Request<'_>) -> String {
+    let path = text(request.path);
+    match request.query {
+        Some(query) => format!("{path}?{}", text(query)),
+        None => path.into_owned(),
+    }
+}
+
+fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let region = config.function.region();
+    let account = &config.account_id;
+    let id = &config.api_id;
+    let arn = |resource: &str| format!("arn:aws:vpc-lattice:{region}:{account}:{resource}/{id}");
+    json.object(|json| {
+        json.key("serviceNetworkArn").string(&arn("servicenetwork"));
+        json.key("serviceArn").string(&arn("service"));
+        json.key("targetGroupArn").string(&arn("targetgroup"));
+        json.key("identity").object(|json| {
+            let vpc = format!("arn:aws:ec2:{region}:{account}:vpc/{id}");
+            json.key("sourceVpcArn").string(&vpc);
+        });
+        json.key("region").string(region);
+        let micros = request.facts.time_ns / 1000;
+        json.key("timeEpoch").string(&micros.to_string());
+    });
+}

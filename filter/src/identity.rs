@@ -1,0 +1,232 @@
+//! Who the caller is, as far as Envoy has verified it.
+
+use serde_json::{Map, Value};
+use x509_cert::Certificate;
+use x509_cert::der::pem::LineEnding;
+use x509_cert::der::{Any, DecodePem, Encode, EncodePem, Tag, Tagged};
+use x509_cert::name::Name;
+
+use crate::metadata;
+
+/// Where Envoy's JWT filter puts a token's payload, if it says `payload_in_metadata`.
+const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
+
+/// The claims of the token that Envoy's JWT filter verified, from the request's dynamic
+/// metadata. Of several tokens the first by the name of its key counts.
+#[must_use]
+pub fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
+    let mut payloads = metadata::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
+    payloads.sort_keys();
+    payloads.into_iter().find_map(|(_, payload)| match payload {
+        Value::Object(claims) => Some(claims),
+        _ => None,
+    })
+}
+
+/// The certificate that a client of a mutual-TLS listener showed, in AWS's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCert {
+    /// The certificate in PEM.
+    pub pem: String,
+    /// Its subject, as RFC 4514 writes it.
+    pub subject_dn: String,
+    /// Its issuer, likewise.
+    pub issuer_dn: String,
+    /// Its serial number: pairs of hexadecimal digits with `:` between them.
+    pub serial_number: String,
+    /// From when on it is valid: `May 28 12:30:02 2019 GMT`.
+    pub not_before: String,
+    /// Until when.
+    pub not_after: String,
+}
+
+impl ClientCert {
+    /// Reads the header `x-forwarded-client-cert` that Envoy sets if the listener says
+    /// `forward_client_cert_details: SANITIZE_SET` (or `APPEND_FORWARD`, of which the last
+    /// element is Envoy's own) and `set_current_client_cert_details: {cert: true}`.
+    #[must_use]
+    pub fn from_forwarded(header: &str) -> Option<Self> {
+        let element = split_quoted(header, ',').last()?;
+        let encoded = split_quoted(element, ';').find_map(|pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            key.eq_ignore_ascii_case("cert")
+                .then(|| value.trim_matches('"'))
+        })?;
+        let pem = percent_encoding::percent_decode_str(encoded)
+            .decode_utf8()
+            .ok()?;
+        Self::from_pem(&pem)
+    }
+
+    fn from_pem(pem: &str) -> Option<Self> {
+        let certificate = Certificate::from_pem(pem).ok()?;
+        let body = &certificate.tbs_certificate;
+        let serial: Vec<String> = body
+            .serial_number
+            .as_bytes()
+            .iter()
+            // DER puts a zero before a first byte that would look like a sign.
+            .skip_while(|byte| **byte == 0)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Some(Self {
+            pem: certificate.to_pem(LineEnding::LF).ok()?,
+            subject_dn: distinguished_name(&body.subject),
+            issuer_dn: distinguished_name(&body.issuer),
+            serial_number: serial.join(":"),
+            not_before: openssl_time(body.validity.not_before.to_unix_duration().as_secs()),
+            not_after: openssl_time(body.validity.not_after.to_unix_duration().as_secs()),
+        })
+    }
+}
+
+/// A name as RFC 4514 writes it: `CN=client,O=Example`. The library's own form would bring its
+/// table of all object identifiers, a third of the filter's size.
+fn distinguished_name(name: &Name) -> String {
+    let relative = name.0.iter().rev().map(|relative| {
+        let attributes = relative.0.iter().map(|attribute| {
+            let oid = attribute.oid.to_string();
+            let known = ATTRIBUTES.iter().find(|(known, _)| *known == oid);
+            let key = known.map_or(oid.as_str(), |(_, short)| short);
+            format!("{key}={}", attribute_value(&attribute.value))
+        });
+        attributes.collect::<Vec<_>>().join("+")
+    });
+    relative.collect::<Vec<_>>().join(",")
+}
+
+/// RFC 4514, section 3, and what certificates commonly hold beside.
+const ATTRIBUTES: [(&str, &str); 12] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.5", "SERIALNUMBER"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("2.5.4.12", "T"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "EMAILADDRESS"),
+];
+
+/// Text with what has a meaning in a name escaped; other values in hexadecimal.
+fn attribute_value(value: &Any) -> String {
+    let is_text = matches!(
+        value.tag(),
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::TeletexString
+    );
+    let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text);
+    let Some(text) = text else {
+        let bytes = value.to_der().unwrap_or_default();
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        return format!("#{}", digits.collect::<String>());
+    };
+    let last = text.chars().count().saturating_sub(1);
+    let mut escaped = String::with_capacity(text.len());
+    for (at, c) in text.chars().enumerate() {
+        let at_edge = (at == 0 && matches!(c, ' ' | '#')) || (at == last && c == ' ');
+        if at_edge || matches!(c, '"' | '+' | ',' | ';' | '<' | '>' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+/// `Aug  5 09:36:04 2021 GMT`, as OpenSSL prints it and AWS passes it on.
+fn openssl_time(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or_default();
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let month = time.month().to_string();
+    format!(
+        "{} {:>2} {:02}:{:02}:{:02} {} GMT",
+        month.get(..3).unwrap_or_default(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.year(),
+    )
+}
+
+/// The parts between separators that do not stand in quotes.
+fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = &str> {
+    let mut quoted = false;
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, c) in text.char_indices() {
+        if c == '"' {
+            quoted = !quoted;
+        } else if c == separator && !quoted {
+            parts.extend(text.get(start..at));
+            start = at + c.len_utf8();
+        }
+    }
+    parts.extend(text.get(start..));
+    parts.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with `openssl req -x509 -subj "/C=DE/O=Example Corp, Inc./CN=client.example.com"`.
+    const PEM: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIB1TCCAXugAwIBAgIEAKGywzAKBggqhkjOPQQDAjBHMQswCQYDVQQGEwJERTEb\n\
+MBkGA1UECgwSRXhhbXBsZSBDb3JwLCBJbmMuMRswGQYDVQQDDBJjbGllbnQuZXhh\n\
+bXBsZS5jb20wIBcNMjYxMTIxMjEzNjA5WhgPMjEyNjEwMjgyMTM2MDlaMEcxCzAJ\n\
+BgNVBAYTAkRFMRswGQYDVQQKDBJFeGFtcGxlIENvcnAsIEluYy4xGzAZBgNVBAMM\n\
+EmNsaWVudC5leGFtcGxlLmNvbTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAWO\n\
+GEWj3qWhziZzHcJYyc6JL9MdbIUplMSGMZgnm42KQKlHvIgdXxAZB5dnZ74fRF/k\n\
+o6Q2AO1ItJzob3Szjr6jUzBRMB0GA1UdDgQWBBRIyd6xFCfh8b2RnI2tGAHptJmp\n\
+BjAfBgNVHSMEGDAWgBRIyd6xFCfh8b2RnI2tGAHptJmpBjAPBgNVHRMBAf8EBTAD\n\
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIG0tNLfeNlAveiC21Vl5qu9YvGbC2nPgwOF0\n\
+W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
+-----END CERTIFICATE-----\n";
+
+    fn forwarded(cert: &str) -> String {
+        let encoded =
+            percent_encoding::utf8_percent_encode(cert, percent_encoding::NON_ALPHANUMERIC);
+        format!("By=spiffe://a;Hash=00;Cert=\"{encoded}\";Subject=\"CN=x,O=y;z\"")
+    }
+
+    #[test]
+    fn a_forwarded_certificate_is_read_as_openssl_prints_it() {
+        let cert = ClientCert::from_forwarded(&forwarded(PEM)).unwrap();
+        assert_eq!(cert.pem, PEM);
+        assert_eq!(
+            cert.subject_dn,
+            r"CN=client.example.com,O=Example Corp\, Inc.,C=DE"
+        );
+        assert_eq!(cert.issuer_dn, cert.subject_dn);
+        assert_eq!(cert.serial_number, "a1:b2:c3");
+        assert_eq!(cert.not_before, "Nov 21 21:36:09 2026 GMT");
+        assert_eq!(cert.not_after, "Oct 28 21:36:09 2126 GMT");
+    }
+
+    #[test]
+    fn of_several_hops_the_last_is_envoys_own() {
+        let header = format!("Cert=\"other\";Subject=\"a,b\",{}", forwarded(PEM));
+        assert!(ClientCert::from_forwarded(&header).is_some());
+        let header = format!("{},Hash=1", forwarded(PEM));
+        assert_eq!(ClientCert::from_forwarded(&header), None);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_none() {
+        for header in [
+            "",
+            "Cert",
+            "Cert=",
+            "Cert=\"%ff\"",
+            "Cert=\"x",
+            &forwarded(PEM.get(..200).unwrap()),
+        ] {
+            assert_eq!(ClientCert::from_forwarded(header), None, "{header}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What each AWS service makes of a function's answer: strict where that is.
+//!
+//! Sources: the developer guides of API Gateway (*Output format of a Lambda function for proxy
+//! integration*; *Lambda function response for format 2.0*), of Lambda (*Response payload
+//! format* of Function URLs), of Elastic Load Balancing (*Respond to the load balancer*) and of
+//! VPC Lattice (*Respond to the VPC Lattice service*); `aws_lambda_filter.cc` of Envoy; and
+//! responses recorded on AWS.
+
+use super::Reply;
+use super::body::{compact, decode};
+use super::headers::{Headers, Values, invalid, map};
+use super::payload::{Answer, Members, Node, body_of};
+use crate::error::Error;
+
+const JSON: &str = "application/json";
+
+/// API Gateway REST API: an object with none but the known members; JSON if not typed.
+pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
+    let members = object(answer)?;
+    let foreign = [
+        ("cookies", &members.cookies),
+        ("statusDescription", &members.status_description),
+        ("status_code", &members.status_code_snake),
+        ("is_base64_encoded", &members.is_base64_encoded_snake),
+    ];
+    let foreign = foreign.into_iter().find(|(_, node)| node.is_some());
+    if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
+        return invalid(format!("it has the unknown member `{name}`"));
+    }
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        map("headers", members.headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    let status = match &members.status_code {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// API Gateway HTTP API: an answer without `statusCode` is itself the body.
+pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> {
+    let members = match answer {
+        Answer::Members(members) if members.status_code.is_some() => members,
+        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        Answer::Members(_) | Answer::Other => return Ok(inferred(payload.to_vec())),
+    };
+    let (status, headers) = status_headers_cookies(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    // An empty body has no type.
+    let default = (!body.is_empty()).then_some("text/plain; charset=utf-8");
+    Ok(typed(status, headers, body, default))
+}
+
+/// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
+pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> {
+    let members = match answer {
+        Answer::Members(members) if members.status_code.is_some() => members,
+        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        Answer::Members(_) | Answer::Other => return Ok(inferred(compact(payload))),
+    };
+    let (status, headers) = status_headers_cookies(&members)?;
+    let body = match members.body {
+        None | Some(Node::Null | Node::Text(_)) => {
+            decode(members.body, members.is_base64_encoded.as_ref())?
+        }
+        Some(_) => compact(body_of(payload)),
+    };
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
+/// there is not null. Either map is read in either mode, as adapters mix them.
+pub fn load_balancer(answer: Answer<'_>) -> Result<Reply, Error> {
+    let members = object(answer)?;
+    let null = [
+        ("body", &members.body),
+        ("statusDescription", &members.status_description),
+    ];
+    if let Some((name, _)) = null.iter().find(|(_, node)| **node == Some(Node::Null)) {
+        return invalid(format!("`{name}` is null"));
+    }
+    let multi = members.multi_value_headers.as_ref();
+    let single = members.headers.as_ref();
+    // Typed adapters (Go's) send the map of the other mode as null.
+    if single == Some(&Node::Null) && multi.is_none_or(|multi| *multi == Node::Null) {
+        return invalid("`headers` is null");
+    }
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", multi)?,
+        map("headers", single)?,
+        Values::Strings,
+    )?;
+    let status = required_status(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, None))
+}
+
+/// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
+pub fn vpc_lattice(answer: Answer<'_>) -> Result<Reply, Error> {
+    let members = object(answer)?;
+    let mut headers = Headers::default();
+    headers.add_multi(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let status = required_status(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, None))
+}
+
+/// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
+/// Pseudo-headers are left out, not refused.
+pub fn envoy(answer: Answer<'_>) -> Result<Reply, Error> {
+    let members = object(answer)?;
+    let mut headers = Headers::default();
+    let given = map("headers", members.headers.as_ref())?;
+    let real = given.iter().filter(|(name, _)| !name.starts_with(':'));
+    headers.add_map(&real.cloned().collect::<Vec<_>>(), Values::Scalars)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let status = match members
+        .status_code_snake
+        .as_ref()
+        .or(members.status_code.as_ref())
+    {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    let is_base64 = members.is_base64_encoded_snake.as_ref();
+    let is_base64 = is_base64.or(members.is_base64_encoded.as_ref());
+    let body = decode(members.body, is_base64)?;
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// Any JSON is the body, as it stands.
+pub fn raw(payload: &[u8]) -> Reply {
+    inferred(payload.to_vec())
+}
+
+fn inferred(body: Vec<u8>) -> Reply {
+    typed(200, Headers::default(), body, Some(JSON))
+}
+
+fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> Reply {
+    let has_content = !matches!(status, 204 | 304);
+    if let Some(media_type) = default.filter(|_| has_content && !headers.has("content-type")) {
+        headers.set("content-type", media_type);
+    }
+    Reply {
+        status,
+        headers: headers.into_vec(),
+        body,
+    }
+}
+
+fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
+    match answer {
+        Answer::Members(members) => Ok(members),
+        Answer::Text(_) | Answer::Other => invalid("it is not an object"),
+    }
+}
+
+fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+    let status = match &members.status_code {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    let mut headers = Headers::default();
+    headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    Ok((status, headers))
+}
+
+/// An integer or a numeric string. 1xx would not end the exchange, so it is no answer.
+fn status_of(node: &Node<'_>) -> Result<u16, Error> {
+    let status = match node {
+        Node::Integer(status) => u16::try_from(*status).ok(),
+        Node::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    match status {
+        Some(status @ 200..=599) => Ok(status),
+        _ => invalid("the status is not a whole number from 200 to 599"),
+    }
+}
+
+fn required_status(members: &Members<'_>) -> Result<u16, Error> {
+    match &members.status_code {
+        Some(status @ Node::Integer(_)) => status_of(status),
+        Some(_) => invalid("`statusCode` is not a number"),
+        None => invalid("it has no `statusCode`"),
+    }
+}

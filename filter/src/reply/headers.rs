@@ -1,0 +1,166 @@
+//! The headers of a function's answer, checked before Envoy gets them: Envoy itself does not
+//! check what a filter sets, and a value with a line break would become two headers.
+
+use std::borrow::Cow;
+
+use super::payload::Node;
+use crate::error::Error;
+use crate::request::{is_envoys, is_hop_by_hop};
+
+/// Which values a contract takes for a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Strings only.
+    Strings,
+    /// Numbers and flags too, as text; null is no header.
+    Scalars,
+    /// Arrays of those too.
+    Lists,
+}
+
+/// Checked headers, names in lower case, in the order they were given.
+#[derive(Debug, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    pub fn into_vec(self) -> Vec<(String, String)> {
+        self.0
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Adds a header of the contract's own.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds the members of `headers`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] for a member that is no header, or would split the response.
+    pub fn add_map(
+        &mut self,
+        map: &[(Cow<'_, str>, Node<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        for (name, value) in map {
+            match value {
+                Node::Array(items) if values == Values::Lists => {
+                    for item in items {
+                        self.add(name, item, Values::Scalars)?;
+                    }
+                }
+                value => self.add(name, value, values)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the members of `multiValueHeaders`, each an array.
+    ///
+    /// # Errors
+    /// As [`Self::add_map`].
+    pub fn add_multi(
+        &mut self,
+        map: &[(Cow<'_, str>, Node<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        for (name, value) in map {
+            let Node::Array(items) = value else {
+                return invalid(format!("`multiValueHeaders` has no array for `{name}`"));
+            };
+            for item in items {
+                self.add(name, item, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds both maps: the same header with the same value in both is one header, as the API
+    /// Gateway developer guide has it.
+    ///
+    /// # Errors
+    /// As [`Self::add_map`].
+    pub fn add_both(
+        &mut self,
+        multi: &[(Cow<'_, str>, Node<'_>)],
+        single: &[(Cow<'_, str>, Node<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        self.add_multi(multi, values)?;
+        let mut others = Self::default();
+        others.add_map(single, values)?;
+        others.0.retain(|header| !self.0.contains(header));
+        self.0.append(&mut others.0);
+        Ok(())
+    }
+
+    /// Adds `cookies`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] if that is no array of strings.
+    pub fn add_cookies(&mut self, cookies: Option<&Node<'_>>) -> Result<(), Error> {
+        match cookies {
+            None | Some(Node::Null) => Ok(()),
+            Some(Node::Array(cookies)) => {
+                let mut cookies = cookies.iter();
+                cookies.try_for_each(|cookie| self.add("set-cookie", cookie, Values::Strings))
+            }
+            Some(_) => invalid("`cookies` is not an array"),
+        }
+    }
+
+    /// Adds one header, unless a function has no say in it: about the connection, about the
+    /// length, or to Envoy (`x-envoy-immediate-health-check-fail` would take the upstream out).
+    fn add(&mut self, name: &str, value: &Node<'_>, values: Values) -> Result<(), Error> {
+        let value: Cow<'_, str> = match value {
+            Node::Text(text) => Cow::Borrowed(text),
+            Node::Integer(number) if values != Values::Strings => number.to_string().into(),
+            Node::Float(number) if values != Values::Strings => number.to_string().into(),
+            Node::Bool(flag) if values != Values::Strings => flag.to_string().into(),
+            Node::Null if values != Values::Strings => return Ok(()),
+            _ => return invalid(format!("the value of the header `{name}` is not a string")),
+        };
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return invalid(format!("{name:?} is not the name of a header"));
+        }
+        let value = value.trim_matches([' ', '\t']);
+        let is_control = |byte| byte == 0x7f || (byte < 0x20 && byte != b'\t');
+        if value.bytes().any(is_control) {
+            return invalid(format!(
+                "the value of the header `{name}` has a control character"
+            ));
+        }
+        let name = name.to_ascii_lowercase();
+        if name != "content-length" && !is_hop_by_hop(&name) && !is_envoys(&name) {
+            self.0.push((name, value.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The members of an object; none if it is absent or null.
+///
+/// # Errors
+/// [`Error::Answer`] for another value.
+pub fn map<'n, 'a>(
+    member: &str,
+    node: Option<&'n Node<'a>>,
+) -> Result<&'n [(Cow<'a, str>, Node<'a>)], Error> {
+    match node {
+        None | Some(Node::Null) => Ok(&[]),
+        Some(Node::Object(map)) => Ok(map),
+        Some(_) => invalid(format!("`{member}` is not an object")),
+    }
+}
+
+pub fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Answer(what.into()))
+}
+
+/// A character of a `token`: RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
