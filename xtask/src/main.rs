@@ -1,0 +1,54 @@
+//! The command line of [`xtask`].
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Tasks of the lambda-mesh workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Build and start everything: functions, invoker, Envoy. Ctrl-C ends it
+    Up(xtask::up::Options),
+    /// Run all tests, and fetch and build what they need
+    Test {
+        /// Arguments for `cargo test`: a filter, `-p PACKAGE`, `-- --nocapture`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Make the release files in target/dist
+    Dist,
+    /// Run every check that a change must pass
+    Ci,
+    /// Print the path of the Envoy binary, fetching it if need be
+    EnvoyPath {
+        /// Envoy version
+        #[arg(long, default_value = xtask::envoy::NEWEST)]
+        version: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::say(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Up(options) => xtask::up::run(&options),
+        Task::Test { arguments } => xtask::test::run(&arguments),
+        Task::Dist => xtask::dist::run(),
+        Task::Ci => xtask::ci::run(),
+        Task::EnvoyPath { version } => {
+            println!("{}", xtask::envoy::binary(&version)?.display());
+            Ok(())
+        }
+    }
+}

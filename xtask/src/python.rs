@@ -1,0 +1,136 @@
+//! Python: the interpreter's packages come from a virtual environment in `target/tools`, so
+//! nothing is installed on the machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lock::Lock;
+use crate::{run, say, target_dir, workspace_root};
+
+/// The oldest Python that `awslambdaric` runs on.
+const OLDEST: (u32, u32) = (3, 10);
+
+/// A virtual environment with AWS's Runtime Interface Client for Python (`awslambdaric`), as
+/// pinned in `xtask/requirements/python.txt`. Functions find it when its `bin` folder stands
+/// first in `PATH`. Made by the first call; later ones only look.
+///
+/// # Errors
+/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+pub fn environment() -> Result<PathBuf> {
+    let environment = venv()?;
+    let requirements = requirements("python");
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {}", crate::display(&requirements)))?;
+    let installed = environment.join("installed.txt");
+    let _lock = Lock::acquire("python-packages")?;
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(environment);
+    }
+    say("installing the Lambda runtime client for Python");
+    pip(&environment, "awslambdaric", &requirements, &[])?;
+    fs::write(&installed, wanted)
+        .with_context(|| format!("cannot write {}", crate::display(&installed)))?;
+    Ok(environment)
+}
+
+/// Installs what the file `requirements` pins, each file checked against its hash, with the
+/// pip of `environment`; `what` names it to a person.
+///
+/// # Errors
+/// What pip says, with what to do about it.
+pub(crate) fn pip(
+    environment: &Path,
+    what: &str,
+    requirements: &Path,
+    options: &[&str],
+) -> Result<()> {
+    // A cache would keep Envoy (100 MB) a second time.
+    run::captured(
+        Command::new(environment.join("bin/python3"))
+            .args(["-m", "pip", "install", "--quiet", "--no-cache-dir"])
+            .args([
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "--retries=2",
+            ])
+            .args(options)
+            .arg("--requirement")
+            .arg(requirements),
+    )
+    .map(drop)
+    .with_context(|| {
+        format!(
+            "{what} could not be fetched from the Python package index; check the network, and \
+             that {} names a file for {}-{}",
+            crate::display(requirements),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+        )
+    })
+}
+
+/// `xtask/requirements/NAME.txt`.
+pub(crate) fn requirements(name: &str) -> PathBuf {
+    workspace_root().join(format!("xtask/requirements/{name}.txt"))
+}
+
+/// The virtual environment with pip alone, made if need be.
+pub(crate) fn venv() -> Result<PathBuf> {
+    let environment = target_dir().join("tools/python");
+    let _lock = Lock::acquire("python")?;
+    // Its python3 is a link: gone when the Python it was made with is.
+    if environment.join("complete").is_file()
+        && run::is_executable(&environment.join("bin/python3"))
+    {
+        return Ok(environment);
+    }
+    check_interpreter()?;
+    run::captured(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )
+    .context(
+        "python3 cannot make a virtual environment; on Debian and Ubuntu run \
+         `apt-get install python3-venv`",
+    )?;
+    fs::write(environment.join("complete"), "").context("cannot write target/tools/python")?;
+    Ok(environment)
+}
+
+fn check_interpreter() -> Result<()> {
+    let version = run::captured(Command::new("python3").args([
+        "-c",
+        "import sys; print(sys.version_info[0], sys.version_info[1])",
+    ]))
+    .context("Python 3 is needed; on Debian and Ubuntu run `apt-get install python3-venv`")?;
+    if parse_version(&version).is_none_or(|found| found < OLDEST) {
+        let found = version.replace(' ', ".");
+        let (major, minor) = OLDEST;
+        bail!(
+            "Python {major}.{minor} or newer is needed, but `python3` on PATH is {found}; \
+             put a newer one first in PATH"
+        );
+    }
+    Ok(())
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("3 9").unwrap() < OLDEST);
+        assert!(parse_version("3 10").unwrap() >= OLDEST);
+        assert_eq!(parse_version("three"), None);
+    }
+}

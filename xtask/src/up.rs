@@ -1,0 +1,302 @@
+//! `cargo xtask up`: the example functions behind the invoker behind Envoy, running.
+
+mod config;
+mod parts;
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::value_parser;
+
+use crate::up::parts::{Parts, State};
+use crate::{build, envoy, ports, python, say, target_dir, wasm, workspace_root};
+
+/// How long a part may take to be ready; Envoy compiles the filter in that time.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// When a person wants to know what is being waited for.
+const SAY_AFTER: Duration = Duration::from_secs(3);
+
+/// Options of `cargo xtask up`.
+///
+/// A port that is not given is the one in the configuration file. With one's own files and no
+/// port given, the files are used as they are.
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    /// Port of Envoy's first listener (8080 in envoy/local.yaml)
+    #[arg(long, value_parser = value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Port of the invoker's Lambda API (9090 in examples/invoker.yaml)
+    #[arg(long, value_parser = value_parser!(u16).range(1..))]
+    invoker_port: Option<u16>,
+    /// Port of the invoker's /readyz and the like (9091 in examples/invoker.yaml)
+    #[arg(long, value_parser = value_parser!(u16).range(1..))]
+    invoker_admin_port: Option<u16>,
+    /// Port of Envoy's admin interface (9901 in envoy/local.yaml)
+    #[arg(long, value_parser = value_parser!(u16).range(1..))]
+    envoy_admin_port: Option<u16>,
+    /// Invoker configuration [default: examples/invoker.yaml]
+    #[arg(long, value_name = "FILE")]
+    invoker_config: Option<PathBuf>,
+    /// Envoy configuration [default: envoy/local.yaml]
+    #[arg(long, value_name = "FILE")]
+    envoy_config: Option<PathBuf>,
+    /// Envoy version
+    #[arg(long, value_name = "VERSION", default_value = envoy::NEWEST)]
+    envoy_version: String,
+}
+
+/// Builds what is missing, starts everything, says what to curl, shows what the parts say,
+/// and ends them all on Ctrl-C, SIGTERM, SIGHUP or when one of them ends. Being asked to end
+/// is a success.
+///
+/// # Errors
+/// A configuration, a port, a build or a part is not as it must be; the error says which, and
+/// nothing is left running.
+pub fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let set_up = SetUp::resolve(options)?;
+    let envoy_binary = envoy::binary(&options.envoy_version)?;
+    let filter = wasm::build()?;
+    let invoker = build::invoker()?;
+    let path = if set_up.shipped_invoker {
+        build::example(build::EXAMPLE)?;
+        path_with(&python::environment()?.join("bin"))?
+    } else {
+        std::env::var_os("PATH").unwrap_or_default()
+    };
+    say(format_args!(
+        "starting {} and {}",
+        crate::display(&envoy_binary),
+        crate::display(&filter)
+    ));
+
+    let mut parts = Parts::new()?;
+    parts.start(
+        "invoker",
+        Command::new(invoker)
+            .args(["serve", "--config"])
+            .arg(&set_up.invoker_file)
+            .args(&set_up.overrides)
+            .env("PATH", path),
+    )?;
+    let ready = wait_until_ready(&mut parts, "the invoker", set_up.invoker_admin, "/readyz")
+        .with_context(|| not_ready_with(&set_up.invoker_file))?;
+    if ready == State::Interrupted {
+        return Ok(());
+    }
+    parts.start(
+        "envoy",
+        Command::new(envoy_binary)
+            .args(["--disable-hot-restart", "--log-level", "warn"])
+            // An access-log line shows soon, not after 10 s.
+            .args(["--file-flush-interval-msec", "200", "-c"])
+            .arg(&set_up.envoy_file)
+            .current_dir(workspace_root()),
+    )?;
+    let ready = wait_until_ready(&mut parts, "Envoy", set_up.envoy_admin, "/ready")
+        .with_context(|| not_ready_with(&set_up.envoy_file))?;
+    if ready == State::Interrupted {
+        return Ok(());
+    }
+    say(format_args!(
+        "ready in {:.1} s",
+        started.elapsed().as_secs_f32()
+    ));
+    say(set_up.what_to_try());
+    while parts.watch()? == State::Running {}
+    say("ending");
+    Ok(())
+}
+
+/// The files and addresses that `up` runs with.
+struct SetUp {
+    invoker_file: PathBuf,
+    shipped_invoker: bool,
+    invoker_admin: SocketAddr,
+    envoy_file: PathBuf,
+    shipped_envoy: bool,
+    listener: Option<SocketAddr>,
+    envoy_admin: SocketAddr,
+    overrides: Vec<OsString>,
+}
+
+impl SetUp {
+    /// Reads both configurations, moves what the options move, and sees that every port is
+    /// free.
+    fn resolve(options: &Options) -> Result<Self> {
+        let (invoker_file, shipped_invoker) = configuration(
+            options.invoker_config.as_deref(),
+            "examples/invoker.yaml",
+            "--invoker-config",
+        )?;
+        let (envoy_file, shipped_envoy) = configuration(
+            options.envoy_config.as_deref(),
+            "envoy/local.yaml",
+            "--envoy-config",
+        )?;
+        let mut invoker = config::Invoker::read(&invoker_file)?;
+        let mut envoy = config::Envoy::read(&envoy_file)?;
+        let mut overrides: Vec<OsString> = Vec::new();
+        if let Some(port) = options.invoker_port {
+            let Some(listen) = &mut invoker.listen else {
+                bail!(
+                    "--invoker-port: {} listens on a Unix socket, which has no port",
+                    crate::display(&invoker_file)
+                );
+            };
+            envoy.move_endpoints(*listen, port)?;
+            listen.set_port(port);
+            overrides.extend(["--listen".into(), listen.to_string().into()]);
+        }
+        if let Some(port) = options.invoker_admin_port {
+            invoker.admin.set_port(port);
+            overrides.extend(["--admin".into(), invoker.admin.to_string().into()]);
+        }
+        if let Some(port) = options.port {
+            envoy.move_listener(port)?;
+        }
+        if let Some(port) = options.envoy_admin_port {
+            envoy.move_admin(port)?;
+        }
+        let listener = envoy.listener();
+        let envoy_admin = envoy.admin()?;
+        check_ports([
+            (listener, "--port"),
+            (Some(envoy_admin), "--envoy-admin-port"),
+            (invoker.listen, "--invoker-port"),
+            (Some(invoker.admin), "--invoker-admin-port"),
+        ])?;
+        Ok(Self {
+            invoker_file,
+            shipped_invoker,
+            invoker_admin: invoker.admin,
+            envoy_file: envoy.file(&target_dir().join("up"))?,
+            shipped_envoy,
+            listener,
+            envoy_admin,
+            overrides,
+        })
+    }
+
+    fn what_to_try(&self) -> String {
+        let Some(listener) = self.listener else {
+            return "Ctrl-C ends it".to_owned();
+        };
+        let at = reachable(listener);
+        if !(self.shipped_envoy && self.shipped_invoker) {
+            return format!("Envoy listens on http://{at}; Ctrl-C ends it");
+        }
+        format!(
+            "try, in another terminal (Ctrl-C ends it):\n\n  \
+             curl -i -H 'Host: hello.localhost' 'http://{at}/hi?x=1' -d '{{\"a\":1}}'\n  \
+             curl -i -H 'Host: py.localhost' 'http://{at}/hi?x=1'\n  \
+             curl -i http://{at}/py/hi\n"
+        )
+    }
+}
+
+/// Sees that nobody has the ports, and reports all that are taken at once.
+fn check_ports(wanted: [(Option<SocketAddr>, &str); 4]) -> Result<()> {
+    let mut seen: Vec<(SocketAddr, &str)> = Vec::new();
+    let mut problems = Vec::new();
+    for (address, option) in wanted {
+        let Some(address) = address else { continue };
+        let port = address.port();
+        if let Some((_, other)) = seen.iter().find(|(seen, _)| seen.port() == port) {
+            problems.push(format!(
+                "port {port} is used twice; choose another with {other} or {option}"
+            ));
+        } else if let Err(error) = ports::check(address, option) {
+            problems.push(error.to_string());
+        }
+        seen.push((address, option));
+    }
+    if !problems.is_empty() {
+        bail!(problems.join("\n       "));
+    }
+    Ok(())
+}
+
+/// The file that `option` names, or the shipped one, and whether it is that.
+fn configuration(own: Option<&Path>, shipped: &str, option: &str) -> Result<(PathBuf, bool)> {
+    let shipped = workspace_root().join(shipped);
+    let Some(own) = own else {
+        return Ok((shipped, true));
+    };
+    let path = own
+        .canonicalize()
+        .with_context(|| format!("{option}: cannot read {}", own.display()))?;
+    let same = shipped.canonicalize().is_ok_and(|shipped| shipped == path);
+    Ok((path, same))
+}
+
+/// Shows the parts' output until `address` answers 200 to `path`.
+fn wait_until_ready(
+    parts: &mut Parts,
+    name: &str,
+    address: SocketAddr,
+    path: &str,
+) -> Result<State> {
+    let started = Instant::now();
+    let mut said = false;
+    loop {
+        if parts.watch()? == State::Interrupted {
+            return Ok(State::Interrupted);
+        }
+        let Err(reason) = answers_200(address, path) else {
+            return Ok(State::Running);
+        };
+        let waited = started.elapsed();
+        if waited > READY_WITHIN {
+            bail!("{name} was not ready within {READY_WITHIN:?}: {reason:#}");
+        }
+        if waited > SAY_AFTER && !said {
+            say(format_args!("{name} is not ready yet: {reason:#}"));
+            said = true;
+        }
+    }
+}
+
+fn not_ready_with(file: &Path) -> String {
+    format!("not started with {}", crate::display(file))
+}
+
+/// One HTTP request, on loopback, to a server that we have started.
+fn answers_200(address: SocketAddr, path: &str) -> Result<()> {
+    let limit = Duration::from_secs(1);
+    let mut stream = TcpStream::connect_timeout(&reachable(address), limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let status = answer.lines().next().unwrap_or("an empty answer");
+    bail!("http://{address}{path}: {status}: {}", body.trim())
+}
+
+/// How to reach a server that listens on `address`, which may be "any address".
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+/// `PATH` with `folder` first.
+fn path_with(folder: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("the workspace's folder cannot stand in PATH")
+}

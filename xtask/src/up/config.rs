@@ -1,0 +1,303 @@
+//! The addresses in the invoker's and Envoy's configuration files: found, and moved to other
+//! ports in a copy.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Where the invoker listens, as far as its configuration file says.
+#[derive(Debug)]
+pub(crate) struct Invoker {
+    /// None for a Unix socket.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Invoker {
+    /// Reads `listen` and `admin` of the file; the invoker checks the rest itself.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not YAML, or one of the two is no address.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let document = read_yaml(path)?;
+        let text = |key: &str, default: &'static str| match document.get(key) {
+            None => Ok(default.to_owned()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(other) => bail!(
+                "{}: {key}: expected an address such as {default}, found {other}",
+                crate::display(path)
+            ),
+        };
+        let address = |key: &str, text: &str| {
+            // The name of a host is allowed too, such as localhost.
+            let addresses = text.to_socket_addrs().ok();
+            addresses.and_then(|mut all| all.next()).with_context(|| {
+                format!(
+                    "{}: {key}: expected an address such as 127.0.0.1:9090, found `{text}`",
+                    crate::display(path)
+                )
+            })
+        };
+        let listen = text("listen", "127.0.0.1:9090")?;
+        let admin = text("admin", "127.0.0.1:9091")?;
+        Ok(Self {
+            listen: if listen.starts_with("unix:") {
+                None
+            } else {
+                Some(address("listen", &listen)?)
+            },
+            admin: address("admin", &admin)?,
+        })
+    }
+}
+
+/// An Envoy configuration, and whether it still is what its file says.
+#[derive(Debug)]
+pub(crate) struct Envoy {
+    path: PathBuf,
+    document: Value,
+    changed: bool,
+}
+
+impl Envoy {
+    /// Reads the file; Envoy checks it itself.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not YAML (or JSON).
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            document: read_yaml(path)?,
+            changed: false,
+        })
+    }
+
+    /// Where the admin interface listens.
+    ///
+    /// # Errors
+    /// There is none: nothing else says when Envoy is ready.
+    pub(crate) fn admin(&mut self) -> Result<SocketAddr> {
+        match self.admin_address().and_then(|address| socket(address)) {
+            Some(address) => Ok(address),
+            None => bail!(
+                "{}: admin.address.socket_address: missing, but `up` must ask Envoy whether it \
+                 is ready; add `admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, \
+                 port_value: 9901 }} }} }}`",
+                crate::display(&self.path)
+            ),
+        }
+    }
+
+    /// Where the first listener listens, if the file has one.
+    pub(crate) fn listener(&mut self) -> Option<SocketAddr> {
+        self.listener_address().and_then(|address| socket(address))
+    }
+
+    /// Moves the first listener to `port`.
+    ///
+    /// # Errors
+    /// The file has no listener.
+    pub(crate) fn move_listener(&mut self, port: u16) -> Result<()> {
+        let moved = self
+            .listener_address()
+            .is_some_and(|address| set_port(address, port));
+        self.moved(moved, "--port", "no static_resources.listeners[0].address")
+    }
+
+    /// Moves the admin interface to `port`.
+    ///
+    /// # Errors
+    /// The file has none.
+    pub(crate) fn move_admin(&mut self, port: u16) -> Result<()> {
+        let moved = self
+            .admin_address()
+            .is_some_and(|address| set_port(address, port));
+        self.moved(moved, "--envoy-admin-port", "no admin.address")
+    }
+
+    /// Makes each endpoint that is `from` have `port` instead.
+    ///
+    /// # Errors
+    /// The file has no such endpoint: Envoy would not find the invoker.
+    pub(crate) fn move_endpoints(&mut self, from: SocketAddr, port: u16) -> Result<()> {
+        let mut moved = false;
+        if let Some(clusters) = self
+            .document
+            .get_mut("static_resources")
+            .and_then(|resources| resources.get_mut("clusters"))
+        {
+            each_address(clusters, &mut |address| {
+                if socket(address) == Some(from) {
+                    moved |= set_port(address, port);
+                }
+            });
+        }
+        self.moved(
+            moved,
+            "--invoker-port",
+            &format!("no endpoint with the invoker's address {from}"),
+        )
+    }
+
+    /// The file to start Envoy with: the one that was read, or, if something was moved, a copy
+    /// in `folder`, named by the listener's port: several `up` may run.
+    ///
+    /// # Errors
+    /// The copy cannot be written.
+    pub(crate) fn file(&mut self, folder: &Path) -> Result<PathBuf> {
+        if !self.changed {
+            return Ok(self.path.clone());
+        }
+        let port = self.listener().map_or(0, |listener| listener.port());
+        let copy = folder.join(format!("envoy-{port}.json"));
+        let text = serde_json::to_vec_pretty(&self.document)?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&copy, text))
+            .with_context(|| format!("cannot write {}", crate::display(&copy)))?;
+        Ok(copy)
+    }
+
+    fn moved(&mut self, moved: bool, option: &str, lacking: &str) -> Result<()> {
+        if !moved {
+            bail!(
+                "{option}: {} has {lacking} to give another port",
+                crate::display(&self.path)
+            );
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    fn admin_address(&mut self) -> Option<&mut Value> {
+        self.document.pointer_mut("/admin/address/socket_address")
+    }
+
+    fn listener_address(&mut self) -> Option<&mut Value> {
+        self.document
+            .pointer_mut("/static_resources/listeners/0/address/socket_address")
+    }
+}
+
+fn socket(address: &Value) -> Option<SocketAddr> {
+    let ip: IpAddr = address.get("address")?.as_str()?.parse().ok()?;
+    let port = u16::try_from(address.get("port_value")?.as_u64()?).ok()?;
+    Some(SocketAddr::new(ip, port))
+}
+
+fn set_port(address: &mut Value, port: u16) -> bool {
+    match address.get_mut("port_value") {
+        Some(value) => {
+            *value = port.into();
+            true
+        }
+        None => false,
+    }
+}
+
+/// Calls `change` with each `socket_address` below `value`.
+fn each_address(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| each_address(item, change)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if key == "socket_address" {
+                    change(field);
+                } else {
+                    each_address(field, change);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads a YAML (or JSON) file that holds one mapping.
+fn read_yaml(path: &Path) -> Result<Value> {
+    let file = crate::display(path);
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
+    let document: Value = match serde_saphyr::from_str(&text) {
+        Ok(document) => document,
+        Err(error) => bail!("{file} is not valid YAML: {}", error.without_snippet()),
+    };
+    if !document.is_object() {
+        bail!("{file}: expected a YAML mapping at the top");
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVOY: &str = "
+admin: { address: { socket_address: { address: 127.0.0.1, port_value: 9901 } } }
+static_resources:
+  listeners:
+  - address: { socket_address: { address: 0.0.0.0, port_value: 8080 } }
+  clusters:
+  - load_assignment:
+      endpoints:
+      - lb_endpoints:
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9090 } } }
+        - endpoint: { address: { socket_address: { address: 127.0.0.2, port_value: 9090 } } }
+";
+
+    fn envoy(text: &str) -> Envoy {
+        Envoy {
+            path: "envoy.yaml".into(),
+            document: serde_saphyr::from_str(text).unwrap(),
+            changed: false,
+        }
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ports_move_and_nothing_else_does() {
+        let mut config = envoy(ENVOY);
+        config.move_listener(1).unwrap();
+        config.move_admin(2).unwrap();
+        config.move_endpoints(address("127.0.0.1:9090"), 3).unwrap();
+        let expected = ENVOY
+            .replace("8080", "1")
+            .replace("9901", "2")
+            .replace("127.0.0.1, port_value: 9090", "127.0.0.1, port_value: 3");
+        assert_eq!(config.document, envoy(&expected).document);
+        assert_eq!(config.listener(), Some(address("0.0.0.0:1")));
+        assert_eq!(config.admin().unwrap(), address("127.0.0.1:2"));
+    }
+
+    #[test]
+    fn a_file_that_nobody_changed_is_used_itself() {
+        let mut config = envoy(ENVOY);
+        let folder = Path::new("/nowhere");
+        assert_eq!(config.file(folder).unwrap(), Path::new("envoy.yaml"));
+    }
+
+    #[test]
+    fn an_option_without_its_place_in_the_file_is_refused() {
+        let mut config = envoy("static_resources: { clusters: [] }");
+        let errors = [
+            config.move_listener(1).unwrap_err(),
+            config.move_admin(2).unwrap_err(),
+            config
+                .move_endpoints(address("127.0.0.1:9090"), 3)
+                .unwrap_err(),
+            config.admin().unwrap_err(),
+        ];
+        let starts = [
+            "--port: ",
+            "--envoy-admin-port: ",
+            "--invoker-port: ",
+            "envoy.yaml: admin",
+        ];
+        for (error, start) in errors.iter().zip(starts) {
+            assert!(error.to_string().starts_with(start), "{error}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The filter as WebAssembly (`wasm32-unknown-unknown`).
+//!
+//! The standard library for that target is not part of a Rust installation. Where it comes
+//! from is chosen by the facts of the machine; what is there goes before what must be
+//! fetched.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::{cargo, prepared};
+use crate::{debian, run, say, target_dir, workspace_root};
+
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What this machine has, as far as the choice of a route depends on it.
+#[derive(Clone, Copy)]
+struct Facts {
+    /// The cargo in use comes with the target's standard library.
+    has_target: bool,
+    /// Debian's compiler with its source and a linker is installed.
+    has_debian: bool,
+    /// `rustup` is on `PATH`.
+    has_rustup: bool,
+    /// `apt-get` is there, and we are root or have `sudo`.
+    has_apt: bool,
+}
+
+/// Where the standard library comes from.
+#[derive(Debug, PartialEq, Clone, Copy)]
+enum Route {
+    /// The cargo in use has it.
+    Plain,
+    /// Debian's compiler, which builds it from source (`-Zbuild-std`).
+    Debian,
+    /// `rustup target add`.
+    Rustup,
+    /// Debian's packages, to be installed first.
+    Apt,
+}
+
+impl Route {
+    /// The first route that can work, but for those in `failed`.
+    fn choose(facts: Facts, failed: &[Self]) -> Option<Self> {
+        [
+            (facts.has_target, Self::Plain),
+            (facts.has_debian, Self::Debian),
+            (facts.has_rustup, Self::Rustup),
+            (facts.has_apt, Self::Apt),
+        ]
+        .into_iter()
+        .find_map(|(possible, route)| (possible && !failed.contains(&route)).then_some(route))
+    }
+}
+
+/// Builds the filter and returns its path, `target/dist/lambda_filter.wasm`. The same
+/// compiler makes the same bytes in any folder.
+///
+/// # Errors
+/// No route to the target's standard library (the error names the cures), or the filter does
+/// not compile.
+pub fn build() -> Result<PathBuf> {
+    let path = target_dir().join("dist/lambda_filter.wasm");
+    if prepared() && path.is_file() {
+        return Ok(path);
+    }
+    let toolchain = Toolchain::find()?;
+    run::shown(
+        toolchain.command("build")?.args(["--profile", "wasm"]),
+        "building the filter",
+    )?;
+    let built = toolchain
+        .target_dir()
+        .join(TARGET)
+        .join("wasm/lambda_filter.wasm");
+    install(&built, &path)?;
+    Ok(path)
+}
+
+/// Copies `built` to `path`, which appears whole: an Envoy may be loading it.
+pub(crate) fn install(built: &Path, path: &Path) -> Result<()> {
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    fs::create_dir_all(path.parent().unwrap_or(path))
+        .and_then(|()| fs::copy(built, &partial))
+        .and_then(|_| fs::rename(&partial, path))
+        .with_context(|| {
+            format!(
+                "cannot copy {} to {}",
+                crate::display(built),
+                crate::display(path)
+            )
+        })
+}
+
+/// A compiler that can build the filter.
+pub(crate) enum Toolchain {
+    /// The cargo in use.
+    Plain,
+    /// Debian's, which builds the standard library too.
+    Debian(debian::Compiler),
+}
+
+impl Toolchain {
+    /// Finds or installs one, and says which.
+    pub(crate) fn find() -> Result<Self> {
+        let mut failed = Vec::new();
+        let mut reasons = String::new();
+        loop {
+            let debian = debian::Compiler::find();
+            let facts = Facts {
+                has_target: has_target(),
+                has_debian: debian.is_some(),
+                has_rustup: run::find("rustup").is_some(),
+                has_apt: debian::apt().is_some(),
+            };
+            let Some(route) = Route::choose(facts, &failed) else {
+                bail!(
+                    "no compiler for {TARGET}: run `rustup target add {TARGET}`, or on Debian \
+                     and Ubuntu, as root, `{}`{reasons}",
+                    debian::INSTALL
+                );
+            };
+            let outcome = match (route, debian) {
+                (Route::Plain, _) => {
+                    say(format_args!(
+                        "the filter is built by the cargo in use, for {TARGET}"
+                    ));
+                    return Ok(Self::Plain);
+                }
+                (Route::Debian, Some(compiler)) => {
+                    say(format_args!("the filter is built by {compiler}"));
+                    return Ok(Self::Debian(compiler));
+                }
+                (Route::Apt, _) => debian::install(),
+                _ => rustup_target_add(),
+            };
+            if let Err(error) = outcome {
+                reasons.push_str(&format!(" ({error:#})"));
+            }
+            // Whether it worked shows in the facts; a route is tried once.
+            failed.push(route);
+        }
+    }
+
+    /// `cargo SUBCOMMAND` for the filter's crate, this target, and this compiler.
+    pub(crate) fn command(&self, subcommand: &str) -> Result<Command> {
+        let mut command = match self {
+            Self::Plain => {
+                let mut command = cargo();
+                command.arg(subcommand);
+                command
+            }
+            Self::Debian(compiler) => compiler.cargo(subcommand),
+        };
+        command
+            .args(["--locked", "--package", "lambda-filter", "--lib"])
+            .args(["--target", TARGET, "--target-dir"])
+            .arg(self.target_dir())
+            .current_dir(workspace_root())
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags()?);
+        Ok(command)
+    }
+
+    /// Apart for Debian's, or the two cargos would throw away each other's work.
+    fn target_dir(&self) -> PathBuf {
+        match self {
+            Self::Plain => target_dir(),
+            Self::Debian(_) => target_dir().join("debian"),
+        }
+    }
+}
+
+/// Leaves the names of this machine's folders out of the binary.
+fn rustflags() -> Result<OsString> {
+    let cargo_home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set")?;
+    let mut flags = OsString::from("--remap-path-prefix=");
+    flags.push(cargo_home);
+    flags.push("=/cargo\u{1f}--remap-path-prefix=");
+    flags.push(workspace_root());
+    flags.push("=/lambda-mesh");
+    Ok(flags)
+}
+
+/// Whether the cargo in use comes with the target's `core`.
+fn has_target() -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libraries = run::captured(
+        Command::new(rustc)
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .current_dir(workspace_root()),
+    );
+    libraries
+        .ok()
+        .and_then(|folder| fs::read_dir(folder).ok())
+        .is_some_and(|mut files| {
+            files.any(|file| {
+                file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+            })
+        })
+}
+
+fn rustup_target_add() -> Result<()> {
+    say(format_args!("rustup target add {TARGET}"));
+    run::quiet_within(
+        Command::new("rustup").args(["target", "add", TARGET]),
+        Duration::from_secs(120),
+    )
+    .context("rustup could not add the target")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Facts = Facts {
+        has_target: false,
+        has_debian: false,
+        has_rustup: false,
+        has_apt: false,
+    };
+    const ALL: Facts = Facts {
+        has_target: true,
+        has_debian: true,
+        has_rustup: true,
+        has_apt: true,
+    };
+
+    #[test]
+    fn what_is_installed_goes_before_what_must_be_fetched() {
+        assert_eq!(Route::choose(ALL, &[]), Some(Route::Plain));
+        let facts = Facts {
+            has_target: false,
+            ..ALL
+        };
+        assert_eq!(Route::choose(facts, &[]), Some(Route::Debian));
+        let facts = Facts {
+            has_rustup: true,
+            has_apt: true,
+            ..NOTHING
+        };
+        assert_eq!(Route::choose(facts, &[]), Some(Route::Rustup));
+    }
+
+    #[test]
+    fn a_route_that_failed_is_not_tried_again() {
+        let facts = Facts {
+            has_rustup: true,
+            has_apt: true,
+            ..NOTHING
+        };
+        assert_eq!(Route::choose(facts, &[Route::Rustup]), Some(Route::Apt));
+        assert_eq!(Route::choose(facts, &[Route::Rustup, Route::Apt]), None);
+        assert_eq!(Route::choose(NOTHING, &[]), None);
+    }
+}
