@@ -1,0 +1,91 @@
+//! The function under test: does what the request asks for, on AWS's own Rust runtime.
+//!
+//! | request path | the function |
+//! |---|---|
+//! | `/echo` and any other | answers with the event that it got, as JSON |
+//! | `/reply` | answers with the request's body as its payload, unseen by anything between |
+//! | `/bytes/N` | answers with N bytes, 0 to 255 over and over, base64-encoded |
+//! | `/text/N` | answers with N letters |
+//! | `/fail` | returns an error |
+//! | `/panic` | panics |
+//! | `/exit/N` | ends the process with status N in the middle of the call |
+//! | `/sleep/N` | answers after N milliseconds |
+//!
+//! Each call is noted as one line, the path, in the file that the variable `PROBE_CALLS`
+//! names, if it is set.
+#![expect(
+    clippy::panic,
+    reason = "panicking on request is what a function under test is for"
+)]
+
+use std::io::Write;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        handle(event.payload)
+    }))
+    .await
+}
+
+async fn handle(event: Value) -> Result<Value, Error> {
+    let path = text(&event, "rawPath").unwrap_or_default();
+    note(path)?;
+    let request = path.trim_start_matches('/');
+    let (command, argument) = request.split_once('/').unwrap_or((request, ""));
+    let number = || argument.parse();
+    Ok(match command {
+        "reply" => serde_json::from_slice(&body(&event)?)?,
+        "bytes" => {
+            let bytes: Vec<u8> = (0..=255).cycle().take(number()?).collect();
+            json!({ "statusCode": 200, "isBase64Encoded": true, "body": STANDARD.encode(bytes) })
+        }
+        "text" => json!({ "statusCode": 200, "body": "x".repeat(number()?) }),
+        "fail" => return Err("as asked".into()),
+        "panic" => panic!("as asked"),
+        "exit" => std::process::exit(number()?.try_into()?),
+        "sleep" => {
+            let delay = Duration::from_millis(number()?.try_into()?);
+            tokio::time::sleep(delay).await;
+            echo(&event)
+        }
+        _ => echo(&event),
+    })
+}
+
+fn echo(event: &Value) -> Value {
+    json!({
+        "statusCode": 200,
+        "headers": { "content-type": "application/json" },
+        "body": event.to_string(),
+    })
+}
+
+fn body(event: &Value) -> Result<Vec<u8>, Error> {
+    let body = text(event, "body").unwrap_or("null");
+    if event.get("isBase64Encoded") == Some(&Value::Bool(true)) {
+        return Ok(STANDARD.decode(body)?);
+    }
+    Ok(body.as_bytes().to_vec())
+}
+
+fn text<'a>(event: &'a Value, member: &str) -> Option<&'a str> {
+    event.get(member)?.as_str()
+}
+
+fn note(path: &str) -> std::io::Result<()> {
+    let Some(calls) = std::env::var_os("PROBE_CALLS") else {
+        return Ok(());
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(calls)?;
+    file.write_all(format!("{path}\n").as_bytes())
+}

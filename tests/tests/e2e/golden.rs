@@ -1,0 +1,179 @@
+//! Every case of the golden tables, through Envoy.
+
+use lambda_mesh_tests::client::raw;
+use lambda_mesh_tests::golden;
+use lambda_mesh_tests::mesh::{Builder, Mesh, route};
+use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
+use serde_json::{Map, Value, json};
+
+/// A route for each case, chosen by a header that goes no further. It calls the function
+/// `case-N` with the configuration of case N.
+fn cases<'a>(
+    upstream: &Upstream,
+    format: &str,
+    configurations: impl Iterator<Item = &'a Map<String, Value>>,
+) -> Builder {
+    let routes = configurations.enumerate().map(|(number, configuration)| {
+        let mut lambda = configuration.clone();
+        lambda.insert("function".to_owned(), json!(format!("case-{number}")));
+        lambda.insert("payload".to_owned(), json!(format));
+        let chosen = json!({ "name": "x-case", "string_match": { "exact": number.to_string() } });
+        let chosen = json!({ "prefix": "/", "headers": [chosen] });
+        let mut route = route(&chosen, &Value::Object(lambda));
+        route["request_headers_to_remove"] = json!(["x-case"]);
+        route
+    });
+    Mesh::to(upstream).routes(&routes.collect::<Vec<_>>())
+}
+
+/// The number of the case that a call belongs to.
+fn number(call: &Call) -> usize {
+    let name = call
+        .path
+        .split('/')
+        .find_map(|part| part.strip_prefix("case-"));
+    name.and_then(|number| number.parse().ok())
+        .expect("the call of a case")
+}
+
+/// What differs from AWS on purpose, and why.
+const DEVIATIONS: [(&str, &str); 1] = [(
+    "v1r-base64-without-binary-types",
+    "a REST API decodes only what its binary media types allow, which is the commonest mistake \
+     with it; here what a function marks as base64 is always decoded",
+)];
+
+/// The differences of all cases.
+#[derive(Default)]
+struct Report(Vec<String>);
+
+impl Report {
+    fn add(&mut self, id: &str, differences: &[String]) {
+        let deviation = DEVIATIONS.iter().find(|(deviating, _)| *deviating == id);
+        match deviation {
+            None => self
+                .0
+                .extend(differences.iter().map(|what| format!("{id}: {what}"))),
+            Some((_, why)) if differences.is_empty() => {
+                self.0.push(format!("{id}: agrees with AWS, though {why}"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    #[track_caller]
+    fn assert_empty(&self) {
+        assert!(
+            self.0.is_empty(),
+            "{} differ:\n{}",
+            self.0.len(),
+            self.0.join("\n")
+        );
+    }
+}
+
+#[test]
+fn requests_become_the_events_that_aws_sends() {
+    let mut report = Report::default();
+    for (format, table) in golden::requests() {
+        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let mesh =
+            cases(&upstream, &format, table.iter().map(|case| &case.config)).edit(|config| {
+                // The caller's address and scheme come from a trusted proxy in front.
+                let manager = config.connection_manager();
+                manager["xff_num_trusted_hops"] = json!(1);
+                manager["skip_xff_append"] = json!(true);
+            });
+        let mesh = mesh.start();
+        for (number, case) in table.iter().enumerate() {
+            let sent = &case.request;
+            let mut request = mesh
+                .request(&sent.method, sent.path_and_query.as_str())
+                .host(&sent.authority)
+                .header("x-case", number.to_string())
+                .header("x-forwarded-proto", &sent.scheme);
+            // What the trusted proxy adds to what the client sent.
+            let mut forwarded_for = Vec::new();
+            for (name, value) in &sent.headers {
+                if name.eq_ignore_ascii_case("x-forwarded-for") {
+                    forwarded_for.push(value.as_str());
+                } else {
+                    request = request.header(name, value);
+                }
+            }
+            forwarded_for.push(&case.source_ip);
+            request = request.header("x-forwarded-for", forwarded_for.join(", "));
+            if let Some(body) = sent.body() {
+                request = request.body(body);
+            }
+            let status = request.send().status;
+            assert_eq!(status, 200, "{}", case.id);
+            let calls = upstream.calls();
+            report.add(&case.id, &case.differences(&calls[number].event()));
+        }
+    }
+    report.assert_empty();
+}
+
+#[test]
+fn payloads_become_the_responses_that_aws_gives() {
+    let mut report = Report::default();
+    for (format, table) in golden::responses() {
+        let script = table.clone();
+        let upstream = Upstream::start(move |call| {
+            let case = &script[number(call)];
+            let reply = Reply::bytes(case.payload());
+            match &case.function_error {
+                Some(error) => reply.header("x-amz-function-error", error),
+                None => reply,
+            }
+        });
+        let mesh = cases(&upstream, &format, table.iter().map(|case| &case.config)).start();
+        for (number, case) in table.iter().enumerate() {
+            let request = mesh.request(&case.request.method, "/");
+            let request = request.header("x-case", number.to_string());
+            let answer = case
+                .request
+                .headers
+                .iter()
+                .fold(request, |request, (name, value)| {
+                    request.header(name, value)
+                });
+            let answer = answer.send();
+            report.add(&case.id, &case.differences(&answer));
+            if case.invariants.iter().any(|rule| rule == "no_body_on_wire") {
+                let wire = raw(
+                    mesh.address,
+                    format!(
+                        "{} / HTTP/1.1\r\nhost: a\r\nx-case: {number}\r\nconnection: close\r\n\r\n",
+                        case.request.method
+                    ),
+                );
+                assert!(wire.ends_with("\r\n\r\n"), "{}: {wire}", case.id);
+            }
+            assert!(mesh.alive(), "{}", case.id);
+        }
+        // The first case again: the filter has survived all others.
+        let again = mesh.get("/").header("x-case", "0").send();
+        assert_eq!(table[0].differences(&again), Vec::<String>::new());
+    }
+    report.assert_empty();
+}
+
+#[test]
+fn what_adapters_answer_becomes_what_the_application_answered() {
+    let mut report = Report::default();
+    for (format, table) in golden::adapter_responses() {
+        let script = table.clone();
+        let upstream =
+            Upstream::start(move |call| Reply::bytes(script[number(call)].lambda_payload.clone()));
+        let none = Map::new();
+        let mesh = cases(&upstream, &format, table.iter().map(|_| &none)).start();
+        for (number, case) in table.iter().enumerate() {
+            let answer = mesh.get("/").header("x-case", number.to_string()).send();
+            report.add(&case.id, &case.differences(&answer));
+        }
+    }
+    report.assert_empty();
+}

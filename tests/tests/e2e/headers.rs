@@ -1,0 +1,67 @@
+//! Request headers in the event.
+
+use crate::parts::service;
+
+#[test]
+fn repeated_headers_are_joined_by_a_comma_in_their_order() {
+    let request = service().get("/echo").header("x-many", "one");
+    let request = request.header("X-Many", "two, three").header("x-many", "");
+    let event = request.send().json();
+    assert_eq!(event["headers"]["x-many"], "one,two, three,");
+}
+
+#[test]
+fn names_are_lower_case_and_values_are_kept() {
+    let request = service().get("/echo").host("Shop.Test:8443");
+    let request = request.header("X-Mixed-Case", r#"quote " backslash \ tab	end"#);
+    let event = request.send().json();
+    assert_eq!(
+        event["headers"]["x-mixed-case"],
+        "quote \" backslash \\ tab\tend"
+    );
+    assert_eq!(event["headers"]["host"], "Shop.Test:8443");
+    assert_eq!(event["requestContext"]["domainName"], "Shop.Test");
+}
+
+#[test]
+fn the_functions_event_has_the_authorization_that_the_upstream_request_lacks() {
+    let request = service().get("/echo").header("authorization", "Bearer t");
+    let event = request.send().json();
+    assert_eq!(event["headers"]["authorization"], "Bearer t");
+}
+
+#[test]
+fn a_value_that_is_not_utf8_does_not_harm_its_neighbours() {
+    let service = service();
+    let request = service.get("/echo").header("x-latin", b"caf\xe9 \xff\xfe");
+    let answer = request.header("x-after", "kept").send();
+    assert_eq!(answer.status, 200);
+    let event = answer.json();
+    assert_eq!(event["headers"]["x-after"], "kept");
+    let latin = event["headers"]["x-latin"].as_str().expect("a string");
+    assert!(latin.starts_with("caf"), "{latin}");
+    assert_eq!(service.get("/echo").send().status, 200);
+}
+
+#[test]
+fn a_thousand_headers_and_60_kb_of_them_are_served_or_refused() {
+    let service = service();
+    let many = (0..1000).fold(service.get("/echo"), |request, number| {
+        request.header(&format!("x-{number}"), "v")
+    });
+    let large = service.get("/echo").header("x-large", vec![b'x'; 61_440]);
+    for request in [many, large] {
+        let status = request.try_send().map(|answer| answer.status);
+        assert!([Ok(200), Ok(400), Ok(431)].contains(&status), "{status:?}");
+    }
+    assert_eq!(service.get("/echo").send().status, 200);
+}
+
+#[test]
+fn what_envoy_adds_for_its_own_use_is_not_the_clients() {
+    let event = service().get("/echo").send().json();
+    let headers = event["headers"].as_object().expect("an object");
+    let envoys = headers.keys().filter(|name| name.starts_with("x-envoy-"));
+    assert_eq!(envoys.collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
+}

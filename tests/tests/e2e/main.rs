@@ -1,0 +1,35 @@
+//! What lambda-mesh promises, shown through a real Envoy. One behaviour a file; the harness is
+//! the library of this package.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
+
+mod parts;
+
+mod binary_bodies;
+mod body_sizes;
+mod broken_upstreams;
+mod configuration;
+mod cookies;
+mod disconnects;
+mod emulator;
+mod envoy_versions;
+mod forged_requests;
+mod function_errors;
+mod golden;
+mod headers;
+mod invoke_request;
+mod metadata;
+mod methods;
+mod missing_shim;
+mod payload_limit;
+mod query;
+mod response_headers;
+mod retries;
+mod routes;
+mod service_errors;
+mod shipped;
+mod trailers;
+mod transports;
