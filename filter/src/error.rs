@@ -16,6 +16,9 @@ pub enum Error {
     Metadata(String),
     /// The operator's: there is nowhere to put the event of a request without a body.
     NoBodyFilter,
+    /// The caller's: a request of headers and trailers alone. Envoy gives no filter a place for
+    /// a body between the two.
+    TrailersOnly,
     /// The caller's: `CONNECT` has no path, and so makes no event.
     NoPath,
     /// The caller's: the path is not of the form that `resource` gives.
@@ -57,6 +60,7 @@ impl Error {
             Self::NoResource => 404,
             Self::EventTooLarge { .. } => 413,
             Self::Configuration(_) | Self::Metadata(_) | Self::NoBodyFilter => 500,
+            Self::TrailersOnly => 501,
             Self::Answer(_) if contract == Contract::Envoy => 500,
             Self::Function { .. } | Self::Answer(_) => match contract {
                 Contract::HttpApi => 500,
@@ -142,6 +146,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         413 => "Request Entity Too Large",
         429 => "Too Many Requests",
+        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
@@ -160,6 +165,9 @@ impl fmt::Display for Error {
             Self::NoBodyFilter => f.write_str(
                 "a request without a body has no place for its event: put the Lua filter \
                  `function envoy_on_request(handle) handle:body(true) end` in front of this one",
+            ),
+            Self::TrailersOnly => f.write_str(
+                "the request has trailers but no body, which Envoy leaves no room to replace",
             ),
             Self::NoPath => f.write_str("the request has no path"),
             Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),

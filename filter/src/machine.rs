@@ -217,7 +217,7 @@ impl Machine {
         };
         let sent = match body {
             Body::Seen => send(host, &call),
-            Body::Unseen => Err(Error::NoBodyFilter),
+            Body::Unseen => Err(Error::TrailersOnly),
         };
         match sent {
             Ok(()) => {
