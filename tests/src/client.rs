@@ -227,6 +227,26 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that did not come over HTTP. Its length is that of its body.
+    pub fn new(status: u16, headers: &[(String, String)], body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            append(&mut map, name, value.as_bytes());
+        }
+        append(
+            &mut map,
+            "content-length",
+            body.len().to_string().as_bytes(),
+        );
+        Self {
+            status,
+            headers: map,
+            body,
+            trailers: HeaderMap::new(),
+        }
+    }
+
     async fn collect(answer: hyper::Response<Incoming>) -> Result<Self, String> {
         let (head, body) = answer.into_parts();
         let body = body.collect().await.map_err(text)?;

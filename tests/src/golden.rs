@@ -127,6 +127,45 @@ struct AppResponse {
     body_base64: String,
 }
 
+/// What differs from AWS on purpose, and why.
+pub const DEVIATIONS: [(&str, &str); 1] = [(
+    "v1r-base64-without-binary-types",
+    "a REST API decodes only what its binary media types allow, which is the commonest mistake \
+     with it; here what a function marks as base64 is always decoded",
+)];
+
+/// The differences of all cases from what AWS does.
+#[derive(Debug, Default)]
+pub struct Report(Vec<String>);
+
+impl Report {
+    /// Adds the differences of one case. One of [`DEVIATIONS`] must differ.
+    pub fn add(&mut self, id: &str, differences: &[String]) {
+        let deviation = DEVIATIONS.iter().find(|(deviating, _)| *deviating == id);
+        match deviation {
+            None => self
+                .0
+                .extend(differences.iter().map(|what| format!("{id}: {what}"))),
+            Some((_, why)) if differences.is_empty() => {
+                self.0.push(format!("{id}: agrees with AWS, though {why}"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// # Panics
+    /// Any case differs.
+    #[track_caller]
+    pub fn assert_empty(&self) {
+        assert!(
+            self.0.is_empty(),
+            "{} differ:\n{}",
+            self.0.len(),
+            self.0.join("\n")
+        );
+    }
+}
+
 /// The request cases by payload format.
 pub fn requests() -> BTreeMap<String, Vec<RequestCase>> {
     load("cases.json", |case: &RequestCase| &case.format)

@@ -1,7 +1,7 @@
 //! Every case of the golden tables, through Envoy.
 
 use lambda_mesh_tests::client::raw;
-use lambda_mesh_tests::golden;
+use lambda_mesh_tests::golden::{self, Report};
 use lambda_mesh_tests::mesh::{Builder, Mesh, route};
 use lambda_mesh_tests::shared::Part;
 use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
@@ -35,42 +35,6 @@ fn number(call: &Call) -> usize {
         .find_map(|part| part.strip_prefix("case-"));
     name.and_then(|number| number.parse().ok())
         .expect("the call of a case")
-}
-
-/// What differs from AWS on purpose, and why.
-const DEVIATIONS: [(&str, &str); 1] = [(
-    "v1r-base64-without-binary-types",
-    "a REST API decodes only what its binary media types allow, which is the commonest mistake \
-     with it; here what a function marks as base64 is always decoded",
-)];
-
-/// The differences of all cases.
-#[derive(Default)]
-struct Report(Vec<String>);
-
-impl Report {
-    fn add(&mut self, id: &str, differences: &[String]) {
-        let deviation = DEVIATIONS.iter().find(|(deviating, _)| *deviating == id);
-        match deviation {
-            None => self
-                .0
-                .extend(differences.iter().map(|what| format!("{id}: {what}"))),
-            Some((_, why)) if differences.is_empty() => {
-                self.0.push(format!("{id}: agrees with AWS, though {why}"));
-            }
-            Some(_) => {}
-        }
-    }
-
-    #[track_caller]
-    fn assert_empty(&self) {
-        assert!(
-            self.0.is_empty(),
-            "{} differ:\n{}",
-            self.0.len(),
-            self.0.join("\n")
-        );
-    }
 }
 
 #[test]

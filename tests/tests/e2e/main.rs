@@ -20,6 +20,7 @@ mod forged_requests;
 mod function_errors;
 mod golden;
 mod headers;
+mod identity;
 mod invoke_request;
 mod metadata;
 mod methods;

@@ -33,7 +33,7 @@ fn a_request_of_headers_and_trailers_alone_is_refused_not_passed_through() {
         .request("POST", OTHERS)
         .http2()
         .trailer("x-checksum", "1");
-    assert_eq!(request.send().status, 500);
+    assert_eq!(request.send().status, 501);
     assert_eq!(upstream.calls().len(), 0);
     assert_eq!(mesh.get("/").send().status, 200);
 }

@@ -1,0 +1,99 @@
+//! Every case of the golden tables, given to the filter's core: the same cases as through Envoy
+//! (`e2e/golden.rs`), in a second and with a debugger.
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use lambda_filter::config::{Config, Settings};
+use lambda_filter::event;
+use lambda_filter::reply::{self, Invoked};
+use lambda_filter::request::{Facts, HeaderMap, Request};
+use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::golden::{self, Report, RequestCase};
+use serde_json::{Map, Value, json};
+
+fn config(format: &str, configuration: &Map<String, Value>) -> Config {
+    let mut fields = configuration.clone();
+    fields.insert("function".to_owned(), json!("probe"));
+    fields.insert("payload".to_owned(), json!(format));
+    let settings = Settings::parse(&fields).and_then(Settings::into_config);
+    settings.expect("the configuration of a case")
+}
+
+fn map<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    let lower = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.into());
+    headers.into_iter().map(lower).collect()
+}
+
+fn event(case: &RequestCase) -> Value {
+    let sent = &case.request;
+    let mut headers = vec![
+        (":method", sent.method.as_str()),
+        (":path", &sent.path_and_query),
+        (":authority", &sent.authority),
+        ("x-forwarded-proto", &sent.scheme),
+    ];
+    let client = sent.headers.iter();
+    headers.extend(client.map(|(name, value)| (name.as_str(), value.as_str())));
+    let headers = map(headers);
+    let facts = Facts {
+        source_ip: case.source_ip.clone(),
+        protocol: "HTTP/1.1".to_owned(),
+        request_id: "request-1".to_owned(),
+        time_ns: 1_584_039_838_390_123_000,
+        ..Facts::default()
+    };
+    let body = sent.body().unwrap_or_default();
+    let request = Request::new(&headers, None, &facts, &body).expect("a method and a path");
+    let event = event::encode(&request, &config(&case.format, &case.config));
+    serde_json::from_slice(&event.expect("an event")).expect("an event is JSON")
+}
+
+/// What the client gets but for HTTP itself: HEAD and the length are the connection's.
+fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answer {
+    let mut headers = vec![(":status", "200"), ("x-amzn-requestid", "request-1")];
+    headers.extend(function_error.map(|error| ("x-amz-function-error", error)));
+    let invoked = Invoked {
+        headers: &map(headers),
+        body: payload.as_bytes(),
+    };
+    let reply = reply::decode(&invoked, config);
+    let reply = reply.unwrap_or_else(|error| error.reply(Some(config)));
+    Answer::new(reply.status, &reply.headers, reply.body)
+}
+
+#[test]
+fn requests_become_the_events_that_aws_sends() {
+    let mut report = Report::default();
+    for case in golden::requests().values().flatten() {
+        report.add(&case.id, &case.differences(&event(case)));
+    }
+    report.assert_empty();
+}
+
+#[test]
+fn payloads_become_the_responses_that_aws_gives() {
+    let mut report = Report::default();
+    let cases = golden::responses();
+    for case in cases
+        .values()
+        .flatten()
+        .filter(|case| case.request.method != "HEAD")
+    {
+        let config = config(&case.format, &case.config);
+        let answer = answer(&config, case.function_error.as_deref(), &case.payload());
+        report.add(&case.id, &case.differences(&answer));
+    }
+    report.assert_empty();
+}
+
+#[test]
+fn what_adapters_answer_becomes_what_the_application_answered() {
+    let mut report = Report::default();
+    for (format, cases) in golden::adapter_responses() {
+        let config = config(&format, &Map::new());
+        for case in cases {
+            let answer = answer(&config, None, &case.lambda_payload);
+            report.add(&case.id, &case.differences(&answer));
+        }
+    }
+    report.assert_empty();
+}
