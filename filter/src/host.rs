@@ -9,8 +9,9 @@ use crate::request::HeaderMap;
 
 /// The request in whose callback the filter is.
 ///
-/// A host call that fails is an empty answer or no effect: the byte calls used here fail only
-/// where Envoy has nothing to give, and a panic would end every request of the worker.
+/// The SDK panics on a status that it does not expect, which would end every request of the
+/// worker. So each call is made only where Envoy is known to answer it: a body is set only after a
+/// body callback, and only below the limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Envoy;
 

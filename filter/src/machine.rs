@@ -5,6 +5,8 @@
 //! them (no client can write there), and they are put back as soon as Envoy has sent them or
 //! will not.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -14,8 +16,8 @@ use crate::error::Error;
 use crate::event;
 use crate::identity::{self, ClientCert};
 use crate::invoke;
-use crate::reply::{self, Invoked, Reply};
-use crate::request::{Facts, HeaderMap, Request, text};
+use crate::reply::{self, Invoked, Reply, has_content};
+use crate::request::{Facts, HeaderMap, Request, first, text};
 use crate::state;
 use crate::target::Targets;
 
@@ -70,6 +72,10 @@ struct Call {
     /// The client's headers, with the route's changes.
     original: HeaderMap,
     facts: Facts,
+    /// The same for each try of a request.
+    id: u64,
+    /// Whether the client's headers are back in their place.
+    is_restored: bool,
 }
 
 #[derive(Debug)]
@@ -82,8 +88,10 @@ enum Phase {
     Invoking(Call),
     /// The answer's headers have come; they and the body are held.
     Answering(Call, HeaderMap, Body),
-    /// What comes now passes.
-    Done,
+    /// Answered; what comes now passes.
+    Done(Call),
+    /// Refused; nothing more of the request passes.
+    Refused,
 }
 
 /// Whether a body callback has come: only then has Envoy a place for a body.
@@ -117,7 +125,7 @@ impl Machine {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error, None),
         };
-        let announced = value(&original, "content-length")
+        let announced = first(&original, "content-length")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
@@ -128,10 +136,13 @@ impl Machine {
         if let Some(error) = refusal {
             return self.refuse(host, &error, Some(&config));
         }
+        let (facts, id) = facts(host, &original, &config);
         let call = Call {
-            facts: facts(host, &original, &config),
             config,
             original,
+            facts,
+            id,
+            is_restored: false,
         };
         self.phase = Phase::Gathering(call, Body::Unseen);
         Flow::Pause
@@ -140,7 +151,7 @@ impl Machine {
     /// A part of the request's body has come; `held` bytes are held by now.
     pub fn on_request_body(&mut self, host: &impl Host, held: usize, end_of_stream: bool) -> Flow {
         let Phase::Gathering(call, body) = &mut self.phase else {
-            return Flow::Continue;
+            return self.rest_of_request();
         };
         *body = Body::Seen;
         let config = Rc::clone(&call.config);
@@ -157,7 +168,7 @@ impl Machine {
     /// The request ends in trailers: its body never has `end_of_stream`. An invocation has none.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
         if !matches!(self.phase, Phase::Gathering(..)) {
-            return Flow::Continue;
+            return self.rest_of_request();
         }
         host.clear_trailers(Side::Request);
         self.invoke(host)
@@ -165,10 +176,13 @@ impl Machine {
 
     /// The answer's headers have come.
     pub fn on_response_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let Phase::Invoking(call) = self.take() else {
+        let Phase::Invoking(mut call) = self.take() else {
             return Flow::Continue;
         };
-        restore(host, &call);
+        // Another try may still wait for a connection; what it sends then is this one map.
+        if self.targets.running(call.id) == 1 {
+            restore(host, &mut call);
+        }
         self.phase = Phase::Answering(call, host.headers(Side::Response), Body::Unseen);
         if end_of_stream {
             self.answer(host)
@@ -201,13 +215,26 @@ impl Machine {
 
     /// The try is over, perhaps without an answer.
     pub fn on_done(&mut self, host: &impl Host) {
-        if let Phase::Invoking(call) = self.take() {
-            restore(host, &call);
+        let (Phase::Invoking(mut call) | Phase::Answering(mut call, ..) | Phase::Done(mut call)) =
+            self.take()
+        else {
+            return;
+        };
+        self.targets.end(call.id);
+        if self.targets.running(call.id) == 0 && !call.is_restored {
+            restore(host, &mut call);
+        }
+    }
+
+    fn rest_of_request(&self) -> Flow {
+        match self.phase {
+            Phase::Refused => Flow::Pause,
+            _ => Flow::Continue,
         }
     }
 
     fn take(&mut self) -> Phase {
-        std::mem::replace(&mut self.phase, Phase::Done)
+        std::mem::replace(&mut self.phase, Phase::Refused)
     }
 
     /// The request is whole: sends the invocation instead.
@@ -221,6 +248,7 @@ impl Machine {
         };
         match sent {
             Ok(()) => {
+                self.targets.begin(call.id);
                 self.phase = Phase::Invoking(call);
                 Flow::Continue
             }
@@ -246,17 +274,28 @@ impl Machine {
             log::warn!("{function}: {error} (request {})", call.facts.request_id);
             error.reply(Some(&call.config))
         });
-        let is_head = value(&call.original, ":method") == Some(b"HEAD");
+        let is_failure = reply.status >= 400;
+        if is_failure && self.targets.running(call.id) > 1 {
+            // Envoy 1.36 to 1.40 end in a segmentation fault if a filter that has held an answer
+            // lets one pass that a hedging policy drops in favour of a try under way.
+            log::warn!("a failed try is held back, because a hedged one is under way");
+            self.phase = Phase::Answering(call, headers, body);
+            return Flow::Pause;
+        }
+        let is_head = first(&call.original, ":method") == Some(b"HEAD");
         deliver(host, &reply, is_head, body);
+        self.phase = Phase::Done(call);
         Flow::Continue
     }
 
     fn refuse(&mut self, host: &impl Host, error: &Error, config: Option<&Config>) -> Flow {
         // A wrong configuration was logged when it was first met.
         if let Some(config) = config {
-            log::warn!("{}: {error}", config.function.as_str());
+            let headers = host.headers(Side::Request);
+            let id = text(first(&headers, "x-request-id").unwrap_or_default());
+            log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
-        self.phase = Phase::Done;
+        self.phase = Phase::Refused;
         host.respond(&error.reply(config));
         Flow::Pause
     }
@@ -270,7 +309,7 @@ fn send(host: &impl Host, call: &Call) -> Result<(), Error> {
     let request = Request::new(&call.original, strip_prefix, &call.facts, &body);
     let request = request.ok_or(Error::NoPath)?;
     let event = event::encode(&request, config)?;
-    let scheme = value(&call.original, ":scheme").unwrap_or(b"http");
+    let scheme = first(&call.original, ":scheme").unwrap_or(b"http");
     let headers = invoke::headers(&request, scheme, config, event.len());
     let headers = headers
         .iter()
@@ -284,34 +323,40 @@ fn send(host: &impl Host, call: &Call) -> Result<(), Error> {
 /// place for one; its status is delivered all the same, because a local reply in its stead would
 /// pass by the route's retry policy.
 fn deliver(host: &impl Host, reply: &Reply, is_head: bool, body: Body) {
-    let has_content = !is_head && !matches!(reply.status, 204 | 304);
-    let length = match body {
-        Body::Seen => reply.body.len(),
-        Body::Unseen => 0,
+    let content = match body {
+        Body::Seen => reply.body.as_slice(),
+        Body::Unseen => b"",
+    };
+    let length = match reply.status {
+        204 | 304 => None,
+        // What GET would have, which is unknown if the function left the body out and says nothing.
+        _ if is_head && content.is_empty() => reply.declared_length,
+        _ => Some(content.len() as u64),
     };
     let status = reply.status.to_string();
-    let content_length = length.to_string();
+    let length = length.map(|length| length.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
     for (name, value) in &reply.headers {
         if body == Body::Seen || name != "content-type" {
             headers.push((name, value.as_bytes()));
         }
     }
-    // For HEAD it is the length that GET would have; unknown if the function left the body out.
-    if has_content || (is_head && length > 0) {
-        headers.push(("content-length", content_length.as_bytes()));
+    if let Some(length) = &length {
+        headers.push(("content-length", length.as_bytes()));
     }
     host.set_headers(Side::Response, headers);
     if body == Body::Seen {
-        host.set_body(Side::Response, if has_content { &reply.body } else { b"" });
+        let has_content = !is_head && has_content(reply.status);
+        host.set_body(Side::Response, if has_content { content } else { b"" });
     }
 }
 
 /// Puts the client's own headers back.
-fn restore(host: &impl Host, call: &Call) {
+fn restore(host: &impl Host, call: &mut Call) {
     let headers = call.original.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
+    call.is_restored = true;
 }
 
 /// The headers before any try changed them.
@@ -321,17 +366,10 @@ fn original_headers(host: &impl Host) -> HeaderMap {
         return headers;
     }
     let headers = host.headers(Side::Request);
-    let line = [":method", ":path"].map(|name| value(&headers, name).unwrap_or_default());
+    let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
     host.set_filter_state(ORIGINAL, &line.join(&b' '));
     host.set_filter_state(ORIGINAL_HEADERS, &state::encode(&headers));
     headers
-}
-
-fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut headers = headers.iter();
-    headers
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_slice())
 }
 
 /// Nearest first.
@@ -344,46 +382,51 @@ fn levels(host: &impl Host) -> [Vec<u8>; 3] {
     .map(|name| host.property(&["xds", name]).unwrap_or_default())
 }
 
-fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> Facts {
+/// What Envoy knows of the request, and a number that is the same for each of its tries.
+fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> (Facts, u64) {
     let string = |path: &[&str]| {
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
+    let source = string(&["source", "address"]);
     let time = host.property(&["request", "time"]);
+    let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
     let has_identity = matches!(
         config.payload,
         Payload::ApigatewayV1 | Payload::ApigatewayV2
     );
-    let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-    Facts {
-        source_ip: source_ip(&string(&["source", "address"])),
+    let facts = Facts {
+        source_ip: source_ip(&source),
         protocol: string(&["request", "protocol"]),
-        request_id: text(value(headers, "x-request-id").unwrap_or_default()).into_owned(),
+        request_id: text(first(headers, "x-request-id").unwrap_or_default()).into_owned(),
         time_ns: time.map_or(0, i64::from_le_bytes),
         claims: has_identity.then(|| claims(host)).flatten(),
         client_cert: has_identity.then(|| client_cert(host, headers)).flatten(),
-    }
+    };
+    let mut hasher = DefaultHasher::new();
+    (source, facts.time_ns, &facts.request_id).hash(&mut hasher);
+    (facts, hasher.finish())
 }
 
 fn claims(host: &impl Host) -> Option<Map<String, Value>> {
     identity::claims(&host.property(&["metadata"])?)
 }
 
-/// Without mutual TLS the header is the client's own word.
+/// The header is believed only if it is about the certificate that this connection showed.
 fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
-    let header = value(headers, "x-forwarded-client-cert")?;
-    let is_mutual = host.property(&["connection", "mtls"])? == [1];
-    is_mutual
-        .then(|| ClientCert::from_forwarded(&text(header)))
-        .flatten()
+    let header = text(first(headers, "x-forwarded-client-cert")?);
+    let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
+    ClientCert::from_forwarded(&header, &text(&digest))
 }
 
 /// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
-/// none, and is on this machine.
+/// none, and is on this machine; of any other nothing is said.
 fn source_ip(address: &str) -> String {
-    match address.parse::<std::net::SocketAddr>() {
-        Ok(address) => address.ip().to_string(),
-        Err(_) => "127.0.0.1".to_owned(),
+    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
+    match ip.or_else(|_| address.parse::<IpAddr>()) {
+        Ok(ip) => ip.to_string(),
+        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
+        Err(_) => String::new(),
     }
 }
 

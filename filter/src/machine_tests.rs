@@ -25,7 +25,7 @@ impl FakeEnvoy {
     }
 
     fn value(&self, side: Side, name: &str) -> Option<String> {
-        value(&self.side(side).borrow().0, name).map(|v| text(v).into_owned())
+        first(&self.side(side).borrow().0, name).map(|v| text(v).into_owned())
     }
 
     fn event(&self) -> Value {
@@ -206,6 +206,45 @@ fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
     assert_eq!(envoy.headers(Side::Request), client_headers());
 }
 
+/// With a hedging policy a second try may still wait for a connection when the first ends; what
+/// it sends then is the map that they share.
+#[test]
+fn headers_come_back_when_no_other_try_is_under_way() {
+    let envoy = envoy(b"");
+    let targets = Rc::new(Targets::new(
+        Settings::from_plugin(HELLO.as_bytes()).unwrap(),
+    ));
+    let [mut first, mut second] = [(); 2].map(|()| {
+        let mut machine = Machine::new(Rc::clone(&targets));
+        machine.on_request_headers(&envoy, false);
+        machine.on_request_body(&envoy, 0, true);
+        machine
+    });
+    answered(&envoy, "503", b"{}");
+    first.on_response_headers(&envoy, false);
+    assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
+    assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "POST");
+    assert_eq!(envoy.value(Side::Request, "authorization"), None);
+
+    answered(&envoy, "200", b"{}");
+    second.on_response_headers(&envoy, false);
+    assert_eq!(second.on_response_body(&envoy, true), Flow::Continue);
+    first.on_done(&envoy);
+    second.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn nothing_of_a_refused_request_passes() {
+    let envoy = envoy(b"");
+    let mut machine = machine(r#"{"function":"hello","max_request_bytes":10}"#);
+    machine.on_request_headers(&envoy, false);
+    assert_eq!(machine.on_request_body(&envoy, 11, false), Flow::Pause);
+    assert_eq!(envoy.status(), Some(413));
+    assert_eq!(machine.on_request_body(&envoy, 12, true), Flow::Pause);
+    assert_eq!(machine.on_request_trailers(&envoy), Flow::Pause);
+}
+
 #[test]
 fn trailers_end_a_request_and_an_answer() {
     let envoy = envoy(b"text");
@@ -282,16 +321,22 @@ fn a_route_without_a_function_is_an_error_of_its_own() {
 
 #[test]
 fn head_has_no_body_and_the_length_that_get_has() {
-    for (body, length) in [("hello", Some("5".to_owned())), ("", None)] {
+    for (headers, body, length) in [
+        ("", "hello", Some("5")),
+        ("", "", None),
+        (r#""Content-Length":"7""#, "", Some("7")),
+        (r#""Content-Length":"x""#, "", None),
+    ] {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = b"HEAD".to_vec();
         let mut machine = invoked(&envoy, HELLO);
-        let payload = format!(r#"{{"statusCode":200,"body":"{body}"}}"#);
+        let payload = format!(r#"{{"statusCode":200,"headers":{{{headers}}},"body":"{body}"}}"#);
         answered(&envoy, "200", payload.as_bytes());
         machine.on_response_headers(&envoy, false);
         machine.on_response_body(&envoy, true);
         assert_eq!(envoy.body(Side::Response), b"");
-        assert_eq!(envoy.value(Side::Response, "content-length"), length);
+        let found = envoy.value(Side::Response, "content-length");
+        assert_eq!(found.as_deref(), length);
     }
 }
 
@@ -311,5 +356,7 @@ fn an_answer_without_a_body_still_has_its_status() {
 fn the_source_is_an_address_without_a_port() {
     assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
     assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+    assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
     assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
+    assert_eq!(source_ip("envoy://internal/1"), "");
 }

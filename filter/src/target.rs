@@ -17,11 +17,14 @@ pub type Levels = [Vec<u8>; 3];
 /// without end.
 const KEPT: usize = 16_384;
 
-/// The configuration of every route, worked out once and kept.
+/// What one plugin in one worker knows: the configuration of every route, worked out once and
+/// kept, and which requests are under way.
 #[derive(Debug, Default)]
 pub struct Targets {
     plugin: Settings,
     known: RefCell<HashMap<Levels, Result<Rc<Config>, Error>>>,
+    /// How many tries of a request are under way.
+    tries: RefCell<HashMap<u64, usize>>,
 }
 
 impl Targets {
@@ -30,7 +33,7 @@ impl Targets {
     pub fn new(plugin: Settings) -> Self {
         Self {
             plugin,
-            known: RefCell::default(),
+            ..Self::default()
         }
     }
 
@@ -53,6 +56,27 @@ impl Targets {
         }
         known.insert(levels, found.clone());
         found
+    }
+
+    /// A try of a request has begun. All tries of one request are in one worker.
+    pub fn begin(&self, request: u64) {
+        *self.tries.borrow_mut().entry(request).or_default() += 1;
+    }
+
+    /// A try has ended.
+    pub fn end(&self, request: u64) {
+        let mut tries = self.tries.borrow_mut();
+        match tries.get_mut(&request) {
+            Some(running) if *running > 1 => *running -= 1,
+            _ => _ = tries.remove(&request),
+        }
+    }
+
+    /// How many tries of a request are under way.
+    #[must_use]
+    pub fn running(&self, request: u64) -> usize {
+        let tries = self.tries.borrow();
+        tries.get(&request).copied().unwrap_or_default()
     }
 
     fn resolve(&self, levels: &Levels) -> Result<Config, Error> {

@@ -21,7 +21,7 @@ fn a_request_without_a_body_is_refused_not_passed_through() {
         .request("POST", "/")
         .http2()
         .trailer("x-only", "trailers");
-    assert_eq!(request.send().status, 500);
+    assert_eq!(request.send().status, 501);
     assert_eq!(upstream.calls().len(), 0);
     mesh.log_with("Lua filter");
 

@@ -152,6 +152,28 @@ fn with_a_hedged_try_beside_a_slow_one() {
     assert_logged(&mesh, &answer, 2);
 }
 
+/// The second try waits for the only connection when the first one fails; what it sends then is
+/// the header map that both share.
+#[test]
+fn with_a_hedged_try_that_waits_for_a_connection() {
+    let upstream = Upstream::start(|call| match call.index {
+        0 => Reply::service_error(503, "ServiceException").after(Duration::from_secs(1)),
+        _ => fine(),
+    });
+    let policy = json!({ "per_try_timeout": "0.3s", "num_retries": 1 });
+    let hedged = retrying(&upstream, &policy).edit(|config| {
+        let route = &mut config.virtual_hosts()[0]["routes"][0]["route"];
+        route["hedge_policy"] = json!({ "hedge_on_per_try_timeout": true });
+        config.cluster()["circuit_breakers"]["thresholds"][0]["max_connections"] = json!(1);
+    });
+    let mesh = hedged.start();
+    let answer = put(&mesh);
+    assert_eq!((answer.status, answer.text()), (201, "made"));
+    assert_eq!(upstream.calls().len(), 2);
+    assert_same(&upstream.calls());
+    assert_logged(&mesh, &answer, 2);
+}
+
 #[test]
 fn when_every_try_fails() {
     let upstream = Upstream::start(|_| Reply::service_error(503, "ServiceException"));
