@@ -1,6 +1,7 @@
 //! Who the caller is, as far as Envoy has verified it.
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Any, DecodePem, Encode, EncodePem, Tag, Tagged};
@@ -18,9 +19,17 @@ pub fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
     let mut payloads = metadata::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
     payloads.sort_keys();
     payloads.into_iter().find_map(|(_, payload)| match payload {
-        Value::Object(claims) => Some(claims),
+        Value::Object(claims) if is_payload(&claims) => Some(claims),
         _ => None,
     })
+}
+
+/// The namespace also holds a token's header (`header_in_metadata`) and why a token failed
+/// (`failed_status_in_metadata`): neither is a claim.
+fn is_payload(fields: &Map<String, Value>) -> bool {
+    let has = |name| fields.contains_key(name);
+    let is_failure = has("code") && has("message");
+    !(is_failure || has("alg"))
 }
 
 /// The certificate that a client of a mutual-TLS listener showed, in AWS's terms.
@@ -44,8 +53,11 @@ impl ClientCert {
     /// Reads the header `x-forwarded-client-cert` that Envoy sets if the listener says
     /// `forward_client_cert_details: SANITIZE_SET` (or `APPEND_FORWARD`, of which the last
     /// element is Envoy's own) and `set_current_client_cert_details: {cert: true}`.
+    ///
+    /// `digest` is that of the certificate that Envoy itself was shown, SHA-256 in hexadecimal:
+    /// a header with another one is the client's own word.
     #[must_use]
-    pub fn from_forwarded(header: &str) -> Option<Self> {
+    pub fn from_forwarded(header: &str, digest: &str) -> Option<Self> {
         let element = split_quoted(header, ',').last()?;
         let encoded = split_quoted(element, ';').find_map(|pair| {
             let (key, value) = pair.trim().split_once('=')?;
@@ -55,25 +67,23 @@ impl ClientCert {
         let pem = percent_encoding::percent_decode_str(encoded)
             .decode_utf8()
             .ok()?;
-        Self::from_pem(&pem)
+        Self::from_pem(&pem, digest)
     }
 
-    fn from_pem(pem: &str) -> Option<Self> {
+    fn from_pem(pem: &str, digest: &str) -> Option<Self> {
         let certificate = Certificate::from_pem(pem).ok()?;
+        if hex(&Sha256::digest(certificate.to_der().ok()?), "") != digest {
+            return None;
+        }
         let body = &certificate.tbs_certificate;
-        let serial: Vec<String> = body
-            .serial_number
-            .as_bytes()
-            .iter()
-            // DER puts a zero before a first byte that would look like a sign.
-            .skip_while(|byte| **byte == 0)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let serial = body.serial_number.as_bytes();
+        // DER puts a zero before a first byte that would look like a sign.
+        let serial = serial.strip_prefix(&[0]).unwrap_or(serial);
         Some(Self {
             pem: certificate.to_pem(LineEnding::LF).ok()?,
             subject_dn: distinguished_name(&body.subject),
             issuer_dn: distinguished_name(&body.issuer),
-            serial_number: serial.join(":"),
+            serial_number: hex(serial, ":"),
             not_before: openssl_time(body.validity.not_before.to_unix_duration().as_secs()),
             not_after: openssl_time(body.validity.not_after.to_unix_duration().as_secs()),
         })
@@ -119,9 +129,7 @@ fn attribute_value(value: &Any) -> String {
     );
     let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text);
     let Some(text) = text else {
-        let bytes = value.to_der().unwrap_or_default();
-        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-        return format!("#{}", digits.collect::<String>());
+        return format!("#{}", hex(&value.to_der().unwrap_or_default(), ""));
     };
     let last = text.chars().count().saturating_sub(1);
     let mut escaped = String::with_capacity(text.len());
@@ -133,6 +141,11 @@ fn attribute_value(value: &Any) -> String {
         escaped.push(c);
     }
     escaped
+}
+
+fn hex(bytes: &[u8], separator: &str) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().join(separator)
 }
 
 /// `Aug  5 09:36:04 2021 GMT`, as OpenSSL prints it and AWS passes it on.
@@ -172,6 +185,7 @@ fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// Made with `openssl req -x509 -subj "/C=DE/O=Example Corp, Inc./CN=client.example.com"`.
     const PEM: &str = "\
@@ -188,6 +202,9 @@ AQH/MAoGCCqGSM49BAMCA0gAMEUCIG0tNLfeNlAveiC21Vl5qu9YvGbC2nPgwOF0\n\
 W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
 -----END CERTIFICATE-----\n";
 
+    /// Of the DER form: `openssl x509 -outform der | sha256sum`.
+    const DIGEST: &str = "069aec7cde5f38fc4f5ec63c4846a11f72741ed96f6a618714ceec46ccc395cc";
+
     fn forwarded(cert: &str) -> String {
         let encoded =
             percent_encoding::utf8_percent_encode(cert, percent_encoding::NON_ALPHANUMERIC);
@@ -195,8 +212,31 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
     }
 
     #[test]
+    fn claims_are_the_payload_of_a_verified_token_and_nothing_else() {
+        let payload = json!({"sub": "user-1"});
+        for (namespace, expected) in [
+            (json!({"p": payload}), Some(&payload)),
+            (
+                json!({"a": {"alg": "RS256", "kid": "1"}, "p": payload}),
+                Some(&payload),
+            ),
+            (
+                json!({"failed": {"code": 401, "message": "Jwt is expired"}}),
+                None,
+            ),
+            (json!({"p": "text"}), None),
+            (json!({}), None),
+        ] {
+            let claims =
+                claims(&metadata::tests::message(JWT_NAMESPACE, &namespace)).map(Value::Object);
+            assert_eq!(claims.as_ref(), expected);
+        }
+        assert_eq!(claims(b""), None);
+    }
+
+    #[test]
     fn a_forwarded_certificate_is_read_as_openssl_prints_it() {
-        let cert = ClientCert::from_forwarded(&forwarded(PEM)).unwrap();
+        let cert = ClientCert::from_forwarded(&forwarded(PEM), DIGEST).unwrap();
         assert_eq!(cert.pem, PEM);
         assert_eq!(
             cert.subject_dn,
@@ -211,9 +251,14 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
     #[test]
     fn of_several_hops_the_last_is_envoys_own() {
         let header = format!("Cert=\"other\";Subject=\"a,b\",{}", forwarded(PEM));
-        assert!(ClientCert::from_forwarded(&header).is_some());
+        assert!(ClientCert::from_forwarded(&header, DIGEST).is_some());
         let header = format!("{},Hash=1", forwarded(PEM));
-        assert_eq!(ClientCert::from_forwarded(&header), None);
+        assert_eq!(ClientCert::from_forwarded(&header, DIGEST), None);
+    }
+
+    #[test]
+    fn a_certificate_that_envoy_was_not_shown_is_none() {
+        assert_eq!(ClientCert::from_forwarded(&forwarded(PEM), "00"), None);
     }
 
     #[test]
@@ -226,7 +271,7 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
             "Cert=\"x",
             &forwarded(PEM.get(..200).unwrap()),
         ] {
-            assert_eq!(ClientCert::from_forwarded(header), None, "{header}");
+            assert_eq!(ClientCert::from_forwarded(header, DIGEST), None, "{header}");
         }
     }
 }

@@ -72,9 +72,37 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json as expected;
+
+    /// What Envoy gives for one namespace with these fields.
+    pub(crate) fn message(namespace: &str, fields: &Value) -> Vec<u8> {
+        let Some(Kind::StructValue(fields)) = proto(fields).kind else {
+            panic!("a test gives an object");
+        };
+        let filter_metadata = [(namespace.to_owned(), fields)].into();
+        Metadata { filter_metadata }.encode_to_vec()
+    }
+
+    fn proto(value: &Value) -> ProtoValue {
+        let kind = match value {
+            Value::Null => Kind::NullValue(0),
+            Value::Bool(flag) => Kind::BoolValue(*flag),
+            Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap()),
+            Value::String(text) => Kind::StringValue(text.clone()),
+            Value::Array(items) => Kind::ListValue(ListValue {
+                values: items.iter().map(proto).collect(),
+            }),
+            Value::Object(fields) => Kind::StructValue(Struct {
+                fields: fields
+                    .iter()
+                    .map(|(key, value)| (key.clone(), proto(value)))
+                    .collect(),
+            }),
+        };
+        ProtoValue { kind: Some(kind) }
+    }
 
     #[test]
     fn reads_a_message_that_envoy_sent() {
