@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::config::{Config, Contract, Problems};
-use crate::event::json::JsonWriter;
+use crate::event::json::{self, JsonWriter};
 use crate::reply::Reply;
 
 /// Why a request gets no answer of its function's.
@@ -12,7 +12,7 @@ use crate::reply::Reply;
 pub enum Error {
     /// The operator's: the configuration of this route is wrong.
     Configuration(Problems),
-    /// The operator's: the metadata is not what Envoy is known to send.
+    /// Envoy's: what it gave as metadata is no such message.
     Metadata(String),
     /// The operator's: there is nowhere to put the event of a request without a body.
     NoBodyFilter,
@@ -81,7 +81,9 @@ impl Error {
         let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
         let status = self.status(contract);
         let (media_type, body) = match self {
-            Self::Function { payload } if exposed && is_json(payload) => (JSON, payload.clone()),
+            Self::Function { payload } if exposed && json::check(payload).is_ok() => {
+                (JSON, payload.clone())
+            }
             error if exposed => (JSON, message(&error.to_string())),
             _ => safe_body(status, contract),
         };
@@ -100,6 +102,7 @@ impl Error {
             status,
             headers,
             body,
+            declared_length: None,
         }
     }
 }
@@ -129,10 +132,6 @@ fn safe_body(status: u16, contract: Contract) -> (&'static str, Vec<u8>) {
     }
 }
 
-fn is_json(payload: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
-}
-
 /// The error body of API Gateway.
 fn message(text: &str) -> Vec<u8> {
     let mut json = JsonWriter::with_capacity(text.len() + 16);
@@ -154,8 +153,12 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// At most so much of a function's own words goes into a line of the log.
-const LOGGED_PAYLOAD: usize = 1024;
+/// A function's own words, in one line of bounded length.
+fn shown(text: &str) -> String {
+    const CHARACTERS: usize = 1024;
+    let line = text.chars().take(CHARACTERS);
+    line.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,10 +182,15 @@ impl fmt::Display for Error {
                 "the event has {found} bytes or more, and `max_request_bytes` is {limit}"
             ),
             Self::Function { payload } => {
-                let shown = payload.get(..LOGGED_PAYLOAD).unwrap_or(payload);
-                write!(f, "the function failed: {}", String::from_utf8_lossy(shown))
+                write!(
+                    f,
+                    "the function failed: {}",
+                    shown(&String::from_utf8_lossy(payload))
+                )
             }
-            Self::Answer(what) => write!(f, "the function's answer is not valid: {what}"),
+            Self::Answer(what) => {
+                write!(f, "the function's answer is not valid: {}", shown(what))
+            }
             Self::Service { status, kind, .. } => {
                 let kind = if kind.is_empty() {
                     "no x-amzn-errortype"

@@ -37,7 +37,7 @@ impl FunctionName {
             _ => ("", None),
         };
         let account = match *parts.as_slice() {
-            [account, "function", ..] | ["arn", _, _, _, account, ..] => Some(account),
+            [account, "function", _, ..] | ["arn", _, _, _, account, ..] => Some(account),
             _ => None,
         };
         let account_ok = account.is_none_or(|account| {
@@ -128,6 +128,7 @@ mod tests {
             ("hello", None),
             ("hello:live", Some("live")),
             ("hello:$LATEST", Some("$LATEST")),
+            ("hello:function", Some("function")),
             ("123456789012:function:hello", None),
             ("123456789012:function:hello:2", Some("2")),
             ("arn:aws:lambda:eu-west-1:123456789012:function:hello", None),

@@ -8,7 +8,7 @@
 //!                     (headers,  (function, (JSON)  (path and
 //!                      body)      settings)          headers)
 //!
-//!  client's response ◀─ reply::http ◀─ reply::payload ◀─────── answer
+//!  client's response ◀─ reply::contract ◀─ reply::payload ◀─── answer
 //! ```
 //!
 //! All that decides is free of Envoy and runs natively too: [`machine::Machine`] holds the phases

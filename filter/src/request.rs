@@ -9,6 +9,14 @@ use crate::identity::ClientCert;
 /// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
 pub type HeaderMap = Vec<(String, Vec<u8>)>;
 
+/// The first value of a header.
+#[must_use]
+pub fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let mut headers = headers.iter();
+    let header = headers.find(|(key, _)| key == name)?;
+    Some(&header.1)
+}
+
 /// Headers of one hop (RFC 9110, section 7.6.1): about the connection, not the message.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
@@ -115,9 +123,18 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         let mut headers = self.headers.iter();
-        headers
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| *value)
+        let header = headers.find(|(key, _)| *key == name)?;
+        Some(header.1)
+    }
+
+    /// The path with the query.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let path = text(self.path);
+        match self.query {
+            Some(query) => format!("{path}?{}", text(query)),
+            None => path.into_owned(),
+        }
     }
 
     /// The authority without its port.

@@ -18,6 +18,15 @@ enum Segment {
     Greedy(String),
 }
 
+impl Segment {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Parameter(name) | Self::Greedy(name) => Some(name),
+        }
+    }
+}
+
 /// Names and the parts of the path that they stand for, percent-encoded as sent.
 pub type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
 
@@ -41,6 +50,14 @@ impl Resource {
                     expected("segments that are text, `{name}` or, at the end, `{name+}`")
                 })?);
             }
+        }
+        let mut names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
+        names.sort_unstable();
+        if names
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if a == b))
+        {
+            return Err(expected("each name once"));
         }
         Ok(Self {
             text: text.to_owned(),

@@ -26,7 +26,7 @@ pub enum Values {
 }
 
 pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, values: Values) {
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, ALB);
     let query = Query::raw(request.query);
     let body = Body::new(request, config, is_textual_and_unencoded);

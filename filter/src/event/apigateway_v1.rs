@@ -29,7 +29,7 @@ const REST_API: Rules = Rules {
 
 pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) -> Result<(), Error> {
     let (resource, path_parameters) = resource(request, config)?;
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
     // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise, and so
@@ -87,6 +87,7 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resour
         json.key("accountId").string(&config.account_id);
         json.key("apiId").string(&config.api_id);
         identity::cognito_authorizer(json, facts);
+        json.key("deploymentId").string(&config.api_id);
         json.key("domainName").string(request.domain_name());
         json.key("domainPrefix").string(request.domain_prefix());
         json.key("extendedRequestId").string(&facts.request_id);

@@ -86,7 +86,7 @@ pub fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: 
 }
 
 fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service: &Service<'_>) {
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, service.rules);
     let query = Query::decoded(request.query);
     let body = Body::new(request, config, is_textual_type);

@@ -9,7 +9,7 @@ use super::headers::{Added, ContentLength, Headers, Rules};
 use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
-use crate::request::{Request, text};
+use crate::request::Request;
 
 /// Host is a pseudo-header within Envoy, and those are left out.
 const ENVOY: Rules = Rules {
@@ -19,15 +19,11 @@ const ENVOY: Rules = Rules {
 };
 
 pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, ENVOY);
     let body = Body::new(request, config, is_exactly_textual);
     json.object(|json| {
-        let path = text(request.path);
-        match request.query {
-            None => json.key("raw_path").string(&path),
-            Some(query) => json.key("raw_path").pieces([&*path, "?", &*text(query)]),
-        }
+        json.key("raw_path").string(&request.target());
         json.key("method").string(&request.method);
         headers.joined(json.key("headers"), config.header_case, ",");
         Query::raw(request.query).first(json.key("query_string_parameters"));

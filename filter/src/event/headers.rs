@@ -16,7 +16,7 @@ pub struct Added {
 }
 
 impl Added {
-    pub fn to(request: &Request<'_>) -> Self {
+    pub fn new(request: &Request<'_>) -> Self {
         Self {
             content_length: request.body.len().to_string(),
             trace_id: request.trace_id().into_owned(),
@@ -74,6 +74,7 @@ impl<'a> Headers<'a> {
         let client = request.headers.iter().copied();
         let own = |(name, _): &(&str, &[u8])| match *name {
             "host" | "content-length" => false,
+            "x-forwarded-port" => !rules.added.contains(&AddedHeader::ForwardedPort),
             "x-forwarded-for" => !rules.added.contains(&AddedHeader::ForwardedFor),
             name => !rules.dropped.contains(&name),
         };
@@ -116,18 +117,24 @@ impl<'a> Headers<'a> {
     pub fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &str) {
         json.object(|json| {
             for (name, values) in self.groups() {
+                // Browsers send one line of cookies; of several, each holds pairs of its own.
+                let separator = if name == "cookie" { "; " } else { separator };
                 let value = json.key(&spelt(name, case));
                 value.joined(values.iter().map(AsRef::as_ref), separator);
             }
         });
     }
 
-    /// An object with the last value of each name.
+    /// An object with the last value of each name; of cookies all, which are one value by
+    /// nature.
     pub fn last(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
             for (name, values) in self.groups() {
-                json.key(&spelt(name, case))
-                    .string(values.last().map_or("", |value| value));
+                let value = json.key(&spelt(name, case));
+                match values.last() {
+                    Some(last) if name != "cookie" => value.string(last),
+                    _ => value.joined(values.iter().map(AsRef::as_ref), "; "),
+                }
             }
         });
     }
@@ -157,8 +164,8 @@ fn spelt(name: &str, case: HeaderCase) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(spell).collect())
 }
 
-/// The addresses that the request came through, the client's last, as AWS appends it. Envoy has
-/// appended it already if the listener says `use_remote_address`.
+/// The addresses that the request came through, the caller's among them: AWS appends it, and
+/// Envoy has done so if the listener says `use_remote_address`.
 fn forwarded_for(request: &Request<'_>) -> String {
     let source = request.facts.source_ip.as_str();
     let came = request

@@ -2,6 +2,19 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
+
+/// Whether bytes are one JSON value in UTF-8, of any depth.
+///
+/// # Errors
+/// Where they are not.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// A JSON text in the making. The caller opens and closes objects and arrays in pairs; commas
 /// come by themselves.
@@ -161,6 +174,20 @@ impl JsonWriter {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn json_is_one_value_in_utf8() {
+        for (text, is_json) in [
+            (&b"{}"[..], true),
+            (b"[\"\xc3\xa9\"]", true),
+            (b"[\"\xff\"]", false),
+            (b"{} {}", false),
+            (b"", false),
+        ] {
+            assert_eq!(check(text).is_ok(), is_json, "{text:?}");
+        }
+        assert!(check("[".repeat(100_000).as_bytes()).is_err());
+    }
 
     #[test]
     fn writes_what_a_parser_reads_back() {

@@ -29,14 +29,9 @@ const FIXED_PART: usize = 1536;
 /// [`Error::NotJson`] if the body is to be the event and is not JSON.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     let limit = config.max_request_bytes;
+    within(request.body.len(), limit)?;
     let mut json = JsonWriter::with_capacity(room(request).min(limit));
     match &config.payload {
-        Payload::Raw => raw(&mut json, request)?,
-        Payload::Template(template) => template.write(&mut json, request),
-        // The others carry the body, so the event is never smaller than that.
-        _ => within(request.body.len(), limit)?,
-    }
-    match config.payload {
         Payload::ApigatewayV1 => apigateway_v1::write(&mut json, request, config)?,
         Payload::ApigatewayV2 => apigateway_v2::write_http_api(&mut json, request, config)?,
         Payload::FunctionUrl => apigateway_v2::write_function_url(&mut json, request, config),
@@ -45,7 +40,8 @@ pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> 
         Payload::VpcLatticeV1 => vpc_lattice::write_v1(&mut json, request, config),
         Payload::VpcLatticeV2 => vpc_lattice::write_v2(&mut json, request, config),
         Payload::Envoy => envoy::write(&mut json, request, config),
-        Payload::Raw | Payload::Template(_) => {}
+        Payload::Raw => raw(&mut json, request)?,
+        Payload::Template(template) => template.write(&mut json, request),
     }
     let event = json.into_bytes();
     within(event.len(), limit)?;
@@ -68,8 +64,7 @@ fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
     match request.body.trim_ascii() {
         b"" => json.raw(b"{}"),
         body => {
-            serde_json::from_slice::<serde::de::IgnoredAny>(body)
-                .map_err(|error| Error::NotJson(error.to_string()))?;
+            json::check(body).map_err(Error::NotJson)?;
             json.raw(body);
         }
     }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::json::JsonWriter;
+use super::json::{self, JsonWriter};
 use super::query::{Query, percent_decoded};
 use crate::request::{Request, text};
 
@@ -169,12 +171,13 @@ impl Placeholder {
             Self::Query => text(request.query.unwrap_or_default()),
             Self::QueryValue(key) => {
                 let query = Query::decoded(request.query);
-                joined(query.values(key).map(Cow::Borrowed))?.into()
+                joined(query.values(key).map(Cow::Borrowed), ",")?.into()
             }
             Self::Header(name) if name == "host" => Cow::Borrowed(&*request.authority),
             Self::Header(name) => {
                 let values = request.headers.iter().filter(|(key, _)| key == name);
-                joined(values.map(|(_, value)| text(value)))?.into()
+                let separator = if name == "cookie" { "; " } else { "," };
+                joined(values.map(|(_, value)| text(value)), separator)?.into()
             }
             Self::Cookie(name) => request.cookies().find_map(|cookie| {
                 let value = cookie.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
@@ -185,25 +188,20 @@ impl Placeholder {
             Self::RequestId => Cow::Borrowed(&request.facts.request_id),
             Self::Body => text(request.body),
             Self::BodyJson => text(body_json(request)),
-            Self::BodyBase64 => {
-                let mut json = JsonWriter::with_capacity(0);
-                json.base64(request.body);
-                let quoted = String::from_utf8(json.into_bytes()).ok()?;
-                Cow::Owned(quoted.trim_matches('"').to_owned())
-            }
+            Self::BodyBase64 => STANDARD.encode(request.body).into(),
         })
     }
 }
 
-fn joined<'a>(values: impl Iterator<Item = Cow<'a, str>>) -> Option<String> {
+fn joined<'a>(values: impl Iterator<Item = Cow<'a, str>>, separator: &str) -> Option<String> {
     let values: Vec<Cow<'a, str>> = values.collect();
-    (!values.is_empty()).then(|| values.join(","))
+    (!values.is_empty()).then(|| values.join(separator))
 }
 
 fn body_json<'a>(request: &Request<'a>) -> &'a [u8] {
     let body = request.body.trim_ascii();
-    match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
-        Ok(_) => body,
+    match json::check(body) {
+        Ok(()) => body,
         Err(_) => b"null",
     }
 }

@@ -8,7 +8,7 @@ use super::headers::{Added, AddedHeader, ContentLength, Headers, Rules};
 use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
-use crate::request::{Request, text};
+use crate::request::Request;
 
 const LATTICE: Rules = Rules {
     dropped: &[],
@@ -17,11 +17,12 @@ const LATTICE: Rules = Rules {
 };
 
 pub fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, LATTICE);
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
-        json.key("raw_path").string(&path_and_query(request));
+        // As documented, the path of both formats holds the query.
+        json.key("raw_path").string(&request.target());
         json.key("method").string(&request.method);
         headers.joined(json.key("headers"), config.header_case, ", ");
         Query::raw(request.query).last(json.key("query_string_parameters"));
@@ -31,33 +32,23 @@ pub fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
 }
 
 pub fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let added = Added::to(request);
+    let added = Added::new(request);
     let headers = Headers::new(request, &added, LATTICE);
     let query = Query::raw(request.query);
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
         json.key("version").string("2.0");
-        json.key("path").string(&path_and_query(request));
+        json.key("path").string(&request.target());
         json.key("method").string(&request.method);
         headers.arrays(json.key("headers"), config.header_case);
         if !query.is_empty() {
             query.arrays(json.key("queryStringParameters"));
         }
-        if !matches!(body, Body::Empty) {
-            body.write(json.key("body"), |_| ());
-            json.key("isBase64Encoded").boolean(body.is_base64());
-        }
+        // Powertools reads `body` without asking whether it is there.
+        body.write(json.key("body"), JsonWriter::null);
+        json.key("isBase64Encoded").boolean(body.is_base64());
         context(json.key("requestContext"), request, config);
     });
-}
-
-/// As documented, the path of both formats holds the query.
-fn path_and_query(request: &Request<'_>) -> String {
-    let path = text(request.path);
-    match request.query {
-        Some(query) => format!("{path}?{}", text(query)),
-        None => path.into_owned(),
-    }
 }
 
 fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {

@@ -26,10 +26,14 @@ pub fn decode(body: Option<Node<'_>>, is_base64: Option<&Node<'_>>) -> Result<Ve
     };
     match is_base64 {
         None | Some(Node::Null | Node::Bool(false)) => Ok(text.into_owned().into_bytes()),
-        Some(Node::Bool(true)) => match BASE64.decode(text.as_bytes()) {
-            Ok(bytes) => Ok(bytes),
-            Err(error) => invalid(format!("`body` is not base64: {error}")),
-        },
+        Some(Node::Bool(true)) => {
+            let decoded = BASE64.decode(text.as_bytes()).or_else(|_| {
+                // Some encoders break lines, as mail needs it.
+                let text: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+                BASE64.decode(text)
+            });
+            decoded.or_else(|error| invalid(format!("`body` is not base64: {error}")))
+        }
         Some(_) => invalid("`isBase64Encoded` is neither true nor false"),
     }
 }
@@ -63,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_optional() {
-        for text in ["aGk=", "aGk"] {
+    fn padding_is_optional_and_lines_may_be_broken() {
+        for text in ["aGk=", "aGk", "aG\r\nk=\n"] {
             let body = decode(Some(Node::Text(text.into())), Some(&Node::Bool(true)));
             assert_eq!(body.unwrap(), b"hi");
         }

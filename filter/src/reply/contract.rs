@@ -6,10 +6,10 @@
 //! VPC Lattice (*Respond to the VPC Lattice service*); `aws_lambda_filter.cc` of Envoy; and
 //! responses recorded on AWS.
 
-use super::Reply;
 use super::body::{compact, decode};
 use super::headers::{Headers, Values, invalid, map};
 use super::payload::{Answer, Members, Node, body_of};
+use super::{Reply, has_content};
 use crate::error::Error;
 
 const JSON: &str = "application/json";
@@ -23,7 +23,8 @@ pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
         ("status_code", &members.status_code_snake),
         ("is_base64_encoded", &members.is_base64_encoded_snake),
     ];
-    let foreign = foreign.into_iter().find(|(_, node)| node.is_some());
+    let is_given = |node: &Option<Node<'_>>| !matches!(node, None | Some(Node::Null));
+    let foreign = foreign.into_iter().find(|(_, node)| is_given(node));
     if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
         return invalid(format!("it has the unknown member `{name}`"));
     }
@@ -67,7 +68,10 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> 
         None | Some(Node::Null | Node::Text(_)) => {
             decode(members.body, members.is_base64_encoded.as_ref())?
         }
-        Some(_) => compact(body_of(payload)),
+        Some(_) => match body_of(payload) {
+            Some(json) => compact(json),
+            None => return invalid("it has `body` twice"),
+        },
     };
     Ok(typed(status, headers, body, Some(JSON)))
 }
@@ -148,14 +152,15 @@ fn inferred(body: Vec<u8>) -> Reply {
 }
 
 fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> Reply {
-    let has_content = !matches!(status, 204 | 304);
+    let has_content = has_content(status);
     if let Some(media_type) = default.filter(|_| has_content && !headers.has("content-type")) {
         headers.set("content-type", media_type);
     }
     Reply {
         status,
+        declared_length: headers.declared_length,
         headers: headers.into_vec(),
-        body,
+        body: if has_content { body } else { Vec::new() },
     }
 }
 
@@ -167,10 +172,7 @@ fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
 }
 
 fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
-    let status = match &members.status_code {
-        None => 200,
-        Some(status) => status_of(status)?,
-    };
+    let status = status_of(members.status_code.as_ref().unwrap_or(&Node::Null))?;
     let mut headers = Headers::default();
     headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;

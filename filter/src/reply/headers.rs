@@ -18,22 +18,31 @@ pub enum Values {
     Lists,
 }
 
+/// All headers of a response, in bytes: what Envoy takes of an upstream by default. A function
+/// that answers with millions would else hold up the worker.
+const MAX_BYTES: usize = 60 * 1024;
+
 /// Checked headers, names in lower case, in the order they were given.
 #[derive(Debug, Default)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    list: Vec<(String, String)>,
+    bytes: usize,
+    /// The function's own `content-length`, if that is a number.
+    pub declared_length: Option<u64>,
+}
 
 impl Headers {
     pub fn into_vec(self) -> Vec<(String, String)> {
-        self.0
+        self.list
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.list.iter().any(|(known, _)| known == name)
     }
 
     /// Adds a header of the contract's own.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.0.push((name.to_owned(), value.to_owned()));
+        self.list.push((name.to_owned(), value.to_owned()));
     }
 
     /// Adds the members of `headers`.
@@ -47,7 +56,7 @@ impl Headers {
     ) -> Result<(), Error> {
         for (name, value) in map {
             match value {
-                Node::Array(items) if values == Values::Lists => {
+                Node::List(items) if values == Values::Lists => {
                     for item in items {
                         self.add(name, item, Values::Scalars)?;
                     }
@@ -68,7 +77,7 @@ impl Headers {
         values: Values,
     ) -> Result<(), Error> {
         for (name, value) in map {
-            let Node::Array(items) = value else {
+            let Node::List(items) = value else {
                 return invalid(format!("`multiValueHeaders` has no array for `{name}`"));
             };
             for item in items {
@@ -90,10 +99,14 @@ impl Headers {
         values: Values,
     ) -> Result<(), Error> {
         self.add_multi(multi, values)?;
-        let mut others = Self::default();
-        others.add_map(single, values)?;
-        others.0.retain(|header| !self.0.contains(header));
-        self.0.append(&mut others.0);
+        let multi = self.list.len();
+        self.add_map(single, values)?;
+        let single = self.list.split_off(multi);
+        let new = single
+            .into_iter()
+            .filter(|header| !self.list.contains(header));
+        let new: Vec<_> = new.collect();
+        self.list.extend(new);
         Ok(())
     }
 
@@ -104,7 +117,7 @@ impl Headers {
     pub fn add_cookies(&mut self, cookies: Option<&Node<'_>>) -> Result<(), Error> {
         match cookies {
             None | Some(Node::Null) => Ok(()),
-            Some(Node::Array(cookies)) => {
+            Some(Node::List(cookies)) => {
                 let mut cookies = cookies.iter();
                 cookies.try_for_each(|cookie| self.add("set-cookie", cookie, Values::Strings))
             }
@@ -118,7 +131,7 @@ impl Headers {
         let value: Cow<'_, str> = match value {
             Node::Text(text) => Cow::Borrowed(text),
             Node::Integer(number) if values != Values::Strings => number.to_string().into(),
-            Node::Float(number) if values != Values::Strings => number.to_string().into(),
+            Node::Number(number) if values != Values::Strings => Cow::Borrowed(number),
             Node::Bool(flag) if values != Values::Strings => flag.to_string().into(),
             Node::Null if values != Values::Strings => return Ok(()),
             _ => return invalid(format!("the value of the header `{name}` is not a string")),
@@ -133,9 +146,16 @@ impl Headers {
                 "the value of the header `{name}` has a control character"
             ));
         }
+        // An empty header has a cost too.
+        self.bytes += name.len() + value.len() + 4;
+        if self.bytes > MAX_BYTES {
+            return invalid(format!("its headers have more than {MAX_BYTES} bytes"));
+        }
         let name = name.to_ascii_lowercase();
-        if name != "content-length" && !is_hop_by_hop(&name) && !is_envoys(&name) {
-            self.0.push((name, value.to_owned()));
+        if name == "content-length" {
+            self.declared_length = value.parse().ok();
+        } else if !is_hop_by_hop(&name) && !is_envoys(&name) {
+            self.list.push((name, value.to_owned()));
         }
         Ok(())
     }
@@ -151,7 +171,7 @@ pub fn map<'n, 'a>(
 ) -> Result<&'n [(Cow<'a, str>, Node<'a>)], Error> {
     match node {
         None | Some(Node::Null) => Ok(&[]),
-        Some(Node::Object(map)) => Ok(map),
+        Some(Node::Map(map)) => Ok(map),
         Some(_) => invalid(format!("`{member}` is not an object")),
     }
 }

@@ -4,10 +4,11 @@ mod body;
 mod contract;
 mod headers;
 mod payload;
+mod surrogates;
 
 use crate::config::{Config, Contract, Response};
 use crate::error::Error;
-use crate::request::{HeaderMap, text};
+use crate::request::{HeaderMap, first, text};
 use payload::Answer;
 
 /// A response in the making.
@@ -19,6 +20,15 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The body, decoded.
     pub body: Vec<u8>,
+    /// The length that the function itself gave: for HEAD, where the body is left out.
+    pub declared_length: Option<u64>,
+}
+
+/// Whether a response with this status may have a body: RFC 9110, sections 15.3.5, 15.3.6 and
+/// 15.4.5.
+#[must_use]
+pub fn has_content(status: u16) -> bool {
+    !matches!(status, 204 | 205 | 304)
 }
 
 /// What the upstream answered to the invocation.
@@ -32,10 +42,7 @@ pub struct Invoked<'a> {
 
 impl Invoked<'_> {
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_slice())
+        first(self.headers, name)
     }
 
     fn status(&self) -> u16 {
@@ -65,7 +72,14 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
     if invoked.header("x-amz-function-error").is_some() {
         return Err(failed());
     }
-    let answer = Answer::parse(invoked.body);
+    let mut answer = Answer::parse(invoked.body);
+    let mended = answer
+        .is_err()
+        .then(|| surrogates::mended(invoked.body))
+        .flatten();
+    if let Some(mended) = &mended {
+        answer = Answer::parse(mended);
+    }
     if invoked.is_from_emulator() && is_emulated_error(&answer, invoked.body) {
         return Err(failed());
     }
@@ -95,7 +109,7 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
 }
 
 /// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.
-fn is_emulated_error(answer: &serde_json::Result<Answer<'_>>, body: &[u8]) -> bool {
+fn is_emulated_error(answer: &Result<Answer<'_>, String>, body: &[u8]) -> bool {
     match answer {
         Ok(answer) => answer.is_error(),
         Err(_) => body.starts_with(b"Task timed out after "),

@@ -5,19 +5,25 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A small JSON value.
+/// A value that a contract may read. What it holds deeper down is checked, not kept: a function
+/// must not make the filter build a tree of any size.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node<'a> {
     Null,
     Bool(bool),
     Integer(i64),
-    Float(f64),
+    /// Any other number, as text.
+    Number(String),
     Text(Cow<'a, str>),
-    Array(Vec<Node<'a>>),
-    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// An array, of which the items that are no arrays or objects are kept.
+    List(Vec<Node<'a>>),
+    /// An object; as for a list.
+    Map(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// An array or object in a place where no contract reads one.
+    Nested,
 }
 
 /// The payload of a function.
@@ -58,7 +64,6 @@ impl<'a> Members<'a> {
             "headers" => &mut self.headers,
             "multiValueHeaders" => &mut self.multi_value_headers,
             "cookies" => &mut self.cookies,
-            "body" => &mut self.body,
             "isBase64Encoded" => &mut self.is_base64_encoded,
             "is_base64_encoded" => &mut self.is_base64_encoded_snake,
             _ => return None,
@@ -66,15 +71,15 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The bytes of the member `body`, where it is JSON that is to be passed on.
-pub fn body_of(payload: &[u8]) -> &[u8] {
+/// The JSON of the member `body`; `None` if it stands there twice.
+pub fn body_of(payload: &[u8]) -> Option<&[u8]> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]
         body: &'a RawValue,
     }
-    let answer = serde_json::from_slice::<Answer<'_>>(payload);
-    answer.map_or(&[], |answer| answer.body.get().as_bytes())
+    let answer: Answer<'_> = serde_json::from_slice(payload).ok()?;
+    Some(answer.body.get().as_bytes())
 }
 
 impl<'a> Answer<'a> {
@@ -82,14 +87,14 @@ impl<'a> Answer<'a> {
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
-    pub fn parse(payload: &'a [u8]) -> serde_json::Result<Self> {
-        // Only an object or a string has members or text of its own to read. Other values may be
-        // nested without limit, which `IgnoredAny` checks without recursion.
-        match payload.trim_ascii_start().first() {
-            Some(b'{') => serde_json::from_slice(payload).map(|m| Self::Members(Box::new(m))),
-            Some(b'"') => serde_json::from_slice::<Text<'_>>(payload).map(|t| Self::Text(t.0)),
-            _ => serde_json::from_slice::<IgnoredAny>(payload).map(|_| Self::Other),
-        }
+    pub fn parse(payload: &'a [u8]) -> Result<Self, String> {
+        let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+        let answer = match payload.trim_ascii_start().as_bytes().first() {
+            Some(b'{') => serde_json::from_str(payload).map(|m| Self::Members(Box::new(m))),
+            Some(b'"') => serde_json::from_str::<Text<'_>>(payload).map(|t| Self::Text(t.0)),
+            _ => serde_json::from_str::<IgnoredAny>(payload).map(|_| Self::Other),
+        };
+        answer.map_err(|error| error.to_string())
     }
 
     /// Whether this has the form in which runtimes report a function's error.
@@ -116,6 +121,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Members::default();
                 while let Some(Text(key)) = map.next_key()? {
+                    if key == "body" {
+                        members.body = Some(map.next_value_seed(Depth(0))?);
+                        continue;
+                    }
                     if let Some(member) = members.named(&key) {
                         *member = Some(map.next_value()?);
                         continue;
@@ -137,7 +146,7 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Node::deserialize(deserializer)? {
+        match (Depth(0)).deserialize(deserializer)? {
             Node::Text(text) => Ok(Self(text)),
             _ => Err(serde::de::Error::custom("expected a string")),
         }
@@ -146,59 +155,81 @@ impl<'de> Deserialize<'de> for Text<'de> {
 
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Node<'de>;
+        // `multiValueHeaders` is the deepest: lists in a map.
+        Depth(2).deserialize(deserializer)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
+/// Reads a [`Node`] with so many levels of arrays and objects.
+#[derive(Clone, Copy)]
+struct Depth(u8);
 
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Node::Null)
-            }
+impl<'de> DeserializeSeed<'de> for Depth {
+    type Value = Node<'de>;
 
-            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Node::Bool(value))
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-                Ok(Node::Integer(value))
-            }
+impl<'de> Visitor<'de> for Depth {
+    type Value = Node<'de>;
 
-            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-                Ok(Node::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
 
-            fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-                Ok(Node::Float(value))
-            }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Node::Null)
+    }
 
-            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-                Ok(Node::Text(Cow::Borrowed(value)))
-            }
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Node::Bool(value))
+    }
 
-            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-                Ok(Node::Text(Cow::Owned(value.to_owned())))
-            }
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Node::Integer(value))
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Node::Array(items))
-            }
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        let integer = i64::try_from(value).map(Node::Integer);
+        Ok(integer.unwrap_or_else(|_| Node::Number(value.to_string())))
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Text(key), value)) = map.next_entry()? {
-                    members.push((key, value));
-                }
-                Ok(Node::Object(members))
-            }
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Node::Number(serde_json::Value::from(value).to_string()))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Node::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Node::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let Some(depth) = self.0.checked_sub(1) else {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Node::Nested);
+        };
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Self(depth))? {
+            items.push(item);
         }
-        deserializer.deserialize_any(Read)
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some(depth) = self.0.checked_sub(1) else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Node::Nested);
+        };
+        let mut members = Vec::new();
+        while let Some(Text(key)) = map.next_key()? {
+            members.push((key, map.next_value_seed(Self(depth))?));
+        }
+        Ok(Node::Map(members))
     }
 }
 
@@ -218,20 +249,39 @@ mod tests {
         ));
         assert_eq!(
             members.cookies,
-            Some(Node::Array(vec![Node::Text("a\n".into())]))
+            Some(Node::List(vec![Node::Text("a\n".into())]))
         );
     }
 
     #[test]
     fn any_nesting_is_read_or_refused() {
-        let deep = |open: &str, close: &str| {
-            let text = [open.repeat(100_000), close.repeat(100_000)].concat();
+        let nested = |before: &str, after: &str| {
+            let text = [before, &"[".repeat(100_000), &"]".repeat(100_000), after].concat();
             Answer::parse(text.as_bytes()).map(|_| ())
         };
-        assert!(deep("[", "").is_err());
-        assert!(deep("[", "]").is_ok());
-        let member = format!("{{\"body\":{}", "[".repeat(100_000));
-        assert!(Answer::parse(member.as_bytes()).is_err());
+        assert_eq!(nested("", ""), Ok(()));
+        assert_eq!(nested("{\"body\":", "}"), Ok(()));
+        assert_eq!(nested("{\"headers\":", "}"), Ok(()));
+        assert!(Answer::parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are() {
+        let payload = br#"{"headers":{"a":18446744073709551615,"b":1.0,"c":-1}}"#;
+        let Ok(Answer::Members(members)) = Answer::parse(payload) else {
+            panic!("an object");
+        };
+        let expected = [
+            ("a".into(), Node::Number("18446744073709551615".to_owned())),
+            ("b".into(), Node::Number("1.0".to_owned())),
+            ("c".into(), Node::Integer(-1)),
+        ];
+        assert_eq!(members.headers, Some(Node::Map(expected.to_vec())));
+    }
+
+    #[test]
+    fn an_answer_is_utf8() {
+        assert!(Answer::parse(b"[\"\xff\"]").is_err());
     }
 
     #[test]
