@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod ci;
+pub mod compat;
 mod debian;
 pub mod dist;
 pub mod emulator;

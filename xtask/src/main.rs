@@ -18,6 +18,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Call functions on many web frameworks in every payload format, and print what works
+    Compat {
+        /// `--only FRAMEWORK`, `--format FORMAT`, `--write-readme`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Make the release files in target/dist
     Dist,
     /// Run every check that a change must pass
@@ -44,6 +50,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Up(options) => xtask::up::run(&options),
         Task::Test { arguments } => xtask::test::run(&arguments),
+        Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist => xtask::dist::run(),
         Task::Ci => xtask::ci::run(),
         Task::EnvoyPath { version } => {

@@ -1,0 +1,213 @@
+//! Applications, made ready to run: a copy in `target/compat/APP` with its dependencies and its
+//! build. What an earlier run prepared is taken as it is while the files that pin it are the
+//! same.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::manifest::{Format, Framework, Toolchain};
+
+/// How a prepared application is run, in the terms of `invoker.yaml`.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    command: Vec<OsString>,
+    directory: PathBuf,
+}
+
+impl Prepared {
+    /// The value of the key `local` for the function of `framework` in `format`, which it is
+    /// told in the variable `PAYLOAD_FORMAT`.
+    #[must_use]
+    pub fn local(&self, framework: &Framework, format: Format) -> Value {
+        let mut env = framework.env.clone();
+        env.insert("PAYLOAD_FORMAT".to_owned(), format.to_string());
+        let words = self.command.iter();
+        let command: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        json!({
+            "command": command,
+            "directory": self.directory,
+            "env": env,
+            "timeout": "30s",
+            "init_timeout": "60s",
+            "memory": 512,
+            "concurrency": 1,
+        })
+    }
+}
+
+impl Toolchain {
+    /// The programs that must be on `PATH`.
+    #[must_use]
+    pub fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["python3"],
+            Self::Node => &["node", "npm"],
+            Self::Go => &["go"],
+            Self::Rust => &[],
+            Self::Java => &["java", "mvn"],
+        }
+    }
+
+    /// The first of [`Self::programs`] that is not there.
+    #[must_use]
+    pub fn missing(self) -> Option<&'static str> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<_> = std::env::split_paths(&path).collect();
+        let mut programs = self.programs().iter().copied();
+        programs.find(|program| !folders.iter().any(|folder| folder.join(program).is_file()))
+    }
+
+    /// What makes an application of this kind ready, in its folder.
+    fn steps(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &[
+                "python3 -m venv --clear venv",
+                "venv/bin/python3 -m pip install --quiet --disable-pip-version-check \
+                 --require-hashes --requirement requirements.txt",
+            ],
+            Self::Node => &["npm ci --ignore-scripts --no-audit --no-fund --loglevel=error"],
+            Self::Go => &["go build -o function ."],
+            Self::Rust => &[],
+            Self::Java => &["mvn --quiet --batch-mode process-classes"],
+        }
+    }
+
+    /// The files that decide whether [`Self::steps`] must run again; none means all.
+    fn pins(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["requirements.txt"],
+            Self::Node => &["package-lock.json"],
+            Self::Go | Self::Rust | Self::Java => &[],
+        }
+    }
+}
+
+/// Makes the application of `framework` ready.
+///
+/// # Errors
+/// A step failed; its own output says why.
+pub fn prepare(framework: &Framework) -> Result<Prepared> {
+    if framework.toolchain == Toolchain::Rust {
+        return built(&framework.app);
+    }
+    let work = crate::output_folder().join(&framework.app);
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    // Two rows may share an application, and two test processes a row.
+    let lock = File::create(work.join("lock")).and_then(|file| file.lock().map(|()| file));
+    let _lock = lock.with_context(|| format!("cannot lock {}", work.display()))?;
+    let source = crate::folder().join("apps").join(&framework.app);
+    let pinned = copy(&source, &work, framework.toolchain)
+        .with_context(|| format!("cannot copy {} to {}", source.display(), work.display()))?;
+    let stamp = work.join("prepared.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == pinned) {
+        return Ok(prepared(framework, work));
+    }
+    for step in framework.toolchain.steps() {
+        eprintln!("compat: {}: {step}", framework.app);
+        run(
+            Command::new("sh").args(["-c", step]).current_dir(&work),
+            step,
+        )?;
+    }
+    fs::write(&stamp, pinned).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(prepared(framework, work))
+}
+
+/// Copies the files that are not there yet or have changed, and gives the text of those that
+/// pin the preparation.
+fn copy(source: &Path, work: &Path, toolchain: Toolchain) -> Result<String> {
+    let mut pinned = toolchain.steps().join("\n");
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        fs::create_dir_all(work.join(&folder))?;
+        let mut entries = fs::read_dir(source.join(&folder))?.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(name);
+                continue;
+            }
+            let content = fs::read(entry.path())?;
+            let pins = toolchain.pins();
+            if pins.is_empty() || pins.iter().any(|pin| name == Path::new(pin)) {
+                pinned.push_str(&String::from_utf8_lossy(&content));
+            }
+            if !fs::read(work.join(&name)).is_ok_and(|found| found == content) {
+                fs::write(work.join(&name), content)?;
+            }
+        }
+    }
+    Ok(pinned)
+}
+
+fn prepared(framework: &Framework, directory: PathBuf) -> Prepared {
+    let handler = &framework.handler;
+    let command: Vec<OsString> = match framework.toolchain {
+        Toolchain::Python => {
+            let python = directory.join("venv/bin/python3");
+            vec![
+                python.into(),
+                "-m".into(),
+                "awslambdaric".into(),
+                handler.into(),
+            ]
+        }
+        Toolchain::Node => {
+            let runtime = crate::folder().join("apps/node_runtime.mjs");
+            vec!["node".into(), runtime.into(), handler.into()]
+        }
+        Toolchain::Java => {
+            let client = "com.amazonaws.services.lambda.runtime.api.client.AWSLambda";
+            let classes = "target/classes:target/dependency/*";
+            vec![
+                "java".into(),
+                "-cp".into(),
+                classes.into(),
+                client.into(),
+                handler.into(),
+            ]
+        }
+        Toolchain::Go | Toolchain::Rust => vec![directory.join("function").into()],
+    };
+    Prepared { command, directory }
+}
+
+/// The program `compat-APP` of this package, which lies beside the running one, or one folder
+/// up if that is a test.
+fn built(app: &str) -> Result<Prepared> {
+    let program = format!("compat-{app}");
+    let running = std::env::current_exe().context("this program cannot find itself")?;
+    let folders = running.ancestors().skip(1).take(2);
+    let mut found = folders
+        .map(|folder| folder.join(&program))
+        .filter(|path| path.is_file());
+    let Some(path) = found.next() else {
+        bail!(
+            "{program} is not built; run `cargo build --package {}` first",
+            env!("CARGO_PKG_NAME")
+        );
+    };
+    Ok(Prepared {
+        command: vec![path.into()],
+        directory: crate::folder().to_owned(),
+    })
+}
+
+fn run(command: &mut Command, what: &str) -> Result<()> {
+    // Maven explains itself on standard output, which is the report's.
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status();
+    let status = status.with_context(|| format!("{what}: cannot be started"))?;
+    if !status.success() {
+        bail!("{what}: failed ({status}); the cause is shown above");
+    }
+    Ok(())
+}
