@@ -1,6 +1,7 @@
 //! `cargo xtask up`: the example functions behind the invoker behind Envoy, running.
 
 mod config;
+mod functions;
 mod parts;
 
 use std::ffi::OsString;
@@ -141,6 +142,7 @@ impl SetUp {
         )?;
         let mut invoker = config::Invoker::read(&invoker_file)?;
         let mut envoy = config::Envoy::read(&envoy_file)?;
+        functions::check(&envoy.document, &envoy_file, &invoker, &invoker_file)?;
         let mut overrides: Vec<OsString> = Vec::new();
         if let Some(port) = options.invoker_port {
             let Some(listen) = &mut invoker.listen else {

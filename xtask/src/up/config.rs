@@ -14,10 +14,12 @@ pub(crate) struct Invoker {
     /// None for a Unix socket.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
+    /// The names of its functions.
+    pub(crate) functions: Vec<String>,
 }
 
 impl Invoker {
-    /// Reads `listen` and `admin` of the file; the invoker checks the rest itself.
+    /// Reads `listen`, `admin` and the names of the functions; the invoker checks the rest itself.
     ///
     /// # Errors
     /// The file cannot be read, is not YAML, or one of the two is no address.
@@ -50,6 +52,10 @@ impl Invoker {
                 Some(address("listen", &listen)?)
             },
             admin: address("admin", &admin)?,
+            functions: match document.get("functions") {
+                Some(Value::Object(functions)) => functions.keys().cloned().collect(),
+                _ => Vec::new(),
+            },
         })
     }
 }
@@ -58,7 +64,7 @@ impl Invoker {
 #[derive(Debug)]
 pub(crate) struct Envoy {
     path: PathBuf,
-    document: Value,
+    pub(crate) document: Value,
     changed: bool,
 }
 
@@ -181,7 +187,7 @@ impl Envoy {
     }
 }
 
-fn socket(address: &Value) -> Option<SocketAddr> {
+pub(crate) fn socket(address: &Value) -> Option<SocketAddr> {
     let ip: IpAddr = address.get("address")?.as_str()?.parse().ok()?;
     let port = u16::try_from(address.get("port_value")?.as_u64()?).ok()?;
     Some(SocketAddr::new(ip, port))
