@@ -1,72 +1,42 @@
-//! The only place that calls Envoy.
+//! What the filter asks of Envoy, so that all that decides can run without it.
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType};
-
-use crate::machine::{Host, Side};
 use crate::reply::Reply;
 use crate::request::HeaderMap;
 
-/// The request in whose callback the filter is.
-///
-/// The SDK panics on a status that it does not expect, which would end every request of the
-/// worker. So each call is made only where Envoy is known to answer it: a body is set only after a
-/// body callback, and only below the limits.
-#[derive(Debug, Clone, Copy)]
-pub struct Envoy;
-
-fn map(side: Side) -> MapType {
-    match side {
-        Side::Request => MapType::HttpRequestHeaders,
-        Side::Response => MapType::HttpResponseHeaders,
-    }
+/// The two directions of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// To the upstream.
+    Request,
+    /// To the client.
+    Response,
 }
 
-fn buffer(side: Side) -> BufferType {
-    match side {
-        Side::Request => BufferType::HttpRequestBody,
-        Side::Response => BufferType::HttpResponseBody,
-    }
+/// What Envoy is to do with what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Pass it on.
+    Continue,
+    /// Hold it.
+    Pause,
 }
 
-impl Host for Envoy {
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        hostcalls::get_property(path.to_vec()).unwrap_or_default()
-    }
-
-    fn set_filter_state(&self, name: &str, value: &[u8]) {
-        let _ = hostcalls::set_property(vec![name], Some(value));
-    }
-
-    fn headers(&self, side: Side) -> HeaderMap {
-        hostcalls::get_map_bytes(map(side)).unwrap_or_default()
-    }
-
-    fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {
-        let _ = hostcalls::set_map_bytes(map(side), headers);
-    }
-
-    fn body(&self, side: Side) -> Vec<u8> {
-        let body = hostcalls::get_buffer(buffer(side), 0, usize::MAX);
-        body.unwrap_or_default().unwrap_or_default()
-    }
-
-    fn set_body(&self, side: Side, body: &[u8]) {
-        let _ = hostcalls::set_buffer(buffer(side), 0, usize::MAX, body);
-    }
-
-    fn clear_trailers(&self, side: Side) {
-        let trailers = match side {
-            Side::Request => MapType::HttpRequestTrailers,
-            Side::Response => MapType::HttpResponseTrailers,
-        };
-        let _ = hostcalls::set_map_bytes(trailers, Vec::new());
-    }
-
-    fn respond(&self, reply: &Reply) {
-        let headers = reply.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-        let status = u32::from(reply.status);
-        let _ = hostcalls::send_http_response(status, headers.collect(), Some(&reply.body));
-    }
+/// What the machine asks of Envoy.
+pub trait Host {
+    /// A property or an object of filter state.
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// Keeps an object in filter state under `wasm.<name>`.
+    fn set_filter_state(&self, name: &str, value: &[u8]);
+    /// All headers.
+    fn headers(&self, side: Side) -> HeaderMap;
+    /// Replaces all headers.
+    fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>);
+    /// The whole body as held so far.
+    fn body(&self, side: Side) -> Vec<u8>;
+    /// Replaces the whole body. Envoy has a place for one only after a body callback.
+    fn set_body(&self, side: Side, body: &[u8]);
+    /// Removes all trailers.
+    fn clear_trailers(&self, side: Side);
+    /// Answers the client without an upstream.
+    fn respond(&self, reply: &Reply);
 }

@@ -12,15 +12,18 @@
 //! ```
 //!
 //! All that decides is free of Envoy and runs natively too: [`machine::Machine`] holds the phases
-//! of one request and asks for effects through [`machine::Host`]. `host`, `root` and `stream`
-//! are the shell that carries them out, and exist for `wasm32` only.
+//! of one request and asks for effects through [`host::Host`]. `envoy`, `root` and `stream` are
+//! the shell that carries them out, and exist for `wasm32` only.
 
 pub mod config;
 pub mod error;
 pub mod event;
+mod facts;
 pub mod function;
+pub mod host;
 pub mod identity;
 pub mod invoke;
+mod json;
 pub mod machine;
 pub mod metadata;
 pub mod reply;
@@ -30,7 +33,7 @@ mod state;
 pub mod target;
 
 #[cfg(target_arch = "wasm32")]
-mod host;
+mod envoy;
 #[cfg(target_arch = "wasm32")]
 mod root;
 #[cfg(target_arch = "wasm32")]

@@ -5,18 +5,15 @@
 //! them (no client can write there), and they are put back as soon as Envoy has sent them or
 //! will not.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
-
-use crate::config::{Config, Payload};
+use crate::config::Config;
 use crate::error::Error;
 use crate::event;
-use crate::identity::{self, ClientCert};
+use crate::facts::facts;
+use crate::host::{Flow, Host, Side};
 use crate::invoke;
-use crate::reply::{self, Invoked, Reply, has_content};
+use crate::reply::{self, Invoked, Reply, failure, has_content};
 use crate::request::{Facts, HeaderMap, Request, first, text};
 use crate::state;
 use crate::target::Targets;
@@ -26,44 +23,6 @@ pub const ORIGINAL: &str = "lambda.original";
 
 /// The client's headers, for the next try.
 pub const ORIGINAL_HEADERS: &str = "lambda.original_headers";
-
-/// The two directions of an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// To the upstream.
-    Request,
-    /// To the client.
-    Response,
-}
-
-/// What Envoy is to do with what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Pass it on.
-    Continue,
-    /// Hold it.
-    Pause,
-}
-
-/// What the machine asks of Envoy.
-pub trait Host {
-    /// A property or an object of filter state.
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
-    /// Keeps an object in filter state under `wasm.<name>`.
-    fn set_filter_state(&self, name: &str, value: &[u8]);
-    /// All headers.
-    fn headers(&self, side: Side) -> HeaderMap;
-    /// Replaces all headers.
-    fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>);
-    /// The whole body as held so far.
-    fn body(&self, side: Side) -> Vec<u8>;
-    /// Replaces the whole body. Envoy has a place for one only after a body callback.
-    fn set_body(&self, side: Side, body: &[u8]);
-    /// Removes all trailers.
-    fn clear_trailers(&self, side: Side);
-    /// Answers the client without an upstream.
-    fn respond(&self, reply: &Reply);
-}
 
 /// One request that is to become an invocation.
 #[derive(Debug)]
@@ -272,7 +231,7 @@ impl Machine {
         let reply = reply::decode(&invoked, &call.config).unwrap_or_else(|error| {
             let function = call.config.function.as_str();
             log::warn!("{function}: {error} (request {})", call.facts.request_id);
-            error.reply(Some(&call.config))
+            failure::reply(&error, Some(&call.config))
         });
         let is_failure = reply.status >= 400;
         if is_failure && self.targets.running(call.id) > 1 {
@@ -296,7 +255,7 @@ impl Machine {
             log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
         self.phase = Phase::Refused;
-        host.respond(&error.reply(config));
+        host.respond(&failure::reply(error, config));
         Flow::Pause
     }
 }
@@ -380,54 +339,6 @@ fn levels(host: &impl Host) -> [Vec<u8>; 3] {
         "cluster_metadata",
     ]
     .map(|name| host.property(&["xds", name]).unwrap_or_default())
-}
-
-/// What Envoy knows of the request, and a number that is the same for each of its tries.
-fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> (Facts, u64) {
-    let string = |path: &[&str]| {
-        let bytes = host.property(path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let source = string(&["source", "address"]);
-    let time = host.property(&["request", "time"]);
-    let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-    let has_identity = matches!(
-        config.payload,
-        Payload::ApigatewayV1 | Payload::ApigatewayV2
-    );
-    let facts = Facts {
-        source_ip: source_ip(&source),
-        protocol: string(&["request", "protocol"]),
-        request_id: text(first(headers, "x-request-id").unwrap_or_default()).into_owned(),
-        time_ns: time.map_or(0, i64::from_le_bytes),
-        claims: has_identity.then(|| claims(host)).flatten(),
-        client_cert: has_identity.then(|| client_cert(host, headers)).flatten(),
-    };
-    let mut hasher = DefaultHasher::new();
-    (source, facts.time_ns, &facts.request_id).hash(&mut hasher);
-    (facts, hasher.finish())
-}
-
-fn claims(host: &impl Host) -> Option<Map<String, Value>> {
-    identity::claims(&host.property(&["metadata"])?)
-}
-
-/// The header is believed only if it is about the certificate that this connection showed.
-fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
-    let header = text(first(headers, "x-forwarded-client-cert")?);
-    let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
-    ClientCert::from_forwarded(&header, &text(&digest))
-}
-
-/// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
-/// none, and is on this machine; of any other nothing is said.
-fn source_ip(address: &str) -> String {
-    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
-    match ip.or_else(|_| address.parse::<IpAddr>()) {
-        Ok(ip) => ip.to_string(),
-        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
-        Err(_) => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -351,12 +351,3 @@ fn an_answer_without_a_body_still_has_its_status() {
         map(&[(":status", b"429"), ("content-length", b"0")])
     );
 }
-
-#[test]
-fn the_source_is_an_address_without_a_port() {
-    assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
-    assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
-    assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
-    assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
-    assert_eq!(source_ip("envoy://internal/1"), "");
-}

@@ -3,8 +3,9 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::host::Envoy;
-use crate::machine::{Flow, Machine};
+use crate::envoy::Envoy;
+use crate::host::Flow;
+use crate::machine::Machine;
 
 /// One try of one request.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 )]
 
 use lambda_filter::config::{Config, Settings};
-use lambda_filter::reply::{self, Invoked, Reply};
+use lambda_filter::reply::{self, Invoked, Reply, failure};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn response(payload: &str, upstream: &[(&str, &str)], body: &[u8]) -> Reply {
         body,
     };
     let config = config(payload);
-    reply::decode(&invoked, &config).unwrap_or_else(|error| error.reply(Some(&config)))
+    reply::decode(&invoked, &config).unwrap_or_else(|error| failure::reply(&error, Some(&config)))
 }
 
 fn well_formed(reply: &Reply) -> Result<(), TestCaseError> {

@@ -18,25 +18,11 @@ use percent_encoding::percent_decode_str;
 use crate::backend::{Answer, Backend};
 use crate::body::{self, ReadError};
 use crate::error::ServiceError;
+use crate::header;
 use crate::invocation::{
     FunctionAnswer, FunctionName, Invocation, Qualifier, RequestId, Target, function_arn,
     new_trace_id,
 };
-
-/// The Invoke API's headers.
-pub(crate) mod header {
-    use hyper::header::HeaderName;
-
-    pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
-    pub(crate) const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
-    pub(crate) const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
-    pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
-    pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
-    pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-    pub(crate) const EXECUTED_VERSION: HeaderName =
-        HeaderName::from_static("x-amz-executed-version");
-    pub(crate) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
-}
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
 

@@ -14,6 +14,7 @@ mod body;
 pub mod config;
 pub mod error;
 mod guard;
+mod header;
 mod ingress;
 pub mod invocation;
 mod listener;

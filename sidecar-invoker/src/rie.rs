@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::body::{self, ReadError};
 use crate::config::{HostPort, RieConfig};
 use crate::error::ServiceError;
-use crate::ingress::header;
+use crate::header;
 use crate::invocation::{FunctionName, Invocation};
 
 /// The emulator knows its function by no other name.

@@ -4,7 +4,7 @@
 
 use lambda_filter::config::{Config, Settings};
 use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked};
+use lambda_filter::reply::{self, Invoked, failure};
 use lambda_filter::request::{Facts, HeaderMap, Request};
 use lambda_mesh_tests::client::Answer;
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
@@ -56,7 +56,7 @@ fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answe
         body: payload.as_bytes(),
     };
     let reply = reply::decode(&invoked, config);
-    let reply = reply.unwrap_or_else(|error| error.reply(Some(config)));
+    let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(config)));
     Answer::new(reply.status, &reply.headers, reply.body)
 }
 

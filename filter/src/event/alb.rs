@@ -5,9 +5,9 @@
 
 use super::body::{Body, is_textual_and_unencoded};
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
-use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
+use crate::json::JsonWriter;
 use crate::request::{Request, text};
 
 const ALB: Rules = Rules {

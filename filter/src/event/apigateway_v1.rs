@@ -7,10 +7,10 @@ use super::body::{Body, is_textual_type};
 use super::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
-use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
 use crate::error::Error;
+use crate::json::JsonWriter;
 use crate::request::{Request, text};
 use crate::resource::Parameters;
 

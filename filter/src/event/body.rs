@@ -1,7 +1,7 @@
 //! The body of an event: as text where it is one, else in base64.
 
-use super::json::JsonWriter;
 use crate::config::Config;
+use crate::json::JsonWriter;
 use crate::request::Request;
 
 /// A body as it stands in an event.

@@ -6,9 +6,9 @@
 
 use super::body::{Body, is_exactly_textual};
 use super::headers::{Added, ContentLength, Headers, Rules};
-use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
+use crate::json::JsonWriter;
 use crate::request::Request;
 
 /// Host is a pseudo-header within Envoy, and those are left out.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::json::JsonWriter;
 use crate::config::HeaderCase;
+use crate::json::JsonWriter;
 use crate::request::{Request, text};
 
 /// What a service adds to the client's headers, made once per request.

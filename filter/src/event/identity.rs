@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json::JsonWriter;
+use crate::json::JsonWriter;
 use crate::request::Facts;
 
 /// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.

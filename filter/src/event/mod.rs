@@ -7,12 +7,11 @@ mod body;
 mod envoy;
 mod headers;
 mod identity;
-pub(crate) mod json;
 mod query;
 pub mod template;
 mod vpc_lattice;
 
-use json::JsonWriter;
+use crate::json::{self, JsonWriter};
 use time::OffsetDateTime;
 
 use crate::config::{Config, Payload};

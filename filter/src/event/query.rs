@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use super::json::JsonWriter;
+use crate::json::JsonWriter;
 use crate::request::text;
 
 /// A key and its value.

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::json::{self, JsonWriter};
 use super::query::{Query, percent_decoded};
+use crate::json::{self, JsonWriter};
 use crate::request::{Request, text};
 
 /// A template, read once.

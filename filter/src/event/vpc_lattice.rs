@@ -5,9 +5,9 @@
 
 use super::body::{Body, is_textual_type};
 use super::headers::{Added, AddedHeader, ContentLength, Headers, Rules};
-use super::json::JsonWriter;
 use super::query::Query;
 use crate::config::Config;
+use crate::json::JsonWriter;
 use crate::request::Request;
 
 const LATTICE: Rules = Rules {

@@ -2,6 +2,7 @@
 
 mod body;
 mod contract;
+pub mod failure;
 mod headers;
 mod payload;
 mod surrogates;

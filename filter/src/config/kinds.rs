@@ -1,0 +1,163 @@
+//! The values that a key may name.
+
+use std::rc::Rc;
+
+use crate::event::template::Template;
+
+/// The names of the event formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    ApigatewayV1,
+    ApigatewayV2,
+    Alb,
+    AlbMultiValue,
+    VpcLatticeV1,
+    VpcLatticeV2,
+    FunctionUrl,
+    Envoy,
+    Raw,
+    Template,
+}
+
+impl Format {
+    pub(super) const NAMES: [(&str, Option<Self>); 10] = [
+        ("apigateway-v2", Some(Self::ApigatewayV2)),
+        ("apigateway-v1", Some(Self::ApigatewayV1)),
+        ("alb", Some(Self::Alb)),
+        ("alb-multi-value", Some(Self::AlbMultiValue)),
+        ("vpc-lattice-v1", Some(Self::VpcLatticeV1)),
+        ("vpc-lattice-v2", Some(Self::VpcLatticeV2)),
+        ("function-url", Some(Self::FunctionUrl)),
+        ("envoy", Some(Self::Envoy)),
+        ("raw", Some(Self::Raw)),
+        ("template", Some(Self::Template)),
+    ];
+}
+
+/// The event's format.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// API Gateway REST API, Lambda proxy integration.
+    ApigatewayV1,
+    /// API Gateway HTTP API, payload format 2.0.
+    ApigatewayV2,
+    /// Application Load Balancer.
+    Alb,
+    /// Application Load Balancer with multi-value headers.
+    AlbMultiValue,
+    /// VPC Lattice, event version 1.
+    VpcLatticeV1,
+    /// VPC Lattice, event version 2.
+    VpcLatticeV2,
+    /// Lambda Function URL.
+    FunctionUrl,
+    /// Envoy's own `aws_lambda` filter.
+    Envoy,
+    /// The body is the event.
+    Raw,
+    /// The operator's own.
+    Template(Rc<Template>),
+}
+
+/// What a function's answer must look like, and what its errors become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contract {
+    /// API Gateway REST API.
+    RestApi,
+    /// API Gateway HTTP API.
+    HttpApi,
+    /// Lambda Function URL.
+    FunctionUrl,
+    /// Application Load Balancer.
+    LoadBalancer,
+    /// VPC Lattice.
+    VpcLattice,
+    /// Envoy's own `aws_lambda` filter.
+    Envoy,
+    /// None: any JSON is an answer.
+    Raw,
+}
+
+impl Payload {
+    /// The contract that goes with the format. A function with events of its own answers as one
+    /// behind an HTTP API, whose contract takes any JSON.
+    #[must_use]
+    pub fn contract(&self) -> Contract {
+        match self {
+            Self::ApigatewayV1 => Contract::RestApi,
+            Self::ApigatewayV2 | Self::Template(_) => Contract::HttpApi,
+            Self::FunctionUrl => Contract::FunctionUrl,
+            Self::Alb | Self::AlbMultiValue => Contract::LoadBalancer,
+            Self::VpcLatticeV1 | Self::VpcLatticeV2 => Contract::VpcLattice,
+            Self::Envoy => Contract::Envoy,
+            Self::Raw => Contract::Raw,
+        }
+    }
+}
+
+/// How the function is invoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invocation {
+    /// The caller waits for the function's answer.
+    RequestResponse,
+}
+
+impl Invocation {
+    pub(super) const NAMES: [(&str, Option<Self>); 3] = [
+        ("request-response", Some(Self::RequestResponse)),
+        ("event", None),
+        ("response-stream", None),
+    ];
+}
+
+/// How the function's answer becomes a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// By the contract that goes with the payload.
+    Auto,
+    /// The function's JSON is the body.
+    Raw,
+}
+
+impl Response {
+    pub(super) const NAMES: [(&str, Option<Self>); 2] =
+        [("auto", Some(Self::Auto)), ("raw", Some(Self::Raw))];
+}
+
+/// Media types that are binary: `image/png`, `image/*`, `*/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaRange(String);
+
+impl MediaRange {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kind, subtype) = text.split_once('/')?;
+        let is_word = |word: &str| !word.is_empty() && !word.contains(['/', ';', ' ']);
+        let is_range = is_word(kind) && is_word(subtype) && (kind != "*" || subtype == "*");
+        is_range.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Whether a media type, in lower case and without parameters, is in the range. One that is
+    /// not given is in `*/*` only.
+    #[must_use]
+    pub fn matches(&self, media_type: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some("*/") => true,
+            Some(prefix) => media_type.starts_with(prefix),
+            None => media_type == self.0,
+        }
+    }
+}
+
+/// How header names are spelt in the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderCase {
+    /// `content-type`, as Envoy keeps them.
+    Lower,
+    /// `Content-Type`, as clients of HTTP/1.1 usually send them.
+    Train,
+}
+
+impl HeaderCase {
+    pub(super) const NAMES: [(&str, Option<Self>); 2] =
+        [("lower", Some(Self::Lower)), ("train", Some(Self::Train))];
+}

@@ -1,0 +1,73 @@
+//! What Envoy knows of a request beyond its headers.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Payload};
+use crate::host::Host;
+use crate::identity::{self, ClientCert};
+use crate::request::{Facts, HeaderMap, first, text};
+
+/// What Envoy knows of the request, and a number that is the same for each of its tries.
+pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> (Facts, u64) {
+    let string = |path: &[&str]| {
+        let bytes = host.property(path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let source = string(&["source", "address"]);
+    let time = host.property(&["request", "time"]);
+    let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+    let has_identity = matches!(
+        config.payload,
+        Payload::ApigatewayV1 | Payload::ApigatewayV2
+    );
+    let facts = Facts {
+        source_ip: source_ip(&source),
+        protocol: string(&["request", "protocol"]),
+        request_id: text(first(headers, "x-request-id").unwrap_or_default()).into_owned(),
+        time_ns: time.map_or(0, i64::from_le_bytes),
+        claims: has_identity.then(|| claims(host)).flatten(),
+        client_cert: has_identity.then(|| client_cert(host, headers)).flatten(),
+    };
+    let mut hasher = DefaultHasher::new();
+    (source, facts.time_ns, &facts.request_id).hash(&mut hasher);
+    (facts, hasher.finish())
+}
+
+fn claims(host: &impl Host) -> Option<Map<String, Value>> {
+    identity::claims(&host.property(&["metadata"])?)
+}
+
+/// The header is believed only if it is about the certificate that this connection showed.
+fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
+    let header = text(first(headers, "x-forwarded-client-cert")?);
+    let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
+    ClientCert::from_forwarded(&header, &text(&digest))
+}
+
+/// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
+/// none, and is on this machine; of any other nothing is said.
+fn source_ip(address: &str) -> String {
+    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
+    match ip.or_else(|_| address.parse::<IpAddr>()) {
+        Ok(ip) => ip.to_string(),
+        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_an_address_without_a_port() {
+        assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
+        assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+        assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
+        assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
+        assert_eq!(source_ip("envoy://internal/1"), "");
+    }
+}
