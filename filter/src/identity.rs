@@ -1,10 +1,11 @@
 //! Who the caller is, as far as Envoy has verified it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
-use x509_cert::der::pem::LineEnding;
-use x509_cert::der::{Any, DecodePem, Encode, EncodePem, Tag, Tagged};
+use x509_cert::der::{Any, Decode, Encode, Tag, Tagged};
 use x509_cert::name::Name;
 
 use crate::metadata;
@@ -71,16 +72,20 @@ impl ClientCert {
     }
 
     fn from_pem(pem: &str, digest: &str) -> Option<Self> {
-        let certificate = Certificate::from_pem(pem).ok()?;
-        if hex(&Sha256::digest(certificate.to_der().ok()?), "") != digest {
+        let body = pem.trim().strip_prefix("-----BEGIN CERTIFICATE-----")?;
+        let body = body.strip_suffix("-----END CERTIFICATE-----")?;
+        let base64: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+        let der = STANDARD.decode(base64).ok()?;
+        if hex(&Sha256::digest(&der), "") != digest {
             return None;
         }
+        let certificate = Certificate::from_der(&der).ok()?;
         let body = &certificate.tbs_certificate;
         let serial = body.serial_number.as_bytes();
         // DER puts a zero before a first byte that would look like a sign.
         let serial = serial.strip_prefix(&[0]).unwrap_or(serial);
         Some(Self {
-            pem: certificate.to_pem(LineEnding::LF).ok()?,
+            pem: pem.to_owned(),
             subject_dn: distinguished_name(&body.subject),
             issuer_dn: distinguished_name(&body.issuer),
             serial_number: hex(serial, ":"),
