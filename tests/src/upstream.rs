@@ -208,6 +208,13 @@ impl Reply {
         self
     }
 
+    /// As the emulator sends it: it never names the request.
+    #[must_use]
+    pub fn emulated(mut self) -> Self {
+        self.headers.remove("x-amzn-requestid");
+        self
+    }
+
     /// With one more header, whose value need not be UTF-8.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {

@@ -26,6 +26,7 @@ mod metadata;
 mod methods;
 mod missing_shim;
 mod payload_limit;
+mod payloads;
 mod query;
 mod response_headers;
 mod retries;

@@ -1,0 +1,238 @@
+//! What the filter's keys do to an event and an answer, beyond what the golden tables hold.
+
+use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::mesh::{Mesh, route};
+use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::upstream::{Reply, Upstream};
+use serde_json::{Value, json};
+
+/// Envoy with one route that has this configuration beside the function's name.
+fn configured(upstream: &Upstream, configuration: Value) -> Mesh {
+    let mut lambda = configuration;
+    lambda["function"] = json!("probe");
+    let routes = [route(&json!({ "prefix": "/" }), &lambda)];
+    Mesh::to(upstream).routes(&routes).start()
+}
+
+fn echoing() -> Upstream {
+    Upstream::answering(json!({ "statusCode": 200 }))
+}
+
+#[test]
+fn raw_sends_the_body_and_returns_the_answer_as_they_are() {
+    let upstream = Upstream::start(|call| match call.index {
+        0 => Reply::bytes(r#" "text" "#),
+        _ => Reply::bytes(r#"{"statusCode":404,"list":[1, 2.0]}"#),
+    });
+    let mesh = configured(&upstream, json!({ "payload": "raw" }));
+    let answer = mesh.post("/any", r#"{"order": 7}"#).send();
+    assert_eq!((answer.status, answer.text()), (200, r#" "text" "#));
+    assert_eq!(answer.header("content-type"), "application/json");
+    let answer = mesh.get("/").send();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), r#"{"statusCode":404,"list":[1, 2.0]}"#);
+
+    let bodies: Vec<_> = upstream.calls().into_iter().map(|call| call.body).collect();
+    assert_eq!(bodies, [&br#"{"order": 7}"#[..], b"{}"]);
+}
+
+#[test]
+fn raw_refuses_a_body_that_is_not_json() {
+    let upstream = echoing();
+    let mesh = configured(&upstream, json!({ "payload": "raw" }));
+    for body in [&b"{"[..], b"a=1", b"{\"a\":\"\xff\"}"] {
+        let answer = mesh.post("/", body).send();
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json(), json!({ "message": "Bad Request" }));
+    }
+    assert_eq!(upstream.calls().len(), 0);
+}
+
+#[test]
+fn a_template_is_the_event() {
+    let upstream = echoing();
+    let template = json!({
+        "LARAVEL_ROUTE": "${path}",
+        "LARAVEL_ROUTE_METHOD": "${method}",
+        "LARAVEL_REQUEST_BODY": "${body_json}",
+        "fixed": { "version": 2, "ratio": 0.5, "on": true, "none": null },
+        "greeting": "from ${source_ip} by ${header.user-agent}",
+    });
+    let configuration = json!({ "payload": "template", "template": template });
+    let mesh = configured(&upstream, configuration);
+    let request = mesh.post("/users/a%20b", r#"{"name": "Zoë"}"#);
+    assert_eq!(request.header("user-agent", "test/1").send().status, 200);
+    assert_eq!(
+        upstream.call().event(),
+        json!({
+            "LARAVEL_ROUTE": "/users/a b",
+            "LARAVEL_ROUTE_METHOD": "POST",
+            "LARAVEL_REQUEST_BODY": { "name": "Zoë" },
+            // In Envoy's metadata every number is floating point.
+            "fixed": { "version": 2, "ratio": 0.5, "on": true, "none": null },
+            "greeting": "from 127.0.0.1 by test/1",
+        })
+    );
+}
+
+#[test]
+fn a_resource_fills_what_goes_with_it_and_refuses_other_paths() {
+    for (payload, expected) in [
+        (
+            "apigateway-v1",
+            json!(["/pets/{id}", "/pets/{id}", { "id": "a%2Fb" }]),
+        ),
+        (
+            "apigateway-v2",
+            json!([null, "ANY /pets/{id}", { "id": "a/b" }]),
+        ),
+    ] {
+        let upstream = echoing();
+        let configuration = json!({ "payload": payload, "resource": "/pets/{id}" });
+        let mesh = configured(&upstream, configuration);
+        assert_eq!(mesh.get("/pets/a%2Fb").send().status, 200);
+        let event = upstream.call().event();
+        let context = &event["requestContext"];
+        let route = context.get("resourcePath").or(context.get("routeKey"));
+        assert_eq!(
+            json!([event["resource"], route, event["pathParameters"]]),
+            expected,
+            "{payload}"
+        );
+        let answer = mesh.get("/cats/1").send();
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.json(), json!({ "message": "Not Found" }));
+        assert_eq!(upstream.calls().len(), 1);
+    }
+}
+
+#[test]
+fn media_types_say_what_is_binary() {
+    let upstream = echoing();
+    let configuration = json!({ "binary_media_types": ["image/*", "application/x-own"] });
+    let mesh = configured(&upstream, configuration);
+    for (content_type, is_base64) in [
+        ("image/svg+xml; charset=utf-8", true),
+        ("application/x-own", true),
+        ("application/x-www-form-urlencoded", false),
+        ("application/octet-stream", false),
+    ] {
+        let request = mesh.post("/", "a=1").header("content-type", content_type);
+        assert_eq!(request.send().status, 200);
+        let calls = upstream.calls();
+        let event = calls.last().map(|call| call.event()).unwrap_or_default();
+        assert_eq!(event["isBase64Encoded"], is_base64, "{content_type}");
+        assert_eq!(event["body"], if is_base64 { "YT0x" } else { "a=1" });
+    }
+    // Not UTF-8, so it cannot be text.
+    let request = mesh
+        .post("/", &b"\xff"[..])
+        .header("content-type", "text/plain");
+    assert_eq!(request.send().status, 200);
+    let last = upstream.calls().pop().map(|call| call.event());
+    assert_eq!(last.unwrap_or_default()["body"], "/w==");
+}
+
+#[test]
+fn the_case_of_names_the_stage_and_the_identifiers_are_as_configured() {
+    let upstream = echoing();
+    let configuration = json!({
+        "header_case": "train",
+        "stage": "v1",
+        "account_id": "210987654321",
+        "api_id": "shop",
+    });
+    let mesh = configured(&upstream, configuration);
+    let request = mesh.get("/cart").header("x-own-header", "1");
+    assert_eq!(request.send().status, 200);
+    let event = upstream.call().event();
+    assert_eq!(event["headers"]["X-Own-Header"], "1");
+    assert_eq!(event["rawPath"], "/v1/cart");
+    let context = &event["requestContext"];
+    assert_eq!(context["stage"], "v1");
+    assert_eq!(context["accountId"], "210987654321");
+    assert_eq!(context["apiId"], "shop");
+}
+
+#[test]
+fn response_raw_makes_the_answer_the_body_in_any_format() {
+    let answer = r#"{"statusCode": 500, "body": "not a response here"}"#;
+    let upstream = Upstream::start(move |_| Reply::bytes(answer));
+    for payload in ["apigateway-v1", "alb", "envoy"] {
+        let configuration = json!({ "payload": payload, "response": "raw" });
+        let found = configured(&upstream, configuration).get("/").send();
+        assert_eq!((found.status, found.text()), (200, answer), "{payload}");
+    }
+}
+
+/// The status, the media type and the body of each service's own error.
+fn own_error(answer: &Answer) -> (u16, &str, &str) {
+    let has_type = answer.headers.contains_key("content-type");
+    let media_type = if has_type {
+        answer.header("content-type")
+    } else {
+        ""
+    };
+    (answer.status, media_type, answer.text())
+}
+
+#[test]
+fn a_failed_function_looks_as_it_does_behind_its_service() {
+    const HTML: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
+        <center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
+    let upstream = Upstream::start(|_| Reply::function_error("KeyError", "'id'"));
+    for (payload, expected) in [
+        (
+            "apigateway-v1",
+            (
+                502,
+                "application/json",
+                r#"{"message": "Internal server error"}"#,
+            ),
+        ),
+        (
+            "apigateway-v2",
+            (
+                500,
+                "application/json",
+                r#"{"message":"Internal Server Error"}"#,
+            ),
+        ),
+        ("function-url", (502, "text/plain", "Internal Server Error")),
+        ("alb", (502, "text/html", HTML)),
+        ("alb-multi-value", (502, "text/html", HTML)),
+        ("vpc-lattice-v1", (502, "text/plain", "Bad Gateway")),
+        ("vpc-lattice-v2", (502, "text/plain", "Bad Gateway")),
+        ("envoy", (502, "", "")),
+        (
+            "raw",
+            (502, "application/json", r#"{"message":"Bad Gateway"}"#),
+        ),
+    ] {
+        let mesh = configured(&upstream, json!({ "payload": payload }));
+        let answer = mesh.get("/").send();
+        assert_eq!(own_error(&answer), expected, "{payload}");
+        mesh.log_with("KeyError");
+    }
+}
+
+/// The emulator says `200` and names no request.
+#[test]
+fn an_emulators_errors_are_told_by_their_form() {
+    for payload in [
+        r#"{"errorMessage":"'id'","errorType":"KeyError","stackTrace":[]}"#,
+        "Task timed out after 3.00 seconds",
+    ] {
+        let upstream = Upstream::start(move |_| Reply::bytes(payload).emulated());
+        for (format, status) in [("apigateway-v1", 502), ("apigateway-v2", 500), ("raw", 502)] {
+            let mesh = configured(&upstream, json!({ "payload": format }));
+            assert_eq!(mesh.get("/").send().status, status, "{format}: {payload}");
+        }
+    }
+    // From a function with a request id it is an answer like any other.
+    let payload = r#"{"errorMessage":"mine","errorType":"mine"}"#;
+    let upstream = Upstream::start(move |_| Reply::bytes(payload));
+    let mesh = configured(&upstream, json!({}));
+    let answer = mesh.get("/").send();
+    assert_eq!((answer.status, answer.text()), (200, payload));
+}
