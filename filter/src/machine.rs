@@ -80,7 +80,12 @@ impl Machine {
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let original = original_headers(host);
-        let config = match self.targets.find(levels(host)) {
+        let place = || {
+            let [authority, path] = [":authority", ":path"]
+                .map(|name| text(first(&original, name).unwrap_or_default()).into_owned());
+            format!("the route of {authority}{path}")
+        };
+        let config = match self.targets.find(levels(host), place) {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error, None),
         };

@@ -38,17 +38,21 @@ impl Targets {
     }
 
     /// The configuration for a request with this metadata. A wrong one is logged when it is
-    /// first met.
+    /// first met, with `place`: where the request came in.
     ///
     /// # Errors
     /// [`Error::Configuration`], [`Error::Metadata`].
-    pub fn find(&self, levels: Levels) -> Result<Rc<Config>, Error> {
+    pub fn find(
+        &self,
+        levels: Levels,
+        place: impl FnOnce() -> String,
+    ) -> Result<Rc<Config>, Error> {
         if let Some(found) = self.known.borrow().get(&levels) {
             return found.clone();
         }
         let found = self.resolve(&levels).map(Rc::new);
         if let Err(error) = &found {
-            log::error!("{error}");
+            log::error!("{}: {error}", place());
         }
         let mut known = self.known.borrow_mut();
         if known.len() >= KEPT {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::value_parser;
 
 use crate::up::parts::{Parts, State};
@@ -19,6 +19,8 @@ use crate::{build, envoy, ports, python, say, target_dir, wasm, workspace_root};
 
 /// How long a part may take to be ready; Envoy compiles the filter in that time.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Where the invoker says whether it is ready.
+const INVOKER_READY: &str = "/readyz";
 /// When a person wants to know what is being waited for.
 const SAY_AFTER: Duration = Duration::from_secs(3);
 
@@ -64,9 +66,16 @@ pub fn run(options: &Options) -> Result<()> {
     let envoy_binary = envoy::binary(&options.envoy_version)?;
     let filter = wasm::build()?;
     let invoker = build::invoker()?;
-    let path = if set_up.shipped_invoker {
+    if set_up.shipped_invoker {
         build::example(build::EXAMPLE)?;
-        path_with(&python::environment()?.join("bin"))?
+    }
+    let path = if set_up.needs_python {
+        let bin = python::environment()?.join("bin");
+        say(format_args!(
+            "functions find {} first, which has awslambdaric",
+            crate::display(&bin.join("python3"))
+        ));
+        path_with(&bin)?
     } else {
         std::env::var_os("PATH").unwrap_or_default()
     };
@@ -85,8 +94,13 @@ pub fn run(options: &Options) -> Result<()> {
             .args(&set_up.overrides)
             .env("PATH", path),
     )?;
-    let ready = wait_until_ready(&mut parts, "the invoker", set_up.invoker_admin, "/readyz")
-        .with_context(|| not_ready_with(&set_up.invoker_file))?;
+    let ready = wait_until_ready(
+        &mut parts,
+        "the invoker",
+        set_up.invoker_admin,
+        INVOKER_READY,
+    )
+    .with_context(|| not_ready_with(&set_up.invoker_file))?;
     if ready == State::Interrupted {
         return Ok(());
     }
@@ -94,6 +108,8 @@ pub fn run(options: &Options) -> Result<()> {
         "envoy",
         Command::new(envoy_binary)
             .args(["--disable-hot-restart", "--log-level", "warn"])
+            // Its warnings are about servers on the open net, and about being ended.
+            .args(["--component-log-level", "main:error"])
             // An access-log line shows soon, not after 10 s.
             .args(["--file-flush-interval-msec", "200", "-c"])
             .arg(&set_up.envoy_file)
@@ -118,6 +134,8 @@ pub fn run(options: &Options) -> Result<()> {
 struct SetUp {
     invoker_file: PathBuf,
     shipped_invoker: bool,
+    /// A function runs on AWS's client for Python, and no environment of one's own is active.
+    needs_python: bool,
     invoker_admin: SocketAddr,
     envoy_file: PathBuf,
     shipped_envoy: bool,
@@ -143,6 +161,7 @@ impl SetUp {
         let mut invoker = config::Invoker::read(&invoker_file)?;
         let mut envoy = config::Envoy::read(&envoy_file)?;
         functions::check(&envoy.document, &envoy_file, &invoker, &invoker_file)?;
+        let has_own_python = std::env::var_os("VIRTUAL_ENV").is_some();
         let mut overrides: Vec<OsString> = Vec::new();
         if let Some(port) = options.invoker_port {
             let Some(listen) = &mut invoker.listen else {
@@ -176,6 +195,7 @@ impl SetUp {
         Ok(Self {
             invoker_file,
             shipped_invoker,
+            needs_python: shipped_invoker || (invoker.runs_awslambdaric && !has_own_python),
             invoker_admin: invoker.admin,
             envoy_file: envoy.file(&target_dir().join("up"))?,
             shipped_envoy,
@@ -250,8 +270,10 @@ fn wait_until_ready(
         if parts.watch()? == State::Interrupted {
             return Ok(State::Interrupted);
         }
-        let Err(reason) = answers_200(address, path) else {
-            return Ok(State::Running);
+        let reason = match answers_200(address, path) {
+            Ok(()) => return Ok(State::Running),
+            Err(NotReady::Mistake(reason)) => bail!("{name}: {reason}"),
+            Err(NotReady::Yet(reason)) => reason,
         };
         let waited = started.elapsed();
         if waited > READY_WITHIN {
@@ -268,8 +290,29 @@ fn not_ready_with(file: &Path) -> String {
     format!("not started with {}", crate::display(file))
 }
 
+/// Why a part is not ready.
+enum NotReady {
+    /// It may be in a moment.
+    Yet(anyhow::Error),
+    /// It says what has to be mended first.
+    Mistake(String),
+}
+
 /// One HTTP request, on loopback, to a server that we have started.
-fn answers_200(address: SocketAddr, path: &str) -> Result<()> {
+fn answers_200(address: SocketAddr, path: &str) -> Result<(), NotReady> {
+    let (status, body) = ask(address, path).map_err(NotReady::Yet)?;
+    match status.as_str() {
+        "HTTP/1.1 200 OK" => Ok(()),
+        // The invoker, which is ready as soon as it listens, has a reason that time does not mend.
+        "HTTP/1.1 503 Service Unavailable" if path == INVOKER_READY => Err(NotReady::Mistake(body)),
+        status => Err(NotReady::Yet(anyhow!(
+            "http://{address}{path}: {status}: {body}"
+        ))),
+    }
+}
+
+/// The status line and the body.
+fn ask(address: SocketAddr, path: &str) -> Result<(String, String)> {
     let limit = Duration::from_secs(1);
     let mut stream = TcpStream::connect_timeout(&reachable(address), limit)?;
     stream.set_read_timeout(Some(limit))?;
@@ -277,12 +320,9 @@ fn answers_200(address: SocketAddr, path: &str) -> Result<()> {
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200 ") {
-        return Ok(());
-    }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let status = answer.lines().next().unwrap_or("an empty answer");
-    bail!("http://{address}{path}: {status}: {}", body.trim())
+    Ok((status.to_owned(), body.trim().to_owned()))
 }
 
 /// How to reach a server that listens on `address`, which may be "any address".

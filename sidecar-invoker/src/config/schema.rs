@@ -93,14 +93,14 @@ fn function(value: &Value<'_>, directory: &Path) -> Option<FunctionConfig> {
             local_backend(&local, directory).map(BackendConfig::Local)
         }
         (None, None, None) => {
-            value.problem("says not what runs the function; add `rie` or `local`");
+            value.problem("does not say what runs the function; add `rie` or `local`");
             None
         }
-        (None, None, Some(_)) => None,
-        _ => {
-            value.problem("more than one of rie, local and aws; keep one");
+        (Some(_), Some(_), None) => {
+            value.problem("`rie` and `local` exclude each other; keep one");
             None
         }
+        (_, _, Some(_)) => None,
     };
     Some(FunctionConfig {
         queue: queue? as usize,
@@ -315,8 +315,8 @@ invoker.yaml:10: functions.hello.local.directory: there is no directory /missing
 invoker.yaml:11: functions.hello: stands twice, first in line 4; remove one
 invoker.yaml:12: functions.hello.rie: expected the emulator's URL such as http://billing:8080, found \"https://x\"
 invoker.yaml:13: functions.hello.timeout: expected a duration from 1ms to 15m such as 30s, found \"2h\"
-invoker.yaml:14: functions.both: more than one of rie, local and aws; keep one
-invoker.yaml:15: functions.none: says not what runs the function; add `rie` or `local`
+invoker.yaml:14: functions.both: `rie` and `local` exclude each other; keep one
+invoker.yaml:15: functions.none: does not say what runs the function; add `rie` or `local`
 invoker.yaml:16: functions.late.timeout: the time limit of a local function stands inside `local`; move it there
 invoker.yaml:17: functions.cloud.aws: not supported yet; use `rie` or `local`
 invoker.yaml:18: functions.a.b: a function's name is 1 to 64 letters, digits, - and _

@@ -44,6 +44,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What to look at if this happened before the first invocation: for the log.
+    pub(super) fn start_hint(&self) -> &'static str {
+        match self {
+            Self::Exit(_) => {
+                "; it ended before it asked for an invocation: is `command` a Lambda runtime?"
+            }
+            Self::TimedOut(_) => {
+                "; it did not ask for an invocation within `init_timeout`: is `command` a Lambda \
+                 runtime?"
+            }
+            Self::Entrypoint { .. } | Self::InitError(_) | Self::ResponseTooLarge => "",
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

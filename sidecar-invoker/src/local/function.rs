@@ -214,7 +214,12 @@ impl Function {
     /// An environment never became idle: who has waited longest is told, and nobody else, so that
     /// each caller is a new attempt and none is made without a caller.
     pub(super) fn failed_to_start(&self, failure: Failure) {
-        tracing::warn!(function = %self.name, "an execution environment could not be started: {failure}");
+        tracing::warn!(
+            function = %self.name,
+            directory = %self.config.directory.display(),
+            "an execution environment could not be started: {failure}{}",
+            failure.start_hint()
+        );
         let waiter = lock(&self.pool).waiting.pop_front();
         if let Some(waiter) = waiter {
             // Fails if the caller has just gone.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// Longest piece of a line that is kept together; a longer one is cut.
-const MAX_LINE_BYTES: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 60 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 /// Pieces that may wait for the terminal. Beyond that a function that writes has to wait, as it
 /// would if it wrote to the terminal itself; nothing is lost and memory stays bounded.
@@ -66,6 +66,8 @@ impl Flushed {
 struct Lines {
     prefix: String,
     partial: Vec<u8>,
+    /// Whether the last line ended in a carriage return, whose line feed may follow.
+    returned: bool,
 }
 
 impl Lines {
@@ -73,15 +75,23 @@ impl Lines {
         Self {
             prefix: format!("{name} | "),
             partial: Vec::new(),
+            returned: false,
         }
     }
 
-    /// Takes in `chunk`; out come the lines that are complete.
+    /// Takes in `chunk`; out come the lines that are complete. A carriage return ends a line too:
+    /// the runtime client of Python writes the lines of a stack trace so, and on a terminal each
+    /// would overwrite the one before.
     fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut complete = Vec::with_capacity(chunk.len());
-        for line in chunk.split_inclusive(|&byte| byte == b'\n') {
+        for line in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            if std::mem::take(&mut self.returned) && line == b"\n" {
+                continue;
+            }
             self.partial.extend_from_slice(line);
-            if line.ends_with(b"\n") {
+            if let Some(end @ (b'\n' | b'\r')) = self.partial.last_mut() {
+                self.returned = *end == b'\r';
+                *end = b'\n';
                 self.flush_into(&mut complete);
             } else if self.partial.len() >= MAX_LINE_BYTES {
                 self.partial.push(b'\n');
@@ -119,6 +129,13 @@ mod tests {
         assert_eq!(lines.push(b"end"), b"");
         assert_eq!(lines.finish(), b"f | end\n");
         assert_eq!(lines.finish(), b"");
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_with_or_without_a_line_feed() {
+        let mut lines = Lines::new("f");
+        assert_eq!(lines.push(b"a\rb\r\nc\r"), b"f | a\nf | b\nf | c\n");
+        assert_eq!(lines.push(b"\n\nd\n"), b"f | \nf | d\n");
     }
 
     #[test]

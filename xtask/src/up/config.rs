@@ -14,8 +14,10 @@ pub(crate) struct Invoker {
     /// None for a Unix socket.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
-    /// The names of its functions.
-    pub(crate) functions: Vec<String>,
+    /// The names of its functions; none if there is no such mapping, which it will say itself.
+    pub(crate) functions: Option<Vec<String>>,
+    /// Whether the file mentions AWS's runtime client for Python.
+    pub(crate) runs_awslambdaric: bool,
 }
 
 impl Invoker {
@@ -53,9 +55,10 @@ impl Invoker {
             },
             admin: address("admin", &admin)?,
             functions: match document.get("functions") {
-                Some(Value::Object(functions)) => functions.keys().cloned().collect(),
-                _ => Vec::new(),
+                Some(Value::Object(functions)) => Some(functions.keys().cloned().collect()),
+                _ => None,
             },
+            runs_awslambdaric: document.to_string().contains("awslambdaric"),
         })
     }
 }

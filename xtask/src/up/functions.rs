@@ -7,37 +7,41 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use crate::say;
 use crate::up::config::{Invoker, socket};
 
-/// Checks that the invoker has each function that is called through it by name.
+/// Checks that the invoker is reached and has each function that is called through it by name.
 ///
 /// # Errors
-/// One that it has not, with the two files.
+/// A function that it has not, with its place and the two files.
 pub(crate) fn check(
     envoy: &Value,
     envoy_file: &Path,
     invoker: &Invoker,
     invoker_file: &Path,
 ) -> Result<()> {
-    let Some(listen) = invoker.listen else {
+    let (Some(listen), Some(known)) = (invoker.listen, &invoker.functions) else {
         return Ok(());
     };
     let clusters = clusters_at(envoy, listen);
+    if clusters.is_empty() {
+        say(format_args!(
+            "note: no cluster of {} has the address {listen}, where {} has the invoker listen",
+            crate::display(envoy_file),
+            crate::display(invoker_file)
+        ));
+    }
     let mut called = Vec::new();
-    collect(envoy, &clusters, &mut called);
-    let unknown = called.into_iter().find(|function| {
-        !invoker
-            .functions
-            .iter()
-            .any(|known| known == name(function))
-    });
-    if let Some(function) = unknown {
+    collect(envoy, "", &clusters, &mut called);
+    let is_known = |function: &str| known.iter().any(|known| known == name(function));
+    if let Some((place, function)) = called.into_iter().find(|(_, f)| !is_known(f)) {
         bail!(
-            "{}: metadata.filter_metadata.lambda.function: `{function}` is not in {}, which has \
-             {}; add it there or correct the name",
+            "{}: {place}: metadata.filter_metadata.lambda.function: `{function}` is not in {}, \
+             which has {}; add it there, correct the name, or give both --envoy-config and \
+             --invoker-config",
             crate::display(envoy_file),
             crate::display(invoker_file),
-            invoker.functions.join(", ")
+            known.join(", ")
         );
     }
     Ok(())
@@ -64,20 +68,37 @@ fn has_address(value: &Value, address: SocketAddr) -> bool {
     }
 }
 
-/// The functions of all routes to these clusters.
-fn collect<'a>(value: &'a Value, clusters: &[&str], called: &mut Vec<&'a str>) {
+/// The functions that these clusters, the routes to them and the virtual hosts of such routes name
+/// in their metadata, each with the name of the virtual host or cluster it stands in.
+fn collect<'a>(
+    value: &'a Value,
+    place: &'a str,
+    clusters: &[&str],
+    called: &mut Vec<(&'a str, &'a str)>,
+) {
     let children: Box<dyn Iterator<Item = &Value>> = match value {
         Value::Array(items) => Box::new(items.iter()),
         Value::Object(fields) => Box::new(fields.values()),
         _ => return,
     };
-    let cluster = value.pointer("/route/cluster").and_then(Value::as_str);
-    if cluster.is_some_and(|cluster| clusters.contains(&cluster)) {
-        let function = value.pointer("/metadata/filter_metadata/lambda/function");
-        called.extend(function.and_then(Value::as_str));
+    let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
+    let is_one = |name: Option<&str>| name.is_some_and(|name| clusters.contains(&name));
+    let leads_there =
+        |route: &Value| is_one(route.pointer("/route/cluster").and_then(Value::as_str));
+    let routes = value.get("routes").and_then(Value::as_array);
+    let is_called = leads_there(value)
+        || routes.is_some_and(|routes| routes.iter().any(leads_there))
+        || (value.get("load_assignment").is_some() && is_one(text("/name")));
+    let place = if routes.is_some() || is_called {
+        text("/name").unwrap_or(place)
+    } else {
+        place
+    };
+    if is_called && let Some(function) = text("/metadata/filter_metadata/lambda/function") {
+        called.push((place, function));
     }
     for child in children {
-        collect(child, clusters, called);
+        collect(child, place, clusters, called);
     }
 }
 
@@ -93,24 +114,42 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn checked(function: &str) -> Result<()> {
-        let route = |cluster: &str, function: &str| {
-            json!({
-                "route": { "cluster": cluster },
-                "metadata": { "filter_metadata": { "lambda": { "function": function } } },
-            })
-        };
+    fn metadata(function: &str) -> Value {
+        json!({ "filter_metadata": { "lambda": { "function": function } } })
+    }
+
+    /// What is said of functions in the metadata of a route, its virtual host and its cluster.
+    fn checked(route: &str, host: &str, cluster: &str) -> Result<()> {
         let endpoint = json!({ "address": { "socket_address": {
             "address": "127.0.0.1", "port_value": 9090,
         } } });
         let envoy = json!({ "static_resources": {
-            "listeners": [{ "routes": [route("invoker", function), route("aws", "elsewhere")] }],
-            "clusters": [{ "name": "invoker", "endpoints": [endpoint] }, { "name": "aws" }],
+            "listeners": [{ "virtual_hosts": [
+                {
+                    "name": "shop",
+                    "metadata": metadata(host),
+                    "routes": [{ "route": { "cluster": "invoker" }, "metadata": metadata(route) }],
+                },
+                {
+                    "name": "other",
+                    "metadata": metadata("elsewhere"),
+                    "routes": [{ "route": { "cluster": "aws" }, "metadata": metadata("there") }],
+                },
+            ] }],
+            "clusters": [
+                {
+                    "name": "invoker",
+                    "metadata": metadata(cluster),
+                    "load_assignment": { "endpoints": [endpoint] },
+                },
+                { "name": "aws", "metadata": metadata("remote"), "load_assignment": {} },
+            ],
         } });
         let invoker = Invoker {
             listen: "127.0.0.1:9090".parse().ok(),
-            admin: "127.0.0.1:9091".parse().unwrap(),
-            functions: vec!["hello".to_owned(), "py".to_owned()],
+            admin: "127.0.0.1:9091".parse()?,
+            functions: Some(vec!["hello".to_owned(), "py".to_owned()]),
+            runs_awslambdaric: false,
         };
         check(
             &envoy,
@@ -121,13 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_the_invoker_has_not_is_named_with_the_files() {
-        let error = checked("helo").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "envoy.yaml: metadata.filter_metadata.lambda.function: `helo` is not in \
-             invoker.yaml, which has hello, py; add it there or correct the name"
-        );
+    fn a_function_that_the_invoker_has_not_is_named_with_its_place() {
+        for (route, host, cluster, place) in [
+            ("helo", "hello", "py", "shop"),
+            ("hello", "helo", "py", "shop"),
+            ("hello", "py", "helo", "invoker"),
+        ] {
+            let error = checked(route, host, cluster).unwrap_err().to_string();
+            let expected = format!(
+                "envoy.yaml: {place}: metadata.filter_metadata.lambda.function: `helo` is not in \
+                 invoker.yaml, which has hello, py; "
+            );
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 
     #[test]
@@ -138,7 +183,7 @@ mod tests {
             "123456789012:function:hello",
             "arn:aws:lambda:eu-west-1:123456789012:function:hello:2",
         ] {
-            assert!(checked(function).is_ok(), "{function}");
+            assert!(checked(function, "py", "py").is_ok(), "{function}");
         }
     }
 }

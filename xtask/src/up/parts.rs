@@ -1,6 +1,5 @@
 //! The processes that `up` runs: started, shown, watched, and always ended.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,8 +17,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How often the parts are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// What is shown again of a part that died.
-const LAST_LINES: usize = 10;
 
 /// The processes, which end when this is dropped.
 pub(crate) struct Parts {
@@ -33,7 +30,6 @@ pub(crate) struct Parts {
 struct Part {
     name: &'static str,
     child: Child,
-    last_lines: VecDeque<String>,
 }
 
 struct Line {
@@ -94,11 +90,7 @@ impl Parts {
         if let Some(errors) = child.stderr.take() {
             self.forward(part, errors);
         }
-        self.running.push(Part {
-            name,
-            child,
-            last_lines: VecDeque::new(),
-        });
+        self.running.push(Part { name, child });
         Ok(())
     }
 
@@ -122,7 +114,7 @@ impl Parts {
     /// Shows the parts' output for a moment and looks after them.
     ///
     /// # Errors
-    /// A part has ended: the error names it, with its last lines.
+    /// A part has ended: the error names it, and its output has said why.
     pub(crate) fn watch(&mut self) -> Result<State> {
         self.show(TICK);
         if self.interrupted.swap(false, Ordering::Relaxed) {
@@ -145,15 +137,10 @@ impl Parts {
         let Some(part) = self.running.get(index) else {
             bail!("a part ended ({status})");
         };
-        let mut message = format!("{} ended by itself ({status})", part.name);
-        if !part.last_lines.is_empty() {
-            message.push_str("; its last lines were:");
-            for line in &part.last_lines {
-                message.push_str("\n  ");
-                message.push_str(line);
-            }
-        }
-        bail!(message)
+        bail!(
+            "{} ended by itself ({status}); its last lines say why",
+            part.name
+        )
     }
 
     /// Prints what the parts say, prefixed, until nothing has come for `time`.
@@ -166,16 +153,12 @@ impl Parts {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             };
-            let Some(part) = self.running.get_mut(line.part) else {
+            let Some(part) = self.running.get(line.part) else {
                 continue;
             };
             if writeln!(output, "{:>7} | {}", part.name, line.text).is_err() {
                 self.interrupted.store(true, Ordering::Relaxed);
             }
-            if part.last_lines.len() == LAST_LINES {
-                part.last_lines.pop_front();
-            }
-            part.last_lines.push_back(line.text);
         }
     }
 
