@@ -121,6 +121,7 @@ impl Ingress {
         let mut headers = parts.headers;
         let trace_id = headers
             .remove(header::TRACE_ID)
+            .filter(is_trace_id)
             .unwrap_or_else(|| new_trace_id((self.clock)()));
         let answer = backend.invoke(Invocation {
             request_id,
@@ -261,6 +262,13 @@ fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceErr
         .map_err(|_| INVALID)
 }
 
+/// A trace reaches the function as a header of the Runtime API, and a long one or one in other
+/// letters has ended a runtime.
+fn is_trace_id(value: &HeaderValue) -> bool {
+    const BYTES: usize = 512;
+    value.len() <= BYTES && value.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
 fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     headers.get(name).map(HeaderValue::as_bytes)
 }
@@ -322,6 +330,17 @@ mod tests {
         ] {
             assert!(route(path).is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_trace_id_is_short_and_visible() {
+        let is_one = |bytes: &[u8]| is_trace_id(&HeaderValue::from_bytes(bytes).unwrap());
+        assert!(is_one(
+            b"Root=1-5e6a879e-0123456789abcdef01234567;Sampled=1"
+        ));
+        assert!(!is_one(b"\xff"));
+        assert!(!is_one(b"a b"));
+        assert!(!is_one(&[b'a'; 513]));
     }
 
     #[test]

@@ -53,7 +53,13 @@ pub(crate) struct Emulators(HashMap<HostPort, Arc<Emulator>>);
 impl Emulators {
     /// The backend of one function.
     pub(crate) fn function(&mut self, name: FunctionName, config: &RieConfig, queue: usize) -> Rie {
-        let emulator = self.0.entry(config.address.clone()).or_insert_with(|| {
+        // `localhost` and its address are one emulator. Other names cannot be told apart here:
+        // they may not resolve before their container runs.
+        let mut key = config.address.clone();
+        if key.host == "localhost" {
+            key.host = "127.0.0.1".to_owned();
+        }
+        let emulator = self.0.entry(key).or_insert_with(|| {
             Arc::new(Emulator {
                 address: config.address.clone(),
                 turn: Arc::new(Semaphore::new(1)),

@@ -153,7 +153,10 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timer lets hyper give up on a peer that never finishes its request's head.
         builder.http1().timer(TokioTimer::new());
-        builder.http2().timer(TokioTimer::new());
+        // And on one that has gone without a word.
+        let mut http2 = builder.http2();
+        http2.timer(TokioTimer::new());
+        http2.keep_alive_interval(Duration::from_secs(30));
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {

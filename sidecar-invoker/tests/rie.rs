@@ -88,14 +88,13 @@ impl Emulator {
 
 async fn start(permits: usize, keys: &str) -> (Invoker, Arc<Emulator>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rie = format!(
-        "{{ rie: 'http://{}', {keys} }}",
-        listener.local_addr().unwrap()
-    );
+    let port = listener.local_addr().unwrap().port();
+    let rie = |host: &str| format!("{{ rie: 'http://{host}:{port}', {keys} }}");
     let emulator = Emulator::start(listener, permits);
     // Two names of one emulator share its turn.
+    let functions = format!("{{ f: {}, g: {} }}", rie("127.0.0.1"), rie("localhost"));
     (
-        Invoker::start(&format!("functions: {{ f: {rie}, g: {rie} }}")).await,
+        Invoker::start(&format!("functions: {functions}")).await,
         emulator,
     )
 }
