@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::config::Problems;
+use crate::host::MAX_HEADERS;
 
 /// Why a request gets no answer of its function's.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub enum Error {
     NoResource,
     /// The caller's: the body is to be the event, and is not JSON.
     NotJson(String),
+    /// The caller's: more headers than the filter can put back.
+    TooManyHeaders(usize),
     /// The caller's: the event would be larger than Lambda takes.
     EventTooLarge {
         /// The event's size, or what is known of it so far, in bytes.
@@ -68,6 +71,12 @@ impl fmt::Display for Error {
                 "the request has trailers but no body, which Envoy leaves no room to replace",
             ),
             Self::NoPath => f.write_str("the request has no path"),
+            Self::TooManyHeaders(found) => {
+                write!(
+                    f,
+                    "the request has {found} headers, and {MAX_HEADERS} are the most"
+                )
+            }
             Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
             Self::NotJson(what) => {
                 write!(f, "the body, which is to be the event, is not JSON: {what}")

@@ -3,6 +3,9 @@
 use crate::reply::Reply;
 use crate::request::HeaderMap;
 
+/// How many headers can be set at once: Envoy takes 1,024, and drops them all if there are more.
+pub const MAX_HEADERS: usize = 1000;
+
 /// The two directions of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {

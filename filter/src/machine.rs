@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::event;
 use crate::facts::facts;
-use crate::host::{Flow, Host, Side};
+use crate::host::{Flow, Host, MAX_HEADERS, Side};
 use crate::invoke;
 use crate::reply::{self, Invoked, Reply, failure, has_content};
 use crate::request::{Facts, HeaderMap, Request, first, text};
@@ -80,6 +80,11 @@ impl Machine {
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let original = original_headers(host);
+        if original.len() > MAX_HEADERS {
+            let error = Error::TooManyHeaders(original.len());
+            log::warn!("{error}");
+            return self.refuse(host, &error, None);
+        }
         let place = || {
             let [authority, path] = [":authority", ":path"]
                 .map(|name| text(first(&original, name).unwrap_or_default()).into_owned());
@@ -144,7 +149,7 @@ impl Machine {
             return Flow::Continue;
         };
         // Another try may still wait for a connection; what it sends then is this one map.
-        if self.targets.running(call.id) == 1 {
+        if self.targets.tries(call.id).alive == 1 {
             restore(host, &mut call);
         }
         self.phase = Phase::Answering(call, host.headers(Side::Response), Body::Unseen);
@@ -185,7 +190,7 @@ impl Machine {
             return;
         };
         self.targets.end(call.id);
-        if self.targets.running(call.id) == 0 && !call.is_restored {
+        if self.targets.tries(call.id).alive == 0 && !call.is_restored {
             restore(host, &mut call);
         }
     }
@@ -238,12 +243,17 @@ impl Machine {
             log::warn!("{function}: {error} (request {})", call.facts.request_id);
             failure::reply(&error, Some(&call.config))
         });
-        let is_failure = reply.status >= 400;
-        if is_failure && self.targets.running(call.id) > 1 {
-            // Envoy 1.36 to 1.40 end in a segmentation fault if a filter that has held an answer
-            // lets one pass that a hedging policy drops in favour of a try under way.
-            log::warn!("a failed try is held back, because a hedged one is under way");
-            self.phase = Phase::Answering(call, headers, body);
+        let tries = self.targets.tries(call.id);
+        if tries.alive > 1 && may_be_retried(&reply) {
+            // The router would drop this answer's headers in favour of another try, and then get its
+            // body, on which Envoy 1.36 to 1.40 end in a segmentation fault.
+            if tries.held + 1 == tries.alive {
+                self.phase = Phase::Done(call);
+                host.respond(&reply);
+            } else {
+                self.targets.hold(call.id);
+                self.phase = Phase::Answering(call, headers, body);
+            }
             return Flow::Pause;
         }
         let is_head = first(&call.original, ":method") == Some(b"HEAD");
@@ -313,6 +323,13 @@ fn deliver(host: &impl Host, reply: &Reply, is_head: bool, body: Body) {
         let has_content = !is_head && has_content(reply.status);
         host.set_body(Side::Response, if has_content { content } else { b"" });
     }
+}
+
+/// Whether a retry policy may count an answer as a failure: any status but success, and the status
+/// of gRPC.
+fn may_be_retried(reply: &Reply) -> bool {
+    let mut headers = reply.headers.iter();
+    reply.status >= 300 || headers.any(|(name, value)| name == "grpc-status" && value != "0")
 }
 
 /// Puts the client's own headers back.

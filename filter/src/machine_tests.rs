@@ -95,6 +95,7 @@ fn envoy(body: &[u8]) -> FakeEnvoy {
     let envoy = FakeEnvoy::default();
     *envoy.request.borrow_mut() = (client_headers(), body.to_vec());
     let mut properties = envoy.properties.borrow_mut();
+    properties.insert("connection_id".to_owned(), vec![1; 8]);
     properties.insert("source.address".to_owned(), b"198.51.100.23:4711".to_vec());
     properties.insert("request.protocol".to_owned(), b"HTTP/1.1".to_vec());
     let time = 1_584_039_838_390_000_000_i64.to_le_bytes();
@@ -245,6 +246,21 @@ fn nothing_of_a_refused_request_passes() {
     assert_eq!(machine.on_request_trailers(&envoy), Flow::Pause);
 }
 
+/// A mirrored request has no connection to ask for an address.
+#[test]
+fn without_a_connection_the_caller_is_the_last_hop() {
+    let envoy = envoy(b"");
+    envoy.properties.borrow_mut().remove("connection_id");
+    let hops = (
+        "x-forwarded-for".to_owned(),
+        b"203.0.113.7, 198.51.100.9".to_vec(),
+    );
+    envoy.request.borrow_mut().0.push(hops);
+    invoked(&envoy, HELLO);
+    let event = envoy.event();
+    assert_eq!(event["requestContext"]["http"]["sourceIp"], "198.51.100.9");
+}
+
 #[test]
 fn trailers_end_a_request_and_an_answer() {
     let envoy = envoy(b"text");
@@ -310,6 +326,15 @@ fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
     whole.on_request_body(&encoded, 900, true);
     assert_eq!(encoded.status(), Some(413));
     assert_eq!(encoded.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn more_headers_than_can_be_set_are_refused() {
+    let envoy = envoy(b"");
+    let many = (0..1000).map(|number| (format!("x-{number}"), Vec::new()));
+    envoy.request.borrow_mut().0.extend(many);
+    machine(HELLO).on_request_headers(&envoy, false);
+    assert_eq!(envoy.status(), Some(431));
 }
 
 #[test]

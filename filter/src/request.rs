@@ -176,11 +176,20 @@ impl<'a> Request<'a> {
     /// same for each try of one request.
     #[must_use]
     pub fn trace_id(&self) -> Cow<'a, str> {
-        match self.header("x-amzn-trace-id") {
+        match self.header(TRACE_ID).filter(|value| is_trace(value)) {
             Some(value) => text(value),
             None => Cow::Owned(trace_root(self.facts)),
         }
     }
+}
+
+const TRACE_ID: &str = "x-amzn-trace-id";
+
+/// Whether a value can be a trace: it reaches the function as a header of the Runtime API, and a
+/// long one or one in other letters has ended a runtime.
+fn is_trace(value: &[u8]) -> bool {
+    const BYTES: usize = 512;
+    value.len() <= BYTES && value.iter().all(u8::is_ascii_graphic)
 }
 
 /// `1-<seconds, 8 hex digits>-<96 bits>`: the X-Ray developer guide, *Tracing header*.
@@ -309,7 +318,13 @@ mod tests {
             made,
             Request::new(&map, None, &facts, b"").unwrap().trace_id()
         );
-        map.push(("x-amzn-trace-id".to_owned(), b"Root=1-a-b".to_vec()));
+        for value in [&b"\xff"[..], &[b'a'; 513], b"a b"] {
+            let mut map = map.clone();
+            map.push((TRACE_ID.to_owned(), value.to_vec()));
+            let request = Request::new(&map, None, &facts, b"").unwrap();
+            assert_eq!(request.trace_id(), made);
+        }
+        map.push((TRACE_ID.to_owned(), b"Root=1-a-b".to_vec()));
         assert_eq!(
             Request::new(&map, None, &facts, b"").unwrap().trace_id(),
             "Root=1-a-b"

@@ -23,8 +23,16 @@ const KEPT: usize = 16_384;
 pub struct Targets {
     plugin: Settings,
     known: RefCell<HashMap<Levels, Result<Rc<Config>, Error>>>,
-    /// How many tries of a request are under way.
-    tries: RefCell<HashMap<u64, usize>>,
+    tries: RefCell<HashMap<u64, Tries>>,
+}
+
+/// The tries of one request: with a hedging policy several at a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Not yet ended.
+    pub alive: usize,
+    /// Of those, whose answer is held back.
+    pub held: usize,
 }
 
 impl Targets {
@@ -64,21 +72,28 @@ impl Targets {
 
     /// A try of a request has begun. All tries of one request are in one worker.
     pub fn begin(&self, request: u64) {
-        *self.tries.borrow_mut().entry(request).or_default() += 1;
+        self.tries.borrow_mut().entry(request).or_default().alive += 1;
+    }
+
+    /// The answer of a try is held back for good.
+    pub fn hold(&self, request: u64) {
+        if let Some(tries) = self.tries.borrow_mut().get_mut(&request) {
+            tries.held += 1;
+        }
     }
 
     /// A try has ended.
     pub fn end(&self, request: u64) {
         let mut tries = self.tries.borrow_mut();
         match tries.get_mut(&request) {
-            Some(running) if *running > 1 => *running -= 1,
+            Some(tries) if tries.alive > 1 => tries.alive -= 1,
             _ => _ = tries.remove(&request),
         }
     }
 
-    /// How many tries of a request are under way.
+    /// The tries of a request that are under way.
     #[must_use]
-    pub fn running(&self, request: u64) -> usize {
+    pub fn tries(&self, request: u64) -> Tries {
         let tries = self.tries.borrow();
         tries.get(&request).copied().unwrap_or_default()
     }

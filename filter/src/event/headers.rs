@@ -74,6 +74,7 @@ impl<'a> Headers<'a> {
         let client = request.headers.iter().copied();
         let own = |(name, _): &(&str, &[u8])| match *name {
             "host" | "content-length" => false,
+            "x-amzn-trace-id" => !rules.added.contains(&AddedHeader::TraceId),
             "x-forwarded-port" => !rules.added.contains(&AddedHeader::ForwardedPort),
             "x-forwarded-for" => !rules.added.contains(&AddedHeader::ForwardedFor),
             name => !rules.dropped.contains(&name),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::payload::Node;
 use crate::error::Error;
+use crate::host::MAX_HEADERS;
 use crate::request::{is_envoys, is_hop_by_hop};
 
 /// Which values a contract takes for a header.
@@ -150,6 +151,10 @@ impl Headers {
         self.bytes += name.len() + value.len() + 4;
         if self.bytes > MAX_BYTES {
             return invalid(format!("its headers have more than {MAX_BYTES} bytes"));
+        }
+        // Room for the status, the type and the length.
+        if self.list.len() > MAX_HEADERS - 3 {
+            return invalid(format!("it has more than {MAX_HEADERS} headers"));
         }
         let name = name.to_ascii_lowercase();
         if name == "content-length" {

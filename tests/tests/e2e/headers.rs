@@ -1,5 +1,10 @@
 //! Request headers in the event.
 
+use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::upstream::Upstream;
+use serde_json::json;
+
 use crate::parts::service;
 
 #[test]
@@ -55,6 +60,28 @@ fn a_thousand_headers_and_60_kb_of_them_are_served_or_refused() {
         assert!([Ok(200), Ok(400), Ok(431)].contains(&status), "{status:?}");
     }
     assert_eq!(service.get("/echo").send().status, 200);
+}
+
+/// More than 1,024 cannot be set at once; Envoy would then have none.
+#[test]
+fn more_headers_than_envoy_takes_are_refused() {
+    let headers: serde_json::Map<_, _> = (0..1022)
+        .map(|number| (format!("x-{number}"), json!("v")))
+        .collect();
+    let payload = json!({ "statusCode": 200, "headers": headers });
+    let upstream = Upstream::answering(payload);
+    let mesh = Mesh::to(&upstream).edit(|config| {
+        let options = json!({ "max_headers_count": 6000 });
+        config.connection_manager()["common_http_protocol_options"] = options;
+    });
+    let mesh = mesh.start();
+    assert_eq!(mesh.get("/").send().status, 500);
+    mesh.log_with("it has more than 1000 headers");
+    let many = (0..1100).fold(mesh.get("/"), |request, number| {
+        request.header(&format!("x-{number}"), "v")
+    });
+    assert_eq!(many.send().status, 431);
+    assert_eq!(upstream.calls().len(), 1);
 }
 
 #[test]

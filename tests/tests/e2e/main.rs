@@ -24,6 +24,7 @@ mod identity;
 mod invoke_request;
 mod metadata;
 mod methods;
+mod mirrors;
 mod missing_shim;
 mod payload_limit;
 mod payloads;

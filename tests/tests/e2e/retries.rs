@@ -6,7 +6,7 @@ use std::time::Duration;
 use lambda_mesh_tests::client::Answer;
 use lambda_mesh_tests::eventually;
 use lambda_mesh_tests::invoker::free_address;
-use lambda_mesh_tests::mesh::{Builder, Endpoint, Mesh, route};
+use lambda_mesh_tests::mesh::{Builder, Endpoint, Mesh, on_each_envoy, route};
 use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
 use serde_json::{Value, json};
 
@@ -180,6 +180,19 @@ fn with_a_hedged_try_beside_one_whose_function_fails() {
         _ => fine().after(Duration::from_secs(2)),
     });
     assert_one_of_two_wins(&hedging(&upstream).start(), &upstream);
+}
+
+/// The older one fails first and is held back; the newest then tells the client.
+#[test]
+fn when_both_hedged_tries_fail() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::start(|_| {
+            Reply::payload(&json!({ "statusCode": 503 })).after(Duration::from_secs(1))
+        });
+        let mesh = hedging(&upstream).envoy(version).start();
+        assert_eq!(put(&mesh).status, 503);
+        assert_eq!(upstream.calls().len(), 2);
+    });
 }
 
 #[test]
