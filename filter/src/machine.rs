@@ -145,8 +145,12 @@ impl Machine {
 
     /// The answer's headers have come.
     pub fn on_response_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let Phase::Invoking(mut call) = self.take() else {
-            return Flow::Continue;
+        let mut call = match self.take() {
+            Phase::Invoking(call) => call,
+            other => {
+                self.phase = other;
+                return Flow::Continue;
+            }
         };
         // Another try may still wait for a connection; what it sends then is this one map.
         if self.targets.tries(call.id).alive == 1 {

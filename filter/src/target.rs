@@ -86,7 +86,10 @@ impl Targets {
     pub fn end(&self, request: u64) {
         let mut tries = self.tries.borrow_mut();
         match tries.get_mut(&request) {
-            Some(tries) if tries.alive > 1 => tries.alive -= 1,
+            Some(tries) if tries.alive > 1 => {
+                tries.alive -= 1;
+                tries.held = tries.held.min(tries.alive);
+            }
             _ => _ = tries.remove(&request),
         }
     }
