@@ -20,17 +20,17 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) const NAMES: [(&str, Option<Self>); 10] = [
-        ("apigateway-v2", Some(Self::ApigatewayV2)),
-        ("apigateway-v1", Some(Self::ApigatewayV1)),
-        ("alb", Some(Self::Alb)),
-        ("alb-multi-value", Some(Self::AlbMultiValue)),
-        ("vpc-lattice-v1", Some(Self::VpcLatticeV1)),
-        ("vpc-lattice-v2", Some(Self::VpcLatticeV2)),
-        ("function-url", Some(Self::FunctionUrl)),
-        ("envoy", Some(Self::Envoy)),
-        ("raw", Some(Self::Raw)),
-        ("template", Some(Self::Template)),
+    pub(super) const NAMES: [(&str, Self); 10] = [
+        ("apigateway-v2", Self::ApigatewayV2),
+        ("apigateway-v1", Self::ApigatewayV1),
+        ("alb", Self::Alb),
+        ("alb-multi-value", Self::AlbMultiValue),
+        ("vpc-lattice-v1", Self::VpcLatticeV1),
+        ("vpc-lattice-v2", Self::VpcLatticeV2),
+        ("function-url", Self::FunctionUrl),
+        ("envoy", Self::Envoy),
+        ("raw", Self::Raw),
+        ("template", Self::Template),
     ];
 }
 
@@ -103,11 +103,9 @@ pub enum Invocation {
 }
 
 impl Invocation {
-    pub(super) const NAMES: [(&str, Option<Self>); 3] = [
-        ("request-response", Some(Self::RequestResponse)),
-        ("event", None),
-        ("response-stream", None),
-    ];
+    pub(super) const NAMES: [(&str, Self); 1] = [("request-response", Self::RequestResponse)];
+    /// Lambda's other two, refused by name.
+    pub(super) const LATER: [&str; 2] = ["event", "response-stream"];
 }
 
 /// How the function's answer becomes a response.
@@ -120,8 +118,7 @@ pub enum Response {
 }
 
 impl Response {
-    pub(super) const NAMES: [(&str, Option<Self>); 2] =
-        [("auto", Some(Self::Auto)), ("raw", Some(Self::Raw))];
+    pub(super) const NAMES: [(&str, Self); 2] = [("auto", Self::Auto), ("raw", Self::Raw)];
 }
 
 /// Media types that are binary: `image/png`, `image/*`, `*/*`.
@@ -158,6 +155,5 @@ pub enum HeaderCase {
 }
 
 impl HeaderCase {
-    pub(super) const NAMES: [(&str, Option<Self>); 2] =
-        [("lower", Some(Self::Lower)), ("train", Some(Self::Train))];
+    pub(super) const NAMES: [(&str, Self); 2] = [("lower", Self::Lower), ("train", Self::Train)];
 }

@@ -19,7 +19,7 @@ use crate::metadata;
 use crate::resource::Resource;
 use kinds::Format;
 pub use kinds::{Contract, HeaderCase, Invocation, MediaRange, Payload, Response};
-use value::{choice, flag, media_ranges, path_prefix, size, stage, text, unknown};
+use value::{choice, flag, invocation, media_ranges, path_prefix, size, stage, text, unknown};
 
 /// The largest event that Lambda accepts synchronously, in bytes: 6 MB and what AWS allows on
 /// top (measured on AWS; the error message of `RequestTooLargeException` names this number).
@@ -93,7 +93,7 @@ impl Settings {
             "function" => self.function = Some(FunctionName::parse(text(value)?)?),
             "qualifier" => self.qualifier = Some(Qualifier::parse(text(value)?)?),
             "payload" => self.payload = Some(choice(value, &Format::NAMES)?),
-            "invocation" => self.invocation = Some(choice(value, &Invocation::NAMES)?),
+            "invocation" => self.invocation = Some(invocation(value)?),
             "stage" => self.stage = Some(stage(value)?),
             "account_id" => self.account_id = Some(text(value)?.to_owned()),
             "api_id" => self.api_id = Some(text(value)?.to_owned()),

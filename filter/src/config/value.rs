@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kinds::MediaRange;
+use super::kinds::{Invocation, MediaRange};
 
 /// Every key, as suggested when one is misspelt.
 const KEYS: [&str; 15] = [
@@ -80,18 +80,23 @@ pub(super) fn media_ranges(value: &Value) -> Result<Vec<MediaRange>, String> {
     ranges.ok_or_else(|| expected("a list of media types such as [\"image/*\"]", value))
 }
 
-pub(super) fn choice<T: Copy>(value: &Value, names: &[(&str, Option<T>)]) -> Result<T, String> {
+pub(super) fn invocation(value: &Value) -> Result<Invocation, String> {
+    match value.as_str() {
+        Some(name) if Invocation::LATER.contains(&name) => {
+            Err(format!("\"{name}\" is not supported yet"))
+        }
+        _ => choice(value, &Invocation::NAMES),
+    }
+}
+
+pub(super) fn choice<T: Copy>(value: &Value, names: &[(&str, T)]) -> Result<T, String> {
     let found = value
         .as_str()
         .and_then(|text| names.iter().find(|(name, _)| *name == text));
-    match found {
-        Some((_, Some(choice))) => Ok(*choice),
-        Some((name, None)) => Err(format!("\"{name}\" is not supported yet")),
-        None => {
-            let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-            Err(expected(&format!("one of {}", names.join(", ")), value))
-        }
-    }
+    found.map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        expected(&format!("one of {}", names.join(", ")), value)
+    })
 }
 
 pub(super) fn unknown(key: &str) -> String {

@@ -1,0 +1,78 @@
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+use crate::config::{BackendConfig, Config};
+use crate::invocation::RequestId;
+
+fn function(queue: usize) -> Arc<Function> {
+    let command = format!(
+        "[python3, {}/tests/fixtures/runtime.py]",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let yaml = format!("functions: {{ f: {{ local: {{ command: {command}, concurrency: 1 }} }} }}");
+    let config = Config::parse("invoker.yaml", &yaml, std::path::Path::new("/")).unwrap();
+    let (name, config) = config.functions.into_iter().next().unwrap();
+    let BackendConfig::Local(local) = config.backend else {
+        panic!("not local");
+    };
+    let context = Context {
+        clock: SystemTime::now,
+        inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+        output: Output::to(std::io::sink()).0,
+        guard: None,
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    Function::new(name, local, queue, context)
+}
+
+fn invocation(event: &serde_json::Value) -> Invocation {
+    Invocation {
+        request_id: RequestId::random(),
+        target: "f".parse().unwrap(),
+        payload: Bytes::from(event.to_string()),
+        trace_id: HeaderValue::from_static("Root=1"),
+        client_context: None,
+        tenant_id: None,
+    }
+}
+
+#[tokio::test]
+async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let function = function(2);
+    let call = |line: &str| {
+        let event = json!({ "do": "log", "file": file, "line": line });
+        let function = Arc::clone(&function);
+        async move { function.invoke(invocation(&event)).await }
+    };
+    // One has the environment that is started for it, two the queue's places.
+    let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
+    assert!(
+        [a, b, c]
+            .iter()
+            .all(|answer| matches!(answer, Ok(FunctionAnswer::Success(_))))
+    );
+    assert_eq!(d, Err(ServiceError::TooManyRequests));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
+    assert_eq!(lock(&function.pool).environments.len(), 1);
+}
+
+#[tokio::test]
+async fn the_environment_used_last_is_used_first() {
+    let function = function(0);
+    let first = Environment::new(&function);
+    let second = Environment::new(&function);
+    function.ready(Arc::clone(&first));
+    function.ready(Arc::clone(&second));
+    assert!(Arc::ptr_eq(
+        &function.environment().await.unwrap().unwrap(),
+        &second
+    ));
+    assert!(Arc::ptr_eq(
+        &function.environment().await.unwrap().unwrap(),
+        &first
+    ));
+}
