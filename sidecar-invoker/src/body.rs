@@ -1,11 +1,23 @@
-//! Reading message bodies of bounded size.
+//! Message bodies: reading those of bounded size, and the responses' own.
+
+use std::io;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 
 use crate::error::MAX_PAYLOAD_BYTES;
+
+/// A response's body: whole, or passed on as it comes.
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A body that is there as a whole.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> ResponseBody {
+    let body = Full::new(bytes.into());
+    body.map_err(|never| match never {}).boxed_unsync()
+}
 
 /// Why a body was not read to its end.
 #[derive(Debug)]

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use crate::body::{ResponseBody, whole};
 use crate::invocation::NameError;
 
 /// Largest payload of a synchronous invocation in bytes, each way.
@@ -117,7 +116,7 @@ impl ServiceError {
     ///
     /// The body has both `message` and `Message`, because AWS's service model spells the member
     /// either way from error to error and SDKs read the one that the model names.
-    pub(crate) fn response(&self) -> Response<Full<Bytes>> {
+    pub(crate) fn response(&self) -> Response<ResponseBody> {
         let (status, name) = self.code();
         let kind = if status.is_server_error() {
             "Service"
@@ -133,7 +132,7 @@ impl ServiceError {
                 "ConcurrentInvocationLimitExceeded".into(),
             );
         }
-        let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+        let mut response = Response::new(whole(body.to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -16,12 +15,12 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use percent_encoding::percent_decode_str;
 
 use crate::backend::{Answer, Backend};
-use crate::body::{self, ReadError};
+use crate::body::{self, ReadError, ResponseBody, whole};
 use crate::error::ServiceError;
 use crate::header;
 use crate::invocation::{
-    FunctionAnswer, FunctionName, Invocation, Qualifier, RequestId, Target, function_arn,
-    new_trace_id,
+    FunctionAnswer, FunctionName, Invocation, InvocationType, LogType, Operation, Qualifier,
+    RequestId, Target, function_arn, new_trace_id,
 };
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
@@ -36,27 +35,17 @@ pub(crate) struct Ingress {
     pub(crate) clock: fn() -> SystemTime,
 }
 
-enum Operation {
-    Invoke,
-    InvokeWithResponseStream,
-}
-
-enum InvocationType {
-    RequestResponse,
-    DryRun,
-}
-
 impl Ingress {
     /// Answers one request; every mistake in it becomes a response in AWS's error form.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<ResponseBody> {
         let request_id = RequestId::random();
         let (parts, mut body) = request.into_parts();
         let version = parts.version;
         let mut response = match self.invoke(parts, &mut body, request_id).await {
-            Ok(Outcome::Emulator(response)) => return response,
+            Ok(Outcome::Passed(response)) => return response,
             Ok(Outcome::Served(response)) => response,
             Err(error) => {
                 tracing::debug!(%request_id, "refused: {error:?}");
@@ -94,13 +83,9 @@ impl Ingress {
                 arn: function_arn(&self.region, &target),
             }
         })?;
-        if let Operation::InvokeWithResponseStream = operation {
-            return Err(unsupported(
-                "response streaming is not supported yet; use Invoke",
-            ));
-        }
         let invocation_type = invocation_type(&parts.headers)?;
-        check_log_type(&parts.headers)?;
+        let log_type = log_type(&parts.headers)?;
+        backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
         let payload = match body::read(body).await {
             // AWS gives a function that is invoked without a payload an empty object.
@@ -125,6 +110,8 @@ impl Ingress {
             .unwrap_or_else(|| new_trace_id((self.clock)()));
         let answer = backend.invoke(Invocation {
             request_id,
+            operation,
+            log_type,
             target,
             payload,
             trace_id: trace_id.clone(),
@@ -132,7 +119,7 @@ impl Ingress {
             tenant_id: headers.remove(header::TENANT_ID),
         });
         Ok(match answer.await? {
-            Answer::Emulator(response) => Outcome::Emulator(response),
+            Answer::Passed(response) => Outcome::Passed(response),
             Answer::Function(answer) => Outcome::Served(function_response(answer, trace_id)),
         })
     }
@@ -145,18 +132,18 @@ impl Ingress {
 }
 
 enum Outcome {
-    /// Passed on as the emulator gave it.
-    Emulator(Response<Full<Bytes>>),
+    /// Passed on as it came.
+    Passed(Response<ResponseBody>),
     /// Made by the invoker.
-    Served(Response<Full<Bytes>>),
+    Served(Response<ResponseBody>),
 }
 
-fn function_response(answer: FunctionAnswer, trace_id: HeaderValue) -> Response<Full<Bytes>> {
+fn function_response(answer: FunctionAnswer, trace_id: HeaderValue) -> Response<ResponseBody> {
     let (payload, is_error) = match answer {
         FunctionAnswer::Success(payload) => (payload, false),
         FunctionAnswer::Error(payload) => (payload, true),
     };
-    let mut response = Response::new(Full::new(payload));
+    let mut response = Response::new(whole(payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
@@ -222,20 +209,18 @@ fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> 
     match value(headers, &header::INVOCATION_TYPE) {
         None | Some(b"RequestResponse") => Ok(InvocationType::RequestResponse),
         Some(b"DryRun") => Ok(InvocationType::DryRun),
-        Some(b"Event") => Err(unsupported(
-            "the invocation type Event is not supported yet; use RequestResponse",
-        )),
-        Some(_) => Err(unsupported(
+        Some(b"Event") => Ok(InvocationType::Event),
+        Some(_) => Err(invalid(
             "the invocation type is one of RequestResponse, DryRun, Event",
         )),
     }
 }
 
-/// The log itself is not returned yet: an SDK that asks for it gets an answer without one.
-fn check_log_type(headers: &HeaderMap) -> Result<(), ServiceError> {
+fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
     match value(headers, &header::LOG_TYPE) {
-        None | Some(b"None" | b"Tail") => Ok(()),
-        Some(_) => Err(unsupported("the log type is one of None, Tail")),
+        None | Some(b"None") => Ok(LogType::None),
+        Some(b"Tail") => Ok(LogType::Tail),
+        Some(_) => Err(invalid("the log type is one of None, Tail")),
     }
 }
 
@@ -273,7 +258,7 @@ fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     headers.get(name).map(HeaderValue::as_bytes)
 }
 
-fn unsupported(message: &str) -> ServiceError {
+fn invalid(message: &str) -> ServiceError {
     ServiceError::InvalidParameter(message.to_owned())
 }
 

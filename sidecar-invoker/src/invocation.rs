@@ -184,11 +184,44 @@ pub fn new_trace_id(now: SystemTime) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// One synchronous call of a function.
+/// How the answer comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// As a whole.
+    Invoke,
+    /// As an event stream.
+    InvokeWithResponseStream,
+}
+
+/// What the caller waits for: `X-Amz-Invocation-Type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationType {
+    /// For the function's answer.
+    RequestResponse,
+    /// For nothing but that the event has been taken.
+    Event,
+    /// To hear whether the function could be invoked.
+    DryRun,
+}
+
+/// Whether the caller wants the end of the function's log: `X-Amz-Log-Type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogType {
+    /// No.
+    None,
+    /// The last 4 KB.
+    Tail,
+}
+
+/// One call of a function.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// Its identity.
     pub request_id: RequestId,
+    /// How the answer comes back.
+    pub operation: Operation,
+    /// Whether the answer brings the end of the log.
+    pub log_type: LogType,
     /// The function.
     pub target: Target,
     /// The event, not parsed; never empty.

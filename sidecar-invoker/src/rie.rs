@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::body::{self, ReadError};
+use crate::body::{self, ReadError, ResponseBody};
 use crate::config::{HostPort, RieConfig};
 use crate::error::ServiceError;
 use crate::header;
@@ -90,7 +90,7 @@ impl Rie {
     pub(crate) async fn invoke(
         &self,
         invocation: Invocation,
-    ) -> Result<Response<Full<Bytes>>, ServiceError> {
+    ) -> Result<Response<ResponseBody>, ServiceError> {
         let arrival = Instant::now();
         let call = async {
             let turn = self.emulator.turn(self.queue).await?;
@@ -132,7 +132,7 @@ impl Emulator {
         name: &FunctionName,
         invocation: Invocation,
         arrival: Instant,
-    ) -> Result<Response<Full<Bytes>>, ServiceError> {
+    ) -> Result<Response<ResponseBody>, ServiceError> {
         let unavailable = |error: &dyn std::error::Error, what: &str| {
             tracing::warn!(
                 function = %name,
@@ -208,7 +208,7 @@ impl Emulator {
         &self,
         name: &FunctionName,
         response: Response<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, ServiceError> {
+    ) -> Result<Response<ResponseBody>, ServiceError> {
         let (mut parts, mut body) = response.into_parts();
         let payload = match body::read(&mut body).await {
             Ok((payload, _)) => payload,
@@ -225,7 +225,7 @@ impl Emulator {
             parts.headers.remove(HeaderName::from_static(name));
         }
         parts.headers.remove(CONTENT_LENGTH);
-        Ok(Response::from_parts(parts, Full::new(payload)))
+        Ok(Response::from_parts(parts, body::whole(payload)))
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{BackendConfig, Config};
-use crate::invocation::RequestId;
+use crate::invocation::{LogType, Operation, RequestId};
 
 fn function(queue: usize) -> Arc<Function> {
     let command = format!(
@@ -30,6 +30,8 @@ fn function(queue: usize) -> Arc<Function> {
 fn invocation(event: &serde_json::Value) -> Invocation {
     Invocation {
         request_id: RequestId::random(),
+        operation: Operation::Invoke,
+        log_type: LogType::None,
         target: "f".parse().unwrap(),
         payload: Bytes::from(event.to_string()),
         trace_id: HeaderValue::from_static("Root=1"),

@@ -218,12 +218,15 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
+    use crate::invocation::{LogType, Operation};
 
     fn call() -> (Call, RequestId, oneshot::Receiver<FunctionAnswer>) {
         let (reply, answer) = oneshot::channel();
         let request_id = RequestId::random();
         let invocation = Invocation {
             request_id,
+            operation: Operation::Invoke,
+            log_type: LogType::None,
             target: "f".parse().unwrap(),
             payload: Bytes::from_static(b"{}"),
             trace_id: HeaderValue::from_static("Root=1"),
