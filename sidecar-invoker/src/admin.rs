@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::aws::Aws;
 use crate::listener::accept;
 use crate::local::Function;
 
@@ -19,8 +21,12 @@ use crate::local::Function;
 pub(crate) struct Admin {
     /// The functions that the invoker runs itself.
     pub(crate) functions: Vec<Arc<Function>>,
+    /// The functions on AWS.
+    pub(crate) aws: Option<Arc<Aws>>,
     /// The configuration file, for messages.
     pub(crate) file: String,
+    /// Whether the invoker takes no more requests.
+    pub(crate) is_ending: AtomicBool,
 }
 
 impl Admin {
@@ -48,7 +54,7 @@ impl Admin {
     }
 
     /// One sentence for each local function whose command is not there, with file, line and cure.
-    pub(crate) fn obstacles(&self) -> Vec<String> {
+    pub(crate) fn missing_commands(&self) -> Vec<String> {
         let obstacles = self
             .functions
             .iter()
@@ -56,6 +62,16 @@ impl Admin {
         obstacles
             .map(|obstacle| format!("{}:{obstacle}", self.file))
             .collect()
+    }
+
+    /// Why requests would fail, one sentence each.
+    fn obstacles(&self) -> Vec<String> {
+        if self.is_ending.load(Ordering::Relaxed) {
+            return vec!["the invoker is about to end".to_owned()];
+        }
+        let mut obstacles = self.missing_commands();
+        obstacles.extend(self.aws.iter().flat_map(|aws| aws.problems()));
+        obstacles
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

@@ -52,6 +52,16 @@ pub enum ServiceError {
     EmulatorAnswerTooLarge,
     /// The emulator gave no answer in this time.
     EmulatorTimeout(Duration),
+    /// The function is not listed, and the configuration does not allow it: the reason.
+    AccessDenied(String),
+    /// There are no valid AWS credentials, or there is no region.
+    NoCredentials,
+    /// AWS does not accept the invoker's credentials: AWS's name of the error.
+    CredentialsRefused(&'static str),
+    /// AWS could not be reached, or broke off.
+    AwsUnavailable,
+    /// AWS gave no answer in this time.
+    AwsTimeout(Duration),
     /// The invoker is about to end.
     ShuttingDown,
 }
@@ -76,6 +86,12 @@ impl ServiceError {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
+            Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Self::NoCredentials | Self::AwsUnavailable => {
+                (StatusCode::BAD_GATEWAY, "ServiceException")
+            }
+            Self::CredentialsRefused(name) => (StatusCode::BAD_GATEWAY, name),
+            Self::AwsTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
         }
     }
@@ -89,7 +105,7 @@ impl ServiceError {
                     "1 validation error detected: Value '{value}' at 'functionName' failed to satisfy constraint: {error}"
                 )
             }
-            Self::InvalidParameter(message) => message.clone(),
+            Self::InvalidParameter(message) | Self::AccessDenied(message) => message.clone(),
             Self::InvalidRequestContent(message) => (*message).to_owned(),
             Self::FunctionNotFound { arn } => format!("Function not found: {arn}"),
             Self::RequestTooLarge => {
@@ -107,6 +123,16 @@ impl ServiceError {
                     "the function's emulator gave no answer within {:.2} seconds",
                     limit.as_secs_f64()
                 )
+            }
+            Self::NoCredentials => {
+                "the invoker has no valid AWS credentials or region; its log says why".to_owned()
+            }
+            Self::CredentialsRefused(_) => {
+                "AWS does not accept the invoker's credentials; its log says why".to_owned()
+            }
+            Self::AwsUnavailable => "AWS Lambda cannot be reached".to_owned(),
+            Self::AwsTimeout(limit) => {
+                format!("no answer within {:.2} seconds", limit.as_secs_f64())
             }
             Self::ShuttingDown => "the invoker is about to end".to_owned(),
         }

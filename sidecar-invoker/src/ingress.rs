@@ -13,22 +13,26 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use percent_encoding::percent_decode_str;
+use tokio::time::Instant;
 
+use crate::aws::{self, Aws};
 use crate::backend::{Answer, Backend};
 use crate::body::{self, ReadError, ResponseBody, whole};
 use crate::error::ServiceError;
 use crate::header;
 use crate::invocation::{
-    FunctionAnswer, FunctionName, Invocation, InvocationType, LogType, Operation, Qualifier,
-    RequestId, Target, function_arn, new_trace_id,
+    FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, LogType, Operation,
+    Qualifier, RequestId, Target, function_arn, new_trace_id,
 };
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
 
 /// Answers requests to the Invoke API.
 pub(crate) struct Ingress {
-    /// The functions by name.
+    /// The functions outside AWS by name.
     pub(crate) functions: HashMap<FunctionName, Backend>,
+    /// The functions on AWS.
+    pub(crate) aws: Option<Arc<Aws>>,
     /// The region in ARNs.
     pub(crate) region: String,
     /// Tells the time.
@@ -72,31 +76,35 @@ impl Ingress {
         body: &mut Incoming,
         request_id: RequestId,
     ) -> Result<Outcome, ServiceError> {
+        let arrival = Instant::now();
         let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let target = target(name, &parts.uri)?;
-        let backend = self.functions.get(&target.name).ok_or_else(|| {
-            tracing::warn!(function = %target.name, "no such function; the configuration has {}", self.names());
-            ServiceError::FunctionNotFound {
-                arn: function_arn(&self.region, &target),
-            }
-        })?;
+        let (target, id) = target(name, &parts.uri)?;
+        let Some(backend) = self.functions.get(&target.name) else {
+            let function = self
+                .aws
+                .as_ref()
+                .and_then(|aws| aws.function(id, &target.name));
+            let function = function.ok_or_else(|| self.unknown(&target))??;
+            let call = aws::Call {
+                operation,
+                qualifier: target.qualifier,
+                headers: parts.headers,
+                payload: payload(body).await?,
+                arrival,
+            };
+            return function.invoke(call).await.map(Outcome::Passed);
+        };
         let invocation_type = invocation_type(&parts.headers)?;
         let log_type = log_type(&parts.headers)?;
         backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
-        let payload = match body::read(body).await {
+        let payload = match payload(body).await? {
             // AWS gives a function that is invoked without a payload an empty object.
-            Ok((payload, _)) if payload.is_empty() => Bytes::from_static(b"{}"),
-            Ok((payload, _)) => payload,
-            Err(ReadError::TooLarge) => return Err(ServiceError::RequestTooLarge),
-            Err(ReadError::BrokenOff(_)) => {
-                return Err(ServiceError::InvalidRequestContent(
-                    "the request's body was cut off",
-                ));
-            }
+            payload if payload.is_empty() => Bytes::from_static(b"{}"),
+            payload => payload,
         };
         if let InvocationType::DryRun = invocation_type {
             let mut response = Response::default();
@@ -124,8 +132,21 @@ impl Ingress {
         })
     }
 
+    fn unknown(&self, target: &Target) -> ServiceError {
+        tracing::warn!(function = %target.name, "no such function; the configuration has {}", self.names());
+        ServiceError::FunctionNotFound {
+            arn: function_arn(&self.region, target),
+        }
+    }
+
     fn names(&self) -> String {
-        let mut names: Vec<String> = self.functions.keys().map(ToString::to_string).collect();
+        let on_aws = self.aws.iter().flat_map(|aws| aws.names());
+        let mut names: Vec<String> = self
+            .functions
+            .keys()
+            .chain(on_aws)
+            .map(ToString::to_string)
+            .collect();
         names.sort();
         names.join(", ")
     }
@@ -173,15 +194,27 @@ fn route(path: &str) -> Option<(Operation, &str)> {
     Some((Operation::InvokeWithResponseStream, name))
 }
 
-fn target(name: &str, uri: &Uri) -> Result<Target, ServiceError> {
+async fn payload(body: &mut Incoming) -> Result<Bytes, ServiceError> {
+    match body::read(body).await {
+        Ok((payload, _)) => Ok(payload),
+        Err(ReadError::TooLarge) => Err(ServiceError::RequestTooLarge),
+        Err(ReadError::BrokenOff(_)) => Err(ServiceError::InvalidRequestContent(
+            "the request's body was cut off",
+        )),
+    }
+}
+
+/// Whom the caller means, and how AWS is told so.
+fn target(name: &str, uri: &Uri) -> Result<(Target, FunctionId), ServiceError> {
     let decoded = percent_decode_str(name).decode_utf8_lossy();
     let invalid = |value: &str, error| ServiceError::InvalidName {
         value: value.to_owned(),
         error,
     };
     let mut target: Target = decoded.parse().map_err(|error| invalid(&decoded, error))?;
+    let id = FunctionId::of(&decoded, &target);
     let Some(value) = query_value(uri, "Qualifier") else {
-        return Ok(target);
+        return Ok((target, id));
     };
     let qualifier: Qualifier = value.parse().map_err(|error| invalid(&value, error))?;
     if target
@@ -194,7 +227,7 @@ fn target(name: &str, uri: &Uri) -> Result<Target, ServiceError> {
         return Err(ServiceError::InvalidParameter(message.to_owned()));
     }
     target.qualifier = Some(qualifier);
-    Ok(target)
+    Ok((target, id))
 }
 
 fn query_value(uri: &Uri, key: &str) -> Option<String> {
@@ -270,7 +303,7 @@ mod tests {
     fn parse(uri: &str) -> Result<Target, ServiceError> {
         let uri: Uri = uri.parse().unwrap();
         let (_, name) = route(uri.path()).unwrap();
-        target(name, &uri)
+        target(name, &uri).map(|(target, _)| target)
     }
 
     #[test]

@@ -135,6 +135,43 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// A function as AWS is told it: the name that was given, without its qualifier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FunctionId {
+    text: Box<str>,
+    region: Option<Box<str>>,
+}
+
+impl FunctionId {
+    /// The name `text`, which `target` was read from.
+    pub fn of(text: &str, target: &Target) -> Self {
+        let bare = match &target.qualifier {
+            Some(qualifier) => text
+                .strip_suffix(&*qualifier.0)
+                .and_then(|text| text.strip_suffix(':')),
+            None => None,
+        };
+        let region = text
+            .strip_prefix("arn:")
+            .and_then(|arn| arn.split(':').nth(2));
+        Self {
+            text: bare.unwrap_or(text).into(),
+            region: region.map(Into::into),
+        }
+    }
+
+    /// The region of a full ARN.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+}
+
+impl fmt::Display for FunctionId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
 /// The ARN under which a function outside AWS is known.
 pub fn function_arn(region: &str, target: &Target) -> String {
     let Target { name, qualifier } = target;

@@ -1,14 +1,16 @@
 //! Serves the Lambda Invoke API over TCP or a Unix domain socket, in front of functions that run
-//! in Runtime Interface Emulators or as processes of the invoker's own.
+//! on AWS, in Runtime Interface Emulators or as processes of the invoker's own.
 //!
 //! ```text
-//! caller ──▶ ingress ──▶ backend ─┬─▶ rie: one emulator, one invocation at a time
-//!            (parses)             └─▶ local: a pool of processes, each with a Runtime API
+//! caller ──▶ ingress ──▶ backend ─┬─▶ aws: AWS Lambda, by signed requests
+//!            (parses)             ├─▶ rie: one emulator, one invocation at a time
+//!                                 └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
 //! Payloads pass through unread. [`Server`] is the entry.
 
 mod admin;
+mod aws;
 mod backend;
 mod body;
 pub mod config;

@@ -10,7 +10,11 @@ use sidecar_invoker::{Options, ServeError, Server, watch_over_groups};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Serves the AWS Lambda Invoke API in front of emulators and local function processes.
+/// What the AWS SDK logs by itself the invoker says in its own words, and once. Naming one of these
+/// in `RUST_LOG` shows it.
+const SDK_QUIET: &str = "aws_config=off,aws_credential_types=off,aws_runtime=off,aws_smithy_http_client=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_sdk_sso=off,aws_sdk_ssooidc=off,aws_sdk_sts=off";
+
+/// Serves the AWS Lambda Invoke API in front of AWS, emulators and local function processes.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -54,7 +58,9 @@ fn main() -> ExitCode {
 }
 
 fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
+    let quiet = |filter: &str| EnvFilter::try_new(format!("{SDK_QUIET},{filter}"));
+    let filter = quiet(&wanted).unwrap_or_else(|_| EnvFilter::new(format!("{SDK_QUIET},info")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -14,7 +14,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response, client};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
@@ -34,17 +34,6 @@ const PATH: &str = "/2015-03-31/functions/function/invocations";
 /// together with the invoker takes about a second.
 const START_GRACE: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-
-/// Headers that concern one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [&str; 7] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// The emulators by address, so that functions that name the same one share its turn.
 #[derive(Default)]
@@ -221,9 +210,7 @@ impl Emulator {
                 return Err(ServiceError::EmulatorUnavailable);
             }
         };
-        for name in HOP_BY_HOP {
-            parts.headers.remove(HeaderName::from_static(name));
-        }
+        header::remove_hop_by_hop(&mut parts.headers);
         parts.headers.remove(CONTENT_LENGTH);
         Ok(Response::from_parts(parts, body::whole(payload)))
     }

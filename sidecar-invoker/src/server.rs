@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::service::service_fn;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
+use crate::aws::Aws;
 use crate::backend::Backend;
 use crate::config::{BackendConfig, Config, HostPort, Listen};
 use crate::guard::Guard;
@@ -25,8 +27,6 @@ use crate::listener::{Listener, bind_tcp, tcp_address};
 use crate::local::{Context, Flushed, Function, Inherited, Output};
 use crate::rie::Emulators;
 
-/// How long running invocations may take to finish once the invoker is to end.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long ended processes may take to disappear.
 const REAP_LIMIT: Duration = Duration::from_secs(2);
 
@@ -60,6 +60,7 @@ pub struct Server {
     admin: Arc<Admin>,
     context: Context,
     flushed: Flushed,
+    drain_timeout: Duration,
 }
 
 impl Server {
@@ -83,10 +84,17 @@ impl Server {
             tasks: TaskTracker::new(),
         };
 
+        let aws = Aws::new(&config, options.clock)
+            .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?
+            .map(Arc::new);
+        if let Some(aws) = &aws {
+            aws.start(&context.tasks, &context.stop);
+        }
         let mut emulators = Emulators::default();
         let mut local = Vec::new();
-        let backends = config.functions.into_iter().map(|(name, function)| {
+        let backends = config.functions.into_iter().filter_map(|(name, function)| {
             let backend = match function.backend {
+                BackendConfig::Aws(_) => return None,
                 BackendConfig::Rie(rie) => {
                     Backend::Rie(emulators.function(name.clone(), &rie, function.queue))
                 }
@@ -97,18 +105,21 @@ impl Server {
                     Backend::Local(function)
                 }
             };
-            (name, backend)
+            Some((name, backend))
         });
         let ingress = Arc::new(Ingress {
             functions: backends.collect(),
+            aws: aws.clone(),
             region: context.inherited.region.clone(),
             clock: context.clock,
         });
         let admin = Arc::new(Admin {
             functions: local,
+            aws,
             file: config.file,
+            is_ending: AtomicBool::new(false),
         });
-        for obstacle in admin.obstacles() {
+        for obstacle in admin.missing_commands() {
             tracing::warn!("{obstacle}");
         }
         Ok(Self {
@@ -118,6 +129,7 @@ impl Server {
             admin,
             context,
             flushed,
+            drain_timeout: config.drain_timeout,
         })
     }
 
@@ -137,7 +149,7 @@ impl Server {
         tcp_address(&self.admin_listener)
     }
 
-    /// Serves until `shutdown`, then accepts no more, lets what runs finish for at most 10 s, ends
+    /// Serves until `shutdown`, then accepts no more, lets what runs finish for at most `drain_timeout`, ends
     /// every process it has started, and removes its Unix domain socket.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
@@ -147,8 +159,9 @@ impl Server {
             admin,
             context,
             flushed,
+            drain_timeout,
         } = self;
-        let admin = tokio::spawn(admin.serve(admin_listener));
+        let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timer lets hyper give up on a peer that never finishes its request's head.
@@ -181,9 +194,10 @@ impl Server {
                 }
             });
         }
+        admin.is_ending.store(true, Ordering::Relaxed);
         drop(listener);
-        tracing::info!("ending: running invocations have {DRAIN_LIMIT:?} to finish");
-        if timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
+        tracing::info!("ending: running invocations have {drain_timeout:?} to finish");
+        if timeout(drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("invocations that still run are given up");
         }
         context.stop.cancel();
@@ -192,8 +206,9 @@ impl Server {
             tracing::warn!("a process that a function started still holds its output open");
         }
         connections.shutdown().await;
-        admin.abort();
-        let _ = admin.await;
+        admin_server.abort();
+        let _ = admin_server.await;
+        drop(admin);
         drop(ingress);
         let Context { output, guard, .. } = context;
         if let Some(guard) = guard {

@@ -90,6 +90,7 @@ pub(crate) fn document<T>(
 }
 
 /// A value in the document.
+#[derive(Clone)]
 pub(crate) struct Value<'t> {
     node: &'t Node,
     path: String,

@@ -1,5 +1,6 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
+mod aws;
 mod decode;
 mod scalar;
 mod schema;
@@ -10,8 +11,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use aws::{AwsCall, AwsConfig, AwsFunction, Role};
 pub use decode::{ConfigError, Problem};
-pub use scalar::{HostPort, Listen};
+pub(crate) use scalar::endpoint;
+pub use scalar::{Endpoint, HostPort, Listen};
 
 use crate::invocation::FunctionName;
 
@@ -22,6 +25,14 @@ pub struct Config {
     pub listen: Listen,
     /// Where the admin endpoints listen: `admin`, default `127.0.0.1:9091`.
     pub admin: HostPort,
+    /// How long running invocations may take to finish once the invoker is to end:
+    /// `drain_timeout`, default 10 s.
+    pub drain_timeout: Duration,
+    /// Most invocations on AWS at once, over all functions: `max_concurrency`. The default of 1000
+    /// is what AWS gives a new account in each region.
+    pub max_concurrency: usize,
+    /// Where a function goes that is not listed: `aws`; without it such a one is unknown.
+    pub aws: Option<AwsConfig>,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
     /// The file it was read from, as the user named it, for messages.
@@ -38,9 +49,11 @@ pub struct FunctionConfig {
     pub backend: BackendConfig,
 }
 
-/// What runs a function: exactly one of the keys `rie`, `local` (and, not supported yet, `aws`).
+/// What runs a function: exactly one of the keys `aws`, `rie`, `local`.
 #[derive(Debug, Clone)]
 pub enum BackendConfig {
+    /// AWS Lambda. Its queue is that of [`AwsCall`].
+    Aws(AwsFunction),
     /// A Runtime Interface Emulator.
     Rie(RieConfig),
     /// Processes that the invoker starts itself.

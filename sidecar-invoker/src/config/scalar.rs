@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hyper::http::uri::Authority;
+
 /// A host name or IP address, and a TCP port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {
@@ -92,6 +94,36 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         .then(|| Duration::from_millis(milliseconds))
 }
 
+/// Whom to call instead of AWS's own endpoint: `http://` or `https://`, and a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// The host, and the port if it is not the scheme's own, as they stand in a URL.
+    pub authority: String,
+}
+
+/// Reads an endpoint: a URL without a path.
+pub(crate) fn endpoint(text: &str) -> Option<Endpoint> {
+    let (tls, rest, port) = match text.strip_prefix("https://") {
+        Some(rest) => (true, rest, 443),
+        None => (false, text.strip_prefix("http://")?, 80),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let address: HostPort = authority
+        .parse()
+        .or_else(|_| format!("{authority}:{port}").parse())
+        .ok()?;
+    let authority = address.to_string();
+    let authority = match authority.strip_suffix(&format!(":{port}")) {
+        Some(host) => host.to_owned(),
+        None => authority,
+    };
+    // What is no host name would be found out by every call.
+    authority.parse::<Authority>().ok()?;
+    Some(Endpoint { tls, authority })
+}
+
 /// Reads an emulator's address: `http://HOST[:PORT]` and no more.
 pub(crate) fn emulator_url(text: &str) -> Option<HostPort> {
     let rest = text.strip_prefix("http://")?;
@@ -151,6 +183,25 @@ mod tests {
             Ok(Listen::Unix("/run/a.sock".into()))
         );
         assert!("unix://run/a.sock".parse::<Listen>().is_err());
+    }
+
+    #[test]
+    fn endpoints() {
+        let read = |text| endpoint(text).map(|found| (found.tls, found.authority));
+        let plain = |text: &str| Some((false, text.to_owned()));
+        assert_eq!(read("https://a.b:443/"), Some((true, "a.b".to_owned())));
+        assert_eq!(read("http://127.0.0.1:4566"), plain("127.0.0.1:4566"));
+        assert_eq!(read("http://[::1]"), plain("[::1]"));
+        for wrong in [
+            "a.b",
+            "ftp://a",
+            "https://",
+            "http://a/b",
+            "http://a:99999",
+            "http://ü",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

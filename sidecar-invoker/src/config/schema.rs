@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::aws;
 use super::decode::{Mapping, Value};
 use super::{
-    BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, RieConfig, scalar,
+    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, RieConfig,
+    scalar,
 };
 use crate::invocation::FunctionName;
 
 const DURATION: &str = "a duration from 1ms to 15m such as 30s";
-const AWS_UNSUPPORTED: &str = "not supported yet; use `rie` or `local`";
 
 /// Reads the whole file.
 pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
-    let mut keys = root.mapping("the keys listen, admin and functions")?;
+    let mut keys = root.mapping("the keys listen, admin, aws and functions")?;
     let listen = or_default(
         keys.optional("listen"),
         || Listen::Tcp(loopback(9090)),
@@ -30,16 +31,34 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         || loopback(9091),
         |value| value.parse("HOST:PORT such as 127.0.0.1:9091", |text| text.parse().ok()),
     );
-    if let Some(aws) = keys.optional("aws") {
-        aws.problem(AWS_UNSUPPORTED);
-    }
-    let functions = keys
-        .required("functions")
-        .and_then(|value| functions(&value, directory));
+    let drain_timeout = duration(keys.optional("drain_timeout"), Duration::from_secs(10));
+    let max_concurrency = or_default(
+        keys.optional("max_concurrency"),
+        || 1_000,
+        |value| aws::concurrency(&value),
+    );
+    let block = keys.optional("aws");
+    let functions_key = match &block {
+        Some(_) => keys.optional("functions"),
+        None => keys.required("functions"),
+    };
+    let listed = functions_key.is_some();
+    let block = or_default(block, || None, |value| aws::block(&value).map(Some));
+    let call = block.iter().flatten().next().map(|aws| aws.call.clone());
+    let call = call.unwrap_or_default();
+    let functions = functions_key.and_then(|value| functions(&value, directory, &call));
+    let functions = if listed {
+        functions
+    } else {
+        block.is_some().then(BTreeMap::new)
+    };
     keys.finish();
     Some(Config {
         listen: listen?,
         admin: admin?,
+        drain_timeout: drain_timeout?,
+        max_concurrency: max_concurrency?,
+        aws: block?,
         functions: functions?,
         file: file.to_owned(),
     })
@@ -48,6 +67,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
 fn functions(
     value: &Value<'_>,
     directory: &Path,
+    aws: &AwsCall,
 ) -> Option<BTreeMap<FunctionName, FunctionConfig>> {
     let entries = value.mapping("functions by their name")?;
     let mut functions = BTreeMap::new();
@@ -56,7 +76,7 @@ fn functions(
         if let Err(error) = &parsed {
             value.problem(error.to_string());
         }
-        if let (Some(function), Ok(name)) = (function(&value, directory), parsed) {
+        if let (Some(function), Ok(name)) = (function(name, &value, directory, aws), parsed) {
             functions.insert(name, function);
         }
     }
@@ -66,44 +86,57 @@ fn functions(
     Some(functions)
 }
 
-fn function(value: &Value<'_>, directory: &Path) -> Option<FunctionConfig> {
-    let mut keys = value.mapping("a function with one of the keys rie or local")?;
+fn function(
+    name: &str,
+    value: &Value<'_>,
+    directory: &Path,
+    aws: &AwsCall,
+) -> Option<FunctionConfig> {
+    let mut keys = value.mapping("a function with one of the keys aws, rie or local")?;
+    let on_aws = keys.optional("aws");
     let rie = keys.optional("rie");
     let local = keys.optional("local");
-    let aws = keys.optional("aws");
     let queue = or_default(
         keys.optional("queue"),
-        || 100,
-        |value| value.integer("a number of waiting callers", 0..=100_000),
+        || None,
+        |value| aws::queue_length(&value).map(Some),
     );
     let timeout = keys.optional("timeout");
     keys.finish();
 
-    if let Some(aws) = &aws {
-        aws.problem(AWS_UNSUPPORTED);
-    }
-    let backend = match (rie, local, &aws) {
-        (Some(rie), None, None) => rie_backend(&rie, timeout),
-        (None, Some(local), None) => {
-            if let Some(timeout) = timeout {
-                timeout.problem(
-                    "the time limit of a local function stands inside `local`; move it there",
-                );
-            }
+    let inside = |timeout: Option<Value<'_>>, kind: &str| {
+        if let Some(timeout) = timeout {
+            timeout.problem(format!(
+                "the time limit of this function stands inside `{kind}`; move it there"
+            ));
+        }
+    };
+    let exclusive = |one: &str, other: &str| {
+        value.problem(format!(
+            "`{one}` and `{other}` exclude each other; keep one"
+        ));
+        None
+    };
+    let backend = match (on_aws, rie, local) {
+        (Some(on_aws), None, None) => {
+            inside(timeout, "aws");
+            aws::function(&on_aws, name, queue.flatten(), aws).map(BackendConfig::Aws)
+        }
+        (None, Some(rie), None) => rie_backend(&rie, timeout),
+        (None, None, Some(local)) => {
+            inside(timeout, "local");
             local_backend(&local, directory).map(BackendConfig::Local)
         }
         (None, None, None) => {
-            value.problem("does not say what runs the function; add `rie` or `local`");
+            value.problem("does not say what runs the function; add `aws`, `rie` or `local`");
             None
         }
-        (Some(_), Some(_), None) => {
-            value.problem("`rie` and `local` exclude each other; keep one");
-            None
-        }
-        (_, _, Some(_)) => None,
+        (None, Some(_), Some(_)) => exclusive("rie", "local"),
+        (Some(_), Some(_), _) => exclusive("rie", "aws"),
+        (Some(_), None, Some(_)) => exclusive("local", "aws"),
     };
     Some(FunctionConfig {
-        queue: queue? as usize,
+        queue: queue?.unwrap_or(100),
         backend: backend?,
     })
 }
@@ -213,7 +246,8 @@ fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     variables.into_iter().collect()
 }
 
-fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
+/// Reads a duration.
+pub(super) fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
     or_default(
         value,
         || default,
@@ -221,7 +255,8 @@ fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
     )
 }
 
-fn or_default<'t, T>(
+/// Reads a value that need not be there.
+pub(super) fn or_default<'t, T>(
     value: Option<Value<'t>>,
     default: impl FnOnce() -> T,
     read: impl FnOnce(Value<'t>) -> Option<T>,
@@ -298,9 +333,7 @@ functions:
   both: { rie: http://x, local: { command: [] } }
   none: {}
   late: { local: { command: [a] }, timeout: 1s }
-  cloud: { aws: {} }
   a.b: { rie: http://x }
-aws: { region: eu-west-1 }
 ";
         let expected = "\
 invoker.yaml:1: listen: expected HOST:PORT or unix:///ABSOLUTE/PATH, found \"9090\"
@@ -316,11 +349,9 @@ invoker.yaml:11: functions.hello: stands twice, first in line 4; remove one
 invoker.yaml:12: functions.hello.rie: expected the emulator's URL such as http://billing:8080, found \"https://x\"
 invoker.yaml:13: functions.hello.timeout: expected a duration from 1ms to 15m such as 30s, found \"2h\"
 invoker.yaml:14: functions.both: `rie` and `local` exclude each other; keep one
-invoker.yaml:15: functions.none: does not say what runs the function; add `rie` or `local`
-invoker.yaml:16: functions.late.timeout: the time limit of a local function stands inside `local`; move it there
-invoker.yaml:17: functions.cloud.aws: not supported yet; use `rie` or `local`
-invoker.yaml:18: functions.a.b: a function's name is 1 to 64 letters, digits, - and _
-invoker.yaml:19: aws: not supported yet; use `rie` or `local`";
+invoker.yaml:15: functions.none: does not say what runs the function; add `aws`, `rie` or `local`
+invoker.yaml:16: functions.late.timeout: the time limit of this function stands inside `local`; move it there
+invoker.yaml:17: functions.a.b: a function's name is 1 to 64 letters, digits, - and _";
         let problems = parse(text).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {
             assert_eq!(found, expected);
@@ -332,7 +363,7 @@ invoker.yaml:19: aws: not supported yet; use `rie` or `local`";
     fn an_empty_file_says_what_is_expected() {
         assert_eq!(
             parse("").unwrap_err(),
-            "invoker.yaml:1: expected the keys listen, admin and functions, found nothing"
+            "invoker.yaml:1: expected the keys listen, admin, aws and functions, found nothing"
         );
     }
 }

@@ -1,0 +1,303 @@
+//! One function on AWS, and one call of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::body::Streamed;
+use super::client::is_unsent;
+use super::credentials::{Session, Source};
+use super::gate::Gate;
+use super::sign::{Signed, digest};
+use super::{Shared, endpoint, refusal, retry};
+use crate::body::ResponseBody;
+use crate::config::{AwsCall, Endpoint};
+use crate::error::ServiceError;
+use crate::header;
+use crate::invocation::{FunctionId, FunctionName, Operation, Qualifier};
+
+/// What stays as it is in a path or query that is signed (RFC 3986's unreserved characters).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+/// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
+const PASSED: [HeaderName; 6] = [
+    CONTENT_TYPE,
+    header::CLIENT_CONTEXT,
+    header::DURABLE_EXECUTION_NAME,
+    header::INVOCATION_TYPE,
+    header::LOG_TYPE,
+    header::TENANT_ID,
+];
+/// A larger payload is hashed where that delays no other caller.
+const LARGE: usize = 128 << 10;
+/// Most of an error's body that is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// How long Envoy waits for the answer to this request, in milliseconds.
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("lambda-mesh/", env!("CARGO_PKG_VERSION")));
+
+/// A function on AWS.
+pub(crate) struct Function {
+    pub(super) name: FunctionName,
+    pub(super) id: FunctionId,
+    pub(super) qualifier: Option<Qualifier>,
+    pub(super) region: Option<String>,
+    pub(super) call: Arc<AwsCall>,
+    pub(super) source: Arc<Source>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A call as it came.
+pub(crate) struct Call {
+    /// How the answer comes back.
+    pub(crate) operation: Operation,
+    /// The qualifier that the caller named.
+    pub(crate) qualifier: Option<Qualifier>,
+    /// The caller's headers.
+    pub(crate) headers: HeaderMap,
+    /// The event; may be empty.
+    pub(crate) payload: Bytes,
+    /// When the request came.
+    pub(crate) arrival: Instant,
+}
+
+/// What stays the same from try to try.
+struct Prepared {
+    endpoint: Endpoint,
+    region: String,
+    path: String,
+    query: String,
+    uri: Uri,
+    headers: HeaderMap,
+    trace: Option<HeaderValue>,
+    payload: Bytes,
+    digest: String,
+}
+
+impl Function {
+    /// Calls the function; AWS's answer is passed on as it comes.
+    ///
+    /// Dropping the future gives the call up.
+    pub(crate) async fn invoke(&self, call: Call) -> Result<Response<ResponseBody>, ServiceError> {
+        let limit = self
+            .call
+            .timeout
+            .min(envoy_limit(&call.headers).unwrap_or(Duration::MAX));
+        let deadline = call.arrival + limit;
+        let answer = timeout_at(deadline, self.run(call, deadline)).await;
+        answer.unwrap_or_else(|_| {
+            tracing::warn!(function = %self.name, "no answer from AWS within {limit:?}");
+            Err(ServiceError::AwsTimeout(limit))
+        })
+    }
+
+    async fn run(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        let AwsCall {
+            queue,
+            queue_timeout,
+            retries,
+            ..
+        } = *self.call;
+        let turn = self.gate.enter(queue, queue_timeout).await?;
+        let prepared = self.prepare(call).await?;
+        let place = self
+            .shared
+            .client
+            .place()
+            .ok_or(ServiceError::TooManyRequests)?;
+        let mut tries = 0;
+        loop {
+            let request = self.request(&prepared).await?;
+            tries += 1;
+            let may_retry = |asked| {
+                let pause = retry::pause(tries, asked);
+                let worth = tries <= retries && Instant::now() + pause < deadline;
+                (worth && self.gate.budget.take()).then_some(pause)
+            };
+            match place.send(request).await {
+                Ok(response) => {
+                    let throttled = retry::throttled(response.status(), response.headers());
+                    let Some(pause) = throttled.and_then(may_retry) else {
+                        return self.answer(response, deadline, (place, turn)).await;
+                    };
+                    tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
+                    // Read, so that the connection can be used again.
+                    let _ = Limited::new(response.into_body(), MAX_ERROR_BYTES)
+                        .collect()
+                        .await;
+                    sleep(pause).await;
+                }
+                Err(error) => {
+                    let pause = is_unsent(&error).then(|| may_retry(None)).flatten();
+                    let authority = &prepared.endpoint.authority;
+                    let Some(pause) = pause else {
+                        tracing::warn!(
+                            function = %self.name,
+                            "{authority} cannot be reached or broke off: {}; see that it can be reached from here, and that its certificate is trusted",
+                            causes(&error)
+                        );
+                        return Err(ServiceError::AwsUnavailable);
+                    };
+                    tracing::debug!(function = %self.name, "{authority} cannot be reached; next try in {pause:?}");
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn prepare(&self, mut call: Call) -> Result<Prepared, ServiceError> {
+        let session = self.session().await?;
+        let region = self.region.as_ref().or(session.region.as_ref());
+        let region = region.ok_or(ServiceError::NoCredentials)?.clone();
+        let own = self.call.endpoint.as_ref().or(session.endpoint.as_ref());
+        let endpoint = own.cloned().unwrap_or_else(|| endpoint::of_region(&region));
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+        let id = encoded(&self.id.to_string());
+        let path = match call.operation {
+            Operation::Invoke => format!("/2015-03-31/functions/{id}/invocations"),
+            Operation::InvokeWithResponseStream => {
+                format!("/2021-11-15/functions/{id}/response-streaming-invocations")
+            }
+        };
+        let qualifier = call.qualifier.as_ref().or(self.qualifier.as_ref());
+        let query =
+            qualifier.map(|qualifier| format!("Qualifier={}", encoded(&qualifier.to_string())));
+        let query = query.unwrap_or_default();
+        let uri = Uri::builder()
+            .scheme(if endpoint.tls { "https" } else { "http" })
+            .authority(endpoint.authority.as_str())
+            .path_and_query(
+                match query.as_str() {
+                    "" => Cow::Borrowed(path.as_str()),
+                    query => Cow::Owned(format!("{path}?{query}")),
+                }
+                .as_ref(),
+            )
+            .build()
+            .map_err(|_| ServiceError::AwsUnavailable)?;
+        let mut headers = HeaderMap::new();
+        for name in PASSED {
+            if let Some(value) = call.headers.remove(&name) {
+                headers.insert(name, value);
+            }
+        }
+        let digest = match call.payload.len() {
+            ..LARGE => digest(&call.payload),
+            _ => {
+                let payload = call.payload.clone();
+                let digest = tokio::task::spawn_blocking(move || digest(&payload));
+                digest.await.map_err(|_| ServiceError::ShuttingDown)?
+            }
+        };
+        Ok(Prepared {
+            endpoint,
+            region,
+            path,
+            query,
+            uri,
+            headers,
+            trace: call.headers.remove(header::TRACE_ID),
+            payload: call.payload,
+            digest,
+        })
+    }
+
+    /// A request that is signed now.
+    async fn request(&self, prepared: &Prepared) -> Result<Request<Full<Bytes>>, ServiceError> {
+        let session = self.session().await?;
+        let mut headers = prepared.headers.clone();
+        let signed = Signed {
+            path: &prepared.path,
+            query: &prepared.query,
+            host: &prepared.endpoint.authority,
+            payload: &prepared.digest,
+            region: &prepared.region,
+        };
+        session
+            .identity
+            .sign(&mut headers, &signed, (self.shared.clock)());
+        // Not signed: what stands between may change it.
+        if let Some(trace) = &prepared.trace {
+            headers.insert(header::TRACE_ID, trace.clone());
+        }
+        headers.insert(USER_AGENT, AGENT);
+        if prepared.payload.is_empty() {
+            // hyper would leave it out.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
+        let mut request = Request::new(Full::new(prepared.payload.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = prepared.uri.clone();
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, ServiceError> {
+        let session = self.source.session().await;
+        session.map_err(|_| ServiceError::NoCredentials)
+    }
+
+    async fn answer<T: Send + Unpin + 'static>(
+        &self,
+        response: Response<Incoming>,
+        deadline: Instant,
+        turn: T,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        let status = response.status();
+        if let Some(name) = retry::error_type(response.headers()).and_then(refusal::name) {
+            let body = Limited::new(response.into_body(), MAX_ERROR_BYTES)
+                .collect()
+                .await;
+            let body = body
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
+            self.source.refused(&refusal::explain(name, &body));
+            return Err(ServiceError::CredentialsRefused(name));
+        }
+        if !status.is_server_error() {
+            self.source.accepted();
+        }
+        if status.is_success() {
+            self.gate.budget.refill();
+        }
+        let (mut parts, body) = response.into_parts();
+        header::remove_hop_by_hop(&mut parts.headers);
+        let body = Streamed::new(body, deadline, turn, self.name.to_string());
+        Ok(Response::from_parts(parts, body.boxed_unsync()))
+    }
+}
+
+fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers.get(EXPECTED_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    // Envoy says 0 where it has no limit.
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+/// An error and its causes.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,222 @@
+//! Functions on AWS Lambda.
+//!
+//! ```text
+//! function ─▶ gate ─▶ credentials ─▶ sign ─▶ client ─▶ AWS
+//!   (one call)  (turns)  (sdk, refusal)        retry, body
+//! ```
+//!
+//! Requests and answers pass through unread. What AWS says about the invoker's own credentials does
+//! not: that is the operator's to know, not the caller's.
+
+mod body;
+mod client;
+mod credentials;
+mod endpoint;
+mod function;
+mod gate;
+mod refusal;
+mod retry;
+mod sdk;
+mod sign;
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::function::{Call, Function};
+
+use self::client::Client;
+use self::credentials::Source;
+use self::gate::Gate;
+use self::sdk::Who;
+use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
+use crate::error::ServiceError;
+use crate::invocation::{FunctionId, FunctionName};
+
+/// Most functions that are not listed whose turns and retries are remembered; callers choose the
+/// names.
+const MOST_UNLISTED: usize = 1_024;
+
+/// What all functions on AWS share.
+struct Shared {
+    client: Client,
+    all: Arc<Semaphore>,
+    clock: fn() -> SystemTime,
+}
+
+/// AWS Lambda.
+pub(crate) struct Aws {
+    shared: Arc<Shared>,
+    sources: HashMap<Who, Arc<Source>>,
+    /// The region for what has none of its own.
+    region: Option<String>,
+    listed: HashMap<FunctionName, Arc<Function>>,
+    unlisted: Option<Unlisted>,
+}
+
+/// Functions that are not listed.
+struct Unlisted {
+    config: AwsConfig,
+    call: Arc<AwsCall>,
+    source: Arc<Source>,
+    gates: Mutex<HashMap<FunctionId, Arc<Gate>>>,
+}
+
+impl Aws {
+    /// What the configuration says about AWS; `None` if that is nothing.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub(crate) fn new(
+        config: &Config,
+        clock: fn() -> SystemTime,
+    ) -> Result<Option<Self>, rustls::Error> {
+        let listed = config.functions.iter();
+        let listed: Vec<(&FunctionName, &AwsFunction)> = listed
+            .filter_map(|(name, function)| match &function.backend {
+                BackendConfig::Aws(function) => Some((name, function)),
+                _ => None,
+            })
+            .collect();
+        let block = config.aws.iter().map(|aws| &aws.call);
+        let mut calls = block.chain(listed.iter().map(|(_, function)| &function.call));
+        let Some(first) = calls.next() else {
+            return Ok(None);
+        };
+        // If each function has its own, any will do to ask for credentials.
+        let is_known = config.aws.is_some() || calls.all(|call| call.region.is_some());
+        let region = first.region.clone().filter(|_| is_known);
+        let mut aws = Self {
+            shared: Arc::new(Shared {
+                client: Client::new(config.max_concurrency)?,
+                all: Arc::new(Semaphore::new(config.max_concurrency)),
+                clock,
+            }),
+            sources: HashMap::new(),
+            region,
+            listed: HashMap::new(),
+            unlisted: None,
+        };
+        for (name, function) in listed {
+            let function = aws.listed(name, function);
+            aws.listed.insert(name.clone(), Arc::new(function));
+        }
+        aws.unlisted = config.aws.clone().map(|config| Unlisted {
+            call: Arc::new(config.call.clone()),
+            source: aws.source(&config.call),
+            gates: Mutex::default(),
+            config,
+        });
+        Ok(Some(aws))
+    }
+
+    /// The function that a caller means by `id`; `None` if it is unknown.
+    ///
+    /// # Errors
+    /// It is not listed, and such ones may not be called.
+    pub(crate) fn function(
+        &self,
+        id: FunctionId,
+        name: &FunctionName,
+    ) -> Option<Result<Arc<Function>, ServiceError>> {
+        if let Some(function) = self.listed.get(name) {
+            return Some(Ok(Arc::clone(function)));
+        }
+        let unlisted = self.unlisted.as_ref()?;
+        if !unlisted.config.allows(name) {
+            return Some(Err(ServiceError::AccessDenied(format!(
+                "the invoker's configuration does not allow the function {name}; it has to be in `functions` or `aws.allow`"
+            ))));
+        }
+        let region = id.region().map(str::to_owned);
+        Some(Ok(Arc::new(Function {
+            name: name.clone(),
+            qualifier: None,
+            region: region.or_else(|| unlisted.call.region.clone()),
+            source: Arc::clone(&unlisted.source),
+            gate: unlisted.gate(&id, &self.shared.all),
+            call: Arc::clone(&unlisted.call),
+            shared: Arc::clone(&self.shared),
+            id,
+        })))
+    }
+
+    /// The names of the functions that are listed.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &FunctionName> {
+        self.listed.keys()
+    }
+
+    /// Loads credentials and keeps them valid until `stop`.
+    pub(crate) fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+        for source in self.sources.values() {
+            let keep = Arc::clone(source).keep();
+            tasks.spawn(stop.clone().run_until_cancelled_owned(keep));
+        }
+    }
+
+    /// Why functions cannot be called, one sentence with the cure each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self
+            .sources
+            .values()
+            .filter_map(|source| source.problem())
+            .collect();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    fn listed(&mut self, name: &FunctionName, config: &AwsFunction) -> Function {
+        let call = Arc::new(config.call.clone());
+        Function {
+            name: name.clone(),
+            id: config.function.clone(),
+            qualifier: config.qualifier.clone(),
+            region: call.region.clone(),
+            source: self.source(&call),
+            gate: Arc::new(Gate::new(
+                call.max_concurrency,
+                Arc::clone(&self.shared.all),
+            )),
+            call,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    fn source(&mut self, call: &AwsCall) -> Arc<Source> {
+        let own = call.region.as_ref().filter(|_| call.role.is_some());
+        let who = Who {
+            role: call.role.clone(),
+            region: own.or(self.region.as_ref()).cloned(),
+        };
+        let clock = self.shared.clock;
+        let source = self
+            .sources
+            .entry(who)
+            .or_insert_with_key(|who| Arc::new(Source::new(who.clone(), clock)));
+        source
+            .needs_region
+            .fetch_or(call.region.is_none(), Ordering::Relaxed);
+        Arc::clone(source)
+    }
+}
+
+impl Unlisted {
+    fn gate(&self, id: &FunctionId, all: &Arc<Semaphore>) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gate) = gates.get(id) {
+            return Arc::clone(gate);
+        }
+        if gates.len() >= MOST_UNLISTED {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        let gate = Arc::new(Gate::new(self.call.max_concurrency, Arc::clone(all)));
+        gates.insert(id.clone(), Arc::clone(&gate));
+        gate
+    }
+}

@@ -1,0 +1,157 @@
+//! Credentials and region as the AWS SDK finds them, and its errors in plain words.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::service_config::ServiceConfigKey;
+use tokio::time::timeout;
+
+use crate::config::Role;
+
+/// The longest that all sources together may take.
+pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Whose credentials are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Who {
+    /// The role to assume with what the SDK finds.
+    pub(crate) role: Option<Role>,
+    /// The region of STS, instead of the one that the SDK finds.
+    pub(crate) region: Option<String>,
+}
+
+/// What the SDK found.
+pub(crate) struct Found {
+    pub(crate) credentials: Credentials,
+    pub(crate) region: Option<String>,
+    /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`, or the profile's counterpart.
+    pub(crate) endpoint: Option<String>,
+}
+
+/// Asks every source in the SDK's order: environment, profile (with SSO), web identity, ECS and EKS
+/// Pod Identity, IMDS. What was found before is not reused, so that changed files show.
+///
+/// # Errors
+/// One sentence with the cure.
+pub(crate) async fn load(who: &Who) -> Result<Found, String> {
+    let found = timeout(LOAD_LIMIT, find(who)).await;
+    found.unwrap_or_else(|_| {
+        Err(format!(
+            "the sources of AWS credentials gave no answer within {LOAD_LIMIT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or see that the metadata endpoint or STS can be reached"
+        ))
+    })
+}
+
+async fn find(who: &Who) -> Result<Found, String> {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
+    if let Some(region) = &who.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let sdk = loader.load().await;
+    let credentials = match &who.role {
+        None => provided(sdk.credentials_provider()).await,
+        Some(role) => {
+            let mut provider = AssumeRoleProvider::builder(&role.arn)
+                .configure(&sdk)
+                .session_name(&role.session_name);
+            if let Some(id) = &role.external_id {
+                provider = provider.external_id(id);
+            }
+            provided(Some(provider.build().await)).await
+        }
+    };
+    Ok(Found {
+        credentials: credentials.map_err(|error| explain(&error, who))?,
+        region: sdk.region().map(ToString::to_string),
+        endpoint: endpoint(&sdk),
+    })
+}
+
+async fn provided(
+    provider: Option<impl ProvideCredentials>,
+) -> Result<Credentials, CredentialsError> {
+    match provider {
+        Some(provider) => provider.provide_credentials().await,
+        None => Err(CredentialsError::not_loaded_no_source()),
+    }
+}
+
+/// Source: "Service-specific endpoints" in the AWS SDKs and Tools reference guide.
+fn endpoint(sdk: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("Lambda")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()?;
+    let own = sdk
+        .service_config()
+        .and_then(|config| config.load_config(key));
+    own.or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
+/// What went wrong and what to do, without anything secret.
+fn explain(error: &CredentialsError, who: &Who) -> String {
+    let details = chain(error);
+    let has = |words: &[&str]| words.iter().any(|word| details.contains(word));
+    let whose = match &who.role {
+        Some(role) => format!("the role {} cannot be assumed", role.arn),
+        None => "AWS credentials cannot be loaded".to_owned(),
+    };
+    if has(&["Signature expired", "Signature not yet current"]) {
+        return format!("{whose}: this machine's clock is wrong ({details}); set it, by NTP say");
+    }
+    if has(&["ExpiredToken", "expired"]) {
+        return format!(
+            "{whose}: those to begin with have expired ({details}); sign in again, with `aws sso login` say, or set new ones"
+        );
+    }
+    if has(&["AccessDenied"]) {
+        return format!(
+            "{whose}: AWS denies it ({details}); see that the role exists, that its trust policy names who asks and the external id, and that who asks may sts:AssumeRole"
+        );
+    }
+    if has(&[
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClient",
+    ]) {
+        return format!(
+            "{whose}: AWS does not know the credentials to begin with ({details}); correct the access key"
+        );
+    }
+    if has(&["region", "Region"]) {
+        return format!("{whose}: {details}; set `aws.region` or AWS_REGION");
+    }
+    let is_none = matches!(error, CredentialsError::CredentialsNotLoaded(_))
+        || has(&["no providers in chain provided credentials", "IMDS"]);
+    match is_none {
+        true => format!(
+            "no AWS credentials were found ({details}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
+        ),
+        false => format!("{whose}: {details}; correct where they come from"),
+    }
+}
+
+/// An error and its causes, each once.
+fn chain(error: &dyn Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !texts.iter().any(|earlier| earlier.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
+}
