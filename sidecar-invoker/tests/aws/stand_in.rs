@@ -1,0 +1,218 @@
+//! A server in the place of AWS Lambda. The function's name says what it does.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderMap;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A request as it came.
+#[derive(Clone)]
+pub struct Seen {
+    pub path: String,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The region and service of the signature.
+    pub fn scope(&self) -> String {
+        let value = self.header("authorization").unwrap();
+        let scope = value.split('/').skip(2).take(2).collect::<Vec<_>>();
+        scope.join("/")
+    }
+}
+
+#[derive(Default)]
+pub struct State {
+    pub seen: Mutex<Vec<Seen>>,
+    pub running: AtomicUsize,
+    pub most: AtomicUsize,
+}
+
+/// The server; a permit of `release` lets one waiting invocation go on.
+pub struct StandIn {
+    pub url: String,
+    pub state: Arc<State>,
+    pub release: Arc<Semaphore>,
+}
+
+impl StandIn {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State::default());
+        let release = Arc::new(Semaphore::new(0));
+        let (shared, gate) = (Arc::clone(&state), Arc::clone(&release));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (state, gate) = (Arc::clone(&shared), Arc::clone(&gate));
+                let service = service_fn(move |request| {
+                    let (state, gate) = (Arc::clone(&state), Arc::clone(&gate));
+                    async move { answer(&state, gate, request).await.ok_or("breaks off") }
+                });
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    // Fails where it is meant to break off.
+                    let _ = builder
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self {
+            url,
+            state,
+            release,
+        }
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    pub fn running(&self) -> usize {
+        self.state.running.load(Ordering::SeqCst)
+    }
+}
+
+/// `None` closes the connection.
+async fn answer(
+    state: &State,
+    gate: Arc<Semaphore>,
+    request: Request<Incoming>,
+) -> Option<Response<Body>> {
+    let (parts, body) = request.into_parts();
+    let name = parts.uri.path().split('/').nth(3).unwrap().to_owned();
+    let body = body.collect().await.unwrap().to_bytes();
+    let now = {
+        let mut seen = state.seen.lock().unwrap();
+        seen.push(Seen {
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            body: body.clone(),
+        });
+        seen.len()
+    };
+    let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
+    state.most.fetch_max(running, Ordering::SeqCst);
+    let response = match name.as_str() {
+        "reset" => None,
+        "waits" => {
+            gate.acquire().await.unwrap().forget();
+            Some(ok(body))
+        }
+        "streams" => Some(streamed(gate)),
+        "throttled-once" if now > 1 => Some(ok(body)),
+        "throttled" | "throttled-once" => {
+            Some(error(429, "TooManyRequestsException", "Rate Exceeded."))
+        }
+        "proxied" => Some(Response::builder().status(429).body(whole("busy")).unwrap()),
+        "late" => Some(error(
+            403,
+            "InvalidSignatureException",
+            "Signature expired: 20261121T000000Z is now earlier than 20261121T001000Z",
+        )),
+        "denied" => Some(error(
+            403,
+            "AccessDeniedException",
+            "not authorized to perform: lambda:InvokeFunction",
+        )),
+        _ => Some(ok(body)),
+    };
+    state.running.fetch_sub(1, Ordering::SeqCst);
+    response
+}
+
+fn ok(body: Bytes) -> Response<Body> {
+    Response::builder()
+        .header("x-amzn-requestid", "1-2-3")
+        .header("x-amz-executed-version", "7")
+        .header("connection", "x-internal")
+        .header("x-internal", "concerns this connection")
+        .body(Full::new(body).map_err(never).boxed_unsync())
+        .unwrap()
+}
+
+fn error(status: u16, name: &str, message: &str) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(
+            "x-amzn-errortype",
+            format!("{name}:http://internal.amazon.com/"),
+        )
+        .header("retry-after", "0")
+        .body(whole(&json!({ "message": message }).to_string()))
+        .unwrap()
+}
+
+/// One piece at once, and one for each permit, three in all.
+fn streamed(gate: Arc<Semaphore>) -> Response<Body> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for piece in ["one", "two", "three"] {
+            if piece != "one" {
+                gate.acquire().await.unwrap().forget();
+            }
+            if sender
+                .send(Bytes::from_static(piece.as_bytes()))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    Response::builder()
+        .header("content-type", "application/vnd.amazon.eventstream")
+        .body(Pieces(receiver).boxed_unsync())
+        .unwrap()
+}
+
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = self.0.poll_recv(context);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+fn whole(text: &str) -> Body {
+    Full::new(Bytes::from(text.to_owned()))
+        .map_err(never)
+        .boxed_unsync()
+}
+
+fn never(never: Infallible) -> io::Error {
+    match never {}
+}
