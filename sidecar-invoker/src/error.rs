@@ -96,7 +96,8 @@ impl ServiceError {
         }
     }
 
-    fn message(&self) -> String {
+    /// What the caller is told.
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::UnknownOperation => "the Invoke API has no such path".to_owned(),
             Self::MethodNotAllowed => "functions are invoked by POST".to_owned(),

@@ -13,6 +13,7 @@ mod admin;
 mod aws;
 mod backend;
 mod body;
+mod check;
 pub mod config;
 pub mod error;
 mod guard;
@@ -24,5 +25,6 @@ mod local;
 mod rie;
 mod server;
 
+pub use check::{Report, check};
 pub use guard::watch_over_groups;
 pub use server::{Options, ServeError, Server};

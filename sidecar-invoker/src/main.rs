@@ -38,6 +38,13 @@ enum Command {
         #[arg(long, value_name = "HOST:PORT")]
         admin: Option<HostPort>,
     },
+    /// Look whether every function of a configuration file can be called, without calling any, and
+    /// print a table. Exits with 1 if one cannot, with 2 if the file has mistakes.
+    Check {
+        /// The configuration file, invoker.yaml.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
     #[command(hide = true)]
     Guard,
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
             listen,
             admin,
         } => serve(&config, listen, admin),
+        Command::Check { config } => check(&config),
         Command::Guard => {
             watch_over_groups(std::io::stdin().lock());
             ExitCode::SUCCESS
@@ -85,6 +93,29 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
         });
     match served {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let report = tokio::runtime::Runtime::new()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(sidecar_invoker::check(config, SystemTime::now)));
+    match report {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::from(u8::from(!report.is_good()))
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -121,14 +121,20 @@ impl Source {
     /// # Errors
     /// There are none.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Missing> {
-        let mut state = self.state.subscribe();
-        let loaded = state
-            .wait_for(|state| !matches!(state, State::Loading))
-            .await;
-        match loaded.as_deref() {
-            Ok(State::Valid(session)) if self.is_valid(session) => Ok(Arc::clone(session)),
+        self.settled().await;
+        match &*self.state.borrow() {
+            State::Valid(session) if self.is_valid(session) => Ok(Arc::clone(session)),
             _ => Err(Missing),
         }
+    }
+
+    /// Waits until they have been looked for.
+    pub(crate) async fn settled(&self) {
+        let mut state = self.state.subscribe();
+        // Fails only if the source is gone.
+        let _ = state
+            .wait_for(|state| !matches!(state, State::Loading))
+            .await;
     }
 
     /// Why requests fail, in one sentence with the cure.

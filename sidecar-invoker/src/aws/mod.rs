@@ -11,6 +11,7 @@
 mod body;
 mod client;
 mod credentials;
+mod dry_run;
 mod endpoint;
 mod function;
 mod gate;

@@ -61,13 +61,12 @@ async fn who_waits_too_long_in_the_queue_is_refused() {
 
 #[tokio::test]
 async fn no_answer_in_time_is_a_gateway_timeout_and_envoy_s_limit_counts() {
-    let (invoker, aws) = start("timeout: 10m").await;
+    let (invoker, _aws) = start("timeout: 10m").await;
     let path = "/2015-03-31/functions/waits/invocations";
     let limit = [("x-envoy-expected-rq-timeout-ms", "100")];
     let reply = invoker.post(path, &limit, "{}".to_owned()).await;
     assert_eq!(reply.status, 504);
     assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
-    assert_eq!(aws.seen().len(), 1);
 
     let (invoker, _aws) = start("timeout: 100ms").await;
     assert_eq!(invoker.invoke("waits", json!(1)).await.status, 504);

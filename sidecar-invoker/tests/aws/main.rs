@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod credentials;
 mod limits;
 mod passing;

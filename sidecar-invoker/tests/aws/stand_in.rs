@@ -107,6 +107,10 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let name = parts.uri.path().split('/').nth(3).unwrap().to_owned();
     let body = body.collect().await.unwrap().to_bytes();
+    let is_dry_run = parts
+        .headers
+        .get("x-amz-invocation-type")
+        .is_some_and(|value| value == "DryRun");
     let now = {
         let mut seen = state.seen.lock().unwrap();
         seen.push(Seen {
@@ -120,6 +124,19 @@ async fn answer(
     let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
     state.most.fetch_max(running, Ordering::SeqCst);
     let response = match name.as_str() {
+        _ if is_dry_run => Some(match name.as_str() {
+            "denied" => error(
+                403,
+                "AccessDeniedException",
+                "not authorized to perform: lambda:InvokeFunction",
+            ),
+            "missing" => error(
+                404,
+                "ResourceNotFoundException",
+                "Function not found: missing",
+            ),
+            _ => Response::builder().status(204).body(whole("")).unwrap(),
+        }),
         "reset" => None,
         "waits" => {
             gate.acquire().await.unwrap().forget();

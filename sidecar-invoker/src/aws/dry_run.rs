@@ -1,0 +1,99 @@
+//! Whether a function could be invoked, asked of AWS without invoking it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderValue};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::{Aws, Call, Function, retry};
+use crate::header;
+use crate::invocation::{FunctionName, Operation};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+impl Function {
+    /// Where the function is, for a table.
+    pub(crate) fn place(&self) -> String {
+        let qualifier = self
+            .qualifier
+            .as_ref()
+            .map(|qualifier| format!(":{qualifier}"));
+        let mut text = format!("aws: {}{}", self.id, qualifier.unwrap_or_default());
+        if let Some(region) = self.region.as_ref().filter(|_| self.id.region().is_none()) {
+            text.push_str(&format!(", {region}"));
+        }
+        if let Some(role) = &self.call.role {
+            text.push_str(&format!(", as {}", role.arn));
+        }
+        text
+    }
+
+    /// Asks AWS.
+    ///
+    /// # Errors
+    /// Why it could not be invoked, with the cure.
+    pub(crate) async fn dry_run(&self) -> Result<(), String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::INVOCATION_TYPE, HeaderValue::from_static("DryRun"));
+        let call = Call {
+            operation: Operation::Invoke,
+            qualifier: None,
+            headers,
+            payload: Bytes::new(),
+            arrival: Instant::now(),
+        };
+        let answer = timeout(LIMIT, self.invoke(call)).await;
+        let answer = answer.map_err(|_| format!("AWS gave no answer within {LIMIT:?}; see that its endpoint can be reached from here"))?;
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return Err(self.source.problem().unwrap_or_else(|| error.message())),
+        };
+        let status = response.status();
+        if status == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        let name = retry::error_type(response.headers())
+            .unwrap_or("no error type")
+            .to_owned();
+        let body = Limited::new(response.into_body(), MAX_ERROR_BYTES)
+            .collect()
+            .await;
+        let body = body
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let message = ["message", "Message"]
+            .into_iter()
+            .find_map(|key| body.get(key)?.as_str());
+        let cure = match status {
+            StatusCode::FORBIDDEN => "; allow the credentials lambda:InvokeFunction on it",
+            StatusCode::NOT_FOUND => "; correct its name, qualifier or region",
+            _ => "",
+        };
+        Err(format!(
+            "{status}, {name}: {}{cure}",
+            message.unwrap_or("no message")
+        ))
+    }
+}
+
+impl Aws {
+    /// The functions that are listed.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&FunctionName, &Arc<Function>)> {
+        self.listed.iter()
+    }
+
+    /// Whether functions that are not listed could be called, as far as credentials and region go;
+    /// `None` if such ones are unknown.
+    pub(crate) async fn others(&self) -> Option<Result<(), String>> {
+        let source = &self.unlisted.as_ref()?.source;
+        source.settled().await;
+        Some(source.problem().map_or(Ok(()), Err))
+    }
+}

@@ -1,0 +1,144 @@
+//! Looks whether every function of a configuration can be called, without calling any.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::aws::Aws;
+use crate::config::{BackendConfig, Config, HostPort};
+use crate::local::{Context, Function, Inherited, Output};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// What was found: a table with a line for each function.
+#[derive(Debug)]
+pub struct Report(Vec<Row>);
+
+#[derive(Debug)]
+struct Row {
+    function: String,
+    place: String,
+    result: Result<(), String>,
+}
+
+impl Report {
+    /// Whether all is well.
+    pub fn is_good(&self) -> bool {
+        self.0.iter().all(|row| row.result.is_ok())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEAD: [&str; 2] = ["FUNCTION", "WHERE"];
+        let width = |head: &str, text: fn(&Row) -> &str| {
+            let lengths = self.0.iter().map(|row| text(row).chars().count());
+            lengths.chain([head.len()]).max().unwrap_or_default()
+        };
+        let [first, second] = HEAD;
+        let one = width(first, |row| &row.function);
+        let two = width(second, |row| &row.place);
+        writeln!(out, "{first:one$}  {second:two$}  RESULT  WHY")?;
+        for Row {
+            function,
+            place,
+            result,
+        } in &self.0
+        {
+            match result {
+                Ok(()) => writeln!(out, "{function:one$}  {place:two$}  ok")?,
+                Err(why) => writeln!(out, "{function:one$}  {place:two$}  fails   {why}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks AWS for a dry run of each function there, looks for the commands of local ones, and connects
+/// to emulators. `clock` tells the time, for signatures.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
+    let aws = Aws::new(&config, clock).map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let (output, _) = Output::to(std::io::sink());
+    let context = Context {
+        clock,
+        inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+        output,
+        guard: None,
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let mut rows = JoinSet::new();
+    if let Some(aws) = aws {
+        aws.start(&context.tasks, &context.stop);
+        for (name, function) in aws.functions() {
+            let (name, function) = (name.to_string(), Arc::clone(function));
+            rows.spawn(async move {
+                Some(Row {
+                    function: name,
+                    place: function.place(),
+                    result: function.dry_run().await,
+                })
+            });
+        }
+        rows.spawn(async move {
+            Some(Row {
+                function: "(others)".to_owned(),
+                place: "aws".to_owned(),
+                result: aws.others().await?,
+            })
+        });
+    }
+    for (name, function) in config.functions {
+        let queue = function.queue;
+        match function.backend {
+            BackendConfig::Aws(_) => {}
+            BackendConfig::Rie(rie) => {
+                rows.spawn(async move {
+                    Some(Row {
+                        function: name.to_string(),
+                        place: format!("rie: http://{}", rie.address),
+                        result: connects(&rie.address).await,
+                    })
+                });
+            }
+            BackendConfig::Local(local) => {
+                let place = format!("local: {}", local.program);
+                let function = Function::new(name.clone(), local, queue, context.clone());
+                let obstacle = function.obstacle();
+                let why = obstacle.map(|obstacle| format!("{}:{obstacle}", config.file));
+                rows.spawn(async move {
+                    Some(Row {
+                        function: name.to_string(),
+                        place,
+                        result: why.map_or(Ok(()), Err),
+                    })
+                });
+            }
+        }
+    }
+    let mut rows: Vec<Row> = rows.join_all().await.into_iter().flatten().collect();
+    rows.sort_by(|one, other| one.function.cmp(&other.function));
+    context.stop.cancel();
+    Ok(Report(rows))
+}
+
+async fn connects(address: &HostPort) -> Result<(), String> {
+    let target = (address.host.as_str(), address.port);
+    let why = match timeout(CONNECT_LIMIT, TcpStream::connect(target)).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no connection within {CONNECT_LIMIT:?}"),
+    };
+    Err(format!(
+        "{why}; see that the emulator's container runs and that the URL is right"
+    ))
+}
