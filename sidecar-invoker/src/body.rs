@@ -51,9 +51,9 @@ pub(crate) async fn drain(body: &mut Incoming) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Like [`drain`], but no further than [`MAX_PAYLOAD_BYTES`]; tells whether the body has ended.
+/// Like [`drain`], but no further than twice [`MAX_PAYLOAD_BYTES`]; tells whether the body has ended.
 pub(crate) async fn skip(body: &mut Incoming) -> bool {
-    let mut left = MAX_PAYLOAD_BYTES;
+    let mut left = 2 * MAX_PAYLOAD_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
         match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
             Some(rest) => left = rest,

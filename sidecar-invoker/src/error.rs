@@ -58,8 +58,8 @@ pub enum ServiceError {
     NoCredentials,
     /// AWS does not accept the invoker's credentials: AWS's name of the error.
     CredentialsRefused(&'static str),
-    /// AWS could not be reached, or broke off.
-    AwsUnavailable,
+    /// AWS could not be reached, or broke off: the cause and the cure, which the caller is not told.
+    AwsUnavailable(String),
     /// AWS gave no answer in this time.
     AwsTimeout(Duration),
     /// The invoker is about to end.
@@ -87,7 +87,7 @@ impl ServiceError {
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
-            Self::NoCredentials | Self::AwsUnavailable => {
+            Self::NoCredentials | Self::AwsUnavailable(_) => {
                 (StatusCode::BAD_GATEWAY, "ServiceException")
             }
             Self::CredentialsRefused(name) => (StatusCode::BAD_GATEWAY, name),
@@ -131,7 +131,7 @@ impl ServiceError {
             Self::CredentialsRefused(_) => {
                 "AWS does not accept the invoker's credentials; its log says why".to_owned()
             }
-            Self::AwsUnavailable => "AWS Lambda cannot be reached".to_owned(),
+            Self::AwsUnavailable(_) => "AWS Lambda cannot be reached".to_owned(),
             Self::AwsTimeout(limit) => {
                 format!("no answer within {:.2} seconds", limit.as_secs_f64())
             }

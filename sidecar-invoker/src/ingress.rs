@@ -55,9 +55,8 @@ impl Ingress {
                 tracing::debug!(%request_id, "refused: {error:?}");
                 let mut response = error.response();
                 // A connection whose request is not read to its end cannot be used again, which
-                // its owner has to know.
-                let ended = error != ServiceError::RequestTooLarge && body::skip(&mut body).await;
-                if !ended && version < Version::HTTP_2 {
+                // its owner has to know. Closing it while the caller writes loses the answer.
+                if !body::skip(&mut body).await && version < Version::HTTP_2 {
                     let headers = response.headers_mut();
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::{Aws, Call, Function, retry};
+use crate::error::ServiceError;
 use crate::header;
 use crate::invocation::{FunctionName, Operation};
 
@@ -52,6 +53,7 @@ impl Function {
         let answer = answer.map_err(|_| format!("AWS gave no answer within {LIMIT:?}; see that its endpoint can be reached from here"))?;
         let response = match answer {
             Ok(response) => response,
+            Err(ServiceError::AwsUnavailable(cause)) => return Err(cause),
             Err(error) => return Err(self.source.problem().unwrap_or_else(|| error.message())),
         };
         let status = response.status();

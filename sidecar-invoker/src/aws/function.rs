@@ -148,12 +148,12 @@ impl Function {
                     let pause = is_unsent(&error).then(|| may_retry(None)).flatten();
                     let authority = &prepared.endpoint.authority;
                     let Some(pause) = pause else {
-                        tracing::warn!(
-                            function = %self.name,
+                        let cause = format!(
                             "{authority} cannot be reached or broke off: {}; see that it can be reached from here, and that its certificate is trusted",
                             causes(&error)
                         );
-                        return Err(ServiceError::AwsUnavailable);
+                        tracing::warn!(function = %self.name, "{cause}");
+                        return Err(ServiceError::AwsUnavailable(cause));
                     };
                     tracing::debug!(function = %self.name, "{authority} cannot be reached; next try in {pause:?}");
                     sleep(pause).await;
@@ -191,7 +191,7 @@ impl Function {
                 .as_ref(),
             )
             .build()
-            .map_err(|_| ServiceError::AwsUnavailable)?;
+            .map_err(|error| ServiceError::AwsUnavailable(error.to_string()))?;
         let mut headers = HeaderMap::new();
         for name in PASSED {
             if let Some(value) = call.headers.remove(&name) {

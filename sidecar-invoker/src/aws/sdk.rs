@@ -132,14 +132,16 @@ fn explain(error: &CredentialsError, who: &Who) -> String {
     if has(&["region", "Region"]) {
         return format!("{whose}: {details}; set `aws.region` or AWS_REGION");
     }
-    let is_none = matches!(error, CredentialsError::CredentialsNotLoaded(_))
-        || has(&["no providers in chain provided credentials", "IMDS"]);
-    match is_none {
-        true => format!(
-            "no AWS credentials were found ({details}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
-        ),
-        false => format!("{whose}: {details}; correct where they come from"),
+    let asked_last = match has(&["IMDS"]) {
+        true => format!(" (the last source says: {details})"),
+        false => String::new(),
+    };
+    if !asked_last.is_empty() || matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        return format!(
+            "no AWS credentials were found{asked_last}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
+        );
     }
+    format!("{whose}: {details}; correct where they come from")
 }
 
 /// An error and its causes, each once.
@@ -153,5 +155,5 @@ fn chain(error: &dyn Error) -> String {
         }
         next = error.source();
     }
-    texts.join(": ")
+    texts.join(": ").trim_end_matches('.').to_owned()
 }

@@ -18,3 +18,4 @@ mod passing;
 mod program;
 mod retries;
 mod stand_in;
+mod tls;

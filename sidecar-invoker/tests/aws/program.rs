@@ -132,6 +132,7 @@ pub fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)])
     }
     command
         .env("HOME", home)
+        .env_remove("SSL_CERT_FILE")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("RUST_LOG", "info")
         .envs(variables.iter().copied());

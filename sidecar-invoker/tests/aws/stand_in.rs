@@ -16,9 +16,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -27,6 +31,7 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub struct Seen {
     pub path: String,
     pub query: Option<String>,
+    pub authority: Option<String>,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -59,9 +64,41 @@ pub struct StandIn {
 }
 
 impl StandIn {
+    /// One that speaks HTTP/1.1.
     pub async fn start() -> Self {
+        Self::listen("http", |stream| async { Some(stream) }).await
+    }
+
+    /// One that speaks HTTP/2 over TLS, with the certificate of the tests' own authority.
+    pub async fn start_tls() -> Self {
+        let certificate = CertificateDer::from_pem_slice(include_bytes!(
+            "../../../tests/fixtures/tls/server.pem"
+        ));
+        let key = include_bytes!("../../../tests/fixtures/tls/server.key");
+        let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.unwrap()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::listen("https", move |stream| {
+            let accept = acceptor.accept(stream);
+            async { accept.await.ok() }
+        })
+        .await
+    }
+
+    async fn listen<S, F>(scheme: &str, accept: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Future<Output = Option<S>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
         let release = Arc::new(Semaphore::new(0));
         let (shared, gate) = (Arc::clone(&state), Arc::clone(&release));
@@ -73,12 +110,16 @@ impl StandIn {
                     let (state, gate) = (Arc::clone(&state), Arc::clone(&gate));
                     async move { answer(&state, gate, request).await.ok_or("breaks off") }
                 });
+                let stream = accept(stream);
                 tokio::spawn(async move {
-                    let builder = auto::Builder::new(TokioExecutor::new());
-                    // Fails where it is meant to break off.
-                    let _ = builder
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    builder.http2().max_concurrent_streams(100);
+                    if let Some(stream) = stream.await {
+                        // Fails where it is meant to break off.
+                        let _ = builder
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await;
+                    }
                 });
             }
         });
@@ -116,6 +157,7 @@ async fn answer(
         seen.push(Seen {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
+            authority: parts.uri.authority().map(ToString::to_string),
             headers: parts.headers,
             body: body.clone(),
         });
