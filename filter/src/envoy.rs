@@ -69,4 +69,8 @@ impl Host for Envoy {
         let status = u32::from(reply.status);
         let _ = hostcalls::send_http_response(status, headers.collect(), Some(&reply.body));
     }
+
+    fn reset(&self) {
+        let _ = hostcalls::reset_http_response();
+    }
 }

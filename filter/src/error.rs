@@ -1,7 +1,10 @@
 //! What can go wrong with one request, told apart by whose doing it is. The log gets the detail;
 //! what the client gets is in `reply::failure`.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::Deserialize;
 
 use crate::config::Problems;
 use crate::host::MAX_HEADERS;
@@ -40,6 +43,8 @@ pub enum Error {
     },
     /// The function's: its answer is not what the payload format's contract asks for.
     Answer(String),
+    /// The upstream's: the stream of the answer is broken, or ends early.
+    Stream(String),
     /// Lambda's, the emulator's or the invoker's: the function was not run.
     Service {
         /// The upstream's status.
@@ -51,8 +56,30 @@ pub enum Error {
     },
 }
 
-/// A function's own words, in one line of bounded length.
-fn shown(text: &str) -> String {
+impl Error {
+    /// AWS's or the function's own name of the error, for access logs; `None` if it is neither's.
+    #[must_use]
+    pub fn error_type(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct FunctionError<'a> {
+            #[serde(rename = "errorType", borrow)]
+            error_type: Cow<'a, str>,
+        }
+        match self {
+            Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
+            Self::Service { kind, .. } => Some(shown(kind)),
+            Self::Function { payload } => {
+                let error = serde_json::from_slice(payload);
+                let error_type = error.map(|error: FunctionError<'_>| shown(&error.error_type));
+                Some(error_type.unwrap_or_else(|_| "Unhandled".to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Somebody else's words, in one line of bounded length.
+pub fn shown(text: &str) -> String {
     const CHARACTERS: usize = 1024;
     let line = text.chars().take(CHARACTERS);
     line.map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -83,7 +110,8 @@ impl fmt::Display for Error {
             }
             Self::EventTooLarge { found, limit } => write!(
                 f,
-                "the event has {found} bytes or more, and `max_request_bytes` is {limit}"
+                "the event has {found} bytes or more, and {limit} are the most \
+                 (`max_request_bytes`; Lambda takes 1,048,576 for `invocation: event`)"
             ),
             Self::Function { payload } => {
                 write!(
@@ -94,6 +122,9 @@ impl fmt::Display for Error {
             }
             Self::Answer(what) => {
                 write!(f, "the function's answer is not valid: {}", shown(what))
+            }
+            Self::Stream(what) => {
+                write!(f, "the event stream of the answer is broken: {}", shown(what))
             }
             Self::Service { status, kind, .. } => {
                 let kind = if kind.is_empty() {

@@ -80,12 +80,23 @@ impl FunctionName {
     /// The path and query of *Invoke* for this function.
     #[must_use]
     pub fn invoke_path(&self, qualifier: Option<&Qualifier>) -> String {
+        self.path("2015-03-31", "invocations", qualifier)
+    }
+
+    /// The path and query of *InvokeWithResponseStream* for this function.
+    #[must_use]
+    pub fn stream_path(&self, qualifier: Option<&Qualifier>) -> String {
+        self.path("2021-11-15", "response-streaming-invocations", qualifier)
+    }
+
+    fn path(&self, version: &str, operation: &str, qualifier: Option<&Qualifier>) -> String {
         let name = utf8_percent_encode(&self.text, &SEGMENT);
+        let path = format!("/{version}/functions/{name}/{operation}");
         match qualifier {
-            None => format!("/2015-03-31/functions/{name}/invocations"),
+            None => path,
             Some(Qualifier(qualifier)) => {
                 let qualifier = utf8_percent_encode(qualifier, &SEGMENT);
-                format!("/2015-03-31/functions/{name}/invocations?Qualifier={qualifier}")
+                format!("{path}?Qualifier={qualifier}")
             }
         }
     }
@@ -183,9 +194,14 @@ mod tests {
             "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Ahello\
              /invocations?Qualifier=%24LATEST"
         );
+        let plain = FunctionName::parse("my-fn_1").unwrap();
         assert_eq!(
-            FunctionName::parse("my-fn_1").unwrap().invoke_path(None),
+            plain.invoke_path(None),
             "/2015-03-31/functions/my-fn_1/invocations"
+        );
+        assert_eq!(
+            plain.stream_path(Some(&latest)),
+            "/2021-11-15/functions/my-fn_1/response-streaming-invocations?Qualifier=%24LATEST"
         );
     }
 }

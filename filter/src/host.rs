@@ -42,4 +42,6 @@ pub trait Host {
     fn clear_trailers(&self, side: Side);
     /// Answers the client without an upstream.
     fn respond(&self, reply: &Reply);
+    /// Ends the exchange without ending the response, so that the client knows it is not whole.
+    fn reset(&self);
 }

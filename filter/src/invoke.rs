@@ -14,9 +14,12 @@ pub fn headers(
     config: &Config,
     event_bytes: usize,
 ) -> Vec<(&'static str, Vec<u8>)> {
-    let path = config.function.invoke_path(config.qualifier.as_ref());
-    let invocation_type = match config.invocation {
-        Invocation::RequestResponse => b"RequestResponse",
+    let function = &config.function;
+    let qualifier = config.qualifier.as_ref();
+    let (path, invocation_type) = match config.invocation {
+        Invocation::RequestResponse => (function.invoke_path(qualifier), "RequestResponse"),
+        Invocation::Event => (function.invoke_path(qualifier), "Event"),
+        Invocation::ResponseStream => (function.stream_path(qualifier), "RequestResponse"),
     };
     let mut headers = vec![
         (":method", b"POST".to_vec()),
@@ -25,7 +28,7 @@ pub fn headers(
         (":path", path.into_bytes()),
         ("content-type", b"application/json".to_vec()),
         ("content-length", event_bytes.to_string().into_bytes()),
-        ("x-amz-invocation-type", invocation_type.to_vec()),
+        ("x-amz-invocation-type", invocation_type.into()),
         ("x-amzn-trace-id", request.trace_id().as_bytes().to_vec()),
     ];
     if let Some(id) = request.header("x-request-id") {

@@ -5,6 +5,8 @@
 //! them (no client can write there), and they are put back as soon as Envoy has sent them or
 //! will not.
 
+mod response;
+
 use std::rc::Rc;
 
 use crate::config::Config;
@@ -13,7 +15,7 @@ use crate::event;
 use crate::facts::facts;
 use crate::host::{Flow, Host, MAX_HEADERS, Side};
 use crate::invoke;
-use crate::reply::{self, Invoked, Reply, failure, has_content};
+use crate::reply::{Streamed, failure};
 use crate::request::{Facts, HeaderMap, Request, first, text};
 use crate::state;
 use crate::target::Targets;
@@ -23,6 +25,15 @@ pub const ORIGINAL: &str = "lambda.original";
 
 /// The client's headers, for the next try.
 pub const ORIGINAL_HEADERS: &str = "lambda.original_headers";
+
+/// The function of the route: its name or ARN, as configured.
+pub const FUNCTION: &str = "lambda.function";
+
+/// Lambda's own name of the invocation, `x-amzn-requestid`, as it stands in the function's logs.
+pub const REQUEST_ID: &str = "lambda.request_id";
+
+/// AWS's or the function's name of what went wrong, if something did.
+pub const ERROR_TYPE: &str = "lambda.error_type";
 
 /// One request that is to become an invocation.
 #[derive(Debug)]
@@ -47,6 +58,14 @@ enum Phase {
     Invoking(Call),
     /// The answer's headers have come; they and the body are held.
     Answering(Call, HeaderMap, Body),
+    /// The answer is streamed, and nothing of it has been passed on.
+    Receiving(Call, HeaderMap, Box<Streamed>),
+    /// The client has status and headers; what comes of the body passes.
+    Streaming(Call, Box<Streamed>),
+    /// The try has failed, and waits for another to do better.
+    Held(Call),
+    /// Answered; what still comes is dropped.
+    Spent(Call),
     /// Answered; what comes now passes.
     Done(Call),
     /// Refused; nothing more of the request passes.
@@ -94,6 +113,7 @@ impl Machine {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error, None),
         };
+        host.set_filter_state(FUNCTION, config.function.as_str().as_bytes());
         let announced = first(&original, "content-length")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .and_then(|length| length.parse().ok())
@@ -143,55 +163,17 @@ impl Machine {
         self.invoke(host)
     }
 
-    /// The answer's headers have come.
-    pub fn on_response_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let mut call = match self.take() {
-            Phase::Invoking(call) => call,
-            other => {
-                self.phase = other;
-                return Flow::Continue;
-            }
-        };
-        // Another try may still wait for a connection; what it sends then is this one map.
-        if self.targets.tries(call.id).alive == 1 {
-            restore(host, &mut call);
-        }
-        self.phase = Phase::Answering(call, host.headers(Side::Response), Body::Unseen);
-        if end_of_stream {
-            self.answer(host)
-        } else {
-            Flow::Pause
-        }
-    }
-
-    /// A part of the answer's body has come.
-    pub fn on_response_body(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let Phase::Answering(_, _, body) = &mut self.phase else {
-            return Flow::Continue;
-        };
-        *body = Body::Seen;
-        if end_of_stream {
-            self.answer(host)
-        } else {
-            Flow::Pause
-        }
-    }
-
-    /// The answer ends in trailers, which are the Invoke API's and not the client's.
-    pub fn on_response_trailers(&mut self, host: &impl Host) -> Flow {
-        if !matches!(self.phase, Phase::Answering(..)) {
-            return Flow::Continue;
-        }
-        host.clear_trailers(Side::Response);
-        self.answer(host)
-    }
-
     /// The try is over, perhaps without an answer.
     pub fn on_done(&mut self, host: &impl Host) {
-        let (Phase::Invoking(mut call) | Phase::Answering(mut call, ..) | Phase::Done(mut call)) =
-            self.take()
-        else {
-            return;
+        let mut call = match self.take() {
+            Phase::New | Phase::Gathering(..) | Phase::Refused => return,
+            Phase::Invoking(call)
+            | Phase::Answering(call, ..)
+            | Phase::Receiving(call, ..)
+            | Phase::Streaming(call, _)
+            | Phase::Held(call)
+            | Phase::Spent(call)
+            | Phase::Done(call) => call,
         };
         self.targets.end(call.id);
         if self.targets.tries(call.id).alive == 0 && !call.is_restored {
@@ -229,43 +211,6 @@ impl Machine {
         }
     }
 
-    /// The answer is whole: sends the response instead.
-    fn answer(&mut self, host: &impl Host) -> Flow {
-        let Phase::Answering(call, headers, body) = self.take() else {
-            return Flow::Continue;
-        };
-        let payload = match body {
-            Body::Seen => host.body(Side::Response),
-            Body::Unseen => Vec::new(),
-        };
-        let invoked = Invoked {
-            headers: &headers,
-            body: &payload,
-        };
-        let reply = reply::decode(&invoked, &call.config).unwrap_or_else(|error| {
-            let function = call.config.function.as_str();
-            log::warn!("{function}: {error} (request {})", call.facts.request_id);
-            failure::reply(&error, Some(&call.config))
-        });
-        let tries = self.targets.tries(call.id);
-        if tries.alive > 1 && may_be_retried(&reply) {
-            // The router would drop this answer's headers in favour of another try, and then get its
-            // body, on which Envoy 1.36 to 1.40 end in a segmentation fault.
-            if tries.held + 1 == tries.alive {
-                self.phase = Phase::Done(call);
-                host.respond(&reply);
-            } else {
-                self.targets.hold(call.id);
-                self.phase = Phase::Answering(call, headers, body);
-            }
-            return Flow::Pause;
-        }
-        let is_head = first(&call.original, ":method") == Some(b"HEAD");
-        deliver(host, &reply, is_head, body);
-        self.phase = Phase::Done(call);
-        Flow::Continue
-    }
-
     fn refuse(&mut self, host: &impl Host, error: &Error, config: Option<&Config>) -> Flow {
         // A wrong configuration was logged when it was first met.
         if let Some(config) = config {
@@ -297,45 +242,6 @@ fn send(host: &impl Host, call: &Call) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts the response in the place of the upstream's answer. An answer without a body has no
-/// place for one; its status is delivered all the same, because a local reply in its stead would
-/// pass by the route's retry policy.
-fn deliver(host: &impl Host, reply: &Reply, is_head: bool, body: Body) {
-    let content = match body {
-        Body::Seen => reply.body.as_slice(),
-        Body::Unseen => b"",
-    };
-    let length = match reply.status {
-        204 | 304 => None,
-        // What GET would have, which is unknown if the function left the body out and says nothing.
-        _ if is_head && content.is_empty() => reply.declared_length,
-        _ => Some(content.len() as u64),
-    };
-    let status = reply.status.to_string();
-    let length = length.map(|length| length.to_string());
-    let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
-    for (name, value) in &reply.headers {
-        if body == Body::Seen || name != "content-type" {
-            headers.push((name, value.as_bytes()));
-        }
-    }
-    if let Some(length) = &length {
-        headers.push(("content-length", length.as_bytes()));
-    }
-    host.set_headers(Side::Response, headers);
-    if body == Body::Seen {
-        let has_content = !is_head && has_content(reply.status);
-        host.set_body(Side::Response, if has_content { content } else { b"" });
-    }
-}
-
-/// Whether a retry policy may count an answer as a failure: any status but success, and the status
-/// of gRPC.
-fn may_be_retried(reply: &Reply) -> bool {
-    let mut headers = reply.headers.iter();
-    reply.status >= 300 || headers.any(|(name, value)| name == "grpc-status" && value != "0")
-}
-
 /// Puts the client's own headers back.
 fn restore(host: &impl Host, call: &mut Call) {
     let headers = call.original.iter();
@@ -348,6 +254,8 @@ fn restore(host: &impl Host, call: &mut Call) {
 fn original_headers(host: &impl Host) -> HeaderMap {
     let kept = host.property(&[ORIGINAL_HEADERS]);
     if let Some(headers) = kept.and_then(|bytes| state::decode(&bytes)) {
+        // What the try before ran into says nothing about this one.
+        host.set_filter_state(ERROR_TYPE, b"");
         return headers;
     }
     let headers = host.headers(Side::Request);

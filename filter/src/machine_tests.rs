@@ -1,10 +1,11 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::*;
 use crate::config::Settings;
+use crate::reply::Reply;
 
 /// What Envoy holds for one request, over all its tries.
 #[derive(Default)]
@@ -14,6 +15,7 @@ struct FakeEnvoy {
     response: RefCell<(HeaderMap, Vec<u8>)>,
     cleared_trailers: RefCell<Vec<Side>>,
     responded: RefCell<Option<Reply>>,
+    is_reset: Cell<bool>,
 }
 
 impl FakeEnvoy {
@@ -70,6 +72,10 @@ impl Host for FakeEnvoy {
 
     fn respond(&self, reply: &Reply) {
         *self.responded.borrow_mut() = Some(reply.clone());
+    }
+
+    fn reset(&self) {
+        self.is_reset.set(true);
     }
 }
 
@@ -373,6 +379,54 @@ fn an_answer_without_a_body_still_has_its_status() {
     assert_eq!(machine.on_response_headers(&envoy, true), Flow::Continue);
     assert_eq!(
         envoy.headers(Side::Response),
-        map(&[(":status", b"429"), ("content-length", b"0")])
+        map(&[
+            (":status", b"429"),
+            ("retry-after", b"1"),
+            ("content-length", b"0")
+        ])
     );
 }
+
+#[test]
+fn an_event_is_accepted_without_a_body() {
+    for status in ["200", "202"] {
+        let envoy = envoy(b"{}");
+        let plugin = r#"{"function":"hello","invocation":"event"}"#;
+        let mut machine = invoked(&envoy, plugin);
+        let kind = envoy.value(Side::Request, "x-amz-invocation-type").unwrap();
+        assert_eq!(kind, "Event");
+        answered(&envoy, status, b"null");
+        machine.on_response_headers(&envoy, false);
+        assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+        assert_eq!(
+            *envoy.response.borrow(),
+            (
+                map(&[(":status", b"202"), ("content-length", b"0")]),
+                Vec::new()
+            )
+        );
+    }
+}
+
+#[test]
+fn logs_can_tell_what_was_called_and_what_went_wrong() {
+    let envoy = envoy(b"");
+    let mut machine = invoked(&envoy, HELLO);
+    assert_eq!(envoy.property(&[FUNCTION]).unwrap(), b"hello");
+    answered(&envoy, "429", b"{}");
+    let kind = b"TooManyRequestsException:http://x".to_vec();
+    let kind = ("x-amzn-errortype".to_owned(), kind);
+    envoy.response.borrow_mut().0.push(kind);
+    machine.on_response_headers(&envoy, false);
+    machine.on_response_body(&envoy, true);
+    assert_eq!(envoy.property(&[REQUEST_ID]).unwrap(), b"r");
+    let error_type = envoy.property(&[ERROR_TYPE]).unwrap();
+    assert_eq!(error_type, b"TooManyRequestsException");
+    // The next try.
+    envoy.request.borrow_mut().1.clear();
+    invoked(&envoy, HELLO);
+    assert_eq!(envoy.property(&[ERROR_TYPE]).unwrap(), b"");
+}
+
+#[path = "machine_stream_tests.rs"]
+mod streaming;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{PATIENCE, block_on};
 
@@ -99,34 +100,53 @@ impl Request {
         block_on(self.exchange())
     }
 
+    /// Sends it, and notes when each piece of the answer comes and how it ends.
+    ///
+    /// # Panics
+    /// There is no answer.
+    pub fn receive(self) -> Received {
+        let receive = async {
+            let (answer, connection) = self.open().await?;
+            let received = Received::collect(answer).await;
+            connection.abort();
+            Ok::<_, String>(received)
+        };
+        let received = block_on(async { tokio::time::timeout(PATIENCE, receive).await });
+        let received = received.unwrap_or_else(|_| panic!("it does not end within {PATIENCE:?}"));
+        received.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     async fn exchange(self) -> Result<Answer, String> {
         let exchange = async {
-            let stream = tokio::net::TcpStream::connect(self.address).await;
-            let stream = TokioIo::new(stream.map_err(text)?);
-            if self.http2 {
-                let executor = TokioExecutor::new();
-                let (mut sender, connection) =
-                    hyper::client::conn::http2::handshake(executor, stream)
-                        .await
-                        .map_err(text)?;
-                let connection = tokio::spawn(connection);
-                let answer = sender.send_request(self.message()).await.map_err(text)?;
-                let answer = Answer::collect(answer).await;
-                connection.abort();
-                answer
-            } else {
-                let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-                    .await
-                    .map_err(text)?;
-                let connection = tokio::spawn(connection);
-                let answer = sender.send_request(self.message()).await.map_err(text)?;
-                let answer = Answer::collect(answer).await;
-                connection.abort();
-                answer
-            }
+            let (answer, connection) = self.open().await?;
+            let answer = Answer::collect(answer).await;
+            connection.abort();
+            answer
         };
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
         answer.unwrap_or_else(|_| Err(format!("no whole answer within {PATIENCE:?}")))
+    }
+
+    /// Sends it: the answer's head, and the connection that its body comes over.
+    async fn open(self) -> Result<(hyper::Response<Incoming>, AbortHandle), String> {
+        let stream = tokio::net::TcpStream::connect(self.address).await;
+        let stream = TokioIo::new(stream.map_err(text)?);
+        if self.http2 {
+            let executor = TokioExecutor::new();
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
+                .await
+                .map_err(text)?;
+            let connection = tokio::spawn(connection);
+            let answer = sender.send_request(self.message()).await.map_err(text)?;
+            Ok((answer, connection.abort_handle()))
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
+                .await
+                .map_err(text)?;
+            let connection = tokio::spawn(connection);
+            let answer = sender.send_request(self.message()).await.map_err(text)?;
+            Ok((answer, connection.abort_handle()))
+        }
     }
 
     fn message(self) -> hyper::Request<BoxBody<Bytes, std::convert::Infallible>> {
@@ -301,6 +321,49 @@ impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+    }
+}
+
+/// An answer as it came, whole or not.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The pieces of the body, with the time at which each came.
+    pub pieces: Vec<(Instant, Bytes)>,
+    /// Why the body did not come to its end, if it did not.
+    pub broken: Option<String>,
+}
+
+impl Received {
+    async fn collect(answer: hyper::Response<Incoming>) -> Self {
+        let (head, mut body) = answer.into_parts();
+        let mut received = Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            pieces: Vec::new(),
+            broken: None,
+        };
+        while let Some(frame) = body.frame().await {
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(data)) => received.pieces.push((Instant::now(), data)),
+                Ok(Err(_trailers)) => {}
+                Err(error) => {
+                    received.broken = Some(text(error));
+                    break;
+                }
+            }
+        }
+        received
+    }
+
+    /// All of the body that came.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        let pieces = self.pieces.iter();
+        pieces.flat_map(|(_, piece)| piece.iter().copied()).collect()
     }
 }
 

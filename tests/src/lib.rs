@@ -7,6 +7,7 @@
 //! | [`invoker`] | the real `sidecar-invoker`, from a YAML text |
 //! | [`emulator`] | AWS's Runtime Interface Emulator with a function |
 //! | [`upstream`] | a stand-in for an Invoke API that misbehaves as scripted and records its calls |
+//! | [`event_stream`] | the messages of a streamed answer |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`golden`] | the tables of `fixtures/golden` and their matching rules |
 //! | [`shared`] | one part for all tests of a module |
@@ -33,6 +34,7 @@
 
 pub mod client;
 pub mod emulator;
+pub mod event_stream;
 pub mod golden;
 pub mod invoker;
 pub mod mesh;

@@ -148,6 +148,8 @@ pub struct Reply {
     body: Bytes,
     trailers: HeaderMap,
     delay: Duration,
+    /// What follows the body, each piece after its time.
+    pieces: Vec<(Duration, Bytes)>,
     end: End,
 }
 
@@ -174,6 +176,7 @@ impl Reply {
             body: payload.into(),
             trailers: HeaderMap::new(),
             delay: Duration::ZERO,
+            pieces: Vec::new(),
             end: End::Whole,
         }
         .header("content-type", "application/json")
@@ -201,6 +204,13 @@ impl Reply {
         reply
     }
 
+    /// A streamed answer: an event stream in these pieces, each after its time.
+    pub fn stream(pieces: Vec<(Duration, Bytes)>) -> Self {
+        let mut reply = Self::bytes("");
+        reply.pieces = pieces;
+        reply.set("content-type", "application/vnd.amazon.eventstream")
+    }
+
     /// With another status.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
@@ -223,6 +233,13 @@ impl Reply {
         self
     }
 
+    /// With another value of a header.
+    #[must_use]
+    pub fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.remove(name);
+        self.header(name, value)
+    }
+
     /// With one more trailer, which only HTTP/2 carries through Envoy.
     #[must_use]
     pub fn trailer(mut self, name: &'static str, value: &str) -> Self {
@@ -231,7 +248,7 @@ impl Reply {
         self
     }
 
-    /// The connection ends after `length` bytes of the body.
+    /// The connection ends after `length` bytes of the body, or after the pieces of a stream.
     #[must_use]
     pub fn cut_at(mut self, length: usize) -> Self {
         self.end = End::Cut(length);
@@ -248,6 +265,23 @@ impl Reply {
     fn into_response(self) -> Result<hyper::Response<BoxBody<Bytes, Reset>>, Reset> {
         let body = match self.end {
             End::Reset => return Err(Reset),
+            _ if !self.pieces.is_empty() => {
+                let (mut sender, body) = Channel::new(1);
+                tokio::spawn(async move {
+                    for (delay, piece) in self.pieces {
+                        tokio::time::sleep(delay).await;
+                        if sender.send_data(piece).await.is_err() {
+                            return;
+                        }
+                    }
+                    match self.end {
+                        End::Cut(_) => sender.abort(Reset),
+                        _ if self.trailers.is_empty() => {}
+                        _ => _ = sender.send_trailers(self.trailers).await,
+                    }
+                });
+                body.boxed()
+            }
             End::Whole if self.trailers.is_empty() => {
                 Full::new(self.body).map_err(|never| match never {}).boxed()
             }

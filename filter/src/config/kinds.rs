@@ -100,12 +100,18 @@ impl Payload {
 pub enum Invocation {
     /// The caller waits for the function's answer.
     RequestResponse,
+    /// Lambda queues the event, and the caller waits for that alone.
+    Event,
+    /// The caller gets the function's answer as it comes.
+    ResponseStream,
 }
 
 impl Invocation {
-    pub(super) const NAMES: [(&str, Self); 1] = [("request-response", Self::RequestResponse)];
-    /// Lambda's other two, refused by name.
-    pub(super) const LATER: [&str; 2] = ["event", "response-stream"];
+    pub(super) const NAMES: [(&str, Self); 3] = [
+        ("request-response", Self::RequestResponse),
+        ("event", Self::Event),
+        ("response-stream", Self::ResponseStream),
+    ];
 }
 
 /// How the function's answer becomes a response.

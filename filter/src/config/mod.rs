@@ -19,11 +19,14 @@ use crate::metadata;
 use crate::resource::Resource;
 use kinds::Format;
 pub use kinds::{Contract, HeaderCase, Invocation, MediaRange, Payload, Response};
-use value::{choice, flag, invocation, media_ranges, path_prefix, size, stage, text, unknown};
+use value::{choice, flag, media_ranges, path_prefix, size, stage, text, unknown};
 
 /// The largest event that Lambda accepts synchronously, in bytes: 6 MB and what AWS allows on
 /// top (measured on AWS; the error message of `RequestTooLargeException` names this number).
 pub const DEFAULT_MAX_REQUEST_BYTES: usize = 6_291_556;
+
+/// The largest event that Lambda accepts asynchronously, in bytes: the API reference, *Invoke*.
+pub const MAX_ASYNCHRONOUS_BYTES: usize = 1_048_576;
 
 /// One level of configuration: each key may be absent.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,7 +52,7 @@ impl Settings {
     /// Reads one level.
     ///
     /// # Errors
-    /// Every key that is unknown, of a wrong type or value, or not supported yet.
+    /// Every key that is unknown, or of a wrong type or value.
     pub fn parse(fields: &Map<String, Value>) -> Result<Self, Problems> {
         let mut settings = Self::default();
         let mut problems = Vec::new();
@@ -93,7 +96,7 @@ impl Settings {
             "function" => self.function = Some(FunctionName::parse(text(value)?)?),
             "qualifier" => self.qualifier = Some(Qualifier::parse(text(value)?)?),
             "payload" => self.payload = Some(choice(value, &Format::NAMES)?),
-            "invocation" => self.invocation = Some(invocation(value)?),
+            "invocation" => self.invocation = Some(choice(value, &Invocation::NAMES)?),
             "stage" => self.stage = Some(stage(value)?),
             "account_id" => self.account_id = Some(text(value)?.to_owned()),
             "api_id" => self.api_id = Some(text(value)?.to_owned()),
@@ -177,6 +180,17 @@ impl Settings {
             (Format::Envoy, None) => Payload::Envoy,
             (Format::Raw, None) => Payload::Raw,
         };
+        let invocation = self.invocation.unwrap_or(Invocation::RequestResponse);
+        let response = self.response.unwrap_or(Response::Auto);
+        let is_event = invocation == Invocation::Event;
+        if is_event && response == Response::Raw {
+            return Err(problem(
+                "response",
+                "`raw` does not go with `invocation: event`, whose answer is always 202 without a \
+                 body; leave `response` out, or set it to `auto`",
+            ));
+        }
+        let max_request_bytes = self.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES);
         let is_rest = payload == Payload::ApigatewayV1;
         let stage = if is_rest { "prod" } else { "$default" };
         let header_case = if is_rest {
@@ -188,7 +202,7 @@ impl Settings {
             function,
             qualifier: self.qualifier,
             payload,
-            invocation: self.invocation.unwrap_or(Invocation::RequestResponse),
+            invocation,
             stage: self.stage.unwrap_or_else(|| stage.to_owned()),
             account_id: self.account_id.unwrap_or_else(|| "123456789012".to_owned()),
             api_id: self.api_id.unwrap_or_else(|| "lambda-mesh".to_owned()),
@@ -196,8 +210,12 @@ impl Settings {
             strip_prefix: self.strip_prefix,
             binary_media_types: self.binary_media_types,
             header_case: self.header_case.unwrap_or(header_case),
-            response: self.response.unwrap_or(Response::Auto),
-            max_request_bytes: self.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES),
+            response,
+            max_request_bytes: if is_event {
+                max_request_bytes.min(MAX_ASYNCHRONOUS_BYTES)
+            } else {
+                max_request_bytes
+            },
             expose_errors: self.expose_errors.unwrap_or(false),
         })
     }

@@ -50,17 +50,26 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
-    for (key, value) in [
-        ("invocation", json!("event")),
-        ("invocation", json!("response-stream")),
-    ] {
-        let problems = settings(json!({ key: value })).unwrap_err();
-        assert!(
-            problems.starts_with(&format!("`{key}`: ")) && problems.ends_with("not supported yet"),
-            "{problems}"
-        );
-    }
+fn an_event_is_limited_to_what_lambda_queues() {
+    let limit = |value| {
+        let config = settings(value).unwrap().into_config().unwrap();
+        config.max_request_bytes
+    };
+    let event = json!({"function": "f", "invocation": "event"});
+    assert_eq!(limit(event), 1_048_576);
+    let small = json!({"function": "f", "invocation": "event", "max_request_bytes": 1000});
+    assert_eq!(limit(small), 1000);
+    let stream = json!({"function": "f", "invocation": "response-stream"});
+    assert_eq!(limit(stream), 6_291_556);
+}
+
+#[test]
+fn an_event_has_no_answer_to_pass_on() {
+    let event = json!({"function": "f", "invocation": "event", "response": "raw"});
+    let problems = settings(event).unwrap().into_config().unwrap_err();
+    let problems = problems.to_string();
+    assert!(problems.starts_with("`response`: "), "{problems}");
+    assert!(problems.contains("`invocation: event`"), "{problems}");
 }
 
 #[test]

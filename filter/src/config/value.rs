@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kinds::{Invocation, MediaRange};
+use super::kinds::MediaRange;
 
 /// Every key, as suggested when one is misspelt.
 const KEYS: [&str; 15] = [
@@ -78,15 +78,6 @@ pub(super) fn media_ranges(value: &Value) -> Result<Vec<MediaRange>, String> {
         ranges.collect()
     });
     ranges.ok_or_else(|| expected("a list of media types such as [\"image/*\"]", value))
-}
-
-pub(super) fn invocation(value: &Value) -> Result<Invocation, String> {
-    match value.as_str() {
-        Some(name) if Invocation::LATER.contains(&name) => {
-            Err(format!("\"{name}\" is not supported yet"))
-        }
-        _ => choice(value, &Invocation::NAMES),
-    }
 }
 
 pub(super) fn choice<T: Copy>(value: &Value, names: &[(&str, T)]) -> Result<T, String> {

@@ -142,6 +142,26 @@ pub fn envoy(answer: Answer<'_>) -> Result<Reply, Error> {
     Ok(typed(status, headers, body, Some(JSON)))
 }
 
+/// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
+/// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's Node.js runtime, and
+/// *Lambda proxy integration format for response streaming* of API Gateway.
+pub fn prelude(answer: Answer<'_>) -> Result<Reply, Error> {
+    let members = object(answer)?;
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        map("headers", members.headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let status = match &members.status_code {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    let default = Some("application/octet-stream");
+    Ok(typed(status, headers, Vec::new(), default))
+}
+
 /// Any JSON is the body, as it stands.
 pub fn raw(payload: &[u8]) -> Reply {
     inferred(payload.to_vec())

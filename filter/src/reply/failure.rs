@@ -21,6 +21,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
             Contract::HttpApi => 500,
             _ => 502,
         },
+        Error::Stream(_) => 502,
         Error::Service { status, .. } => match status {
             408 | 504 => 504,
             413 | 429 | 503 => *status,

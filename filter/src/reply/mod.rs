@@ -2,15 +2,22 @@
 
 mod body;
 mod contract;
+mod event_stream;
 pub mod failure;
 mod headers;
 mod payload;
+mod scan;
+mod stream;
 mod surrogates;
 
-use crate::config::{Config, Contract, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::{Config, Contract, Invocation, Response};
 use crate::error::Error;
 use crate::request::{HeaderMap, first, text};
 use payload::Answer;
+pub use stream::Streamed;
 
 /// A response in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +53,9 @@ impl Invoked<'_> {
         first(self.headers, name)
     }
 
-    fn status(&self) -> u16 {
+    /// The upstream's status; 0 if it has none.
+    #[must_use]
+    pub fn status(&self) -> u16 {
         let text = std::str::from_utf8(self.header(":status").unwrap_or_default());
         text.ok()
             .and_then(|text| text.parse().ok())
@@ -67,6 +76,11 @@ impl Invoked<'_> {
 /// [`Error::Service`] if the function was not run, [`Error::Function`] if it failed, and
 /// [`Error::Answer`] if its payload is not what the format's contract asks for.
 pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
+    let status = invoked.status();
+    // Lambda says 202; an upstream without a queue runs the function and says 200.
+    if config.invocation == Invocation::Event && matches!(status, 200 | 202) {
+        return Ok(accepted());
+    }
     let failed = || Error::Function {
         payload: invoked.body.to_vec(),
     };
@@ -84,13 +98,13 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
     if invoked.is_from_emulator() && is_emulated_error(&answer, invoked.body) {
         return Err(failed());
     }
-    if invoked.status() != 200 {
+    if status != 200 {
         let kind = invoked.header("x-amzn-errortype").unwrap_or_default();
         let kind = kind.split(|&byte| byte == b':').next().unwrap_or_default();
         return Err(Error::Service {
-            status: invoked.status(),
+            status,
             kind: String::from_utf8_lossy(kind).into_owned(),
-            retry_after: invoked.header("retry-after").map(|v| text(v).into_owned()),
+            retry_after: retry_after(status, invoked),
         });
     }
     let answer = answer.map_err(|error| Error::Answer(format!("it is not JSON: {error}")))?;
@@ -107,6 +121,36 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
         Contract::Envoy => contract::envoy(answer),
         Contract::Raw => Ok(contract::raw(payload)),
     }
+}
+
+/// The event is queued.
+fn accepted() -> Reply {
+    Reply {
+        status: 202,
+        headers: Vec::new(),
+        body: Vec::new(),
+        declared_length: None,
+    }
+}
+
+/// After how many seconds to try again. Lambda says so in the header, and by the API reference in
+/// the body too; a client that is throttled is always told.
+fn retry_after(status: u16, invoked: &Invoked<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Throttled {
+        #[serde(rename = "retryAfterSeconds")]
+        seconds: Value,
+    }
+    let header = invoked.header("retry-after");
+    if header.is_some() || status != 429 {
+        return header.map(|value| text(value).into_owned());
+    }
+    let seconds = serde_json::from_slice(invoked.body).ok();
+    let seconds = seconds.and_then(|Throttled { seconds }| match seconds {
+        Value::String(text) => text.parse().ok(),
+        number => number.as_u64(),
+    });
+    Some(seconds.unwrap_or(1_u64).to_string())
 }
 
 /// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.

@@ -34,5 +34,6 @@ mod retries;
 mod routes;
 mod service_errors;
 mod shipped;
+mod streaming;
 mod trailers;
 mod transports;
