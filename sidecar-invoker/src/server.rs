@@ -74,7 +74,7 @@ impl Server {
         let guard = options.guard.as_deref().map(Guard::start).transpose();
         let guard = guard
             .map_err(|error| ServeError(format!("the guard process cannot be started: {error}")))?;
-        let (output, flushed) = Output::to(std::io::stdout());
+        let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = Context {
             clock: options.clock,
             inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),

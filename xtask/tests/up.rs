@@ -130,7 +130,11 @@ fn both_functions_answer_and_sigterm_ends_everything_with_success() {
 
     kill_process(Pid::from_child(&up.process), Signal::TERM).unwrap();
     assert_eq!(up.wait().code(), Some(0), "{}", up.said());
-    assert!(up.said().contains("py | GET /hi"), "{}", up.said());
+    let said = up.said();
+    assert!(
+        said.contains("py/") && said.contains(" | GET /hi"),
+        "{said}"
+    );
     up.assert_nothing_left();
 }
 

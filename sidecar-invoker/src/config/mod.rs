@@ -33,10 +33,21 @@ pub struct Config {
     pub max_concurrency: usize,
     /// Where a function goes that is not listed: `aws`; without it such a one is unknown.
     pub aws: Option<AwsConfig>,
+    /// How functions' output is written: `log_format`, default `text`.
+    pub log_format: LogFormat,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
     /// The file it was read from, as the user named it, for messages.
     pub file: String,
+}
+
+/// How the lines that functions write appear on the invoker's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `text`: `FUNCTION/ENVIRONMENT | LINE`.
+    Text,
+    /// `json`: an object for each line, with `timestamp`, `function`, `environment` and `message`.
+    Json,
 }
 
 /// One entry of `functions`.

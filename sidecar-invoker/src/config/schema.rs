@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::aws;
 use super::decode::{Mapping, Value};
 use super::{
-    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, RieConfig,
-    scalar,
+    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, LogFormat,
+    RieConfig, scalar,
 };
 use crate::invocation::FunctionName;
 
@@ -52,6 +52,17 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
     } else {
         block.is_some().then(BTreeMap::new)
     };
+    let log_format = or_default(
+        keys.optional("log_format"),
+        || LogFormat::Text,
+        |value| {
+            value.parse("text or json", |text| match text {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            })
+        },
+    );
     keys.finish();
     Some(Config {
         listen: listen?,
@@ -59,6 +70,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         drain_timeout: drain_timeout?,
         max_concurrency: max_concurrency?,
         aws: block?,
+        log_format: log_format?,
         functions: functions?,
         file: file.to_owned(),
     })
@@ -233,7 +245,10 @@ fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
             value.problem("the name of a variable is not empty and has neither = nor NUL");
             return None;
         }
-        if name == "AWS_LAMBDA_RUNTIME_API" {
+        if matches!(
+            name,
+            "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME"
+        ) {
             value.problem("is set by the invoker, for each execution environment; remove it");
             return None;
         }

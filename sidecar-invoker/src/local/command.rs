@@ -90,14 +90,30 @@ pub(super) fn variables(
     variables
 }
 
-/// The name of a new environment's log stream: `2026/11/21/[$LATEST]` and 32 random hex digits.
-pub(super) fn log_stream_name(now: SystemTime) -> String {
-    let date = OffsetDateTime::from(now).date();
-    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
-    format!(
-        "{year}/{month:02}/{day:02}/[$LATEST]{}",
-        Uuid::new_v4().simple()
-    )
+/// The log stream of one environment, by which Lambda tells environments apart:
+/// `2026/11/21/[$LATEST]` and 32 random hex digits.
+#[derive(Debug)]
+pub(super) struct LogStream(String);
+
+impl LogStream {
+    /// That of an environment that starts `now`.
+    pub(super) fn new(now: SystemTime) -> Self {
+        let date = OffsetDateTime::from(now).date();
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        let id = Uuid::new_v4().simple();
+        Self(format!("{year}/{month:02}/{day:02}/[$LATEST]{id}"))
+    }
+
+    /// The whole name.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight of its random digits: enough to tell environments apart in a log.
+    pub(super) fn short(&self) -> &str {
+        let digits = self.0.rsplit(']').next().unwrap_or_default();
+        digits.get(..8).unwrap_or(digits)
+    }
 }
 
 /// The executable that `program` means: relative to `directory` if it has a slash, else in the
@@ -195,8 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn a_log_stream_is_named_by_date() {
-        let name = log_stream_name(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
-        assert!(name.starts_with("1971/01/01/[$LATEST]"), "{name}");
+    fn a_log_stream_is_named_by_date_and_at_random() {
+        let stream = LogStream::new(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
+        let (date, digits) = stream.name().split_once("[$LATEST]").unwrap();
+        assert_eq!((date, digits.len()), ("1971/01/01/", 32));
+        assert!(stream.short().len() == 8 && digits.starts_with(stream.short()));
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::command::log_stream_name;
+use super::command::LogStream;
 use super::failure::Failure;
 use super::function::Function;
 use super::lifecycle::{Call, Deadline, Ending, Lifecycle, Next, Refusal};
@@ -24,6 +24,7 @@ const TERMINATION_GRACE: Duration = Duration::from_millis(300);
 
 /// One execution environment.
 pub(super) struct Environment {
+    log_stream: LogStream,
     lifecycle: Mutex<Lifecycle>,
     /// Wakes the Runtime API's `next`.
     delivered: Notify,
@@ -41,6 +42,7 @@ impl Environment {
     /// An environment whose process is about to be started.
     pub(super) fn new(function: &Function) -> Arc<Self> {
         Arc::new(Self {
+            log_stream: LogStream::new((function.context.clock)()),
             lifecycle: Mutex::new(Lifecycle::starting(
                 Instant::now() + function.config.init_timeout,
             )),
@@ -80,11 +82,8 @@ impl Environment {
             .args(&function.config.arguments)
             .current_dir(&function.config.directory)
             .env_clear()
-            .env(
-                "AWS_LAMBDA_LOG_STREAM_NAME",
-                log_stream_name((function.context.clock)()),
-            )
             .envs(&function.variables)
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.name())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -97,10 +96,10 @@ impl Environment {
         let group = group.ok_or_else(|| entrypoint("ended at once".to_owned()))?;
         function.watch_group(group).await;
         if let Some(stdout) = child.stdout.take() {
-            function.forward(stdout);
+            function.forward(self.log_stream.short(), stdout);
         }
         if let Some(stderr) = child.stderr.take() {
-            function.forward(stderr);
+            function.forward(self.log_stream.short(), stderr);
         }
         let api = tokio::spawn(runtime_api::serve(
             listener,

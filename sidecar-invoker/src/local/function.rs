@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::lifecycle::Call;
-use super::output::Output;
+use super::output::{Output, Source};
 use super::{Inherited, command, lock};
 use crate::config::LocalConfig;
 use crate::error::ServiceError;
@@ -268,12 +268,18 @@ impl Function {
         self.context.stop.cancelled().await;
     }
 
-    /// Passes on a process's output.
-    pub(super) fn forward(&self, source: impl AsyncRead + Send + Unpin + 'static) {
+    /// Passes on the output of a process of `environment`.
+    pub(super) fn forward(
+        &self,
+        environment: &str,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+    ) {
+        let source = Source {
+            function: self.name.to_string(),
+            environment: environment.to_owned(),
+        };
         let output = self.context.output.clone();
-        self.context
-            .tasks
-            .spawn(output.forward(self.name.to_string(), source));
+        self.context.tasks.spawn(output.forward(source, reader));
     }
 
     /// Has the guard end this process group if the invoker cannot.

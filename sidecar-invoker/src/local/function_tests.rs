@@ -2,7 +2,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::config::{BackendConfig, Config};
+use crate::config::{BackendConfig, Config, LogFormat};
 use crate::invocation::{LogType, Operation, RequestId};
 
 fn function(queue: usize) -> Arc<Function> {
@@ -19,7 +19,7 @@ fn function(queue: usize) -> Arc<Function> {
     let context = Context {
         clock: SystemTime::now,
         inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
-        output: Output::to(std::io::sink()).0,
+        output: Output::to(std::io::sink(), LogFormat::Text, SystemTime::now).0,
         guard: None,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
