@@ -1,13 +1,16 @@
 //! No process outlives the invoker, even if the invoker is killed.
 //!
-//! A small process of the same program reads from a pipe which process groups there are. The pipe
-//! ends with the invoker, however it ends; then the guard ends those groups that are left. (A
+//! A small process of the same program reads from a pipe which environments there are. The pipe
+//! ends with the invoker, however it ends; then the guard ends what is left of them. (A
 //! parent-death signal would reach only a function's first process, and it is bound to the thread
 //! that started it.)
+//!
+//! An environment is known by an environment variable that only its processes have, told before
+//! there is any, and by its process group once there is one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,6 +19,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+
+use crate::local::remove_cgroups;
+use crate::processes;
 
 /// The invoker's side of the guard.
 pub(crate) struct Guard(Mutex<Option<Running>>);
@@ -40,14 +46,24 @@ impl Guard {
         Ok(Self(Mutex::new(Some(Running { pipe, process }))))
     }
 
-    /// From now on the group ends with the invoker.
-    pub(crate) async fn watch(&self, group: Pid) {
-        self.tell(&format!("+{group}\n")).await;
+    /// From now on all processes with the environment variable `entry` (`NAME=VALUE`) end with the
+    /// invoker, and so does their group.
+    pub(crate) async fn watch(&self, entry: &str, group: Option<Pid>) {
+        let line = match group {
+            Some(group) => format!("+{entry} {group}\n"),
+            None => format!("+{entry}\n"),
+        };
+        self.tell(&line).await;
     }
 
-    /// The group has ended.
-    pub(crate) async fn forget(&self, group: Pid) {
-        self.tell(&format!("-{group}\n")).await;
+    /// The processes with this environment variable have ended.
+    pub(crate) async fn forget(&self, entry: &str) {
+        self.tell(&format!("-{entry}\n")).await;
+    }
+
+    /// From now on all that is in this control group ends with the invoker.
+    pub(crate) async fn watch_cgroup(&self, folder: &Path) {
+        self.tell(&format!("cgroup {}\n", folder.display())).await;
     }
 
     async fn tell(&self, line: &str) {
@@ -75,30 +91,40 @@ impl Guard {
     }
 }
 
-/// The guard's own work: reads lines `+GROUP` and `-GROUP` until `input` ends, then ends the process
-/// groups that are left, by SIGTERM and 300 ms later by SIGKILL.
+/// The guard's own work: reads lines until `input` ends, then ends what is left: by SIGTERM to the
+/// process groups, and 300 ms later by SIGKILL to all.
+///
+/// The lines are `+VARIABLE`, `+VARIABLE GROUP` and `-VARIABLE` for an environment that begins, has
+/// its process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
+/// `cgroup FOLDER`.
 pub fn watch_over_groups(input: impl BufRead) {
-    let mut groups = BTreeSet::new();
+    let mut environments = BTreeMap::new();
+    let mut cgroup = None;
     for line in input.lines().map_while(Result::ok) {
-        match (
-            line.strip_prefix('+').map(str::parse),
-            line.strip_prefix('-').map(str::parse),
-        ) {
-            (Some(Ok(group)), _) => _ = groups.insert(group),
-            (_, Some(Ok(group))) => _ = groups.remove(&group),
-            _ => {}
+        if let Some(entry) = line.strip_prefix('-') {
+            environments.remove(entry);
+        } else if let Some(environment) = line.strip_prefix('+') {
+            let (entry, group) = environment.split_once(' ').unwrap_or((environment, ""));
+            let group = group.parse().ok().and_then(Pid::from_raw);
+            environments.insert(entry.to_owned(), group);
+        } else if let Some(folder) = line.strip_prefix("cgroup ") {
+            cgroup = Some(PathBuf::from(folder));
         }
     }
-    signal(&groups, Signal::TERM);
-    if !groups.is_empty() {
+    if !environments.is_empty() {
+        signal(environments.values(), Signal::TERM);
         std::thread::sleep(Duration::from_millis(300));
+        signal(environments.values(), Signal::KILL);
+        processes::kill_strays(&environments.into_keys().collect::<Vec<_>>());
     }
-    signal(&groups, Signal::KILL);
+    if let Some(folder) = cgroup {
+        remove_cgroups(&folder);
+    }
 }
 
-fn signal(groups: &BTreeSet<i32>, signal: Signal) {
+fn signal<'g>(groups: impl Iterator<Item = &'g Option<Pid>>, signal: Signal) {
     // A group that has ended meanwhile needs no signal.
-    for group in groups.iter().filter_map(|&group| Pid::from_raw(group)) {
-        let _ = kill_process_group(group, signal);
+    for group in groups.flatten() {
+        let _ = kill_process_group(*group, signal);
     }
 }

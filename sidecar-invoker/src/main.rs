@@ -129,6 +129,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         clock: SystemTime::now,
         guard: Some(std::env::current_exe()?),
+        cgroups: true,
     };
     let server = Server::bind(config, options)
         .await

@@ -20,11 +20,11 @@ use tokio_util::task::TaskTracker;
 use crate::admin::Admin;
 use crate::aws::Aws;
 use crate::backend::Backend;
-use crate::config::{BackendConfig, Config, HostPort, Listen};
+use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
 use crate::guard::Guard;
 use crate::ingress::Ingress;
 use crate::listener::{Listener, bind_tcp, tcp_address};
-use crate::local::{Context, Flushed, Function, Inherited, Output};
+use crate::local::{Cgroups, Context, Flushed, Function, Inherited, Output};
 use crate::rie::Emulators;
 
 /// How long ended processes may take to disappear.
@@ -38,6 +38,8 @@ pub struct Options {
     /// when it is called with the argument `guard`. With it, no function outlives the invoker even
     /// if that is killed.
     pub guard: Option<PathBuf>,
+    /// Whether functions get control groups where they can be had.
+    pub cgroups: bool,
 }
 
 /// Why the invoker cannot serve: one sentence with the cure.
@@ -74,12 +76,29 @@ impl Server {
         let guard = options.guard.as_deref().map(Guard::start).transpose();
         let guard = guard
             .map_err(|error| ServeError(format!("the guard process cannot be started: {error}")))?;
+        let is_local =
+            |function: &FunctionConfig| matches!(function.backend, BackendConfig::Local(_));
+        let cgroups = match options.cgroups && config.functions.values().any(is_local) {
+            true => Cgroups::make().map(Arc::new),
+            false => None,
+        };
+        if let Some(cgroups) = &cgroups {
+            tracing::debug!(
+                "functions run in the control group {}",
+                cgroups.folder().display()
+            );
+            if let Some(guard) = &guard {
+                guard.watch_cgroup(cgroups.folder()).await;
+            }
+        }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = Context {
             clock: options.clock,
             inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
             output,
             guard: guard.map(Arc::new),
+            cgroups,
+            census: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };

@@ -49,10 +49,20 @@ struct Running {
 
 impl Running {
     fn start(config: &str) -> Self {
+        Self::start_by(config, |serve| serve)
+    }
+
+    /// Starts it by another program.
+    fn start_by(config: &str, by: impl FnOnce(Command) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, config).unwrap();
-        let mut child = serve(&file, FREE).spawn().unwrap();
+        let mut child = by(serve(&file, FREE))
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -223,6 +233,93 @@ async fn no_function_outlives_an_invoker_that_is_killed() {
     assert_eq!(pids.split(' ').count(), 2);
     for pid in pids.split(' ') {
         eventually("the end of the group", async || (!runs(pid)).then_some(())).await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_has_run_away_does_not_outlive_an_invoker_that_is_killed_or_told_to_end() {
+    for signal in ["-KILL", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut running = Running::start(&fixture_function(""));
+        let stray = json!({ "do": "stray", "file": file, "forgets": false });
+        assert_eq!(running.invoke(stray).await.status, 200);
+        let pid = std::fs::read_to_string(&file).unwrap();
+        assert!(runs(pid.trim()));
+        running.signal(signal);
+        running.child.wait().unwrap();
+        let gone = async || (!runs(pid.trim())).then_some(());
+        eventually("the end of the stray", gone).await;
+        let mut log = String::new();
+        running.stderr.read_to_string(&mut log).unwrap();
+        assert!(!log.contains("still holds"), "{log}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_guard_knows_processes_by_their_environment() {
+    let mut guard = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"))
+        .arg("guard")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sleep = |value: &str| {
+        let mut command = Command::new("setsid");
+        command
+            .args(["sleep", "600"])
+            .env("LAMBDA_MESH_TEST", value);
+        command.spawn().unwrap()
+    };
+    let own = format!("own-{}", guard.id());
+    let (mut marked, mut forgotten, mut other) = (sleep(&own), sleep("forgotten"), sleep("other"));
+    let lines = format!(
+        "+LAMBDA_MESH_TEST=forgotten\n+LAMBDA_MESH_TEST={own}\nwhat?\n-LAMBDA_MESH_TEST=forgotten\n"
+    );
+    std::io::Write::write_all(&mut guard.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    assert!(guard.wait().unwrap().success());
+    assert_eq!(marked.wait().unwrap().code(), None, "killed");
+    for process in [&mut forgotten, &mut other] {
+        assert!(process.try_wait().unwrap().is_none(), "not meant");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}
+
+/// In a container the invoker may be the first process, to which all orphans belong.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pids, stray) = (folder.path().join("pids"), folder.path().join("pid"));
+    let running = Running::start_by(&fixture_function("concurrency: 1"), |serve| {
+        let mut adopting = Command::new("python3");
+        // PR_SET_CHILD_SUBREAPER
+        let script = "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1)\nos.execv(sys.argv[1], sys.argv[1:])";
+        adopting
+            .args(["-c", script])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        adopting
+    });
+    let event = json!({ "do": "stray", "file": stray, "forgets": false });
+    assert_eq!(running.invoke(event).await.status, 200);
+    tokio::select! {
+        _ = running.invoke(json!({ "do": "child", "file": pids })) => panic!("answered although it waits"),
+        () = support::exists(&pids) => {}
+    }
+    let pids = std::fs::read_to_string(&pids).unwrap();
+    let (function, child) = pids.split_once(' ').unwrap();
+    let killed = Command::new("kill")
+        .args(["-9", function])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let stray = std::fs::read_to_string(&stray).unwrap();
+    for pid in [child, stray.trim()] {
+        let gone = async || (!Path::new("/proc").join(pid).exists()).then_some(());
+        eventually("the end of an orphan and of its entry", gone).await;
     }
 }
 

@@ -97,8 +97,8 @@ pub struct LocalConfig {
     /// `init_timeout`: the time limit until the process asks for its first invocation; default
     /// 10 s, as on AWS.
     pub init_timeout: Duration,
-    /// `memory` in MiB, default 128. It is told to the function
-    /// (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`); the invoker does not enforce it.
+    /// `memory` in MiB, default 128: what all processes of an environment may use together. It is
+    /// told to the function too (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`).
     pub memory_mib: u32,
     /// `concurrency`: most execution environments, each a process, at once; default 10.
     pub concurrency: usize,

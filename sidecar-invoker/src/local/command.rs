@@ -90,6 +90,8 @@ pub(super) fn variables(
     variables
 }
 
+const LOG_STREAM_NAME: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
+
 /// The log stream of one environment, by which Lambda tells environments apart:
 /// `2026/11/21/[$LATEST]` and 32 random hex digits.
 #[derive(Debug)]
@@ -104,9 +106,15 @@ impl LogStream {
         Self(format!("{year}/{month:02}/{day:02}/[$LATEST]{id}"))
     }
 
-    /// The whole name.
-    pub(super) fn name(&self) -> &str {
-        &self.0
+    /// The environment variable with the whole name, by which the environment's processes are known
+    /// wherever they go.
+    pub(super) fn variable(&self) -> (&'static str, &str) {
+        (LOG_STREAM_NAME, &self.0)
+    }
+
+    /// The same as `NAME=VALUE`.
+    pub(super) fn entry(&self) -> String {
+        format!("{LOG_STREAM_NAME}={}", self.0)
     }
 
     /// The first eight of its random digits: enough to tell environments apart in a log.
@@ -213,7 +221,7 @@ mod tests {
     #[test]
     fn a_log_stream_is_named_by_date_and_at_random() {
         let stream = LogStream::new(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
-        let (date, digits) = stream.name().split_once("[$LATEST]").unwrap();
+        let (date, digits) = stream.variable().1.split_once("[$LATEST]").unwrap();
         assert_eq!((date, digits.len()), ("1971/01/01/", 32));
         assert!(stream.short().len() == 8 && digits.starts_with(stream.short()));
     }

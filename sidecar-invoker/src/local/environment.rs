@@ -16,8 +16,10 @@ use super::command::LogStream;
 use super::failure::Failure;
 use super::function::Function;
 use super::lifecycle::{Call, Deadline, Ending, Lifecycle, Next, Refusal};
+use super::memory::Memory;
 use super::{lock, runtime_api};
 use crate::invocation::{FunctionAnswer, Invocation, RequestId};
+use crate::processes;
 
 /// How long a process has between SIGTERM and SIGKILL, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
@@ -25,6 +27,7 @@ const TERMINATION_GRACE: Duration = Duration::from_millis(300);
 /// One execution environment.
 pub(super) struct Environment {
     log_stream: LogStream,
+    memory: Memory,
     lifecycle: Mutex<Lifecycle>,
     /// Wakes the Runtime API's `next`.
     delivered: Notify,
@@ -43,6 +46,7 @@ impl Environment {
     pub(super) fn new(function: &Function) -> Arc<Self> {
         Arc::new(Self {
             log_stream: LogStream::new((function.context.clock)()),
+            memory: Memory::new(function.config.memory_mib),
             lifecycle: Mutex::new(Lifecycle::starting(
                 Instant::now() + function.config.init_timeout,
             )),
@@ -56,13 +60,14 @@ impl Environment {
         match self.start(&function).await {
             Err(failure) => self.end(&function, Some(failure)),
             Ok(mut process) => {
-                let failure = self.watch(&function, &mut process.child).await;
+                let failure = self.watch(&function, &mut process).await;
                 self.end(&function, failure);
                 terminate(&mut process).await;
-                function.forget_group(process.group).await;
+                self.clear(process.group).await;
                 process.api.abort();
             }
         }
+        function.unguard(&self.log_stream).await;
         function.removed(&self);
     }
 
@@ -78,12 +83,13 @@ impl Environment {
         let address = listener
             .local_addr()
             .map_err(|error| entrypoint(error.to_string()))?;
+        function.guard(&self.log_stream, None).await;
         let mut child = Command::new(program)
             .args(&function.config.arguments)
             .current_dir(&function.config.directory)
             .env_clear()
             .envs(&function.variables)
-            .env("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.name())
+            .envs([self.log_stream.variable()])
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -94,7 +100,8 @@ impl Environment {
             .map_err(|error| entrypoint(error.to_string()))?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = group.ok_or_else(|| entrypoint("ended at once".to_owned()))?;
-        function.watch_group(group).await;
+        function.guard(&self.log_stream, Some(group)).await;
+        self.memory.watch(group, function.cgroup_of(group));
         if let Some(stdout) = child.stdout.take() {
             function.forward(self.log_stream.short(), stdout);
         }
@@ -110,7 +117,7 @@ impl Environment {
     }
 
     /// Waits for the process's end or for a reason to end it; `None` if it was told to.
-    async fn watch(&self, function: &Function, child: &mut Child) -> Option<Failure> {
+    async fn watch(&self, function: &Function, process: &mut Process) -> Option<Failure> {
         loop {
             let (deadline, reported) = {
                 let lifecycle = lock(&self.lifecycle);
@@ -126,7 +133,18 @@ impl Environment {
                 }
             };
             tokio::select! {
-                status = child.wait() => return status.ok().map(Failure::Exit),
+                status = process.child.wait() => {
+                    if self.memory.ran_out() {
+                        self.report_memory(function, None);
+                    }
+                    return status.ok().map(Failure::Exit);
+                }
+                used = self.memory.exceeded(deadline.is_some(), &function.context.census) => {
+                    self.report_memory(function, Some(used));
+                    // It ends as if the kernel had ended it.
+                    let _ = kill_process_group(process.group, Signal::KILL);
+                    return process.child.wait().await.ok().map(Failure::Exit);
+                }
                 () = function.stopped() => return None,
                 () = self.changed.notified() => {}
                 () = expired => {
@@ -140,6 +158,28 @@ impl Environment {
                 }
             }
         }
+    }
+
+    fn report_memory(&self, function: &Function, used: Option<u64>) {
+        let limit = function.config.memory_mib;
+        let used = used.unwrap_or_else(|| self.memory.peak_bytes()) >> 20;
+        tracing::warn!(
+            function = %function.name,
+            environment = self.log_stream.short(),
+            "killed, as it used {used} MiB of memory and may use {limit}: raise `memory` if it needs more"
+        );
+    }
+
+    /// Ends what has left the process group, and takes note of the end of all of it.
+    async fn clear(self: &Arc<Self>, group: Pid) {
+        let environment = Arc::clone(self);
+        let cleared = tokio::task::spawn_blocking(move || {
+            environment.memory.remove_cgroup();
+            processes::kill_strays(&[environment.log_stream.entry()]);
+            processes::reap_group(group);
+        });
+        // Fails only if it panicked.
+        let _ = cleared.await;
     }
 
     fn end(&self, function: &Arc<Function>, failure: Option<Failure>) {

@@ -14,6 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cgroup::{Cgroup, Cgroups};
+use super::command::LogStream;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::lifecycle::Call;
@@ -23,6 +25,7 @@ use crate::config::LocalConfig;
 use crate::error::ServiceError;
 use crate::guard::Guard;
 use crate::invocation::{FunctionAnswer, FunctionName, Invocation, Target, function_arn};
+use crate::processes::Census;
 
 /// How long an environment that has answered may take to ask for its next invocation before a
 /// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
@@ -40,6 +43,10 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// Ends their processes if the invoker cannot.
     pub(crate) guard: Option<Arc<Guard>>,
+    /// Where their processes are kept together, if the system allows it.
+    pub(crate) cgroups: Option<Arc<Cgroups>>,
+    /// Which processes there are.
+    pub(crate) census: Arc<Census>,
     /// Ends them all.
     pub(crate) stop: CancellationToken,
     /// Every task that has to have ended before the invoker may.
@@ -282,18 +289,28 @@ impl Function {
         self.context.tasks.spawn(output.forward(source, reader));
     }
 
-    /// Has the guard end this process group if the invoker cannot.
-    pub(super) async fn watch_group(&self, group: Pid) {
+    /// Has the guard end the processes of this environment if the invoker cannot.
+    pub(super) async fn guard(&self, environment: &LogStream, group: Option<Pid>) {
         if let Some(guard) = &self.context.guard {
-            guard.watch(group).await;
+            guard.watch(&environment.entry(), group).await;
         }
     }
 
-    /// Nothing is left of this process group.
-    pub(super) async fn forget_group(&self, group: Pid) {
+    /// Nothing is left of this environment.
+    pub(super) async fn unguard(&self, environment: &LogStream) {
         if let Some(guard) = &self.context.guard {
-            guard.forget(group).await;
+            guard.forget(&environment.entry()).await;
         }
+    }
+
+    /// A control group with the process in it, where one can be had.
+    pub(super) fn cgroup_of(&self, process: Pid) -> Option<Cgroup> {
+        let cgroups = self.context.cgroups.as_ref()?;
+        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20, process);
+        if let Err(error) = &made {
+            tracing::debug!(function = %self.name, "no control group: {error}");
+        }
+        made.ok()
     }
 }
 

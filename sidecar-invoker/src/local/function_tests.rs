@@ -21,6 +21,8 @@ fn function(queue: usize) -> Arc<Function> {
         inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
         output: Output::to(std::io::sink(), LogFormat::Text, SystemTime::now).0,
         guard: None,
+        cgroups: None,
+        census: Arc::default(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };

@@ -6,14 +6,17 @@
 //!                              the process's end          Runtime API (HTTP)
 //! ```
 
+mod cgroup;
 mod command;
 mod environment;
 mod failure;
 mod function;
 mod lifecycle;
+mod memory;
 mod output;
 mod runtime_api;
 
+pub(crate) use cgroup::{Cgroups, remove as remove_cgroups};
 pub(crate) use command::Inherited;
 pub(crate) use function::{Context, Function};
 pub(crate) use output::{Flushed, Output};

@@ -72,11 +72,21 @@ impl Invoker {
     }
 
     pub async fn listening(listen: &str, functions: &str) -> Self {
+        Self::with(listen, functions, false).await
+    }
+
+    /// Starts one whose functions may have control groups.
+    pub async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
+        Self::with("127.0.0.1:0", functions, cgroups).await
+    }
+
+    async fn with(listen: &str, functions: &str, cgroups: bool) -> Self {
         let text = format!("listen: {listen}\nadmin: 127.0.0.1:0\n{functions}\n");
         let config = Config::parse("invoker.yaml", &text, Path::new("/")).unwrap();
         let options = Options {
             clock: SystemTime::now,
             guard: None,
+            cgroups,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,135 @@
+//! The memory of one environment: what its processes use, and their limit.
+//!
+//! Where a control group limits it, the kernel watches. Elsewhere the invoker looks at what the
+//! processes have in RAM. Never is the address space limited: runtimes reserve far more of it than
+//! they use.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::time::{Instant, sleep_until};
+
+use super::cgroup::Cgroup;
+use super::lock;
+use crate::processes::{Census, proportional_bytes, resident_bytes};
+
+/// How often an environment is looked at: a look takes some ten microseconds.
+const ACTIVE_INTERVAL: Duration = Duration::from_millis(25);
+/// How often one is that waits for an invocation.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the processes of one environment use.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limit_bytes: u64,
+    peak_bytes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The group's first process, once it has been started.
+    group: Option<Pid>,
+    cgroup: Option<Cgroup>,
+    /// The processes that were there at the last look at all processes of the machine.
+    family: Vec<Pid>,
+    /// When it was looked at last, and how long that took.
+    last_look: Option<(Instant, Duration)>,
+}
+
+impl Memory {
+    /// That of an environment that may use `limit_mib`.
+    pub(super) fn new(limit_mib: u32) -> Self {
+        Self {
+            limit_bytes: u64::from(limit_mib) << 20,
+            peak_bytes: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// From now on looks at the process group, and at its control group if it has one.
+    pub(super) fn watch(&self, group: Pid, cgroup: Option<Cgroup>) {
+        let mut state = lock(&self.state);
+        state.group = Some(group);
+        state.cgroup = cgroup;
+        state.family = vec![group];
+    }
+
+    /// Most bytes used at once so far, as far as was seen.
+    pub(super) fn peak_bytes(&self) -> u64 {
+        let used = {
+            let state = lock(&self.state);
+            let counted = state.cgroup.as_ref().and_then(Cgroup::peak_bytes);
+            match (counted, state.family.as_slice()) {
+                (Some(counted), _) => counted,
+                (None, [process]) => resident_bytes(*process).unwrap_or_default(),
+                (None, _) => 0,
+            }
+        };
+        self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used)
+    }
+
+    /// Waits until more is used than may be, and says how many bytes; not if the kernel watches. An
+    /// `active` environment is looked at more often. Dropped and called anew it goes on as before.
+    pub(super) async fn exceeded(&self, active: bool, census: &Arc<Census>) -> u64 {
+        let interval = if active {
+            ACTIVE_INTERVAL
+        } else {
+            IDLE_INTERVAL
+        };
+        loop {
+            let next = {
+                let mut state = lock(&self.state);
+                if state.cgroup.as_ref().is_some_and(Cgroup::limits_memory) {
+                    break;
+                }
+                let began = Instant::now();
+                let (last, took) = *state.last_look.get_or_insert((began, Duration::ZERO));
+                // A twentieth of the time at most.
+                last + interval.max(took * 20)
+            };
+            sleep_until(next).await;
+            let began = Instant::now();
+            let used = self.look(active.then_some(census));
+            lock(&self.state).last_look = Some((began, began.elapsed()));
+            self.peak_bytes.fetch_max(used, Ordering::Relaxed);
+            if used > self.limit_bytes {
+                return used;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// What is used now, in bytes.
+    fn look(&self, census: Option<&Arc<Census>>) -> u64 {
+        let mut state = lock(&self.state);
+        if let Some((group, census)) = state.group.zip(census) {
+            state.family = census.family(group);
+        }
+        let resident = |pid: &Pid| resident_bytes(*pid).unwrap_or_default();
+        let used = state.family.iter().map(resident).sum();
+        if used <= self.limit_bytes || state.family.len() == 1 {
+            return used;
+        }
+        // Processes that were forked share most of their memory.
+        let shared = |pid: &Pid| proportional_bytes(*pid).unwrap_or_else(|| resident(pid));
+        state.family.iter().map(shared).sum()
+    }
+
+    /// Whether the kernel has killed processes because they used too much.
+    pub(super) fn ran_out(&self) -> bool {
+        let state = lock(&self.state);
+        state.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory)
+    }
+
+    /// Kills what is left in the control group, if there is one, and removes that. Blocks until the
+    /// processes have ended, a second at most.
+    pub(super) fn remove_cgroup(&self) {
+        let cgroup = lock(&self.state).cgroup.take();
+        if let Some(cgroup) = cgroup {
+            cgroup.remove();
+        }
+    }
+}
