@@ -33,6 +33,7 @@ async fn a_function_that_uses_more_than_its_memory_is_killed_and_replaced() {
             assert_eq!(reply.json()["errorMessage"], message);
             assert_eq!(invoker.invoke(json!({})).await.status, 200);
         }
+        invoker.stop().await;
     }
 }
 
@@ -47,6 +48,7 @@ async fn address_space_and_shared_pages_are_not_memory_that_is_used() {
         let fork = json!({ "do": "fork", "bytes": 60 * MIB, "count": 2, "seconds": 2 });
         let reply = invoker.invoke(fork).await;
         assert_eq!(reply.json()["pid"], pid, "{:?}", reply.body);
+        invoker.stop().await;
     }
 }
 
@@ -78,5 +80,6 @@ async fn a_process_that_has_run_away_ends_with_its_environment() {
                 assert!(kill.unwrap().success());
             }
         }
+        invoker.stop().await;
     }
 }
