@@ -94,7 +94,7 @@ impl Server {
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = Context {
             clock: options.clock,
-            inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+            inherited: Arc::new(Inherited::from(std::env::vars_os())),
             output,
             guard: guard.map(Arc::new),
             cgroups,

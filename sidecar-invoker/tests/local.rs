@@ -69,6 +69,17 @@ async fn a_function_gets_its_event_headers_and_environment() {
     assert_eq!(env["TABLE"], "orders");
     assert_eq!(env["AWS_LAMBDA_FUNCTION_NAME"], "f");
     assert_eq!(env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], "512");
+    assert_eq!(env["AWS_LAMBDA_FUNCTION_VERSION"], "$LATEST");
+    assert_eq!(env["AWS_LAMBDA_INITIALIZATION_TYPE"], "on-demand");
+    assert_eq!(env["AWS_LAMBDA_LOG_GROUP_NAME"], "/aws/lambda/f");
+    let stream = env["AWS_LAMBDA_LOG_STREAM_NAME"].as_str().unwrap();
+    assert!(stream.contains("/[$LATEST]"), "{stream}");
+    assert_eq!(env["_HANDLER"], support::fixture());
+    assert_eq!(env["LAMBDA_TASK_ROOT"], "/");
+    assert_eq!(env["LAMBDA_RUNTIME_DIR"], "/");
+    assert_eq!(env["TZ"], ":UTC");
+    assert_eq!(env["AWS_REGION"], env["AWS_DEFAULT_REGION"]);
+    assert_eq!(env["_X_AMZN_TRACE_ID"], json!(null));
     assert_eq!(
         env["CARGO_MANIFEST_DIR"],
         json!(null),
@@ -221,6 +232,36 @@ async fn a_command_that_cannot_be_started_is_a_function_error_and_not_ready() {
             "{text}"
         );
         assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_bootstrap_of_shell_and_curl_is_a_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("bootstrap");
+    let lines = r#"#!/bin/sh
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while true; do
+    headers=$(mktemp)
+    event=$(curl -sS -D "$headers" "$api/next")
+    id=$(grep -i lambda-runtime-aws-request-id "$headers" | tr -d '[:space:]' | cut -d: -f2)
+    rm "$headers"
+    curl -sS "$api/$id/response" -d "{\"event\":$event,\"handler\":\"$_HANDLER\",\"root\":\"$LAMBDA_TASK_ROOT\",\"cwd\":\"$PWD\"}"
+done
+"#;
+    std::fs::write(&script, lines).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, executable).unwrap();
+    let directory = folder.path().canonicalize().unwrap();
+    let directory = directory.to_str().unwrap();
+    let invoker = Invoker::start(&format!(
+        "functions: {{ f: {{ local: {{ directory: {directory}, timeout: 10s }} }} }}"
+    ))
+    .await;
+    for _ in 0..2 {
+        let reply = invoker.invoke(json!({ "a": 1 })).await.json();
+        let expected = json!({ "event": { "a": 1 }, "handler": "bootstrap", "root": directory, "cwd": directory });
+        assert_eq!(reply, expected);
     }
 }
 

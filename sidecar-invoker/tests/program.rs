@@ -162,8 +162,12 @@ fn all_mistakes_of_a_file_are_reported_together() {
     .unwrap();
     let (code, text) = ends(&path);
     assert_eq!(code, Some(2));
+    let bootstrap = format!(
+        "3: functions.f.local: there is no `command`, and no file `bootstrap` in {}; add one of them",
+        folder.path().display()
+    );
     let expected = [
-        "3: functions.f.local: the key `command` is missing",
+        &bootstrap,
         "3: functions.f.local.timeout: expected a duration from 1ms to 15m such as 30s, found \"abc\"",
         "3: functions.f.local.comand: unknown key; did you mean `command`?",
     ];

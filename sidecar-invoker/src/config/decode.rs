@@ -153,6 +153,14 @@ impl<'t> Value<'t> {
         })
     }
 
+    /// `true` or `false`, if it is one of them.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        match &self.node.kind {
+            Kind::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The items of a list.
     pub(crate) fn list(&self, expected: &str) -> Option<Vec<Value<'t>>> {
         let Kind::List(items) = &self.node.kind else {

@@ -84,7 +84,7 @@ pub struct RieConfig {
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
     /// `command`: the program and its arguments. A program with a slash is relative to
-    /// `directory`; one without is looked up in `PATH`.
+    /// `directory`; one without is looked up in `PATH`. Default `./bootstrap`, as on AWS.
     pub program: String,
     /// The rest of `command`.
     pub arguments: Vec<String>,
@@ -92,6 +92,9 @@ pub struct LocalConfig {
     pub directory: PathBuf,
     /// `env`: variables of the function, over those that the invoker sets.
     pub env: BTreeMap<String, String>,
+    /// `inherit_env`: what the function sees of the invoker's own environment besides what every
+    /// function does; default nothing.
+    pub inherit_env: InheritEnv,
     /// `timeout`: the time limit of one invocation; default 3 s, as on AWS.
     pub timeout: Duration,
     /// `init_timeout`: the time limit until the process asks for its first invocation; default
@@ -102,8 +105,17 @@ pub struct LocalConfig {
     pub memory_mib: u32,
     /// `concurrency`: most execution environments, each a process, at once; default 10.
     pub concurrency: usize,
-    /// Line of `command` in the file, for messages.
+    /// Line of `command`, or of the function, in the file, for messages.
     pub line: usize,
+}
+
+/// Which variables of the invoker's environment a function sees besides those that all do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InheritEnv {
+    /// `true`: all.
+    All,
+    /// The ones with these names, as far as the invoker has them; `false` is an empty list.
+    Names(Vec<String>),
 }
 
 impl Config {

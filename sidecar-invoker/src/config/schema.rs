@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::aws;
 use super::decode::{Mapping, Value};
 use super::{
-    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, Listen, LocalConfig, LogFormat,
-    RieConfig, scalar,
+    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, InheritEnv, Listen, LocalConfig,
+    LogFormat, RieConfig, scalar,
 };
 use crate::invocation::FunctionName;
 
@@ -166,11 +166,19 @@ fn rie_backend(rie: &Value<'_>, timeout: Option<Value<'_>>) -> Option<BackendCon
 }
 
 fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
-    let mut keys = value.mapping("the keys of a local function, at least `command`")?;
-    let command = keys.required("command");
-    let line = command.as_ref().map_or(0, Value::line);
-    let command = command.and_then(|value| self::command(&value));
+    let mut keys = value.mapping("the keys of a local function")?;
+    let command = keys.optional("command");
+    let line = command.as_ref().map_or(value.line(), Value::line);
     let directory = directory(&mut keys, base);
+    let command = match command {
+        Some(command) => self::command(&command),
+        None => bootstrap(value, directory.as_deref()),
+    };
+    let inherit_env = or_default(
+        keys.optional("inherit_env"),
+        || InheritEnv::Names(Vec::new()),
+        |value| inherit_env(&value),
+    );
     let env = or_default(keys.optional("env"), BTreeMap::new, |value| {
         environment(&value)
     });
@@ -193,6 +201,7 @@ fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
         arguments,
         directory: directory?,
         env: env?,
+        inherit_env: inherit_env?,
         timeout: timeout?,
         init_timeout: init_timeout?,
         memory_mib: memory_mib?,
@@ -218,6 +227,37 @@ fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
             None
         }
     }
+}
+
+/// What runs without a `command`, if it is there.
+fn bootstrap(value: &Value<'_>, directory: Option<&Path>) -> Option<(String, Vec<String>)> {
+    let directory = directory?;
+    if !directory.join("bootstrap").is_file() {
+        value.problem(format!(
+            "there is no `command`, and no file `bootstrap` in {}; add one of them",
+            directory.display()
+        ));
+        return None;
+    }
+    Some(("./bootstrap".to_owned(), Vec::new()))
+}
+
+fn inherit_env(value: &Value<'_>) -> Option<InheritEnv> {
+    const EXPECTED: &str = "a list of names such as [AWS_ENDPOINT_URL], true or false";
+    if let Some(all) = value.boolean() {
+        let none = InheritEnv::Names(Vec::new());
+        return Some(if all { InheritEnv::All } else { none });
+    }
+    let name = |value: &Value<'_>| {
+        value.parse("the name of an environment variable", |text| {
+            (!text.is_empty() && !text.contains(['=', '\0'])).then(|| text.to_owned())
+        })
+    };
+    let names: Vec<_> = value.list(EXPECTED)?.iter().map(name).collect();
+    names
+        .into_iter()
+        .collect::<Option<_>>()
+        .map(InheritEnv::Names)
 }
 
 fn directory(keys: &mut Mapping<'_, '_>, base: &Path) -> Option<std::path::PathBuf> {
@@ -353,7 +393,6 @@ functions:
         let expected = "\
 invoker.yaml:1: listen: expected HOST:PORT or unix:///ABSOLUTE/PATH, found \"9090\"
 invoker.yaml:2: lisen: unknown key; did you mean `listen`?
-invoker.yaml:6: functions.hello.local: the key `command` is missing
 invoker.yaml:6: functions.hello.local.comand: unknown key; did you mean `command`?
 invoker.yaml:7: functions.hello.local.timeout: expected a duration from 1ms to 15m such as 30s, found \"abc\"
 invoker.yaml:8: functions.hello.local.memory: expected a number of MiB from 128 to 10240, found \"1\"
@@ -372,6 +411,28 @@ invoker.yaml:17: functions.a.b: a function's name is 1 to 64 letters, digits, - 
             assert_eq!(found, expected);
         }
         assert_eq!(problems.lines().count(), expected.lines().count());
+    }
+
+    #[test]
+    fn a_function_without_a_command_is_its_bootstrap() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "functions: { f: { local: { inherit_env: [A, B] } } }";
+        let parse = || Config::parse("invoker.yaml", text, folder.path());
+        let expected = format!(
+            "invoker.yaml:1: functions.f.local: there is no `command`, and no file `bootstrap` in {}; add one of them",
+            folder.path().display()
+        );
+        assert_eq!(parse().unwrap_err().to_string(), expected);
+        std::fs::write(folder.path().join("bootstrap"), "").unwrap();
+        let config = parse().unwrap();
+        let BackendConfig::Local(local) = &config.functions.values().next().unwrap().backend else {
+            panic!("not local");
+        };
+        assert_eq!((local.program.as_str(), local.line), ("./bootstrap", 1));
+        assert_eq!(
+            local.inherit_env,
+            InheritEnv::Names(vec!["A".to_owned(), "B".to_owned()])
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::config::LocalConfig;
+use crate::config::{InheritEnv, LocalConfig};
 use crate::invocation::FunctionName;
 
 /// What a function sees of the invoker's own environment: how to find programs and temporary
@@ -29,7 +29,7 @@ const INHERITED: [&str; 12] = [
     "AWS_REGION",
 ];
 
-/// The part of the invoker's own environment that functions see.
+/// The invoker's own environment, as far as functions may see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Inherited {
     variables: BTreeMap<OsString, OsString>,
@@ -38,17 +38,31 @@ pub(crate) struct Inherited {
 }
 
 impl Inherited {
-    /// Picks from what `variable` tells of the invoker's environment.
-    pub(crate) fn from(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let present = |name: &&str| Some(((*name).into(), variable(name)?));
+    /// Takes the invoker's environment.
+    pub(crate) fn from(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let variables: BTreeMap<_, _> = variables.collect();
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
             .into_iter()
-            .filter_map(|name| variable(name)?.into_string().ok())
+            .filter_map(|name| variables.get(OsStr::new(name))?.to_str())
             .find(|region| !region.is_empty());
         Self {
-            variables: INHERITED.iter().filter_map(present).collect(),
-            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+            region: region.unwrap_or("us-east-1").to_owned(),
+            variables,
         }
+    }
+
+    /// What a function sees that inherits `more` than all functions do.
+    fn visible(&self, more: &InheritEnv) -> BTreeMap<OsString, OsString> {
+        let passes = |name: &OsStr| match more {
+            InheritEnv::All => true,
+            InheritEnv::Names(names) => {
+                INHERITED.iter().any(|one| *one == name) || names.iter().any(|one| **one == *name)
+            }
+        };
+        let visible = self.variables.iter().filter(|(name, _)| passes(name));
+        visible
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 }
 
@@ -57,16 +71,18 @@ impl Inherited {
 ///
 /// Source: "Defined runtime environment variables" in the AWS Lambda developer guide. As for
 /// OS-only runtimes there is no `AWS_EXECUTION_ENV`; `_HANDLER` is the command's last word, as
-/// with the Runtime Interface Emulator.
+/// with the Runtime Interface Emulator, and `bootstrap` without a command. `_X_AMZN_TRACE_ID` is
+/// for the runtime to set, invocation by invocation.
 pub(super) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
     inherited: &Inherited,
 ) -> BTreeMap<OsString, OsString> {
-    let mut variables = inherited.variables.clone();
+    let mut variables = inherited.visible(&config.inherit_env);
     let mut set = |key: &str, value: &OsStr| variables.insert(key.into(), value.into());
     let directory = config.directory.as_os_str();
     let handler = config.arguments.last().unwrap_or(&config.program);
+    let handler = handler.strip_prefix("./").unwrap_or(handler);
     set("_HANDLER", handler.as_ref());
     set("AWS_REGION", inherited.region.as_ref());
     set("AWS_DEFAULT_REGION", inherited.region.as_ref());
@@ -191,19 +207,26 @@ mod tests {
 
     #[test]
     fn the_configuration_wins_over_lambda_s_variables_and_those_over_inherited_ones() {
-        let yaml =
-            "functions: { f: { local: { command: [p, app.handler], env: { TZ: Asia/Tokyo } } } }";
+        let yaml = "functions: { f: { local: { command: [p, app.handler], env: { TZ: Asia/Tokyo },
+            inherit_env: [LISTED, ABSENT] } } }";
         let config = crate::config::Config::parse("i.yaml", yaml, Path::new("/srv")).unwrap();
         let (name, function) = config.functions.first_key_value().unwrap();
         let crate::config::BackendConfig::Local(local) = &function.backend else {
             panic!("not local");
         };
-        let outer = |name: &str| match name {
-            "AWS_DEFAULT_REGION" => Some("eu-west-1".into()),
-            "AWS_PROFILE" => Some("dev".into()),
-            _ => None,
-        };
-        let variables = variables(name, local, &Inherited::from(outer));
+        let outer = [
+            ("AWS_DEFAULT_REGION", "eu-west-1"),
+            ("AWS_PROFILE", "dev"),
+            ("LISTED", "yes"),
+            ("LAMBDA_TASK_ROOT", "/outer"),
+            ("OTHER", "no"),
+        ];
+        let inherited = Inherited::from(
+            outer
+                .map(|(name, value)| (name.into(), value.into()))
+                .into_iter(),
+        );
+        let variables = variables(name, local, &inherited);
         let value = |key: &str| {
             variables
                 .get(OsStr::new(key))
@@ -215,7 +238,10 @@ mod tests {
         assert_eq!(value("_HANDLER"), Some("app.handler"));
         assert_eq!(value("LAMBDA_TASK_ROOT"), Some("/srv"));
         assert_eq!(value("AWS_LAMBDA_FUNCTION_NAME"), Some("f"));
-        assert_eq!(value("PATH"), None);
+        assert_eq!(value("LISTED"), Some("yes"));
+        assert_eq!(value("OTHER"), None);
+        assert_eq!(value("ABSENT"), None);
+        assert_eq!(inherited.visible(&InheritEnv::All).len(), outer.len());
     }
 
     #[test]

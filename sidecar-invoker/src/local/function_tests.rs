@@ -18,7 +18,7 @@ fn function(queue: usize) -> Arc<Function> {
     };
     let context = Context {
         clock: SystemTime::now,
-        inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+        inherited: Arc::new(Inherited::from(std::env::vars_os())),
         output: Output::to(std::io::sink(), LogFormat::Text, SystemTime::now).0,
         guard: None,
         cgroups: None,
