@@ -67,12 +67,14 @@ impl fmt::Display for Report {
 /// TLS cannot be set up.
 pub async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
     let aws = Aws::new(&config, clock).map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let (output, _) = Output::to(std::io::sink());
+    let (output, _) = Output::to(std::io::sink(), config.log_format, clock);
     let context = Context {
         clock,
-        inherited: Arc::new(Inherited::from(|name| std::env::var_os(name))),
+        inherited: Arc::new(Inherited::from(std::env::vars_os())),
         output,
         guard: None,
+        cgroups: None,
+        census: Arc::default(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
