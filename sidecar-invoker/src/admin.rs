@@ -1,4 +1,4 @@
-//! The admin endpoints: `/ping`, `/healthz`, `/readyz`.
+//! The admin endpoints: `/ping`, `/healthz`, `/readyz`, `/metrics`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::aws::Aws;
 use crate::listener::accept;
 use crate::local::Function;
+use crate::metrics::Metrics;
 
 /// What `/readyz` looks at.
 pub(crate) struct Admin {
@@ -23,6 +25,8 @@ pub(crate) struct Admin {
     pub(crate) functions: Vec<Arc<Function>>,
     /// The functions on AWS.
     pub(crate) aws: Option<Arc<Aws>>,
+    /// What `/metrics` shows.
+    pub(crate) metrics: Arc<Metrics>,
     /// The configuration file, for messages.
     pub(crate) file: String,
     /// Whether the invoker takes no more requests.
@@ -82,16 +86,26 @@ impl Admin {
                 [] => (StatusCode::OK, "ready".to_owned()),
                 obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n")),
             },
-            (_, "/ping" | "/healthz" | "/readyz") => {
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                let expiries = self.aws.as_ref().map(|aws| aws.expiries());
+                (
+                    StatusCode::OK,
+                    self.metrics.text(&expiries.unwrap_or_default()),
+                )
+            }
+            (_, "/ping" | "/healthz" | "/readyz" | "/metrics") => {
                 (StatusCode::METHOD_NOT_ALLOWED, "use GET".to_owned())
             }
             _ => (
                 StatusCode::NOT_FOUND,
-                "there are /ping, /healthz and /readyz".to_owned(),
+                "there are /ping, /healthz, /readyz and /metrics".to_owned(),
             ),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
+        // The version is that of Prometheus's text format.
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     }
 }

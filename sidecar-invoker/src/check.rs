@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::aws::Aws;
 use crate::config::{BackendConfig, Config, HostPort};
 use crate::local::{Context, Function, Inherited, Output};
+use crate::metrics::Metrics;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
@@ -66,7 +67,8 @@ impl fmt::Display for Report {
 /// # Errors
 /// TLS cannot be set up.
 pub async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
-    let aws = Aws::new(&config, clock).map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let aws = Aws::new(&config, &Metrics::new(&config), clock)
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let (output, _) = Output::to(std::io::sink(), config.log_format, clock);
     let context = Context {
         clock,

@@ -96,6 +96,11 @@ impl ServiceError {
         }
     }
 
+    /// The status of the response.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.code().0
+    }
+
     /// What the caller is told.
     pub(crate) fn message(&self) -> String {
         match self {

@@ -24,6 +24,7 @@ use crate::invocation::{
     FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, LogType, Operation,
     Qualifier, RequestId, Target, function_arn, new_trace_id,
 };
+use crate::metrics::{self, Metrics};
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
 
@@ -33,6 +34,8 @@ pub(crate) struct Ingress {
     pub(crate) functions: HashMap<FunctionName, Backend>,
     /// The functions on AWS.
     pub(crate) aws: Option<Arc<Aws>>,
+    /// Where invocations are counted.
+    pub(crate) metrics: Arc<Metrics>,
     /// The region in ARNs.
     pub(crate) region: String,
     /// Tells the time.
@@ -75,12 +78,36 @@ impl Ingress {
         body: &mut Incoming,
         request_id: RequestId,
     ) -> Result<Outcome, ServiceError> {
-        let arrival = Instant::now();
         let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
         let (target, id) = target(name, &parts.uri)?;
+        let running = self.metrics.of(&target.name).begin();
+        let result = self
+            .call(operation, target, id, parts, body, request_id)
+            .await;
+        running.end(match &result {
+            Ok(Outcome::Passed(response) | Outcome::Served(response)) => {
+                let is_error = response.headers().contains_key(header::FUNCTION_ERROR);
+                metrics::Outcome::of(response.status(), is_error)
+            }
+            Err(error) => metrics::Outcome::of(error.status(), false),
+        });
+        result
+    }
+
+    /// Has a function called.
+    async fn call(
+        &self,
+        operation: Operation,
+        target: Target,
+        id: FunctionId,
+        parts: Parts,
+        body: &mut Incoming,
+        request_id: RequestId,
+    ) -> Result<Outcome, ServiceError> {
+        let arrival = Instant::now();
         let Some(backend) = self.functions.get(&target.name) else {
             let function = self
                 .aws

@@ -22,6 +22,7 @@ mod ingress;
 pub mod invocation;
 mod listener;
 mod local;
+mod metrics;
 mod processes;
 mod rie;
 mod server;

@@ -25,6 +25,7 @@ use crate::guard::Guard;
 use crate::ingress::Ingress;
 use crate::listener::{Listener, bind_tcp, tcp_address};
 use crate::local::{Cgroups, Context, Flushed, Function, Inherited, Output};
+use crate::metrics::Metrics;
 use crate::rie::Emulators;
 
 /// How long ended processes may take to disappear.
@@ -103,7 +104,8 @@ impl Server {
             tasks: TaskTracker::new(),
         };
 
-        let aws = Aws::new(&config, options.clock)
+        let metrics = Arc::new(Metrics::new(&config));
+        let aws = Aws::new(&config, &metrics, options.clock)
             .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?
             .map(Arc::new);
         if let Some(aws) = &aws {
@@ -129,12 +131,14 @@ impl Server {
         let ingress = Arc::new(Ingress {
             functions: backends.collect(),
             aws: aws.clone(),
+            metrics: Arc::clone(&metrics),
             region: context.inherited.region.clone(),
             clock: context.clock,
         });
         let admin = Arc::new(Admin {
             functions: local,
             aws,
+            metrics,
             file: config.file,
             is_ending: AtomicBool::new(false),
         });

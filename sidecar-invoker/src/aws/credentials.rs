@@ -128,6 +128,14 @@ impl Source {
         }
     }
 
+    /// When they expire, if they do.
+    pub(crate) fn expiry(&self) -> Option<SystemTime> {
+        match &*self.state.borrow() {
+            State::Valid(session) => session.identity.expiry(),
+            State::Loading | State::Missing(_) => None,
+        }
+    }
+
     /// Waits until they have been looked for.
     pub(crate) async fn settled(&self) {
         let mut state = self.state.subscribe();

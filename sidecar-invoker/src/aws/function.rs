@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -125,6 +126,9 @@ impl Function {
         let mut tries = 0;
         loop {
             let request = self.request(&prepared).await?;
+            if tries > 0 {
+                self.gate.counts.retries.fetch_add(1, Ordering::Relaxed);
+            }
             tries += 1;
             let may_retry = |asked| {
                 let pause = retry::pause(tries, asked);

@@ -10,12 +10,15 @@ use tokio::time::timeout;
 
 use super::retry::Budget;
 use crate::error::ServiceError;
+use crate::metrics::Counts;
 
 /// What the callers of one function share.
 pub(crate) struct Gate {
     own: Option<Arc<Semaphore>>,
     all: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// Where the function is counted.
+    pub(crate) counts: Arc<Counts>,
     /// What the function's retries may cost.
     pub(crate) budget: Budget,
 }
@@ -28,11 +31,12 @@ pub(crate) struct Turn {
 
 impl Gate {
     /// A gate for `most` invocations of its function, and for as many of all as `all` has.
-    pub(crate) fn new(most: Option<usize>, all: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(most: Option<usize>, all: Arc<Semaphore>, counts: Arc<Counts>) -> Self {
         Self {
             own: most.map(|most| Arc::new(Semaphore::new(most))),
             all,
             waiting: AtomicUsize::new(0),
+            counts,
             budget: Budget::default(),
         }
     }
@@ -42,7 +46,8 @@ impl Gate {
         if let Some(turn) = self.try_enter() {
             return Ok(turn);
         }
-        let place = Place(&self.waiting);
+        let place = Place(self);
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= queue {
             return Err(ServiceError::TooManyRequests);
         }
@@ -80,11 +85,12 @@ impl Gate {
 }
 
 /// A place in the queue, which is left when it is dropped.
-struct Place<'g>(&'g AtomicUsize);
+struct Place<'g>(&'g Gate);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.counts.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +101,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn gate(own: Option<usize>, all: usize) -> Arc<Gate> {
-        Arc::new(Gate::new(own, Arc::new(Semaphore::new(all))))
+        Arc::new(Gate::new(
+            own,
+            Arc::new(Semaphore::new(all)),
+            Arc::default(),
+        ))
     }
 
     #[tokio::test]
@@ -137,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn the_limit_over_all_holds_for_each_function() {
         let all = Arc::new(Semaphore::new(1));
-        let [one, other] = [(); 2].map(|()| Gate::new(None, Arc::clone(&all)));
+        let [one, other] = [(); 2].map(|()| Gate::new(None, Arc::clone(&all), Arc::default()));
         let turn = one.enter(0, LONG).await.unwrap();
         assert!(other.enter(0, LONG).await.is_err());
         drop(turn);

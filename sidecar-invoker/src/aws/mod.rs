@@ -23,7 +23,7 @@ mod sign;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ use self::sdk::Who;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::error::ServiceError;
 use crate::invocation::{FunctionId, FunctionName};
+use crate::metrics::{Counts, Metrics};
 
 /// Most functions that are not listed whose turns and retries are remembered; callers choose the
 /// names.
@@ -66,6 +67,7 @@ struct Unlisted {
     call: Arc<AwsCall>,
     source: Arc<Source>,
     gates: Mutex<HashMap<FunctionId, Arc<Gate>>>,
+    counts: Arc<Counts>,
 }
 
 impl Aws {
@@ -75,6 +77,7 @@ impl Aws {
     /// TLS cannot be set up.
     pub(crate) fn new(
         config: &Config,
+        metrics: &Metrics,
         clock: fn() -> SystemTime,
     ) -> Result<Option<Self>, rustls::Error> {
         let listed = config.functions.iter();
@@ -104,13 +107,14 @@ impl Aws {
             unlisted: None,
         };
         for (name, function) in listed {
-            let function = aws.listed(name, function);
+            let function = aws.listed(name, function, metrics);
             aws.listed.insert(name.clone(), Arc::new(function));
         }
         aws.unlisted = config.aws.clone().map(|config| Unlisted {
             call: Arc::new(config.call.clone()),
             source: aws.source(&config.call),
             gates: Mutex::default(),
+            counts: Arc::clone(metrics.others()),
             config,
         });
         Ok(Some(aws))
@@ -172,7 +176,24 @@ impl Aws {
         problems
     }
 
-    fn listed(&mut self, name: &FunctionName, config: &AwsFunction) -> Function {
+    /// Each role, empty for none, and when its credentials expire, in seconds since 1970.
+    pub(crate) fn expiries(&self) -> Vec<(&str, u64)> {
+        let mut expiries: Vec<(&str, u64)> = self
+            .sources
+            .iter()
+            .filter_map(|(who, source)| {
+                let role = who.role.as_ref().map_or("", |role| role.arn.as_str());
+                let expiry = source.expiry()?.duration_since(UNIX_EPOCH).ok()?;
+                Some((role, expiry.as_secs()))
+            })
+            .collect();
+        expiries.sort_unstable();
+        // One role may be assumed in two ways; a label stands once.
+        expiries.dedup_by_key(|(role, _)| *role);
+        expiries
+    }
+
+    fn listed(&mut self, name: &FunctionName, config: &AwsFunction, metrics: &Metrics) -> Function {
         let call = Arc::new(config.call.clone());
         Function {
             name: name.clone(),
@@ -183,6 +204,7 @@ impl Aws {
             gate: Arc::new(Gate::new(
                 call.max_concurrency,
                 Arc::clone(&self.shared.all),
+                Arc::clone(metrics.of(name)),
             )),
             call,
             shared: Arc::clone(&self.shared),
@@ -216,7 +238,11 @@ impl Unlisted {
         if gates.len() >= MOST_UNLISTED {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
-        let gate = Arc::new(Gate::new(self.call.max_concurrency, Arc::clone(all)));
+        let gate = Arc::new(Gate::new(
+            self.call.max_concurrency,
+            Arc::clone(all),
+            Arc::clone(&self.counts),
+        ));
         gates.insert(id.clone(), Arc::clone(&gate));
         gate
     }

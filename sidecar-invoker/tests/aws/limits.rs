@@ -30,6 +30,12 @@ async fn one_runs_one_waits_and_the_next_is_refused() {
             refused = &mut *two => (refused, three),
             refused = &mut *three => (refused, two),
         };
+        invoker
+            .measured("lambda_mesh_aws_waiting{function=\"waits\"} 1")
+            .await;
+        invoker
+            .measured("lambda_mesh_in_flight{function=\"waits\"} 2")
+            .await;
         aws.release.add_permits(2);
         (refused, left.await)
     };
@@ -42,6 +48,9 @@ async fn one_runs_one_waits_and_the_next_is_refused() {
         Some("TooManyRequestsException")
     );
     assert_eq!(aws.state.most.load(Ordering::SeqCst), 1);
+    let count = "lambda_mesh_invocations_total{function=\"waits\",outcome=";
+    invoker.measured(&format!("{count}\"success\"}} 2")).await;
+    invoker.measured(&format!("{count}\"throttled\"}} 1")).await;
 }
 
 #[tokio::test]

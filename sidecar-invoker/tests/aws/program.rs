@@ -81,8 +81,22 @@ impl Program {
     }
 
     pub async fn readyz(&self) -> Reply {
+        self.admin("/readyz").await
+    }
+
+    /// Waits until `/metrics` has this line.
+    pub async fn measured(&self, line: &str) {
+        eventually(line, async || {
+            let metrics = self.admin("/metrics").await;
+            let text = std::str::from_utf8(&metrics.body).unwrap();
+            text.lines().any(|found| found == line).then_some(())
+        })
+        .await;
+    }
+
+    async fn admin(&self, path: &str) -> Reply {
         let stream = TcpStream::connect(&self.admin).await.unwrap();
-        send(stream, request(Method::GET, "/readyz", &[], "")).await
+        send(stream, request(Method::GET, path, &[], "")).await
     }
 
     /// Waits until it is ready.

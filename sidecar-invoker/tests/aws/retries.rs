@@ -18,6 +18,9 @@ async fn what_aws_throttles_is_tried_again() {
     let reply = invoker.invoke("throttled-once", json!(1)).await;
     assert_eq!((reply.status.as_u16(), reply.json()), (200, json!(1)));
     assert_eq!(aws.seen().len(), 2);
+    invoker
+        .measured("lambda_mesh_aws_retries_total{function=\"(others)\"} 1")
+        .await;
 }
 
 #[tokio::test]
