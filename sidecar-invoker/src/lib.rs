@@ -16,6 +16,7 @@ mod body;
 mod check;
 pub mod config;
 pub mod error;
+mod first_byte;
 mod guard;
 mod header;
 mod ingress;

@@ -21,6 +21,7 @@ use crate::admin::Admin;
 use crate::aws::Aws;
 use crate::backend::Backend;
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
+use crate::first_byte::FirstByte;
 use crate::guard::Guard;
 use crate::ingress::Ingress;
 use crate::listener::{Listener, bind_tcp, tcp_address};
@@ -28,6 +29,8 @@ use crate::local::{Cgroups, Context, Flushed, Function, Inherited, Output};
 use crate::metrics::Metrics;
 use crate::rie::Emulators;
 
+/// How long a connection may be silent before its first request: as hyper's limit for a head.
+const FIRST_BYTE_LIMIT: Duration = Duration::from_secs(30);
 /// How long ended processes may take to disappear.
 const REAP_LIMIT: Duration = Duration::from_secs(2);
 
@@ -201,6 +204,7 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some(stream) = stream else { continue };
+            let stream = FirstByte::new(stream, FIRST_BYTE_LIMIT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
             let service = service_fn(move |request| {
