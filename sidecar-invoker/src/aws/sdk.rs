@@ -99,49 +99,63 @@ fn endpoint(sdk: &SdkConfig) -> Option<String> {
     own.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
+/// What cures an error, by words of its text; the first that fits. Few sources have errors that can
+/// be told apart by their type.
+const CURES: [(&[&str], &str); 7] = [
+    (
+        &["Signature expired", "Signature not yet current"],
+        "this machine's clock is wrong; set it, by NTP say",
+    ),
+    (
+        &["ExpiredToken", "expired", "SSO token", "access token"],
+        "sign in again, with `aws sso login` say, or set new credentials",
+    ),
+    (
+        &["AccessDenied"],
+        "see that the role exists, that its trust policy names who asks and the external id, and that who asks may sts:AssumeRole",
+    ),
+    (
+        &[
+            "InvalidClientTokenId",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClient",
+        ],
+        "AWS does not know the credentials to begin with; correct the access key",
+    ),
+    (&["region", "Region"], "set `aws.region` or AWS_REGION"),
+    (
+        &["dispatch failure", "timeout"],
+        "see that it can be reached from here",
+    ),
+    (
+        &[],
+        "correct the profile or the environment variables that say where they are",
+    ),
+];
+
 /// What went wrong and what to do, without anything secret.
 fn explain(error: &CredentialsError, who: &Who) -> String {
-    let details = chain(error);
+    // The outermost says nothing but that there is a cause.
+    let details = chain(error.source().unwrap_or(error));
     let has = |words: &[&str]| words.iter().any(|word| details.contains(word));
-    let whose = match &who.role {
-        Some(role) => format!("the role {} cannot be assumed", role.arn),
-        None => "AWS credentials cannot be loaded".to_owned(),
-    };
-    if has(&["Signature expired", "Signature not yet current"]) {
-        return format!("{whose}: this machine's clock is wrong ({details}); set it, by NTP say");
-    }
-    if has(&["ExpiredToken", "expired"]) {
-        return format!(
-            "{whose}: those to begin with have expired ({details}); sign in again, with `aws sso login` say, or set new ones"
-        );
-    }
-    if has(&["AccessDenied"]) {
-        return format!(
-            "{whose}: AWS denies it ({details}); see that the role exists, that its trust policy names who asks and the external id, and that who asks may sts:AssumeRole"
-        );
-    }
-    if has(&[
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClient",
-    ]) {
-        return format!(
-            "{whose}: AWS does not know the credentials to begin with ({details}); correct the access key"
-        );
-    }
-    if has(&["region", "Region"]) {
-        return format!("{whose}: {details}; set `aws.region` or AWS_REGION");
-    }
+    // The metadata service of EC2 is asked last, and off EC2 there is none.
     let asked_last = match has(&["IMDS"]) {
-        true => format!(" (the last source says: {details})"),
-        false => String::new(),
+        true => Some(format!(" (the last source says: {details})")),
+        false => matches!(error, CredentialsError::CredentialsNotLoaded(_)).then(String::new),
     };
-    if !asked_last.is_empty() || matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+    if let Some(asked_last) = asked_last {
         return format!(
             "no AWS credentials were found{asked_last}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
         );
     }
-    format!("{whose}: {details}; correct where they come from")
+    let cure = CURES
+        .iter()
+        .find(|(words, _)| words.is_empty() || has(words));
+    let cure = cure.map_or("", |(_, cure)| cure);
+    match &who.role {
+        Some(role) => format!("the role {} cannot be assumed: {details}; {cure}", role.arn),
+        None => format!("AWS credentials cannot be loaded: {details}; {cure}"),
+    }
 }
 
 /// An error and its causes, each once.
@@ -156,4 +170,39 @@ fn chain(error: &dyn Error) -> String {
         next = error.source();
     }
     texts.join(": ").trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_failure_has_its_cure() {
+        let who = Who {
+            role: None,
+            region: None,
+        };
+        let explain = |text: &str| explain(&CredentialsError::provider_error(text), &who);
+        for (text, cure) in [
+            ("Signature expired: x is now earlier than y", "clock"),
+            ("unhandled error (ExpiredToken)", "aws sso login"),
+            ("failed to load the cached SSO token", "aws sso login"),
+            ("unhandled error (AccessDenied)", "trust policy"),
+            ("InvalidClientTokenId", "access key"),
+            ("dispatch failure: Connection refused", "reached"),
+            ("could not parse profile file", "correct the profile"),
+            ("failed to load IMDS session token", "AWS_ACCESS_KEY_ID"),
+        ] {
+            let sentence = explain(text);
+            assert!(
+                sentence.contains(cure) && sentence.contains(text),
+                "{sentence}"
+            );
+        }
+        let none = super::explain(&CredentialsError::not_loaded_no_source(), &who);
+        assert!(
+            none.starts_with("no AWS credentials were found; set"),
+            "{none}"
+        );
+    }
 }

@@ -182,6 +182,7 @@ mod tests {
         PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
     };
     use aws_sigv4::sign::v4::SigningParams;
+    use hyper::Request;
 
     use super::*;
 
@@ -224,7 +225,7 @@ mod tests {
         let request =
             SignableRequest::new("POST", uri, headers, SignableBody::Bytes(body)).unwrap();
         let (instructions, _) = sign(request, &params).unwrap().into_parts();
-        let mut request = http::Request::builder().uri(uri).body(()).unwrap();
+        let mut request = Request::builder().uri(uri).body(()).unwrap();
         instructions.apply_to_request_http1x(&mut request);
         request.headers()[AUTHORIZATION]
             .to_str()
