@@ -21,19 +21,47 @@ const OLDEST: (u32, u32) = (3, 10);
 /// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
 pub fn environment() -> Result<PathBuf> {
     let environment = venv()?;
-    let requirements = requirements("python");
+    install(
+        "python",
+        "the Lambda runtime client for Python",
+        &[],
+        &environment,
+    )?;
+    Ok(environment)
+}
+
+/// The Python that has boto3, the AWS CLI (`-m awscli`), and of moto what its Security Token
+/// Service needs, as pinned in `xtask/requirements/aws-clients.txt`. They lie in a folder of their
+/// own, where no function finds them. Fetched by the first call.
+///
+/// # Errors
+/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+pub fn with_aws_clients() -> Result<Command> {
+    let folder = target_dir().join("tools/aws-clients");
+    let target = folder.to_string_lossy();
+    let options = ["--target", &target, "--upgrade"];
+    install("aws-clients", "AWS's clients for Python", &options, &folder)?;
+    let mut python = Command::new(venv()?.join("bin/python3"));
+    python.env("PYTHONPATH", folder);
+    Ok(python)
+}
+
+/// Installs what `xtask/requirements/NAME.txt` pins, unless the last that was installed to `folder`
+/// was the same.
+fn install(name: &str, what: &str, options: &[&str], folder: &Path) -> Result<()> {
+    let environment = venv()?;
+    let requirements = requirements(name);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", crate::display(&requirements)))?;
-    let installed = environment.join("installed.txt");
-    let _lock = Lock::acquire("python-packages")?;
+    let installed = folder.join("installed.txt");
+    let _lock = Lock::acquire(&format!("{name}-packages"))?;
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(environment);
+        return Ok(());
     }
-    say("installing the Lambda runtime client for Python");
-    pip(&environment, "awslambdaric", &requirements, &[])?;
+    say(format_args!("installing {what}"));
+    pip(&environment, what, &requirements, options)?;
     fs::write(&installed, wanted)
-        .with_context(|| format!("cannot write {}", crate::display(&installed)))?;
-    Ok(environment)
+        .with_context(|| format!("cannot write {}", crate::display(&installed)))
 }
 
 /// Installs what the file `requirements` pins, each file checked against its hash, with the

@@ -43,6 +43,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         emulator::binary()?;
     }
     python::environment()?;
+    python::with_aws_clients()?;
     wasm::build()?;
     build::invoker()?;
     build::example(build::EXAMPLE)?;
