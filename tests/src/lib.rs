@@ -9,6 +9,7 @@
 //! | [`upstream`] | a stand-in for an Invoke API that misbehaves as scripted and records its calls |
 //! | [`event_stream`] | the messages of a streamed answer |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
+//! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`golden`] | the tables of `fixtures/golden` and their matching rules |
 //! | [`shared`] | one part for all tests of a module |
 //!
@@ -32,6 +33,7 @@
     reason = "a test fails by a panic, and the harness is a part of the test"
 )]
 
+pub mod aws;
 pub mod client;
 pub mod emulator;
 pub mod event_stream;

@@ -81,6 +81,11 @@ impl Mesh {
         self.request("POST", target).body(body)
     }
 
+    /// The most memory that Envoy has ever had in use, in KiB. On Linux only.
+    pub fn peak_memory_kib(&self) -> u64 {
+        self.envoy.peak_memory_kib()
+    }
+
     /// The access log's entry of the request that `answer` answers: `method`, `path`, `status`,
     /// `attempts`, `request_id`, and `original`, the request line that the filter remembers.
     /// Waits for it, because Envoy writes it after the answer.

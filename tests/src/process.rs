@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::shared::Part;
@@ -53,20 +53,26 @@ impl Prepared {
 pub(crate) struct Process {
     name: &'static str,
     shell: Mutex<Child>,
-    leash: Option<ChildStdin>,
+    leash: Mutex<Option<ChildStdin>>,
     output: Arc<Mutex<String>>,
     readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
-    /// Starts the program of `command` with its arguments, in its folder, with this process's
-    /// environment and an empty input.
+    /// Starts the program of `command` with its arguments, in its folder, with its changes of this
+    /// process's environment and an empty input.
     pub(crate) fn start(name: &'static str, command: &Command) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", LEASH, name]).arg(command.get_program());
         shell.args(command.get_args());
         if let Some(folder) = command.get_current_dir() {
             shell.current_dir(folder);
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
         }
         let mut shell = shell
             .stdin(Stdio::piped())
@@ -81,7 +87,7 @@ impl Process {
         ];
         Self {
             name,
-            leash: shell.stdin.take(),
+            leash: Mutex::new(shell.stdin.take()),
             shell: Mutex::new(shell),
             output,
             readers,
@@ -89,10 +95,31 @@ impl Process {
     }
 
     /// Its exit status as a shell gives it (128 + N for signal N), or `None` while it runs.
-    fn exit_status(&self) -> Option<i32> {
-        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn exit_status(&self) -> Option<i32> {
+        let mut shell = lock(&self.shell);
         let status = shell.try_wait().expect("a child can be asked");
         status.map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Asks it to end, with SIGTERM; what it makes of that is [`Self::exit_status`].
+    pub(crate) fn terminate(&self) {
+        drop(lock(&self.leash).take());
+    }
+
+    /// The most memory that it has ever had in use, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let shell = lock(&self.shell).id();
+        // The program is the first child of its shell.
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        let children = children.expect("Linux lists children");
+        let child = children.split(' ').next().expect("a child");
+        let status = std::fs::read_to_string(format!("/proc/{child}/status"));
+        let status = status.expect("the program runs");
+        let mut lines = status.lines();
+        let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.expect("the peak is told").trim();
+        let peak = peak.strip_suffix(" kB").expect("in KiB");
+        peak.parse().expect("a number")
     }
 
     /// Waits until `probe` gives a value.
@@ -100,7 +127,7 @@ impl Process {
     /// # Errors
     /// What the program wrote, if it ended first.
     pub(crate) fn until<T>(
-        mut self,
+        self,
         mut probe: impl FnMut(&Self) -> Option<T>,
     ) -> Result<(Self, T), String> {
         let ready = crate::eventually(&format!("{} is ready", self.name), || {
@@ -117,7 +144,7 @@ impl Process {
                     let mut readers = self.readers.iter();
                     readers.all(JoinHandle::is_finished).then_some(())
                 });
-                self.leash = None;
+                self.terminate();
                 let log = self.log();
                 Err(format!("{} ended with status {status}:\n{log}", self.name))
             }
@@ -127,8 +154,7 @@ impl Process {
 
 impl Part for Process {
     fn log(&self) -> String {
-        let output = self.output.lock();
-        output.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.output).clone()
     }
 
     fn alive(&self) -> bool {
@@ -138,19 +164,22 @@ impl Part for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let Some(leash) = self.leash.take() else {
+        let Some(leash) = lock(&self.leash).take() else {
             return;
         };
         let early = self.exit_status();
         drop(leash);
-        let shell = self.shell.get_mut();
-        let ended = shell.unwrap_or_else(PoisonError::into_inner).wait();
+        let ended = lock(&self.shell).wait();
         if std::thread::panicking() {
             eprintln!("--- log of {} ({ended:?}):\n{}", self.name, self.log());
         } else if let Some(status) = early {
             panic!("{} ended with status {status}:\n{}", self.name, self.log());
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn collect(
@@ -165,8 +194,7 @@ fn collect(
             .read_until(b'\n', &mut line)
             .is_ok_and(|length| length > 0)
         {
-            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.push_str(&String::from_utf8_lossy(&line));
+            lock(&output).push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     })

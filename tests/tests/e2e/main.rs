@@ -8,6 +8,7 @@
 
 mod parts;
 
+mod aws;
 mod binary_bodies;
 mod body_sizes;
 mod broken_upstreams;
