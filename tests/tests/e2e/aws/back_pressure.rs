@@ -1,0 +1,189 @@
+//! Too many requests, slow functions and connections that break: each caller gets an answer, and no
+//! invocation happens twice.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lambda_mesh_tests::PATIENCE;
+use lambda_mesh_tests::aws::{Aws, with_key};
+use lambda_mesh_tests::client::send_all;
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::mesh::{Mesh, route};
+use serde_json::{Value, json};
+
+use super::{invoke, request, shared};
+
+#[test]
+fn a_thousand_requests_to_a_function_that_fails_in_every_way() {
+    const REQUESTS: usize = 1000;
+    let aws = Aws::start();
+    let throttled = json!({ "error": "TooManyRequestsException" });
+    aws.function(
+        "moody",
+        &json!({ "turns": [
+        throttled, {}, throttled, { "delay": 0.3 }, throttled, { "reset": "read" },
+        throttled, { "reset": "answered" }, throttled, { "reset": "within" },
+        throttled, {}, throttled, {}, throttled, {},
+    ] }),
+    );
+    aws.put("/connections", &json!({ "reset_every": 9 }));
+    let invoker = aws.invoker(&json!({})).start();
+    let lambda = json!({ "function": "moody" });
+    let mesh = Mesh::to(&invoker)
+        .routes(&[route(&json!({ "prefix": "/" }), &lambda)])
+        .start();
+    let requests = (0..REQUESTS).map(|number| mesh.get(format!("/{number}")));
+    let answers: Vec<_> = send_all(requests, 64)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .expect("each request has an answer");
+    let mut statuses = HashMap::<u16, usize>::new();
+    for answer in &answers {
+        *statuses.entry(answer.status).or_default() += 1;
+    }
+    println!("{statuses:?}");
+    assert!(
+        statuses
+            .keys()
+            .all(|status| [200, 429, 502].contains(status)),
+        "{statuses:?}"
+    );
+
+    let calls = aws.calls("moody");
+    let mut executed = HashMap::<String, usize>::new();
+    for call in calls.iter().filter(|call| call["executed"] == true) {
+        let event: Value =
+            serde_json::from_str(call["body"].as_str().expect("text")).expect("JSON");
+        let path = event["rawPath"].as_str().expect("a path").to_owned();
+        *executed.entry(path).or_default() += 1;
+    }
+    let twice: Vec<_> = executed.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "executed more than once: {twice:?}");
+    for answer in answers.iter().filter(|answer| answer.status == 200) {
+        let event = answer.json();
+        let path = event["rawPath"].as_str().expect("a path");
+        assert_eq!(executed.get(path), Some(&1), "{path}");
+    }
+    // Half of the calls are throttled: without another try, half of the requests would be.
+    let throttled = statuses.get(&429).copied().unwrap_or_default();
+    assert!(
+        calls.len() > REQUESTS && throttled < REQUESTS / 2,
+        "{} calls: {statuses:?}",
+        calls.len()
+    );
+}
+
+/// Sends `number` requests at once to a function that waits at its gate, which is opened once
+/// `refused` of them were refused; each of those is told when to try again. All others succeed.
+fn assert_refused(aws: &Aws, invoker: &Invoker, function: &str, number: usize, refused: usize) {
+    let (sender, answers) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..number {
+            let sender = sender.clone();
+            scope.spawn(move || sender.send(invoke(invoker, function)).is_ok());
+        }
+        for number in 0..number {
+            let answer = answers.recv_timeout(PATIENCE).expect("an answer");
+            if number >= refused {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                continue;
+            }
+            assert_eq!(answer.status, 429, "{answer:?}");
+            assert_eq!(
+                answer.header("x-amzn-errortype"),
+                "TooManyRequestsException"
+            );
+            assert!(answer.header("retry-after").parse::<u32>().is_ok());
+            if number + 1 == refused {
+                assert_eq!(aws.calls(function).len(), 1, "one runs");
+                aws.open(function);
+            }
+        }
+    });
+    assert_eq!(aws.calls(function).len(), number - refused);
+}
+
+#[test]
+fn who_finds_the_queue_full_is_refused() {
+    let aws = shared();
+    aws.function("narrow", &json!({ "gate": true }));
+    let invoker = aws
+        .invoker(&json!({ "max_concurrency": 1, "queue": 2 }))
+        .start();
+    assert_refused(&aws, &invoker, "narrow", 5, 2);
+}
+
+#[test]
+fn who_waits_too_long_is_refused() {
+    let aws = shared();
+    aws.function("waited", &json!({ "gate": true }));
+    let limits = json!({ "max_concurrency": 1, "queue_timeout": "100ms" });
+    let invoker = aws.invoker(&limits).start();
+    assert_refused(&aws, &invoker, "waited", 3, 2);
+}
+
+#[test]
+fn all_functions_together_have_a_limit() {
+    let aws = shared();
+    aws.function("left", &json!({ "delay": 0.5 }));
+    aws.function("right", &json!({ "delay": 0.5 }));
+    let config = json!({ "max_concurrency": 1, "aws": { "queue_timeout": "30s" } });
+    let invoker = with_key(aws.invoker_of(&config)).start();
+    let requests = ["left", "right"].map(|function| request(&invoker, function));
+    for answer in send_all(requests, 2) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    let at = |function| aws.calls(function)[0]["at"].as_f64().expect("seconds");
+    let between: f64 = at("left") - at("right");
+    assert!(between.abs() >= 0.5, "one at a time: {between} s");
+}
+
+#[test]
+fn a_call_has_a_time_limit() {
+    let aws = shared();
+    aws.function("stuck", &json!({ "gate": true }));
+    let short = json!({ "functions": { "stuck": { "aws": { "timeout": "200ms" } } } });
+    let invoker = with_key(aws.invoker_of(&short)).start();
+    let answer = invoke(&invoker, "stuck");
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert!(answer.json()["Message"].is_string(), "{answer:?}");
+
+    let invoker = aws.invoker(&json!({})).start();
+    let call = request(&invoker, "stuck").header("x-envoy-expected-rq-timeout-ms", "200");
+    assert_eq!(call.send().status, 504);
+    assert_eq!(aws.calls("stuck").len(), 2);
+    aws.open("stuck");
+}
+
+#[test]
+fn a_throttled_call_is_tried_again_until_its_time_is_up() {
+    let aws = shared();
+    let throttled = json!({ "error": "TooManyRequestsException" });
+    aws.function(
+        "throttled-twice",
+        &json!({ "turns": [throttled, throttled, {}] }),
+    );
+    aws.function(
+        "throttled",
+        &json!({ "error": "TooManyRequestsException", "retry_after": 60 }),
+    );
+    let invoker = aws
+        .invoker(&json!({ "retries": 2, "timeout": "20s" }))
+        .start();
+    assert_eq!(invoke(&invoker, "throttled-twice").status, 200);
+    assert_eq!(aws.calls("throttled-twice").len(), 3);
+
+    let lambda = json!({ "function": "throttled" });
+    let mesh = Mesh::to(&invoker)
+        .routes(&[route(&json!({ "prefix": "/" }), &lambda)])
+        .start();
+    let began = Instant::now();
+    let answer = mesh.get("/").send();
+    assert_eq!((answer.status, answer.header("retry-after")), (429, "60"));
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "it waited for what cannot be"
+    );
+}

@@ -1,0 +1,231 @@
+//! boto3 and the AWS CLI, with the invoker as their endpoint.
+
+use lambda_mesh_tests::aws::{aws_cli, boto3};
+use lambda_mesh_tests::invoker::Invoker;
+use serde_json::{Value, json};
+
+use super::shared;
+use crate::parts::functions;
+
+fn url(invoker: &Invoker) -> String {
+    format!("http://{}", invoker.address())
+}
+
+fn invoke(function: &str, parameters: &Value) -> Value {
+    call("invoke", function, parameters)
+}
+
+fn call(operation: &str, function: &str, parameters: &Value) -> Value {
+    let mut parameters = parameters.clone();
+    parameters["FunctionName"] = json!(function);
+    json!({ "operation": operation, "parameters": parameters })
+}
+
+fn results_of<const N: usize>(results: &[Value]) -> &[Value; N] {
+    results.try_into().expect("one result a call")
+}
+
+/// Class of the exception, status, and the code that AWS sent.
+fn error(result: &Value) -> (&str, u64, &str) {
+    let error = &result["error"];
+    assert!(error["class"].is_string(), "no error: {result:#}");
+    (
+        error["class"].as_str().unwrap_or_default(),
+        error["status"].as_u64().unwrap_or_default(),
+        error["members"]["Error"]["Code"]
+            .as_str()
+            .unwrap_or_default(),
+    )
+}
+
+/// What every backend answers alike.
+fn assert_common(url: &str) {
+    let results = boto3(
+        url,
+        &json!([
+            invoke(
+                "probe",
+                &json!({ "Payload": r#"{"rawPath": "/echo", "text": "ü😀"}"# })
+            ),
+            invoke(
+                "probe",
+                &json!({ "Payload": "{}", "InvocationType": "DryRun" })
+            ),
+            invoke("absent", &json!({})),
+            invoke(
+                "probe",
+                &json!({ "Payload": format!("\"{}\"", "x".repeat(6_291_555)) })
+            ),
+            invoke("probe:1", &json!({ "Qualifier": "2" })),
+        ]),
+    );
+    let [echo, dry_run, absent, too_large, conflict] = results_of(&results);
+    assert_eq!(echo["StatusCode"], 200, "{echo:#}");
+    assert_eq!(echo["ExecutedVersion"], "$LATEST");
+    assert!(echo.get("FunctionError").is_none());
+    assert!(echo["Payload"].as_str().expect("text").contains("ü😀"));
+    assert_eq!(
+        (&dry_run["StatusCode"], &dry_run["Payload"]),
+        (&json!(204), &json!(""))
+    );
+    assert_eq!(
+        error(absent),
+        (
+            "ResourceNotFoundException",
+            404,
+            "ResourceNotFoundException"
+        )
+    );
+    assert_eq!(
+        error(too_large),
+        ("RequestTooLargeException", 413, "RequestTooLargeException")
+    );
+    assert_eq!(
+        error(conflict),
+        (
+            "InvalidParameterValueException",
+            400,
+            "InvalidParameterValueException"
+        )
+    );
+}
+
+#[test]
+fn boto3_calls_functions_of_the_invokers_own() {
+    let invoker = Invoker::start(&functions());
+    assert_common(&url(&invoker));
+    let fail = invoke("probe", &json!({ "Payload": r#"{"rawPath": "/fail"}"# }));
+    let results = boto3(&url(&invoker), &json!([fail]));
+    let failed = &results[0];
+    assert_eq!(
+        (&failed["StatusCode"], &failed["FunctionError"]),
+        (&json!(200), &json!("Unhandled"))
+    );
+    let payload: Value =
+        serde_json::from_str(failed["Payload"].as_str().expect("text")).expect("JSON");
+    assert_eq!(payload["errorMessage"], "as asked");
+}
+
+#[test]
+fn boto3_calls_functions_on_aws() {
+    let aws = shared();
+    for (name, behaviour) in [
+        ("probe", json!({})),
+        (
+            "throttled",
+            json!({ "error": "TooManyRequestsException", "retry_after": 2 }),
+        ),
+        ("inactive", json!({ "error": "ResourceNotReadyException" })),
+        (
+            "raising",
+            json!({ "function_error": true, "payload": { "errorType": "Oops" } }),
+        ),
+        ("streaming", json!({ "chunks": ["one ", "zwölf", ""] })),
+        (
+            "broken",
+            json!({ "chunks": ["one"], "stream_error": { "code": "Function.Oops", "details": "d" } }),
+        ),
+    ] {
+        aws.function(name, &behaviour);
+    }
+    let invoker = aws.invoker(&json!({ "retries": 0 })).start();
+    let url = url(&invoker);
+    assert_common(&url);
+
+    let streamed = |name, parameters: &Value| call("invoke_with_response_stream", name, parameters);
+    let results = boto3(
+        &url,
+        &json!([
+            invoke(
+                "probe",
+                &json!({ "Payload": "{}", "LogType": "Tail", "ClientContext": "e30=" })
+            ),
+            invoke(
+                "probe",
+                &json!({ "Payload": "{}", "InvocationType": "Event" })
+            ),
+            invoke("probe", &json!({ "Qualifier": "live" })),
+            invoke("throttled", &json!({})),
+            invoke("inactive", &json!({})),
+            invoke("raising", &json!({})),
+            streamed("streaming", &json!({ "LogType": "Tail" })),
+            streamed("broken", &json!({})),
+            streamed("absent", &json!({})),
+        ]),
+    );
+    let [
+        tail,
+        event,
+        live,
+        throttled,
+        inactive,
+        raising,
+        streaming,
+        broken,
+        absent,
+    ] = results_of(&results);
+    assert!(
+        tail["LogResult"]
+            .as_str()
+            .is_some_and(|log| !log.is_empty()),
+        "{tail:#}"
+    );
+    assert_eq!(
+        (&event["StatusCode"], &event["Payload"]),
+        (&json!(202), &json!(""))
+    );
+    assert_eq!(live["ExecutedVersion"], "live");
+    assert_eq!(
+        error(throttled),
+        ("TooManyRequestsException", 429, "TooManyRequestsException")
+    );
+    let members = &throttled["error"]["members"];
+    assert_eq!(members["retryAfterSeconds"], "2");
+    assert_eq!(members["Reason"], "ConcurrentInvocationLimitExceeded");
+    assert_eq!(error(inactive).0, "ResourceNotReadyException");
+    assert_eq!(raising["FunctionError"], "Unhandled");
+    assert_eq!(raising["Payload"], r#"{"errorType": "Oops"}"#);
+    let log = &tail["LogResult"];
+    let chunk = |text| json!({ "PayloadChunk": { "Payload": text } });
+    let complete = json!({ "InvokeComplete": { "LogResult": log } });
+    let expected = json!([chunk("one "), chunk("zwölf"), chunk(""), complete]);
+    assert_eq!(streaming["EventStream"], expected);
+    let end = json!({ "InvokeComplete": { "ErrorCode": "Function.Oops", "ErrorDetails": "d" } });
+    assert_eq!(broken["EventStream"], json!([chunk("one"), end]));
+    assert_eq!(error(absent).0, "ResourceNotFoundException");
+}
+
+#[test]
+fn the_aws_cli_calls_functions() {
+    let aws = shared();
+    aws.function("typed", &json!({}));
+    let invoker = aws.invoker(&json!({})).start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("answer.json");
+    let run = |function: &str, options: &[&str]| {
+        let mut arguments = vec!["invoke", "--function-name", function];
+        arguments.extend_from_slice(options);
+        arguments.push(file.to_str().expect("a path in UTF-8"));
+        let output = aws_cli(&url(&invoker), &arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.success() {
+            true => Ok(serde_json::from_slice::<Value>(&output.stdout).expect("JSON")),
+            false => Err(errors),
+        }
+    };
+    let answer = run(
+        "typed",
+        &["--payload", r#"{"a": "ü"}"#, "--log-type", "Tail"],
+    );
+    let answer = answer.expect("an answer");
+    assert_eq!(answer["StatusCode"], 200);
+    assert!(answer["LogResult"].is_string(), "{answer}");
+    let written = std::fs::read_to_string(&file).expect("the answer's file");
+    assert_eq!(written, r#"{"a": "ü"}"#);
+    let event = run("typed", &["--invocation-type", "Event"]).expect("an answer");
+    assert_eq!(event["StatusCode"], 202);
+    let dry_run = run("typed", &["--invocation-type", "DryRun"]).expect("an answer");
+    assert_eq!(dry_run["StatusCode"], 204);
+    let error = run("absent", &[]).expect_err("an error");
+    assert!(error.contains("(ResourceNotFoundException)"), "{error}");
+}

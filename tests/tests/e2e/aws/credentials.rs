@@ -1,0 +1,233 @@
+//! Where credentials come from: each source that AWS's own SDKs know, against a stand-in of it.
+
+use std::fs;
+use std::path::Path;
+
+use lambda_mesh_tests::aws::{Aws, KEY, REGION};
+use lambda_mesh_tests::client::send_all;
+use lambda_mesh_tests::eventually;
+use lambda_mesh_tests::invoker::Builder;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{invoke, request, shared};
+
+/// Calls `function` once with an invoker whose environment has `variables`, and gives the call as
+/// it arrived.
+fn called_with(aws: &Aws, function: &str, variables: &[(&str, &str)]) -> Value {
+    aws.function(function, &json!({}));
+    let invoker = environment(aws.bare_invoker(&json!({})), variables).start();
+    let answer = invoke(&invoker, function);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    aws.calls(function).remove(0)
+}
+
+fn environment(invoker: Builder, variables: &[(&str, &str)]) -> Builder {
+    let variables = variables.iter();
+    variables.fold(invoker, |invoker, (name, value)| invoker.env(*name, *value))
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, text).expect("a file in a temporary folder");
+    text_of(&path)
+}
+
+fn text_of(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+#[test]
+fn the_environment() {
+    let aws = shared();
+    let token = "a/token+with==";
+    aws.key("ASIAENVIRONMENT", &json!({ "secret": "s", "token": token }));
+    let call = called_with(
+        &aws,
+        "from-environment",
+        &[
+            ("AWS_ACCESS_KEY_ID", "ASIAENVIRONMENT"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("AWS_SESSION_TOKEN", token),
+        ],
+    );
+    assert_eq!(call["key"], "ASIAENVIRONMENT");
+}
+
+#[test]
+fn a_profile() {
+    let aws = shared();
+    let folder = folder();
+    let (id, secret) = KEY;
+    let credentials =
+        format!("[work]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    let call = called_with(
+        &aws,
+        "from-profile",
+        &[
+            (
+                "AWS_SHARED_CREDENTIALS_FILE",
+                &file(&folder, "credentials", &credentials),
+            ),
+            ("AWS_CONFIG_FILE", &file(&folder, "config", "")),
+            ("AWS_PROFILE", "work"),
+        ],
+    );
+    assert_eq!(call["key"], KEY.0);
+}
+
+#[test]
+fn a_profile_with_a_role() {
+    let aws = shared();
+    let folder = folder();
+    let (id, secret) = KEY;
+    let credentials =
+        format!("[base]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    let config = format!(
+        "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/from-profile\n\
+         source_profile = base\nrole_session_name = somebody\nregion = {REGION}\n"
+    );
+    let call = called_with(
+        &aws,
+        "from-role",
+        &[
+            (
+                "AWS_SHARED_CREDENTIALS_FILE",
+                &file(&folder, "credentials", &credentials),
+            ),
+            ("AWS_CONFIG_FILE", &file(&folder, "config", &config)),
+            ("AWS_PROFILE", "work"),
+            ("AWS_ENDPOINT_URL_STS", &aws.sts_url()),
+        ],
+    );
+    let session = "arn:aws:sts::123456789012:assumed-role/from-profile/somebody";
+    assert_eq!(call["principal"], session);
+}
+
+#[test]
+fn a_web_identity() {
+    let aws = shared();
+    let folder = folder();
+    let call = called_with(
+        &aws,
+        "from-web-identity",
+        &[
+            (
+                "AWS_WEB_IDENTITY_TOKEN_FILE",
+                &file(&folder, "token", "the.service.account"),
+            ),
+            (
+                "AWS_ROLE_ARN",
+                "arn:aws:iam::123456789012:role/service-account",
+            ),
+            ("AWS_ROLE_SESSION_NAME", "pod-1"),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL_STS", &aws.sts_url()),
+        ],
+    );
+    let session = "arn:aws:sts::123456789012:assumed-role/service-account/pod-1";
+    assert_eq!(call["principal"], session);
+    let mut roles = aws.requests("sts");
+    roles.retain(|call| call["Action"] == "AssumeRoleWithWebIdentity");
+    assert_eq!(roles[0]["WebIdentityToken"], "the.service.account");
+}
+
+#[test]
+fn a_container() {
+    let aws = shared();
+    let url = format!("{}/container/credentials", aws.metadata_url());
+    let call = called_with(
+        &aws,
+        "from-container",
+        &[
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+            (
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                "token-of-the-container",
+            ),
+        ],
+    );
+    assert_eq!(call["principal"], "container");
+}
+
+#[test]
+fn a_pod_identity() {
+    let aws = shared();
+    let folder = folder();
+    let url = format!("{}/container/credentials", aws.metadata_url());
+    let token = file(&folder, "token", "token-of-the-container");
+    let call = called_with(
+        &aws,
+        "from-pod",
+        &[
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token),
+        ],
+    );
+    assert_eq!(call["principal"], "container");
+}
+
+#[test]
+fn an_instance_which_also_knows_the_region() {
+    let aws = shared();
+    aws.function("from-instance", &json!({}));
+    let invoker = aws.bare_invoker(&json!({ "region": null }));
+    let invoker = environment(
+        invoker,
+        &[
+            ("AWS_EC2_METADATA_DISABLED", "false"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &aws.metadata_url()),
+        ],
+    );
+    let invoker = invoker.start();
+    assert_eq!(invoke(&invoker, "from-instance").status, 200);
+    let call = aws.calls("from-instance").remove(0);
+    assert_eq!(
+        (&call["principal"], &call["region"]),
+        (&json!("instance-role"), &json!(REGION))
+    );
+}
+
+#[test]
+fn keys_that_expire_are_replaced_while_requests_go_on() {
+    let aws = Aws::start();
+    aws.function("busy", &json!({}));
+    aws.put("/metadata", &json!({ "lifetime": 10 }));
+    let url = format!("{}/container/credentials", aws.metadata_url());
+    let invoker = environment(
+        aws.bare_invoker(&json!({})),
+        &[
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+            (
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                "token-of-the-container",
+            ),
+        ],
+    );
+    let invoker = invoker.start();
+    // The key that signs, after a few requests.
+    let key = || {
+        for answer in send_all((0..8).map(|_| request(&invoker, "busy")), 4) {
+            assert_eq!(answer.expect("an answer").status, 200);
+        }
+        let mut calls = aws.calls("busy");
+        calls.pop().map(|call| call["key"].clone())
+    };
+    for renewals in 1..=2 {
+        let old = key();
+        aws.put("/metadata", &json!({ "lifetime": 10, "hold": true }));
+        eventually("a new key is asked for", || {
+            assert_eq!(key(), old);
+            (aws.requests("metadata").len() == renewals + 1).then_some(())
+        });
+        // It does not come yet, and nobody waits for it.
+        assert_eq!(key(), old);
+        aws.put("/metadata", &json!({ "lifetime": 10 }));
+        eventually("the new key is used", || (key() != old).then_some(()));
+    }
+    assert_eq!(aws.requests("metadata").len(), 3);
+}
