@@ -18,6 +18,7 @@ mod rust_client;
 mod signatures;
 mod stand_in;
 mod streams;
+mod whole;
 
 /// A stand-in for tests whose requests it accepts; each has functions of its own.
 fn shared() -> Lease<Aws> {
