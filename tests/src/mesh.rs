@@ -257,8 +257,7 @@ impl Builder {
         let config = &mut self.config;
         *config.at("/admin/address") = config::socket_address(ANY_PORT);
         config.listener()["address"] = config::socket_address(ANY_PORT);
-        let code = json!({ "local": { "filename": FILTER.path() } });
-        config.plugin()["vm_config"]["code"] = code;
+        config.set_filter(FILTER.path());
         let log = config.connection_manager()["access_log"].as_array_mut();
         log.expect("the shipped listener has an access log").push(json!({
             "name": "envoy.access_loggers.file",

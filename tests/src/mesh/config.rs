@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use xtask::workspace_root;
@@ -120,21 +120,39 @@ impl Config {
         array(at(self.protocol_options(), "/http_filters"))
     }
 
-    /// The Lambda filter's own plugin configuration, of which `configuration` is what the filter
-    /// reads.
+    /// That cluster's own configuration of the Lambda filter, of which `configuration` is what
+    /// the filter reads.
     pub fn plugin(&mut self) -> &mut Value {
-        let mut filters = self.filters().iter_mut();
-        let filter = filters.find(|filter| filter["name"] == "lambda");
-        at(
-            filter.expect("a filter called lambda"),
-            "/typed_config/config",
-        )
+        plugin(self.cluster()).expect("a filter called lambda")
     }
 
-    /// Sends the functions' cluster to `endpoints`.
+    /// Sends each cluster of functions to `endpoints`.
     pub(super) fn set_endpoints(&mut self, endpoints: &[Endpoint]) {
-        let all: Vec<_> = endpoints.iter().map(Endpoint::lb_endpoint).collect();
-        *at(self.cluster(), "/load_assignment/endpoints/0/lb_endpoints") = json!(all);
+        for cluster in self.clusters() {
+            if plugin(cluster).is_some() {
+                set_endpoints(cluster, endpoints);
+            }
+        }
+    }
+
+    /// Has each cluster of functions load the filter from `path`.
+    pub(super) fn set_filter(&mut self, path: &Path) {
+        for plugin in self.clusters().iter_mut().filter_map(plugin) {
+            plugin["vm_config"]["code"] = json!({ "local": { "filename": path } });
+        }
+    }
+
+    /// Sends the cluster `name`, which is no function, to `address`.
+    ///
+    /// # Panics
+    /// There is no such cluster.
+    pub fn send(&mut self, name: &str, address: SocketAddr) {
+        let cluster = self
+            .clusters()
+            .iter_mut()
+            .find(|cluster| cluster["name"] == name);
+        let cluster = cluster.unwrap_or_else(|| panic!("no cluster {name}"));
+        set_endpoints(cluster, &[Endpoint::Tcp(address)]);
     }
 
     /// One more cluster, which is no function.
@@ -171,6 +189,22 @@ pub(super) fn socket_address(address: SocketAddr) -> Value {
         "address": address.ip(),
         "port_value": address.port(),
     } })
+}
+
+/// The configuration of the Lambda filter in `cluster`, if that is one of functions.
+fn plugin(cluster: &mut Value) -> Option<&mut Value> {
+    let filters = cluster.pointer_mut(
+        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
+         /http_filters",
+    )?;
+    let mut filters = filters.as_array_mut()?.iter_mut();
+    let filter = filters.find(|filter| filter["name"] == "lambda")?;
+    filter.pointer_mut("/typed_config/config")
+}
+
+fn set_endpoints(cluster: &mut Value, endpoints: &[Endpoint]) {
+    let all: Vec<_> = endpoints.iter().map(Endpoint::lb_endpoint).collect();
+    *at(cluster, "/load_assignment/endpoints/0/lb_endpoints") = json!(all);
 }
 
 #[track_caller]

@@ -1,0 +1,101 @@
+//! The shipped configurations with the invoker in front of AWS or of emulators.
+
+use lambda_mesh_tests::client::send_all;
+use lambda_mesh_tests::emulator::Emulator;
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::upstream::{Reply, Upstream};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::parts::probe;
+
+#[test]
+fn one_cluster_reaches_the_invoker_by_http2_over_its_unix_socket() {
+    let function = json!({ "local": { "command": [probe()], "timeout": "30s" } });
+    let functions = json!({ "orders": function, "reports": function });
+    let invoker = Invoker::start_on_unix_socket(&functions);
+    let mesh = Mesh::shipped("aws.yaml", &invoker).workers(2).start();
+    for host in ["orders.example.com", "reports.example.com:8080"] {
+        let answer = mesh.get("/list?page=2").host(host).send();
+        assert_eq!(answer.status, 200, "{host}: {answer:?}");
+        assert_eq!(answer.json()["rawPath"], "/list", "{host}");
+        assert_eq!(answer.json()["rawQueryString"], "page=2", "{host}");
+    }
+    let unknown = mesh.get("/").host("other.example.com").send();
+    assert_eq!(unknown.status, 404);
+}
+
+#[test]
+fn a_host_at_the_edge_is_normalised_before_it_is_routed() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let mesh = Mesh::shipped("aws.yaml", &upstream).start();
+    let answer = mesh.get("/a//b/../c").host("orders.example.com").send();
+    assert_eq!(answer.status, 200);
+    let call = upstream.call();
+    let path = "/2015-03-31/functions/orders/invocations?Qualifier=live";
+    assert_eq!(call.path, path);
+    assert_eq!(call.event()["rawPath"], "/a/c");
+    let forged = mesh.get("/").host("orders.example.com");
+    let forged = forged.header("x_forwarded_for", "192.0.2.1").send();
+    assert_eq!(forged.status, 400);
+}
+
+#[test]
+fn each_function_has_a_cluster_with_limits_of_its_own() {
+    let upstream = Upstream::start(|_| {
+        Reply::payload(&json!({ "statusCode": 200 })).after(Duration::from_secs(1))
+    });
+    let mesh = Mesh::shipped("aws-clusters.yaml", &upstream).start();
+    let statuses = |host: &str| -> Vec<u16> {
+        let calls = (0..64).map(|_| mesh.get("/").host(host));
+        let answers = send_all(calls, 64).into_iter();
+        answers
+            .map(|answer| answer.expect("an answer").status)
+            .collect()
+    };
+    assert_eq!(statuses("orders.example.com"), [200; 64]);
+    let orders = upstream.calls();
+    assert_eq!(orders.len(), 64);
+    let path = "/2015-03-31/functions/orders/invocations?Qualifier=live";
+    assert!(orders.iter().all(|call| call.path == path));
+
+    let limited = statuses("billing.example.com");
+    let served = limited.iter().filter(|status| **status == 200).count();
+    let refused = limited.iter().filter(|status| **status == 503).count();
+    assert_eq!(served + refused, 64, "{limited:?}");
+    assert!(served >= 16 && refused > 0, "{limited:?}");
+    let calls = upstream.calls();
+    let billing = &calls[64..];
+    assert_eq!(billing.len(), served);
+    for call in billing {
+        assert_eq!(call.path, "/2015-03-31/functions/billing/invocations");
+        assert_ne!(call.event()["requestContext"].get("elb"), None);
+    }
+}
+
+#[test]
+fn containers_with_an_emulator_stand_behind_the_invoker() {
+    let name = "containers_with_an_emulator_stand_behind_the_invoker";
+    let Some(emulator) = Emulator::start(name, probe()) else {
+        return;
+    };
+    let url = format!("http://{}", emulator.address);
+    let invoker = Invoker::start(&json!({ "orders": { "rie": url } }));
+    let mesh = Mesh::shipped("emulators.yaml", &invoker).workers(2).start();
+    let requests = (0..40).map(|number| {
+        let host = if number % 2 == 0 {
+            "orders"
+        } else {
+            "orders.localhost:8080"
+        };
+        mesh.get(format!("/list?call={number}")).host(host)
+    });
+    for answer in send_all(requests, 20) {
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["rawPath"], "/list");
+    }
+    assert!(emulator.alive());
+}

@@ -1,0 +1,96 @@
+//! The shipped configuration of a function behind Envoy's own checks, limits and retries.
+
+use std::fs;
+
+use lambda_mesh_tests::client::{Request, send_all};
+use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::upstream::{Reply, Upstream};
+use serde_json::json;
+use xtask::workspace_root;
+
+const HOST: &str = "orders.example.com";
+
+fn mesh(upstream: &Upstream) -> Mesh {
+    let keys = workspace_root().join("tests/fixtures/jwt/jwks.json");
+    Mesh::shipped("protected.yaml", upstream)
+        .edit(|config| {
+            let provider = "/http_filters/0/typed_config/providers/issuer/local_jwks/filename";
+            let filename = config.connection_manager().pointer_mut(provider);
+            *filename.expect("the provider's keys") = json!(keys);
+        })
+        .start()
+}
+
+/// The token in `tests/fixtures/jwt/NAME.jwt`.
+fn token(name: &str) -> String {
+    let path = workspace_root().join(format!("tests/fixtures/jwt/{name}.jwt"));
+    let token = fs::read_to_string(path).expect("a fixture");
+    format!("Bearer {}", token.trim())
+}
+
+fn get(mesh: &Mesh) -> Request {
+    let request = mesh.get("/list").host(HOST);
+    request.header("authorization", token("valid"))
+}
+
+#[test]
+fn only_a_valid_token_for_this_audience_reaches_the_function() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let mesh = mesh(&upstream);
+    assert_eq!(mesh.get("/list").host(HOST).send().status, 401);
+    for (name, status) in [("expired", 401), ("other-audience", 403)] {
+        let request = mesh.get("/list").host(HOST);
+        let answer = request.header("authorization", token(name)).send();
+        assert_eq!(answer.status, status, "{name}");
+    }
+    assert_eq!(upstream.calls().len(), 0);
+
+    assert_eq!(get(&mesh).send().status, 200);
+    let call = upstream.call();
+    let path = "/2015-03-31/functions/orders/invocations?Qualifier=live";
+    assert_eq!(call.path, path);
+    let claims = &call.event()["requestContext"]["authorizer"]["jwt"]["claims"];
+    assert_eq!(claims["sub"], "user-1");
+    assert_eq!(call.headers.get("authorization"), None);
+}
+
+#[test]
+fn a_throttled_call_is_tried_again_and_a_failed_function_is_not() {
+    let upstream = Upstream::start(|call| match call.index {
+        0 => Reply::service_error(429, "TooManyRequestsException").header("retry-after", "1"),
+        1 => Reply::payload(&json!({ "statusCode": 200 })),
+        2 => Reply::function_error("Error", "half done"),
+        _ => Reply::payload(&json!({ "statusCode": 503 })),
+    });
+    let mesh = mesh(&upstream);
+    let answer = get(&mesh).send();
+    assert_eq!(answer.status, 200);
+    assert_eq!(mesh.access_log(&answer)["attempts"], 2);
+    let calls = upstream.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].body, calls[1].body);
+    for status in [500, 503] {
+        assert_eq!(get(&mesh).send().status, status);
+    }
+    assert_eq!(upstream.calls().len(), 4);
+}
+
+#[test]
+fn who_is_too_fast_costs_no_invocation() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let mesh = mesh(&upstream);
+    let answers = send_all((0..300).map(|_| get(&mesh)), 32);
+    let statuses: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.expect("an answer").status)
+        .collect();
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    let limited = statuses.iter().filter(|status| **status == 429).count();
+    assert_eq!(served + limited, 300, "{statuses:?}");
+    // All 300 would need 28 s.
+    assert!(
+        served >= 20 && limited > 0,
+        "{served} served, {limited} limited"
+    );
+    assert_eq!(upstream.calls().len(), served);
+}

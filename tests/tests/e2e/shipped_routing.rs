@@ -1,0 +1,177 @@
+//! The shipped configurations in which one host has several functions, or more than functions.
+
+use lambda_mesh_tests::client::{Request, send_all};
+use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
+use serde_json::{Value, json};
+
+fn upstream() -> Upstream {
+    Upstream::answering(json!({ "statusCode": 200, "body": "from the function" }))
+}
+
+fn last(upstream: &Upstream) -> Call {
+    upstream.calls().pop().expect("a call")
+}
+
+#[test]
+fn a_host_and_a_path_choose_the_function() {
+    let upstream = upstream();
+    let mesh = Mesh::shipped("hosts-and-paths.yaml", &upstream).start();
+    let cases = [
+        (
+            "GET",
+            "shop.example.com",
+            "/orders/7",
+            "orders",
+            "/7",
+            Value::Null,
+        ),
+        (
+            "GET",
+            "shop.example.com",
+            "/pets/3",
+            "pets",
+            "/pets/3",
+            json!({ "id": "3" }),
+        ),
+        (
+            "DELETE",
+            "shop.example.com",
+            "/pets/3",
+            "pets-admin",
+            "/pets/3",
+            json!({ "id": "3" }),
+        ),
+    ];
+    for (method, host, target, function, path, parameters) in cases {
+        let answer = mesh.request(method, target).host(host).send();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "from the function"),
+            "{target}"
+        );
+        let call = last(&upstream);
+        assert_eq!(
+            call.path,
+            format!("/2015-03-31/functions/{function}/invocations")
+        );
+        let event = call.event();
+        assert_eq!(event["path"], path, "{method} {target}");
+        assert_eq!(
+            event["requestContext"]["stage"], "prod",
+            "{method} {target}"
+        );
+        if parameters != Value::Null {
+            assert_eq!(event["pathParameters"], parameters, "{method} {target}");
+            assert_eq!(event["resource"], "/pets/{id}", "{method} {target}");
+        }
+    }
+
+    let answer = mesh.get("/any").host("blue.tenants.example.com").send();
+    assert_eq!(answer.status, 200);
+    let call = last(&upstream);
+    assert_eq!(call.path, "/2015-03-31/functions/tenants/invocations");
+    assert_eq!(call.event()["version"], "2.0");
+    let calls = upstream.calls().len();
+
+    let pong = mesh.get("/ping").host("shop.example.com").send();
+    assert_eq!((pong.status, pong.text()), (200, "pong\n"));
+    let nowhere = [
+        mesh.get("/ordersX").host("shop.example.com"),
+        mesh.get("/pets/3/toys").host("shop.example.com"),
+        mesh.post("/pets/3", "{}").host("shop.example.com"),
+        mesh.get("/").host("tenants.example.com"),
+        mesh.get("/").host("other.example.com"),
+    ];
+    for request in nowhere {
+        let shown = format!("{request:?}");
+        assert_eq!(request.send().status, 404, "{shown}");
+    }
+    assert_eq!(upstream.calls().len(), calls);
+}
+
+/// How many of the calls since `skip` went to each alias: `live`, `canary`.
+fn aliases(upstream: &Upstream, skip: usize) -> [usize; 2] {
+    let calls = upstream.calls();
+    let calls = &calls[skip..];
+    ["live", "canary"].map(|alias| {
+        let path = format!("/2015-03-31/functions/orders/invocations?Qualifier={alias}");
+        calls.iter().filter(|call| call.path == path).count()
+    })
+}
+
+#[test]
+fn a_tenth_of_the_calls_goes_to_the_canary() {
+    let upstream = upstream();
+    let mesh = Mesh::shipped("canary.yaml", &upstream).start();
+    let get = || mesh.get("/").host("orders.localhost");
+    let send = |number| {
+        for answer in send_all((0..number).map(|_| get()), 16) {
+            assert_eq!(answer.expect("an answer").status, 200);
+        }
+    };
+    send(400);
+    let [live, canary] = aliases(&upstream, 0);
+    assert_eq!(live + canary, 400);
+    // 40 are expected; fewer than 10 or more than 85 come once in a hundred million runs.
+    assert!((10..=85).contains(&canary), "{canary} of 400");
+
+    assert_eq!(get().header("x-canary", "always").send().status, 200);
+    assert_eq!(aliases(&upstream, 400), [0, 1]);
+
+    let weights = "/runtime_modify?orders.orders-live=0&orders.orders-canary=100";
+    assert_eq!(Request::new(mesh.admin, "POST", weights).send().status, 200);
+    send(20);
+    assert_eq!(aliases(&upstream, 401), [0, 20]);
+    let stats = Request::new(
+        mesh.admin,
+        "GET",
+        "/stats?filter=orders-canary.upstream_rq_200",
+    )
+    .send();
+    assert_eq!(
+        stats.text(),
+        format!("cluster.orders-canary.upstream_rq_200: {}\n", canary + 21)
+    );
+}
+
+#[test]
+fn files_come_from_their_own_origin_and_the_rest_from_the_function() {
+    let upstream = upstream();
+    let files = Upstream::start(|_| Reply::bytes("body {}").header("cache-control", "max-age=60"));
+    let mesh = Mesh::shipped("static-site.yaml", &upstream)
+        .edit(|config| config.send("assets", files.address))
+        .start();
+    let request = mesh.get("/assets/site.css?v=2");
+    let request = request.header("cookie", "session=1");
+    let answer = request.header("authorization", "Bearer x").send();
+    assert_eq!((answer.status, answer.text()), (200, "body {}"));
+    assert_eq!(answer.header("cache-control"), "max-age=60");
+    let call = files.call();
+    assert_eq!(
+        (call.method.as_str(), call.path.as_str()),
+        ("GET", "/assets/site.css?v=2")
+    );
+    assert_eq!(call.headers["host"], "assets.example.com");
+    for secret in ["cookie", "authorization"] {
+        assert!(!call.headers.contains_key(secret), "{:?}", call.headers);
+    }
+    assert_eq!(upstream.calls().len(), 0);
+
+    let answer = mesh
+        .get("/blog/2026/hello?x=1")
+        .header("cookie", "session=1")
+        .send();
+    assert_eq!((answer.status, answer.text()), (200, "from the function"));
+    let event = upstream.call().event();
+    assert_eq!(event["path"], "/blog/2026/hello");
+    assert_eq!(event["resource"], "/{proxy+}");
+    assert_eq!(
+        event["pathParameters"],
+        json!({ "proxy": "blog/2026/hello" })
+    );
+    assert_eq!(event["headers"]["Cookie"], "session=1");
+    assert_eq!(mesh.get("/").send().status, 200);
+    assert_eq!(last(&upstream).event()["resource"], "/");
+    assert_eq!(files.calls().len(), 1);
+}
