@@ -46,6 +46,26 @@ pub fn with_aws_clients() -> Result<Command> {
     Ok(python)
 }
 
+/// The Python that has the schemas of Kubernetes' own resources (`kubernetes_validate`), as pinned in
+/// `xtask/requirements/kubernetes-schemas.txt`, in a folder of their own. Fetched by the first call.
+///
+/// # Errors
+/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+pub fn with_kubernetes_schemas() -> Result<Command> {
+    let folder = target_dir().join("tools/kubernetes-schemas");
+    let target = folder.to_string_lossy();
+    let options = ["--target", &target, "--upgrade"];
+    install(
+        "kubernetes-schemas",
+        "Kubernetes' schemas",
+        &options,
+        &folder,
+    )?;
+    let mut python = Command::new(venv()?.join("bin/python3"));
+    python.env("PYTHONPATH", folder);
+    Ok(python)
+}
+
 /// Installs what `xtask/requirements/NAME.txt` pins, unless the last that was installed to `folder`
 /// was the same.
 fn install(name: &str, what: &str, options: &[&str], folder: &Path) -> Result<()> {

@@ -1,0 +1,332 @@
+//! What istiod and Istio's agent make of `envoy/istio`.
+//!
+//! Sources of the rules: the reference of `EnvoyFilter`, and istiod's own `merge.go`,
+//! `cluster_patch.go`, `rc_patch.go` (an entry of a map is replaced, a list grows, a message is
+//! merged field by field) and the agent's `convert.go` (a remote module becomes a local file).
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{documents, files, items, of_kind, only, text};
+use crate::mesh::Config;
+
+/// Fields of Envoy's that are maps, of which a patch replaces whole entries.
+const MAPS: [&str; 2] = ["typed_extension_protocol_options", "filter_metadata"];
+
+/// Which of Istio's proxies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Proxy {
+    /// A pod's sidecar, for the calls that the pod makes.
+    Sidecar,
+    /// The ingress gateway.
+    Gateway,
+}
+
+impl Proxy {
+    fn context(self) -> &'static str {
+        match self {
+            Self::Sidecar => "SIDECAR_OUTBOUND",
+            Self::Gateway => "GATEWAY",
+        }
+    }
+}
+
+/// A proxy's configuration, and the patches that had nothing to change in it.
+#[derive(Debug)]
+pub struct Patched {
+    /// The configuration with all patches.
+    pub config: Config,
+    /// `NAME of the EnvoyFilter/number of the patch`, counted from 0.
+    pub unused: Vec<String>,
+}
+
+/// The configuration of `proxy` in a mesh to which `envoy/istio` was applied, with the invoker at
+/// `invoker`. `folder` holds what the proxy gets by ECDS.
+///
+/// # Panics
+/// The resources do not fit each other, or have what is not known here.
+pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
+    let resources: Vec<_> = files("istio")
+        .iter()
+        .flat_map(|path| documents(path))
+        .collect();
+    let mut envoy = generate(proxy, &resources, invoker);
+    let mut unused = Vec::new();
+    for filter in of_kind(&resources, "EnvoyFilter") {
+        for (number, patch) in items(&filter["spec"]["configPatches"]).iter().enumerate() {
+            if !apply(&mut envoy, patch, proxy, folder) {
+                unused.push(format!("{}/{number}", text(&filter["metadata"]["name"])));
+            }
+        }
+    }
+    Patched {
+        config: Config(envoy),
+        unused,
+    }
+}
+
+/// What istiod generates before it patches.
+fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
+    let mut hosts: Vec<_> = of_kind(resources, "VirtualService")
+        .flat_map(|service| virtual_hosts(proxy, resources, service))
+        .collect();
+    let service = "invoker.lambda-mesh.svc.cluster.local";
+    let direct = format!("outbound|9090||{service}");
+    let mut clusters = vec![cluster(&direct, invoker)];
+    if proxy == Proxy::Sidecar {
+        // What a pod that calls the invoker itself goes by (on a listener of its own, in Istio).
+        hosts.push(json!({
+            "name": format!("{service}:9090"),
+            "domains": [service],
+            "routes": [{ "name": "default", "match": { "prefix": "/" }, "route": { "cluster": direct } }],
+        }));
+    }
+    for rule in of_kind(resources, "DestinationRule") {
+        only(&rule["spec"], &["host", "subsets"]);
+        for subset in items(&rule["spec"]["subsets"]) {
+            assert_eq!(subset.get("labels"), None, "a subset of some pods");
+            let (host, subset) = (text(&rule["spec"]["host"]), text(&subset["name"]));
+            clusters.push(cluster(&format!("outbound|9090|{subset}|{host}"), invoker));
+        }
+    }
+    let port = if proxy == Proxy::Sidecar { 80 } else { 8080 };
+    json!({
+        "node": { "id": "test", "cluster": "test" },
+        "admin": { "address": {} },
+        "static_resources": {
+            "listeners": [{
+                "name": format!("0.0.0.0_{port}"),
+                "address": { "socket_address": { "address": "0.0.0.0", "port_value": port } },
+                "filter_chains": [{ "filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": "outbound",
+                        "always_set_request_id_in_response": true,
+                        "access_log": [],
+                        "http_filters": [{
+                            "name": "envoy.filters.http.router",
+                            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+                        }],
+                        "route_config": { "name": "80", "virtual_hosts": hosts },
+                    },
+                }] }],
+            }],
+            "clusters": clusters,
+        },
+    })
+}
+
+/// A virtual host for each host of a `VirtualService` that `proxy` serves.
+fn virtual_hosts(proxy: Proxy, resources: &[Value], service: &Value) -> Vec<Value> {
+    let spec = &service["spec"];
+    only(spec, &["hosts", "gateways", "http"]);
+    let gateways = items(&spec["gateways"]).iter().map(text);
+    let gateways: Vec<_> = if spec.get("gateways").is_none() {
+        vec!["mesh"]
+    } else {
+        gateways.collect()
+    };
+    let known: Vec<_> = match proxy {
+        Proxy::Sidecar if gateways.contains(&"mesh") => of_kind(resources, "ServiceEntry")
+            .flat_map(|entry| items(&entry["spec"]["hosts"]))
+            .collect(),
+        Proxy::Sidecar => vec![],
+        Proxy::Gateway => of_kind(resources, "Gateway")
+            .filter(|gateway| {
+                let metadata = &gateway["metadata"];
+                let name = format!(
+                    "{}/{}",
+                    text(&metadata["namespace"]),
+                    text(&metadata["name"])
+                );
+                gateways.contains(&name.as_str())
+            })
+            .flat_map(|gateway| items(&gateway["spec"]["servers"]))
+            .flat_map(|server| items(&server["hosts"]))
+            .collect(),
+    };
+    let hosts = items(&spec["hosts"])
+        .iter()
+        .filter(|host| known.contains(host));
+    hosts
+        .map(|host| {
+            let routes: Vec<_> = items(&spec["http"]).iter().map(route).collect();
+            json!({
+                "name": format!("{}:80", text(host)),
+                "domains": [host, format!("{}:*", text(host))],
+                "routes": routes,
+            })
+        })
+        .collect()
+}
+
+fn route(http: &Value) -> Value {
+    only(http, &["name", "timeout", "retries", "route"]);
+    let [route] = items(&http["route"]) else {
+        panic!("one destination, not {}", http["route"]);
+    };
+    let destination = &route["destination"];
+    let (host, subset) = (text(&destination["host"]), text(&destination["subset"]));
+    json!({
+        "name": http["name"],
+        "match": { "prefix": "/" },
+        "route": {
+            "cluster": format!("outbound|{}|{subset}|{host}", destination["port"]["number"]),
+            "timeout": http["timeout"],
+            "retry_policy": {
+                "retry_on": http["retries"]["retryOn"],
+                "num_retries": http["retries"]["attempts"],
+            },
+        },
+        "metadata": { "filter_metadata": { "istio": { "config": "of the VirtualService" } } },
+    })
+}
+
+/// A cluster of a port that is called `http2-...`.
+fn cluster(name: &str, invoker: SocketAddr) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "10s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": { "socket_address": {
+                "address": invoker.ip(), "port_value": invoker.port(),
+            } } },
+        }] }] },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": { "max_concurrent_streams": 1024 } },
+            },
+        },
+        "metadata": { "filter_metadata": { "istio": { "services": [] } } },
+    })
+}
+
+/// Applies one patch, and tells whether it had anything to change.
+fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool {
+    let (wanted, what) = (&patch["match"], &patch["patch"]);
+    let context = wanted["context"].as_str().unwrap_or("ANY");
+    if context != "ANY" && context != proxy.context() {
+        return false;
+    }
+    let resources = &mut envoy["static_resources"];
+    let operation = (text(&patch["applyTo"]), text(&what["operation"]));
+    let objects: Vec<&mut Value> = match operation {
+        ("EXTENSION_CONFIG", "ADD") => {
+            only(wanted, &["context"]);
+            provide(&what["value"], folder);
+            return true;
+        }
+        ("CLUSTER", "MERGE") => {
+            only(wanted, &["context", "cluster"]);
+            let clusters = list(&mut resources["clusters"]);
+            clusters
+                .filter(|cluster| is_cluster(cluster, &wanted["cluster"]))
+                .collect()
+        }
+        ("LISTENER", "MERGE") => {
+            only(wanted, &["context", "listener"]);
+            only(&wanted["listener"], &["portNumber"]);
+            let port = wanted["listener"].get("portNumber").cloned();
+            let listeners = list(&mut resources["listeners"]);
+            let is_wanted = |listener: &&mut Value| {
+                let own = &listener["address"]["socket_address"]["port_value"];
+                port.as_ref().is_none_or(|port| port == own)
+            };
+            listeners.filter(is_wanted).collect()
+        }
+        ("HTTP_ROUTE", "MERGE") => {
+            only(wanted, &["context", "routeConfiguration"]);
+            only(&wanted["routeConfiguration"], &["vhost"]);
+            only(&wanted["routeConfiguration"]["vhost"], &["route"]);
+            let route = &wanted["routeConfiguration"]["vhost"]["route"];
+            only(route, &["name"]);
+            let manager = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0];
+            list(&mut manager["typed_config"]["route_config"]["virtual_hosts"])
+                .flat_map(|host| list(&mut host["routes"]))
+                .filter(|own| own["name"] == route["name"])
+                .collect()
+        }
+        other => panic!("not known here: {other:?}"),
+    };
+    let mut value = what["value"].clone();
+    subscribe(&mut value, folder);
+    let used = !objects.is_empty();
+    objects.into_iter().for_each(|object| merge(object, &value));
+    used
+}
+
+fn list(value: &mut Value) -> impl Iterator<Item = &mut Value> {
+    value.as_array_mut().expect("a list").iter_mut()
+}
+
+/// Whether a `ClusterMatch` means the cluster with the name `outbound|PORT|SUBSET|SERVICE`.
+fn is_cluster(cluster: &Value, wanted: &Value) -> bool {
+    only(wanted, &["service", "subset"]);
+    let parts: Vec<_> = text(&cluster["name"]).split('|').collect();
+    let is = |key: &str, part: usize| wanted[key].as_str().is_none_or(|own| own == parts[part]);
+    is("service", 3) && is("subset", 2)
+}
+
+/// istiod's `merge.Merge`.
+fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) if !patch.contains_key("@type") => {
+            for (key, value) in patch {
+                match (into.get_mut(key), value) {
+                    (Some(Value::Object(old)), Value::Object(new))
+                        if MAPS.contains(&key.as_str()) =>
+                    {
+                        old.extend(new.clone());
+                    }
+                    (Some(old), new) => merge(old, new),
+                    (None, new) => {
+                        into.insert(key.clone(), new.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(into), Value::Array(patch)) => into.extend(patch.iter().cloned()),
+        (into, patch) => *into = patch.clone(),
+    }
+}
+
+/// Istio's agent: it pulls the image and serves the configuration with a local file.
+fn provide(extension: &Value, folder: &Path) {
+    let mut extension = extension.clone();
+    extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
+    let code = &mut extension["typed_config"]["config"]["vm_config"]["code"];
+    let uri = text(&code["remote"]["http_uri"]["uri"]);
+    assert!(uri.starts_with("oci://"), "{uri}");
+    let filter = xtask::wasm::build().expect("the filter");
+    *code = json!({ "local": { "filename": filter } });
+    let path = folder.join(format!("{}.json", text(&extension["name"])));
+    fs::write(&path, json!({ "resources": [extension] }).to_string()).expect("a file");
+}
+
+/// Has a subscription read from `folder` instead of from the agent.
+fn subscribe(value: &mut Value, folder: &Path) {
+    if let Some(name) = value
+        .get("config_discovery")
+        .map(|_| text(&value["name"]).to_owned())
+    {
+        let source = &mut value["config_discovery"]["config_source"];
+        let ads = source
+            .as_object_mut()
+            .and_then(|source| source.remove("ads"));
+        assert_eq!(ads, Some(json!({})), "where Istio's proxies subscribe");
+        source["path_config_source"] = json!({ "path": folder.join(format!("{name}.json")) });
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| subscribe(item, folder)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| subscribe(field, folder)),
+        _ => {}
+    }
+}

@@ -1,0 +1,76 @@
+//! `envoy/istio`, as Istio would apply it, in the real Envoy.
+
+use std::net::SocketAddr;
+
+use lambda_mesh_tests::kubernetes::istio::{Patched, Proxy, configure};
+use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
+use lambda_mesh_tests::upstream::Upstream;
+use serde_json::json;
+
+#[test]
+fn a_pod_calls_functions_by_host_and_the_invoker_as_it_is() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::answering(json!({ "statusCode": 201, "body": "done" }));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let patched = configure(Proxy::Sidecar, upstream.address, folder.path());
+        let mesh = Mesh::of(patched.config).envoy(version).start();
+
+        let answer = mesh
+            .post("/cart?x=1", "{}")
+            .host("orders.lambda.internal")
+            .send();
+        assert_eq!((answer.status, answer.text()), (201, "done"));
+        let answer = mesh.get("/").host("billing.lambda.internal:80").send();
+        assert_eq!(answer.status, 201);
+        let direct = "/2015-03-31/functions/other/invocations";
+        let host = "invoker.lambda-mesh.svc.cluster.local";
+        let answer = mesh.post(direct, r#"{"an":"event"}"#).host(host).send();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["statusCode"], 201);
+        assert_eq!(mesh.get("/").host("orders.example.com").send().status, 404);
+
+        let calls = upstream.calls();
+        assert_eq!(calls.len(), 3);
+        let orders = "/2015-03-31/functions/orders/invocations?Qualifier=live";
+        assert_eq!(calls[0].path, orders);
+        assert_eq!(calls[0].event()["rawPath"], "/cart");
+        assert_eq!(calls[1].path, "/2015-03-31/functions/billing/invocations");
+        assert_ne!(calls[1].event()["requestContext"].get("elb"), None);
+        assert_eq!(calls[2].path, direct);
+        assert_eq!(calls[2].event(), json!({ "an": "event" }));
+    });
+}
+
+#[test]
+fn the_ingress_gateway_serves_the_public_host_alone() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let patched = configure(Proxy::Gateway, upstream.address, folder.path());
+    let mesh = Mesh::of(patched.config).start();
+    // More than Envoy's own limit of 1 MiB.
+    let body = "x".repeat(2 << 20);
+    let answer = mesh.post("/cart", body.clone()).host("orders.example.com");
+    let answer = answer.header("content-type", "text/plain").send();
+    assert_eq!(answer.status, 200);
+    assert_eq!(upstream.call().event()["body"], body);
+    for host in ["orders.lambda.internal", "billing.lambda.internal"] {
+        assert_eq!(mesh.get("/").host(host).send().status, 404, "{host}");
+    }
+}
+
+#[test]
+fn each_patch_changes_something() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let unused = |proxy| -> Vec<String> {
+        let Patched { unused, .. } = configure(proxy, nowhere, folder.path());
+        unused
+    };
+    // The first EnvoyFilter's last two patches are for one kind of proxy each, and one function
+    // is not public.
+    assert_eq!(unused(Proxy::Sidecar), ["lambda-filter/3"]);
+    assert_eq!(
+        unused(Proxy::Gateway),
+        ["lambda-filter/2", "lambda-functions/1"]
+    );
+}
