@@ -4,7 +4,7 @@
 //! the rules that each module names, just far enough for the resources that are shipped: a field
 //! that is not known here is a panic, not a field that is overlooked.
 
-//EG
+pub mod envoy_gateway;
 pub mod istio;
 
 use std::fs;

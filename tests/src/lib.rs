@@ -6,6 +6,7 @@
 //! | [`mesh`] | a real Envoy with the real filter, configured from the shipped `envoy/*.yaml` |
 //! | [`invoker`] | the real `sidecar-invoker`, from a YAML text |
 //! | [`emulator`] | AWS's Runtime Interface Emulator with a function |
+//! | [`kubernetes`] | what Istio and Envoy Gateway make of the shipped resources |
 //! | [`upstream`] | a stand-in for an Invoke API that misbehaves as scripted and records its calls |
 //! | [`event_stream`] | the messages of a streamed answer |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
@@ -39,6 +40,7 @@ pub mod emulator;
 pub mod event_stream;
 pub mod golden;
 pub mod invoker;
+pub mod kubernetes;
 pub mod mesh;
 mod process;
 pub mod shared;

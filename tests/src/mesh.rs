@@ -30,6 +30,7 @@ pub struct Builder {
     endpoints: Vec<Endpoint>,
     version: &'static str,
     workers: u8,
+    admin: SocketAddr,
 }
 
 /// A running Envoy.
@@ -56,13 +57,19 @@ impl Mesh {
     /// The shipped `envoy/NAME` with `endpoint` in the invoker's place, and nothing else
     /// changed.
     pub fn shipped(name: &str, endpoint: impl Into<Endpoint>) -> Builder {
+        Self::of(Config::shipped(name)).endpoint(endpoint)
+    }
+
+    /// This configuration, with the endpoints that it has.
+    pub fn of(config: Config) -> Builder {
         Builder {
-            config: Config::shipped(name),
-            endpoints: vec![endpoint.into()],
+            config,
+            endpoints: vec![],
             version: xtask::envoy::NEWEST,
             // One worker has one instance of the filter: if a test kills it, the next request
             // shows it.
             workers: 1,
+            admin: ANY_PORT,
         }
     }
 
@@ -179,6 +186,14 @@ impl Builder {
         self
     }
 
+    /// The admin interface at this address, for a configuration that names it: any free port
+    /// unless said.
+    #[must_use]
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.admin = address;
+        self
+    }
+
     /// Any other change.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -221,7 +236,9 @@ impl Builder {
     /// What Envoy says when it refuses the configuration.
     pub fn try_start(mut self) -> Result<Mesh, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        self.config.set_endpoints(&self.endpoints);
+        if !self.endpoints.is_empty() {
+            self.config.set_endpoints(&self.endpoints);
+        }
         self.place(&folder);
         let path = folder.path().join("envoy.json");
         fs::write(&path, self.config.0.to_string()).expect("a file in a temporary folder");
@@ -255,7 +272,7 @@ impl Builder {
     /// beside the shipped one.
     fn place(&mut self, folder: &TempDir) {
         let config = &mut self.config;
-        *config.at("/admin/address") = config::socket_address(ANY_PORT);
+        *config.at("/admin/address") = config::socket_address(self.admin);
         config.listener()["address"] = config::socket_address(ANY_PORT);
         config.set_filter(FILTER.path());
         let log = config.connection_manager()["access_log"].as_array_mut();

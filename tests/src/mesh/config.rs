@@ -64,7 +64,7 @@ impl Config {
     ///
     /// # Panics
     /// It is not there, or not YAML.
-    pub fn shipped(name: &str) -> Self {
+    pub fn shipped(name: impl AsRef<Path>) -> Self {
         let path = workspace_root().join("envoy").join(name);
         let yaml =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

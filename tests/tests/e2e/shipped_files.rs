@@ -1,16 +1,20 @@
 //! What holds for every shipped configuration, whatever its scenario.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lambda_mesh_tests::kubernetes::istio::{self, Proxy};
+use lambda_mesh_tests::kubernetes::{documents, envoy_gateway};
 use lambda_mesh_tests::mesh::{Config, on_each_envoy};
 use serde_json::Value;
 use xtask::workspace_root;
 
-/// The Envoy configurations: the files of `envoy/` itself.
+/// The Envoy configurations: the files of `envoy/` itself, and that of the Kubernetes gateway.
 fn configurations() -> Vec<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir(workspace_root().join("envoy"))
+    let folder = workspace_root().join("envoy");
+    let mut found: Vec<_> = fs::read_dir(&folder)
         .expect("the folder of configurations")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| {
@@ -18,19 +22,19 @@ fn configurations() -> Vec<PathBuf> {
                 .is_some_and(|extension| extension == "yaml")
         })
         .collect();
+    found.push(folder.join("kubernetes/envoy.yaml"));
     found.sort();
-    assert!(found.len() >= 8, "{found:?}");
+    assert!(found.len() >= 9, "{found:?}");
     found
 }
 
 /// The file as Envoy's own YAML parser gets it, but with files that are there.
-fn placed(path: &Path) -> String {
+fn placed(path: &Path, filter: &Path) -> String {
     let text = fs::read_to_string(path).expect("a file in UTF-8");
-    let filter = xtask::wasm::build().expect("the filter");
     let keys = workspace_root().join("tests/fixtures/jwt/jwks.json");
     let places = [
-        ("target/dist/lambda_filter.wasm", &filter),
-        ("/etc/envoy/lambda_filter.wasm", &filter),
+        ("target/dist/lambda_filter.wasm", filter),
+        ("/etc/envoy/lambda_filter.wasm", filter),
         ("/etc/envoy/jwks.json", &keys),
     ];
     places.into_iter().fold(text, |text, (name, path)| {
@@ -40,12 +44,13 @@ fn placed(path: &Path) -> String {
 
 #[test]
 fn each_is_valid_in_each_envoy_and_has_nothing_deprecated() {
+    let filter = xtask::wasm::build().expect("the filter");
     let folder = tempfile::tempdir().expect("a temporary folder");
     on_each_envoy(|version| {
         let envoy = xtask::envoy::binary(version).expect("Envoy");
         for path in configurations() {
             let copy = folder.path().join("envoy.yaml");
-            fs::write(&copy, placed(&path)).expect("a file in a temporary folder");
+            fs::write(&copy, placed(&path, &filter)).expect("a file in a temporary folder");
             let output = Command::new(&envoy)
                 .current_dir(workspace_root())
                 .args([
@@ -72,10 +77,22 @@ fn each_is_valid_in_each_envoy_and_has_nothing_deprecated() {
 fn the_boilerplate_is_that_of_the_file_that_explains_it() {
     let explained = boilerplate(Config::shipped("local.yaml"));
     assert_eq!(explained.len(), 1);
-    for path in configurations() {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.expect("a name in UTF-8");
-        let functions = boilerplate(Config::shipped(name));
+    let files = configurations().into_iter();
+    let files = files.map(|path| (path.display().to_string(), Config::shipped(&path)));
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let applied = [
+        (
+            "Envoy Gateway".to_owned(),
+            envoy_gateway::configure(nowhere),
+        ),
+        (
+            "Istio".to_owned(),
+            istio::configure(Proxy::Sidecar, nowhere, folder.path()).config,
+        ),
+    ];
+    for (name, config) in files.chain(applied) {
+        let functions = boilerplate(config);
         assert!(!functions.is_empty(), "{name} has no functions");
         for function in functions {
             assert_eq!(function, explained[0], "{name}");
@@ -83,7 +100,29 @@ fn the_boilerplate_is_that_of_the_file_that_explains_it() {
     }
 }
 
-/// Of each cluster of functions: its shim and filter, and the buffers on both sides.
+/// Every YAML file of the repository but fixtures, which may be wrong on purpose.
+#[test]
+fn each_yaml_file_is_yaml() {
+    let mut folders = vec![workspace_root().to_owned()];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.expect("a name in UTF-8");
+            let passed_over = ["target", ".git", "fixtures", "node_modules"].contains(&name);
+            if path.is_dir() && !passed_over {
+                folders.push(path);
+            } else if name.ends_with(".yaml") || name.ends_with(".yml") {
+                assert!(!documents(&path).is_empty(), "{} is empty", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+/// Of each cluster of functions: the buffers on both sides, its shim and filter.
 fn boilerplate(mut config: Config) -> Vec<[Value; 4]> {
     let listener = config.listener()["per_connection_buffer_limit_bytes"].clone();
     let options = "/typed_extension_protocol_options\
@@ -92,6 +131,11 @@ fn boilerplate(mut config: Config) -> Vec<[Value; 4]> {
     let functions = clusters.filter_map(|cluster| {
         let filters = cluster.pointer(options)?;
         let mut filter = filters[1].clone();
+        if let Some(source) = filter.pointer("/config_discovery/config_source") {
+            let path = source["path_config_source"]["path"].as_str()?;
+            filter = documents(Path::new(path))[0]["resources"][0].clone();
+            filter.as_object_mut()?.remove("@type");
+        }
         let plugin = filter.pointer_mut("/typed_config/config")?;
         // What each may choose: where the file lies, and what the filter is told.
         plugin["vm_config"]["code"] = Value::Null;

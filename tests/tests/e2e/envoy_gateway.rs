@@ -1,0 +1,31 @@
+//! `envoy/envoy-gateway`, as Envoy Gateway would apply it, in the real Envoy.
+
+use lambda_mesh_tests::kubernetes::envoy_gateway::configure;
+use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
+use lambda_mesh_tests::upstream::Upstream;
+use serde_json::json;
+
+#[test]
+fn each_route_calls_its_function_with_bodies_beyond_the_default_buffers() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::answering(json!({ "statusCode": 201, "body": "done" }));
+        let mesh = configure(upstream.address);
+        let mesh = Mesh::of(mesh).envoy(version).start();
+        // More than Envoy's own limit of 1 MiB, and than Envoy Gateway's of 32 KiB.
+        let body = "x".repeat(2 << 20);
+        let request = mesh.post("/cart", body.clone()).host("orders.example.com");
+        let answer = request.header("content-type", "text/plain").send();
+        assert_eq!((answer.status, answer.text()), (201, "done"));
+        let answer = mesh.get("/").host("billing.example.com:80").send();
+        assert_eq!(answer.status, 201);
+        assert_eq!(mesh.get("/").host("other.example.com").send().status, 404);
+
+        let calls = upstream.calls();
+        assert_eq!(calls.len(), 2);
+        let orders = "/2015-03-31/functions/orders/invocations?Qualifier=live";
+        assert_eq!(calls[0].path, orders);
+        assert_eq!(calls[0].event()["body"], body);
+        assert_eq!(calls[1].path, "/2015-03-31/functions/billing/invocations");
+        assert_ne!(calls[1].event()["requestContext"].get("elb"), None);
+    });
+}

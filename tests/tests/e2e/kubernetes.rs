@@ -1,0 +1,184 @@
+//! The shipped Kubernetes resources: each against the schema of its kind, and the gateway's Envoy
+//! with traffic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lambda_mesh_tests::client::Request;
+use lambda_mesh_tests::invoker::{Invoker, free_address};
+use lambda_mesh_tests::kubernetes::{documents, files};
+use lambda_mesh_tests::mesh::Mesh;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::workspace_root;
+
+use crate::parts::probe;
+
+/// The folders that `kubectl apply -k` takes.
+const KUSTOMIZATIONS: [&str; 4] = ["kubernetes", "kubernetes/invoker", "istio", "envoy-gateway"];
+
+/// Runs `fixtures/schemas/check.py`: whether all of `files` are right, and what it says.
+fn check(files: &[PathBuf]) -> (bool, String) {
+    let mut python = xtask::python::with_kubernetes_schemas().expect("the schemas");
+    let script = workspace_root().join("tests/fixtures/schemas/check.py");
+    let output = python
+        .arg(script)
+        .args(files)
+        .output()
+        .expect("Python runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let said = String::from_utf8(output.stdout).expect("text");
+    (output.status.success(), said)
+}
+
+fn is_resource(path: &Path) -> bool {
+    let is = |key: &str| {
+        documents(path)
+            .iter()
+            .all(|document| document[key].is_string())
+    };
+    is("apiVersion") && !path.ends_with("kustomization.yaml")
+}
+
+#[test]
+fn each_resource_has_the_form_that_its_schema_wants() {
+    let all = ["kubernetes", "istio", "envoy-gateway"]
+        .into_iter()
+        .flat_map(files);
+    let resources: Vec<_> = all.filter(|path| is_resource(path)).collect();
+    let count: usize = resources.iter().map(|path| documents(path).len()).sum();
+    assert_eq!(check(&resources), (true, format!("{count} resources\n")));
+}
+
+#[test]
+fn a_mistake_in_a_resource_is_found() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mistakes = [
+        ("kubernetes/scaling.yaml", "maxReplicas", "maxReplica"),
+        (
+            "kubernetes/deployment.yaml",
+            "readOnlyRootFilesystem",
+            "readonlyRootFilesystem",
+        ),
+        ("istio/filter.yaml", "operation: MERGE", "operation: MERG"),
+        ("istio/functions.yaml", "retryOn", "retriesOn"),
+        ("envoy-gateway/gateway.yaml", "bufferLimit", "bufferLimits"),
+        ("envoy-gateway/filter.yaml", "jsonPatches", "patches"),
+    ];
+    for (name, right, wrong) in mistakes {
+        let text = fs::read_to_string(workspace_root().join("envoy").join(name));
+        let path = folder.path().join("wrong.yaml");
+        fs::write(&path, text.expect(name).replace(right, wrong)).expect("a file");
+        let (success, said) = check(&[path]);
+        assert!(!success, "{name}: {said}");
+        let word = wrong.trim_start_matches("operation: ");
+        assert!(said.contains(word), "{name}: {said}");
+    }
+}
+
+/// Without kubectl: the same by hand, for what a person forgets.
+#[test]
+fn each_kustomization_lists_what_is_there() {
+    for name in KUSTOMIZATIONS {
+        let folder = workspace_root().join("envoy").join(name);
+        let [kustomization] = &documents(&folder.join("kustomization.yaml"))[..] else {
+            panic!("{name}: one document");
+        };
+        let list = |key: &str| kustomization[key].as_array().cloned().unwrap_or_default();
+        let generated = list("configMapGenerator").into_iter();
+        let generated =
+            generated.flat_map(|map| map["files"].as_array().cloned().unwrap_or_default());
+        let listed: Vec<_> = list("resources").into_iter().chain(generated).collect();
+        for file in &listed {
+            let file = file.as_str().expect("a name");
+            assert!(folder.join(file).exists(), "{name} lists {file}");
+        }
+        for entry in fs::read_dir(&folder).expect("the folder") {
+            let file = entry.expect("an entry").file_name();
+            let file = file.to_str().expect("a name in UTF-8");
+            let own = file.ends_with(".yaml") && file != "kustomization.yaml";
+            assert!(
+                !own || listed.contains(&json!(file)),
+                "{name} does not list {file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn kubectl_builds_each_kustomization_to_valid_resources() {
+    let name = "kubectl_builds_each_kustomization_to_valid_resources";
+    if Command::new("kubectl").arg("help").output().is_err() {
+        xtask::skip(name, "no kubectl on PATH");
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut built = Vec::new();
+    for (number, kustomization) in KUSTOMIZATIONS.into_iter().enumerate() {
+        let output = Command::new("kubectl")
+            .current_dir(workspace_root().join("envoy"))
+            .args(["kustomize", kustomization])
+            .output()
+            .expect("kubectl runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{kustomization}: {error}");
+        let path = folder.path().join(format!("{number}.yaml"));
+        fs::write(&path, output.stdout).expect("a file in a temporary folder");
+        built.push(path);
+    }
+    let (success, said) = check(&built);
+    assert!(success, "{said}");
+
+    // The name of the generated configuration is the one that the pod mounts.
+    let gateway = documents(&built[0]);
+    let named = |kind: &str| -> Vec<Value> {
+        let own = gateway.iter().filter(|resource| resource["kind"] == kind);
+        own.map(|resource| resource["metadata"]["name"].clone())
+            .collect()
+    };
+    let deployment = gateway
+        .iter()
+        .find(|resource| resource["kind"] == "Deployment");
+    let volumes = &deployment.expect("a deployment")["spec"]["template"]["spec"]["volumes"];
+    for number in [0, 1] {
+        let mounted = &volumes[number]["configMap"]["name"];
+        assert!(named("ConfigMap").contains(mounted), "{mounted}");
+    }
+}
+
+/// The pod's two containers: Envoy and the invoker, a Unix socket between them.
+#[test]
+fn the_gateway_serves_functions_and_the_probes() {
+    let functions = json!({ "orders": { "local": { "command": [probe()], "timeout": "30s" } } });
+    let invoker = Invoker::start_on_unix_socket(&functions);
+    let (status, admin) = (free_address(), free_address());
+    let mesh = Mesh::shipped("kubernetes/envoy.yaml", &invoker)
+        .edit(|config| {
+            let address = "/static_resources/listeners/1/address/socket_address";
+            *config.at(address) = json!({ "address": "127.0.0.1", "port_value": status.port() });
+            config.send("admin", admin);
+        })
+        .admin(admin)
+        .start();
+    let answer = mesh.get("/list?page=2").host("orders.example.com").send();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["rawPath"], "/list");
+    let probe = |path: &str| Request::new(status, "GET", path).send();
+    assert_eq!(probe("/live").status, 200);
+    assert_eq!(
+        (probe("/ready").status, probe("/ready").text()),
+        (200, "LIVE\n")
+    );
+    let metrics = probe("/stats/prometheus");
+    assert!(
+        metrics.text().contains("envoy_cluster_upstream_rq"),
+        "{metrics:?}"
+    );
+    // No more of the admin interface than that.
+    assert_eq!(probe("/config_dump").status, 404);
+    assert_eq!(
+        Request::new(status, "POST", "/quitquitquit").send().status,
+        404
+    );
+}
