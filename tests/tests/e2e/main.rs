@@ -38,6 +38,7 @@ mod retries;
 mod routes;
 mod service_errors;
 mod shipped;
+mod shipped_access_log;
 mod shipped_aws;
 mod shipped_files;
 mod shipped_protected;
