@@ -147,6 +147,22 @@ fn kubectl_builds_each_kustomization_to_valid_resources() {
     }
 }
 
+#[test]
+fn the_invoker_takes_its_configurations() {
+    let invoker = xtask::build::invoker().expect("the invoker");
+    for name in ["kubernetes/invoker.yaml", "kubernetes/invoker/invoker.yaml"] {
+        let output = Command::new(&invoker)
+            .args([Path::new("check"), Path::new("--config")])
+            .arg(workspace_root().join("envoy").join(name))
+            .env_clear()
+            .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
+            .output()
+            .expect("the invoker runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {error}");
+    }
+}
+
 /// The pod's two containers: Envoy and the invoker, a Unix socket between them.
 #[test]
 fn the_gateway_serves_functions_and_the_probes() {
