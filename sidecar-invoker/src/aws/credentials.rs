@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::endpoint::Variant;
 use super::sdk::{self, Who};
 use super::sign::Identity;
 use crate::config::{Endpoint, endpoint};
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) region: Option<String>,
     /// The endpoint that the SDK found.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Which of a region's endpoints the SDK would choose.
+    pub(crate) variant: Variant,
 }
 
 #[derive(Clone)]
@@ -196,6 +199,7 @@ impl Source {
             identity: Identity::new(found.credentials),
             region: found.region,
             endpoint: found.endpoint.as_deref().and_then(endpoint),
+            variant: found.variant,
         });
         match self.is_valid(&session) {
             true => Ok(session),

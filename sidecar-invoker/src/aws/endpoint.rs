@@ -2,25 +2,43 @@
 
 use crate::config::Endpoint;
 
-/// DNS suffixes of the partitions whose regions begin so; all others are `amazonaws.com`.
+/// DNS suffixes of the partitions whose regions begin so, without and with IPv6.
 ///
 /// Source: `partitions.json` of the AWS SDKs.
-const SUFFIXES: [(&str, &str); 6] = [
-    ("cn-", "amazonaws.com.cn"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov"),
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    // All others.
+    ("", "amazonaws.com", "api.aws"),
 ];
 
+/// Which of a region's endpoints.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Variant {
+    /// The one whose cryptography is validated: `AWS_USE_FIPS_ENDPOINT`.
+    pub(crate) fips: bool,
+    /// The one with IPv6: `AWS_USE_DUALSTACK_ENDPOINT`.
+    pub(crate) dual_stack: bool,
+}
+
 /// The endpoint of a region.
-pub(crate) fn of_region(region: &str) -> Endpoint {
-    let suffix = SUFFIXES.iter().find(|(start, _)| region.starts_with(start));
-    let suffix = suffix.map_or("amazonaws.com", |(_, suffix)| suffix);
+pub(crate) fn of_region(region: &str, variant: Variant) -> Endpoint {
+    let partition = PARTITIONS
+        .iter()
+        .find(|(start, ..)| region.starts_with(start));
+    let (_, suffix, dual_stack) = partition.copied().unwrap_or_default();
+    let suffix = match variant.dual_stack {
+        true => dual_stack,
+        false => suffix,
+    };
+    let fips = if variant.fips { "-fips" } else { "" };
     Endpoint {
         tls: true,
-        authority: format!("lambda.{region}.{suffix}"),
+        authority: format!("lambda{fips}.{region}.{suffix}"),
     }
 }
 
@@ -37,7 +55,18 @@ mod tests {
             ("eusc-de-east-1", "lambda.eusc-de-east-1.amazonaws.eu"),
             ("us-isob-east-1", "lambda.us-isob-east-1.sc2s.sgov.gov"),
         ] {
-            assert_eq!(of_region(region).authority, host);
+            assert_eq!(of_region(region, Variant::default()).authority, host);
         }
+    }
+
+    #[test]
+    fn endpoints_have_variants() {
+        let host = |fips, dual_stack| {
+            let variant = Variant { fips, dual_stack };
+            of_region("us-east-1", variant).authority
+        };
+        assert_eq!(host(true, false), "lambda-fips.us-east-1.amazonaws.com");
+        assert_eq!(host(false, true), "lambda.us-east-1.api.aws");
+        assert_eq!(host(true, true), "lambda-fips.us-east-1.api.aws");
     }
 }

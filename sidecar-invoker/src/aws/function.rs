@@ -171,7 +171,9 @@ impl Function {
         let region = self.region.as_ref().or(session.region.as_ref());
         let region = region.ok_or(ServiceError::NoCredentials)?.clone();
         let own = self.call.endpoint.as_ref().or(session.endpoint.as_ref());
-        let endpoint = own.cloned().unwrap_or_else(|| endpoint::of_region(&region));
+        let endpoint = own
+            .cloned()
+            .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let id = encoded(&self.id.to_string());
         let path = match call.operation {
@@ -265,7 +267,8 @@ impl Function {
         turn: T,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let status = response.status();
-        if let Some(name) = retry::error_type(response.headers()).and_then(refusal::name) {
+        let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
+        if let Some(name) = error.and_then(refusal::name) {
             let body = Limited::new(response.into_body(), MAX_ERROR_BYTES)
                 .collect()
                 .await;

@@ -12,6 +12,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
+use super::endpoint::Variant;
 use crate::config::Role;
 
 /// The longest that all sources together may take.
@@ -32,6 +33,7 @@ pub(crate) struct Found {
     pub(crate) region: Option<String>,
     /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`, or the profile's counterpart.
     pub(crate) endpoint: Option<String>,
+    pub(crate) variant: Variant,
 }
 
 /// Asks every source in the SDK's order: environment, profile (with SSO), web identity, ECS and EKS
@@ -73,6 +75,10 @@ async fn find(who: &Who) -> Result<Found, String> {
         credentials: credentials.map_err(|error| explain(&error, who))?,
         region: sdk.region().map(ToString::to_string),
         endpoint: endpoint(&sdk),
+        variant: Variant {
+            fips: sdk.use_fips().unwrap_or_default(),
+            dual_stack: sdk.use_dual_stack().unwrap_or_default(),
+        },
     })
 }
 
