@@ -76,7 +76,7 @@ impl Source {
 
     /// Keeps the credentials valid, for ever.
     pub(crate) async fn keep(self: Arc<Self>) {
-        let mut told = None;
+        let mut told: Option<String> = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let (problem, wait) = match self.load().await {
@@ -101,7 +101,9 @@ impl Source {
                 }
             };
             match &problem {
-                Some(problem) if told.as_ref() != Some(problem) => tracing::error!("{problem}"),
+                Some(problem) if !told.as_ref().is_some_and(|told| is_same(told, problem)) => {
+                    tracing::error!("{problem}");
+                }
                 None if told.is_some() => tracing::info!("AWS credentials and region are there"),
                 _ => {}
             }
@@ -124,7 +126,10 @@ impl Source {
     /// # Errors
     /// There are none.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Missing> {
-        self.settled().await;
+        let is_loading = matches!(&*self.state.borrow(), State::Loading);
+        if is_loading {
+            self.settled().await;
+        }
         match &*self.state.borrow() {
             State::Valid(session) if self.is_valid(session) => Ok(Arc::clone(session)),
             _ => Err(Missing),
@@ -175,10 +180,8 @@ impl Source {
         };
         let problem = format!("{problem}{whose}");
         let mut refusal = self.refusal();
-        if refusal
-            .as_ref()
-            .is_none_or(|(earlier, _)| *earlier != problem)
-        {
+        let earlier = refusal.as_ref();
+        if !earlier.is_some_and(|(earlier, _)| is_same(earlier, &problem)) {
             tracing::error!("{problem}");
         }
         *refusal = Some((problem, Instant::now()));
@@ -231,6 +234,15 @@ impl Source {
     }
 }
 
+/// Whether two sentences say the same; AWS's have the time in them.
+fn is_same(one: &str, other: &str) -> bool {
+    let words = |text| {
+        str::split(text, |letter: char| letter.is_ascii_digit())
+            .filter(|word: &&str| !word.is_empty())
+    };
+    words(one).eq(words(other))
+}
+
 /// When credentials that last `left` are renewed; `random` is from 0 to 1.
 fn renewal(left: Duration, random: f64) -> Duration {
     let lead = LEAD.min(left / 2);
@@ -241,6 +253,18 @@ fn renewal(left: Duration, random: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_in_its_time_is_not_said_again() {
+        assert!(is_same(
+            "Signature expired: 20261121T000000Z",
+            "Signature expired: 20261122T000001Z"
+        ));
+        assert!(!is_same(
+            "Signature expired: 20261121T000000Z",
+            "Signature not yet current"
+        ));
+    }
 
     #[test]
     fn credentials_are_renewed_well_before_they_expire() {

@@ -193,7 +193,10 @@ async fn answer(
         "late" => Some(error(
             403,
             "InvalidSignatureException",
-            "Signature expired: 20261121T000000Z is now earlier than 20261121T001000Z",
+            // Each time another.
+            &format!(
+                "Signature expired: 20261121T00000{now}Z is now earlier than 20261121T00100{now}Z"
+            ),
         )),
         "denied" => Some(error(
             403,
