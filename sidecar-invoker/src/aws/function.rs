@@ -132,7 +132,8 @@ impl Function {
             tries += 1;
             let may_retry = |asked| {
                 let pause = retry::pause(tries, asked);
-                let worth = tries <= retries && Instant::now() + pause < deadline;
+                let left = deadline.saturating_duration_since(Instant::now());
+                let worth = tries <= retries && pause < left;
                 (worth && self.gate.budget.take()).then_some(pause)
             };
             match place.send(request).await {

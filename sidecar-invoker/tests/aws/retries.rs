@@ -33,6 +33,14 @@ async fn what_aws_goes_on_throttling_is_passed_on() {
 }
 
 #[tokio::test]
+async fn no_retry_waits_longer_than_the_deadline() {
+    let (invoker, aws) = start("").await;
+    let reply = invoker.invoke("throttled-for-ever", json!(1)).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(aws.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn what_may_have_run_is_never_tried_again() {
     let (invoker, aws) = start("retries: 5").await;
     let reply = invoker.invoke("reset", json!(1)).await;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -188,6 +188,12 @@ async fn answer(
         "throttled-once" if now > 1 => Some(ok(body)),
         "throttled" | "throttled-once" => {
             Some(error(429, "TooManyRequestsException", "Rate Exceeded."))
+        }
+        "throttled-for-ever" => {
+            let mut response = error(429, "TooManyRequestsException", "Rate Exceeded.");
+            let longest = HeaderValue::from(u64::MAX);
+            response.headers_mut().insert("retry-after", longest);
+            Some(response)
         }
         "proxied" => Some(Response::builder().status(429).body(whole("busy")).unwrap()),
         "late" => Some(error(
