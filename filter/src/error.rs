@@ -124,7 +124,11 @@ impl fmt::Display for Error {
                 write!(f, "the function's answer is not valid: {}", shown(what))
             }
             Self::Stream(what) => {
-                write!(f, "the event stream of the answer is broken: {}", shown(what))
+                write!(
+                    f,
+                    "the event stream of the answer is broken: {}",
+                    shown(what)
+                )
             }
             Self::Service { status, kind, .. } => {
                 let kind = if kind.is_empty() {

@@ -128,6 +128,18 @@ fn each_chunk_passes_as_it_comes() {
 }
 
 #[test]
+fn a_part_of_a_message_that_has_no_payload_passes_nothing() {
+    let mut exchange = Exchange::new(EVENT_STREAM);
+    exchange.piece(&chunk(PRELUDE), false);
+    let message = chunk(b"one");
+    assert_eq!(exchange.piece(&message[..20], false), Flow::Pause);
+    assert_eq!(exchange.piece(&message[20..], false), Flow::Continue);
+    assert_eq!(exchange.piece(&complete(), false), Flow::Pause);
+    assert_eq!(exchange.piece(b"", true), Flow::Continue);
+    assert_eq!(exchange.body, b"one");
+}
+
+#[test]
 fn the_invocation_is_one_for_streams() {
     let envoy = envoy(b"");
     invoked(&envoy, PLUGIN);
@@ -162,7 +174,10 @@ fn the_stream_may_be_cut_at_every_byte() {
         let mut exchange = Exchange::new(EVENT_STREAM);
         exchange.piece(first, false);
         assert_eq!(exchange.piece(second, true), Flow::Continue, "{cut}");
-        assert_eq!((exchange.status().as_str(), exchange.body.as_slice()), ("201", &b"body"[..]));
+        assert_eq!(
+            (exchange.status().as_str(), exchange.body.as_slice()),
+            ("201", &b"body"[..])
+        );
         assert!(!exchange.envoy.is_reset.get());
     }
 }
@@ -175,7 +190,10 @@ fn a_stream_without_a_prelude_is_the_body() {
         (b"application/octet-stream", "application/octet-stream"),
     ] {
         let mut exchange = Exchange::new(content_type);
-        assert_eq!(exchange.piece(&chunk(b"data: 1\n\n"), false), Flow::Continue);
+        assert_eq!(
+            exchange.piece(&chunk(b"data: 1\n\n"), false),
+            Flow::Continue
+        );
         assert_eq!(exchange.body, b"data: 1\n\n");
         assert_eq!(exchange.status(), "200");
         assert_eq!(exchange.value("content-type").unwrap(), expected);
@@ -186,7 +204,10 @@ fn a_stream_without_a_prelude_is_the_body() {
 fn json_lines_are_no_answer_of_a_contract() {
     let mut exchange = Exchange::new(EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(b"{\"a\":1}\n"), false), Flow::Pause);
-    assert_eq!(exchange.piece(&chunk(b"{\"a\":2}\n"), false), Flow::Continue);
+    assert_eq!(
+        exchange.piece(&chunk(b"{\"a\":2}\n"), false),
+        Flow::Continue
+    );
     assert_eq!(exchange.body, b"{\"a\":1}\n{\"a\":2}\n");
 }
 
@@ -194,12 +215,21 @@ fn json_lines_are_no_answer_of_a_contract() {
 fn a_function_that_does_not_stream_answers_by_the_contract() {
     for content_type in [EVENT_STREAM, b"application/json"] {
         let answer = br#"{"statusCode":201,"body":"aGk=","isBase64Encoded":true}"#;
-        let exchange = whole(content_type, &[chunk(&answer[..9]), chunk(&answer[9..]), complete()]);
-        assert_eq!((exchange.status().as_str(), exchange.body.as_slice()), ("201", &b"hi"[..]));
+        let exchange = whole(
+            content_type,
+            &[chunk(&answer[..9]), chunk(&answer[9..]), complete()],
+        );
+        assert_eq!(
+            (exchange.status().as_str(), exchange.body.as_slice()),
+            ("201", &b"hi"[..])
+        );
         assert_eq!(exchange.value("content-length").unwrap(), "2");
 
         let exchange = whole(content_type, &[chunk(b"\"hi\""), complete()]);
-        assert_eq!((exchange.status().as_str(), exchange.body.as_slice()), ("200", &b"hi"[..]));
+        assert_eq!(
+            (exchange.status().as_str(), exchange.body.as_slice()),
+            ("200", &b"hi"[..])
+        );
         assert_eq!(exchange.value("content-type").unwrap(), "application/json");
     }
 }
@@ -223,7 +253,10 @@ fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
     assert_eq!(exchange.piece(&answer[..5], false), Flow::Pause);
     assert_eq!(exchange.piece(&answer[5..20], false), Flow::Pause);
     assert_eq!(exchange.piece(&answer[20..], true), Flow::Continue);
-    assert_eq!((exchange.status().as_str(), exchange.body.as_slice()), ("201", &b"hi"[..]));
+    assert_eq!(
+        (exchange.status().as_str(), exchange.body.as_slice()),
+        ("201", &b"hi"[..])
+    );
 
     let mut short = Exchange::new(b"application/json");
     assert_eq!(short.piece(b"null", true), Flow::Continue);
@@ -234,7 +267,10 @@ fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
 fn nothing_at_all_is_an_empty_answer() {
     for content_type in [EVENT_STREAM, WITH_PRELUDE] {
         let exchange = whole(content_type, &[complete()]);
-        assert_eq!((exchange.status().as_str(), exchange.body.as_slice()), ("200", &b""[..]));
+        assert_eq!(
+            (exchange.status().as_str(), exchange.body.as_slice()),
+            ("200", &b""[..])
+        );
     }
 }
 
@@ -250,7 +286,10 @@ fn a_prelude_that_does_not_end_is_an_error() {
 
     let mut endless = Exchange::new(WITH_PRELUDE);
     endless.piece(&chunk(b"{\"a\":\""), false);
-    assert_eq!(endless.piece(&chunk(&[b'x'; 65_536]), false), Flow::Continue);
+    assert_eq!(
+        endless.piece(&chunk(&[b'x'; 65_536]), false),
+        Flow::Continue
+    );
     assert_eq!(endless.status(), "500");
     endless.piece(&chunk(b"more"), false);
     endless.piece(&complete(), true);

@@ -348,6 +348,8 @@ impl Received {
         };
         while let Some(frame) = body.frame().await {
             match frame.map(hyper::body::Frame::into_data) {
+                // HTTP/2 may end a body with an empty piece.
+                Ok(Ok(data)) if data.is_empty() => {}
                 Ok(Ok(data)) => received.pieces.push((Instant::now(), data)),
                 Ok(Err(_trailers)) => {}
                 Err(error) => {
@@ -363,7 +365,9 @@ impl Received {
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
         let pieces = self.pieces.iter();
-        pieces.flat_map(|(_, piece)| piece.iter().copied()).collect()
+        pieces
+            .flat_map(|(_, piece)| piece.iter().copied())
+            .collect()
     }
 }
 

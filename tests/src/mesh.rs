@@ -31,6 +31,7 @@ pub struct Builder {
     version: &'static str,
     workers: u8,
     admin: SocketAddr,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// A running Envoy.
@@ -70,6 +71,7 @@ impl Mesh {
             // shows it.
             workers: 1,
             admin: ANY_PORT,
+            environment: Vec::new(),
         }
     }
 
@@ -94,8 +96,8 @@ impl Mesh {
     }
 
     /// The access log's entry of the request that `answer` answers: `method`, `path`, `status`,
-    /// `attempts`, `request_id`, and `original`, the request line that the filter remembers.
-    /// Waits for it, because Envoy writes it after the answer.
+    /// `attempts`, `request_id`, and from the filter's state `original`, `function`,
+    /// `lambda_request_id` and `error_type`. Waits for it, because Envoy writes it after the answer.
     pub fn access_log(&self, answer: &Answer) -> Value {
         let id = answer.header("x-request-id");
         let path = self.folder.path().join("access.jsonl");
@@ -194,6 +196,13 @@ impl Builder {
         self
     }
 
+    /// With this variable in Envoy's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
     /// Any other change.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -247,6 +256,7 @@ impl Builder {
         let mut envoy = Command::new(binary.unwrap_or_else(|error| panic!("{error:#}")));
         envoy
             .current_dir(workspace_root())
+            .envs(self.environment)
             .arg("--config-path")
             .arg(path)
             .arg("--admin-address-path")
@@ -285,6 +295,9 @@ impl Builder {
                     "method": "%REQ(:METHOD)%",
                     "path": "%REQ(:PATH)%",
                     "original": "%FILTER_STATE(wasm.lambda.original:PLAIN)%",
+                    "function": "%FILTER_STATE(wasm.lambda.function:PLAIN)%",
+                    "lambda_request_id": "%FILTER_STATE(wasm.lambda.request_id:PLAIN)%",
+                    "error_type": "%FILTER_STATE(wasm.lambda.error_type:PLAIN)%",
                     "status": "%RESPONSE_CODE%",
                     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
                     "request_id": "%REQ(X-REQUEST-ID)%",

@@ -4,9 +4,10 @@
 
 use lambda_filter::config::{Config, Settings};
 use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, failure};
+use lambda_filter::reply::{self, Invoked, Streamed, failure};
 use lambda_filter::request::{Facts, HeaderMap, Request};
 use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
 use serde_json::{Map, Value, json};
 
@@ -80,6 +81,46 @@ fn payloads_become_the_responses_that_aws_gives() {
     {
         let config = config(&case.format, &case.config);
         let answer = answer(&config, case.function_error.as_deref(), &case.payload());
+        report.add(&case.id, &case.differences(&answer));
+    }
+    report.assert_empty();
+}
+
+/// A function that does not stream, invoked with a response stream: the same responses. Not so for
+/// the emulator's own text, because it streams nothing.
+#[test]
+fn payloads_in_a_stream_become_the_same_responses() {
+    let mut report = Report::default();
+    let cases = golden::responses();
+    for case in cases
+        .values()
+        .flatten()
+        .filter(|case| case.request.method != "HEAD" && !case.id.ends_with("rie-timeout-text"))
+    {
+        let mut configuration = case.config.clone();
+        configuration.insert("invocation".to_owned(), json!("response-stream"));
+        let config = config(&case.format, &configuration);
+        let headers = map([
+            (":status", "200"),
+            ("x-amzn-requestid", "request-1"),
+            ("content-type", "application/json"),
+        ]);
+        let payload = case.payload();
+        let mut stream = Vec::new();
+        if let Some(code) = &case.function_error {
+            let failed = json!({ "ErrorCode": code, "ErrorDetails": payload });
+            stream.extend_from_slice(&complete(&failed));
+        } else {
+            for part in payload.as_bytes().chunks(7) {
+                stream.extend_from_slice(&chunk(part));
+            }
+            stream.extend_from_slice(&complete(&json!({})));
+        }
+        let mut streamed = Streamed::new(&headers, &config);
+        assert_eq!(streamed.is_framed(&stream), Some(true));
+        let reply = streamed.finish(stream, &headers, &config);
+        let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(&config)));
+        let answer = Answer::new(reply.status, &reply.headers, reply.body);
         report.add(&case.id, &case.differences(&answer));
     }
     report.assert_empty();

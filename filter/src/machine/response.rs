@@ -168,10 +168,12 @@ impl Machine {
         match taken {
             Ok(()) => {
                 host.set_body(Side::Response, &bytes);
-                if is_end {
-                    self.end(host)
-                } else {
-                    Flow::Continue
+                match (is_end, bytes.is_empty()) {
+                    (true, _) => self.end(host),
+                    (false, false) => Flow::Continue,
+                    // An empty frame of HTTP/2 is passed on as one, and a client may take several
+                    // for an attack: Envoy's own closes the connection on the second.
+                    (false, true) => Flow::Pause,
                 }
             }
             Err(error) => self.cut(host, &error),

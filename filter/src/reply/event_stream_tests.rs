@@ -147,7 +147,10 @@ fn the_end_says_what_went_wrong() {
         end(&message(&exception, b"{}")),
         End::Service("ServiceException".to_owned())
     );
-    let error = [(":message-type", "error"), (":error-code", "InternalFailure")];
+    let error = [
+        (":message-type", "error"),
+        (":error-code", "InternalFailure"),
+    ];
     assert_eq!(
         end(&message(&error, b"")),
         End::Service("InternalFailure".to_owned())
@@ -157,10 +160,7 @@ fn the_end_says_what_went_wrong() {
 #[test]
 fn what_follows_the_end_is_dropped() {
     let stream = [complete(b"{}"), chunk(b"more"), vec![0xff; 40]].concat();
-    assert_eq!(
-        decode(&stream, &[]),
-        Ok((Vec::new(), Some(End::Complete)))
-    );
+    assert_eq!(decode(&stream, &[]), Ok((Vec::new(), Some(End::Complete))));
 }
 
 #[test]

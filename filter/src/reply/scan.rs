@@ -134,7 +134,15 @@ mod tests {
     #[test]
     fn one_json_value_stays_open_until_the_end() {
         for text in [
-            "", " ", "{", "{}", " {\"a\":[{\"b\":\"]\"}]}\n", "[1,2]", "\"a\\\"b\"", "null", "-1.5e+3 ",
+            "",
+            " ",
+            "{",
+            "{}",
+            " {\"a\":[{\"b\":\"]\"}]}\n",
+            "[1,2]",
+            "\"a\\\"b\"",
+            "null",
+            "-1.5e+3 ",
         ] {
             assert_eq!(scan(text.as_bytes()), Scan::Open, "{text}");
         }
@@ -143,8 +151,15 @@ mod tests {
     #[test]
     fn anything_else_is_told_at_once() {
         for text in [
-            "data: x", "<html>", "{hello}", "{\"a\":1}\n{\"a\":2}", "{}x", "true story", "\"a\" b",
-            "{\"a\":\0", "\u{1}",
+            "data: x",
+            "<html>",
+            "{hello}",
+            "{\"a\":1}\n{\"a\":2}",
+            "{}x",
+            "true story",
+            "\"a\" b",
+            "{\"a\":\0",
+            "\u{1}",
         ] {
             assert_eq!(scan(text.as_bytes()), Scan::Other, "{text}");
         }

@@ -33,6 +33,8 @@ enum Form {
     WithPrelude,
     /// The body as it stands.
     Bytes,
+    /// One JSON value, unless its beginning tells otherwise.
+    Json,
     /// Its beginning tells.
     Unknown,
 }
@@ -63,7 +65,8 @@ impl Streamed {
         let form = match kind.as_str() {
             _ if config.response == Response::Raw => Form::Bytes,
             WITH_PRELUDE => Form::WithPrelude,
-            "" | EVENT_STREAM | "application/json" => Form::Unknown,
+            "" | EVENT_STREAM => Form::Unknown,
+            "application/json" => Form::Json,
             _ => Form::Bytes,
         };
         let media_type = match kind.as_str() {
@@ -187,23 +190,21 @@ impl Streamed {
         if let Some(reply) = started.or_else(whole) {
             return Ok(reply);
         }
-        if self.held.is_empty() {
-            return Ok(Reply {
+        let is_object = self.held.trim_ascii_start().starts_with(b"{");
+        match self.form {
+            Form::WithPrelude | Form::Unknown | Form::Bytes if self.held.is_empty() => Ok(Reply {
                 status: 200,
                 headers: Vec::new(),
                 body: Vec::new(),
                 declared_length: None,
-            });
+            }),
+            Form::WithPrelude => Err(Error::Answer("it ends within its prelude".to_owned())),
+            Form::Unknown if !is_object && Answer::parse(&self.held).is_err() => Ok(self.bytes()),
+            _ => {
+                let body = &self.held;
+                decode(&Invoked { headers, body }, config)
+            }
         }
-        if self.form == Form::WithPrelude {
-            return Err(Error::Answer("it ends within its prelude".to_owned()));
-        }
-        let is_object = self.held.trim_ascii_start().starts_with(b"{");
-        if is_object || Answer::parse(&self.held).is_ok() {
-            let body = &self.held;
-            return decode(&Invoked { headers, body }, config);
-        }
-        Ok(self.bytes())
     }
 
     /// The response of a prelude that ends, with its delimiter, at `end`.

@@ -9,7 +9,7 @@ fn each_mistake_is_named_by_key() {
     let mistakes = [
         ("payloda", json!({ "payloda": "apigateway-v2" })),
         ("payload", json!({ "payload": 2 })),
-        ("invocation", json!({ "invocation": "event" })),
+        ("invocation", json!({ "invocation": "asynchronous" })),
         ("header_case", json!({ "header_case": "upper" })),
         ("function", json!({ "function": "../admin" })),
         ("max_request_bytes", json!({ "max_request_bytes": -1 })),

@@ -8,7 +8,9 @@
 
 mod parts;
 
+mod asynchronous;
 mod aws;
+mod aws_direct;
 mod binary_bodies;
 mod body_sizes;
 mod broken_upstreams;

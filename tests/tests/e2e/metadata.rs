@@ -71,7 +71,11 @@ fn a_mistake_fails_its_route_alone_and_is_logged_once_by_key() {
         ),
         (
             "invocation",
-            json!({ "function": "probe", "invocation": "response-stream" }),
+            json!({ "function": "probe", "invocation": "stream" }),
+        ),
+        (
+            "response",
+            json!({ "function": "probe", "invocation": "event", "response": "raw" }),
         ),
         (
             "resource",
