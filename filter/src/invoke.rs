@@ -3,7 +3,10 @@
 use crate::config::{Config, Invocation};
 use crate::request::Request;
 
-/// The headers of the invocation, with its pseudo-headers.
+/// How long Envoy waits for the answer, in milliseconds, as its router says to every upstream.
+pub const TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
+
+/// The headers of the invocation, with its pseudo-headers. `timeout` is the value of [`TIMEOUT`].
 ///
 /// Once the client's own headers are in the event, the upstream gets none of them: neither
 /// credentials nor anything that the Invoke API could take for an instruction.
@@ -13,6 +16,7 @@ pub fn headers(
     scheme: &[u8],
     config: &Config,
     event_bytes: usize,
+    timeout: Option<&[u8]>,
 ) -> Vec<(&'static str, Vec<u8>)> {
     let function = &config.function;
     let qualifier = config.qualifier.as_ref();
@@ -33,6 +37,10 @@ pub fn headers(
     ];
     if let Some(id) = request.header("x-request-id") {
         headers.push(("x-request-id", id.to_vec()));
+    }
+    // The invoker gives up when Envoy does.
+    if let Some(timeout) = timeout {
+        headers.push((TIMEOUT, timeout.to_vec()));
     }
     headers
 }

@@ -44,6 +44,8 @@ struct Call {
     facts: Facts,
     /// The same for each try of a request.
     id: u64,
+    /// How long Envoy waits for this try, in its own header.
+    timeout: Option<Vec<u8>>,
     /// Whether the client's headers are back in their place.
     is_restored: bool,
 }
@@ -98,7 +100,7 @@ impl Machine {
 
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let original = original_headers(host);
+        let (original, timeout) = original_headers(host);
         if original.len() > MAX_HEADERS {
             let error = Error::TooManyHeaders(original.len());
             log::warn!("{error}");
@@ -131,6 +133,7 @@ impl Machine {
             original,
             facts,
             id,
+            timeout,
             is_restored: false,
         };
         self.phase = Phase::Gathering(call, Body::Unseen);
@@ -233,7 +236,8 @@ fn send(host: &impl Host, call: &Call) -> Result<(), Error> {
     let request = request.ok_or(Error::NoPath)?;
     let event = event::encode(&request, config)?;
     let scheme = first(&call.original, ":scheme").unwrap_or(b"http");
-    let headers = invoke::headers(&request, scheme, config, event.len());
+    let timeout = call.timeout.as_deref();
+    let headers = invoke::headers(&request, scheme, config, event.len(), timeout);
     let headers = headers
         .iter()
         .map(|(name, value)| (*name, value.as_slice()));
@@ -250,19 +254,20 @@ fn restore(host: &impl Host, call: &mut Call) {
     call.is_restored = true;
 }
 
-/// The headers before any try changed them.
-fn original_headers(host: &impl Host) -> HeaderMap {
+/// The headers before any try changed them, and how long Envoy waits for this try.
+fn original_headers(host: &impl Host) -> (HeaderMap, Option<Vec<u8>>) {
+    let headers = host.headers(Side::Request);
+    let timeout = first(&headers, invoke::TIMEOUT).map(<[u8]>::to_vec);
     let kept = host.property(&[ORIGINAL_HEADERS]);
-    if let Some(headers) = kept.and_then(|bytes| state::decode(&bytes)) {
+    if let Some(original) = kept.and_then(|bytes| state::decode(&bytes)) {
         // What the try before ran into says nothing about this one.
         host.set_filter_state(ERROR_TYPE, b"");
-        return headers;
+        return (original, timeout);
     }
-    let headers = host.headers(Side::Request);
     let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
     host.set_filter_state(ORIGINAL, &line.join(&b' '));
     host.set_filter_state(ORIGINAL_HEADERS, &state::encode(&headers));
-    headers
+    (headers, timeout)
 }
 
 /// Nearest first.

@@ -205,6 +205,22 @@ fn each_try_carries_the_same_event() {
 }
 
 #[test]
+fn each_try_says_how_long_envoy_waits_for_it() {
+    let envoy = envoy(b"");
+    for timeout in [b"300", b"200"] {
+        let timeout = (invoke::TIMEOUT.to_owned(), timeout.to_vec());
+        let mut headers = envoy.headers(Side::Request);
+        headers.retain(|(name, _)| *name != timeout.0);
+        headers.push(timeout.clone());
+        *envoy.request.borrow_mut() = (headers, Vec::new());
+        invoked(&envoy, HELLO);
+        let sent = envoy.value(Side::Request, invoke::TIMEOUT);
+        assert_eq!(sent.unwrap().as_bytes(), timeout.1);
+        assert!(!envoy.event().to_string().contains("x-envoy"));
+    }
+}
+
+#[test]
 fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
     let envoy = envoy(b"");
     let mut machine = invoked(&envoy, HELLO);

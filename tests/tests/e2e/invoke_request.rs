@@ -28,11 +28,13 @@ fn it_has_the_headers_of_the_invoke_api_and_no_others() {
         "host",
         "x-amz-invocation-type",
         "x-amzn-trace-id",
+        "x-envoy-expected-rq-timeout-ms",
         "x-request-id",
     ];
     assert_eq!(names, expected);
     assert_eq!(call.headers["content-length"], call.body.len().to_string());
     assert_eq!(call.headers["content-type"], "application/json");
+    assert_eq!(call.headers["x-envoy-expected-rq-timeout-ms"], "30000");
     assert_eq!(call.headers["x-request-id"], answer.header("x-request-id"));
     let trace = call.headers["x-amzn-trace-id"].to_str().expect("text");
     assert!(trace.starts_with("Root=1-"), "{trace}");
