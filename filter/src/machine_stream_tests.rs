@@ -1,5 +1,7 @@
 //! Streamed answers: what the client gets, and when.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const PLUGIN: &str = r#"{"function":"hello","invocation":"response-stream"}"#;
@@ -417,4 +419,46 @@ fn a_failed_stream_waits_for_another_try() {
     first.on_done(&envoy);
     second.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    /// Whatever comes, the client gets a whole response or knows that it has none.
+    #[test]
+    fn every_stream_ends(
+        payloads in prop::collection::vec(prop_oneof![
+            Just(PRELUDE.to_vec()),
+            Just(b"{\"statusCode\":".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..40),
+        ], 0..4),
+        last in prop_oneof![Just(complete()), Just(failure()), Just(Vec::new())],
+        flipped in prop::option::of((any::<prop::sample::Index>(), 0..8_u32)),
+        cuts in prop::collection::vec(1..100_usize, 0..6),
+        content_type in prop::sample::select(vec![EVENT_STREAM, WITH_PRELUDE, b"text/plain", b"application/json"]),
+    ) {
+        let mut stream: Vec<u8> = payloads.iter().flat_map(|payload| chunk(payload)).collect();
+        stream.extend(&last);
+        let is_whole = flipped.is_none() && last == complete();
+        if let (Some((index, bit)), false) = (flipped, stream.is_empty()) {
+            let index = index.index(stream.len());
+            stream[index] ^= 1_u8 << bit;
+        }
+        let mut exchange = Exchange::new(content_type);
+        let mut rest = stream.as_slice();
+        for cut in cuts {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            rest = after;
+            exchange.piece(piece, false);
+        }
+        let flow = exchange.piece(rest, true);
+        let is_reset = exchange.envoy.is_reset.get();
+        prop_assert!(is_reset || flow == Flow::Continue);
+        prop_assert!(!(is_whole && is_reset));
+        let status: u16 = exchange.status().parse().unwrap();
+        prop_assert!((200..600).contains(&status));
+        if !is_reset && let Some(length) = exchange.value("content-length") {
+            prop_assert_eq!(length, exchange.body.len().to_string());
+        }
+    }
 }
