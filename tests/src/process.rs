@@ -65,12 +65,6 @@ impl Process {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", LEASH, name]).arg(command.get_program());
         shell.args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
         if let Some(folder) = command.get_current_dir() {
             shell.current_dir(folder);
         }
