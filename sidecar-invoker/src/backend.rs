@@ -4,23 +4,25 @@ use std::sync::Arc;
 
 use hyper::Response;
 
+use crate::answer::Reply;
 use crate::body::ResponseBody;
 use crate::error::ServiceError;
-use crate::invocation::{FunctionAnswer, Invocation, InvocationType, Operation};
+use crate::events::EventQueue;
+use crate::invocation::{Invocation, InvocationType, Operation};
 use crate::{local, rie};
 
 /// One function's way to be run.
 pub(crate) enum Backend {
     /// By a Runtime Interface Emulator.
-    Rie(rie::Rie),
+    Rie(Arc<rie::Rie>, Arc<EventQueue>),
     /// As processes of the invoker's own.
-    Local(Arc<local::Function>),
+    Local(Arc<local::Function>, Arc<EventQueue>),
 }
 
 /// What comes back from a backend.
 pub(crate) enum Answer {
     /// A function's answer, still to be put into the Invoke API's form.
-    Function(FunctionAnswer),
+    Function(Reply),
     /// A response of the Invoke API, to be passed on as it is. The emulator reports function errors
     /// as plain 200s, so the caller has to be able to tell its answers from AWS's: they carry no
     /// `x-amzn-requestid`.
@@ -35,22 +37,29 @@ impl Backend {
         invocation_type: InvocationType,
     ) -> Result<(), ServiceError> {
         let refused = |message: &str| Err(ServiceError::InvalidParameter(message.to_owned()));
-        match (operation, invocation_type) {
-            (Operation::InvokeWithResponseStream, _) => {
-                refused("response streaming is not supported yet; use Invoke")
+        match (self, operation, invocation_type) {
+            (_, Operation::InvokeWithResponseStream, InvocationType::Event) => {
+                refused("InvokeWithResponseStream takes RequestResponse and DryRun")
             }
-            (_, InvocationType::Event) => {
-                refused("the invocation type Event is not supported yet; use RequestResponse")
+            (Self::Rie(..), Operation::InvokeWithResponseStream, _) => {
+                refused("an emulator does not stream; use Invoke")
             }
-            (Operation::Invoke, InvocationType::RequestResponse | InvocationType::DryRun) => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where asynchronous invocations wait.
+    pub(crate) fn events(&self) -> &Arc<EventQueue> {
+        match self {
+            Self::Rie(_, events) | Self::Local(_, events) => events,
         }
     }
 
     /// Has the function called once.
     pub(crate) async fn invoke(&self, invocation: Invocation) -> Result<Answer, ServiceError> {
         match self {
-            Self::Rie(rie) => rie.invoke(invocation).await.map(Answer::Passed),
-            Self::Local(function) => function.invoke(invocation).await.map(Answer::Function),
+            Self::Rie(rie, _) => rie.invoke(invocation).await.map(Answer::Passed),
+            Self::Local(function, _) => function.invoke(invocation).await.map(Answer::Function),
         }
     }
 }

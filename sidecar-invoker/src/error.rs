@@ -44,6 +44,13 @@ pub enum ServiceError {
     },
     /// The event is larger than [`MAX_PAYLOAD_BYTES`].
     RequestTooLarge,
+    /// The event of an asynchronous invocation is larger than may be queued.
+    EventTooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+        /// The largest in bytes.
+        limit: usize,
+    },
     /// As many callers wait for the function as may.
     TooManyRequests,
     /// The emulator could not be reached, or broke off.
@@ -80,7 +87,9 @@ impl ServiceError {
                 (StatusCode::BAD_REQUEST, "InvalidRequestContentException")
             }
             Self::FunctionNotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
-            Self::RequestTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"),
+            Self::RequestTooLarge | Self::EventTooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
+            }
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
             Self::EmulatorUnavailable | Self::EmulatorAnswerTooLarge => {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
@@ -117,6 +126,11 @@ impl ServiceError {
             Self::RequestTooLarge => {
                 format!(
                     "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
+                )
+            }
+            Self::EventTooLarge { bytes, limit } => {
+                format!(
+                    "{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)"
                 )
             }
             Self::TooManyRequests => "Rate Exceeded.".to_owned(),

@@ -40,3 +40,8 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
 }
+pub(crate) const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+/// The media type that a function gave its streamed answer, which the Invoke API itself has no
+/// place for. A Function URL sends it to the client.
+pub(crate) const FUNCTION_CONTENT_TYPE: HeaderName =
+    HeaderName::from_static("x-lambda-mesh-function-content-type");

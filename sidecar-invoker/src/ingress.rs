@@ -15,10 +15,12 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
+use crate::answer::{AnswerStream, Reply};
 use crate::aws::{self, Aws};
 use crate::backend::{Answer, Backend};
 use crate::body::{self, ReadError, ResponseBody, whole};
 use crate::error::ServiceError;
+use crate::event_stream;
 use crate::header;
 use crate::invocation::{
     FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, LogType, Operation,
@@ -142,7 +144,7 @@ impl Ingress {
             .remove(header::TRACE_ID)
             .filter(is_trace_id)
             .unwrap_or_else(|| new_trace_id((self.clock)()));
-        let answer = backend.invoke(Invocation {
+        let invocation = Invocation {
             request_id,
             operation,
             log_type,
@@ -151,10 +153,19 @@ impl Ingress {
             trace_id: trace_id.clone(),
             client_context,
             tenant_id: headers.remove(header::TENANT_ID),
-        });
-        Ok(match answer.await? {
+        };
+        if let InvocationType::Event = invocation_type {
+            backend.events().accept(invocation)?;
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::ACCEPTED;
+            response.headers_mut().insert(header::TRACE_ID, trace_id);
+            return Ok(Outcome::Served(response));
+        }
+        Ok(match backend.invoke(invocation).await? {
             Answer::Passed(response) => Outcome::Passed(response),
-            Answer::Function(answer) => Outcome::Served(function_response(answer, trace_id)),
+            Answer::Function(reply) => {
+                Outcome::Served(function_response(reply, operation, trace_id))
+            }
         })
     }
 
@@ -185,7 +196,28 @@ enum Outcome {
     Served(Response<ResponseBody>),
 }
 
-fn function_response(answer: FunctionAnswer, trace_id: HeaderValue) -> Response<ResponseBody> {
+fn function_response(
+    reply: Reply,
+    operation: Operation,
+    trace_id: HeaderValue,
+) -> Response<ResponseBody> {
+    let mut response = match (reply, operation) {
+        (Reply::Whole { answer, log_tail }, Operation::Invoke) => whole_response(answer, log_tail),
+        (Reply::Whole { answer, log_tail }, Operation::InvokeWithResponseStream) => {
+            stream_response(AnswerStream::whole(answer, log_tail))
+        }
+        (Reply::Streamed(stream), _) => stream_response(stream),
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::EXECUTED_VERSION,
+        HeaderValue::from_static("$LATEST"),
+    );
+    headers.insert(header::TRACE_ID, trace_id);
+    response
+}
+
+fn whole_response(answer: FunctionAnswer, log_tail: Option<Vec<u8>>) -> Response<ResponseBody> {
     let (payload, is_error) = match answer {
         FunctionAnswer::Success(payload) => (payload, false),
         FunctionAnswer::Error(payload) => (payload, true),
@@ -193,16 +225,27 @@ fn function_response(answer: FunctionAnswer, trace_id: HeaderValue) -> Response<
     let mut response = Response::new(whole(payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(
-        header::EXECUTED_VERSION,
-        HeaderValue::from_static("$LATEST"),
-    );
-    headers.insert(header::TRACE_ID, trace_id);
     if is_error {
         headers.insert(
             header::FUNCTION_ERROR,
             HeaderValue::from_static("Unhandled"),
         );
+    }
+    let log = log_tail.map(|log| HeaderValue::try_from(BASE64_STANDARD.encode(log)));
+    if let Some(Ok(log)) = log {
+        headers.insert(header::LOG_RESULT, log);
+    }
+    response
+}
+
+/// The stream's media type is that of its framing; the function's own goes beside it.
+fn stream_response(mut stream: AnswerStream) -> Response<ResponseBody> {
+    let content_type = stream.content_type.take();
+    let mut response = Response::new(event_stream::body(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, event_stream::CONTENT_TYPE);
+    if let Some(content_type) = content_type {
+        headers.insert(header::FUNCTION_CONTENT_TYPE, content_type);
     }
     response
 }

@@ -10,12 +10,15 @@
 //! Payloads pass through unread. [`Server`] is the entry.
 
 mod admin;
+mod answer;
 mod aws;
 mod backend;
 mod body;
 mod check;
 pub mod config;
 pub mod error;
+mod event_stream;
+mod events;
 mod first_byte;
 mod guard;
 mod header;

@@ -21,6 +21,7 @@ use crate::admin::Admin;
 use crate::aws::Aws;
 use crate::backend::Backend;
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
+use crate::events::{EventQueue, Events, Runner};
 use crate::first_byte::FirstByte;
 use crate::guard::Guard;
 use crate::ingress::Ingress;
@@ -32,7 +33,7 @@ use crate::rie::Emulators;
 /// How long a connection may be silent before its first request: as hyper's limit for a head.
 const FIRST_BYTE_LIMIT: Duration = Duration::from_secs(30);
 /// How long ended processes may take to disappear.
-const REAP_LIMIT: Duration = Duration::from_secs(2);
+const REAP_LIMIT: Duration = Duration::from_secs(4);
 
 /// What a server needs besides its configuration.
 pub struct Options {
@@ -64,6 +65,7 @@ pub struct Server {
     admin_listener: TcpListener,
     ingress: Arc<Ingress>,
     admin: Arc<Admin>,
+    events: Events,
     context: Context,
     flushed: Flushed,
     drain_timeout: Duration,
@@ -116,17 +118,26 @@ impl Server {
         }
         let mut emulators = Emulators::default();
         let mut local = Vec::new();
+        let events = Events::new(context.clock, context.inherited.region.clone());
         let backends = config.functions.into_iter().filter_map(|(name, function)| {
+            let queue = |runner, at_once| {
+                let events = events.clone();
+                EventQueue::new(name.clone(), function.event, runner, at_once, events)
+            };
             let backend = match function.backend {
                 BackendConfig::Aws(_) => return None,
                 BackendConfig::Rie(rie) => {
-                    Backend::Rie(emulators.function(name.clone(), &rie, function.queue))
+                    let rie = emulators.function(name.clone(), &rie, function.queue);
+                    let rie = Arc::new(rie);
+                    Backend::Rie(Arc::clone(&rie), queue(Runner::Rie(rie), 1))
                 }
                 BackendConfig::Local(config) => {
+                    let at_once = config.concurrency;
                     let function =
                         Function::new(name.clone(), config, function.queue, context.clone());
                     local.push(Arc::clone(&function));
-                    Backend::Local(function)
+                    let runner = Runner::Local(Arc::clone(&function));
+                    Backend::Local(function, queue(runner, at_once))
                 }
             };
             Some((name, backend))
@@ -153,6 +164,7 @@ impl Server {
             admin_listener,
             ingress,
             admin,
+            events,
             context,
             flushed,
             drain_timeout: config.drain_timeout,
@@ -175,18 +187,23 @@ impl Server {
         tcp_address(&self.admin_listener)
     }
 
-    /// Serves until `shutdown`, then accepts no more, lets what runs finish for at most `drain_timeout`, ends
-    /// every process it has started, and removes its Unix domain socket.
+    /// Serves until `shutdown`, then accepts no more, lets what runs, and events that are queued,
+    /// finish for at most `drain_timeout`, ends every process it has started, and removes its Unix
+    /// domain socket.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             listener,
             admin_listener,
             ingress,
             admin,
+            events,
             context,
             flushed,
             drain_timeout,
         } = self;
+        for function in &admin.functions {
+            function.warm_up();
+        }
         let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -224,9 +241,11 @@ impl Server {
         admin.is_ending.store(true, Ordering::Relaxed);
         drop(listener);
         tracing::info!("ending: running invocations have {drain_timeout:?} to finish");
-        if timeout(drain_timeout, graceful.shutdown()).await.is_err() {
+        let finished = async { tokio::join!(graceful.shutdown(), events.drain()) };
+        if timeout(drain_timeout, finished).await.is_err() {
             tracing::warn!("invocations that still run are given up");
         }
+        events.give_up().await;
         context.stop.cancel();
         context.tasks.close();
         if timeout(REAP_LIMIT, context.tasks.wait()).await.is_err() {

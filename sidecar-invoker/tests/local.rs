@@ -307,15 +307,13 @@ async fn an_answer_over_the_limit_is_a_function_error() {
 #[tokio::test]
 async fn a_streamed_answer_is_taken_as_a_whole_and_may_fail_in_its_trailers() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = invoker
-        .invoke(json!({ "do": "stream", "fails": false }))
-        .await;
+    let reply = invoker.invoke(json!({ "do": "stream" })).await;
     assert_eq!(
         (reply.header("x-amz-function-error"), &reply.body[..]),
         (None, &b"hello"[..])
     );
     let reply = invoker
-        .invoke(json!({ "do": "stream", "fails": true }))
+        .invoke(json!({ "do": "stream", "end": "error" }))
         .await;
     assert_eq!(reply.function_error(), "Late");
     assert_eq!(reply.json()["errorMessage"], "after all");

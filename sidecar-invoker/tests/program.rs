@@ -341,7 +341,7 @@ async fn a_function_s_output_appears_with_its_name() {
     running.signal("-TERM");
     let mut text = String::new();
     stdout.read_to_string(&mut text).unwrap();
-    let mut lines: Vec<_> = text
+    let lines: Vec<_> = text
         .lines()
         .map(|line| {
             let (source, line) = line.split_once(" | ").unwrap();
@@ -350,6 +350,11 @@ async fn a_function_s_output_appears_with_its_name() {
             line
         })
         .collect();
+    // The service's own lines are told apart by what they say.
+    let (own, mut lines): (Vec<&str>, Vec<&str>) =
+        lines.iter().partition(|line| line.contains("RequestId: "));
+    let words: Vec<_> = own.iter().map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, [Some("START"), Some("END"), Some("REPORT")]);
     lines.sort_unstable();
     let long = "x".repeat(1_000);
     assert_eq!(lines, ["to stderr", &long, &long]);

@@ -121,6 +121,24 @@ async fn invocations_never_overlap_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn asynchronous_invocations_wait_for_their_turns_too() {
+    let (invoker, emulator) = start(0, "event: { retry_delay: 10ms }").await;
+    let path = "/2015-03-31/functions/f/invocations";
+    let headers = [("x-amz-invocation-type", "Event")];
+    let error = r#"{"errorType":"E","errorMessage":"m"}"#;
+    for event in ["1", "2", error] {
+        let reply = invoker.request(Method::POST, path, &headers, event).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
+    }
+    emulator.release.add_permits(10);
+    eventually("two calls and three of the one that fails", async || {
+        (emulator.ended.load(Ordering::SeqCst) == 5).then_some(())
+    })
+    .await;
+    assert_eq!(emulator.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn an_emulator_s_answer_is_passed_on_as_it_is() {
     let (invoker, _emulator) = start(2, "").await;
     let reply = invoker.invoke(json!("ok")).await;

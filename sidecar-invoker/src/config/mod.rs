@@ -56,8 +56,39 @@ pub struct FunctionConfig {
     /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
     /// For functions behind the same emulator it counts all that wait for that emulator.
     pub queue: usize,
+    /// `event`: asynchronous invocations.
+    pub event: EventConfig,
     /// What runs the function.
     pub backend: BackendConfig,
+}
+
+/// How asynchronous invocations are run: `event`, not for functions on AWS, which has a queue itself.
+#[derive(Debug, Clone)]
+pub struct EventConfig {
+    /// `queue`: most events that run, wait for their turn or wait to be tried again; default 1000.
+    pub queue: usize,
+    /// `maximum_retry_attempts`: how often a function that fails is called again, 0 to 2; default 2.
+    pub maximum_retry_attempts: u32,
+    /// `maximum_event_age`: the oldest event that is run, 1 s to 6 h; default 6 h.
+    pub maximum_event_age: Duration,
+    /// `retry_delay`: the time before the first further call, and half the time before the second;
+    /// default 1 min, as on AWS.
+    pub retry_delay: Duration,
+    /// `on_failure`: a file that gets a line of JSON for each event that was given up; relative to
+    /// the configuration file's directory.
+    pub on_failure: Option<PathBuf>,
+}
+
+impl Default for EventConfig {
+    fn default() -> Self {
+        Self {
+            queue: 1_000,
+            maximum_retry_attempts: 2,
+            maximum_event_age: Duration::from_secs(6 * 3_600),
+            retry_delay: Duration::from_secs(60),
+            on_failure: None,
+        }
+    }
 }
 
 /// What runs a function: exactly one of the keys `aws`, `rie`, `local`.
@@ -105,6 +136,10 @@ pub struct LocalConfig {
     pub memory_mib: u32,
     /// `concurrency`: most execution environments, each a process, at once; default 10.
     pub concurrency: usize,
+    /// `min_environments`: execution environments that are kept running, called or not; default 0.
+    pub min_environments: usize,
+    /// `idle_timeout`: how long an environment stays that nobody calls; default 10 min.
+    pub idle_timeout: Duration,
     /// Line of `command`, or of the function, in the file, for messages.
     pub line: usize,
 }

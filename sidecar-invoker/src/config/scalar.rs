@@ -81,17 +81,28 @@ impl fmt::Display for Listen {
 /// Reads `500ms`, `30s`, `15m`, or a whole number of seconds; at least 1 ms, at most 15 minutes,
 /// which is the longest that a Lambda function runs.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let limits = Duration::from_millis(1)..=Duration::from_secs(900);
+    span(text).filter(|duration| limits.contains(duration))
+}
+
+/// Reads `30s`, `15m`, `6h`, or a whole number of seconds; at least 1 s, at most 6 hours, which is
+/// as long as Lambda keeps an event.
+pub(crate) fn age(text: &str) -> Option<Duration> {
+    let limits = Duration::from_secs(1)..=Duration::from_secs(6 * 3_600);
+    span(text).filter(|age| limits.contains(age))
+}
+
+fn span(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
     let milliseconds = match text.strip_prefix(digits)? {
         "ms" => number,
         "s" | "" => number.checked_mul(1_000)?,
         "m" => number.checked_mul(60_000)?,
+        "h" => number.checked_mul(3_600_000)?,
         _ => return None,
     };
-    (1..=900_000)
-        .contains(&milliseconds)
-        .then(|| Duration::from_millis(milliseconds))
+    Some(Duration::from_millis(milliseconds))
 }
 
 /// Whom to call instead of AWS's own endpoint: `http://` or `https://`, and a host.
@@ -157,6 +168,15 @@ mod tests {
             "18446744073709551615m",
         ] {
             assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        assert_eq!(age("6h"), Some(Duration::from_secs(21_600)));
+        assert_eq!(age("1"), Some(Duration::from_secs(1)));
+        for wrong in ["999ms", "7h", "361m", "h"] {
+            assert_eq!(age(wrong), None, "{wrong}");
         }
     }
 

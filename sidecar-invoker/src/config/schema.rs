@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::aws;
 use super::decode::{Mapping, Value};
 use super::{
-    AwsCall, BackendConfig, Config, FunctionConfig, HostPort, InheritEnv, Listen, LocalConfig,
-    LogFormat, RieConfig, scalar,
+    AwsCall, BackendConfig, Config, EventConfig, FunctionConfig, HostPort, InheritEnv, Listen,
+    LocalConfig, LogFormat, RieConfig, scalar,
 };
 use crate::invocation::FunctionName;
 
@@ -114,6 +114,7 @@ fn function(
         |value| aws::queue_length(&value).map(Some),
     );
     let timeout = keys.optional("timeout");
+    let event = keys.optional("event");
     keys.finish();
 
     let inside = |timeout: Option<Value<'_>>, kind: &str| {
@@ -132,6 +133,9 @@ fn function(
     let backend = match (on_aws, rie, local) {
         (Some(on_aws), None, None) => {
             inside(timeout, "aws");
+            if let Some(event) = &event {
+                event.problem("events of a function on AWS wait in AWS's own queue; remove it");
+            }
             aws::function(&on_aws, name, queue.flatten(), aws).map(BackendConfig::Aws)
         }
         (None, Some(rie), None) => rie_backend(&rie, timeout),
@@ -147,10 +151,62 @@ fn function(
         (Some(_), Some(_), _) => exclusive("rie", "aws"),
         (Some(_), None, Some(_)) => exclusive("local", "aws"),
     };
+    let event = or_default(event, EventConfig::default, |value| {
+        self::event(&value, directory)
+    });
     Some(FunctionConfig {
         queue: queue?.unwrap_or(100),
+        event: event?,
         backend: backend?,
     })
+}
+
+fn event(value: &Value<'_>, base: &Path) -> Option<EventConfig> {
+    let mut keys = value.mapping("the keys of asynchronous invocations")?;
+    let default = EventConfig::default();
+    let queue = or_default(
+        keys.optional("queue"),
+        || default.queue as u32,
+        |value| value.integer("a number of waiting events", 1..=100_000),
+    );
+    let retries = or_default(
+        keys.optional("maximum_retry_attempts"),
+        || default.maximum_retry_attempts,
+        |value| value.integer("a number of further calls", 0..=2),
+    );
+    let age = or_default(
+        keys.optional("maximum_event_age"),
+        || default.maximum_event_age,
+        |value| value.parse("a duration from 1s to 6h such as 30m", scalar::age),
+    );
+    let retry_delay = duration(keys.optional("retry_delay"), default.retry_delay);
+    let on_failure = or_default(
+        keys.optional("on_failure"),
+        || None,
+        |value| file(&value, base).map(Some),
+    );
+    keys.finish();
+    Some(EventConfig {
+        queue: queue? as usize,
+        maximum_retry_attempts: retries?,
+        maximum_event_age: age?,
+        retry_delay: retry_delay?,
+        on_failure: on_failure?,
+    })
+}
+
+/// A file that can be written, in a folder that is there.
+fn file(value: &Value<'_>, base: &Path) -> Option<std::path::PathBuf> {
+    let text = value.text("a file such as failed.ndjson")?;
+    let file = std::path::absolute(base.join(text)).ok();
+    let file = file.filter(|file| !file.is_dir() && file.parent().is_some_and(Path::is_dir));
+    if file.is_none() {
+        value.problem(format!(
+            "{} cannot be a file: it is a directory or in none; it is relative to this file's own",
+            base.join(text).display()
+        ));
+    }
+    file
 }
 
 fn rie_backend(rie: &Value<'_>, timeout: Option<Value<'_>>) -> Option<BackendConfig> {
@@ -194,6 +250,18 @@ fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
         || 10,
         |value| value.integer("a number of execution environments", 1..=1_000),
     );
+    let most = concurrency.unwrap_or(1_000);
+    let min_environments = or_default(
+        keys.optional("min_environments"),
+        || 0,
+        |value| {
+            value.integer(
+                "a number of execution environments, no more than `concurrency`,",
+                0..=most,
+            )
+        },
+    );
+    let idle_timeout = duration(keys.optional("idle_timeout"), Duration::from_secs(600));
     keys.finish();
     let (program, arguments) = command?;
     Some(LocalConfig {
@@ -206,6 +274,8 @@ fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
         init_timeout: init_timeout?,
         memory_mib: memory_mib?,
         concurrency: concurrency? as usize,
+        min_environments: min_environments? as usize,
+        idle_timeout: idle_timeout?,
         line,
     })
 }

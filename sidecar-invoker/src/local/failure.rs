@@ -7,8 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::error::MAX_PAYLOAD_BYTES;
-use crate::invocation::{FunctionAnswer, RequestId};
+use crate::invocation::RequestId;
 
 /// Why an execution environment gave no answer.
 #[derive(Debug, Clone)]
@@ -21,26 +20,42 @@ pub(super) enum Failure {
     Exit(ExitStatus),
     /// The time limit passed.
     TimedOut(Duration),
-    /// The answer was larger than [`MAX_PAYLOAD_BYTES`].
-    ResponseTooLarge,
+    /// The answer was larger than a payload, or a stream, may be; in bytes.
+    ResponseTooLarge(usize),
+    /// The process broke off its answer and went on.
+    Truncated,
+    /// An extension ended, could not be started, or reported an error.
+    Extension {
+        error_type: String,
+        name: String,
+        reason: String,
+    },
 }
 
 impl Failure {
-    /// The function error that the caller of invocation `id` gets.
-    pub(super) fn answer(&self, id: &RequestId) -> FunctionAnswer {
-        let error_type = match self {
-            Self::InitError(payload) => return FunctionAnswer::Error(payload.clone()),
+    /// In AWS's terms; of an error of the function's own, which only its payload tells, the general
+    /// one.
+    pub(super) fn error_type(&self) -> &str {
+        match self {
+            Self::InitError(_) => "Runtime.Unknown",
             Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
             Self::Exit(_) => "Runtime.ExitError",
             Self::TimedOut(_) => "Sandbox.Timedout",
-            Self::ResponseTooLarge => "Function.ResponseSizeTooLarge",
-        };
+            Self::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
+            Self::Truncated => "Runtime.TruncatedResponse",
+            Self::Extension { error_type, .. } => error_type,
+        }
+    }
+
+    /// The function error that the caller of invocation `id` gets.
+    pub(super) fn payload(&self, id: &RequestId) -> Bytes {
         let message = match self {
-            Self::ResponseTooLarge => self.to_string(),
+            Self::InitError(payload) => return payload.clone(),
+            Self::ResponseTooLarge(_) => self.to_string(),
             _ => format!("RequestId: {id} Error: {self}"),
         };
-        let payload = json!({ "errorType": error_type, "errorMessage": message });
-        FunctionAnswer::Error(payload.to_string().into())
+        let payload = json!({ "errorType": self.error_type(), "errorMessage": message });
+        payload.to_string().into()
     }
 }
 
@@ -55,7 +70,13 @@ impl Failure {
                 "; it did not ask for an invocation within `init_timeout`: is `command` a Lambda \
                  runtime?"
             }
-            Self::Entrypoint { .. } | Self::InitError(_) | Self::ResponseTooLarge => "",
+            Self::Extension { .. } => {
+                "; every file in `extensions` has to be an extension that registers"
+            }
+            Self::Entrypoint { .. }
+            | Self::InitError(_)
+            | Self::ResponseTooLarge(_)
+            | Self::Truncated => "",
         }
     }
 }
@@ -83,12 +104,12 @@ impl std::fmt::Display for Failure {
                 "Task timed out after {:.2} seconds",
                 limit.as_secs_f64()
             ),
-            Self::ResponseTooLarge => {
-                write!(
-                    out,
-                    "Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
-                )
-            }
+            Self::ResponseTooLarge(limit) => write!(
+                out,
+                "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+            ),
+            Self::Truncated => out.write_str("Response payload has been truncated"),
+            Self::Extension { name, reason, .. } => write!(out, "extension {name}: {reason}"),
         }
     }
 }
@@ -152,9 +173,7 @@ mod tests {
             ),
         ];
         for (failure, error_type, message) in cases {
-            let FunctionAnswer::Error(payload) = failure.answer(&id) else {
-                panic!("not an error");
-            };
+            let payload = failure.payload(&id);
             let expected = json!({ "errorType": error_type, "errorMessage": format!("RequestId: {id} Error: {message}") });
             assert_eq!(payload, Bytes::from(expected.to_string()));
         }

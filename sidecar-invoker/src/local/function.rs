@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use hyper::header::HeaderValue;
 use rustix::process::Pid;
 use tokio::io::AsyncRead;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use super::failure::Failure;
 use super::lifecycle::Call;
 use super::output::{Output, Source};
 use super::{Inherited, command, lock};
+use crate::answer::Reply;
 use crate::config::LocalConfig;
 use crate::error::ServiceError;
 use crate::guard::Guard;
@@ -31,6 +32,11 @@ use crate::processes::Census;
 /// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
 /// does after its answer takes longer.
 const SETTLING_GRACE: Duration = Duration::from_millis(20);
+
+/// How long after its end an environment that is to be kept warm and cannot be started is tried
+/// again, for the first time and at the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all functions of an invoker share.
 #[derive(Clone)]
@@ -62,6 +68,8 @@ pub(crate) struct Function {
     arn: HeaderValue,
     queue: usize,
     pool: Mutex<Pool>,
+    /// An environment is gone.
+    fewer: Notify,
 }
 
 /// Invariant: callers wait only while no environment is idle.
@@ -74,6 +82,8 @@ struct Pool {
     /// Callers, the one who came first at the front.
     waiting: VecDeque<Waiter>,
     tickets: u64,
+    /// How many environments could not be started.
+    failures: u64,
 }
 
 struct Waiter {
@@ -105,7 +115,15 @@ impl Function {
             arn,
             queue,
             pool: Mutex::default(),
+            fewer: Notify::new(),
         })
+    }
+
+    /// Keeps `min_environments` running from now on.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        if self.config.min_environments > 0 {
+            self.context.tasks.spawn(Arc::clone(self).keep_warm());
+        }
     }
 
     /// Calls the function once an environment is free for this caller.
@@ -114,7 +132,7 @@ impl Function {
     pub(crate) async fn invoke(
         self: &Arc<Self>,
         invocation: Invocation,
-    ) -> Result<FunctionAnswer, ServiceError> {
+    ) -> Result<Reply, ServiceError> {
         let (reply, answer) = oneshot::channel();
         let mut call = Call {
             invocation: Arc::new(invocation),
@@ -123,7 +141,13 @@ impl Function {
         loop {
             let environment = match self.environment().await? {
                 Ok(environment) => environment,
-                Err(failure) => return Ok(failure.answer(&call.invocation.request_id)),
+                Err(failure) => {
+                    let payload = failure.payload(&call.invocation.request_id);
+                    return Ok(Reply::Whole {
+                        answer: FunctionAnswer::Error(payload),
+                        log_tail: None,
+                    });
+                }
             };
             match environment.deliver(call, self) {
                 Ok(()) => break,
@@ -195,10 +219,14 @@ impl Function {
             .config
             .concurrency
             .saturating_sub(pool.environments.len());
+        self.start(pool, wanted.min(room));
+    }
+
+    fn start(self: &Arc<Self>, pool: &mut Pool, count: usize) {
         if self.context.stop.is_cancelled() {
             return;
         }
-        for _ in 0..wanted.min(room) {
+        for _ in 0..count {
             let environment = Environment::new(self);
             pool.environments.push(Arc::clone(&environment));
             self.context.tasks.spawn(environment.run(Arc::clone(self)));
@@ -227,11 +255,27 @@ impl Function {
             "an execution environment could not be started: {failure}{}",
             failure.start_hint()
         );
-        let waiter = lock(&self.pool).waiting.pop_front();
+        let waiter = {
+            let mut pool = lock(&self.pool);
+            pool.failures += 1;
+            pool.waiting.pop_front()
+        };
         if let Some(waiter) = waiter {
             // Fails if the caller has just gone.
             let _ = waiter.turn.send(Err(failure));
         }
+    }
+
+    /// An environment has been idle for long: unless it is one of those that are kept, it takes no
+    /// more and has to end.
+    pub(super) fn retire(&self, environment: &Arc<Environment>) -> bool {
+        let mut pool = lock(&self.pool);
+        let living = pool.environments.iter().filter(|one| !one.is_ended());
+        if living.count() <= self.config.min_environments || !environment.retire() {
+            return false;
+        }
+        pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
+        true
     }
 
     /// Nothing is left of an environment.
@@ -241,6 +285,36 @@ impl Function {
             .retain(|one| !Arc::ptr_eq(one, environment));
         pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
         self.grow(&mut pool, Environment::is_settling);
+        self.fewer.notify_one();
+    }
+
+    /// Whether somebody calls or not. An environment that cannot be started is tried again after a
+    /// pause, each time a longer one.
+    async fn keep_warm(self: Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failures = {
+                let mut pool = lock(&self.pool);
+                let missing = self
+                    .config
+                    .min_environments
+                    .saturating_sub(pool.environments.len());
+                self.start(&mut pool, missing);
+                pool.failures
+            };
+            tokio::select! {
+                () = self.stopped() => return,
+                () = self.fewer.notified() => {}
+            }
+            if lock(&self.pool).failures == failures {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            tokio::select! {
+                () = self.stopped() => return,
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
     }
 
     /// The executable, or why there is none.
@@ -262,6 +336,14 @@ impl Function {
         ))
     }
 
+    /// The value of `_HANDLER`.
+    pub(super) fn handler(&self) -> String {
+        let handler = self.variables.get(OsStr::new("_HANDLER"));
+        handler.map_or_else(String::new, |handler| {
+            handler.to_string_lossy().into_owned()
+        })
+    }
+
     /// The ARN under which the function was invoked.
     pub(super) fn arn(&self, target: &Target) -> HeaderValue {
         match target.qualifier {
@@ -275,16 +357,26 @@ impl Function {
         self.context.stop.cancelled().await;
     }
 
+    /// Writes lines of the service's own among the output of `environment`.
+    pub(super) async fn write(&self, environment: &str, lines: &str) {
+        let (source, output) = (self.source(environment), self.context.output.clone());
+        output.forward(source, lines.as_bytes()).await;
+    }
+
+    fn source(&self, environment: &str) -> Source {
+        Source {
+            function: self.name.to_string(),
+            environment: environment.to_owned(),
+        }
+    }
+
     /// Passes on the output of a process of `environment`.
     pub(super) fn forward(
         &self,
         environment: &str,
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) {
-        let source = Source {
-            function: self.name.to_string(),
-            environment: environment.to_owned(),
-        };
+        let source = self.source(environment);
         let output = self.context.output.clone();
         self.context.tasks.spawn(output.forward(source, reader));
     }

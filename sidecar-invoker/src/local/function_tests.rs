@@ -54,12 +54,14 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
     };
     // One has the environment that is started for it, two the queue's places.
     let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
-    assert!(
-        [a, b, c]
-            .iter()
-            .all(|answer| matches!(answer, Ok(FunctionAnswer::Success(_))))
-    );
-    assert_eq!(d, Err(ServiceError::TooManyRequests));
+    assert!([a, b, c].iter().all(|reply| matches!(
+        reply,
+        Ok(Reply::Whole {
+            answer: FunctionAnswer::Success(_),
+            ..
+        })
+    )));
+    assert_eq!(d.unwrap_err(), ServiceError::TooManyRequests);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
     assert_eq!(lock(&function.pool).environments.len(), 1);
 }

@@ -1,26 +1,33 @@
 //! The life of an execution environment as a state machine: which step may follow which.
 //!
 //! ```text
-//! Starting ──next──▶ Idle ──deliver──▶ Busy ──answer──▶ Settling
-//!                      ▲                                   │
-//!                      └───────────────next────────────────┘        any ──end──▶ Ended
+//! Starting ──all ask──▶ Idle ──deliver──▶ Busy ──answer──▶ Settling
+//!                         ▲                 │                ▲    │
+//!                         │          begin_stream──▶ Streaming    │      any ──end──▶ Ended
+//!                         └──────────────────all ask──────────────┘
 //! ```
+//!
+//! *All* are the runtime and every extension.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use hyper::header::HeaderValue;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::extensions::Extensions;
 use super::failure::Failure;
-use crate::invocation::{FunctionAnswer, Invocation, RequestId};
+use super::outcome::{Held, Outcome, Run};
+use crate::answer::{Completion, Reply, StreamSender, stream};
+use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
 
 /// An invocation that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) invocation: Arc<Invocation>,
     /// Where the answer goes; the caller may have gone.
-    pub(super) reply: oneshot::Sender<FunctionAnswer>,
+    pub(super) reply: oneshot::Sender<Reply>,
 }
 
 /// When a [`Call`] has to be answered.
@@ -35,12 +42,25 @@ pub(super) struct Deadline {
 /// What is to be done when the process asks for the next invocation.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// There is none yet. `newly` if the environment was not idle before.
-    Wait { newly: bool },
+    /// There is none yet.
+    Wait,
     /// This is it.
     Deliver(Arc<Invocation>, Deadline),
-    /// It still has one, or it has ended.
+    /// It still has one, as far as is known: what it sent over another connection may come late.
+    Early,
+    /// It is about to end.
     Refused,
+}
+
+/// What is to be done once somebody has asked for more.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// Somebody has still to ask, or nothing has changed.
+    No,
+    /// All have asked: the invocation is over. To be asked again when that has been said.
+    Over(Outcome),
+    /// The environment can take an invocation; the `first` one, maybe.
+    Idle { first: bool },
 }
 
 /// Why an answer was not taken.
@@ -53,10 +73,12 @@ pub(super) enum Refusal {
 }
 
 /// What the end of an environment leaves to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Ending {
     /// It never became ready: somebody may be waiting for that.
     FailedToStart,
+    /// An invocation ended with it.
+    During(Outcome),
     /// Nobody else has to know.
     Quiet,
 }
@@ -66,269 +88,370 @@ enum Phase {
     Starting {
         until: Instant,
     },
-    Idle,
+    Idle {
+        until: Instant,
+    },
     Busy {
         call: Call,
         deadline: Deadline,
-        delivered: bool,
+        /// When the process got it.
+        since: Option<Instant>,
+    },
+    Streaming {
+        run: Run,
+        deadline: Deadline,
+        end: oneshot::Sender<Completion>,
+        /// The process broke off its answer.
+        cut_off: bool,
     },
     Settling {
         deadline: Deadline,
+        /// Until it has been told.
+        outcome: Option<Outcome>,
     },
-    Ended {
-        cause: Option<Failure>,
-    },
+    Ended,
 }
 
 /// Where an environment stands.
 #[derive(Debug)]
-pub(super) struct Lifecycle(Phase);
+pub(super) struct Lifecycle {
+    phase: Phase,
+    /// Whether the runtime waits for its next invocation.
+    asked: bool,
+    /// When the timer goes off that watches over the phases' ends, unless it was set while idle.
+    /// Setting it anew costs more than letting it go off early.
+    armed: Option<Instant>,
+    /// Why it has to end, as the process or an extension has said.
+    reported: Option<Failure>,
+    /// The extensions that have registered.
+    pub(super) extensions: Extensions,
+}
 
 impl Lifecycle {
     /// A process that has until `until` to ask for its first invocation.
     pub(super) fn starting(until: Instant) -> Self {
-        Self(Phase::Starting { until })
+        Self {
+            phase: Phase::Starting { until },
+            asked: false,
+            armed: None,
+            reported: None,
+            extensions: Extensions::default(),
+        }
+    }
+
+    fn take(&mut self) -> Phase {
+        std::mem::replace(&mut self.phase, Phase::Ended)
     }
 
     /// The process asks for an invocation.
     pub(super) fn next(&mut self) -> Next {
-        match &mut self.0 {
-            Phase::Starting { .. } | Phase::Settling { .. } => {
-                self.0 = Phase::Idle;
-                Next::Wait { newly: true }
-            }
-            Phase::Idle => Next::Wait { newly: false },
+        if self.reported.is_some() {
+            return Next::Refused;
+        }
+        self.phase = match self.take() {
             Phase::Busy {
                 call,
                 deadline,
-                delivered,
-            } if !*delivered => {
-                *delivered = true;
-                Next::Deliver(Arc::clone(&call.invocation), *deadline)
+                since: None,
+            } => {
+                let invocation = Arc::clone(&call.invocation);
+                let since = Some(Instant::now());
+                self.asked = false;
+                self.phase = Phase::Busy {
+                    call,
+                    deadline,
+                    since,
+                };
+                return Next::Deliver(invocation, deadline);
             }
-            Phase::Busy { .. } | Phase::Ended { .. } => Next::Refused,
+            // What it broke off it does not mean to end any more.
+            Phase::Streaming {
+                run,
+                deadline,
+                end: to,
+                cut_off: true,
+            } => {
+                let error = Failure::Truncated.payload(&run.request_id);
+                let end = Held::End {
+                    to,
+                    error: Some(error),
+                };
+                Phase::Settling {
+                    deadline,
+                    outcome: Some(Outcome::of(run, end, Some(&Failure::Truncated))),
+                }
+            }
+            phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
+            phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
+                self.phase = phase;
+                return Next::Early;
+            }
+            Phase::Ended => return Next::Refused,
+        };
+        self.asked = true;
+        Next::Wait
+    }
+
+    /// Whether the environment has become idle by what was asked last; if so, it stays until
+    /// `idle_until`.
+    pub(super) fn settle(&mut self, idle_until: Instant) -> Settled {
+        if !self.asked || !self.extensions.all_asked() || self.reported.is_some() {
+            return Settled::No;
+        }
+        match &mut self.phase {
+            Phase::Settling {
+                outcome: outcome @ Some(_),
+                ..
+            } => outcome.take().map_or(Settled::No, Settled::Over),
+            Phase::Settling { .. } | Phase::Starting { .. } => {
+                let first = self.is_starting();
+                self.phase = Phase::Idle { until: idle_until };
+                Settled::Idle { first }
+            }
+            _ => Settled::No,
         }
     }
 
-    /// Gives the environment work; back comes the call if it is not idle (any more).
-    pub(super) fn deliver(&mut self, call: Call, deadline: Deadline) -> Result<(), Call> {
-        match self.0 {
-            Phase::Idle => {
-                self.0 = Phase::Busy {
+    /// Gives the environment work; back comes the call if it is not idle (any more). Tells whether
+    /// the timer has to be set anew.
+    pub(super) fn deliver(
+        &mut self,
+        call: Call,
+        arn: &HeaderValue,
+        deadline: Deadline,
+    ) -> Result<bool, Call> {
+        match self.phase {
+            Phase::Idle { .. } => {
+                self.extensions.invoked(&call.invocation, arn, deadline);
+                self.phase = Phase::Busy {
                     call,
                     deadline,
-                    delivered: false,
+                    since: None,
                 };
-                Ok(())
+                Ok(self.armed.is_none_or(|armed| armed > deadline.at))
             }
             _ => Err(call),
         }
     }
 
-    /// Whether the process may answer invocation `id` now.
-    pub(super) fn expects(&self, id: Option<RequestId>) -> Result<(), Refusal> {
-        match &self.0 {
+    /// Whether the process may answer invocation `id` now, and how its caller wants the answer.
+    pub(super) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
+        match &self.phase {
             Phase::Busy {
                 call,
-                delivered: true,
+                since: Some(_),
                 ..
-            } if Some(call.invocation.request_id) == id => Ok(()),
+            } if Some(call.invocation.request_id) == id => Ok(call.invocation.operation),
             Phase::Busy { .. } => Err(Refusal::UnknownId),
             _ => Err(Refusal::WrongState),
         }
     }
 
-    /// The process answers invocation `id`.
-    pub(super) fn answer(&mut self, id: RequestId, answer: FunctionAnswer) -> Result<(), Refusal> {
+    /// The process answers invocation `id`, by `failure` if that is not the function's own answer.
+    pub(super) fn answer(
+        &mut self,
+        id: RequestId,
+        answer: FunctionAnswer,
+        failure: Option<&Failure>,
+    ) -> Result<(), Refusal> {
         self.expects(Some(id))?;
-        if let Phase::Busy { deadline, .. } = self.0
-            && let Phase::Busy { call, .. } =
-                std::mem::replace(&mut self.0, Phase::Settling { deadline })
-        {
-            // Fails if the caller has gone, which is nobody's mistake.
-            let _ = call.reply.send(answer);
-        }
+        self.phase = match self.take() {
+            Phase::Busy {
+                call,
+                deadline,
+                since: Some(since),
+            } => {
+                let run = Run::of(&call.invocation, since);
+                let to = call.reply;
+                let outcome = Outcome::of(run, Held::Reply { to, answer }, failure);
+                Phase::Settling {
+                    deadline,
+                    outcome: Some(outcome),
+                }
+            }
+            phase => phase,
+        };
         Ok(())
     }
 
-    /// The process reports that it cannot be initialised.
-    pub(super) fn init_error(&mut self, payload: Bytes) -> Result<(), Refusal> {
-        match self.0 {
-            Phase::Starting { .. } => {
-                self.0 = Phase::Ended {
-                    cause: Some(Failure::InitError(payload)),
-                };
+    /// The process begins to answer invocation `id`, whose caller takes the answer as it comes.
+    pub(super) fn begin_stream(
+        &mut self,
+        id: RequestId,
+        content_type: Option<HeaderValue>,
+    ) -> Result<mpsc::Sender<Bytes>, Refusal> {
+        self.expects(Some(id))?;
+        let (StreamSender { chunks, end }, stream) = stream(content_type);
+        self.phase = match self.take() {
+            Phase::Busy {
+                call,
+                deadline,
+                since: Some(since),
+            } => {
+                let run = Run::of(&call.invocation, since);
+                // Fails if the caller has gone, which is nobody's mistake.
+                let _ = call.reply.send(Reply::Streamed(stream));
+                Phase::Streaming {
+                    run,
+                    deadline,
+                    end,
+                    cut_off: false,
+                }
+            }
+            phase => phase,
+        };
+        Ok(chunks)
+    }
+
+    /// All of the answer that was begun has come: it ended well, in the function's own `error`, or
+    /// in a `failure`.
+    pub(super) fn end_stream(
+        &mut self,
+        error: Option<Bytes>,
+        failure: Option<&Failure>,
+    ) -> Result<(), Refusal> {
+        let (phase, ended) = match self.take() {
+            Phase::Streaming {
+                run,
+                deadline,
+                end: to,
+                ..
+            } => {
+                let outcome = Outcome::of(run, Held::End { to, error }, failure);
+                let outcome = Some(outcome);
+                (Phase::Settling { deadline, outcome }, Ok(()))
+            }
+            phase => (phase, Err(Refusal::WrongState)),
+        };
+        self.phase = phase;
+        ended
+    }
+
+    /// The process broke off the answer that it had begun: it may be about to end, which says more.
+    pub(super) fn cut_off_stream(&mut self) {
+        if let Phase::Streaming { cut_off, .. } = &mut self.phase {
+            *cut_off = true;
+        }
+    }
+
+    /// The process, or an extension, reports that it cannot be initialised.
+    pub(super) fn init_error(&mut self, failure: Failure) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Starting { .. } if self.reported.is_none() => {
+                self.reported = Some(failure);
                 Ok(())
             }
             _ => Err(Refusal::WrongState),
         }
     }
 
+    /// An extension is about to exit, which ends the environment.
+    pub(super) fn exit_error(&mut self, failure: Failure) {
+        self.reported.get_or_insert(failure);
+    }
+
+    /// Ends an idle environment; `false` if it has become busy meanwhile.
+    pub(super) fn retire(&mut self) -> bool {
+        let idle = matches!(self.phase, Phase::Idle { .. });
+        if idle {
+            self.phase = Phase::Ended;
+        }
+        idle
+    }
+
     /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
     pub(super) fn end(&mut self, failure: Option<&Failure>) -> Ending {
-        match std::mem::replace(&mut self.0, Phase::Ended { cause: None }) {
-            Phase::Starting { .. } | Phase::Ended { cause: Some(_) } => Ending::FailedToStart,
-            Phase::Busy { call, .. } => {
-                if let Some(failure) = failure {
-                    let _ = call.reply.send(failure.answer(&call.invocation.request_id));
-                }
-                Ending::Quiet
+        let (run, held) = match (self.take(), failure) {
+            (Phase::Starting { .. }, _) => return Ending::FailedToStart,
+            (Phase::Busy { call, since, .. }, Some(failure)) => {
+                let run = Run::of(&call.invocation, since.unwrap_or_else(Instant::now));
+                let answer = FunctionAnswer::Error(failure.payload(&run.request_id));
+                let to = call.reply;
+                (run, Held::Reply { to, answer })
             }
-            Phase::Idle | Phase::Settling { .. } | Phase::Ended { cause: None } => Ending::Quiet,
-        }
+            (Phase::Streaming { run, end: to, .. }, Some(failure)) => {
+                let error = Some(failure.payload(&run.request_id));
+                (run, Held::End { to, error })
+            }
+            (
+                Phase::Settling {
+                    outcome: Some(mut outcome),
+                    ..
+                },
+                failure,
+            ) => {
+                outcome.failure = outcome.failure.or(failure.cloned());
+                return Ending::During(outcome);
+            }
+            _ => return Ending::Quiet,
+        };
+        Ending::During(Outcome::of(run, held, failure))
     }
 
     /// When the present phase is over at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.0 {
-            Phase::Starting { until } => Some(*until),
-            Phase::Busy { deadline, .. } | Phase::Settling { deadline } => Some(deadline.at),
-            Phase::Idle | Phase::Ended { .. } => None,
+        match &self.phase {
+            Phase::Starting { until } | Phase::Idle { until } => Some(*until),
+            Phase::Busy { deadline, .. }
+            | Phase::Streaming { deadline, .. }
+            | Phase::Settling { deadline, .. } => Some(deadline.at),
+            Phase::Ended => None,
         }
     }
 
-    /// The error of its initialisation, once the process has reported one.
-    pub(super) fn reported(&self) -> Option<Failure> {
-        match &self.0 {
-            Phase::Ended { cause } => cause.clone(),
-            _ => None,
+    /// Sets the timer to the end of the present phase; to `latest` if that is sooner and something
+    /// goes on.
+    pub(super) fn arm(&mut self, latest: Instant) -> Option<Instant> {
+        let end = self.deadline();
+        if self.is_idle() {
+            self.armed = None;
+            return end;
         }
+        self.armed = end.map(|end| end.min(latest));
+        self.armed
+    }
+
+    /// Lets an idle environment stay until then.
+    pub(super) fn keep_until(&mut self, later: Instant) {
+        if let Phase::Idle { until } = &mut self.phase {
+            *until = later;
+        }
+    }
+
+    /// Why it has to end, as the process or an extension has said.
+    pub(super) fn reported(&self) -> Option<Failure> {
+        self.reported.clone()
     }
 
     /// Whether the process has not yet asked for its first invocation.
     pub(super) fn is_starting(&self) -> bool {
-        matches!(self.0, Phase::Starting { .. })
+        matches!(self.phase, Phase::Starting { .. })
+    }
+
+    /// Whether it waits for an invocation.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle { .. })
     }
 
     /// Whether the process has answered and not yet asked for more.
     pub(super) fn is_settling(&self) -> bool {
-        matches!(self.0, Phase::Settling { .. })
+        matches!(self.phase, Phase::Settling { .. })
+    }
+
+    /// Whether it is about to end.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
     }
 
     /// Whether it can take no more for now.
     pub(super) fn is_occupied(&self) -> bool {
-        matches!(self.0, Phase::Busy { .. } | Phase::Ended { .. })
+        matches!(
+            self.phase,
+            Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Ended
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use hyper::header::HeaderValue;
-
-    use super::*;
-    use crate::invocation::{LogType, Operation};
-
-    fn call() -> (Call, RequestId, oneshot::Receiver<FunctionAnswer>) {
-        let (reply, answer) = oneshot::channel();
-        let request_id = RequestId::random();
-        let invocation = Invocation {
-            request_id,
-            operation: Operation::Invoke,
-            log_type: LogType::None,
-            target: "f".parse().unwrap(),
-            payload: Bytes::from_static(b"{}"),
-            trace_id: HeaderValue::from_static("Root=1"),
-            client_context: None,
-            tenant_id: None,
-        };
-        (
-            Call {
-                invocation: Arc::new(invocation),
-                reply,
-            },
-            request_id,
-            answer,
-        )
-    }
-
-    fn deadline() -> Deadline {
-        Deadline {
-            at: Instant::now() + Duration::from_secs(3),
-            epoch_ms: 3_000,
-        }
-    }
-
-    fn idle() -> Lifecycle {
-        let mut life = Lifecycle::starting(Instant::now());
-        assert!(matches!(life.next(), Next::Wait { newly: true }));
-        life
-    }
-
-    #[test]
-    fn an_invocation_is_delivered_answered_and_the_environment_idle_again() {
-        let mut life = idle();
-        let (call, id, mut answer) = call();
-        life.deliver(call, deadline()).unwrap();
-        assert!(matches!(life.next(), Next::Deliver(invocation, _) if invocation.request_id == id));
-        life.answer(id, FunctionAnswer::Success(Bytes::from_static(b"1")))
-            .unwrap();
-        assert_eq!(
-            answer.try_recv(),
-            Ok(FunctionAnswer::Success(Bytes::from_static(b"1")))
-        );
-        assert!(life.is_settling() && life.deadline().is_some());
-        assert!(matches!(life.next(), Next::Wait { newly: true }));
-        assert!(life.deadline().is_none());
-    }
-
-    #[test]
-    fn a_second_poll_waits_and_does_not_make_it_idle_twice() {
-        let mut life = idle();
-        assert!(matches!(life.next(), Next::Wait { newly: false }));
-    }
-
-    #[test]
-    fn an_answer_needs_an_invocation_and_its_id() {
-        let mut life = idle();
-        let (call, id, _answer) = call();
-        assert_eq!(life.expects(Some(id)), Err(Refusal::WrongState));
-        life.deliver(call, deadline()).unwrap();
-        assert_eq!(
-            life.expects(Some(id)),
-            Err(Refusal::UnknownId),
-            "not delivered yet"
-        );
-        assert!(matches!(life.next(), Next::Deliver(..)));
-        assert_eq!(
-            life.expects(Some(RequestId::random())),
-            Err(Refusal::UnknownId)
-        );
-        assert_eq!(life.expects(None), Err(Refusal::UnknownId));
-        assert!(matches!(life.next(), Next::Refused));
-        life.answer(id, FunctionAnswer::Error(Bytes::new()))
-            .unwrap();
-        assert_eq!(
-            life.answer(id, FunctionAnswer::Error(Bytes::new())),
-            Err(Refusal::WrongState)
-        );
-    }
-
-    #[test]
-    fn the_end_answers_the_call_that_runs() {
-        let mut life = idle();
-        let (call, id, mut answer) = call();
-        life.deliver(call, deadline()).unwrap();
-        let failure = Failure::TimedOut(Duration::from_secs(3));
-        assert_eq!(life.end(Some(&failure)), Ending::Quiet);
-        assert_eq!(answer.try_recv().unwrap(), failure.answer(&id));
-        assert!(life.is_occupied());
-        assert!(matches!(life.next(), Next::Refused));
-    }
-
-    #[test]
-    fn only_an_environment_that_never_was_ready_fails_to_start() {
-        assert_eq!(
-            Lifecycle::starting(Instant::now()).end(None),
-            Ending::FailedToStart
-        );
-        assert_eq!(idle().end(None), Ending::Quiet);
-        let mut reported = Lifecycle::starting(Instant::now());
-        reported.init_error(Bytes::from_static(b"{}")).unwrap();
-        assert!(reported.reported().is_some());
-        assert_eq!(reported.end(None), Ending::FailedToStart);
-        assert_eq!(reported.end(None), Ending::Quiet, "once");
-        assert_eq!(idle().init_error(Bytes::new()), Err(Refusal::WrongState));
-    }
-}
+#[path = "lifecycle_tests.rs"]
+mod tests;

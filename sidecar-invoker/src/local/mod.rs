@@ -9,17 +9,23 @@
 mod cgroup;
 mod command;
 mod environment;
+mod extensions;
+mod extensions_api;
 mod failure;
 mod function;
 mod lifecycle;
+mod log;
 mod memory;
+mod outcome;
 mod output;
+mod process;
+mod report;
 mod runtime_api;
 
 pub(crate) use cgroup::{Cgroups, remove as remove_cgroups};
 pub(crate) use command::Inherited;
 pub(crate) use function::{Context, Function};
-pub(crate) use output::{Flushed, Output};
+pub(crate) use output::{Flushed, Output, timestamp};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -135,7 +135,7 @@ impl Output {
 }
 
 /// The time in the form of ISO 8601, in UTC, to the millisecond.
-fn timestamp(now: SystemTime) -> String {
+pub(crate) fn timestamp(now: SystemTime) -> String {
     let now = OffsetDateTime::from(now);
     let (year, month, day) = now.to_calendar_date();
     let (hour, minute, second, milli) = now.time().as_hms_milli();

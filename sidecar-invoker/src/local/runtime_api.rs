@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
@@ -18,14 +18,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use super::environment::Environment;
+use super::extensions_api;
 use super::failure::{Failure, unexplained};
 use super::function::Function;
 use super::lifecycle::{Deadline, Refusal};
 use crate::body::{self, ReadError};
 use crate::error::MAX_PAYLOAD_BYTES;
-use crate::invocation::{FunctionAnswer, Invocation, RequestId};
+use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
 use crate::listener;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
@@ -34,12 +36,17 @@ const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
 const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 
-/// Serves the process's connections until the task is aborted.
+/// Largest streamed answer in bytes, as on AWS.
+const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
+
+/// Serves the process's connections until the task is aborted; `open` counts them.
 pub(super) async fn serve(
     listener: TcpListener,
+    open: TaskTracker,
     environment: Arc<Environment>,
     function: Arc<Function>,
 ) {
@@ -50,12 +57,12 @@ pub(super) async fn serve(
         };
         while connections.try_join_next().is_some() {}
         let (environment, function) = (Arc::clone(&environment), Arc::clone(&function));
-        connections.spawn(async move {
+        connections.spawn(open.track_future(async move {
             let service = service_fn(|request| handle(request, &environment, &function));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // A process that breaks off says so by its end.
             let _ = connection.await;
-        });
+        }));
     }
 }
 
@@ -92,6 +99,10 @@ async fn handle(
         }
         (&Method::POST, ["2018-06-01", "runtime", "init", "error"]) => {
             init_error(environment, &parts.headers, &mut body).await
+        }
+        (method, ["2020-01-01", "extension", rest @ ..]) => {
+            let request = (method, rest, &parts.headers);
+            Ok(extensions_api::handle(environment, function, request, &mut body).await)
         }
         _ => Ok(error(
             StatusCode::NOT_FOUND,
@@ -145,8 +156,14 @@ async fn answer(
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Response<Full<Bytes>>, Refusal> {
-    environment.expects(id)?;
+    let operation = environment.expects(id)?;
     let id = id.ok_or(Refusal::UnknownId)?;
+    let streaming = headers
+        .get(RESPONSE_MODE)
+        .is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"streaming"));
+    if streaming && !is_error && operation == Operation::InvokeWithResponseStream {
+        return stream(environment, id, headers, body).await;
+    }
     let answer = match body::read(body).await {
         Ok((payload, _)) if is_error => FunctionAnswer::Error(explained(payload, headers)),
         Ok((payload, trailers)) => match trailers.as_ref().and_then(mid_stream_error) {
@@ -154,21 +171,50 @@ async fn answer(
             None => FunctionAnswer::Success(payload),
         },
         Err(ReadError::TooLarge) => {
-            environment.answer(id, Failure::ResponseTooLarge.answer(&id))?;
-            let message =
-                format!("Exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).");
-            return Ok(error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "RequestEntityTooLarge",
-                &message,
-            ));
+            let failure = Failure::ResponseTooLarge(MAX_PAYLOAD_BYTES);
+            let answer = FunctionAnswer::Error(failure.payload(&id));
+            environment.answer(id, answer, Some(&failure))?;
+            return Ok(too_large(MAX_PAYLOAD_BYTES));
         }
         Err(ReadError::BrokenOff(cause)) => {
             tracing::debug!(request_id = %id, "a function broke off its answer: {cause}");
             return Err(Refusal::WrongState);
         }
     };
-    environment.answer(id, answer)?;
+    environment.answer(id, answer, None)?;
+    Ok(accepted())
+}
+
+/// An answer that goes to its caller as it comes: the function can write no faster than the caller
+/// reads. If the caller leaves, the rest is read and thrown away, so that the environment can go on.
+async fn stream(
+    environment: &Environment,
+    id: RequestId,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let chunks = environment.begin_stream(id, headers.get(CONTENT_TYPE).cloned())?;
+    let mut sent = 0;
+    let mut error = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            environment.cut_off_stream();
+            return Err(Refusal::WrongState);
+        };
+        match frame.into_data() {
+            Ok(chunk) => {
+                sent += chunk.len();
+                if sent > MAX_STREAM_BYTES {
+                    let failure = Failure::ResponseTooLarge(MAX_STREAM_BYTES);
+                    environment.end_stream(Some(failure.payload(&id)), Some(&failure))?;
+                    return Ok(too_large(MAX_STREAM_BYTES));
+                }
+                let _ = chunks.send(chunk).await;
+            }
+            Err(frame) => error = frame.trailers_ref().and_then(mid_stream_error),
+        }
+    }
+    environment.end_stream(error, None)?;
     Ok(accepted())
 }
 
@@ -181,7 +227,7 @@ async fn init_error(
         Ok((payload, _)) => payload,
         Err(_) => Bytes::new(),
     };
-    environment.init_error(explained(payload, headers))?;
+    environment.init_error(Failure::InitError(explained(payload, headers)))?;
     Ok(accepted())
 }
 
@@ -202,26 +248,35 @@ fn mid_stream_error(trailers: &HeaderMap) -> Option<Bytes> {
     Some(explained(body.into(), trailers))
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
 }
 
-fn accepted() -> Response<Full<Bytes>> {
+fn too_large(limit: usize) -> Response<Full<Bytes>> {
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
+    error(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "RequestEntityTooLarge",
+        &message,
+    )
+}
+
+pub(super) fn accepted() -> Response<Full<Bytes>> {
     json_response(
         StatusCode::ACCEPTED,
         Bytes::from_static(b"{\"status\":\"OK\"}"),
     )
 }
 
-fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
+pub(super) fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
     let body = json!({ "errorMessage": message, "errorType": error_type });
     json_response(status, body.to_string().into())
 }
 
-fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+pub(super) fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response

@@ -1,6 +1,8 @@
 //! What the tests share: an invoker in this process, a client, and waiting without sleeping.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod events;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

@@ -1,0 +1,205 @@
+//! The processes of one execution environment: the runtime and the extensions, each in a process
+//! group of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::command::LogStream;
+use super::function::Function;
+use super::log::Log;
+
+/// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
+const TERMINATION_GRACE: Duration = Duration::from_millis(300);
+/// How long extensions that have registered for it have from SHUTDOWN to SIGKILL, as on AWS.
+pub(super) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long what a process wrote before its end may take to be read.
+const READ_LIMIT: Duration = Duration::from_millis(200);
+
+/// What is running.
+#[derive(Default)]
+pub(super) struct Processes {
+    pub(super) api: Option<JoinHandle<()>>,
+    /// The connections to the API.
+    pub(super) connections: TaskTracker,
+    runtime: Option<(Child, Pid)>,
+    extensions: JoinSet<(String, Option<ExitStatus>)>,
+    groups: Vec<(String, Pid)>,
+}
+
+/// How a process ended.
+pub(super) enum Exit {
+    Runtime(Option<ExitStatus>),
+    Extension(String, Option<ExitStatus>),
+}
+
+impl Processes {
+    /// Starts the function's own program.
+    ///
+    /// # Errors
+    /// The operating system's reason.
+    pub(super) fn start_runtime(
+        &mut self,
+        launch: &Launch<'_>,
+        program: PathBuf,
+    ) -> std::io::Result<Pid> {
+        let mut command = Command::new(program);
+        command.args(&launch.function.config.arguments);
+        let (child, group) = launch.spawn(command)?;
+        self.runtime = Some((child, group));
+        Ok(group)
+    }
+
+    /// Starts an extension; its name is its file's.
+    ///
+    /// # Errors
+    /// The operating system's reason.
+    pub(super) fn start_extension(
+        &mut self,
+        launch: &Launch<'_>,
+        name: &str,
+        program: &Path,
+    ) -> std::io::Result<()> {
+        let (mut child, group) = launch.spawn(Command::new(program))?;
+        self.groups.push((name.to_owned(), group));
+        let name = name.to_owned();
+        self.extensions
+            .spawn(async move { (name, child.wait().await.ok()) });
+        Ok(())
+    }
+
+    /// Ends the runtime at once.
+    pub(super) fn kill_runtime(&self) {
+        if let Some((_, group)) = &self.runtime {
+            kill(*group, Signal::KILL);
+        }
+    }
+
+    /// Waits until what has come over connections that are closed has been read: a process may
+    /// answer and end at once.
+    pub(super) async fn heard_out(&self) {
+        self.connections.close();
+        let _ = timeout(READ_LIMIT, self.connections.wait()).await;
+    }
+
+    /// Waits until one of them ends.
+    pub(super) async fn exit(&mut self) -> Exit {
+        let Self {
+            runtime,
+            extensions,
+            ..
+        } = self;
+        let runtime = async {
+            match runtime {
+                Some((child, _)) => child.wait().await.ok(),
+                None => std::future::pending().await,
+            }
+        };
+        let extension = async {
+            match extensions.join_next().await {
+                Some(Ok((name, status))) => (name, status),
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            status = runtime => Exit::Runtime(status),
+            (name, status) = extension => Exit::Extension(name, status),
+        }
+    }
+
+    /// Ends the processes and all that they started in their groups, which are what comes back;
+    /// extensions that `waits_for` says are to have time have it.
+    pub(super) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
+        let limit = Instant::now() + SHUTDOWN_LIMIT;
+        let patient = self.groups.iter().any(|(name, _)| waits_for(name));
+        for (_, group) in self.groups.iter().filter(|(name, _)| !waits_for(name)) {
+            kill(*group, Signal::KILL);
+        }
+        if let Some((child, group)) = &mut self.runtime {
+            kill(*group, Signal::TERM);
+            let _ = timeout(TERMINATION_GRACE, child.wait()).await;
+            kill(*group, Signal::KILL);
+            let _ = child.wait().await;
+        }
+        if patient {
+            let all = async { while self.extensions.join_next().await.is_some() {} };
+            let _ = timeout_at(limit, all).await;
+        }
+        for (_, group) in &self.groups {
+            kill(*group, Signal::KILL);
+        }
+        while self.extensions.join_next().await.is_some() {}
+        if let Some(api) = self.api {
+            api.abort();
+        }
+        let runtime = self.runtime.map(|(_, group)| group);
+        let extensions = self.groups.into_iter().map(|(_, group)| group);
+        extensions.chain(runtime).collect()
+    }
+}
+
+fn kill(group: Pid, signal: Signal) {
+    // Fails only if nothing is left in the group.
+    let _ = kill_process_group(group, signal);
+}
+
+/// The executables in `extensions/` of the function's directory, by name and in its order.
+pub(super) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
+    let files = std::fs::read_dir(directory.join("extensions"));
+    let mut extensions: Vec<_> = files
+        .into_iter()
+        .flatten()
+        .filter_map(|file| {
+            let file = file.ok()?;
+            let name = file.file_name().into_string().ok()?;
+            let path = file.path();
+            path.is_file().then_some((name, path))
+        })
+        .collect();
+    extensions.sort();
+    extensions
+}
+
+/// What the processes of an environment have in common.
+pub(super) struct Launch<'e> {
+    pub(super) function: &'e Function,
+    pub(super) api: SocketAddr,
+    pub(super) log: &'e Arc<Log>,
+    pub(super) log_stream: &'e LogStream,
+}
+
+impl Launch<'_> {
+    fn spawn(&self, mut command: Command) -> std::io::Result<(Child, Pid)> {
+        let function = self.function;
+        let mut child = command
+            .current_dir(&function.config.directory)
+            .env_clear()
+            .envs(&function.variables)
+            .envs([self.log_stream.variable()])
+            .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
+        if let Some(stdout) = child.stdout.take() {
+            function.forward(self.log_stream.short(), self.log.tap(stdout)?);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            function.forward(self.log_stream.short(), self.log.tap(stderr)?);
+        }
+        Ok((child, group))
+    }
+}
