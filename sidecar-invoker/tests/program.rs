@@ -359,3 +359,17 @@ async fn a_function_s_output_appears_with_its_name() {
     let long = "x".repeat(1_000);
     assert_eq!(lines, ["to stderr", &long, &long]);
 }
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_slows_no_function_down() {
+    // Its standard output is a pipe of which this test takes nothing.
+    let running = Running::start(&fixture_function("concurrency: 1"));
+    let flood = json!({ "do": "print", "lines": 2_000 });
+    assert_eq!(running.invoke(flood).await.status, 200);
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        assert_eq!(running.invoke(json!({})).await.status, 200);
+    }
+    // Were each line waited for, for a second, it would be forty.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}

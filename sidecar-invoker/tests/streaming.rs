@@ -11,6 +11,7 @@ mod support;
 
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::events::Events;
@@ -54,6 +55,22 @@ async fn an_answer_that_is_not_streamed_is_one_chunk() {
 
     let mut events = Events::of(&invoker, &[], &json!({ "do": "raise" })).await;
     assert_eq!(events.error().await["errorType"], "ValueError");
+}
+
+#[tokio::test]
+async fn the_end_of_the_log_comes_with_the_end_of_the_stream() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let headers = [("x-amz-log-type", "Tail")];
+    let mut events = Events::of(&invoker, &headers, &json!({ "do": "stream" })).await;
+    assert_eq!(events.chunk().await, "hello");
+    let complete = events.complete().await;
+    assert_eq!(complete["ErrorCode"], json!(null));
+    let log = BASE64_STANDARD.decode(complete["LogResult"].as_str().unwrap());
+    let log = String::from_utf8(log.unwrap()).unwrap();
+    assert!(
+        log.starts_with("START ") && log.contains("\nREPORT "),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! One execution environment: its processes and their Runtime API.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -375,7 +376,9 @@ impl Environment {
     /// Writes a line of the service's own into the function's log.
     async fn write(&self, function: &Function, lines: &str) {
         self.log.note(lines.as_bytes());
-        function.write(self.log_stream.short(), lines).await;
+        let dropped = self.log.dropped.load(Ordering::Relaxed);
+        let dropped = function.write(self.log_stream.short(), lines, dropped);
+        self.log.dropped.store(dropped.await, Ordering::Relaxed);
     }
 
     /// Gives the environment work; back comes the call if it is not idle any more.

@@ -357,10 +357,11 @@ impl Function {
         self.context.stop.cancelled().await;
     }
 
-    /// Writes lines of the service's own among the output of `environment`.
-    pub(super) async fn write(&self, environment: &str, lines: &str) {
-        let (source, output) = (self.source(environment), self.context.output.clone());
-        output.forward(source, lines.as_bytes()).await;
+    /// Writes lines of the service's own among the output of `environment`, and before them how many
+    /// were `dropped` since the last; returns how many are dropped now.
+    pub(super) async fn write(&self, environment: &str, lines: &str, dropped: usize) -> usize {
+        let (source, output) = (self.source(environment), &self.context.output);
+        output.pass(&source, lines.as_bytes(), dropped).await
     }
 
     fn source(&self, environment: &str) -> Source {

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) struct Log {
     /// What was written since the invocation began whose caller wants it.
     tail: Mutex<Option<Vec<u8>>>,
     pipes: Mutex<Vec<Arc<Pipe>>>,
+    /// How many of the service's own lines nobody has read since the last.
+    pub(super) dropped: AtomicUsize,
 }
 
 /// The invoker's end of a process's output.

@@ -86,7 +86,7 @@ impl Output {
 
     /// Passes on complete lines, and before them how many were `dropped` since the last; returns
     /// how many are dropped now.
-    async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
+    pub(super) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
         let place = match dropped {
             0 => timeout(PATIENCE, self.pieces.reserve()).await.ok(),
             _ => self.pieces.try_reserve().ok().map(Ok),
