@@ -150,6 +150,32 @@ async fn a_kept_environment_that_cannot_start_is_tried_again_after_pauses() {
     invoker.stop().await;
 }
 
+#[tokio::test]
+async fn a_wrapper_starts_the_runtime_in_its_stead() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrapper = folder.path().join("wrapper");
+    std::fs::write(&wrapper, "#!/bin/sh\nWRAPPED=$# exec \"$@\"\n").unwrap();
+    make_executable(&wrapper);
+    let function = |wrapper: &str| {
+        let env = format!("env: {{ AWS_LAMBDA_EXEC_WRAPPER: {wrapper} }}");
+        fixture_function(&format!("directory: {}, {env}", folder.path().display()))
+    };
+    let invoker = Invoker::start(&function("./wrapper")).await;
+    let answer = invoker.invoke(json!({})).await.json();
+    assert_eq!(answer["env"]["WRAPPED"], "2", "program and argument");
+    let invoker = Invoker::start(&function("./absent")).await;
+    let reply = invoker.invoke(json!({})).await;
+    assert_eq!(reply.function_error(), "Runtime.InvalidEntrypoint");
+    let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
+    let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+    assert!(found.ends_with(message), "{found}");
+}
+
+fn make_executable(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// A folder with the extension `probe`, and the configuration of a function in it.
 fn with_extension(mode: &str, keys: &str) -> (tempfile::TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -157,8 +183,7 @@ fn with_extension(mode: &str, keys: &str) -> (tempfile::TempDir, PathBuf, String
     std::fs::create_dir(folder.path().join("extensions")).unwrap();
     let source = format!("{}/tests/fixtures/extension.py", env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(source, &extension).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&extension, std::fs::Permissions::from_mode(0o755)).unwrap();
+    make_executable(&extension);
     let directory = folder.path().display();
     let keys = format!("directory: {directory}, env: {{ EXTENSION: {mode} }}, {keys}");
     let log = folder.path().join("probe.log");

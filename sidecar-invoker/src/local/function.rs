@@ -326,6 +326,14 @@ impl Function {
         command::resolve(&self.config.program, &self.config.directory, path)
     }
 
+    /// The program that is to start the runtime, if there is one: `AWS_LAMBDA_EXEC_WRAPPER`.
+    pub(super) fn wrapper(&self) -> Option<Result<PathBuf, String>> {
+        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"))?;
+        let wrapper = wrapper.to_string_lossy();
+        let found = command::resolve(&wrapper, &self.config.directory, None);
+        Some(found.map_err(|reason| format!("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}")))
+    }
+
     /// Why the function cannot run, as far as can be said without running it.
     pub(crate) fn obstacle(&self) -> Option<String> {
         let reason = self.program().err()?;

@@ -43,7 +43,7 @@ pub(super) enum Exit {
 }
 
 impl Processes {
-    /// Starts the function's own program.
+    /// Starts the function's own program, or its wrapper with that and the arguments.
     ///
     /// # Errors
     /// The operating system's reason.
@@ -52,7 +52,14 @@ impl Processes {
         launch: &Launch<'_>,
         program: PathBuf,
     ) -> std::io::Result<Pid> {
-        let mut command = Command::new(program);
+        let mut command = match launch.function.wrapper() {
+            Some(wrapper) => {
+                let mut command = Command::new(wrapper.map_err(std::io::Error::other)?);
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command.args(&launch.function.config.arguments);
         let (child, group) = launch.spawn(command)?;
         self.runtime = Some((child, group));
