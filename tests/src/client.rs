@@ -233,6 +233,19 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Reads on, adding to `read`, until `text` has come.
+///
+/// # Panics
+/// The other side closes before, or sends nothing for [`PATIENCE`].
+pub fn read_until(stream: &mut TcpStream, read: &mut Vec<u8>, text: &str) {
+    while !read.windows(text.len()).any(|part| part == text.as_bytes()) {
+        let mut piece = [0; 4096];
+        let length = stream.read(&mut piece).expect("the answer goes on");
+        assert_ne!(length, 0, "ended before {text}");
+        read.extend(&piece[..length]);
+    }
+}
+
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Answer {

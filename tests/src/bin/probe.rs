@@ -10,6 +10,7 @@
 //! | `/panic` | panics |
 //! | `/exit/N` | ends the process with status N in the middle of the call |
 //! | `/sleep/N` | answers after N milliseconds |
+//! | `/stream` | streams `first`, and `last` once there is the file that the request's body names |
 //!
 //! Each call is noted as one line, the path, in the file that the variable `PROBE_CALLS`
 //! names, if it is set.
@@ -19,11 +20,15 @@
 )]
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use lambda_runtime::streaming::{Body, Response, channel};
+use lambda_runtime::{Error, FunctionResponse, LambdaEvent, MetadataPrelude, service_fn};
 use serde_json::{Value, json};
 
 #[tokio::main]
@@ -34,13 +39,13 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-async fn handle(event: Value) -> Result<Value, Error> {
+async fn handle(event: Value) -> Result<FunctionResponse<Value, Body>, Error> {
     let path = text(&event, "rawPath").unwrap_or_default();
     note(path)?;
     let request = path.trim_start_matches('/');
     let (command, argument) = request.split_once('/').unwrap_or((request, ""));
     let number = || argument.parse();
-    Ok(match command {
+    Ok(FunctionResponse::BufferedResponse(match command {
         "reply" => serde_json::from_slice(&body(&event)?)?,
         "bytes" => {
             let bytes: Vec<u8> = (0..=255).cycle().take(number()?).collect();
@@ -55,7 +60,28 @@ async fn handle(event: Value) -> Result<Value, Error> {
             tokio::time::sleep(delay).await;
             echo(&event)
         }
+        "stream" => return Ok(FunctionResponse::StreamingResponse(stream(&event)?)),
         _ => echo(&event),
+    }))
+}
+
+fn stream(event: &Value) -> Result<Response<Body>, Error> {
+    let gate = PathBuf::from(String::from_utf8(body(event)?)?);
+    let (mut sender, stream) = channel();
+    tokio::spawn(async move {
+        sender.send_data("first".into()).await?;
+        while !gate.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sender.send_data("last".into()).await
+    });
+    Ok(Response {
+        metadata_prelude: MetadataPrelude {
+            status_code: StatusCode::CREATED,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]),
+            cookies: vec!["seen=1".to_owned()],
+        },
+        stream,
     })
 }
 

@@ -28,6 +28,7 @@ mod identity;
 mod invoke_request;
 mod istio;
 mod kubernetes;
+mod local_streams;
 mod metadata;
 mod methods;
 mod mirrors;

@@ -1,5 +1,7 @@
 //! boto3 and the AWS CLI, with the invoker as their endpoint.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lambda_mesh_tests::aws::{aws_cli, boto3};
 use lambda_mesh_tests::invoker::Invoker;
 use serde_json::{Value, json};
@@ -40,18 +42,26 @@ fn error(result: &Value) -> (&str, u64, &str) {
 
 /// What every backend answers alike.
 fn assert_common(url: &str) {
+    let event = r#"{"rawPath": "/echo", "text": "ü😀"}"#;
     let results = boto3(
         url,
         &json!([
+            invoke("probe", &json!({ "Payload": event, "LogType": "Tail" })),
             invoke(
                 "probe",
-                &json!({ "Payload": r#"{"rawPath": "/echo", "text": "ü😀"}"# })
+                &json!({ "Payload": event, "InvocationType": "Event" })
             ),
             invoke(
                 "probe",
-                &json!({ "Payload": "{}", "InvocationType": "DryRun" })
+                &json!({ "Payload": event, "InvocationType": "DryRun" })
+            ),
+            call(
+                "invoke_with_response_stream",
+                "probe",
+                &json!({ "Payload": event })
             ),
             invoke("absent", &json!({})),
+            call("invoke_with_response_stream", "absent", &json!({})),
             invoke(
                 "probe",
                 &json!({ "Payload": format!("\"{}\"", "x".repeat(6_291_555)) })
@@ -59,7 +69,30 @@ fn assert_common(url: &str) {
             invoke("probe:1", &json!({ "Qualifier": "2" })),
         ]),
     );
-    let [echo, dry_run, absent, too_large, conflict] = results_of(&results);
+    let [
+        echo,
+        event,
+        dry_run,
+        streamed,
+        absent,
+        absent_stream,
+        too_large,
+        conflict,
+    ] = results_of(&results);
+    let log = STANDARD.decode(echo["LogResult"].as_str().expect("a log"));
+    let log = String::from_utf8(log.expect("base64")).expect("text");
+    assert!(log.contains("START RequestId: "), "{log}");
+    let (status, payload) = (&event["StatusCode"], &event["Payload"]);
+    assert_eq!((status, payload), (&json!(202), &json!("")));
+    let events = streamed["EventStream"].as_array().expect("events");
+    let (complete, chunks) = events.split_last().expect("a last event");
+    assert_eq!(complete, &json!({ "InvokeComplete": {} }));
+    let chunks = chunks
+        .iter()
+        .map(|chunk| chunk["PayloadChunk"]["Payload"].as_str());
+    let text: String = chunks.map(|text| text.expect("text")).collect();
+    assert_eq!(json!(text), echo["Payload"]);
+    assert_eq!(error(absent_stream).0, "ResourceNotFoundException");
     assert_eq!(echo["StatusCode"], 200, "{echo:#}");
     assert_eq!(echo["ExecutedVersion"], "$LATEST");
     assert!(echo.get("FunctionError").is_none());
@@ -112,7 +145,7 @@ fn boto3_calls_functions_on_aws() {
     for (name, behaviour) in [
         ("probe", json!({})),
         (
-            "throttled",
+            "limited",
             json!({ "error": "TooManyRequestsException", "retry_after": 2 }),
         ),
         ("inactive", json!({ "error": "ResourceNotReadyException" })),
@@ -122,7 +155,7 @@ fn boto3_calls_functions_on_aws() {
         ),
         ("streaming", json!({ "chunks": ["one ", "zwölf", ""] })),
         (
-            "broken",
+            "breaking",
             json!({ "chunks": ["one"], "stream_error": { "code": "Function.Oops", "details": "d" } }),
         ),
     ] {
@@ -140,40 +173,23 @@ fn boto3_calls_functions_on_aws() {
                 "probe",
                 &json!({ "Payload": "{}", "LogType": "Tail", "ClientContext": "e30=" })
             ),
-            invoke(
-                "probe",
-                &json!({ "Payload": "{}", "InvocationType": "Event" })
-            ),
             invoke("probe", &json!({ "Qualifier": "live" })),
-            invoke("throttled", &json!({})),
+            invoke("limited", &json!({})),
             invoke("inactive", &json!({})),
             invoke("raising", &json!({})),
             streamed("streaming", &json!({ "LogType": "Tail" })),
-            streamed("broken", &json!({})),
-            streamed("absent", &json!({})),
+            streamed("breaking", &json!({})),
         ]),
     );
     let [
         tail,
-        event,
         live,
         throttled,
         inactive,
         raising,
         streaming,
-        broken,
-        absent,
+        breaking,
     ] = results_of(&results);
-    assert!(
-        tail["LogResult"]
-            .as_str()
-            .is_some_and(|log| !log.is_empty()),
-        "{tail:#}"
-    );
-    assert_eq!(
-        (&event["StatusCode"], &event["Payload"]),
-        (&json!(202), &json!(""))
-    );
     assert_eq!(live["ExecutedVersion"], "live");
     assert_eq!(
         error(throttled),
@@ -191,8 +207,7 @@ fn boto3_calls_functions_on_aws() {
     let expected = json!([chunk("one "), chunk("zwölf"), chunk(""), complete]);
     assert_eq!(streaming["EventStream"], expected);
     let end = json!({ "InvokeComplete": { "ErrorCode": "Function.Oops", "ErrorDetails": "d" } });
-    assert_eq!(broken["EventStream"], json!([chunk("one"), end]));
-    assert_eq!(error(absent).0, "ResourceNotFoundException");
+    assert_eq!(breaking["EventStream"], json!([chunk("one"), end]));
 }
 
 #[test]

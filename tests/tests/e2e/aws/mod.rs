@@ -1,8 +1,5 @@
 //! What the invoker does in front of AWS, which a stand-in plays that verifies every signature.
 
-use std::io::Read;
-use std::net::TcpStream;
-
 use lambda_mesh_tests::aws::Aws;
 use lambda_mesh_tests::client::{Answer, Request};
 use lambda_mesh_tests::invoker::Invoker;
@@ -35,14 +32,4 @@ fn request(invoker: &Invoker, function: &str) -> Request {
 /// What the invoker answers to it.
 fn invoke(invoker: &Invoker, function: &str) -> Answer {
     request(invoker, function).send()
-}
-
-/// Reads on until `text` has come.
-fn read_until(stream: &mut TcpStream, read: &mut Vec<u8>, text: &str) {
-    while !read.windows(text.len()).any(|part| part == text.as_bytes()) {
-        let mut piece = [0; 4096];
-        let length = stream.read(&mut piece).expect("the answer goes on");
-        assert_ne!(length, 0, "ended before {text}");
-        read.extend_from_slice(&piece[..length]);
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use lambda_mesh_tests::client::{Request, connect};
+use lambda_mesh_tests::client::{Request, connect, read_until};
 use serde_json::json;
 
-use super::{read_until, shared};
+use super::shared;
 
 #[test]
 fn the_first_chunk_comes_before_the_function_has_finished() {

@@ -3,13 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use lambda_mesh_tests::client::connect;
+use lambda_mesh_tests::client::{connect, read_until};
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
 use lambda_mesh_tests::shared::{Lease, Part, Shared};
 use serde_json::{Value, json};
 
-use super::{read_until, shared};
+use super::shared;
 
 /// An Envoy before an invoker before [`shared`]. The path names the kind of invocation and the
 /// function.
