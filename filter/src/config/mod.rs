@@ -49,6 +49,9 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of all keys.
+    pub const KEYS: [&'static str; 15] = value::KEYS;
+
     /// Reads one level.
     ///
     /// # Errors

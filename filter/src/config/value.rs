@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kinds::MediaRange;
 
 /// Every key, as suggested when one is misspelt.
-const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 15] = [
     "function",
     "qualifier",
     "payload",

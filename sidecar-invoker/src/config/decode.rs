@@ -176,6 +176,14 @@ impl<'t> Value<'t> {
         Some(items.iter().enumerate().map(value).collect())
     }
 
+    /// The keys of a mapping, none for other values. Nothing is reported: that is for who reads them.
+    pub(crate) fn names(&self) -> Vec<&'t str> {
+        match &self.node.kind {
+            Kind::Mapping(entries) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A mapping, each key at most once.
     pub(crate) fn mapping(&self, expected: &str) -> Option<Mapping<'_, 't>> {
         let Kind::Mapping(entries) = &self.node.kind else {
@@ -264,7 +272,7 @@ impl<'t> Mapping<'_, 't> {
 }
 
 /// The known key that a typo most likely meant: at most one change per three letters away.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let distance = |known: &&'k str| {
         (
             strsim::damerau_levenshtein(&key.to_lowercase(), known),

@@ -2,6 +2,8 @@
 
 mod aws;
 mod decode;
+mod pattern;
+mod routes;
 mod scalar;
 mod schema;
 mod tree;
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 pub use aws::{AwsCall, AwsConfig, AwsFunction, Role};
 pub use decode::{ConfigError, Problem};
+pub use pattern::{Host, PathPattern};
+pub use routes::Route;
 pub(crate) use scalar::endpoint;
 pub use scalar::{Endpoint, HostPort, Listen};
 
@@ -37,6 +41,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
+    /// Which requests go to which function: `routes`, default none. `envoy-config` makes an Envoy
+    /// configuration of them; the invoker itself does not route.
+    pub routes: Vec<Route>,
     /// The file it was read from, as the user named it, for messages.
     pub file: String,
 }

@@ -8,7 +8,7 @@ use super::aws;
 use super::decode::{Mapping, Value};
 use super::{
     AwsCall, BackendConfig, Config, EventConfig, FunctionConfig, HostPort, InheritEnv, Listen,
-    LocalConfig, LogFormat, RieConfig, scalar,
+    LocalConfig, LogFormat, RieConfig, routes, scalar,
 };
 use crate::invocation::FunctionName;
 
@@ -46,6 +46,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
     let block = or_default(block, || None, |value| aws::block(&value).map(Some));
     let call = block.iter().flatten().next().map(|aws| aws.call.clone());
     let call = call.unwrap_or_default();
+    let names = functions_key.as_ref().map(Value::names).unwrap_or_default();
     let functions = functions_key.and_then(|value| functions(&value, directory, &call));
     let functions = if listed {
         functions
@@ -63,6 +64,10 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
             })
         },
     );
+    let routes = or_default(keys.optional("routes"), Vec::new, |value| {
+        // With `aws` a function need not be listed.
+        routes::routes(&value, matches!(block, Some(None)).then_some(&names))
+    });
     keys.finish();
     Some(Config {
         listen: listen?,
@@ -72,6 +77,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         aws: block?,
         log_format: log_format?,
         functions: functions?,
+        routes: routes?,
         file: file.to_owned(),
     })
 }

@@ -1,0 +1,299 @@
+//! What a route matches: host names and paths.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lambda_filter::resource::Resource;
+
+/// The hosts of a route, in lower case: `orders.example.com`, `*.example.com` (any name below it)
+/// or `*` (every host that no other route names).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host(String);
+
+impl Host {
+    /// `*`.
+    #[must_use]
+    pub fn any() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// The host as Envoy's `domains` take it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    /// Reads a name of RFC 1123, in which `_` may stand too (Compose names its services so).
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let is_label = |label: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            (1..=63).contains(&label.len())
+                && label.bytes().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text == "*" || (text.len() <= 253 && name.split('.').all(is_label)) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(format!(
+                "expected a host name without a port such as orders.example.com, *.example.com or \
+                 *, found \"{}\"",
+                text.escape_debug()
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The paths of a route.
+///
+/// | text | matches |
+/// |---|---|
+/// | `/pets` | this path alone |
+/// | `/pets/*` | `/pets` and all below it; `/*` is every path |
+/// | `/pets/{id}` | one segment for each name in braces |
+/// | `/files/{path+}` | one segment or more at the end |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    text: String,
+    /// `None` is any one segment.
+    segments: Vec<Option<String>>,
+    /// Whether more segments may follow.
+    open: bool,
+    form: Form,
+}
+
+/// How a [`PathPattern`] is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A path without names in braces.
+    Exact,
+    /// `/PATH/*`.
+    Prefix,
+    /// With names in braces.
+    Template,
+}
+
+impl PathPattern {
+    /// `/*`.
+    #[must_use]
+    pub fn any() -> Self {
+        Self {
+            text: "/*".to_owned(),
+            segments: Vec::new(),
+            open: true,
+            form: Form::Prefix,
+        }
+    }
+
+    /// The pattern as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The path before `/*`; empty for every path.
+    pub(crate) fn prefix(&self) -> &str {
+        self.text.trim_end_matches("/*")
+    }
+
+    /// Whether every path of `other` is one of this pattern too.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        self.segments.len() <= other.segments.len()
+            && pairs.all(|(own, other)| own.is_none() || own == other)
+            && (self.open || (!other.open && self.segments.len() == other.segments.len()))
+    }
+
+    /// The path template for the event's `resource`, behind `strip_prefix`, which the filter takes
+    /// off the path first; `None` if the paths have no one form.
+    pub(crate) fn resource(&self, strip_prefix: &str) -> Option<&str> {
+        let rest = self.text.strip_prefix(strip_prefix).unwrap_or(&self.text);
+        let rest = if rest.is_empty() { "/" } else { rest };
+        (self.form != Form::Prefix && Resource::parse(rest).is_ok()).then_some(rest)
+    }
+
+    /// The regular expression (RE2) of a template.
+    pub(crate) fn regex(&self) -> String {
+        let mut regex = String::new();
+        for segment in &self.segments {
+            regex.push('/');
+            match segment {
+                None => regex.push_str("[^/]+"),
+                Some(text) => {
+                    for letter in text.chars() {
+                        if !letter.is_ascii_alphanumeric() && !"-_~%".contains(letter) {
+                            regex.push('\\');
+                        }
+                        regex.push(letter);
+                    }
+                }
+            }
+        }
+        if self.open {
+            regex.push_str("(/.*)?");
+        }
+        regex
+    }
+}
+
+impl FromStr for PathPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "expected a path such as /pets, /pets/*, /pets/{{id}} or /{{proxy+}}, \
+                 percent-encoded and without a query, found \"{}\"",
+                text.escape_debug()
+            )
+        };
+        let (path, is_prefix) = match text.strip_suffix("/*") {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        let is_template = path.contains(['{', '}']);
+        let path_letter =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'(),;=:@".contains(&byte);
+        let letter =
+            |byte: u8| path_letter(byte) || (is_template && matches!(byte, b'{' | b'}' | b'+'));
+        let rooted = path.starts_with('/') || (path.is_empty() && is_prefix);
+        if !rooted || !path.bytes().all(letter) || (is_template && is_prefix) {
+            return Err(wrong());
+        }
+        if is_template {
+            Resource::parse(path)?;
+        }
+        let mut open = is_prefix;
+        let mut segments = Vec::new();
+        for segment in path.split('/').skip(1) {
+            let is_name = segment.starts_with('{');
+            open |= is_name && segment.ends_with("+}");
+            segments.push((!is_name).then(|| segment.to_owned()));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+            open,
+            form: match (is_template, is_prefix) {
+                (true, _) => Form::Template,
+                (_, true) => Form::Prefix,
+                _ => Form::Exact,
+            },
+        })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> PathPattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn hosts() {
+        for (text, host) in [
+            ("*", "*"),
+            ("*.Example.com", "*.example.com"),
+            ("my_function", "my_function"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().as_str(), host);
+        }
+        for wrong in [
+            "",
+            "a:80",
+            "http://a",
+            "a/b",
+            "a..b",
+            "-a",
+            "a-",
+            ".a",
+            "a.",
+            "*a",
+            "a.*",
+            "a b",
+            "ä",
+            "a\"\n",
+            &"a".repeat(64),
+        ] {
+            assert!(wrong.parse::<Host>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_paths() {
+        for wrong in [
+            "", "*", "pets", "/a?b", "/a b", "/a*", "/*/a", "/{a", "/{a}b", "/{a+}/b", "/{a}/*",
+            "/\"", "/a\n", "/ä", "/a\\",
+        ] {
+            assert!(wrong.parse::<PathPattern>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_covers_what() {
+        for (wide, narrow) in [
+            ("/*", "/"),
+            ("/*", "/{proxy+}"),
+            ("/a/*", "/a"),
+            ("/a/*", "/a/{id}"),
+            ("/a/*", "/a/b/*"),
+            ("/a/{id}", "/a/b"),
+            ("/a/{id}", "/a/{name}"),
+            ("/{x+}", "/a/*"),
+            ("/a", "/a"),
+        ] {
+            assert!(pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [
+            ("/{proxy+}", "/*"),
+            ("/a/*", "/ab"),
+            ("/a/*", "/{x}"),
+            ("/a", "/a/*"),
+            ("/a", "/a/"),
+            ("/a/b", "/a/{id}"),
+            ("/a/{id}", "/a/{path+}"),
+            ("/a/{id}", "/a/b/c"),
+        ] {
+            assert!(!pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn templates_become_regular_expressions() {
+        assert_eq!(pattern("/a.b(c)/{id}").regex(), r"/a\.b\(c\)/[^/]+");
+        assert_eq!(pattern("/files/{path+}").regex(), "/files/[^/]+(/.*)?");
+    }
+
+    #[test]
+    fn the_resource_is_the_template_behind_the_stripped_prefix() {
+        assert_eq!(pattern("/pets/{id}").resource(""), Some("/pets/{id}"));
+        assert_eq!(pattern("/s/pets/{id}").resource("/s"), Some("/pets/{id}"));
+        assert_eq!(pattern("/s").resource("/s"), Some("/"));
+        assert_eq!(pattern("/a/").resource(""), None);
+        assert_eq!(pattern("/a/*").resource(""), None);
+    }
+}

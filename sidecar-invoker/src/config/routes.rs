@@ -1,0 +1,284 @@
+//! `routes`: which requests go to which function. The invoker does not route; a configuration of
+//! Envoy is made from it.
+
+use std::time::Duration;
+
+use hyper::Method;
+use lambda_filter::config::Settings;
+use serde_json::{Map, Value as Json};
+
+use super::decode::{Value, nearest};
+use super::pattern::{Host, PathPattern};
+use super::scalar;
+use crate::invocation::{FunctionName, Target};
+
+/// One entry of `routes`. Of the routes of a host the first that matches is taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// `host`, default every host.
+    pub host: Host,
+    /// `path`, default every path.
+    pub path: PathPattern,
+    /// `method`; `None` (`ANY`, the default) is every method.
+    pub method: Option<Method>,
+    /// The bare name in `function`.
+    pub function: FunctionName,
+    /// The keys of the filter, at least `function`, as its metadata under `lambda` takes them.
+    pub lambda: Map<String, Json>,
+    /// `timeout`: how long Envoy waits for the answer; by default longer than the function takes.
+    pub timeout: Option<Duration>,
+    /// Line in the file, counted from 1.
+    pub line: usize,
+}
+
+impl Route {
+    /// Whether this route takes every request that `other`, for the same host, would.
+    fn shadows(&self, other: &Self) -> bool {
+        self.host == other.host
+            && (self.method.is_none() || self.method == other.method)
+            && self.path.covers(&other.path)
+    }
+}
+
+/// Reads the list. `functions` are the names that a route may use; `None` if any may be used.
+pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Vec<Route>> {
+    let items = value.list("a list of routes such as { path: /orders/*, function: orders }")?;
+    let read: Vec<_> = items.iter().map(|item| route(item, functions)).collect();
+    for (index, (item, later)) in items.iter().zip(&read).enumerate() {
+        let Some(later) = later else { continue };
+        let mut earlier = read.iter().take(index).flatten();
+        if let Some(earlier) = earlier.find(|earlier| earlier.shadows(later)) {
+            item.problem(format!(
+                "matches nothing: the route in line {} (`{}`) takes all its requests; put this one \
+                 first, or remove it",
+                earlier.line, earlier.path
+            ));
+        }
+    }
+    read.into_iter().collect()
+}
+
+fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
+    let mut keys = value.mapping("a route, at least with `function`")?;
+    let host = keys
+        .optional("host")
+        .map_or(Some(Host::any()), |value| checked(&value, "a host name"));
+    let path = keys
+        .optional("path")
+        .map_or(Some(PathPattern::any()), |value| checked(&value, "a path"));
+    let method = keys
+        .optional("method")
+        .map_or(Some(None), |value| method(&value));
+    let timeout = keys.optional("timeout").map_or(Some(None), |value| {
+        value
+            .parse("a duration from 1ms to 15m such as 30s", scalar::duration)
+            .map(Some)
+    });
+    let function = keys.required("function");
+    let function = function.and_then(|value| function_name(&value, functions));
+    let mut lambda = Some(Map::new());
+    for key in Settings::KEYS {
+        let Some(value) = keys.optional(key) else {
+            continue;
+        };
+        if key == "function" && function.is_none() {
+            continue;
+        }
+        let set = setting(key, &value);
+        lambda = lambda.zip(set).map(|(mut lambda, set)| {
+            lambda.insert(key.to_owned(), set);
+            lambda
+        });
+    }
+    keys.finish();
+    let lambda = lambda?;
+    // The filter's own check of keys that need or exclude each other.
+    if function.is_some()
+        && let Err(problems) = Settings::parse(&lambda).and_then(Settings::into_config)
+    {
+        value.problem(problems.to_string());
+    }
+    Some(Route {
+        host: host?,
+        path: path?,
+        method: method?,
+        function: function?,
+        lambda,
+        timeout: timeout?,
+        line: value.line(),
+    })
+}
+
+/// A scalar whose type says itself what it expects.
+pub(crate) fn checked<T: std::str::FromStr<Err = String>>(
+    value: &Value<'_>,
+    expected: &str,
+) -> Option<T> {
+    let parsed = value.text(expected)?.parse();
+    parsed.map_err(|message| value.problem(message)).ok()
+}
+
+fn method(value: &Value<'_>) -> Option<Option<Method>> {
+    value.parse("a method such as GET, or ANY", |text| {
+        let upper = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        match text {
+            "ANY" => Some(None),
+            _ if upper => Method::from_bytes(text.as_bytes()).ok().map(Some),
+            _ => None,
+        }
+    })
+}
+
+fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<FunctionName> {
+    let text = value.text("a function's name")?;
+    let name = match text.parse::<Target>() {
+        Ok(target) => target.name,
+        Err(error) => {
+            value.problem(error.to_string());
+            return None;
+        }
+    };
+    if let Some(functions) = functions
+        && !functions.contains(&name.to_string().as_str())
+    {
+        value.problem(match nearest(&name.to_string(), functions) {
+            Some(known) => format!("no such function in `functions`; did you mean `{known}`?"),
+            None => "no such function in `functions`; add it there".to_owned(),
+        });
+        return None;
+    }
+    Some(name)
+}
+
+/// The value of one of the filter's keys, checked by the filter itself.
+fn setting(key: &str, value: &Value<'_>) -> Option<Json> {
+    let candidates = match key {
+        "binary_media_types" => {
+            let items = value.list("a list of media types such as [image/*]")?;
+            let texts = items.iter().map(|item| item.text("a media type"));
+            vec![Json::from(texts.collect::<Option<Vec<_>>>()?)]
+        }
+        // Its values have types that a scalar of this file has not.
+        "template" => vec![
+            value.parse("JSON as text such as '{\"path\": \"${path}\"}'", |text| {
+                serde_json::from_str(text).ok()
+            })?,
+        ],
+        _ => {
+            let text = value.text("text, a number, true or false")?;
+            let typed = serde_json::from_str(text).ok();
+            let typed = typed.filter(|typed: &Json| typed.is_number() || typed.is_boolean());
+            [Some(Json::from(text)), typed]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+    };
+    let mut problem = None;
+    for candidate in candidates {
+        let one = Map::from_iter([(key.to_owned(), candidate.clone())]);
+        match Settings::parse(&one) {
+            Ok(_) => return Some(candidate),
+            Err(error) => problem = problem.or(Some(error)),
+        }
+    }
+    let problem = problem?.to_string();
+    // The line and the path of the key stand in front already.
+    let named = format!("`{key}`: ");
+    value.problem(problem.strip_prefix(&named).unwrap_or(&problem));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Config;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse("invoker.yaml", text, Path::new("/")).map_err(|error| error.to_string())
+    }
+
+    const FUNCTIONS: &str = "functions: { orders: { rie: http://o }, py: { rie: http://p } }\n";
+
+    #[test]
+    fn a_route_has_the_filter_s_keys_with_their_types() {
+        let text = r#"routes:
+- function: orders:live
+- host: Shop.example.com
+  path: /pets/{id}
+  method: GET
+  function: py
+  payload: template
+  template: '{"id": "${path}", "n": 1}'
+  timeout: 1m
+  account_id: 123456789012
+  expose_errors: true
+  max_request_bytes: 1000
+  binary_media_types: [image/*]
+"#;
+        let config = parse(&format!("{FUNCTIONS}{text}")).unwrap();
+        let [first, second] = &config.routes[..] else {
+            panic!("two routes");
+        };
+        assert_eq!((first.host.as_str(), first.path.as_str()), ("*", "/*"));
+        assert_eq!(first.function.to_string(), "orders");
+        assert_eq!(first.lambda["function"], "orders:live");
+        assert_eq!(second.host.as_str(), "shop.example.com");
+        assert_eq!(
+            serde_json::Value::from(second.lambda.clone()),
+            serde_json::json!({
+                "function": "py",
+                "payload": "template",
+                "template": { "id": "${path}", "n": 1 },
+                "account_id": "123456789012",
+                "expose_errors": true,
+                "max_request_bytes": 1000,
+                "binary_media_types": ["image/*"],
+            })
+        );
+    }
+
+    #[test]
+    fn with_aws_a_function_need_not_be_listed() {
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:stock:live";
+        let config = parse(&format!("aws: {{}}\nroutes: [{{ function: '{arn}' }}]")).unwrap();
+        assert_eq!(config.routes[0].function.to_string(), "stock");
+        assert_eq!(config.routes[0].lambda["function"], arn);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_by_line_and_key() {
+        let text = r#"routes:
+- { function: order }
+- { path: x, host: "a:80", method: get, function: a/b, timeout: 1h }
+- { paht: /, function: py, payload: albb, max_request_bytes: x, template: [] }
+- { host: h, function: py, payload: template }
+- path: /
+- { host: s, path: /a/*, function: py }
+- { host: s, path: "/a/{id}", method: GET, function: orders }
+- { host: s, path: /b, method: GET, function: orders }
+- { host: s, path: /b, function: orders }
+- { host: s, path: /b, function: orders }
+"#;
+        let expected = r#"invoker.yaml:3: routes[0].function: no such function in `functions`; did you mean `orders`?
+invoker.yaml:4: routes[1].host: expected a host name without a port such as orders.example.com, *.example.com or *, found "a:80"
+invoker.yaml:4: routes[1].path: expected a path such as /pets, /pets/*, /pets/{id} or /{proxy+}, percent-encoded and without a query, found "x"
+invoker.yaml:4: routes[1].method: expected a method such as GET, or ANY, found "get"
+invoker.yaml:4: routes[1].timeout: expected a duration from 1ms to 15m such as 30s, found "1h"
+invoker.yaml:4: routes[1].function: a function is named by its name, a partial ARN or a full ARN of at most 170 characters
+invoker.yaml:5: routes[2].payload: expected one of apigateway-v2, apigateway-v1, alb, alb-multi-value, vpc-lattice-v1, vpc-lattice-v2, function-url, envoy, raw, template, found "albb"
+invoker.yaml:5: routes[2].template: expected JSON as text such as '{"path": "${path}"}', found a list
+invoker.yaml:5: routes[2].max_request_bytes: expected a whole number of bytes, at least 1, found "x"
+invoker.yaml:5: routes[2].paht: unknown key; did you mean `path`?
+invoker.yaml:6: routes[3]: `template`: required by `payload: template`
+invoker.yaml:7: routes[4]: the key `function` is missing
+invoker.yaml:9: routes[6]: matches nothing: the route in line 8 (`/a/*`) takes all its requests; put this one first, or remove it
+invoker.yaml:12: routes[9]: matches nothing: the route in line 11 (`/b`) takes all its requests; put this one first, or remove it"#;
+        let problems = parse(&format!("{FUNCTIONS}{text}")).unwrap_err();
+        for (found, expected) in problems.lines().zip(expected.lines()) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(problems.lines().count(), expected.lines().count());
+    }
+}
