@@ -1,5 +1,8 @@
 //! The command line of the invoker.
 
+mod command;
+
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -45,19 +48,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Write an Envoy configuration: from the routes of an invoker.yaml, or from an lrp.yaml.
+    EnvoyConfig(command::envoy_config::Options),
+    /// Run Envoy and the invoker together, in the place of the Lambda Reverse Proxy (lrp).
+    Lrp(command::lrp::Options),
     /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
     #[command(hide = true)]
     Guard,
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::parse_from(arguments()).command {
         Command::Serve {
             config,
             listen,
             admin,
         } => serve(&config, listen, admin),
         Command::Check { config } => check(&config),
+        Command::EnvoyConfig(options) => command::envoy_config::run(options),
+        Command::Lrp(options) => {
+            log_to_stderr();
+            command::lrp::run(options)
+        }
         Command::Guard => {
             watch_over_groups(std::io::stdin().lock());
             ExitCode::SUCCESS
@@ -65,7 +77,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCode {
+/// The arguments, in which a program that is called `lrp` is the command `lrp`: a container that is
+/// started as lrp's was needs no other arguments.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "lrp") {
+        arguments.insert(1, "lrp".into());
+    }
+    arguments
+}
+
+fn log_to_stderr() {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
     let quiet = |filter: &str| EnvFilter::try_new(format!("{SDK_QUIET},{filter}"));
     let filter = quiet(&wanted).unwrap_or_else(|_| EnvFilter::new(format!("{SDK_QUIET},info")));
@@ -75,6 +98,18 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
+}
+
+fn server_options() -> std::io::Result<Options> {
+    Ok(Options {
+        clock: SystemTime::now,
+        guard: Some(std::env::current_exe()?),
+        cgroups: true,
+    })
+}
+
+fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCode {
+    log_to_stderr();
     let mut config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => {
@@ -126,12 +161,7 @@ fn check(file: &Path) -> ExitCode {
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let options = Options {
-        clock: SystemTime::now,
-        guard: Some(std::env::current_exe()?),
-        cgroups: true,
-    };
-    let server = Server::bind(config, options)
+    let server = Server::bind(config, server_options()?)
         .await
         .map_err(|error: ServeError| error)?;
     tracing::info!(

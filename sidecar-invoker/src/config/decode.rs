@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use super::tree::{Key, Kind, Node};
 
@@ -143,6 +144,17 @@ impl<'t> Value<'t> {
             ));
         }
         parsed
+    }
+
+    /// A scalar whose type says itself what it expects; `expected` is for what is no scalar.
+    pub(crate) fn read<T: FromStr<Err = String>>(&self, expected: &str) -> Option<T> {
+        let parsed = self.text(expected)?.parse();
+        parsed.map_err(|message| self.problem(message)).ok()
+    }
+
+    /// Whether nothing stands there.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.node.kind, Kind::Null)
     }
 
     /// A whole number in `range`; `what` names it with its unit (`a number of MiB`).

@@ -1,10 +1,10 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
 mod aws;
-mod decode;
+pub(crate) mod decode;
 mod pattern;
 mod routes;
-mod scalar;
+pub(crate) mod scalar;
 mod schema;
 mod tree;
 
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use aws::{AwsCall, AwsConfig, AwsFunction, Role};
 pub use decode::{ConfigError, Problem};
+pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
 pub use routes::Route;
 pub(crate) use scalar::endpoint;
@@ -166,32 +167,12 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key; or why the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let whole = |message: String| ConfigError::file(&file, None, message);
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                whole("there is no such file; name one with --config".to_owned())
-            }
-            ErrorKind::IsADirectory => {
-                whole("this is a directory; name the file in it with --config".to_owned())
-            }
-            _ => whole(format!("cannot be read: {error}")),
-        })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error
-                .as_bytes()
-                .iter()
-                .take(valid)
-                .filter(|&&byte| byte == b'\n')
-                .count();
-            ConfigError::file(&file, Some(line), "not UTF-8; save the file as UTF-8")
-        })?;
+        let text = read_text(path, "with --config")?;
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        Self::parse(&file, &text, directory)
+        Self::parse(&path.display().to_string(), &text, directory)
     }
 
     /// Reads and checks the text of a file called `file` whose relative paths start at `directory`.
@@ -199,13 +180,39 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        let root = tree::parse(text).map_err(|error| {
-            ConfigError::file(
-                file,
-                Some(error.line),
-                format!("not valid YAML: {}", error.message),
-            )
-        })?;
-        decode::document(file, &root, |value| schema::config(value, file, directory))
+        decode_text(file, text, |value| schema::config(value, file, directory))
     }
+}
+
+/// The text of a configuration file. `how` the user names one: `with --config`.
+pub(crate) fn read_text(path: &Path, how: &str) -> Result<String, ConfigError> {
+    let file = path.display().to_string();
+    let whole = |message: String| ConfigError::file(&file, None, message);
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => whole(format!("there is no such file; name one {how}")),
+        ErrorKind::IsADirectory => whole(format!("this is a directory; name the file in it {how}")),
+        _ => whole(format!("cannot be read: {error}")),
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().iter().take(valid);
+        let line = 1 + before.filter(|&&byte| byte == b'\n').count();
+        ConfigError::file(&file, Some(line), "not UTF-8; save the file as UTF-8")
+    })
+}
+
+/// Reads the text of a file called `file`.
+pub(crate) fn decode_text<T>(
+    file: &str,
+    text: &str,
+    read: impl FnOnce(&decode::Value<'_>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let root = tree::parse(text).map_err(|error| {
+        ConfigError::file(
+            file,
+            Some(error.line),
+            format!("not valid YAML: {}", error.message),
+        )
+    })?;
+    decode::document(file, &root, read)
 }

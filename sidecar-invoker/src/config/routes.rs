@@ -62,10 +62,10 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
     let mut keys = value.mapping("a route, at least with `function`")?;
     let host = keys
         .optional("host")
-        .map_or(Some(Host::any()), |value| checked(&value, "a host name"));
+        .map_or(Some(Host::any()), |value| value.read("a host name"));
     let path = keys
         .optional("path")
-        .map_or(Some(PathPattern::any()), |value| checked(&value, "a path"));
+        .map_or(Some(PathPattern::any()), |value| value.read("a path"));
     let method = keys
         .optional("method")
         .map_or(Some(None), |value| method(&value));
@@ -107,15 +107,6 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         timeout: timeout?,
         line: value.line(),
     })
-}
-
-/// A scalar whose type says itself what it expects.
-pub(crate) fn checked<T: std::str::FromStr<Err = String>>(
-    value: &Value<'_>,
-    expected: &str,
-) -> Option<T> {
-    let parsed = value.text(expected)?.parse();
-    parsed.map_err(|message| value.problem(message)).ok()
 }
 
 fn method(value: &Value<'_>) -> Option<Option<Method>> {

@@ -1,0 +1,145 @@
+//! The virtual hosts of a configuration.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Health, longest_wait, yaml};
+use crate::config::{Form, Host, Route};
+
+/// How long Envoy lets a stream be silent if nothing else is said. A longer call needs a longer one.
+const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+
+/// The list under `virtual_hosts`: `*` first, with the health endpoints, then each host in the
+/// order in which the routes name it. Envoy takes the most specific host, whatever the order.
+pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
+    let mut out = String::new();
+    let any = Host::any();
+    virtual_host(&mut out, &any, routes, &endpoints(health));
+    let again = if health.every_host {
+        "              - *ping\n              - *healthz\n"
+    } else {
+        ""
+    };
+    let mut seen = vec![&any];
+    for Route { host, .. } in routes {
+        if !seen.contains(&host) {
+            seen.push(host);
+            virtual_host(&mut out, host, routes, again);
+        }
+    }
+    out
+}
+
+fn virtual_host(out: &mut String, host: &Host, routes: &[Route], first: &str) {
+    let name = yaml::text(host.as_str());
+    // Writing to a String never fails.
+    let _ = write!(
+        out,
+        "            - name: {name}\n              domains: [{name}]\n              routes:\n{first}"
+    );
+    for own in routes.iter().filter(|route| route.host == *host) {
+        let _ = write!(
+            out,
+            "              - match: {}\n                route: {}\n                metadata: {}\n",
+            yaml::flow(&matching(own)),
+            yaml::flow(&action(own)),
+            yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(own) } })),
+        );
+    }
+}
+
+/// The two endpoints that Envoy itself answers.
+fn endpoints(health: &Health) -> String {
+    let method =
+        json!([{ "name": ":method", "string_match": { "safe_regex": { "regex": "GET|HEAD" } } }]);
+    let path =
+        |name: &str| json!({ "path": format!("{}/{name}", health.prefix), "headers": method });
+    let content_type = json!([{
+        "header": { "key": "content-type", "value": "text/plain; charset=utf-8" },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }]);
+    // For other hosts to name them again.
+    let [ping, healthz] = if health.every_host {
+        ["&ping\n                ", "&healthz\n                "]
+    } else {
+        ["", ""]
+    };
+    format!(
+        "              # Answered by Envoy itself.\n              \
+         - {ping}match: {}\n                \
+         direct_response: {{ status: 200, body: {{ inline_string: pong }} }}\n                \
+         response_headers_to_add: {}\n              \
+         - {healthz}match: {}\n                \
+         direct_response: {{ status: 200 }}\n",
+        yaml::flow(&path("ping")),
+        yaml::flow(&content_type),
+        yaml::flow(&path("healthz")),
+    )
+}
+
+fn matching(route: &Route) -> Value {
+    let (key, value) = match route.path.form() {
+        Form::Exact => ("path", json!(route.path.as_str())),
+        Form::Prefix if route.path.prefix().is_empty() => ("prefix", json!("/")),
+        Form::Prefix => ("path_separated_prefix", json!(route.path.prefix())),
+        Form::Template => ("safe_regex", json!({ "regex": route.path.regex() })),
+    };
+    let method = route
+        .method
+        .as_ref()
+        .map(|method| json!([{ "name": ":method", "string_match": { "exact": method.as_str() } }]));
+    object([(key, Some(value)), ("headers", method)])
+}
+
+fn action(route: &Route) -> Value {
+    let timeout = route.timeout.unwrap_or_else(|| longest_wait(None));
+    let timeout_text = json!(seconds(timeout));
+    let idle = (timeout > DEFAULT_IDLE).then(|| timeout_text.clone());
+    object([
+        ("cluster", Some(json!("invoker"))),
+        ("timeout", Some(timeout_text)),
+        ("idle_timeout", idle),
+    ])
+}
+
+/// An object of the fields that have a value.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let fields = fields.into_iter();
+    let fields = fields.filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(fields.collect())
+}
+
+/// The route's keys for the filter, with `resource` if the path has one form and the route does not
+/// say otherwise.
+fn metadata(route: &Route) -> Map<String, Value> {
+    let mut metadata = route.lambda.clone();
+    let strip_prefix = metadata.get("strip_prefix").and_then(Value::as_str);
+    let resource = route.path.resource(strip_prefix.unwrap_or_default());
+    if let Some(resource) = resource
+        && !metadata.contains_key("resource")
+    {
+        metadata.insert("resource".to_owned(), json!(resource));
+    }
+    metadata
+}
+
+/// A duration in the JSON form of Protocol Buffers.
+fn seconds(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (seconds, 0) => format!("{seconds}s"),
+        (seconds, milliseconds) => format!("{seconds}.{milliseconds:03}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_the_form_of_protocol_buffers() {
+        assert_eq!(seconds(Duration::from_secs(910)), "910s");
+        assert_eq!(seconds(Duration::from_millis(1_050)), "1.050s");
+    }
+}

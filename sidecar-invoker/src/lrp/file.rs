@@ -1,0 +1,190 @@
+//! `lrp.yaml`: its keys, defaults and mistakes.
+//!
+//! Source of the keys and defaults: the structures and tags of `server.go` and `main.go` of
+//! gabrielelana/lambda-reverse-proxy.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::config::decode::Value;
+use crate::config::{Host, HostPort, scalar};
+use crate::invocation::{FunctionName, Target};
+
+/// What a file says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct File {
+    /// `host` and `port`, default `0.0.0.0` and 8080.
+    pub(super) listen: SocketAddr,
+    /// `internal_route_prefix` with a slash in front; empty if there is none.
+    pub(super) prefix: String,
+    /// `local` and `aws`, in their order.
+    pub(super) functions: Vec<Function>,
+}
+
+/// One entry of `local` or `aws`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Function {
+    pub(super) hostname: Host,
+    /// The name that the invoker gives it, made of the hostname.
+    pub(super) name: FunctionName,
+    pub(super) destination: Destination,
+    pub(super) line: usize,
+}
+
+/// Where a function runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Destination {
+    /// `endpoint`: a container with an emulator.
+    Emulator(HostPort),
+    /// `function_name`, in `region`.
+    Aws { function: String, region: String },
+}
+
+/// Reads the whole file.
+pub(super) fn file(root: &Value<'_>) -> Option<File> {
+    let mut keys = root.mapping(
+        "the keys of lrp.yaml: region, host, port, internal_route_prefix, local and aws",
+    )?;
+    // As in Go, a key without a value is a key that is not there.
+    let mut optional = |key| keys.optional(key).filter(|value| !value.is_null());
+    let region = optional("region").map_or(Some("eu-central-1".to_owned()), |value| {
+        value.parse("a region such as eu-central-1", |text| {
+            let letter =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (!text.is_empty() && text.bytes().all(letter)).then(|| text.to_owned())
+        })
+    });
+    let host = optional("host").map_or(Some(Ipv4Addr::UNSPECIFIED.into()), |value| {
+        value.parse("an IP address to listen on such as 0.0.0.0", ip)
+    });
+    let port = optional("port").map_or(Some(8080), |value| {
+        value.parse("a port from 0 to 65535", |text| text.parse::<u16>().ok())
+    });
+    let prefix = optional("internal_route_prefix").map_or(Some(String::new()), |value| {
+        value.parse(
+            "a path without slashes at its ends such as internal",
+            prefix,
+        )
+    });
+    let local = optional("local");
+    let aws = optional("aws");
+    keys.finish();
+
+    let mut entries = Entries::default();
+    if let Some(local) = local {
+        entries.read("local", &local, |value| {
+            let expected = "the emulator's URL without a path such as http://lambda-1:8080";
+            let address = value.parse(expected, scalar::emulator_url)?;
+            Some(Destination::Emulator(address))
+        });
+    }
+    if let Some(aws) = aws {
+        entries.read("aws", &aws, |value| {
+            let function = value.text("a function's name or ARN")?;
+            if let Err(error) = function.parse::<Target>() {
+                value.problem(error.to_string());
+                return None;
+            }
+            Some(Destination::Aws {
+                function: function.to_owned(),
+                region: region.clone()?,
+            })
+        });
+    }
+    if entries.hosts.is_empty() {
+        root.problem("names no function; add one to `local` or `aws`");
+    }
+    Some(File {
+        listen: SocketAddr::new(host?, port?),
+        prefix: prefix?,
+        functions: entries.functions,
+    })
+}
+
+/// The entries of both lists, so that no hostname stands twice.
+#[derive(Default)]
+struct Entries {
+    hosts: Vec<(Host, &'static str, usize)>,
+    functions: Vec<Function>,
+}
+
+impl Entries {
+    fn read(
+        &mut self,
+        list: &'static str,
+        value: &Value<'_>,
+        mut destination: impl FnMut(&Value<'_>) -> Option<Destination>,
+    ) {
+        let key = if list == "local" {
+            "endpoint"
+        } else {
+            "function_name"
+        };
+        let Some(items) = value.list("a list of hostnames and where they lead") else {
+            return;
+        };
+        for item in items {
+            let Some(mut keys) = item.mapping(&format!("the keys hostname and {key}")) else {
+                continue;
+            };
+            let hostname = keys.required("hostname");
+            let destination = keys.required(key).and_then(|value| destination(&value));
+            keys.finish();
+            let Some(hostname) = hostname else { continue };
+            let line = hostname.line();
+            let Some(host) = hostname.read::<Host>("a host name") else {
+                continue;
+            };
+            if let Some((_, other, first)) = self.hosts.iter().find(|(known, ..)| *known == host) {
+                hostname.problem(if *other == list {
+                    format!("stands twice, first in line {first}; remove one")
+                } else {
+                    format!("stands in `{other}` too, in line {first}; keep one")
+                });
+                continue;
+            }
+            self.hosts.push((host.clone(), list, line));
+            if let Some((destination, name)) = destination.zip(self.name(&host)) {
+                self.functions.push(Function {
+                    hostname: host,
+                    name,
+                    destination,
+                    line,
+                });
+            }
+        }
+    }
+
+    /// A function's name for a host: `foo.domain.lb` is `foo_domain_lb`, cut to what a name may
+    /// have, with a number behind it if it is taken.
+    fn name(&self, host: &Host) -> Option<FunctionName> {
+        let letter = |letter: char| match letter {
+            '.' | '*' => '_',
+            other => other,
+        };
+        let base: String = host.as_str().chars().map(letter).take(56).collect();
+        let numbered = (2..).map(|number| format!("{base}_{number}"));
+        let mut names = std::iter::once(base.clone()).chain(numbered);
+        let free = |name: &FunctionName| self.functions.iter().all(|other| other.name != *name);
+        names.find_map(|name| name.parse().ok().filter(free))
+    }
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    match text {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        // As in Go, no host is every host.
+        "" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        text => text.parse().ok(),
+    }
+}
+
+fn prefix(text: &str) -> Option<String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_segment = |segment: &str| {
+        !segment.is_empty() && segment.bytes().all(letter) && segment != "." && segment != ".."
+    };
+    match text {
+        "" => Some(String::new()),
+        text => text.split('/').all(is_segment).then(|| format!("/{text}")),
+    }
+}
