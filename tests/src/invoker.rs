@@ -13,7 +13,7 @@ use crate::process::{Prepared, Process};
 use crate::shared::Part;
 
 /// The program, built once per test process.
-static BINARY: Prepared = Prepared::new(xtask::build::invoker);
+pub(crate) static BINARY: Prepared = Prepared::new(xtask::build::invoker);
 
 /// An invoker in the making.
 #[derive(Debug)]

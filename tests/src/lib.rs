@@ -11,6 +11,7 @@
 //! | [`event_stream`] | the messages of a streamed answer |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
+//! | [`generated`] | configurations that `envoy-config` writes, run as they are; `lrp` |
 //! | [`golden`] | the tables of `fixtures/golden` and their matching rules |
 //! | [`shared`] | one part for all tests of a module |
 //!
@@ -38,6 +39,7 @@ pub mod aws;
 pub mod client;
 pub mod emulator;
 pub mod event_stream;
+pub mod generated;
 pub mod golden;
 pub mod invoker;
 pub mod kubernetes;

@@ -18,7 +18,7 @@ use crate::shared::Part;
 use crate::upstream::Upstream;
 
 /// The filter, built once per test process.
-static FILTER: Prepared = Prepared::new(xtask::wasm::build);
+pub(crate) static FILTER: Prepared = Prepared::new(xtask::wasm::build);
 
 /// Loopback and any free port: Envoy says later which one it got.
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -106,20 +106,36 @@ impl Process {
         drop(lock(&self.leash).take());
     }
 
-    /// The most memory that it has ever had in use, in KiB.
-    pub(crate) fn peak_memory_kib(&self) -> u64 {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
         let shell = lock(&self.shell).id();
         // The program is the first child of its shell.
         let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
         let children = children.expect("Linux lists children");
         let child = children.split(' ').next().expect("a child");
-        let status = std::fs::read_to_string(format!("/proc/{child}/status"));
+        child.parse().expect("a number")
+    }
+
+    /// The most memory that it has ever had in use, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("the program runs");
         let mut lines = status.lines();
         let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.expect("the peak is told").trim();
         let peak = peak.strip_suffix(" kB").expect("in KiB");
         peak.parse().expect("a number")
+    }
+
+    /// Waits until it ends by itself: its exit status as a shell gives it, and what it wrote.
+    pub(crate) fn ended(self) -> (i32, String) {
+        let status = crate::eventually(&format!("{} has ended", self.name), || self.exit_status());
+        crate::eventually("the output ends", || {
+            let mut readers = self.readers.iter();
+            readers.all(JoinHandle::is_finished).then_some(())
+        });
+        self.terminate();
+        (status, self.log())
     }
 
     /// Waits until `probe` gives a value.
@@ -139,14 +155,10 @@ impl Process {
         });
         match ready {
             Ok(value) => Ok((self, value)),
-            Err(status) => {
-                crate::eventually("the output ends", || {
-                    let mut readers = self.readers.iter();
-                    readers.all(JoinHandle::is_finished).then_some(())
-                });
-                self.terminate();
-                let log = self.log();
-                Err(format!("{} ended with status {status}:\n{log}", self.name))
+            Err(_) => {
+                let name = self.name;
+                let (status, log) = self.ended();
+                Err(format!("{name} ended with status {status}:\n{log}"))
             }
         }
     }

@@ -1,0 +1,244 @@
+//! What `sidecar-invoker` makes for Envoy: configurations as they are written, and `lrp`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use xtask::workspace_root;
+
+use crate::client::Request;
+use crate::invoker::BINARY;
+use crate::mesh::FILTER;
+use crate::process::Process;
+use crate::shared::Part;
+
+/// What a command that has ended printed.
+#[derive(Debug)]
+pub struct Printed {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// `sidecar-invoker envoy-config ARGUMENTS` with the filter and an Envoy of this version.
+///
+/// # Panics
+/// It cannot be started.
+pub fn envoy_config(version: &str, arguments: &[&str]) -> Printed {
+    let mut command = Command::new(BINARY.path());
+    command.arg("envoy-config").args(arguments);
+    command.arg("--filter").arg(FILTER.path());
+    if arguments.contains(&"--check") {
+        command.arg("--envoy").arg(envoy(version));
+    }
+    let output = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Printed {
+        status: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// An Envoy that runs a configuration as it was written.
+#[derive(Debug)]
+pub struct Generated {
+    /// Where it listens.
+    pub address: SocketAddr,
+    process: Process,
+    _folder: TempDir,
+}
+
+impl Generated {
+    /// Starts it and waits until it serves. `yaml` must name these addresses.
+    ///
+    /// # Panics
+    /// Envoy refuses the configuration.
+    pub fn start(version: &str, yaml: &str, address: SocketAddr, admin: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("envoy.yaml");
+        fs::write(&path, yaml).expect("a file in a temporary folder");
+        let mut command = Command::new(envoy(version));
+        command
+            .current_dir(workspace_root())
+            .arg("--config-path")
+            .arg(&path)
+            .args(["--concurrency", "1", "--file-flush-interval-msec", "5"])
+            .args(["--log-level", "warning", "--disable-hot-restart"]);
+        let process = Process::start("Envoy", &command);
+        let ready = process.until(|_| {
+            let ready = Request::new(admin, "GET", "/ready").try_send().ok()?;
+            (ready.status == 200).then_some(())
+        });
+        let (process, ()) = ready.unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            address,
+            process,
+            _folder: folder,
+        }
+    }
+
+    /// A request to it.
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address, method, target)
+    }
+}
+
+impl Part for Generated {
+    fn log(&self) -> String {
+        self.process.log()
+    }
+
+    fn alive(&self) -> bool {
+        self.process.alive()
+    }
+}
+
+/// A running `sidecar-invoker lrp`, called by the name of the program that it replaces.
+#[derive(Debug)]
+pub struct Lrp {
+    /// Where it listens.
+    pub address: SocketAddr,
+    process: Process,
+    folder: TempDir,
+}
+
+impl Lrp {
+    /// Starts it with this `lrp.yaml` and waits until it says that it listens.
+    ///
+    /// # Panics
+    /// It ends instead.
+    pub fn start(version: &str, yaml: &str) -> Self {
+        Self::try_start(version, yaml, &[]).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts it with this `lrp.yaml` and these environment variables, and waits until it
+    /// says that it listens.
+    ///
+    /// # Errors
+    /// What it printed, if it ends instead.
+    pub fn try_start(
+        version: &str,
+        yaml: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("lrp.yaml");
+        fs::write(&path, yaml).expect("a file in a temporary folder");
+        let program = folder.path().join("lrp");
+        symlink(BINARY.path(), &program).expect("a link in a temporary folder");
+        let scratch = folder.path().join("scratch");
+        fs::create_dir(&scratch).expect("a folder in a temporary folder");
+        let mut command = Command::new(program);
+        command
+            .env("TMPDIR", scratch)
+            .env("LAMBDA_MESH_FILTER", FILTER.path())
+            .envs(variables.iter().copied())
+            .arg(path)
+            .arg("--envoy")
+            .arg(envoy(version))
+            .args(["--", "--concurrency", "1"]);
+        let process = Process::start("lrp", &command);
+        let (process, address) = process.until(|process| {
+            let log = process.log();
+            let line = log
+                .lines()
+                .find_map(|line| line.strip_prefix("listening on "))?;
+            line.parse().ok()
+        })?;
+        Ok(Self {
+            address,
+            process,
+            folder,
+        })
+    }
+
+    /// A request to it.
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address, method, target)
+    }
+
+    /// Its own process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The process id of its Envoy.
+    ///
+    /// # Panics
+    /// It has none.
+    pub fn envoy(&self) -> u32 {
+        child(self.id(), "envoy").expect("an Envoy")
+    }
+
+    /// The exit status with which it ends, as a shell gives it, and all that it printed.
+    pub fn ended(self) -> (i32, String) {
+        self.process.ended()
+    }
+
+    /// Where it keeps sockets and configurations while it runs.
+    pub fn scratch(&self) -> PathBuf {
+        self.folder.path().join("scratch")
+    }
+}
+
+impl Part for Lrp {
+    fn log(&self) -> String {
+        self.process.log()
+    }
+
+    fn alive(&self) -> bool {
+        self.process.alive()
+    }
+}
+
+/// Sends a signal such as `TERM`.
+///
+/// # Panics
+/// There is no such process.
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &process.to_string()])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill {process}");
+}
+
+/// Whether there is such a process, other than one that only waits to be asked how it ended.
+pub fn runs(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+/// The child of a process that has this name.
+fn child(parent: u32, name: &str) -> Option<u32> {
+    let parent = format!("PPid:\t{parent}");
+    let name = format!("Name:\t{name}");
+    let folders = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let mut ids = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|id| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        [&name, &parent]
+            .iter()
+            .all(|line| status.lines().any(|other| other == **line))
+    })
+}
+
+fn envoy(version: &str) -> PathBuf {
+    xtask::envoy::binary(version).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Writes `text` to `NAME` in `folder`, and gives its path.
+///
+/// # Panics
+/// It cannot be written, or its path is not UTF-8.
+pub fn file(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).expect("a file in a temporary folder");
+    path.to_str().expect("a path in UTF-8").to_owned()
+}

@@ -1,0 +1,214 @@
+//! Configurations that `sidecar-invoker envoy-config` writes, run in the real Envoy as they are.
+
+use lambda_mesh_tests::emulator::Emulator;
+use lambda_mesh_tests::generated::{Generated, envoy_config, file};
+use lambda_mesh_tests::invoker::{Invoker, free_address};
+use lambda_mesh_tests::mesh::{self, Endpoint, on_each_envoy};
+use lambda_mesh_tests::shared::Part;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+use xtask::envoy::NEWEST;
+
+use crate::parts::{functions, probe};
+
+/// Envoy with what `envoy-config` makes of these routes, before `invoker`.
+fn generated(version: &str, functions: &Value, routes: &Value, invoker: &Invoker) -> Generated {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = json!({ "functions": functions, "routes": routes }).to_string();
+    let config = file(folder.path(), "invoker.yaml", &config);
+    let invoker = match &invoker.endpoint {
+        Endpoint::Tcp(address) => address.to_string(),
+        Endpoint::Unix(path) => format!("unix://{}", path.display()),
+    };
+    let (listen, admin) = (free_address(), free_address());
+    let printed = envoy_config(
+        version,
+        &[
+            "--config",
+            &config,
+            "--invoker",
+            &invoker,
+            "--listen",
+            &listen.to_string(),
+            "--admin",
+            &admin.to_string(),
+            "--check",
+        ],
+    );
+    assert_eq!(printed.status, Some(0), "{}", printed.stderr);
+    Generated::start(version, &printed.stdout, listen, admin)
+}
+
+#[test]
+fn routes_by_host_path_and_method_reach_their_functions() {
+    let routes = json!([
+        { "host": "api.test", "path": "/pets", "method": "GET", "function": "probe" },
+        { "host": "api.test", "path": "/pets/{id}", "function": "probe" },
+        { "host": "api.test", "path": "/v1/{rest+}", "function": "probe", "strip_prefix": "/v1",
+          "payload": "apigateway-v1" },
+        { "host": "*.test", "path": "/shop/*", "function": "probe", "strip_prefix": "/shop" },
+        { "path": "/x.y", "function": "probe" },
+    ]);
+    let invoker = Invoker::start(&functions());
+    on_each_envoy(|version| {
+        let envoy = generated(version, &functions(), &routes, &invoker);
+        let event = |method: &str, host: &str, path: &str| {
+            let answer = envoy.request(method, path).host(host).send();
+            assert_eq!(answer.status, 200, "{host}{path}: {answer:?}");
+            answer.json()
+        };
+        let pets = event("GET", "api.test", "/pets?a=1");
+        assert_eq!(
+            (&pets["rawPath"], &pets["routeKey"]),
+            (&json!("/pets"), &json!("ANY /pets"))
+        );
+        let pet = event("POST", "API.test:8080", "/pets/7");
+        assert_eq!(pet["pathParameters"], json!({ "id": "7" }));
+        let rest = event("PUT", "api.test", "/v1/a/b");
+        assert_eq!(rest["resource"], "/{rest+}");
+        assert_eq!(rest["pathParameters"], json!({ "rest": "a/b" }));
+        assert_eq!(event("GET", "a.b.test", "/shop")["rawPath"], "/");
+        assert_eq!(event("GET", "a.test", "/shop/7")["rawPath"], "/7");
+        assert_eq!(event("GET", "other", "/x.y")["rawPath"], "/x.y");
+        for (method, host, path) in [
+            ("POST", "api.test", "/pets"),
+            ("GET", "api.test", "/pets/7/8"),
+            ("GET", "api.test", "/shop"),
+            ("GET", "api.test", "/v1"),
+            ("GET", "a.test", "/shopping"),
+            ("GET", "other", "/xxy"),
+            ("GET", "api.test", "/ping"),
+            ("POST", "other", "/ping"),
+        ] {
+            let answer = envoy.request(method, path).host(host).send();
+            assert_eq!(answer.status, 404, "{method} {host}{path}: {answer:?}");
+            assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.text(), r#"{"message":"Not Found"}"#);
+        }
+        let ping = envoy.request("GET", "/ping").host("other").send();
+        assert_eq!((ping.status, ping.text()), (200, "pong"));
+        let health = envoy.request("GET", "/healthz").host("other").send();
+        assert_eq!((health.status, health.text()), (200, ""));
+        envoy.log_with("function=probe");
+    });
+}
+
+#[test]
+fn an_emulator_and_a_local_function_stand_side_by_side() {
+    let name = "an_emulator_and_a_local_function_stand_side_by_side";
+    let Some(emulator) = Emulator::start(name, probe()) else {
+        return;
+    };
+    let mut functions = functions();
+    functions["contained"] = json!({ "rie": format!("http://{}", emulator.address) });
+    let routes = json!([
+        { "host": "local.test", "function": "probe" },
+        { "host": "emulator.test", "function": "contained", "payload": "alb" },
+    ]);
+    let invoker = Invoker::start(&functions);
+    let envoy = generated(NEWEST, &functions, &routes, &invoker);
+    let event = envoy.request("GET", "/a").host("local.test").send().json();
+    assert_eq!(event["version"], "2.0");
+    assert!(!emulator.log().contains("START"));
+    let event = envoy
+        .request("GET", "/a")
+        .host("emulator.test")
+        .send()
+        .json();
+    assert!(event["requestContext"]["elb"].is_object(), "{event}");
+    emulator.log_with("START");
+}
+
+#[test]
+fn check_passes_on_what_envoy_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lrp = "local: [{ hostname: a.lb, endpoint: http://a }]";
+    let lrp = file(folder.path(), "lrp.yaml", lrp);
+    let good = envoy_config(NEWEST, &["--lrp", &lrp, "--check"]);
+    assert_eq!((good.status, good.stderr.as_str()), (Some(0), ""));
+    assert_eq!(good.stdout, envoy_config(NEWEST, &["--lrp", &lrp]).stdout);
+    // An Envoy that has no such socket.
+    let long = format!("unix:///{}", "x".repeat(200));
+    let bad = envoy_config(NEWEST, &["--lrp", &lrp, "--check", "--invoker", &long]);
+    assert_eq!((bad.status, bad.stdout.as_str()), (Some(1), ""));
+    assert!(
+        bad.stderr.contains("refuses the configuration"),
+        "{}",
+        bad.stderr
+    );
+    assert!(bad.stderr.contains("path"), "{}", bad.stderr);
+}
+
+#[test]
+fn the_filters_are_those_of_the_shipped_configurations() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }";
+    let config = file(folder.path(), "invoker.yaml", config);
+    let printed = envoy_config(NEWEST, &["--config", &config]);
+    let mut generated = mesh::Config(serde_saphyr::from_str(&printed.stdout).expect("YAML"));
+    let mut shipped = mesh::Config::shipped("local.yaml");
+    for config in [&mut generated, &mut shipped] {
+        config.plugin()["vm_config"]["code"] = json!("wherever the filter is");
+    }
+    assert_eq!(generated.protocol_options(), shipped.protocol_options());
+}
+
+/// Any route that a file may hold.
+fn route() -> impl Strategy<Value = Value> {
+    let host = prop_oneof![
+        Just("*".to_owned()),
+        "[a-z0-9_]{1,8}(\\.[a-z0-9]{1,8}){0,2}",
+        "\\*\\.[a-z0-9]{1,8}",
+    ];
+    let segment = prop_oneof!["[a-zA-Z0-9._~%!$&'(),;=:@-]{1,6}", "\\{[a-z]{2}\\}"];
+    let path = (
+        prop::collection::vec(segment, 0..4),
+        prop_oneof![Just(""), Just("/*")],
+    );
+    let path = path.prop_map(|(segments, end)| {
+        let path: String = segments
+            .iter()
+            .map(|segment| format!("/{segment}"))
+            .collect();
+        match (path.as_str(), end) {
+            ("", "") => "/".to_owned(),
+            (_, "/*") if path.contains('{') => path,
+            _ => path + end,
+        }
+    });
+    let stage = "[^/\\p{C}]{1,8}";
+    let timeout = 1..=900_000_u32;
+    (host, path, stage, timeout).prop_map(|(host, path, stage, timeout)| {
+        json!({
+            "host": host,
+            "path": path,
+            "function": "probe",
+            "stage": stage,
+            "timeout": format!("{timeout}ms"),
+        })
+    })
+}
+
+#[test]
+fn envoy_takes_whatever_routes_a_file_may_hold() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = Config {
+        // Each takes Envoy a second of processor time.
+        cases: 4,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let routes = prop::collection::vec(route(), 1..20);
+    let outcome = TestRunner::new(config).run(&routes, |routes| {
+        let functions = json!({ "probe": { "rie": "http://probe" } });
+        let text = json!({ "functions": functions, "routes": routes }).to_string();
+        let path = file(folder.path(), "invoker.yaml", &text);
+        let printed = envoy_config(NEWEST, &["--config", &path, "--check"]);
+        // Routes that hide each other, and names that stand twice in a path, are told so.
+        prop_assume!(printed.status != Some(2));
+        prop_assert_eq!(printed.status, Some(0), "{}\n{}", text, printed.stderr);
+        Ok(())
+    });
+    outcome.expect("valid routes are a valid configuration");
+}
