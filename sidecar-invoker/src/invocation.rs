@@ -1,5 +1,6 @@
 //! What an invocation consists of, in types that only hold what AWS accepts.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -170,6 +171,15 @@ impl fmt::Display for FunctionId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
     }
+}
+
+/// The region of functions outside AWS: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`.
+pub(crate) fn region(variable: impl Fn(&str) -> Option<OsString>) -> String {
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(|name| variable(name)?.into_string().ok())
+        .find(|region| !region.is_empty());
+    region.unwrap_or_else(|| "us-east-1".to_owned())
 }
 
 /// The ARN under which a function outside AWS is known.

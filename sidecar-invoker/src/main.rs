@@ -143,6 +143,9 @@ fn check(file: &Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    for warning in &config.warnings {
+        eprintln!("{warning}");
+    }
     let report = tokio::runtime::Runtime::new()
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(sidecar_invoker::check(config, SystemTime::now)));

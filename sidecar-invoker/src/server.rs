@@ -109,6 +109,9 @@ impl Server {
             tasks: TaskTracker::new(),
         };
 
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         let metrics = Arc::new(Metrics::new(&config));
         let aws = Aws::new(&config, &metrics, options.clock)
             .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?

@@ -173,6 +173,23 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
+    }
+
+    /// As if `node` stood here under `key`.
+    pub(crate) fn with<'n>(&self, key: &str, node: &'n Node) -> Value<'n>
+    where
+        't: 'n,
+    {
+        Value {
+            node,
+            path: self.child_path(key),
+            report: self.report,
+        }
+    }
+
     /// The items of a list.
     pub(crate) fn list(&self, expected: &str) -> Option<Vec<Value<'t>>> {
         let Kind::List(items) = &self.node.kind else {

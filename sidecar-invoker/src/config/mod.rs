@@ -2,6 +2,8 @@
 
 mod aws;
 pub(crate) mod decode;
+mod import;
+mod local;
 mod pattern;
 mod routes;
 pub(crate) mod scalar;
@@ -42,9 +44,11 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
-    /// Which requests go to which function: `routes`, default none. `envoy-config` makes an Envoy
-    /// configuration of them; the invoker itself does not route.
+    /// Which requests go to which function: `routes`, and behind them the events of imported
+    /// functions. `envoy-config` makes an Envoy configuration of them; the invoker does not route.
     pub routes: Vec<Route>,
+    /// What `import` did not understand, one sentence each, with its file and line.
+    pub warnings: Vec<String>,
     /// The file it was read from, as the user named it, for messages.
     pub file: String,
 }

@@ -119,6 +119,24 @@ impl PathPattern {
             && (self.open || (!other.open && self.segments.len() == other.segments.len()))
     }
 
+    /// Orders patterns so that of two which match a path the one that says more comes first: segment
+    /// by segment a text, then one name, then all that follows.
+    pub(crate) fn generality(&self) -> Vec<u8> {
+        let mut generality: Vec<u8> = self
+            .segments
+            .iter()
+            .map(|text| text.is_none().into())
+            .collect();
+        if self.open {
+            // The last name of a template that takes all that follows is that very segment.
+            if self.form == Form::Template {
+                generality.pop();
+            }
+            generality.push(2);
+        }
+        generality
+    }
+
     /// The path template for the event's `resource`, behind `strip_prefix`, which the filter takes
     /// off the path first; `None` if the paths have no one form.
     pub(crate) fn resource(&self, strip_prefix: &str) -> Option<&str> {

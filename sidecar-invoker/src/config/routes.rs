@@ -58,6 +58,18 @@ pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Ve
     read.into_iter().collect()
 }
 
+/// The file's own routes, and behind them those of imported functions, the one that says more
+/// first, as API Gateway takes them. One that could match nothing there is left out.
+pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Route> {
+    imported.sort_by_key(|route| (route.path.generality(), route.method.is_none()));
+    imported.into_iter().fold(own, |mut routes, route| {
+        if !routes.iter().any(|earlier| earlier.shadows(&route)) {
+            routes.push(route);
+        }
+        routes
+    })
+}
+
 fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
     let mut keys = value.mapping("a route, at least with `function`")?;
     let host = keys

@@ -1,11 +1,14 @@
 //! Which keys `invoker.yaml` has, their types and defaults.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::aws;
-use super::decode::{Mapping, Value};
+use super::decode::Value;
+use super::import::{self, Imported, ImportedFunction};
+use super::local::{CONCURRENCY, Defaults, MEMORY_MIB, bootstrap, inherit_env};
+use super::tree::Node;
 use super::{
     AwsCall, BackendConfig, Config, EventConfig, FunctionConfig, HostPort, InheritEnv, Listen,
     LocalConfig, LogFormat, RieConfig, routes, scalar,
@@ -38,20 +41,33 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         |value| aws::concurrency(&value),
     );
     let block = keys.optional("aws");
-    let functions_key = match &block {
-        Some(_) => keys.optional("functions"),
-        None => keys.required("functions"),
+    let import = keys.optional("import");
+    let imported = import
+        .as_ref()
+        .map(|value| import::import(value, directory));
+    let is_read = !matches!(imported, Some(None));
+    let mut imported = imported.flatten().unwrap_or_default();
+    imported.is_asked_for = import.is_some();
+    let listed = match (&block, &import) {
+        (None, None) => keys.required("functions"),
+        _ => keys.optional("functions"),
     };
-    let listed = functions_key.is_some();
+    let is_on_aws = block.is_some();
     let block = or_default(block, || None, |value| aws::block(&value).map(Some));
     let call = block.iter().flatten().next().map(|aws| aws.call.clone());
     let call = call.unwrap_or_default();
-    let names = functions_key.as_ref().map(Value::names).unwrap_or_default();
-    let functions = functions_key.and_then(|value| functions(&value, directory, &call));
-    let functions = if listed {
-        functions
-    } else {
-        block.is_some().then(BTreeMap::new)
+    let names = imported.functions.keys().map(ToString::to_string);
+    let names = names.collect::<Vec<_>>();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.extend(listed.as_ref().map(Value::names).unwrap_or_default());
+    let functions = match (listed, &import) {
+        (Some(value), _) => functions(&value, directory, &call, &mut imported),
+        (None, Some(import)) => {
+            let none = Node::empty(import.line());
+            let value = import.with("functions", &none);
+            functions(&value, directory, &call, &mut imported)
+        }
+        (None, None) => is_on_aws.then(BTreeMap::new),
     };
     let log_format = or_default(
         keys.optional("log_format"),
@@ -68,6 +84,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         // With `aws` a function need not be listed.
         routes::routes(&value, matches!(block, Some(None)).then_some(&names))
     });
+    let routes = routes.map(|own| routes::with_imported(own, imported.routes));
     keys.finish();
     Some(Config {
         listen: listen?,
@@ -76,8 +93,9 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         max_concurrency: max_concurrency?,
         aws: block?,
         log_format: log_format?,
-        functions: functions?,
+        functions: functions.filter(|_| is_read)?,
         routes: routes?,
+        warnings: imported.warnings,
         file: file.to_owned(),
     })
 }
@@ -86,29 +104,54 @@ fn functions(
     value: &Value<'_>,
     directory: &Path,
     aws: &AwsCall,
+    imported: &mut Imported,
 ) -> Option<BTreeMap<FunctionName, FunctionConfig>> {
     let entries = value.mapping("functions by their name")?;
     let mut functions = BTreeMap::new();
+    let mut listed = BTreeSet::new();
     for (name, value) in entries.entries() {
         let parsed = name.parse::<FunctionName>();
         if let Err(error) = &parsed {
             value.problem(error.to_string());
         }
-        if let (Some(function), Ok(name)) = (function(name, &value, directory, aws), parsed) {
+        let template = parsed.as_ref().ok();
+        let template = template.and_then(|name| imported.functions.get(name));
+        let function = function(name, &value, directory, aws, template);
+        listed.extend(parsed.clone().ok());
+        if let (Some(function), Ok(name)) = (function, parsed) {
             functions.insert(name, function);
         }
     }
-    if entries.entries().next().is_none() {
+    let none = Node::empty(value.line());
+    for (name, template) in &imported.functions {
+        if listed.contains(name) {
+            continue;
+        }
+        if let Err(reason) = &template.command {
+            imported.warnings.push(format!(
+                "{}: {name}: {reason}; it is left out, unless functions.{name}.local.command says how to run it",
+                template.place
+            ));
+            continue;
+        }
+        let text = name.to_string();
+        let value = value.with(&text, &none);
+        let function = function(&text, &value, directory, aws, Some(template));
+        functions.extend(function.map(|function| (name.clone(), function)));
+    }
+    if entries.entries().next().is_none() && !imported.is_asked_for {
         value.problem("no function is listed; add one");
     }
     Some(functions)
 }
 
+/// An entry of `functions`, whose keys go before those of the `template` that has this function.
 fn function(
     name: &str,
     value: &Value<'_>,
     directory: &Path,
     aws: &AwsCall,
+    template: Option<&ImportedFunction>,
 ) -> Option<FunctionConfig> {
     let mut keys = value.mapping("a function with one of the keys aws, rie or local")?;
     let on_aws = keys.optional("aws");
@@ -147,7 +190,13 @@ fn function(
         (None, Some(rie), None) => rie_backend(&rie, timeout),
         (None, None, Some(local)) => {
             inside(timeout, "local");
-            local_backend(&local, directory).map(BackendConfig::Local)
+            local_backend(&local, directory, template).map(BackendConfig::Local)
+        }
+        (None, None, None) if template.is_some() => {
+            inside(timeout, "local");
+            let none = Node::empty(value.line());
+            let local = value.with("local", &none);
+            local_backend(&local, directory, template).map(BackendConfig::Local)
         }
         (None, None, None) => {
             value.problem("does not say what runs the function; add `aws`, `rie` or `local`");
@@ -202,7 +251,7 @@ fn event(value: &Value<'_>, base: &Path) -> Option<EventConfig> {
 }
 
 /// A file that can be written, in a folder that is there.
-fn file(value: &Value<'_>, base: &Path) -> Option<std::path::PathBuf> {
+fn file(value: &Value<'_>, base: &Path) -> Option<PathBuf> {
     let text = value.text("a file such as failed.ndjson")?;
     let file = std::path::absolute(base.join(text)).ok();
     let file = file.filter(|file| !file.is_dir() && file.parent().is_some_and(Path::is_dir));
@@ -227,14 +276,32 @@ fn rie_backend(rie: &Value<'_>, timeout: Option<Value<'_>>) -> Option<BackendCon
     }))
 }
 
-fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
+fn local_backend(
+    value: &Value<'_>,
+    base: &Path,
+    template: Option<&ImportedFunction>,
+) -> Option<LocalConfig> {
     let mut keys = value.mapping("the keys of a local function")?;
     let command = keys.optional("command");
     let line = command.as_ref().map_or(value.line(), Value::line);
-    let directory = directory(&mut keys, base);
-    let command = match command {
-        Some(command) => self::command(&command),
-        None => bootstrap(value, directory.as_deref()),
+    let own = Defaults::default();
+    let defaults = template.map_or(&own, |template| &template.defaults);
+    let directory = match (keys.optional("directory"), &defaults.directory) {
+        (None, Some(directory)) => Some(directory.clone()),
+        (value, _) => directory(value, base),
+    };
+    let command = match (command, template) {
+        (Some(command), _) => self::command(&command),
+        (None, Some(template)) => template
+            .command
+            .clone()
+            .map_err(|reason| {
+                value.problem(format!(
+                    "there is no `command`, and in the template {reason}; add it here"
+                ));
+            })
+            .ok(),
+        (None, None) => bootstrap(value, directory.as_deref()),
     };
     let inherit_env = or_default(
         keys.optional("inherit_env"),
@@ -244,17 +311,18 @@ fn local_backend(value: &Value<'_>, base: &Path) -> Option<LocalConfig> {
     let env = or_default(keys.optional("env"), BTreeMap::new, |value| {
         environment(&value)
     });
-    let timeout = duration(keys.optional("timeout"), Duration::from_secs(3));
+    let env = env.map(|env| defaults.env.clone().into_iter().chain(env).collect());
+    let timeout = duration(keys.optional("timeout"), defaults.timeout);
     let init_timeout = duration(keys.optional("init_timeout"), Duration::from_secs(10));
     let memory_mib = or_default(
         keys.optional("memory"),
-        || 128,
-        |value| value.integer("a number of MiB", 128..=10_240),
+        || defaults.memory_mib,
+        |value| value.integer("a number of MiB", MEMORY_MIB),
     );
     let concurrency = or_default(
         keys.optional("concurrency"),
-        || 10,
-        |value| value.integer("a number of execution environments", 1..=1_000),
+        || defaults.concurrency,
+        |value| value.integer("a number of execution environments", CONCURRENCY),
     );
     let most = concurrency.unwrap_or(1_000);
     let min_environments = or_default(
@@ -305,39 +373,8 @@ fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
     }
 }
 
-/// What runs without a `command`, if it is there.
-fn bootstrap(value: &Value<'_>, directory: Option<&Path>) -> Option<(String, Vec<String>)> {
-    let directory = directory?;
-    if !directory.join("bootstrap").is_file() {
-        value.problem(format!(
-            "there is no `command`, and no file `bootstrap` in {}; add one of them",
-            directory.display()
-        ));
-        return None;
-    }
-    Some(("./bootstrap".to_owned(), Vec::new()))
-}
-
-fn inherit_env(value: &Value<'_>) -> Option<InheritEnv> {
-    const EXPECTED: &str = "a list of names such as [AWS_ENDPOINT_URL], true or false";
-    if let Some(all) = value.boolean() {
-        let none = InheritEnv::Names(Vec::new());
-        return Some(if all { InheritEnv::All } else { none });
-    }
-    let name = |value: &Value<'_>| {
-        value.parse("the name of an environment variable", |text| {
-            (!text.is_empty() && !text.contains(['=', '\0'])).then(|| text.to_owned())
-        })
-    };
-    let names: Vec<_> = value.list(EXPECTED)?.iter().map(name).collect();
-    names
-        .into_iter()
-        .collect::<Option<_>>()
-        .map(InheritEnv::Names)
-}
-
-fn directory(keys: &mut Mapping<'_, '_>, base: &Path) -> Option<std::path::PathBuf> {
-    let Some(value) = keys.optional("directory") else {
+fn directory(value: Option<Value<'_>>, base: &Path) -> Option<PathBuf> {
+    let Some(value) = value else {
         return std::path::absolute(base).ok();
     };
     let text = value.text("a directory")?;

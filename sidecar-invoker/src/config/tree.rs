@@ -21,6 +21,16 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
 }
 
+impl Node {
+    /// A mapping without keys.
+    pub(crate) fn empty(line: usize) -> Self {
+        Self {
+            line,
+            kind: Kind::Mapping(Vec::new()),
+        }
+    }
+}
+
 /// What a [`Node`] holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
@@ -54,7 +64,24 @@ pub(crate) struct SyntaxError {
 
 /// Reads the one YAML document in `source`; an empty document is [`Kind::Null`].
 pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
+    document(source, Tags::Refused)
+}
+
+/// Reads a CloudFormation template, in which tags are the short form of functions: `!Sub x` becomes
+/// `{ Fn::Sub: x }`.
+pub(crate) fn parse_template(source: &str) -> Result<Node, SyntaxError> {
+    document(source, Tags::Functions)
+}
+
+#[derive(Clone, Copy)]
+enum Tags {
+    Refused,
+    Functions,
+}
+
+fn document(source: &str, tags: Tags) -> Result<Node, SyntaxError> {
     let mut builder = Builder {
+        tags,
         events: Parser::new_from_str(source),
         anchors: HashMap::new(),
         nodes: 0,
@@ -82,6 +109,7 @@ pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
 }
 
 struct Builder<'s> {
+    tags: Tags,
     events: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -116,15 +144,19 @@ impl<'s> Builder<'s> {
             }
             _ => return Err(fault(span, "a value is missing")),
         };
+        let mut node = Node { line, kind };
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
             let Tag { handle, suffix } = tag.as_ref();
-            return Err(fault(
-                span,
-                &format!("the tag {handle}{suffix} has no meaning here; remove it"),
-            ));
+            node = match self.tags {
+                Tags::Functions => function(suffix, node),
+                Tags::Refused => {
+                    let message =
+                        format!("the tag {handle}{suffix} has no meaning here; remove it");
+                    return Err(fault(span, &message));
+                }
+            };
         }
         self.count(1, span)?;
-        let node = Node { line, kind };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -167,6 +199,19 @@ impl<'s> Builder<'s> {
             return Err(fault(span, &format!("more than {MAX_NODES} values")));
         }
         Ok(())
+    }
+}
+
+/// A function of CloudFormation's in its long form.
+fn function(name: &str, argument: Node) -> Node {
+    let line = argument.line;
+    let text = match name {
+        "Ref" | "Condition" => name.to_owned(),
+        name => format!("Fn::{name}"),
+    };
+    Node {
+        line,
+        kind: Kind::Mapping(vec![(Key { text, line }, argument)]),
     }
 }
 
@@ -237,6 +282,16 @@ mod tests {
         assert_eq!(parse("? [a]\n: 1\n").unwrap_err().line, 1);
         assert!(parse(&"[".repeat(200)).is_err());
         assert!(parse(&"- ".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn tags_of_a_template_are_functions() {
+        let node = parse_template("!Sub [a, { b: !Ref c }]").unwrap();
+        let Kind::Mapping(entries) = node.kind else {
+            panic!("not a mapping");
+        };
+        assert_eq!(entries[0].0.text, "Fn::Sub");
+        assert!(matches!(&entries[0].1.kind, Kind::List(items) if items.len() == 2));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::config::{InheritEnv, LocalConfig};
-use crate::invocation::FunctionName;
+use crate::invocation::{FunctionName, region};
 
 /// What a function sees of the invoker's own environment: how to find programs and temporary
 /// files, its language, and the AWS credentials and region that a developer works with.
@@ -33,7 +33,7 @@ const INHERITED: [&str; 12] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Inherited {
     variables: BTreeMap<OsString, OsString>,
-    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`.
+    /// The region of functions that run here.
     pub(crate) region: String,
 }
 
@@ -41,12 +41,8 @@ impl Inherited {
     /// Takes the invoker's environment.
     pub(crate) fn from(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let variables: BTreeMap<_, _> = variables.collect();
-        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
-            .into_iter()
-            .filter_map(|name| variables.get(OsStr::new(name))?.to_str())
-            .find(|region| !region.is_empty());
         Self {
-            region: region.unwrap_or("us-east-1").to_owned(),
+            region: region(|name| variables.get(OsStr::new(name)).cloned()),
             variables,
         }
     }

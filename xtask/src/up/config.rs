@@ -54,11 +54,13 @@ impl Invoker {
                 Some(address("listen", &listen)?)
             },
             admin: address("admin", &admin)?,
-            functions: match document.get("functions") {
-                Some(Value::Object(functions)) => Some(functions.keys().cloned().collect()),
+            // A template may have more.
+            functions: match (document.get("functions"), document.get("import")) {
+                (Some(Value::Object(functions)), None) => Some(functions.keys().cloned().collect()),
                 _ => None,
             },
-            runs_awslambdaric: document.to_string().contains("awslambdaric"),
+            runs_awslambdaric: document.to_string().contains("awslambdaric")
+                || document.get("import").is_some(),
         })
     }
 }

@@ -1,0 +1,60 @@
+//! The command that a managed runtime comes to on this machine.
+
+use std::path::Path;
+
+/// Node.js' runtime interface client, as npm installs it.
+const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
+
+/// What runs a function.
+pub(super) struct Found {
+    /// The program and its arguments, or what is missing for there to be one.
+    pub(super) command: Result<(String, Vec<String>), String>,
+    /// Variables that the runtime's own image would set.
+    pub(super) env: Vec<(&'static str, String)>,
+    /// What is to be done before it can run.
+    pub(super) warning: Option<String>,
+}
+
+/// The command for `runtime`, as a template spells it, in the function's `directory`.
+pub(super) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
+    let with = |program: String, arguments: &[&str]| {
+        let arguments = arguments.iter().chain([&handler]);
+        Ok((program, arguments.map(|&one| one.to_owned()).collect()))
+    };
+    let mut env = vec![("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}"))];
+    let mut warning = None;
+    let command = if runtime.starts_with("python3") {
+        with("python3".to_owned(), &["-m", "awslambdaric"])
+    } else if runtime.starts_with("nodejs") {
+        let installed = directory
+            .ancestors()
+            .map(|folder| folder.join(NODE_CLIENT))
+            .find(|client| client.exists());
+        if installed.is_none() {
+            warning = Some(format!(
+                "{runtime} needs AWS's runtime interface client: run `npm install --no-save \
+                 aws-lambda-ric` in {}",
+                directory.display()
+            ));
+        }
+        let client = installed.unwrap_or_else(|| directory.join(NODE_CLIENT));
+        with(client.display().to_string(), &[])
+    } else if runtime.starts_with("provided") {
+        if !directory.join("bootstrap").is_file() {
+            warning = Some(format!(
+                "there is no file `bootstrap` in {} yet: build the function, and if `sam build` \
+                 does that, import .aws-sam/build/template.yaml instead",
+                directory.display()
+            ));
+        }
+        env = vec![("_HANDLER", handler.to_owned())];
+        Ok(("./bootstrap".to_owned(), Vec::new()))
+    } else {
+        Err(format!("the runtime {runtime} is not known here"))
+    };
+    Found {
+        command,
+        env,
+        warning,
+    }
+}
