@@ -205,7 +205,7 @@ impl Server {
             drain_timeout,
         } = self;
         for function in &admin.functions {
-            function.warm_up();
+            function.begin();
         }
         let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener));
         let graceful = GracefulShutdown::new();

@@ -51,6 +51,31 @@ pub(super) fn bootstrap(
     Some(("./bootstrap".to_owned(), Vec::new()))
 }
 
+/// The key `watch`.
+pub(super) fn watch(value: &Value<'_>, directory: Option<&Path>) -> Option<Vec<PathBuf>> {
+    const EXPECTED: &str = "a list of paths such as [app.py, ../shared], true or false";
+    if let Some(all) = value.boolean() {
+        return Some(
+            directory
+                .filter(|_| all)
+                .map(Path::to_owned)
+                .into_iter()
+                .collect(),
+        );
+    }
+    let path = |value: &Value<'_>| {
+        let path = directory?.join(value.text("a path")?);
+        if !path.exists() {
+            value.problem(format!(
+                "there is no {}; it is relative to `directory`",
+                path.display()
+            ));
+        }
+        Some(path)
+    };
+    value.list(EXPECTED)?.iter().map(path).collect()
+}
+
 /// The key `inherit_env`.
 pub(super) fn inherit_env(value: &Value<'_>) -> Option<InheritEnv> {
     const EXPECTED: &str = "a list of names such as [AWS_ENDPOINT_URL], true or false";

@@ -152,6 +152,9 @@ pub struct LocalConfig {
     pub min_environments: usize,
     /// `idle_timeout`: how long an environment stays that nobody calls; default 10 min.
     pub idle_timeout: Duration,
+    /// `watch`: files and folders whose changes have the function start anew; `true` is its
+    /// `directory`, and the default is none.
+    pub watch: Vec<PathBuf>,
     /// Line of `command`, or of the function, in the file, for messages.
     pub line: usize,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::aws;
 use super::decode::Value;
 use super::import::{self, Imported, ImportedFunction};
-use super::local::{CONCURRENCY, Defaults, MEMORY_MIB, bootstrap, inherit_env};
+use super::local::{CONCURRENCY, Defaults, MEMORY_MIB, bootstrap, inherit_env, watch};
 use super::tree::Node;
 use super::{
     AwsCall, BackendConfig, Config, EventConfig, FunctionConfig, HostPort, InheritEnv, Listen,
@@ -308,6 +308,9 @@ fn local_backend(
         || InheritEnv::Names(Vec::new()),
         |value| inherit_env(&value),
     );
+    let watch = or_default(keys.optional("watch"), Vec::new, |value| {
+        watch(&value, directory.as_deref())
+    });
     let env = or_default(keys.optional("env"), BTreeMap::new, |value| {
         environment(&value)
     });
@@ -344,6 +347,7 @@ fn local_backend(
         directory: directory?,
         env: env?,
         inherit_env: inherit_env?,
+        watch: watch?,
         timeout: timeout?,
         init_timeout: init_timeout?,
         memory_mib: memory_mib?,

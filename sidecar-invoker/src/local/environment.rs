@@ -16,6 +16,7 @@ use super::command::LogStream;
 use super::extensions::Refused;
 use super::failure::Failure;
 use super::function::Function;
+use super::generation::Generation;
 use super::lifecycle::{Call, Deadline, Ending, Lifecycle, Next, Refusal, Settled};
 use super::log::Log;
 use super::memory::Memory;
@@ -35,6 +36,8 @@ const ACTIVE_SPAN: Duration = Duration::from_secs(1);
 
 /// One execution environment.
 pub(super) struct Environment {
+    /// The state of the files from which it was started.
+    pub(super) generation: Generation,
     log_stream: LogStream,
     memory: Memory,
     lifecycle: Mutex<Lifecycle>,
@@ -80,9 +83,10 @@ impl Cause {
 
 impl Environment {
     /// An environment whose process is about to be started.
-    pub(super) fn new(function: &Function) -> Arc<Self> {
+    pub(super) fn new(function: &Function, generation: Generation) -> Arc<Self> {
         let begun = Instant::now();
         Arc::new(Self {
+            generation,
             log_stream: LogStream::new((function.context.clock)()),
             memory: Memory::new(function.config.memory_mib),
             lifecycle: Mutex::new(Lifecycle::starting(begun + function.config.init_timeout)),
@@ -198,13 +202,21 @@ impl Environment {
         function: &Function,
         processes: &mut Processes,
     ) -> Option<Cause> {
-        let (deadline, active, reported) = {
+        let (deadline, active, reported, is_retired) = {
             let mut lifecycle = lock(&self.lifecycle);
             let timer = lifecycle.arm(Instant::now() + ACTIVE_SPAN);
-            (timer, !lifecycle.is_idle(), lifecycle.reported())
+            (
+                timer,
+                !lifecycle.is_idle(),
+                lifecycle.reported(),
+                lifecycle.is_ended(),
+            )
         };
         if let Some(failure) = reported {
             return Some(Cause::Failed(failure));
+        }
+        if is_retired {
+            return Some(Cause::Idle);
         }
         let expired = async {
             match deadline {
@@ -287,7 +299,7 @@ impl Environment {
             (Ending::FailedToStart, Some(failure)) => {
                 let line = report::init_failed(self.begun.elapsed(), failure);
                 self.write(function, &line).await;
-                function.failed_to_start(failure.clone());
+                function.failed_to_start(self, failure.clone());
             }
             (Ending::During(outcome), _) => self.conclude(function, outcome).await,
             (Ending::Quiet, Some(failure)) => {
@@ -490,6 +502,13 @@ impl Environment {
     /// Ends the environment if it is idle; `false` if it is not any more.
     pub(super) fn retire(&self) -> bool {
         lock(&self.lifecycle).retire()
+    }
+
+    /// The same, from without.
+    pub(super) fn dismiss(&self) {
+        if self.retire() {
+            self.changed.notify_one();
+        }
     }
 
     /// Whether the process has not yet asked for its first invocation.

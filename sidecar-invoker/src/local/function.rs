@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,7 @@ use super::cgroup::{Cgroup, Cgroups};
 use super::command::LogStream;
 use super::environment::Environment;
 use super::failure::Failure;
+use super::generation::Generations;
 use super::lifecycle::Call;
 use super::output::{Output, Source};
 use super::{Inherited, command, lock};
@@ -75,7 +76,7 @@ pub(crate) struct Function {
 /// Invariant: callers wait only while no environment is idle.
 #[derive(Default)]
 struct Pool {
-    /// All whose process may still be there, at most `concurrency`.
+    /// All whose process may still be there, at most `concurrency` and one for each change of files.
     environments: Vec<Arc<Environment>>,
     /// Those that can take an invocation, the one used last at the end.
     idle: Vec<Arc<Environment>>,
@@ -84,6 +85,24 @@ struct Pool {
     tickets: u64,
     /// How many environments could not be started.
     failures: u64,
+    /// Which states of the function's files they were started from.
+    generations: Generations,
+}
+
+impl Pool {
+    /// Whether an environment from before the last change can still serve.
+    fn has_old(&self) -> bool {
+        let serving = self.generations.serving();
+        let serves = |one: &Arc<Environment>| {
+            one.generation == serving && !one.is_starting() && !one.is_ended()
+        };
+        serving < self.generations.newest() && self.environments.iter().any(serves)
+    }
+
+    /// Whether callers have to wait for those, as what is there now cannot be started.
+    fn waits_for_the_old(&self) -> bool {
+        self.generations.is_refused() && self.has_old()
+    }
 }
 
 struct Waiter {
@@ -119,10 +138,14 @@ impl Function {
         })
     }
 
-    /// Keeps `min_environments` running from now on.
-    pub(crate) fn warm_up(self: &Arc<Self>) {
+    /// Keeps `min_environments` running and looks after the function's files from now on.
+    pub(crate) fn begin(self: &Arc<Self>) {
         if self.config.min_environments > 0 {
             self.context.tasks.spawn(Arc::clone(self).keep_warm());
+        }
+        if !self.config.watch.is_empty() {
+            let watch = super::watch::watch(Arc::clone(self));
+            self.context.tasks.spawn(watch);
         }
     }
 
@@ -223,19 +246,38 @@ impl Function {
     }
 
     fn start(self: &Arc<Self>, pool: &mut Pool, count: usize) {
-        if self.context.stop.is_cancelled() {
+        if self.context.stop.is_cancelled() || pool.waits_for_the_old() {
             return;
         }
         for _ in 0..count {
-            let environment = Environment::new(self);
+            let environment = Environment::new(self, pool.generations.newest());
             pool.environments.push(Arc::clone(&environment));
             self.context.tasks.spawn(environment.run(Arc::clone(self)));
         }
     }
 
-    /// An environment has become idle.
-    pub(super) fn ready(&self, environment: Arc<Environment>) {
+    /// The function's files have changed. A new environment, one more than `concurrency` if need
+    /// be, tries them, and takes over from those before it once it is ready.
+    pub(super) fn reload(self: &Arc<Self>, changed: &Path) {
         let mut pool = lock(&self.pool);
+        pool.generations.change();
+        if pool.environments.is_empty() {
+            return;
+        }
+        tracing::info!(function = %self.name, "{} has changed: starting anew", changed.display());
+        self.start(&mut pool, 1);
+    }
+
+    /// An environment has become idle.
+    pub(super) fn ready(self: &Arc<Self>, environment: Arc<Environment>) {
+        let mut pool = lock(&self.pool);
+        let pool = &mut *pool;
+        if pool.generations.ready(environment.generation) {
+            pool.idle.drain(..).for_each(|old| old.dismiss());
+        } else if environment.generation < pool.generations.serving() {
+            environment.dismiss();
+            return self.grow(pool, Environment::is_settling);
+        }
         let mut turn = Ok(environment);
         while let Some(waiter) = pool.waiting.pop_front() {
             match waiter.turn.send(turn) {
@@ -248,7 +290,7 @@ impl Function {
 
     /// An environment never became idle: who has waited longest is told, and nobody else, so that
     /// each caller is a new attempt and none is made without a caller.
-    pub(super) fn failed_to_start(&self, failure: Failure) {
+    pub(super) fn failed_to_start(&self, environment: &Environment, failure: Failure) {
         tracing::warn!(
             function = %self.name,
             directory = %self.config.directory.display(),
@@ -258,6 +300,10 @@ impl Function {
         let waiter = {
             let mut pool = lock(&self.pool);
             pool.failures += 1;
+            if pool.generations.failed(environment.generation) && pool.has_old() {
+                tracing::warn!(function = %self.name, "what ran before the change goes on serving");
+                return;
+            }
             pool.waiting.pop_front()
         };
         if let Some(waiter) = waiter {

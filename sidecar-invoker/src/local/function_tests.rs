@@ -11,7 +11,7 @@ fn function(queue: usize) -> Arc<Function> {
         env!("CARGO_MANIFEST_DIR")
     );
     let yaml = format!("functions: {{ f: {{ local: {{ command: {command}, concurrency: 1 }} }} }}");
-    let config = Config::parse("invoker.yaml", &yaml, std::path::Path::new("/")).unwrap();
+    let config = Config::parse("invoker.yaml", &yaml, Path::new("/")).unwrap();
     let (name, config) = config.functions.into_iter().next().unwrap();
     let BackendConfig::Local(local) = config.backend else {
         panic!("not local");
@@ -69,8 +69,8 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
 #[tokio::test]
 async fn the_environment_used_last_is_used_first() {
     let function = function(0);
-    let first = Environment::new(&function);
-    let second = Environment::new(&function);
+    let first = Environment::new(&function, 0);
+    let second = Environment::new(&function, 0);
     function.ready(Arc::clone(&first));
     function.ready(Arc::clone(&second));
     assert!(Arc::ptr_eq(

@@ -13,6 +13,7 @@ mod extensions;
 mod extensions_api;
 mod failure;
 mod function;
+mod generation;
 mod lifecycle;
 mod log;
 mod memory;
@@ -21,6 +22,7 @@ mod output;
 mod process;
 mod report;
 mod runtime_api;
+mod watch;
 
 pub(crate) use cgroup::{Cgroups, remove as remove_cgroups};
 pub(crate) use command::Inherited;
