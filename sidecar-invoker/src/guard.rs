@@ -6,7 +6,7 @@
 //! that started it.)
 //!
 //! An environment is known by an environment variable that only its processes have, told before
-//! there is any, and by its process group once there is one.
+//! there is any, and by its process groups once there are some.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -95,10 +95,10 @@ impl Guard {
 /// process groups, and 300 ms later by SIGKILL to all.
 ///
 /// The lines are `+VARIABLE`, `+VARIABLE GROUP` and `-VARIABLE` for an environment that begins, has
-/// its process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
+/// one more process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
 /// `cgroup FOLDER`.
 pub fn watch_over_groups(input: impl BufRead) {
-    let mut environments = BTreeMap::new();
+    let mut environments: BTreeMap<String, Vec<Pid>> = BTreeMap::new();
     let mut cgroup = None;
     for line in input.lines().map_while(Result::ok) {
         if let Some(entry) = line.strip_prefix('-') {
@@ -106,15 +106,18 @@ pub fn watch_over_groups(input: impl BufRead) {
         } else if let Some(environment) = line.strip_prefix('+') {
             let (entry, group) = environment.split_once(' ').unwrap_or((environment, ""));
             let group = group.parse().ok().and_then(Pid::from_raw);
-            environments.insert(entry.to_owned(), group);
+            environments
+                .entry(entry.to_owned())
+                .or_default()
+                .extend(group);
         } else if let Some(folder) = line.strip_prefix("cgroup ") {
             cgroup = Some(PathBuf::from(folder));
         }
     }
     if !environments.is_empty() {
-        signal(environments.values(), Signal::TERM);
+        signal(environments.values().flatten(), Signal::TERM);
         std::thread::sleep(Duration::from_millis(300));
-        signal(environments.values(), Signal::KILL);
+        signal(environments.values().flatten(), Signal::KILL);
         processes::kill_strays(&environments.into_keys().collect::<Vec<_>>());
     }
     if let Some(folder) = cgroup {
@@ -122,9 +125,9 @@ pub fn watch_over_groups(input: impl BufRead) {
     }
 }
 
-fn signal<'g>(groups: impl Iterator<Item = &'g Option<Pid>>, signal: Signal) {
+fn signal<'g>(groups: impl Iterator<Item = &'g Pid>, signal: Signal) {
     // A group that has ended meanwhile needs no signal.
-    for group in groups.flatten() {
+    for group in groups {
         let _ = kill_process_group(*group, signal);
     }
 }

@@ -35,15 +35,17 @@ struct Look {
 }
 
 impl Census {
-    /// The processes of `group`, the first of which has the same number, and what they have
-    /// started, in their group or out of it.
-    pub(crate) fn family(self: &Arc<Self>, group: Pid) -> Vec<Pid> {
+    /// The processes of `groups`, the first of each of which has the same number, and what they
+    /// have started, in their groups or out of them.
+    pub(crate) fn family(self: &Arc<Self>, groups: &[Pid]) -> Vec<Pid> {
         let processes = self.processes();
-        let mut family = vec![group];
+        let mut family = groups.to_vec();
         loop {
             let known = family.len();
             for process in processes.iter() {
-                let belongs = process.group == group.as_raw_pid()
+                let belongs = groups
+                    .iter()
+                    .any(|group| group.as_raw_pid() == process.group)
                     || family.iter().any(|pid| pid.as_raw_pid() == process.parent);
                 if belongs && !family.contains(&process.pid) {
                     family.push(process.pid);
@@ -110,10 +112,20 @@ pub(crate) fn resident_bytes(pid: Pid) -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// The same, but of what it shares with others only its part. Far dearer to ask for.
+/// The most that it ever was.
+pub(crate) fn peak_resident_bytes(pid: Pid) -> Option<u64> {
+    kib(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+/// The same as [`resident_bytes`], but of what it shares with others only its part. Far dearer to ask for.
 pub(crate) fn proportional_bytes(pid: Pid) -> Option<u64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// A line such as `Pss:   12 kB`, in bytes.
+fn kib(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib * 1024)
 }

@@ -73,19 +73,18 @@ impl Cgroups {
         &self.folder
     }
 
-    /// A control group for an environment whose processes may use `limit_bytes` of memory: that of
-    /// `process` and all that it starts from now on.
+    /// A control group for an environment whose processes may use `limit_bytes` of memory.
     ///
     /// # Errors
-    /// The operating system refuses, or the process has ended.
-    pub(super) fn environment(&self, limit_bytes: u64, process: Pid) -> io::Result<Cgroup> {
+    /// The operating system refuses.
+    pub(super) fn environment(&self, limit_bytes: u64) -> io::Result<Cgroup> {
         let folder = self.folder.join(Uuid::new_v4().to_string());
         fs::create_dir(&folder)?;
         let cgroup = Cgroup {
             folder,
             memory: self.memory,
         };
-        match cgroup.begin(limit_bytes, process) {
+        match cgroup.limit(limit_bytes) {
             Ok(()) => Ok(cgroup),
             Err(error) => {
                 cgroup.remove();
@@ -103,13 +102,21 @@ impl Drop for Cgroups {
 }
 
 impl Cgroup {
-    fn begin(&self, limit_bytes: u64, process: Pid) -> io::Result<()> {
+    fn limit(&self, limit_bytes: u64) -> io::Result<()> {
         if self.memory {
             self.write("memory.max", &limit_bytes.to_string())?;
             self.write("memory.oom.group", "1")?;
             // Not there if the kernel does not count swap.
             let _ = self.write("memory.swap.max", "0");
         }
+        Ok(())
+    }
+
+    /// Moves a process into it; what that starts from now on is in it too.
+    ///
+    /// # Errors
+    /// The operating system refuses, or the process has ended.
+    pub(super) fn add(&self, process: Pid) -> io::Result<()> {
         self.write("cgroup.procs", &process.to_string())
     }
 

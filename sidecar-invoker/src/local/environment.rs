@@ -30,10 +30,6 @@ use crate::processes;
 /// How long a process that asks for more before its answer has come has to wait for a refusal.
 const EARLY_LIMIT: Duration = Duration::from_millis(500);
 
-/// How long an environment is taken for active, and its memory looked at often, before it is looked
-/// whether it still is. It is told of an invocation only if it was not.
-const ACTIVE_SPAN: Duration = Duration::from_secs(1);
-
 /// One execution environment.
 pub(super) struct Environment {
     /// The state of the files from which it was started.
@@ -151,6 +147,7 @@ impl Environment {
         processes.api = Some(tokio::spawn(api));
 
         function.guard(&self.log_stream, None).await;
+        self.memory.begin(function.cgroup());
         let launch = Launch {
             function,
             api: address,
@@ -161,7 +158,7 @@ impl Environment {
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
         let names = self.external.get_or_init(|| names);
         for (name, path) in &extensions {
-            processes
+            let group = processes
                 .start_extension(&launch, name, path)
                 .map_err(|error| {
                     Cause::Failed(Failure::Extension {
@@ -170,6 +167,7 @@ impl Environment {
                         reason: error.to_string(),
                     })
                 })?;
+            self.look_after(group, function).await;
         }
         let registered = || {
             let lifecycle = lock(&self.lifecycle);
@@ -182,9 +180,14 @@ impl Environment {
         }
         let group = processes.start_runtime(&launch, program);
         let group = group.map_err(|error| entrypoint(error.to_string()))?;
-        function.guard(&self.log_stream, Some(group)).await;
-        self.memory.watch(group, function.cgroup_of(group));
+        self.look_after(group, function).await;
         Ok(())
+    }
+
+    /// A process has been started, in a group of its own.
+    async fn look_after(&self, group: Pid, function: &Function) {
+        self.memory.add(group);
+        function.guard(&self.log_stream, Some(group)).await;
     }
 
     /// Waits for a reason to end.
@@ -202,15 +205,10 @@ impl Environment {
         function: &Function,
         processes: &mut Processes,
     ) -> Option<Cause> {
-        let (deadline, active, reported, is_retired) = {
+        let (deadline, reported, is_retired) = {
             let mut lifecycle = lock(&self.lifecycle);
-            let timer = lifecycle.arm(Instant::now() + ACTIVE_SPAN);
-            (
-                timer,
-                !lifecycle.is_idle(),
-                lifecycle.reported(),
-                lifecycle.is_ended(),
-            )
+            let timer = lifecycle.arm();
+            (timer, lifecycle.reported(), lifecycle.is_ended())
         };
         if let Some(failure) = reported {
             return Some(Cause::Failed(failure));
@@ -224,6 +222,7 @@ impl Environment {
                 None => std::future::pending().await,
             }
         };
+        let is_active = || !lock(&self.lifecycle).is_idle();
         let exit = tokio::select! {
             exit = processes.exit() => {
                 if self.memory.ran_out() {
@@ -231,10 +230,10 @@ impl Environment {
                 }
                 exit
             }
-            used = self.memory.exceeded(active, &function.context.census) => {
+            used = self.memory.exceeded(is_active, &function.context.census) => {
                 self.report_memory(function, Some(used));
                 // It ends as if the kernel had ended it.
-                processes.kill_runtime();
+                processes.kill_first();
                 processes.exit().await
             }
             () = function.stopped() => return Some(Cause::Stopped),
@@ -247,7 +246,10 @@ impl Environment {
 
     fn report_memory(&self, function: &Function, used: Option<u64>) {
         let limit = function.config.memory_mib;
-        let used = used.unwrap_or_else(|| self.memory.peak_bytes()) >> 20;
+        let used = used
+            .or_else(|| self.memory.peak_bytes())
+            .unwrap_or_default()
+            >> 20;
         tracing::warn!(
             function = %function.name,
             environment = self.log_stream.short(),

@@ -450,10 +450,10 @@ impl Function {
         }
     }
 
-    /// A control group with the process in it, where one can be had.
-    pub(super) fn cgroup_of(&self, process: Pid) -> Option<Cgroup> {
+    /// A control group for an environment, where one can be had.
+    pub(super) fn cgroup(&self) -> Option<Cgroup> {
         let cgroups = self.context.cgroups.as_ref()?;
-        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20, process);
+        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20);
         if let Err(error) = &made {
             tracing::debug!(function = %self.name, "no control group: {error}");
         }

@@ -399,15 +399,9 @@ impl Lifecycle {
         }
     }
 
-    /// Sets the timer to the end of the present phase; to `latest` if that is sooner and something
-    /// goes on.
-    pub(super) fn arm(&mut self, latest: Instant) -> Option<Instant> {
-        let end = self.deadline();
-        if self.is_idle() {
-            self.armed = None;
-            return end;
-        }
-        self.armed = end.map(|end| end.min(latest));
+    /// Sets the timer to the end of the present phase.
+    pub(super) fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.deadline();
         self.armed
     }
 

@@ -220,11 +220,11 @@ fn it_is_idle_when_its_extensions_are_too() {
 #[test]
 fn the_timer_is_set_anew_only_if_it_would_go_off_too_late() {
     let mut life = idle();
-    life.arm(later());
+    life.arm();
     let (first, ..) = call();
     assert!(deliver(&mut life, first), "it was set while idle");
     let mut life = Lifecycle::starting(Instant::now());
-    life.arm(later());
+    life.arm();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Settled::Idle { .. }));
     let (first, ..) = call();

@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::cgroup::Cgroup;
 use super::lock;
-use crate::processes::{Census, proportional_bytes, resident_bytes};
+use crate::processes::{Census, peak_resident_bytes, proportional_bytes, resident_bytes};
 
 /// How often an environment is looked at: a look takes some ten microseconds.
 const ACTIVE_INTERVAL: Duration = Duration::from_millis(25);
 /// How often one is that waits for an invocation.
-const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+const IDLE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the processes of one environment use.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Memory {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The group's first process, once it has been started.
-    group: Option<Pid>,
+    /// The first processes of the groups.
+    groups: Vec<Pid>,
     cgroup: Option<Cgroup>,
     /// The processes that were there at the last look at all processes of the machine.
     family: Vec<Pid>,
@@ -49,37 +49,53 @@ impl Memory {
         }
     }
 
-    /// From now on looks at the process group, and at its control group if it has one.
-    pub(super) fn watch(&self, group: Pid, cgroup: Option<Cgroup>) {
-        let mut state = lock(&self.state);
-        state.group = Some(group);
-        state.cgroup = cgroup;
-        state.family = vec![group];
+    /// Before there is any process: takes the control group that they are to be in, if there is one.
+    pub(super) fn begin(&self, cgroup: Option<Cgroup>) {
+        lock(&self.state).cgroup = cgroup;
     }
 
-    /// Most bytes used at once so far, as far as was seen.
-    pub(super) fn peak_bytes(&self) -> u64 {
-        let used = {
+    /// From now on looks at this process group too.
+    pub(super) fn add(&self, group: Pid) {
+        let mut state = lock(&self.state);
+        state.groups.push(group);
+        state.family.push(group);
+        if let Some(Err(error)) = state.cgroup.as_ref().map(|cgroup| cgroup.add(group)) {
+            tracing::debug!("a process is in no control group: {error}");
+            if let Some(cgroup) = state.cgroup.take() {
+                cgroup.remove();
+            }
+        }
+    }
+
+    /// Most bytes used at once so far, as far as was seen; `None` where that cannot be seen.
+    pub(super) fn peak_bytes(&self) -> Option<u64> {
+        let seen = {
             let state = lock(&self.state);
             let counted = state.cgroup.as_ref().and_then(Cgroup::peak_bytes);
-            match (counted, state.family.as_slice()) {
-                (Some(counted), _) => counted,
-                (None, [process]) => resident_bytes(*process).unwrap_or_default(),
-                (None, _) => 0,
-            }
+            counted.or_else(|| {
+                state
+                    .family
+                    .iter()
+                    .copied()
+                    .filter_map(peak_resident_bytes)
+                    .max()
+            })
         };
-        self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used)
+        let seen = seen.unwrap_or_default();
+        let peak = self.peak_bytes.fetch_max(seen, Ordering::Relaxed).max(seen);
+        (peak > 0).then_some(peak)
     }
 
     /// Waits until more is used than may be, and says how many bytes; not if the kernel watches. An
-    /// `active` environment is looked at more often. Dropped and called anew it goes on as before.
-    pub(super) async fn exceeded(&self, active: bool, census: &Arc<Census>) -> u64 {
-        let interval = if active {
-            ACTIVE_INTERVAL
-        } else {
-            IDLE_INTERVAL
-        };
+    /// environment that `is_active` is looked at more often. Dropped and called anew it goes on as
+    /// before.
+    pub(super) async fn exceeded(&self, is_active: impl Fn() -> bool, census: &Arc<Census>) -> u64 {
         loop {
+            let active = is_active();
+            let interval = match active {
+                true => ACTIVE_INTERVAL,
+                false => IDLE_INTERVAL,
+            };
             let next = {
                 let mut state = lock(&self.state);
                 if state.cgroup.as_ref().is_some_and(Cgroup::limits_memory) {
@@ -105,8 +121,8 @@ impl Memory {
     /// What is used now, in bytes.
     fn look(&self, census: Option<&Arc<Census>>) -> u64 {
         let mut state = lock(&self.state);
-        if let Some((group, census)) = state.group.zip(census) {
-            state.family = census.family(group);
+        if let Some(census) = census {
+            state.family = census.family(&state.groups);
         }
         let resident = |pid: &Pid| resident_bytes(*pid).unwrap_or_default();
         let used = state.family.iter().map(resident).sum();

@@ -75,19 +75,23 @@ impl Processes {
         launch: &Launch<'_>,
         name: &str,
         program: &Path,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<Pid> {
         let (mut child, group) = launch.spawn(Command::new(program))?;
         self.groups.push((name.to_owned(), group));
         let name = name.to_owned();
         self.extensions
             .spawn(async move { (name, child.wait().await.ok()) });
-        Ok(())
+        Ok(group)
     }
 
-    /// Ends the runtime at once.
-    pub(super) fn kill_runtime(&self) {
-        if let Some((_, group)) = &self.runtime {
-            kill(*group, Signal::KILL);
+    /// Kills the runtime, or the extensions if they are all there is yet.
+    pub(super) fn kill_first(&self) {
+        match &self.runtime {
+            Some((_, group)) => kill(*group, Signal::KILL),
+            None => self
+                .groups
+                .iter()
+                .for_each(|(_, group)| kill(*group, Signal::KILL)),
         }
     }
 
@@ -118,6 +122,8 @@ impl Processes {
             }
         };
         tokio::select! {
+            // A runtime that is killed for its memory may take the extensions with it.
+            biased;
             status = runtime => Exit::Runtime(status),
             (name, status) = extension => Exit::Extension(name, status),
         }

@@ -48,9 +48,8 @@ impl Facts {
         if self.memory.as_ref().is_some_and(is_known) {
             return;
         }
-        // None where the operating system does not tell.
-        let peak = memory.peak_bytes().div_ceil(1 << 20);
-        self.memory = (peak > 0).then(|| (Instant::now(), peak));
+        let peak = memory.peak_bytes();
+        self.memory = peak.map(|peak| (Instant::now(), peak.div_ceil(1 << 20)));
     }
 
     /// Written when an invocation is over: what went wrong, if anything, `END` and `REPORT`.
