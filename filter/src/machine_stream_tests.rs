@@ -52,15 +52,15 @@ impl Exchange {
     }
 
     fn with(plugin: &str, method: &str, content_type: &[u8]) -> Self {
+        Self::answered(plugin, method, &[("content-type", content_type)])
+    }
+
+    fn answered(plugin: &str, method: &str, headers: &[(&str, &[u8])]) -> Self {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = method.into();
         let mut machine = invoked(&envoy, plugin);
-        let headers: [(&str, &[u8]); 3] = [
-            (":status", b"200"),
-            ("content-type", content_type),
-            ("x-amzn-requestid", b"r"),
-        ];
-        *envoy.response.borrow_mut() = (map(&headers), Vec::new());
+        let all: [(&str, &[u8]); 2] = [(":status", b"200"), ("x-amzn-requestid", b"r")];
+        *envoy.response.borrow_mut() = (map(&[&all, headers].concat()), Vec::new());
         assert_eq!(machine.on_response_headers(&envoy, false), Flow::Pause);
         Self {
             envoy,
@@ -200,6 +200,30 @@ fn a_stream_without_a_prelude_is_the_body() {
         assert_eq!(exchange.status(), "200");
         assert_eq!(exchange.value("content-type").unwrap(), expected);
     }
+}
+
+#[test]
+fn the_type_that_the_function_gave_its_payload_goes_before_the_event_streams() {
+    let typed = |function: &[u8]| {
+        let headers = [
+            ("content-type", EVENT_STREAM),
+            ("x-lambda-mesh-function-content-type", function),
+        ];
+        Exchange::answered(PLUGIN, "GET", &headers)
+    };
+    let mut exchange = typed(b"text/event-stream; charset=utf-8");
+    assert_eq!(exchange.piece(&chunk(b"[1,"), false), Flow::Continue);
+    assert_eq!(exchange.body, b"[1,");
+    let kind = exchange.value("content-type").unwrap();
+    assert_eq!(kind, "text/event-stream; charset=utf-8");
+
+    let mut exchange = typed(b"application/vnd.awslambda.http-integration-response");
+    let payload = chunk(b"{\"statusCode\":201}\0\0\0\0\0\0\0\0body");
+    assert_eq!(exchange.piece(&payload, false), Flow::Continue);
+    assert_eq!(
+        (exchange.status().as_str(), &exchange.body[..]),
+        ("201", &b"body"[..])
+    );
 }
 
 #[test]

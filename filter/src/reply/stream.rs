@@ -20,6 +20,8 @@ use crate::request::{HeaderMap, first, text};
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
 const BYTES: &str = "application/octet-stream";
+/// The type that the function gave its payload, as the invoker tells it beside the event stream's.
+const FUNCTION_CONTENT_TYPE: &str = "x-lambda-mesh-function-content-type";
 
 /// The longest prelude: room for all headers that a response may have. API Gateway takes 16 KB.
 const MAX_PRELUDE_BYTES: usize = 64 * 1024;
@@ -55,13 +57,20 @@ pub struct Streamed {
     whole: Option<(Reply, bool)>,
 }
 
+/// A media type without its parameters.
+fn essence(media_type: &str) -> String {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
 impl Streamed {
     /// With the upstream's headers.
     #[must_use]
     pub fn new(headers: &HeaderMap, config: &Config) -> Self {
-        let given = text(first(headers, "content-type").unwrap_or_default());
-        let kind = given.split(';').next().unwrap_or_default();
-        let kind = kind.trim().to_ascii_lowercase();
+        let own = text(first(headers, "content-type").unwrap_or_default());
+        let is_framed = essence(&own) == EVENT_STREAM;
+        let given = first(headers, FUNCTION_CONTENT_TYPE).map_or(own, text);
+        let kind = essence(&given);
         let form = match kind.as_str() {
             _ if config.response == Response::Raw => Form::Bytes,
             WITH_PRELUDE => Form::WithPrelude,
@@ -75,7 +84,7 @@ impl Streamed {
         };
         Self {
             decoder: Decoder::new(),
-            is_framed: kind == EVENT_STREAM,
+            is_framed,
             form,
             media_type,
             scanner: Scanner::new(),
