@@ -23,6 +23,7 @@ mod events;
 mod first_byte;
 mod guard;
 mod header;
+pub mod healthcheck;
 mod ingress;
 pub mod invocation;
 mod listener;

@@ -48,6 +48,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Ask a server whether it is well, as a container's HEALTHCHECK. Exits with 1 if it is not.
+    Healthcheck {
+        /// What to ask; the default is the invoker itself. Envoy's is http://127.0.0.1:9901/ready
+        #[arg(default_value = "http://127.0.0.1:9091/readyz")]
+        url: hyper::Uri,
+    },
     /// Write an Envoy configuration: from the routes of an invoker.yaml, or from an lrp.yaml.
     EnvoyConfig(command::envoy_config::Options),
     /// Run Envoy and the invoker together, in the place of the Lambda Reverse Proxy (lrp).
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
             admin,
         } => serve(&config, listen, admin),
         Command::Check { config } => check(&config),
+        Command::Healthcheck { url } => healthcheck(&url),
         Command::EnvoyConfig(options) => command::envoy_config::run(options),
         Command::Lrp(options) => {
             log_to_stderr();
@@ -154,6 +161,21 @@ fn check(file: &Path) -> ExitCode {
             print!("{report}");
             ExitCode::from(u8::from(!report.is_good()))
         }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn healthcheck(url: &hyper::Uri) -> ExitCode {
+    let checked = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(sidecar_invoker::healthcheck::check(url)));
+    match checked {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
