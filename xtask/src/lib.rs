@@ -7,7 +7,8 @@
 //! | folder | what it holds |
 //! |---|---|
 //! | `target/tools/` | Envoy, the Lambda emulator, Python packages, checkers; fetched once |
-//! | `target/dist/` | `lambda_filter.wasm`, `sidecar-invoker` |
+//! | `target/dist/` | what a release holds: see [`dist`] |
+//! | `target/reproduce/` | the second build of `dist --reproduce` |
 //! | `target/release/` | the invoker and the example function |
 //! | `target/up/` | the configuration that `up` runs with when a port is changed |
 
@@ -23,6 +24,7 @@ pub mod ports;
 mod pypi;
 pub mod python;
 mod run;
+pub mod schema;
 pub mod test;
 pub mod up;
 pub mod wasm;

@@ -25,7 +25,7 @@ enum Task {
         arguments: Vec<OsString>,
     },
     /// Make the release files in target/dist
-    Dist,
+    Dist(xtask::dist::Options),
     /// Run every check that a change must pass
     Ci,
     /// Print the path of the Envoy binary, fetching it if need be
@@ -51,7 +51,7 @@ fn run(task: Task) -> Result<()> {
         Task::Up(options) => xtask::up::run(&options),
         Task::Test { arguments } => xtask::test::run(&arguments),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
-        Task::Dist => xtask::dist::run(),
+        Task::Dist(options) => xtask::dist::run(&options),
         Task::Ci => xtask::ci::run(),
         Task::EnvoyPath { version } => {
             println!("{}", xtask::envoy::binary(&version)?.display());

@@ -37,13 +37,7 @@ pub fn environment() -> Result<PathBuf> {
 /// # Errors
 /// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
 pub fn with_aws_clients() -> Result<Command> {
-    let folder = target_dir().join("tools/aws-clients");
-    let target = folder.to_string_lossy();
-    let options = ["--target", &target, "--upgrade"];
-    install("aws-clients", "AWS's clients for Python", &options, &folder)?;
-    let mut python = Command::new(venv()?.join("bin/python3"));
-    python.env("PYTHONPATH", folder);
-    Ok(python)
+    with_packages("aws-clients", "AWS's clients for Python", &[])
 }
 
 /// The Python that has the schemas of Kubernetes' own resources (`kubernetes_validate`), as pinned in
@@ -52,15 +46,26 @@ pub fn with_aws_clients() -> Result<Command> {
 /// # Errors
 /// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
 pub fn with_kubernetes_schemas() -> Result<Command> {
-    let folder = target_dir().join("tools/kubernetes-schemas");
+    with_packages("kubernetes-schemas", "Kubernetes' schemas", &[])
+}
+
+/// The Python that has `jsonschema`, and the packages that carry the schemas of
+/// [`crate::schema::Schema`], as pinned in `xtask/requirements/schemas.txt`. Fetched by the first
+/// call.
+///
+/// # Errors
+/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+pub(crate) fn with_schemas() -> Result<Command> {
+    // Of those that carry schemas, only the files are read.
+    with_packages("schemas", "published schemas", &["--no-deps"])
+}
+
+/// The Python that has what `xtask/requirements/NAME.txt` pins, in a folder of its own.
+fn with_packages(name: &str, what: &str, options: &[&str]) -> Result<Command> {
+    let folder = target_dir().join("tools").join(name);
     let target = folder.to_string_lossy();
-    let options = ["--target", &target, "--upgrade"];
-    install(
-        "kubernetes-schemas",
-        "Kubernetes' schemas",
-        &options,
-        &folder,
-    )?;
+    let options = [options, &["--target", &target, "--upgrade"]].concat();
+    install(name, what, &options, &folder)?;
     let mut python = Command::new(venv()?.join("bin/python3"));
     python.env("PYTHONPATH", folder);
     Ok(python)

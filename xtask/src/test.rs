@@ -45,6 +45,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::environment()?;
     python::with_aws_clients()?;
     python::with_kubernetes_schemas()?;
+    python::with_schemas()?;
     wasm::build()?;
     build::invoker()?;
     build::example(build::EXAMPLE)?;

@@ -69,16 +69,20 @@ pub fn build() -> Result<PathBuf> {
         return Ok(path);
     }
     let toolchain = Toolchain::find()?;
-    run::shown(
-        toolchain.command("build")?.args(["--profile", "wasm"]),
-        "building the filter",
-    )?;
-    let built = toolchain
-        .target_dir()
-        .join(TARGET)
-        .join("wasm/lambda_filter.wasm");
+    let built = compile(&toolchain, workspace_root(), &toolchain.target_dir())?;
     install(&built, &path)?;
     Ok(path)
+}
+
+/// Builds the filter of the checkout `root` into the folder `target`, and returns its path.
+pub(crate) fn compile(toolchain: &Toolchain, root: &Path, target: &Path) -> Result<PathBuf> {
+    run::shown(
+        toolchain
+            .command_in("build", root, target)?
+            .args(["--profile", "wasm"]),
+        "building the filter",
+    )?;
+    Ok(target.join(TARGET).join("wasm/lambda_filter.wasm"))
 }
 
 /// Copies `built` to `path`, which appears whole: an Envoy may be loading it.
@@ -148,6 +152,10 @@ impl Toolchain {
 
     /// `cargo SUBCOMMAND` for the filter's crate, this target, and this compiler.
     pub(crate) fn command(&self, subcommand: &str) -> Result<Command> {
+        self.command_in(subcommand, workspace_root(), &self.target_dir())
+    }
+
+    fn command_in(&self, subcommand: &str, root: &Path, target: &Path) -> Result<Command> {
         let mut command = match self {
             Self::Plain => {
                 let mut command = cargo();
@@ -159,9 +167,9 @@ impl Toolchain {
         command
             .args(["--locked", "--package", "lambda-filter", "--lib"])
             .args(["--target", TARGET, "--target-dir"])
-            .arg(self.target_dir())
-            .current_dir(workspace_root())
-            .env("CARGO_ENCODED_RUSTFLAGS", rustflags()?);
+            .arg(target)
+            .current_dir(root)
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)?);
         Ok(command)
     }
 
@@ -175,7 +183,7 @@ impl Toolchain {
 }
 
 /// Leaves the names of this machine's folders out of the binary.
-fn rustflags() -> Result<OsString> {
+fn rustflags(root: &Path) -> Result<OsString> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
@@ -183,7 +191,7 @@ fn rustflags() -> Result<OsString> {
     let mut flags = OsString::from("--remap-path-prefix=");
     flags.push(cargo_home);
     flags.push("=/cargo\u{1f}--remap-path-prefix=");
-    flags.push(workspace_root());
+    flags.push(root);
     flags.push("=/lambda-mesh");
     Ok(flags)
 }

@@ -1,0 +1,190 @@
+//! The files of a release, as `cargo xtask dist` makes them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Command;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use xtask::schema::Schema;
+
+const FILES: [&str; 6] = [
+    "SHA256SUMS",
+    "lambda_filter.cdx.json",
+    "lambda_filter.oci.tar",
+    "lambda_filter.wasm",
+    "sidecar-invoker",
+    "sidecar-invoker.cdx.json",
+];
+
+fn dist(arguments: &[&str]) -> BTreeMap<&'static str, Vec<u8>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("dist")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let folder: PathBuf = xtask::target_dir().join("dist");
+    FILES
+        .map(|name| {
+            assert!(said.contains(&format!(" target/dist/{name}\n")), "{said}");
+            (name, fs::read(folder.join(name)).unwrap())
+        })
+        .into()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut digits = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(digits, "{byte:02x}").unwrap();
+    }
+    digits
+}
+
+/// The files of a tar archive.
+fn untar(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let path = entry.path().unwrap().to_str().unwrap().to_owned();
+        (path, content)
+    });
+    entries.collect()
+}
+
+/// The content that a descriptor of the image names: its digest and size are checked.
+fn blob<'f>(
+    files: &'f BTreeMap<String, Vec<u8>>,
+    descriptor: &Value,
+    media_type: &str,
+) -> &'f [u8] {
+    assert_eq!(descriptor["mediaType"], media_type);
+    let digest = descriptor["digest"].as_str().unwrap();
+    let digest = digest.strip_prefix("sha256:").unwrap();
+    let content = &files[&format!("blobs/sha256/{digest}")];
+    assert_eq!(sha256(content), digest);
+    assert_eq!(descriptor["size"], content.len());
+    content
+}
+
+#[test]
+fn a_release_is_made_twice_with_the_same_bytes_in_any_folder() {
+    let first = dist(&[]);
+    let second = dist(&["--reproduce"]);
+    for name in FILES {
+        assert!(first[name] == second[name], "{name} differs");
+    }
+
+    let sums = String::from_utf8(first["SHA256SUMS"].clone()).unwrap();
+    let lines: Vec<&str> = sums.lines().collect();
+    let expected = FILES[1..]
+        .iter()
+        .map(|name| format!("{}  {name}", sha256(&first[name])));
+    assert_eq!(lines, expected.collect::<Vec<_>>());
+
+    for (name, program) in [
+        ("lambda_filter.cdx.json", "lambda_filter.wasm"),
+        ("sidecar-invoker.cdx.json", "sidecar-invoker"),
+    ] {
+        check_bill(&first[name], &sha256(&first[program]));
+    }
+    check_image(
+        &first["lambda_filter.oci.tar"],
+        &first["lambda_filter.wasm"],
+    );
+}
+
+fn check_bill(bill: &[u8], program: &str) {
+    let bill: Value = serde_json::from_slice(bill).unwrap();
+    Schema::CycloneDx.check(&bill).unwrap();
+    assert_eq!(
+        bill["metadata"]["component"]["hashes"][0]["content"],
+        program
+    );
+    let components = bill["components"].as_array().unwrap();
+    let find = |name: &str| {
+        components
+            .iter()
+            .find(|component| component["name"] == name)
+    };
+    // Shipped, run during the build, and only in tests.
+    let shipped = find("percent-encoding").unwrap();
+    assert_eq!(shipped["scope"], "required");
+    assert_eq!(shipped["hashes"][0]["content"].as_str().unwrap().len(), 64);
+    assert_eq!(find("syn").unwrap()["scope"], "excluded");
+    assert_eq!(find("tempfile"), None);
+    // Every component is needed by another, or by the program.
+    let dependencies = bill["dependencies"].as_array().unwrap();
+    let needed: Vec<&Value> = dependencies
+        .iter()
+        .flat_map(|dependency| dependency["dependsOn"].as_array().unwrap())
+        .collect();
+    for component in components {
+        assert!(
+            needed.contains(&&component["bom-ref"]),
+            "{component} is needed by none"
+        );
+    }
+}
+
+fn check_image(archive: &[u8], wasm: &[u8]) {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let files = untar(archive);
+    assert_eq!(files["oci-layout"], br#"{"imageLayoutVersion":"1.0.0"}"#);
+    let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+    assert_eq!(
+        index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"],
+        env!("CARGO_PKG_VERSION")
+    );
+    let image: Value = serde_json::from_slice(blob(&files, &index["manifests"][0], INDEX)).unwrap();
+    let platforms = ["amd64", "arm64"];
+    assert_eq!(
+        image["manifests"].as_array().unwrap().len(),
+        platforms.len()
+    );
+    for (architecture, descriptor) in platforms.iter().zip(image["manifests"].as_array().unwrap()) {
+        assert_eq!(descriptor["platform"]["architecture"], *architecture);
+        let manifest = blob(
+            &files,
+            descriptor,
+            "application/vnd.oci.image.manifest.v1+json",
+        );
+        let manifest: Value = serde_json::from_slice(manifest).unwrap();
+        // What Istio's and Envoy Gateway's loaders look for: solo-io/wasm, spec/spec-compat.md.
+        assert_eq!(
+            manifest["annotations"]["module.wasm.image/variant"],
+            "compat"
+        );
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let mut layer = Vec::new();
+        GzDecoder::new(blob(&files, &manifest["layers"][0], media_type))
+            .read_to_end(&mut layer)
+            .unwrap();
+        assert!(untar(&layer) == BTreeMap::from([("plugin.wasm".to_owned(), wasm.to_vec())]));
+        let config = blob(
+            &files,
+            &manifest["config"],
+            "application/vnd.oci.image.config.v1+json",
+        );
+        let config: Value = serde_json::from_slice(config).unwrap();
+        assert_eq!(config["architecture"], *architecture);
+        assert_eq!(
+            config["rootfs"]["diff_ids"][0],
+            format!("sha256:{}", sha256(&layer))
+        );
+    }
+}
