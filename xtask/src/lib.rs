@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `target/tools/` | Envoy, the Lambda emulator, Python packages, checkers; fetched once |
 //! | `target/dist/` | what a release holds: see [`dist`] |
+//! | `target/compose/` | what images are made of where no image registry can be reached |
 //! | `target/reproduce/` | the second build of `dist --reproduce` |
 //! | `target/release/` | the invoker and the example function |
 //! | `target/up/` | the configuration that `up` runs with when a port is changed |
@@ -15,6 +16,7 @@
 pub mod build;
 pub mod ci;
 pub mod compat;
+pub mod compose;
 mod debian;
 pub mod dist;
 pub mod emulator;

@@ -18,6 +18,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Run docker-compose.yaml and call its functions; needs a Docker engine
+    TestCompose,
     /// Call functions on many web frameworks in every payload format, and print what works
     Compat {
         /// `--only FRAMEWORK`, `--format FORMAT`, `--write-readme`
@@ -50,6 +52,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Up(options) => xtask::up::run(&options),
         Task::Test { arguments } => xtask::test::run(&arguments),
+        Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
         Task::Ci => xtask::ci::run(),

@@ -1,0 +1,38 @@
+"""Calls both functions by their host names, from a container beside them: each as often at once
+as the first argument says. Ends with 0 if every call got the answer to what it asked."""
+
+import concurrent.futures
+import json
+import socket
+import sys
+import urllib.request
+
+calls = int(sys.argv[1])
+
+
+def call(name, number):
+    request = urllib.request.Request(
+        f"http://{name}.lambda.internal:8080/{number}?n={number}",
+        data=f"call {number}".encode(),
+        headers={"content-type": "text/plain"},
+    )
+    with urllib.request.urlopen(request, timeout=120) as response:
+        answer = json.load(response)
+    asked = {"method": "POST", "path": f"/{number}", "query": {"n": str(number)}, "body": f"call {number}"}
+    assert asked.items() <= answer.items(), f"{asked} was answered by {answer}"
+    return answer["request_id"]
+
+
+with concurrent.futures.ThreadPoolExecutor(2 * calls) as pool:
+    answers = [
+        pool.submit(call, name, number) for name in ("orders", "billing") for number in range(calls)
+    ]
+    ids = {answer.result() for answer in answers}
+assert len(ids) == 2 * calls, f"{len(ids)} invocations for {2 * calls} calls"
+
+for name in ("orders-function", "billing-function"):
+    try:
+        socket.getaddrinfo(name, 8080)
+    except socket.gaierror:
+        continue
+    sys.exit(f"{name} can be reached, past the invoker")

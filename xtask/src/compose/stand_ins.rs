@@ -1,0 +1,137 @@
+//! Local images under official names, for machines that reach no image registry.
+//!
+//! A stand-in has the real Envoy, the real emulator and AWS's runtime client; only the files around
+//! them are Debian's. The official names are taken away again when the test has ended, so that
+//! nothing else is ever run on a stand-in by mistake.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::docker;
+use crate::{emulator, envoy, python, run, say, target_dir, workspace_root};
+
+/// An official repository, and the stage of `xtask/stand-ins/Dockerfile` that can stand in for it.
+const STAND_INS: [(&str, &str); 5] = [
+    ("rust", "rust"),
+    ("gcr.io/distroless/cc-debian12", "distroless-cc"),
+    ("envoyproxy/envoy", "envoy"),
+    ("public.ecr.aws/lambda/python", "lambda-python"),
+    ("public.ecr.aws/lambda/nodejs", "lambda-nodejs"),
+];
+/// Of the names that stay, so that the next test need not make them again.
+const PREFIX: &str = "lambda-mesh-stand-in";
+/// Debian's release; the official images are of the same.
+const RELEASE: &str = "bookworm";
+
+/// The official names that this process has given to stand-ins; taken away when dropped.
+pub(super) struct StandIns(Vec<String>);
+
+impl StandIns {
+    /// Sees to it that each image is there: as it is, pulled, or else by a stand-in.
+    pub(super) fn provide(images: &[String]) -> Result<Self> {
+        let mut named = Self(Vec::new());
+        for image in images {
+            if run::captured(docker().args(["image", "inspect", image])).is_ok() {
+                continue;
+            }
+            say(format_args!("pulling {image}"));
+            let Err(error) = run::captured(docker().args(["pull", "--quiet", image])) else {
+                continue;
+            };
+            say(format_args!(
+                "{image} cannot be pulled ({error:#}); making a stand-in"
+            ));
+            let stand_in = make(image).with_context(|| {
+                format!("there is no {image}: it cannot be pulled, and no stand-in be made")
+            })?;
+            run::captured(docker().args(["tag", &stand_in, image]))?;
+            named.0.push(image.clone());
+        }
+        Ok(named)
+    }
+}
+
+impl Drop for StandIns {
+    fn drop(&mut self) {
+        for image in &self.0 {
+            if let Err(error) = run::captured(docker().args(["image", "rm", image])) {
+                say(format_args!(
+                    "the stand-in {image} could not be removed: {error:#}"
+                ));
+            }
+        }
+    }
+}
+
+fn make(image: &str) -> Result<String> {
+    let repository = image.rsplit_once(':').map_or(image, |(name, _)| name);
+    let Some((_, stage)) = STAND_INS.iter().find(|(name, _)| *name == repository) else {
+        bail!("xtask/src/compose/stand_ins.rs knows none for it");
+    };
+    debian()?;
+    let context = target_dir().join("compose");
+    fs::create_dir_all(&context).context("cannot make target/compose")?;
+    let runtime = workspace_root().join("tests/compat/apps/node_runtime.mjs");
+    for (file, name) in [
+        (envoy::binary(envoy::NEWEST)?, "envoy"),
+        (emulator::binary()?, "aws-lambda-rie"),
+        (python::requirements("python"), "python.txt"),
+        (runtime, "node_runtime.mjs"),
+    ] {
+        fs::copy(&file, context.join(name))
+            .with_context(|| format!("cannot copy {} to target/compose", crate::display(&file)))?;
+    }
+    let stand_in = format!("{PREFIX}/{stage}");
+    let mut build = docker();
+    build
+        .args(["build", "--target", stage, "--tag", &stand_in, "--file"])
+        .arg(workspace_root().join("xtask/stand-ins/Dockerfile"))
+        .arg(&context);
+    run::shown(&mut build, &format!("the stand-in for {image}"))?;
+    Ok(stand_in)
+}
+
+/// The base of the stand-ins: the smallest Debian, with this machine's certificates (a proxy in
+/// front of the registries may have its own).
+fn debian() -> Result<()> {
+    let image = format!("{PREFIX}/debian");
+    if run::captured(docker().args(["image", "inspect", &image])).is_ok() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() || run::find("debootstrap").is_none() {
+        bail!("that needs root, and debootstrap (`apt-get install debootstrap`)");
+    }
+    say(format_args!("making Debian {RELEASE} with debootstrap"));
+    let root = target_dir().join("compose/debian");
+    if root.exists() {
+        fs::remove_dir_all(&root).context("cannot empty target/compose/debian")?;
+    }
+    run::captured(
+        Command::new("debootstrap")
+            .args(["--variant=minbase", "--include=ca-certificates", RELEASE])
+            .arg(&root),
+    )
+    .context("debootstrap failed")?;
+    let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
+    let own = Path::new("/").join(certificates);
+    if own.is_file() {
+        fs::copy(own, root.join(certificates)).context("cannot copy the certificates")?;
+    }
+    let archive = target_dir().join("compose/debian.tar");
+    run::captured(
+        Command::new("tar")
+            .arg("-cf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&root)
+            .arg("."),
+    )
+    .context("tar failed")?;
+    run::captured(docker().arg("import").arg(&archive).arg(&image))?;
+    fs::remove_dir_all(&root)
+        .and_then(|()| fs::remove_file(&archive))
+        .context("cannot empty target/compose")
+}

@@ -1,0 +1,219 @@
+//! docker-compose.yaml, the Dockerfile and the workflows, as far as they can be checked without
+//! running them; and run, where there is a Docker engine.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value};
+use xtask::schema::Schema;
+use xtask::{compose, workspace_root};
+
+fn text(file: impl AsRef<Path>) -> String {
+    fs::read_to_string(workspace_root().join(file)).unwrap()
+}
+
+fn yaml(file: impl AsRef<Path>) -> Value {
+    serde_saphyr::from_str(&text(file)).unwrap()
+}
+
+fn services() -> Map<String, Value> {
+    compose::shipped().unwrap()["services"]
+        .as_object()
+        .unwrap()
+        .clone()
+}
+
+fn strings(array: &Value) -> BTreeSet<&str> {
+    array
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_compose_file_and_the_workflows_fit_their_schemas() {
+    Schema::Compose.check(&compose::shipped().unwrap()).unwrap();
+    let folder = workspace_root().join(".github/workflows");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let checked = Schema::Workflow.check(&yaml(&file));
+        checked.unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
+    }
+}
+
+#[test]
+fn a_document_that_does_not_fit_its_schema_is_refused_with_the_place() {
+    let mut file = compose::shipped().unwrap();
+    file["services"]["envoy"]["portz"] = file["services"]["envoy"]["ports"].take();
+    let error = Schema::Compose.check(&file).unwrap_err().to_string();
+    assert!(
+        error.contains("$.services.envoy") && error.contains("portz"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_images_hold_what_is_there_and_do_not_run_as_root() {
+    let dockerfile = text("Dockerfile");
+    let mut stages = BTreeSet::new();
+    for line in dockerfile.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match *words {
+            ["FROM", base, "AS", stage] => {
+                assert!(base == "scratch" || base.contains(':'), "{line}: no tag");
+                stages.insert(stage);
+            }
+            ["COPY", ".", "."] => {}
+            ["COPY", from, ..] => {
+                let stage = from.strip_prefix("--from=").unwrap();
+                assert!(stages.contains(stage), "{line}: no such stage");
+            }
+            _ => {}
+        }
+    }
+    let envoy = format!("FROM envoyproxy/envoy:v{} AS envoy", xtask::envoy::NEWEST);
+    assert!(
+        dockerfile.contains(&envoy),
+        "the image has another Envoy than the tests"
+    );
+    for service in services().values() {
+        let Some(build) = service.get("build") else {
+            assert!(
+                service["image"].as_str().unwrap().contains(':'),
+                "{service}: no tag"
+            );
+            assert_ne!(
+                service["user"],
+                Value::Null,
+                "{service} runs as its image says"
+            );
+            continue;
+        };
+        let target = build["target"].as_str().unwrap();
+        assert!(stages.contains(target), "{target}: no such stage");
+        let stage = dockerfile.split("\nFROM ").find(|stage| {
+            stage
+                .lines()
+                .next()
+                .unwrap()
+                .ends_with(&format!(" AS {target}"))
+        });
+        let stage = stage.unwrap();
+        assert!(
+            stage.contains("\nHEALTHCHECK "),
+            "{target} has no health check"
+        );
+        assert!(
+            stage.contains(":nonroot AS ") || stage.contains("\nUSER 101:101\n"),
+            "{target} runs as root"
+        );
+    }
+}
+
+#[test]
+fn every_crate_of_the_workspace_is_sent_to_the_builder() {
+    let ignored = text(".dockerignore");
+    let sent: Vec<&str> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    for path in &sent {
+        assert!(
+            workspace_root().join(path).exists(),
+            ".dockerignore: {path} is not there"
+        );
+    }
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    for member in manifest["workspace"]["members"].as_array().unwrap() {
+        let member = Path::new(member.as_str().unwrap());
+        assert!(
+            sent.iter().any(|path| member.starts_with(path)),
+            "{} is not sent",
+            member.display()
+        );
+    }
+}
+
+#[test]
+fn each_host_name_leads_to_a_container_with_its_code() {
+    let services = services();
+    let functions = yaml("examples/compose/invoker.yaml")["functions"].clone();
+    let envoy = yaml("envoy/emulators.yaml");
+    let hosts =
+        envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+            ["route_config"]["virtual_hosts"]
+            .as_array()
+            .unwrap();
+    let aliases = strings(&services["envoy"]["networks"]["default"]["aliases"]);
+    assert_eq!(aliases.len(), hosts.len());
+    for alias in aliases {
+        let host = hosts
+            .iter()
+            .find(|host| strings(&host["domains"]).contains(alias));
+        let route = &host.unwrap_or_else(|| panic!("{alias} is not routed"))["routes"][0];
+        let function = route["metadata"]["filter_metadata"]["lambda"]["function"]
+            .as_str()
+            .unwrap();
+        let emulator = functions[function]["rie"].as_str().unwrap();
+        let container = emulator
+            .strip_prefix("http://")
+            .unwrap()
+            .strip_suffix(":8080")
+            .unwrap();
+        let service = &services[container];
+        assert_eq!(strings(&service["networks"]), BTreeSet::from(["functions"]));
+        assert!(
+            service.get("ports").is_none(),
+            "{container} can be called past the invoker"
+        );
+        let code = strings(&service["volumes"])
+            .iter()
+            .find_map(|volume| volume.strip_suffix(":/var/task:ro"))
+            .unwrap()
+            .to_owned();
+        let handler = service["command"][0].as_str().unwrap();
+        let module = handler.split_once('.').unwrap().0;
+        let code = workspace_root().join(code);
+        assert!(
+            ["py", "mjs"]
+                .iter()
+                .any(|kind| code.join(module).with_extension(kind).is_file()),
+            "{container}: no {handler} in {}",
+            code.display()
+        );
+    }
+    for service in ["envoy", "invoker"] {
+        for volume in strings(&services[service]["volumes"]) {
+            let file = volume.split(':').next().unwrap();
+            assert!(
+                workspace_root().join(file).is_file(),
+                "{service}: no {file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_compose_file_runs() {
+    if let Err(reason) = compose::engine() {
+        xtask::skip("compose::the_compose_file_runs", &format!("{reason:#}"));
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("test-compose")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.ends_with("1 passed, 0 failed, 0 skipped\n"), "{said}");
+}
