@@ -33,10 +33,13 @@ CMD ["serve", "--config", "/etc/lambda-mesh/invoker.yaml"]
 
 
 # Envoy with the filter at /etc/envoy/lambda_filter.wasm, where the configurations in envoy/ look
-# for it. The invoker is there for the health check.
+# for it. The invoker is there for the health check, and to stand in for the Lambda Reverse Proxy
+# (docs/lrp.md).
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 COPY --from=build /dist/lambda_filter.wasm /etc/envoy/
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
+ENV LAMBDA_MESH_FILTER=/etc/envoy/lambda_filter.wasm
+RUN mkdir -p /go/bin && ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp
 # The image's own entry point would start as root, to change to this user.
 USER 101:101
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["sidecar-invoker", "healthcheck", "http://127.0.0.1:9901/ready"]
