@@ -44,7 +44,7 @@ pub fn run() -> Result<()> {
 ///
 /// # Errors
 /// There is none: the error says what is missing.
-pub fn engine() -> Result<()> {
+fn engine() -> Result<()> {
     run::captured(docker().args(["version", "--format", "{{.Server.Version}}"]))
         .context("there is no Docker engine")?;
     run::captured(compose().arg("version")).context("there is no Docker Compose")?;
