@@ -2,6 +2,7 @@
 
 mod aws;
 pub(crate) mod decode;
+mod functions;
 mod import;
 mod local;
 mod pattern;
