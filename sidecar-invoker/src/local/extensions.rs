@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::lifecycle::Deadline;
+use super::step::Deadline;
 use crate::invocation::Invocation;
 
 /// Most extensions of one environment.

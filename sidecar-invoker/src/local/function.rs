@@ -1,43 +1,30 @@
-//! A function's pool of execution environments and the queue before it.
+//! A function that the invoker runs itself: what its environments are started with, and a call of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 use rustix::process::Pid;
 use tokio::io::AsyncRead;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cgroup::{Cgroup, Cgroups};
 use super::command::LogStream;
-use super::environment::Environment;
-use super::failure::Failure;
-use super::generation::Generations;
-use super::lifecycle::Call;
 use super::output::{Output, Source};
-use super::{Inherited, command, lock};
+use super::pool::Pool;
+use super::step::Call;
+use super::{Inherited, command};
 use crate::answer::Reply;
 use crate::config::LocalConfig;
 use crate::error::ServiceError;
 use crate::guard::Guard;
 use crate::invocation::{FunctionAnswer, FunctionName, Invocation, Target, function_arn};
 use crate::processes::Census;
-
-/// How long an environment that has answered may take to ask for its next invocation before a
-/// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
-/// does after its answer takes longer.
-const SETTLING_GRACE: Duration = Duration::from_millis(20);
-
-/// How long after its end an environment that is to be kept warm and cannot be started is tried
-/// again, for the first time and at the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all functions of an invoker share.
 #[derive(Clone)]
@@ -67,50 +54,12 @@ pub(crate) struct Function {
     pub(super) context: Context,
     pub(super) variables: BTreeMap<OsString, OsString>,
     arn: HeaderValue,
-    queue: usize,
-    pool: Mutex<Pool>,
+    /// How many callers may wait beyond those for whom an environment can be started.
+    pub(super) queue: usize,
+    pub(super) pool: Mutex<Pool>,
     /// An environment is gone.
-    fewer: Notify,
+    pub(super) fewer: Notify,
 }
-
-/// Invariant: callers wait only while no environment is idle.
-#[derive(Default)]
-struct Pool {
-    /// All whose process may still be there, at most `concurrency` and one for each change of files.
-    environments: Vec<Arc<Environment>>,
-    /// Those that can take an invocation, the one used last at the end.
-    idle: Vec<Arc<Environment>>,
-    /// Callers, the one who came first at the front.
-    waiting: VecDeque<Waiter>,
-    tickets: u64,
-    /// How many environments could not be started.
-    failures: u64,
-    /// Which states of the function's files they were started from.
-    generations: Generations,
-}
-
-impl Pool {
-    /// Whether an environment from before the last change can still serve.
-    fn has_old(&self) -> bool {
-        let serving = self.generations.serving();
-        let serves = |one: &Arc<Environment>| {
-            one.generation == serving && !one.is_starting() && !one.is_ended()
-        };
-        serving < self.generations.newest() && self.environments.iter().any(serves)
-    }
-
-    /// Whether callers have to wait for those, as what is there now cannot be started.
-    fn waits_for_the_old(&self) -> bool {
-        self.generations.is_refused() && self.has_old()
-    }
-}
-
-struct Waiter {
-    ticket: u64,
-    turn: oneshot::Sender<Turn>,
-}
-
-type Turn = Result<Arc<Environment>, Failure>;
 
 impl Function {
     /// A function without any process yet.
@@ -179,188 +128,6 @@ impl Function {
             }
         }
         answer.await.map_err(|_| ServiceError::ShuttingDown)
-    }
-
-    /// An idle environment, or the failure to start one.
-    async fn environment(self: &Arc<Self>) -> Result<Turn, ServiceError> {
-        let mut place = {
-            let mut pool = lock(&self.pool);
-            if self.context.stop.is_cancelled() {
-                return Err(ServiceError::ShuttingDown);
-            }
-            if let Some(environment) = pool.idle.pop() {
-                return Ok(Ok(environment));
-            }
-            let occupied = pool
-                .environments
-                .iter()
-                .filter(|one| one.is_occupied())
-                .count();
-            let startable = self.config.concurrency.saturating_sub(occupied);
-            if pool.waiting.len() >= self.queue + startable {
-                return Err(ServiceError::TooManyRequests);
-            }
-            let place = self.enqueue(&mut pool);
-            self.grow(&mut pool, Environment::is_settling);
-            place
-        };
-        tokio::select! {
-            biased;
-            turn = &mut place.turn => return turn.map_err(|_| ServiceError::ShuttingDown),
-            () = self.stopped() => return Err(ServiceError::ShuttingDown),
-            () = sleep(SETTLING_GRACE) => self.grow(&mut lock(&self.pool), |_| false),
-        }
-        tokio::select! {
-            biased;
-            turn = &mut place.turn => turn.map_err(|_| ServiceError::ShuttingDown),
-            () = self.stopped() => Err(ServiceError::ShuttingDown),
-        }
-    }
-
-    fn enqueue(self: &Arc<Self>, pool: &mut Pool) -> Place {
-        let (sender, turn) = oneshot::channel();
-        let ticket = pool.tickets;
-        pool.tickets += 1;
-        pool.waiting.push_back(Waiter {
-            ticket,
-            turn: sender,
-        });
-        Place {
-            function: Arc::clone(self),
-            ticket,
-            turn,
-        }
-    }
-
-    /// Starts an environment for each waiting caller who cannot expect one that is starting, or
-    /// that is `soon_free`.
-    fn grow(self: &Arc<Self>, pool: &mut Pool, soon_free: impl Fn(&Environment) -> bool) {
-        let expected = |one: &&Arc<Environment>| one.is_starting() || soon_free(one);
-        let expected = pool.environments.iter().filter(expected).count();
-        let wanted = pool.waiting.len().saturating_sub(expected);
-        let room = self
-            .config
-            .concurrency
-            .saturating_sub(pool.environments.len());
-        self.start(pool, wanted.min(room));
-    }
-
-    fn start(self: &Arc<Self>, pool: &mut Pool, count: usize) {
-        if self.context.stop.is_cancelled() || pool.waits_for_the_old() {
-            return;
-        }
-        for _ in 0..count {
-            let environment = Environment::new(self, pool.generations.newest());
-            pool.environments.push(Arc::clone(&environment));
-            self.context.tasks.spawn(environment.run(Arc::clone(self)));
-        }
-    }
-
-    /// The function's files have changed. A new environment, one more than `concurrency` if need
-    /// be, tries them, and takes over from those before it once it is ready.
-    pub(super) fn reload(self: &Arc<Self>, changed: &Path) {
-        let mut pool = lock(&self.pool);
-        pool.generations.change();
-        if pool.environments.is_empty() {
-            return;
-        }
-        tracing::info!(function = %self.name, "{} has changed: starting anew", changed.display());
-        self.start(&mut pool, 1);
-    }
-
-    /// An environment has become idle.
-    pub(super) fn ready(self: &Arc<Self>, environment: Arc<Environment>) {
-        let mut pool = lock(&self.pool);
-        let pool = &mut *pool;
-        if pool.generations.ready(environment.generation) {
-            pool.idle.drain(..).for_each(|old| old.dismiss());
-        } else if environment.generation < pool.generations.serving() {
-            environment.dismiss();
-            return self.grow(pool, Environment::is_settling);
-        }
-        let mut turn = Ok(environment);
-        while let Some(waiter) = pool.waiting.pop_front() {
-            match waiter.turn.send(turn) {
-                Ok(()) => return,
-                Err(returned) => turn = returned,
-            }
-        }
-        pool.idle.extend(turn);
-    }
-
-    /// An environment never became idle: who has waited longest is told, and nobody else, so that
-    /// each caller is a new attempt and none is made without a caller.
-    pub(super) fn failed_to_start(&self, environment: &Environment, failure: Failure) {
-        tracing::warn!(
-            function = %self.name,
-            directory = %self.config.directory.display(),
-            "an execution environment could not be started: {failure}{}",
-            failure.start_hint()
-        );
-        let waiter = {
-            let mut pool = lock(&self.pool);
-            pool.failures += 1;
-            if pool.generations.failed(environment.generation) && pool.has_old() {
-                tracing::warn!(function = %self.name, "what ran before the change goes on serving");
-                return;
-            }
-            pool.waiting.pop_front()
-        };
-        if let Some(waiter) = waiter {
-            // Fails if the caller has just gone.
-            let _ = waiter.turn.send(Err(failure));
-        }
-    }
-
-    /// An environment has been idle for long: unless it is one of those that are kept, it takes no
-    /// more and has to end.
-    pub(super) fn retire(&self, environment: &Arc<Environment>) -> bool {
-        let mut pool = lock(&self.pool);
-        let living = pool.environments.iter().filter(|one| !one.is_ended());
-        if living.count() <= self.config.min_environments || !environment.retire() {
-            return false;
-        }
-        pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
-        true
-    }
-
-    /// Nothing is left of an environment.
-    pub(super) fn removed(self: &Arc<Self>, environment: &Arc<Environment>) {
-        let mut pool = lock(&self.pool);
-        pool.environments
-            .retain(|one| !Arc::ptr_eq(one, environment));
-        pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
-        self.grow(&mut pool, Environment::is_settling);
-        self.fewer.notify_one();
-    }
-
-    /// Whether somebody calls or not. An environment that cannot be started is tried again after a
-    /// pause, each time a longer one.
-    async fn keep_warm(self: Arc<Self>) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let failures = {
-                let mut pool = lock(&self.pool);
-                let missing = self
-                    .config
-                    .min_environments
-                    .saturating_sub(pool.environments.len());
-                self.start(&mut pool, missing);
-                pool.failures
-            };
-            tokio::select! {
-                () = self.stopped() => return,
-                () = self.fewer.notified() => {}
-            }
-            if lock(&self.pool).failures == failures {
-                pause = FIRST_PAUSE;
-                continue;
-            }
-            tokio::select! {
-                () = self.stopped() => return,
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            }
-        }
     }
 
     /// The executable, or why there is none.
@@ -464,33 +231,3 @@ impl Function {
 fn arn_header(region: &str, target: &Target) -> HeaderValue {
     HeaderValue::try_from(function_arn(region, target)).unwrap_or(HeaderValue::from_static(""))
 }
-
-/// A caller's place in the queue, given up when it is dropped.
-struct Place {
-    function: Arc<Function>,
-    ticket: u64,
-    turn: oneshot::Receiver<Turn>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        {
-            let waiting = &mut lock(&self.function.pool).waiting;
-            if let Some(index) = waiting
-                .iter()
-                .position(|waiter| waiter.ticket == self.ticket)
-            {
-                waiting.remove(index);
-                return;
-            }
-        }
-        // The turn came while the caller went away.
-        if let Ok(Ok(environment)) = self.turn.try_recv() {
-            self.function.ready(environment);
-        }
-    }
-}
-
-#[cfg(test)]
-#[path = "function_tests.rs"]
-mod tests;

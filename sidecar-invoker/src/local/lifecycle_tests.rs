@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::invocation::LogType;
+use crate::invocation::{Invocation, LogType};
 
 type Answer = oneshot::Receiver<Reply>;
 

@@ -19,9 +19,12 @@ mod log;
 mod memory;
 mod outcome;
 mod output;
+mod pool;
 mod process;
 mod report;
 mod runtime_api;
+mod step;
+mod supervisor;
 mod watch;
 
 pub(crate) use cgroup::{Cgroups, remove as remove_cgroups};

@@ -1,9 +1,18 @@
-use bytes::Bytes;
-use serde_json::json;
+use std::time::SystemTime;
 
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::super::Inherited;
+use super::super::function::Context;
+use super::super::output::Output;
 use super::*;
+use crate::answer::Reply;
 use crate::config::{BackendConfig, Config, LogFormat};
-use crate::invocation::{LogType, Operation, RequestId};
+use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
 
 fn function(queue: usize) -> Arc<Function> {
     let command = format!(

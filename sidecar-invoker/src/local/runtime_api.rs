@@ -24,7 +24,7 @@ use super::environment::Environment;
 use super::extensions_api;
 use super::failure::{Failure, unexplained};
 use super::function::Function;
-use super::lifecycle::{Deadline, Refusal};
+use super::step::{Deadline, Refusal};
 use crate::body::{self, ReadError};
 use crate::error::MAX_PAYLOAD_BYTES;
 use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
