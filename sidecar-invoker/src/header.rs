@@ -12,6 +12,11 @@ pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 pub(crate) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 pub(crate) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+pub(crate) const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+/// The media type that a function gave its streamed answer, which the Invoke API itself has no
+/// place for. A Function URL sends it to the client.
+pub(crate) const FUNCTION_CONTENT_TYPE: HeaderName =
+    HeaderName::from_static("x-lambda-mesh-function-content-type");
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 7] = [
@@ -40,8 +45,3 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
 }
-pub(crate) const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
-/// The media type that a function gave its streamed answer, which the Invoke API itself has no
-/// place for. A Function URL sends it to the client.
-pub(crate) const FUNCTION_CONTENT_TYPE: HeaderName =
-    HeaderName::from_static("x-lambda-mesh-function-content-type");

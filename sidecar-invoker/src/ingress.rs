@@ -9,10 +9,9 @@ use std::time::SystemTime;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use percent_encoding::percent_decode_str;
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::answer::{AnswerStream, Reply};
@@ -23,12 +22,11 @@ use crate::error::ServiceError;
 use crate::event_stream;
 use crate::header;
 use crate::invocation::{
-    FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, LogType, Operation,
-    Qualifier, RequestId, Target, function_arn, new_trace_id,
+    FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, Operation, RequestId,
+    Target, function_arn, new_trace_id,
 };
 use crate::metrics::{self, Metrics};
-
-const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
+use crate::request::{client_context, invocation_type, is_trace_id, log_type, route, target};
 
 /// Answers requests to the Invoke API.
 pub(crate) struct Ingress {
@@ -250,19 +248,6 @@ fn stream_response(mut stream: AnswerStream) -> Response<ResponseBody> {
     response
 }
 
-fn route(path: &str) -> Option<(Operation, &str)> {
-    let invoke = path
-        .strip_prefix("/2015-03-31/functions/")
-        .and_then(|rest| rest.strip_suffix("/invocations"));
-    if let Some(name) = invoke {
-        return Some((Operation::Invoke, name));
-    }
-    let name = path
-        .strip_prefix("/2021-11-15/functions/")?
-        .strip_suffix("/response-streaming-invocations")?;
-    Some((Operation::InvokeWithResponseStream, name))
-}
-
 async fn payload(body: &mut Incoming) -> Result<Bytes, ServiceError> {
     match body::read(body).await {
         Ok((payload, _)) => Ok(payload),
@@ -270,179 +255,5 @@ async fn payload(body: &mut Incoming) -> Result<Bytes, ServiceError> {
         Err(ReadError::BrokenOff(_)) => Err(ServiceError::InvalidRequestContent(
             "the request's body was cut off",
         )),
-    }
-}
-
-/// Whom the caller means, and how AWS is told so.
-fn target(name: &str, uri: &Uri) -> Result<(Target, FunctionId), ServiceError> {
-    let decoded = percent_decode_str(name).decode_utf8_lossy();
-    let invalid = |value: &str, error| ServiceError::InvalidName {
-        value: value.to_owned(),
-        error,
-    };
-    let mut target: Target = decoded.parse().map_err(|error| invalid(&decoded, error))?;
-    let id = FunctionId::of(&decoded, &target);
-    let Some(value) = query_value(uri, "Qualifier") else {
-        return Ok((target, id));
-    };
-    let qualifier: Qualifier = value.parse().map_err(|error| invalid(&value, error))?;
-    if target
-        .qualifier
-        .as_ref()
-        .is_some_and(|embedded| *embedded != qualifier)
-    {
-        let message =
-            "The derived qualifier from the function name does not match the specified qualifier.";
-        return Err(ServiceError::InvalidParameter(message.to_owned()));
-    }
-    target.qualifier = Some(qualifier);
-    Ok((target, id))
-}
-
-fn query_value(uri: &Uri, key: &str) -> Option<String> {
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name == key).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
-    };
-    uri.query()?.split('&').find_map(pair)
-}
-
-fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> {
-    match value(headers, &header::INVOCATION_TYPE) {
-        None | Some(b"RequestResponse") => Ok(InvocationType::RequestResponse),
-        Some(b"DryRun") => Ok(InvocationType::DryRun),
-        Some(b"Event") => Ok(InvocationType::Event),
-        Some(_) => Err(invalid(
-            "the invocation type is one of RequestResponse, DryRun, Event",
-        )),
-    }
-}
-
-fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
-    match value(headers, &header::LOG_TYPE) {
-        None | Some(b"None") => Ok(LogType::None),
-        Some(b"Tail") => Ok(LogType::Tail),
-        Some(_) => Err(invalid("the log type is one of None, Tail")),
-    }
-}
-
-fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
-    const INVALID: ServiceError = ServiceError::InvalidRequestContent(
-        "Client context must be a valid Base64-encoded JSON object.",
-    );
-    let Some(encoded) = value(headers, &header::CLIENT_CONTEXT) else {
-        return Ok(None);
-    };
-    if encoded.len() > MAX_CLIENT_CONTEXT_BYTES {
-        let message = "the client context is larger than 3583 bytes";
-        return Err(ServiceError::InvalidRequestContent(message));
-    }
-    let mut json = BASE64_STANDARD.decode(encoded).map_err(|_| INVALID)?;
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json)
-        .map_err(|_| INVALID)?;
-    // In JSON, control characters only stand between tokens; in a header they cannot stand.
-    for byte in json.iter_mut().filter(|byte| byte.is_ascii_control()) {
-        *byte = b' ';
-    }
-    HeaderValue::from_maybe_shared(Bytes::from(json))
-        .map(Some)
-        .map_err(|_| INVALID)
-}
-
-/// A trace reaches the function as a header of the Runtime API, and a long one or one in other
-/// letters has ended a runtime.
-fn is_trace_id(value: &HeaderValue) -> bool {
-    const BYTES: usize = 512;
-    value.len() <= BYTES && value.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    headers.get(name).map(HeaderValue::as_bytes)
-}
-
-fn invalid(message: &str) -> ServiceError {
-    ServiceError::InvalidParameter(message.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::invocation::NameError;
-
-    fn parse(uri: &str) -> Result<Target, ServiceError> {
-        let uri: Uri = uri.parse().unwrap();
-        let (_, name) = route(uri.path()).unwrap();
-        target(name, &uri).map(|(target, _)| target)
-    }
-
-    #[test]
-    fn a_name_may_be_percent_encoded_and_have_its_qualifier_in_the_query() {
-        let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Ahello/invocations";
-        let target = parse(&format!("{arn}?x=y&Qualifier=%24LATEST")).unwrap();
-        assert_eq!(target.name.to_string(), "hello");
-        assert_eq!(target.qualifier.unwrap().to_string(), "$LATEST");
-    }
-
-    #[test]
-    fn two_different_qualifiers_are_refused() {
-        assert!(parse("/2015-03-31/functions/hello:a/invocations?Qualifier=a").is_ok());
-        let error = parse("/2015-03-31/functions/hello:a/invocations?Qualifier=b").unwrap_err();
-        assert!(matches!(error, ServiceError::InvalidParameter(_)));
-    }
-
-    #[test]
-    fn a_name_that_is_none_is_refused() {
-        for name in ["", "%ff", "a%2Fb", "a/b"] {
-            let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    ServiceError::InvalidName {
-                        error: NameError::Target,
-                        ..
-                    }
-                ),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn other_paths_are_no_operation() {
-        for path in [
-            "/",
-            "/2015-03-31/functions/hello",
-            "/2015-03-31/functions/invocations",
-            "/2015-03-31/functions//x",
-        ] {
-            assert!(route(path).is_none(), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_trace_id_is_short_and_visible() {
-        let is_one = |bytes: &[u8]| is_trace_id(&HeaderValue::from_bytes(bytes).unwrap());
-        assert!(is_one(
-            b"Root=1-5e6a879e-0123456789abcdef01234567;Sampled=1"
-        ));
-        assert!(!is_one(b"\xff"));
-        assert!(!is_one(b"a b"));
-        assert!(!is_one(&[b'a'; 513]));
-    }
-
-    #[test]
-    fn the_client_context_is_decoded_json_on_one_line() {
-        let mut headers = HeaderMap::new();
-        let encoded = BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\"}\n}");
-        headers.insert(header::CLIENT_CONTEXT, encoded.parse().unwrap());
-        let context = client_context(&headers).unwrap().unwrap();
-        assert_eq!(
-            context.as_bytes(),
-            "{  \"custom\": {\"k\": \"\u{e9}\"} }".as_bytes()
-        );
-        for wrong in ["e30", "[]", "bnVsbA==", ""] {
-            headers.insert(header::CLIENT_CONTEXT, wrong.parse().unwrap());
-            assert!(client_context(&headers).is_err(), "{wrong}");
-        }
     }
 }

@@ -31,6 +31,7 @@ mod local;
 pub mod lrp;
 mod metrics;
 mod processes;
+mod request;
 mod rie;
 mod server;
 
