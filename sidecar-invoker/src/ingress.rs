@@ -26,7 +26,9 @@ use crate::invocation::{
     Target, function_arn, new_trace_id,
 };
 use crate::metrics::{self, Metrics};
-use crate::request::{client_context, invocation_type, is_trace_id, log_type, route, target};
+use crate::request::{
+    client_context, invocation_type, is_trace_id, log_type, route, target, tenant_id,
+};
 
 /// Answers requests to the Invoke API.
 pub(crate) struct Ingress {
@@ -127,6 +129,7 @@ impl Ingress {
         let log_type = log_type(&parts.headers)?;
         backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
+        let tenant_id = tenant_id(&parts.headers)?;
         let payload = match payload(body).await? {
             // AWS gives a function that is invoked without a payload an empty object.
             payload if payload.is_empty() => Bytes::from_static(b"{}"),
@@ -150,7 +153,7 @@ impl Ingress {
             payload,
             trace_id: trace_id.clone(),
             client_context,
-            tenant_id: headers.remove(header::TENANT_ID),
+            tenant_id,
         };
         if let InvocationType::Event = invocation_type {
             backend.events().accept(invocation)?;

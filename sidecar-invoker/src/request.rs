@@ -107,6 +107,20 @@ pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>,
         .map_err(|_| INVALID)
 }
 
+/// The tenant, which reaches the function as a header of the Runtime API.
+///
+/// Source: the `TenantId` of Lambda's `Invoke`.
+pub(crate) fn tenant_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(byte);
+    let id = headers.get(header::TENANT_ID);
+    match id.map(HeaderValue::as_bytes) {
+        Some(text) if !((1..=256).contains(&text.len()) && text.iter().all(letter)) => Err(
+            invalid("a tenant's id is 1 to 256 letters, digits, spaces and . _ : / = + - @"),
+        ),
+        _ => Ok(id.cloned()),
+    }
+}
+
 /// A trace reaches the function as a header of the Runtime API, and a long one or one in other
 /// letters has ended a runtime.
 pub(crate) fn is_trace_id(value: &HeaderValue) -> bool {
@@ -186,6 +200,21 @@ mod tests {
         assert!(!is_one(b"\xff"));
         assert!(!is_one(b"a b"));
         assert!(!is_one(&[b'a'; 513]));
+    }
+
+    #[test]
+    fn a_tenant_s_id_has_the_letters_that_aws_takes() {
+        let tenant = |id: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::TENANT_ID, HeaderValue::from_bytes(id).unwrap());
+            tenant_id(&headers)
+        };
+        assert_eq!(tenant_id(&HeaderMap::new()), Ok(None));
+        let id = "Blue tenant/1_a.b:c=d+e-f@g";
+        assert_eq!(tenant(id.as_bytes()).unwrap().unwrap(), id);
+        for wrong in [&b""[..], b"\xff", b"a,b", &[b'a'; 257]] {
+            assert!(tenant(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

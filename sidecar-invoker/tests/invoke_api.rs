@@ -73,11 +73,12 @@ async fn what_cannot_be_served_has_its_aws_error() {
     let event = [("x-amz-invocation-type", "Event")];
     let nonsense = [("x-amz-invocation-type", "Maybe")];
     let log = [("x-amz-log-type", "All")];
+    let tenant = [("x-amz-tenant-id", "a,b")];
     let context = [("x-amz-client-context", "not base64!")];
     let large = [("x-amz-client-context", &*"e30=".repeat(1_000))];
     let stream = "/2021-11-15/functions/f/response-streaming-invocations";
     type Case<'c> = (Method, &'c str, &'c [(&'c str, &'c str)], u16, &'c str);
-    let cases: [Case<'_>; 10] = [
+    let cases: [Case<'_>; 11] = [
         (
             Method::POST,
             "/2015-03-31/functions/g/invocations",
@@ -117,6 +118,13 @@ async fn what_cannot_be_served_has_its_aws_error() {
             Method::POST,
             INVOKE,
             &log,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &tenant,
             400,
             "InvalidParameterValueException",
         ),
