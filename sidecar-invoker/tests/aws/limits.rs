@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::program::Program;
 use crate::stand_in::StandIn;
@@ -79,6 +80,27 @@ async fn no_answer_in_time_is_a_gateway_timeout_and_envoy_s_limit_counts() {
 
     let (invoker, _aws) = start("timeout: 100ms").await;
     assert_eq!(invoker.invoke("waits", json!(1)).await.status, 504);
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_read_on_keeps_its_turn_no_longer_than_the_time_limit() {
+    let aws = StandIn::start().await;
+    let endpoint = &aws.url;
+    let text = format!(
+        "functions: {{ floods: {{ queue: 0, aws: {{ region: eu-west-1, endpoint: '{endpoint}', max_concurrency: 1, timeout: 1s }} }} }}"
+    );
+    let invoker = Program::start(&text).await;
+    let mut idle = tokio::net::TcpStream::connect(&invoker.address)
+        .await
+        .unwrap();
+    let head = "POST /2015-03-31/functions/floods/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    idle.write_all(head.as_bytes()).await.unwrap();
+    eventually("the start", async || (!aws.seen().is_empty()).then_some(())).await;
+    eventually("the turn", async || {
+        let reply = invoker.invoke("floods", json!(1)).await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

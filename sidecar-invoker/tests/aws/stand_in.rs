@@ -185,6 +185,8 @@ async fn answer(
             Some(ok(body))
         }
         "streams" => Some(streamed(gate)),
+        // For ever, the first time.
+        "floods" if now == 1 => Some(Response::new(Flood.boxed_unsync())),
         "throttled-once" if now > 1 => Some(ok(body)),
         "throttled" | "throttled-once" => {
             Some(error(429, "TooManyRequestsException", "Rate Exceeded."))
@@ -272,6 +274,21 @@ impl hyper::body::Body for Pieces {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = self.0.poll_recv(context);
         piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+struct Flood;
+
+impl hyper::body::Body for Flood {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = Bytes::from_static(&[0; 1 << 16]);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
