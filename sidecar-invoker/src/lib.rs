@@ -28,6 +28,7 @@ mod ingress;
 pub mod invocation;
 mod listener;
 mod local;
+mod lock;
 pub mod lrp;
 mod metrics;
 mod processes;

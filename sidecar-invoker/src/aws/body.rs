@@ -2,13 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::lock::lock;
 
 /// A body that is not read faster than its caller reads, keeps the invocation's turn to its end, and
 /// breaks off at the deadline. Nobody asks for the next piece while a caller does not read on, so a
@@ -115,9 +117,4 @@ impl<T: Send + 'static> Body for Streamed<T> {
             State::TimedOut => SizeHint::new(),
         }
     }
-}
-
-/// Locks state that is whole between any two statements, so that a panic elsewhere does not matter.
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

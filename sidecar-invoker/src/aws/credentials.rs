@@ -2,7 +2,7 @@
 //! expire by one task for each source, and told once, in plain words, when they are missing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
@@ -12,6 +12,7 @@ use super::endpoint::Variant;
 use super::sdk::{self, Who};
 use super::sign::Identity;
 use crate::config::{Endpoint, endpoint};
+use crate::lock::lock;
 
 /// How long before they expire credentials are renewed, if they last that long twice. EC2 and ECS
 /// have new ones five minutes ahead.
@@ -167,7 +168,7 @@ impl Source {
                 }
             }
         }
-        let refusal = self.refusal();
+        let refusal = lock(&self.refusal);
         let (problem, since) = refusal.as_ref()?;
         (since.elapsed() < REFUSED_FOR).then(|| problem.clone())
     }
@@ -179,7 +180,7 @@ impl Source {
             None => String::new(),
         };
         let problem = format!("{problem}{whose}");
-        let mut refusal = self.refusal();
+        let mut refusal = lock(&self.refusal);
         let earlier = refusal.as_ref();
         if !earlier.is_some_and(|(earlier, _)| is_same(earlier, &problem)) {
             tracing::error!("{problem}");
@@ -191,7 +192,7 @@ impl Source {
 
     /// AWS has accepted the credentials.
     pub(crate) fn accepted(&self) {
-        if self.is_refused.swap(false, Ordering::Relaxed) && self.refusal().take().is_some() {
+        if self.is_refused.swap(false, Ordering::Relaxed) && lock(&self.refusal).take().is_some() {
             tracing::info!("AWS accepts the credentials again");
         }
     }
@@ -227,10 +228,6 @@ impl Source {
     fn wait(&self, session: &Session) -> Option<Duration> {
         let left = session.identity.expiry()?.duration_since((self.clock)());
         Some(renewal(left.unwrap_or_default(), fastrand::f64()))
-    }
-
-    fn refusal(&self) -> MutexGuard<'_, Option<(String, Instant)>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,7 +22,7 @@ mod sign;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
@@ -38,6 +38,7 @@ use self::sdk::Who;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::error::ServiceError;
 use crate::invocation::{FunctionId, FunctionName};
+use crate::lock::lock;
 use crate::metrics::{Counts, Metrics};
 
 /// Most functions that are not listed whose turns and retries are remembered; callers choose the
@@ -231,7 +232,7 @@ impl Aws {
 
 impl Unlisted {
     fn gate(&self, id: &FunctionId, all: &Arc<Semaphore>) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = lock(&self.gates);
         if let Some(gate) = gates.get(id) {
             return Arc::clone(gate);
         }

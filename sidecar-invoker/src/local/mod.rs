@@ -32,9 +32,4 @@ pub(crate) use command::Inherited;
 pub(crate) use function::{Context, Function};
 pub(crate) use output::{Flushed, Output, timestamp};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks state that is whole between any two statements, so that a panic elsewhere does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::lock::lock;
