@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::{Aws, Call, Function, retry};
+use super::{Aws, Call, Function, refusal, retry};
 use crate::error::ServiceError;
 use crate::header;
 use crate::invocation::{FunctionName, Operation};
 
 const LIMIT: Duration = Duration::from_secs(20);
-const MAX_ERROR_BYTES: usize = 64 << 10;
 
 impl Function {
     /// Where the function is, for a table.
@@ -63,16 +60,7 @@ impl Function {
         let name = retry::error_type(response.headers())
             .unwrap_or("no error type")
             .to_owned();
-        let body = Limited::new(response.into_body(), MAX_ERROR_BYTES)
-            .collect()
-            .await;
-        let body = body
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let message = ["message", "Message"]
-            .into_iter()
-            .find_map(|key| body.get(key)?.as_str());
+        let message = refusal::message(response.into_body()).await;
         let cure = match status {
             StatusCode::FORBIDDEN => "; allow the credentials lambda:InvokeFunction on it",
             StatusCode::NOT_FOUND => "; correct its name, qualifier or region",
@@ -80,7 +68,7 @@ impl Function {
         };
         Err(format!(
             "{status}, {name}: {}{cure}",
-            message.unwrap_or("no message")
+            message.as_deref().unwrap_or("no message")
         ))
     }
 }

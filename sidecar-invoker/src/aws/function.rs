@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
@@ -42,8 +42,6 @@ const PASSED: [HeaderName; 6] = [
 ];
 /// A larger payload is hashed where that delays no other caller.
 const LARGE: usize = 128 << 10;
-/// Most of an error's body that is read.
-const MAX_ERROR_BYTES: usize = 64 << 10;
 /// How long Envoy waits for the answer to this request, in milliseconds.
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const AGENT: HeaderValue =
@@ -144,9 +142,7 @@ impl Function {
                     };
                     tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
                     // Read, so that the connection can be used again.
-                    let _ = Limited::new(response.into_body(), MAX_ERROR_BYTES)
-                        .collect()
-                        .await;
+                    let _ = refusal::message(response.into_body()).await;
                     sleep(pause).await;
                 }
                 Err(error) => {
@@ -270,13 +266,9 @@ impl Function {
         let status = response.status();
         let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
         if let Some(name) = error.and_then(refusal::name) {
-            let body = Limited::new(response.into_body(), MAX_ERROR_BYTES)
-                .collect()
-                .await;
-            let body = body
-                .map(http_body_util::Collected::to_bytes)
-                .unwrap_or_default();
-            self.source.refused(&refusal::explain(name, &body));
+            let message = refusal::message(response.into_body()).await;
+            let message = message.unwrap_or_default();
+            self.source.refused(&refusal::explain(name, &message));
             return Err(ServiceError::CredentialsRefused(name));
         }
         if !status.is_server_error() {

@@ -1,6 +1,13 @@
 //! How AWS says that it does not accept the credentials, in plain words.
 
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
 use serde_json::Value;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Most of an error's body that is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// The names of errors that are the credentials' fault, whatever is asked for.
 ///
@@ -19,14 +26,23 @@ pub(crate) fn name(error_type: &str) -> Option<&'static str> {
     NAMES.into_iter().find(|name| *name == error_type)
 }
 
-/// What is wrong and what to do about it. `body` is that of AWS's answer. Nothing of it is repeated
-/// but AWS's comparison of the times, since it may hold the token.
-pub(crate) fn explain(name: &str, body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+/// The message in the body of an error of AWS's. (A body that is read lets its connection be used
+/// again.)
+pub(crate) async fn message<B: Body<Error: Into<BoxError>>>(body: B) -> Option<String> {
+    let body = Limited::new(body, MAX_ERROR_BYTES).collect().await.ok()?;
+    let mut body: Value = serde_json::from_slice(&body.to_bytes()).ok()?;
     let message = ["message", "Message"]
         .into_iter()
-        .find_map(|key| body.get(key)?.as_str());
-    let message = message.unwrap_or_default();
+        .find_map(|key| body.get_mut(key).map(Value::take));
+    match message {
+        Some(Value::String(message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// What is wrong and what to do about it. Nothing of AWS's `message` is repeated but its comparison
+/// of the times, since it may hold the token.
+pub(crate) fn explain(name: &str, message: &str) -> String {
     let is_late =
         message.starts_with("Signature expired") || message.starts_with("Signature not yet");
     match name {
@@ -51,10 +67,7 @@ mod tests {
 
     #[test]
     fn a_wrong_clock_is_told_from_a_wrong_key() {
-        let explain = |message: &str| {
-            let body = serde_json::json!({ "message": message }).to_string();
-            explain("InvalidSignatureException", body.as_bytes())
-        };
+        let explain = |message: &str| explain("InvalidSignatureException", message);
         let late = "Signature expired: 20261121T000000Z is now earlier than 20261121T001000Z (20261121T001500Z - 5 min.)";
         assert!(explain(late).contains("clock"));
         assert!(explain(late).contains(late));
