@@ -129,22 +129,31 @@ impl Environment {
 
     /// An invocation is over.
     pub(super) async fn conclude(&self, function: &Function, outcome: Outcome) {
+        let mut unsaid = Unsaid(&self.lifecycle, Some(outcome));
         self.log.passed_on().await;
+        let Some(outcome) = unsaid.1.take() else {
+            return;
+        };
         let lines = {
             let mut facts = lock(&self.facts);
             facts.ask_memory(&self.memory);
             let now = (function.context.clock)();
             facts.end(&outcome, function.config.memory_mib, now)
         };
-        self.write(function, &lines).await;
+        self.log.note(lines.as_bytes());
         if let Some(answer) = outcome.held {
             answer.release(self.log.tail());
         }
+        self.pass_on(function, &lines).await;
     }
 
     /// Writes a line of the service's own into the function's log.
     pub(super) async fn write(&self, function: &Function, lines: &str) {
         self.log.note(lines.as_bytes());
+        self.pass_on(function, lines).await;
+    }
+
+    async fn pass_on(&self, function: &Function, lines: &str) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let dropped = function.write(self.log_stream.short(), lines, dropped);
         self.log.dropped.store(dropped.await, Ordering::Relaxed);
@@ -289,8 +298,24 @@ impl Environment {
     }
 }
 
+/// What an invocation came to, which goes back to the lifecycle if whoever was to say it is gone
+/// before: a process that ends closes the connection over which it asked for more.
+struct Unsaid<'e>(&'e Mutex<Lifecycle>, Option<Outcome>);
+
+impl Drop for Unsaid<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.1.take() {
+            lock(self.0).take_back(outcome);
+        }
+    }
+}
+
 /// The time in `ahead`, in milliseconds since 1970.
 pub(super) fn epoch_ms(function: &Function, ahead: Duration) -> u128 {
     let now = (function.context.clock)().duration_since(UNIX_EPOCH);
     (now.unwrap_or_default() + ahead).as_millis()
 }
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

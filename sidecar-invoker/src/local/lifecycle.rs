@@ -152,6 +152,21 @@ impl Lifecycle {
         }
     }
 
+    /// That the invocation is over has not been said after all.
+    pub(super) fn take_back(&mut self, unsaid: Outcome) {
+        match &mut self.phase {
+            Phase::Settling {
+                outcome: outcome @ None,
+                ..
+            } => *outcome = Some(unsaid),
+            _ => {
+                if let Some(answer) = unsaid.held {
+                    answer.release(None);
+                }
+            }
+        }
+    }
+
     /// Gives the environment work; back comes the call if it is not idle (any more). Tells whether
     /// the timer has to be set anew.
     pub(super) fn deliver(

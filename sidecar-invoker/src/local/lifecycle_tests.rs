@@ -239,3 +239,17 @@ fn an_idle_environment_may_retire_and_a_busy_one_not() {
     let mut life = busy(call);
     assert!(!life.retire());
 }
+
+#[test]
+fn an_answer_that_waits_for_the_log_comes_without_it_if_the_environment_has_ended() {
+    let (call, id, mut answer) = call_of(Operation::Invoke, LogType::Tail);
+    let mut life = busy(call);
+    life.answer(id, success(), None).unwrap();
+    life.next();
+    let Settled::Over(outcome) = life.settle(later()) else {
+        panic!("not over");
+    };
+    assert!(matches!(life.end(None), Ending::Quiet));
+    life.take_back(outcome);
+    assert_eq!(payload(answer.try_recv().unwrap()), success());
+}

@@ -277,4 +277,4 @@ impl Drop for Place {
 
 #[cfg(test)]
 #[path = "pool_tests.rs"]
-mod tests;
+pub(super) mod tests;

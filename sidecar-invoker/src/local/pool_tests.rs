@@ -14,12 +14,16 @@ use crate::answer::Reply;
 use crate::config::{BackendConfig, Config, LogFormat};
 use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
 
-fn function(queue: usize) -> Arc<Function> {
+pub(crate) fn function(queue: usize) -> Arc<Function> {
+    configured(queue, "concurrency: 1")
+}
+
+fn configured(queue: usize, keys: &str) -> Arc<Function> {
     let command = format!(
         "[python3, {}/tests/fixtures/runtime.py]",
         env!("CARGO_MANIFEST_DIR")
     );
-    let yaml = format!("functions: {{ f: {{ local: {{ command: {command}, concurrency: 1 }} }} }}");
+    let yaml = format!("functions: {{ f: {{ local: {{ command: {command}, {keys} }} }} }}");
     let config = Config::parse("invoker.yaml", &yaml, Path::new("/")).unwrap();
     let (name, config) = config.functions.into_iter().next().unwrap();
     let BackendConfig::Local(local) = config.backend else {
@@ -38,7 +42,7 @@ fn function(queue: usize) -> Arc<Function> {
     Function::new(name, local, queue, context)
 }
 
-fn invocation(event: &serde_json::Value) -> Invocation {
+pub(crate) fn invocation(event: &serde_json::Value) -> Invocation {
     Invocation {
         request_id: RequestId::random(),
         operation: Operation::Invoke,
