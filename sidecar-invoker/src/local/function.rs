@@ -94,7 +94,10 @@ impl Function {
         }
         if !self.config.watch.is_empty() {
             let watch = super::watch::watch(Arc::clone(self));
-            self.context.tasks.spawn(watch);
+            let stop = self.context.stop.clone();
+            self.context
+                .tasks
+                .spawn(stop.run_until_cancelled_owned(watch));
         }
     }
 

@@ -95,3 +95,30 @@ async fn the_environment_used_last_is_used_first() {
         &first
     ));
 }
+
+#[tokio::test]
+async fn files_that_go_on_changing_do_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.py");
+    std::fs::write(&file, "").unwrap();
+    let function = configured(0, &format!("watch: ['{}']", file.display()));
+    function.begin();
+    let changes = async {
+        for change in 1.. {
+            std::fs::write(&file, "x".repeat(change)).unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = async {
+        // By then the change has been seen.
+        sleep(Duration::from_millis(800)).await;
+        function.context.stop.cancel();
+        function.context.tasks.close();
+        function.context.tasks.wait().await;
+    };
+    tokio::select! {
+        () = changes => {}
+        () = end => {}
+        () = sleep(Duration::from_secs(5)) => panic!("the files are still looked at"),
+    }
+}

@@ -40,7 +40,7 @@ const IGNORED_FOLDERS: [&str; 12] = [
 type Stamp = (i64, i64, u64, u64);
 type Files = BTreeMap<PathBuf, Stamp>;
 
-/// Has `function` start anew whenever its files have changed, until it is stopped.
+/// Has `function` start anew whenever its files have changed, for ever.
 pub(super) async fn watch(function: Arc<Function>) {
     let mut known = look(&function).await;
     if known.len() >= MAX_FILES {
@@ -51,10 +51,7 @@ pub(super) async fn watch(function: Arc<Function>) {
     }
     let mut pause = INTERVAL;
     loop {
-        tokio::select! {
-            () = function.stopped() => return,
-            () = sleep(pause) => {}
-        }
+        sleep(pause).await;
         let began = Instant::now();
         let mut files = look(&function).await;
         // A twentieth of the time at most.
