@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,7 +11,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -34,8 +35,8 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Serves until the task is aborted.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+    /// Serves until the task is aborted. A connection on which no request comes ends after `limit`.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, limit: Duration) {
         let mut connections = JoinSet::new();
         loop {
             let Some(stream) = accept(&listener).await else {
@@ -48,8 +49,10 @@ impl Admin {
                     let response = admin.respond(&request);
                     async { Ok::<_, Infallible>(response) }
                 });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(limit)
+                    .serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = connection.await {
                     tracing::debug!("an admin connection ended: {error}");
                 }
@@ -107,5 +110,42 @@ impl Admin {
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_ends() {
+        let config = "functions: { f: { rie: 'http://localhost:1' } }";
+        let config = Config::parse("invoker.yaml", config, Path::new("/")).unwrap();
+        let admin = Arc::new(Admin {
+            functions: Vec::new(),
+            aws: None,
+            metrics: Arc::new(Metrics::new(&config)),
+            file: config.file,
+            is_ending: AtomicBool::new(false),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(admin.serve(listener, Duration::from_millis(20)));
+        for begun in ["", "GET /pi"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let end = stream.read_to_end(&mut answer);
+            // It may be reset as well.
+            let _ = timeout(Duration::from_secs(10), end).await.unwrap();
+        }
+        server.abort();
     }
 }

@@ -30,8 +30,8 @@ use crate::local::{Cgroups, Context, Flushed, Function, Inherited, Output};
 use crate::metrics::Metrics;
 use crate::rie::Emulators;
 
-/// How long a connection may be silent before its first request: as hyper's limit for a head.
-const FIRST_BYTE_LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection may be silent before a request: as hyper's limit for a head.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How long ended processes may take to disappear.
 const REAP_LIMIT: Duration = Duration::from_secs(4);
 
@@ -207,7 +207,7 @@ impl Server {
         for function in &admin.functions {
             function.begin();
         }
-        let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener));
+        let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener, SILENCE_LIMIT));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timer lets hyper give up on a peer that never finishes its request's head.
@@ -224,7 +224,7 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some(stream) = stream else { continue };
-            let stream = FirstByte::new(stream, FIRST_BYTE_LIMIT);
+            let stream = FirstByte::new(stream, SILENCE_LIMIT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
             let service = service_fn(move |request| {
