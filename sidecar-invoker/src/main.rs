@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use sidecar_invoker::config::{Config, HostPort, Listen};
-use sidecar_invoker::{Options, ServeError, Server, watch_over_groups};
+use sidecar_invoker::{Options, Server, watch_over_groups};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -186,9 +186,7 @@ fn healthcheck(url: &hyper::Uri) -> ExitCode {
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let server = Server::bind(config, server_options()?)
-        .await
-        .map_err(|error: ServeError| error)?;
+    let server = Server::bind(config, server_options()?).await?;
     tracing::info!(
         "serving the Invoke API on {}, admin on {}",
         server.address()?,
