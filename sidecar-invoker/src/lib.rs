@@ -7,7 +7,8 @@
 //!                                 └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
-//! Payloads pass through unread. [`Server`] is the entry.
+//! Payloads pass through unread. [`Server`] is the entry. [`envoy_config`] writes Envoy's
+//! configuration from the same file, [`lrp`] runs Envoy and the invoker together.
 
 mod admin;
 mod answer;

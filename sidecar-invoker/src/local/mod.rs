@@ -1,9 +1,9 @@
 //! Functions as processes of the invoker's own, each behind a Runtime API of its own.
 //!
 //! ```text
-//! Function (pool, queue) ──▶ Environment (one process) ──▶ Lifecycle (pure: which step may follow)
-//!                                     ▲                          ▲
-//!                              the process's end          Runtime API (HTTP)
+//! Function ─ pool (and queue) ──▶ Environment ──▶ Lifecycle (pure: which step may follow)
+//!                                  ▲       ▲
+//!       supervisor (the processes) ┘       └ Runtime API (HTTP)
 //! ```
 
 mod cgroup;
