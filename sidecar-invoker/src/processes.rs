@@ -1,10 +1,12 @@
 //! What `/proc` tells of processes. Where there is none, as on macOS, it tells of no process.
 
 use std::fs;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpgid, waitpid};
+
+use crate::lock::lock;
 
 /// How often a [`Census`] looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,7 +60,7 @@ impl Census {
     }
 
     fn processes(self: &Arc<Self>) -> Arc<Vec<Process>> {
-        let mut look = self.look();
+        let mut look = lock(&self.0);
         if look
             .began
             .is_none_or(|began| began.elapsed() > LOOK_INTERVAL)
@@ -67,14 +69,10 @@ impl Census {
             let census = Arc::clone(self);
             tokio::task::spawn_blocking(move || {
                 let found = all().collect();
-                census.look().found = Arc::new(found);
+                lock(&census.0).found = Arc::new(found);
             });
         }
         Arc::clone(&look.found)
-    }
-
-    fn look(&self) -> MutexGuard<'_, Look> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

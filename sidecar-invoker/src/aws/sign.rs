@@ -7,7 +7,7 @@
 //! Source: "Create a signed AWS API request" in the AWS IAM user guide.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -15,6 +15,8 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+
+use crate::lock::lock;
 
 const SERVICE: &str = "lambda";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -92,7 +94,7 @@ impl Identity {
     }
 
     fn key(&self, day: &str, region: &str, now: SystemTime) -> Arc<[u8]> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.keys);
         let known = keys
             .iter()
             .find(|key| &*key.day == day && &*key.region == region);
