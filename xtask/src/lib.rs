@@ -13,7 +13,9 @@
 //! | `target/release/` | the invoker and the example function |
 //! | `target/up/` | the configuration that `up` runs with when a port is changed |
 
+pub mod bench;
 pub mod build;
+pub mod cargo_lambda;
 pub mod ci;
 pub mod compat;
 pub mod compose;

@@ -26,6 +26,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure lambda-mesh side by side with its peers, and write target/bench/report.md
+    Bench {
+        /// `--only EXPERIMENT`, `--rounds N`, `--seconds N`, `--write-readme`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Make the release files in target/dist
     Dist(xtask::dist::Options),
     /// Run every check that a change must pass
@@ -55,6 +61,7 @@ fn run(task: Task) -> Result<()> {
         Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
+        Task::Bench { arguments } => xtask::bench::run(&arguments),
         Task::Ci => xtask::ci::run(),
         Task::EnvoyPath { version } => {
             println!("{}", xtask::envoy::binary(&version)?.display());

@@ -1,0 +1,142 @@
+//! What many functions cost: as route metadata of one cluster, and as a cluster each.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::envoy::{Contestant, Envoy, bootstrap, chain, cluster};
+use crate::lab::Lab;
+use crate::load::Exchange;
+use crate::process::free_address;
+use crate::scenario::Scenario;
+use crate::stats::Summary;
+
+/// Where the functions stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// One cluster; each route's metadata names its function.
+    RouteMetadata,
+    /// A cluster each, with its own filters.
+    Clusters,
+}
+
+/// One number of functions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Where they stand.
+    pub place: Place,
+    /// How many.
+    pub functions: usize,
+    /// From Envoy's start until it accepts connections, in seconds.
+    pub start_seconds: f64,
+    /// Envoy's resident memory before any request, in KiB.
+    pub resident_kib: u64,
+    /// Its resident memory after requests to every function, in KiB.
+    pub used_kib: u64,
+    /// Small GETs per second, over all functions in turns.
+    pub answers_per_second: Summary,
+}
+
+/// Measures 1, 100 and 10,000 functions.
+///
+/// # Errors
+/// An Envoy does not start, or an answer is wrong.
+pub fn run(lab: &Lab) -> Result<Vec<Row>> {
+    let mut envoys = Vec::new();
+    for place in [Place::RouteMetadata, Place::Clusters] {
+        for functions in [1, 100, 10_000] {
+            xtask::say(format_args!(
+                "{functions} functions as {}",
+                match place {
+                    Place::RouteMetadata => "route metadata",
+                    Place::Clusters => "clusters",
+                }
+            ));
+            let start = Instant::now();
+            let envoy = self::start(lab, place, functions)?;
+            let start_seconds = start.elapsed().as_secs_f64();
+            let resident_kib = envoy.process.usage()?.resident_kib;
+            envoys.push((
+                place,
+                functions,
+                start_seconds,
+                resident_kib,
+                envoy,
+                Vec::new(),
+            ));
+        }
+    }
+    for round in 0..lab.effort.rounds {
+        xtask::say(format_args!(
+            "functions: round {} of {}",
+            round + 1,
+            lab.effort.rounds
+        ));
+        for (_, functions, _, _, envoy, rates) in &mut envoys {
+            let requests = (0..*functions).map(|index| Scenario::SmallGet.request(&host(index)));
+            let exchange = Exchange {
+                requests: requests.collect(),
+                ..Scenario::SmallGet.exchange()
+            };
+            let (outcome, ..) = lab.full_load(envoy.address, &exchange, 32, || Ok(()))?;
+            rates.push(outcome.rate());
+        }
+    }
+    envoys
+        .into_iter()
+        .map(
+            |(place, functions, start_seconds, resident_kib, envoy, rates)| {
+                Ok(Row {
+                    place,
+                    functions,
+                    start_seconds,
+                    resident_kib,
+                    used_kib: envoy.process.usage()?.resident_kib,
+                    answers_per_second: Summary::of(rates),
+                })
+            },
+        )
+        .collect()
+}
+
+fn host(index: usize) -> String {
+    format!("f{index}.lambda.internal")
+}
+
+fn start(lab: &Lab, place: Place, functions: usize) -> Result<Envoy> {
+    let upstream = lab.upstream(Scenario::SmallGet.script(Contestant::Ours))?;
+    let filters = chain(Contestant::Ours, &lab.wasm);
+    let name = |index| match place {
+        Place::RouteMetadata => "upstream".to_owned(),
+        Place::Clusters => format!("f{index}"),
+    };
+    let virtual_host = |index| {
+        json!({
+            "name": host(index),
+            "domains": [host(index)],
+            "routes": [{
+                "match": { "prefix": "/" },
+                "route": { "cluster": name(index) },
+                "metadata": { "filter_metadata": { "lambda": { "function": format!("f{index}") } } },
+            }],
+        })
+    };
+    let clusters: Vec<Value> = match place {
+        Place::RouteMetadata => vec![cluster("upstream", upstream, &filters)],
+        Place::Clusters => (0..functions)
+            .map(|index| cluster(&name(index), upstream, &filters))
+            .collect(),
+    };
+    let hosts: Vec<Value> = (0..functions).map(virtual_host).collect();
+    let address = free_address()?;
+    let config = bootstrap(address, &hosts, &[], &clusters);
+    Envoy::start(
+        &format!("functions-{functions}-{place:?}"),
+        address,
+        &config,
+        lab,
+    )
+}

@@ -1,0 +1,134 @@
+//! What every experiment needs.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::envoy::{Config, Contestant, Envoy};
+use crate::invoker;
+use crate::load::{self, Exchange, Load, Outcome};
+use crate::process::Cores;
+use crate::scenario::Scenario;
+use crate::upstream::{self, Script};
+
+/// The place where all is measured.
+#[derive(Debug)]
+pub struct Lab {
+    /// Which cores do what.
+    pub cores: Cores,
+    /// The filter as WebAssembly.
+    pub wasm: PathBuf,
+    /// The invoker.
+    pub invoker: PathBuf,
+    /// The example function.
+    pub function: PathBuf,
+    /// How much is measured.
+    pub effort: Effort,
+    runtime: Runtime,
+    folder: TempDir,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// How often each figure is taken.
+    pub rounds: usize,
+    /// How long each time.
+    pub duration: Duration,
+}
+
+impl Lab {
+    /// Claims two cores and builds what is missing.
+    ///
+    /// # Errors
+    /// Something cannot be had.
+    pub fn open(effort: Effort) -> Result<Self> {
+        let (wasm, invoker) = (xtask::wasm::build()?, xtask::build::invoker()?);
+        let function = xtask::build::example("hello")?;
+        // The runtime's own thread is pinned, so whatever is built has been built before.
+        let cores = Cores::claim()?;
+        Ok(Self {
+            cores,
+            wasm,
+            invoker,
+            function,
+            effort,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    /// For the files of this run.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts an upstream.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub fn upstream(&self, script: Script) -> Result<SocketAddr> {
+        Ok(self.runtime.block_on(upstream::serve(script))?)
+    }
+
+    /// Starts a contestant with an upstream for this scenario.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn contestant(&self, scenario: Scenario, contestant: Contestant) -> Result<Envoy> {
+        let name = format!("{}-{}", scenario.name(), contestant.name());
+        let mut upstream = self.upstream(scenario.script(contestant))?;
+        let mut invoker = None;
+        if contestant == Contestant::OursInvoker {
+            let name = format!("{name}-invoker");
+            let (address, process) = invoker::signing(self, &name, self.cores.load, upstream)?;
+            (upstream, invoker) = (address, Some(process));
+        }
+        let config = Config {
+            contestant,
+            wasm: self.wasm.clone(),
+            upstream,
+        };
+        let (address, value) = config.listen()?;
+        let mut envoy = Envoy::start(&name, address, &value, self)?;
+        envoy.invoker = invoker;
+        Ok(envoy)
+    }
+
+    /// Sends a load.
+    ///
+    /// # Errors
+    /// An answer is wrong, or a connection broke off.
+    pub fn load(&self, address: SocketAddr, exchange: &Exchange, load: Load) -> Result<Outcome> {
+        Ok(self.runtime.block_on(load::run(address, exchange, load))?)
+    }
+
+    /// Warms up, then sends as much as can be for as long as a figure takes, and tells what `meter`
+    /// said before and after that.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn full_load<T>(
+        &self,
+        address: SocketAddr,
+        exchange: &Exchange,
+        concurrency: usize,
+        meter: impl Fn() -> Result<T>,
+    ) -> Result<(Outcome, T, T)> {
+        let at = |duration| Load {
+            concurrency,
+            duration,
+            rate: None,
+        };
+        self.load(address, exchange, at(self.effort.duration / 8))?;
+        let before = meter()?;
+        let outcome = self.load(address, exchange, at(self.effort.duration))?;
+        Ok((outcome, before, meter()?))
+    }
+}

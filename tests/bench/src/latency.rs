@@ -1,0 +1,79 @@
+//! What the filter adds to the latency at half of what it can bear.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::envoy::Contestant;
+use crate::lab::Lab;
+use crate::load::Load;
+use crate::scenario::Scenario;
+use crate::stats::Summary;
+
+const CONCURRENCY: usize = 32;
+const CONTESTANTS: [Contestant; 4] = [
+    Contestant::PassThrough,
+    Contestant::Native,
+    Contestant::Ours,
+    Contestant::OursSigned,
+];
+
+/// One contestant at a rate that all of them got.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The contestant.
+    pub contestant: Contestant,
+    /// Requests per second.
+    pub rate: f64,
+    /// Median latency in microseconds.
+    pub p50_us: Summary,
+    /// 99th percentile of the latency in microseconds.
+    pub p99_us: Summary,
+}
+
+/// Measures small GETs at half of the rate that our filter bears.
+///
+/// # Errors
+/// An Envoy does not start, or an answer is wrong.
+pub fn run(lab: &Lab) -> Result<Vec<Row>> {
+    let scenario = Scenario::SmallGet;
+    let exchange = scenario.exchange();
+    let mut envoys = Vec::new();
+    for contestant in CONTESTANTS {
+        envoys.push((contestant, lab.contestant(scenario, contestant)?));
+    }
+    let mut rate = f64::INFINITY;
+    for (contestant, envoy) in &envoys {
+        let (outcome, ..) = lab.full_load(envoy.address, &exchange, CONCURRENCY, || Ok(()))?;
+        if *contestant == Contestant::Ours {
+            rate = outcome.rate() / 2.0;
+        }
+    }
+    let mut figures: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); envoys.len()];
+    for round in 0..lab.effort.rounds {
+        xtask::say(format_args!(
+            "latency at {rate:.0}/s: round {} of {}",
+            round + 1,
+            lab.effort.rounds
+        ));
+        for ((_, envoy), (p50, p99)) in envoys.iter().zip(&mut figures) {
+            let load = Load {
+                concurrency: CONCURRENCY,
+                duration: lab.effort.duration,
+                rate: Some(rate),
+            };
+            let outcome = lab.load(envoy.address, &exchange, load)?;
+            p50.push(outcome.latency.value_at_quantile(0.5) as f64 / 1e3);
+            p99.push(outcome.latency.value_at_quantile(0.99) as f64 / 1e3);
+        }
+    }
+    let rows = envoys
+        .iter()
+        .zip(figures)
+        .map(|((contestant, _), (p50, p99))| Row {
+            contestant: *contestant,
+            rate,
+            p50_us: Summary::of(p50),
+            p99_us: Summary::of(p99),
+        });
+    Ok(rows.collect())
+}
