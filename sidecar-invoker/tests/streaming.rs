@@ -41,6 +41,20 @@ async fn each_chunk_comes_when_the_function_has_written_it() {
 }
 
 #[tokio::test]
+async fn the_media_type_of_http_answers_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let event =
+        json!({ "do": "stream", "http": true, "chunks": ["one", "two"], "gates": folder.path() });
+    let mut events = Events::of(&invoker, &[], &event).await;
+    std::fs::write(folder.path().join("one"), "").unwrap();
+    assert_eq!(events.chunk().await, "one");
+    std::fs::write(folder.path().join("two"), "").unwrap();
+    assert_eq!(events.chunk().await, "two");
+    assert_eq!(events.complete().await, json!({}));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_streamed_is_one_chunk() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let mut events = Events::of(

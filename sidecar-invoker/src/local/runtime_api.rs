@@ -158,10 +158,7 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Refusal> {
     let operation = environment.expects(id)?;
     let id = id.ok_or(Refusal::UnknownId)?;
-    let streaming = headers
-        .get(RESPONSE_MODE)
-        .is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"streaming"));
-    if streaming && !is_error && operation == Operation::InvokeWithResponseStream {
+    if !is_error && operation == Operation::InvokeWithResponseStream && is_streamed(headers) {
         return stream(environment, id, headers, body).await;
     }
     let answer = match body::read(body).await {
@@ -183,6 +180,20 @@ async fn answer(
     };
     environment.answer(id, answer, None)?;
     Ok(accepted())
+}
+
+/// Whether the function sends its answer in pieces. `aws-lambda-go` has no header for it, only the
+/// media type (`LambdaFunctionURLStreamingResponse`), and is streamed on AWS all the same.
+fn is_streamed(headers: &HeaderMap) -> bool {
+    let is = |name, value: &[u8]| {
+        let found = headers.get(name).map(HeaderValue::as_bytes);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
+    };
+    is(RESPONSE_MODE, b"streaming")
+        || is(
+            CONTENT_TYPE,
+            b"application/vnd.awslambda.http-integration-response",
+        )
 }
 
 /// An answer that goes to its caller as it comes: the function can write no faster than the caller
