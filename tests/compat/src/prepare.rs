@@ -56,14 +56,12 @@ impl Toolchain {
     /// The first of [`Self::programs`] that is not there.
     #[must_use]
     pub fn missing(self) -> Option<&'static str> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<_> = std::env::split_paths(&path).collect();
-        let mut programs = self.programs().iter().copied();
-        programs.find(|program| !folders.iter().any(|folder| folder.join(program).is_file()))
+        missing(self.programs())
     }
 
     /// What makes an application of this kind ready, in its folder.
-    fn steps(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn steps(self) -> &'static [&'static str] {
         match self {
             Self::Python => &[
                 "python3 -m venv --clear venv",
@@ -78,13 +76,23 @@ impl Toolchain {
     }
 
     /// The files that decide whether [`Self::steps`] must run again; none means all.
-    fn pins(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn pins(self) -> &'static [&'static str] {
         match self {
             Self::Python => &["requirements.txt"],
             Self::Node => &["package-lock.json"],
             Self::Go | Self::Rust | Self::Java => &[],
         }
     }
+}
+
+/// The first of `programs` that is not on `PATH`.
+#[must_use]
+pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let mut programs = programs.iter().copied();
+    programs.find(|program| !folders.iter().any(|folder| folder.join(program).is_file()))
 }
 
 /// Makes the application of `framework` ready.
@@ -95,33 +103,44 @@ pub fn prepare(framework: &Framework) -> Result<Prepared> {
     if framework.toolchain == Toolchain::Rust {
         return built(&framework.app);
     }
-    let work = crate::output_folder().join(&framework.app);
+    let toolchain = framework.toolchain;
+    let source = crate::folder().join("apps").join(&framework.app);
+    let work = folder(&source, &framework.app, toolchain.steps(), toolchain.pins())?;
+    Ok(prepared(framework, work))
+}
+
+/// Copies the folder `source` to `target/compat/NAME`, and runs `steps` there unless they have been
+/// run for the same `pins`, which are names of files (none: all of them). Gives the copy's path.
+///
+/// # Errors
+/// A file cannot be copied, or a step failed; its own output says why.
+pub fn folder(source: &Path, name: &str, steps: &[&str], pins: &[&str]) -> Result<PathBuf> {
+    let work = crate::output_folder().join(name);
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     // Two rows may share an application, and two test processes a row.
     let lock = File::create(work.join("lock")).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.with_context(|| format!("cannot lock {}", work.display()))?;
-    let source = crate::folder().join("apps").join(&framework.app);
-    let pinned = copy(&source, &work, framework.toolchain)
+    let pinned = copy(source, &work, steps, pins)
         .with_context(|| format!("cannot copy {} to {}", source.display(), work.display()))?;
     let stamp = work.join("prepared.txt");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == pinned) {
-        return Ok(prepared(framework, work));
+        return Ok(work);
     }
-    for step in framework.toolchain.steps() {
-        eprintln!("compat: {}: {step}", framework.app);
+    for step in steps {
+        eprintln!("compat: {name}: {step}");
         run(
             Command::new("sh").args(["-c", step]).current_dir(&work),
             step,
         )?;
     }
     fs::write(&stamp, pinned).with_context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(prepared(framework, work))
+    Ok(work)
 }
 
 /// Copies the files that are not there yet or have changed, and gives the text of those that
 /// pin the preparation.
-fn copy(source: &Path, work: &Path, toolchain: Toolchain) -> Result<String> {
-    let mut pinned = toolchain.steps().join("\n");
+fn copy(source: &Path, work: &Path, steps: &[&str], pins: &[&str]) -> Result<String> {
+    let mut pinned = steps.join("\n");
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         fs::create_dir_all(work.join(&folder))?;
@@ -134,7 +153,6 @@ fn copy(source: &Path, work: &Path, toolchain: Toolchain) -> Result<String> {
                 continue;
             }
             let content = fs::read(entry.path())?;
-            let pins = toolchain.pins();
             if pins.is_empty() || pins.iter().any(|pin| name == Path::new(pin)) {
                 pinned.push_str(&String::from_utf8_lossy(&content));
             }
