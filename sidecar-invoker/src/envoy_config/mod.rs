@@ -14,7 +14,7 @@ use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen, Rou
 pub use envoy::{Envoy, find_filter};
 
 /// The text around the routes. `${NAME}` is filled in.
-const TEMPLATE: &str = include_str!("template.yaml");
+const TEMPLATE: &str = include_str!("envoy.yaml.template");
 /// The longest that a Lambda function runs.
 const LONGEST: Duration = Duration::from_secs(900);
 /// How much longer than a function Envoy waits, so that the function's own error is what comes:
