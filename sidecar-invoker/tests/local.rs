@@ -320,6 +320,17 @@ async fn a_streamed_answer_is_taken_as_a_whole_and_may_fail_in_its_trailers() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_broken_off_is_a_function_error_and_the_environment_used_again() {
+    let invoker = Invoker::start(&fixture_function("concurrency: 1").replace("10s", "5m")).await;
+    let pid = invoker.invoke(json!({})).await.json()["pid"].clone();
+    let reply = invoker
+        .invoke(json!({ "do": "stream", "end": "cut" }))
+        .await;
+    assert_eq!(reply.function_error(), "Runtime.TruncatedResponse");
+    assert_eq!(invoker.invoke(json!({})).await.json()["pid"], pid);
+}
+
+#[tokio::test]
 async fn concurrent_calls_have_environments_of_their_own_and_later_ones_use_them_again() {
     let folder = tempfile::tempdir().unwrap();
     let invoker = Invoker::start(&fixture_function("concurrency: 2")).await;

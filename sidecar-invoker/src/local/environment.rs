@@ -214,9 +214,9 @@ impl Environment {
         ended
     }
 
-    /// The process broke off the answer that it had begun.
-    pub(super) fn cut_off_stream(&self) {
-        lock(&self.lifecycle).cut_off_stream();
+    /// The process broke off its answer to invocation `id`.
+    pub(super) fn cut_off(&self, id: RequestId) {
+        lock(&self.lifecycle).cut_off(id);
         self.delivered.notify_one();
     }
 

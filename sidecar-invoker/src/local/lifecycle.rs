@@ -36,6 +36,8 @@ enum Phase {
         deadline: Deadline,
         /// When the process got it.
         since: Option<Instant>,
+        /// The process broke off its answer.
+        cut_off: bool,
     },
     Streaming {
         run: Run,
@@ -93,6 +95,7 @@ impl Lifecycle {
                 call,
                 deadline,
                 since: None,
+                ..
             } => {
                 let invocation = Arc::clone(&call.invocation);
                 let since = Some(Instant::now());
@@ -101,25 +104,30 @@ impl Lifecycle {
                     call,
                     deadline,
                     since,
+                    cut_off: false,
                 };
                 return Next::Deliver(invocation, deadline);
             }
             // What it broke off it does not mean to end any more.
+            Phase::Busy {
+                call,
+                deadline,
+                since: Some(since),
+                cut_off: true,
+            } => {
+                let run = Run::of(&call.invocation, since);
+                let answer = FunctionAnswer::Error(Failure::Truncated.payload(&run.request_id));
+                let to = call.reply;
+                truncated(run, Held::Reply { to, answer }, deadline)
+            }
             Phase::Streaming {
                 run,
                 deadline,
                 end: to,
                 cut_off: true,
             } => {
-                let error = Failure::Truncated.payload(&run.request_id);
-                let end = Held::End {
-                    to,
-                    error: Some(error),
-                };
-                Phase::Settling {
-                    deadline,
-                    outcome: Some(Outcome::of(run, end, Some(&Failure::Truncated))),
-                }
+                let error = Some(Failure::Truncated.payload(&run.request_id));
+                truncated(run, Held::End { to, error }, deadline)
             }
             phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
             phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
@@ -182,6 +190,7 @@ impl Lifecycle {
                     call,
                     deadline,
                     since: None,
+                    cut_off: false,
                 };
                 Ok(self.armed.is_none_or(|armed| armed > deadline.at))
             }
@@ -215,6 +224,7 @@ impl Lifecycle {
                 call,
                 deadline,
                 since: Some(since),
+                ..
             } => {
                 let run = Run::of(&call.invocation, since);
                 let to = call.reply;
@@ -242,6 +252,7 @@ impl Lifecycle {
                 call,
                 deadline,
                 since: Some(since),
+                ..
             } => {
                 let run = Run::of(&call.invocation, since);
                 // Fails if the caller has gone, which is nobody's mistake.
@@ -282,10 +293,14 @@ impl Lifecycle {
         ended
     }
 
-    /// The process broke off the answer that it had begun: it may be about to end, which says more.
-    pub(super) fn cut_off_stream(&mut self) {
-        if let Phase::Streaming { cut_off, .. } = &mut self.phase {
-            *cut_off = true;
+    /// The process broke off its answer to invocation `id`: it may be about to end, which says more.
+    pub(super) fn cut_off(&mut self, id: RequestId) {
+        match &mut self.phase {
+            Phase::Busy { call, cut_off, .. } if call.invocation.request_id == id => {
+                *cut_off = true;
+            }
+            Phase::Streaming { run, cut_off, .. } if run.request_id == id => *cut_off = true,
+            _ => {}
         }
     }
 
@@ -398,6 +413,14 @@ impl Lifecycle {
             self.phase,
             Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Ended
         )
+    }
+}
+
+/// The process has gone on without the rest of its answer.
+fn truncated(run: Run, answer: Held, deadline: Deadline) -> Phase {
+    Phase::Settling {
+        deadline,
+        outcome: Some(Outcome::of(run, answer, Some(&Failure::Truncated))),
     }
 }
 

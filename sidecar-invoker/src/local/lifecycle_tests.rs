@@ -147,7 +147,9 @@ async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on()
     };
     assert_eq!(life.expects(Some(id)), Err(Refusal::WrongState));
     assert!(matches!(life.next(), Next::Early));
-    life.cut_off_stream();
+    life.cut_off(RequestId::random());
+    assert!(matches!(life.next(), Next::Early), "another's");
+    life.cut_off(id);
     drop(chunks);
     assert!(matches!(life.next(), Next::Wait));
     let piece = std::future::poll_fn(|context| stream.poll_next(context)).await;

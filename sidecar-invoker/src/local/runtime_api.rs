@@ -175,6 +175,7 @@ async fn answer(
         }
         Err(ReadError::BrokenOff(cause)) => {
             tracing::debug!(request_id = %id, "a function broke off its answer: {cause}");
+            environment.cut_off(id);
             return Err(Refusal::WrongState);
         }
     };
@@ -209,7 +210,7 @@ async fn stream(
     let mut error = None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            environment.cut_off_stream();
+            environment.cut_off(id);
             return Err(Refusal::WrongState);
         };
         match frame.into_data() {
