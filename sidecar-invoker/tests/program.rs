@@ -97,6 +97,15 @@ impl Running {
         .await
     }
 
+    /// Tells it to end; what it has logged since it began to serve.
+    fn ended(mut self) -> String {
+        self.signal("-TERM");
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
+        log
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
@@ -372,4 +381,24 @@ async fn an_output_that_nobody_reads_slows_no_function_down() {
     }
     // Were each line waited for, for a second, it would be forty.
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_extension_that_does_not_register_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let extension = folder.path().join("extensions/never");
+    std::fs::create_dir(folder.path().join("extensions")).unwrap();
+    std::fs::write(&extension, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&extension, executable).unwrap();
+    let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
+    let running = Running::start(&fixture_function(&keys));
+    let reply = running.invoke(json!({})).await;
+    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let log = running.ended();
+    let cure = "; the extension `never` did not register within `init_timeout` ";
+    assert!(
+        log.contains(cure) && !log.contains("Lambda runtime"),
+        "{log}"
+    );
 }

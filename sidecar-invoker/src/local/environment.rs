@@ -277,6 +277,24 @@ impl Environment {
         }
     }
 
+    /// An extension that the invoker has started and that has not registered.
+    pub(super) fn unregistered(&self) -> Option<&str> {
+        let lifecycle = lock(&self.lifecycle);
+        let mut names = self.external.get().into_iter().flatten();
+        let missing = names.find(|name| !lifecycle.extensions.has(name));
+        missing.map(String::as_str)
+    }
+
+    /// What to look at if `failure` happened before the first invocation: for the log.
+    pub(super) fn start_hint(&self, failure: &Failure) -> String {
+        match (failure, self.unregistered()) {
+            (Failure::TimedOut(_), Some(name)) => {
+                format!("; the extension `{name}` did not register within `init_timeout`")
+            }
+            _ => failure.start_hint().to_owned(),
+        }
+    }
+
     /// Whether the process has not yet asked for its first invocation.
     pub(super) fn is_starting(&self) -> bool {
         lock(&self.lifecycle).is_starting()

@@ -180,7 +180,7 @@ impl Function {
             function = %self.name,
             directory = %self.config.directory.display(),
             "an execution environment could not be started: {failure}{}",
-            failure.start_hint()
+            environment.start_hint(&failure)
         );
         let waiter = {
             let mut pool = lock(&self.pool);

@@ -103,7 +103,7 @@ impl Environment {
         };
         let extensions = process::extensions(&function.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
-        let names = self.external.get_or_init(|| names);
+        let _ = self.external.set(names);
         for (name, path) in &extensions {
             let group = processes
                 .start_extension(&launch, name, path)
@@ -116,11 +116,7 @@ impl Environment {
                 })?;
             self.look_after(group, function).await;
         }
-        let registered = || {
-            let lifecycle = lock(&self.lifecycle);
-            names.iter().all(|name| lifecycle.extensions.has(name))
-        };
-        while !registered() {
+        while self.unregistered().is_some() {
             if let Some(cause) = self.event(function, processes).await {
                 return Err(cause);
             }
