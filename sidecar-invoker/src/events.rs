@@ -5,6 +5,7 @@
 //! developer guide.
 
 mod record;
+mod writer;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,6 +24,7 @@ use crate::invocation::{FunctionAnswer, FunctionName, Invocation};
 use crate::local::Function;
 use crate::rie::Rie;
 use record::{Condition, Record};
+use writer::{Entry, Writer};
 
 /// Largest event in bytes, as on AWS since October 2025.
 const MAX_EVENT_BYTES: usize = 1_048_576;
@@ -43,6 +45,7 @@ pub(crate) struct Events {
     /// It cannot wait any longer.
     stop: CancellationToken,
     tasks: TaskTracker,
+    writer: Writer,
 }
 
 impl Events {
@@ -54,6 +57,7 @@ impl Events {
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            writer: Writer::start(),
         }
     }
 
@@ -68,6 +72,11 @@ impl Events {
     pub(crate) async fn give_up(&self) {
         self.stop.cancel();
         self.drain().await;
+    }
+
+    /// Waits for the records of what was given up, but not for long.
+    pub(crate) async fn written(&self) {
+        self.writer.finish().await;
     }
 }
 
@@ -210,7 +219,7 @@ impl EventQueue {
                 () = sleep(wait) => {}
             }
         };
-        self.fail(record, condition).await;
+        self.fail(&record, condition);
     }
 
     /// One attempt, when it is its turn; `None` if the event is too old by then.
@@ -229,12 +238,12 @@ impl EventQueue {
     }
 
     /// Says that an event was not processed, and keeps it if there is a file for that.
-    async fn fail(&self, record: Record, condition: Condition) {
+    fn fail(&self, record: &Record, condition: Condition) {
         let Record {
             request_id,
             attempts,
             ..
-        } = &record;
+        } = record;
         tracing::warn!(
             function = %self.name,
             %request_id,
@@ -248,12 +257,19 @@ impl EventQueue {
         let Some(path) = self.config.on_failure.clone() else {
             return;
         };
-        let line = record.line(condition, &self.events.region, (self.events.clock)());
-        let shown = path.display().to_string();
-        let written = tokio::task::spawn_blocking(move || record::append(&path, &line)).await;
-        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        if let Err(error) = written {
-            tracing::error!(function = %self.name, "an event is lost: {shown}: {error}");
+        let entry = Entry {
+            function: self.name.clone(),
+            request_id: *request_id,
+            path,
+            line: record.line(condition, &self.events.region, (self.events.clock)()),
+        };
+        if let Err(Entry { path, .. }) = self.events.writer.keep(entry) {
+            tracing::error!(
+                function = %self.name,
+                %request_id,
+                "an event is lost: too many wait to be written to {}; see what holds it up",
+                path.display()
+            );
         }
     }
 }

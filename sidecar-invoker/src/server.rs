@@ -251,7 +251,9 @@ impl Server {
         events.give_up().await;
         context.stop.cancel();
         context.tasks.close();
-        if timeout(REAP_LIMIT, context.tasks.wait()).await.is_err() {
+        let reaped = timeout(REAP_LIMIT, context.tasks.wait());
+        let (reaped, ()) = tokio::join!(reaped, events.written());
+        if reaped.is_err() {
             tracing::warn!("a process that a function started still holds its output open");
         }
         connections.shutdown().await;

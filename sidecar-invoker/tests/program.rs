@@ -84,13 +84,23 @@ impl Running {
     }
 
     async fn invoke(&self, event: Value) -> support::Reply {
+        self.post(&[], event).await
+    }
+
+    /// Invokes `f` asynchronously.
+    async fn send(&self, event: Value) -> support::Reply {
+        self.post(&[("x-amz-invocation-type", "Event")], event)
+            .await
+    }
+
+    async fn post(&self, headers: &[(&str, &str)], event: Value) -> support::Reply {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(
             stream,
             request(
                 hyper::Method::POST,
                 "/2015-03-31/functions/f/invocations",
-                &[],
+                headers,
                 event.to_string(),
             ),
         )
@@ -401,4 +411,57 @@ async fn an_extension_that_does_not_register_is_named() {
         log.contains(cure) && !log.contains("Lambda runtime"),
         "{log}"
     );
+}
+
+#[test]
+fn a_file_for_events_is_a_regular_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    make_fifo(&fifo);
+    let missing = folder.path().join("missing/file");
+    for path in [&fifo, &missing, folder.path()] {
+        let file = folder.path().join("invoker.yaml");
+        std::fs::write(
+            &file,
+            fixture_function("").replacen("queue: 1,", &on_failure(path), 1),
+        )
+        .unwrap();
+        let (code, text) = ends(&file);
+        assert_eq!(code, Some(2), "{text}");
+        let problem = format!(
+            "1: functions.f.event.on_failure: {} cannot be written: it has to be a regular file",
+            path.display()
+        );
+        assert!(text.contains(&problem), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let config = fixture_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
+    let running = Running::start(&config);
+    // It was no FIFO yet when the configuration was read.
+    make_fifo(&fifo);
+    let attempts = folder.path().join("attempts");
+    let failing = json!({ "do": "raise", "file": attempts });
+    assert_eq!(running.send(failing).await.status, 202);
+    support::exists(&attempts).await;
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    let log = running.ended();
+    let id = std::fs::read_to_string(&attempts).unwrap();
+    let lost = |line: &str| line.contains("ERROR an event is lost: ") && line.contains(id.trim());
+    assert!(log.lines().any(lost), "{log}");
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// The settings of a function whose failed events go to this file.
+fn on_failure(file: &Path) -> String {
+    let file = file.display();
+    format!("event: {{ maximum_retry_attempts: 0, on_failure: {file} }},")
 }

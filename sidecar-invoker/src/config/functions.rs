@@ -162,14 +162,16 @@ fn event(value: &Value<'_>, base: &Path) -> Option<EventConfig> {
     })
 }
 
-/// A file that can be written, in a folder that is there.
+/// A regular file, there or not, in a folder that is there: anything else may block who writes.
 fn file(value: &Value<'_>, base: &Path) -> Option<PathBuf> {
     let text = value.text("a file such as failed.ndjson")?;
     let file = std::path::absolute(base.join(text)).ok();
-    let file = file.filter(|file| !file.is_dir() && file.parent().is_some_and(Path::is_dir));
+    let file = file.filter(|file| {
+        (file.is_file() || !file.exists()) && file.parent().is_some_and(Path::is_dir)
+    });
     if file.is_none() {
         value.problem(format!(
-            "{} cannot be a file: it is a directory or in none; it is relative to this file's own",
+            "{} cannot be written: it has to be a regular file, there or not, in a directory that is there; it is relative to this file's own",
             base.join(text).display()
         ));
     }

@@ -87,8 +87,8 @@ pub struct EventConfig {
     /// `retry_delay`: the time before the first further call, and half the time before the second;
     /// default 1 min, as on AWS.
     pub retry_delay: Duration,
-    /// `on_failure`: a file that gets a line of JSON for each event that was given up; relative to
-    /// the configuration file's directory.
+    /// `on_failure`: a regular file that gets a line of JSON for each event that was given up;
+    /// relative to the configuration file's directory.
     pub on_failure: Option<PathBuf>,
 }
 
