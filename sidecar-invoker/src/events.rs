@@ -244,10 +244,15 @@ impl EventQueue {
             attempts,
             ..
         } = record;
+        let times = if *attempts == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
         tracing::warn!(
             function = %self.name,
             %request_id,
-            "an event was given up after {attempts} attempts ({condition:?}){}: {}",
+            "an event was given up after {attempts} {times} ({condition:?}){}: {}",
             match self.config.on_failure {
                 Some(_) => "",
                 None => "; `event.on_failure` names a file to keep such events in",

@@ -453,6 +453,10 @@ async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
     let id = std::fs::read_to_string(&attempts).unwrap();
     let lost = |line: &str| line.contains("ERROR an event is lost: ") && line.contains(id.trim());
     assert!(log.lines().any(lost), "{log}");
+    assert!(
+        log.contains("an event was given up after 1 attempt ("),
+        "{log}"
+    );
 }
 
 fn make_fifo(path: &Path) {
