@@ -134,3 +134,26 @@ async fn files_of_tools_change_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test]
+async fn slow_starts_do_not_pile_up() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1, init_timeout: 5m").await;
+    let old = invoker.invoke(json!({})).await.json()["pid"].to_string();
+    // What tools keep is not watched.
+    let begun = folder.path().join("target");
+    std::fs::create_dir(&begun).unwrap();
+    let mut pids: Vec<String> = Vec::new();
+    for number in 0..4 {
+        let script = format!("echo $$ > target/new; mv target/new target/{number}; exec sleep 300");
+        write(folder.path(), &script, 0o755);
+        let pid = begun.join(number.to_string());
+        exists(&pid).await;
+        assert!(pids.iter().all(|pid| !runs(pid)), "more than one extra");
+        assert!(runs(&old));
+        pids.push(std::fs::read_to_string(&pid).unwrap().trim().to_owned());
+    }
+    write(folder.path(), &version("2"), 0o755);
+    serves(&invoker, "2").await;
+}

@@ -295,6 +295,13 @@ impl Environment {
         }
     }
 
+    /// Ends the environment if it is still starting.
+    pub(super) fn abandon(&self) {
+        if lock(&self.lifecycle).abandon() {
+            self.changed.notify_one();
+        }
+    }
+
     /// Whether the process has not yet asked for its first invocation.
     pub(super) fn is_starting(&self) -> bool {
         lock(&self.lifecycle).is_starting()

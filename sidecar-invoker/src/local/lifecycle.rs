@@ -329,6 +329,16 @@ impl Lifecycle {
         idle
     }
 
+    /// Ends the environment if it is still starting, which nobody has to be told; `false` if it is
+    /// not.
+    pub(super) fn abandon(&mut self) -> bool {
+        let starting = self.is_starting();
+        if starting {
+            self.phase = Phase::Ended;
+        }
+        starting
+    }
+
     /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
     pub(super) fn end(&mut self, failure: Option<&Failure>) -> Ending {
         let (run, held) = match (self.take(), failure) {

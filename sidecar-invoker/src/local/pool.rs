@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Invariant: callers wait only while no environment is idle.
 #[derive(Default)]
 pub(super) struct Pool {
-    /// All whose process may still be there, at most `concurrency` and one for each change of files.
+    /// All whose process may still be there, at most `concurrency` and one that tries a change of files.
     pub(super) environments: Vec<Arc<Environment>>,
     /// Those that can take an invocation, the one used last at the end.
     idle: Vec<Arc<Environment>>,
@@ -142,15 +142,34 @@ impl Function {
     }
 
     /// The function's files have changed. A new environment, one more than `concurrency` if need
-    /// be, tries them, and takes over from those before it once it is ready.
-    pub(super) fn reload(self: &Arc<Self>, changed: &Path) {
+    /// be, tries them, and takes over from those before it once it is ready. `false` if there is no
+    /// environment that a new one could replace.
+    pub(super) fn reload(self: &Arc<Self>, changed: &Path) -> bool {
         let mut pool = lock(&self.pool);
         pool.generations.change();
         if pool.environments.is_empty() {
-            return;
+            return false;
         }
         tracing::info!(function = %self.name, "{} has changed: starting anew", changed.display());
-        self.start(&mut pool, 1);
+        if pool.waiting.is_empty() {
+            // Nobody needs what was still starting from the files as they were.
+            pool.environments.iter().for_each(|one| one.abandon());
+        }
+        self.try_newest(&mut pool);
+        true
+    }
+
+    /// Starts the environment that tries the newest state of the files, unless there is one or the
+    /// place beyond `concurrency` is still taken.
+    fn try_newest(self: &Arc<Self>, pool: &mut Pool) {
+        let newest = pool.generations.newest();
+        let is_wanted = newest > pool.generations.serving() && !pool.generations.is_refused();
+        let is_tried = pool.environments.iter().any(|one| one.generation == newest);
+        let is_replacing = !pool.environments.is_empty();
+        let has_room = pool.environments.len() <= self.config.concurrency;
+        if is_wanted && !is_tried && is_replacing && has_room {
+            self.start(pool, 1);
+        }
     }
 
     /// An environment has become idle.
@@ -216,6 +235,7 @@ impl Function {
             .retain(|one| !Arc::ptr_eq(one, environment));
         pool.idle.retain(|one| !Arc::ptr_eq(one, environment));
         self.grow(&mut pool, Environment::is_settling);
+        self.try_newest(&mut pool);
         self.fewer.notify_one();
     }
 

@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const LONGEST_CHANGE: Duration = Duration::from_secs(10);
 /// Most files of a function that are looked at.
 const MAX_FILES: usize = 20_000;
+/// How many changes in a row, each soon after the start that the one before it caused, look like the
+/// function's own doing.
+const RESTLESS: usize = 5;
 /// Folders in which tools keep things of their own.
 const IGNORED_FOLDERS: [&str; 12] = [
     ".git",
@@ -50,6 +53,7 @@ pub(super) async fn watch(function: Arc<Function>) {
         );
     }
     let mut pause = INTERVAL;
+    let mut restarts = Restarts::default();
     loop {
         sleep(pause).await;
         let began = Instant::now();
@@ -67,7 +71,37 @@ pub(super) async fn watch(function: Arc<Function>) {
             }
         }
         known = files;
-        function.reload(&changed);
+        if !function.reload(&changed) {
+            restarts.run = 0;
+        } else if restarts.add(Instant::now(), function.config.init_timeout) {
+            tracing::warn!(
+                function = %function.name,
+                "{} has changed, and so files did soon after each of the last {RESTLESS} starts: if the function writes there itself, it starts anew for ever; have it write elsewhere, or list in `watch` only what is to be watched",
+                changed.display()
+            );
+        }
+    }
+}
+
+/// Starts that changes have caused.
+#[derive(Default)]
+struct Restarts {
+    last: Option<Instant>,
+    /// How many came soon after another without a break.
+    run: usize,
+    is_told: bool,
+}
+
+impl Restarts {
+    /// Counts one more; whether so many came within `soon` of the one before that it is to be told,
+    /// which it is once.
+    fn add(&mut self, now: Instant, soon: Duration) -> bool {
+        let is_soon = self.last.is_some_and(|last| now - last <= soon);
+        self.run = if is_soon { self.run + 1 } else { 0 };
+        self.last = Some(now);
+        let tell = self.run >= RESTLESS && !self.is_told;
+        self.is_told |= tell;
+        tell
     }
 }
 
@@ -156,6 +190,19 @@ mod tests {
         let mut files = Files::new();
         take(folder, &fs::metadata(folder).unwrap(), &mut files);
         files
+    }
+
+    #[test]
+    fn changes_after_each_start_are_told_once_and_rare_ones_never() {
+        let (begin, soon) = (Instant::now(), Duration::from_secs(10));
+        let told = |pause: u64| {
+            let mut restarts = Restarts::default();
+            let times = (0..20).map(|count| begin + Duration::from_secs(pause * count));
+            let told: Vec<_> = times.map(|at| restarts.add(at, soon)).collect();
+            (0..told.len()).filter(|&at| told[at]).collect::<Vec<_>>()
+        };
+        assert_eq!(told(9), [RESTLESS]);
+        assert!(told(11).is_empty());
     }
 
     #[test]
