@@ -157,18 +157,24 @@ fn directory(value: Option<Value<'_>>, base: &Path) -> Option<PathBuf> {
     directory
 }
 
+/// Why a function can have no variable of this name.
+pub(super) fn variable_name(name: &str) -> Result<(), &'static str> {
+    match name {
+        "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME" => {
+            Err("is set by the invoker, for each execution environment; remove it")
+        }
+        name if name.is_empty() || name.contains(['=', '\0']) => {
+            Err("the name of a variable is not empty and has neither = nor NUL")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     let entries = value.mapping("variables such as { TABLE: orders }")?;
     let variable = |(name, value): (&str, Value<'_>)| {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            value.problem("the name of a variable is not empty and has neither = nor NUL");
-            return None;
-        }
-        if matches!(
-            name,
-            "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME"
-        ) {
-            value.problem("is set by the invoker, for each execution environment; remove it");
+        if let Err(reason) = variable_name(name) {
+            value.problem(reason);
             return None;
         }
         let text = value.parse("text (\"\" for an empty variable)", |text| {

@@ -47,6 +47,18 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// The text with its control characters escaped, for a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_debug()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
 /// Where the Invoke API listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {

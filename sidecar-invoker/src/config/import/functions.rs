@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::local::{CONCURRENCY, Defaults, MEMORY_MIB};
+use super::super::local::{CONCURRENCY, Defaults, MEMORY_MIB, variable_name};
 use super::super::tree::Key;
 use super::intrinsic::Scope;
 use super::{ImportedFunction, Node, Template, child, entries, events, runtime, scalar};
@@ -50,6 +50,8 @@ const WITHOUT_EFFECT: [&str; 31] = [
 /// A resource that is a function.
 struct Resource<'t> {
     key: &'t Key,
+    /// Where it has a `Condition`.
+    condition: Option<&'t Key>,
     properties: &'t [(Key, Node)],
     /// `Globals.Function`, where it applies.
     globals: &'t [(Key, Node)],
@@ -67,6 +69,10 @@ pub(super) fn read(template: &mut Template<'_>, root: &Node, resources: &Node) {
         };
         Some(Resource {
             key,
+            condition: entries(resource)
+                .iter()
+                .map(|(key, _)| key)
+                .find(|key| key.text == "Condition"),
             properties: child(resource, "Properties").map_or(&[], entries),
             globals,
         })
@@ -243,7 +249,22 @@ impl<'t> Resource<'t> {
             let environment = level.iter().find(|(key, _)| key.text == "Environment");
             let variables = environment.and_then(|(_, node)| child(node, "Variables"));
             for (key, value) in variables.map_or(&[][..], entries) {
+                if let Err(reason) = variable_name(&key.text) {
+                    let message = format!(
+                        "{name}: the variable \"{}\": {reason}; it is left out",
+                        key.text
+                    );
+                    template.warn(key.line, message);
+                    continue;
+                }
                 match scope.text(value) {
+                    Ok(Some(text)) if text.contains('\0') => template.warn(
+                        key.line,
+                        format!(
+                            "{name}: the variable {}: text has no NUL; it is left out",
+                            key.text
+                        ),
+                    ),
                     Ok(Some(text)) => _ = defaults.env.insert(key.text.clone(), text),
                     Ok(None) => _ = defaults.env.remove(&key.text),
                     Err(unknown) => template.warn(
@@ -259,6 +280,12 @@ impl<'t> Resource<'t> {
     }
 
     fn warn_of_the_rest(&self, template: &mut Template<'_>, name: &FunctionName) {
+        if let Some(condition) = self.condition {
+            let message = format!(
+                "{name}: Condition: conditions are not evaluated here; the function is there in any case"
+            );
+            template.warn(condition.line, message);
+        }
         const UNDERSTOOD: [&str; 8] = [
             "Code",
             "CodeUri",

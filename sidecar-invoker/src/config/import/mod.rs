@@ -10,13 +10,14 @@ mod functions;
 mod intrinsic;
 mod runtime;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::decode::Value;
 use super::local::Defaults;
 use super::routes::Route;
+use super::scalar::printable;
 use super::tree::{self, Key, Kind, Node};
 use crate::invocation::FunctionName;
 
@@ -70,23 +71,24 @@ fn read(value: &Value<'_>, directory: &Path, imported: &mut Imported) -> Option<
                 format!("{name}:{}: not valid YAML: {}", error.line, error.message)
             })
         });
-    let root = match root {
+    let mut root = match root {
         Ok(root) => root,
         Err(message) => {
             value.problem(message);
             return None;
         }
     };
+    let mut template = Template {
+        file: name,
+        directory: path.parent().unwrap_or(directory).to_owned(),
+        imported,
+    };
+    template.leave_out_repeated(&mut root);
     let Some(resources) = child(&root, "Resources") else {
         value.problem(format!(
             "{name} is no template of AWS SAM or CloudFormation: it has no `Resources`"
         ));
         return None;
-    };
-    let mut template = Template {
-        file: name,
-        directory: path.parent().unwrap_or(directory).to_owned(),
-        imported,
     };
     functions::read(&mut template, &root, resources);
     Some(())
@@ -102,8 +104,35 @@ struct Template<'i> {
 
 impl Template<'_> {
     fn warn(&mut self, line: usize, message: impl AsRef<str>) {
-        let warning = format!("{}:{line}: {}", self.file, message.as_ref());
+        let message = printable(message.as_ref());
+        let warning = format!("{}:{line}: {message}", self.file);
         self.imported.warnings.push(warning);
+    }
+
+    /// Keeps the first of several keys of one name in a mapping.
+    fn leave_out_repeated(&mut self, node: &mut Node) {
+        match &mut node.kind {
+            Kind::Null | Kind::Text(_) => {}
+            Kind::List(items) => items
+                .iter_mut()
+                .for_each(|item| self.leave_out_repeated(item)),
+            Kind::Mapping(entries) => {
+                let mut lines = HashMap::new();
+                entries.retain_mut(|(key, value)| {
+                    if let Some(first) = lines.get(&key.text) {
+                        let message = format!(
+                            "{} stands on line {first} too, which counts; this one is left out",
+                            key.text
+                        );
+                        self.warn(key.line, message);
+                        return false;
+                    }
+                    lines.insert(key.text.clone(), key.line);
+                    self.leave_out_repeated(value);
+                    true
+                });
+            }
+        }
     }
 }
 

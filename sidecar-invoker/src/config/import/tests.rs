@@ -220,6 +220,51 @@ fn node_js_runs_by_the_client_that_npm_installed() {
     assert_eq!(found.command, Ok(expected));
 }
 
+#[test]
+fn what_cannot_be_as_the_template_says_is_left_out_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = r#"Resources:
+  A:
+    Type: AWS::Serverless::Function
+    Condition: IsProduction
+    Properties:
+      CodeUri: .
+      Runtime: provided.al2023
+      Environment:
+        Variables:
+          "K=V": x
+          "N\0": x
+          "\e[31m=": x
+          TEXT: "a\0b"
+          AWS_LAMBDA_RUNTIME_API: x
+          GOOD: first
+          GOOD: second
+  A:
+    Type: AWS::Serverless::Function
+"#;
+    fs::write(folder.path().join("t.yaml"), template).unwrap();
+    fs::write(folder.path().join("bootstrap"), "").unwrap();
+    let config = Config::parse("invoker.yaml", "import: t.yaml", folder.path()).unwrap();
+    let env = &local(&config, "A").env;
+    assert_eq!(env.get("GOOD").unwrap(), "first");
+    let named = |name: &String| name.contains(['=', '\0']) || name == "TEXT";
+    assert!(!env.keys().any(named), "{env:?}");
+    assert!(!env.contains_key("AWS_LAMBDA_RUNTIME_API"));
+    let name = "the name of a variable is not empty and has neither = nor NUL; it is left out";
+    let expected = [
+        "16: GOOD stands on line 15 too, which counts; this one is left out".to_owned(),
+        "17: A stands on line 2 too, which counts; this one is left out".to_owned(),
+        format!(r#"10: A: the variable "K=V": {name}"#),
+        format!(r#"11: A: the variable "N\0": {name}"#),
+        format!(r#"12: A: the variable "\u{{1b}}[31m=": {name}"#),
+        "13: A: the variable TEXT: text has no NUL; it is left out".to_owned(),
+        "14: A: the variable \"AWS_LAMBDA_RUNTIME_API\": is set by the invoker, for each execution environment; remove it; it is left out".to_owned(),
+        "4: A: Condition: conditions are not evaluated here; the function is there in any case".to_owned(),
+    ]
+    .map(|warning| format!("t.yaml:{warning}"));
+    assert_eq!(config.warnings, expected);
+}
+
 /// Templates come from anywhere.
 #[test]
 fn no_template_ends_the_invoker() {
