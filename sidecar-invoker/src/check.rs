@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::aws::Aws;
+use crate::config::scalar::printable;
 use crate::config::{BackendConfig, Config, HostPort};
 use crate::local::{Context, Function, Inherited, Output};
 use crate::metrics::Metrics;
@@ -130,6 +131,10 @@ pub async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, 
         }
     }
     let mut rows: Vec<Row> = rows.join_all().await.into_iter().flatten().collect();
+    for row in &mut rows {
+        row.place = printable(&row.place);
+        row.result = std::mem::replace(&mut row.result, Ok(())).map_err(|why| printable(&why));
+    }
     rows.sort_by(|one, other| one.function.cmp(&other.function));
     context.stop.cancel();
     Ok(Report(rows))
@@ -145,4 +150,21 @@ async fn connects(address: &HostPort) -> Result<(), String> {
     Err(format!(
         "{why}; see that the emulator's container runs and that the URL is right"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_cannot_write_to_the_terminal() {
+        let text = r#"functions: { f: { local: { command: ["a\e[2J\nb ü"] } } }"#;
+        let config = Config::parse("invoker.yaml", text, Path::new("/")).unwrap();
+        let table = check(config, SystemTime::now).await.unwrap().to_string();
+        assert_eq!(table.lines().count(), 2, "{table:?}");
+        assert!(table.contains(r"local: a\u{1b}[2J\nb ü"), "{table:?}");
+        assert!(!table.contains('\u{1b}'), "{table:?}");
+    }
 }
