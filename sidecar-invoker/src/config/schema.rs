@@ -14,8 +14,11 @@ const DURATION: &str = "a duration from 1ms to 15m such as 30s";
 /// Reads the whole file.
 pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
     let mut keys = root.mapping("the keys listen, admin, aws and functions")?;
+    let (own_listen, own_admin) = (keys.optional("listen"), keys.optional("admin"));
+    let lines = [&own_listen, &own_admin].map(|value| value.as_ref().map(Value::line));
+    let last = own_admin.clone().or_else(|| own_listen.clone());
     let listen = or_default(
-        keys.optional("listen"),
+        own_listen,
         || Listen::Tcp(loopback(9090)),
         |value| {
             value.parse("HOST:PORT or unix:///ABSOLUTE/PATH", |text| {
@@ -24,10 +27,20 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         },
     );
     let admin = or_default(
-        keys.optional("admin"),
+        own_admin,
         || loopback(9091),
         |value| value.parse("HOST:PORT such as 127.0.0.1:9091", |text| text.parse().ok()),
     );
+    if let (Some(Listen::Tcp(one)), Some(other), Some(last)) = (&listen, &admin, last)
+        && one == other
+        && one.port != 0
+    {
+        let [listen, admin] =
+            lines.map(|line| line.map_or("by default".to_owned(), |line| format!("line {line}")));
+        last.problem(format!(
+            "`listen` ({listen}) and `admin` ({admin}) are both {one}; give each a port of its own"
+        ));
+    }
     let drain_timeout = duration(keys.optional("drain_timeout"), Duration::from_secs(10));
     let max_concurrency = or_default(
         keys.optional("max_concurrency"),
@@ -129,6 +142,24 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse("invoker.yaml", text, Path::new("/")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_address_is_not_for_both() {
+        let error = |addresses: &str| {
+            parse(&format!(
+                "{addresses}\nfunctions: {{ f: {{ rie: http://f }} }}"
+            ))
+            .err()
+        };
+        let both = "invoker.yaml:2: admin: `listen` (line 1) and `admin` (line 2) are both [::1]:1; give each a port of its own";
+        assert_eq!(
+            error("listen: '[::1]:1'\nadmin: '[::1]:1'").as_deref(),
+            Some(both)
+        );
+        let one = "invoker.yaml:1: listen: `listen` (line 1) and `admin` (by default) are both 127.0.0.1:9091; give each a port of its own";
+        assert_eq!(error("listen: 127.0.0.1:9091").as_deref(), Some(one));
+        assert_eq!(error("listen: '[::1]:0'\nadmin: '[::1]:0'"), None);
     }
 
     #[test]
