@@ -157,3 +157,21 @@ async fn slow_starts_do_not_pile_up() {
     write(folder.path(), &version("2"), 0o755);
     serves(&invoker, "2").await;
 }
+
+#[tokio::test]
+async fn what_writes_into_its_own_folder_is_served_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1").await;
+    invoker.invoke(json!({})).await;
+    let script = format!("echo >> started; sleep 1; {}", version("2"));
+    write(folder.path(), &script, 0o755);
+    for starts in [3, 6] {
+        eventually(&format!("start {starts}"), async || {
+            let lines = std::fs::read(folder.path().join("started")).ok()?;
+            (lines.len() >= starts).then_some(())
+        })
+        .await;
+    }
+    serves(&invoker, "2").await;
+}

@@ -142,16 +142,17 @@ impl Function {
     }
 
     /// The function's files have changed. A new environment, one more than `concurrency` if need
-    /// be, tries them, and takes over from those before it once it is ready. `false` if there is no
-    /// environment that a new one could replace.
-    pub(super) fn reload(self: &Arc<Self>, changed: &Path) -> bool {
+    /// be, tries them, and takes over from those before it once it is ready. One that is starting for
+    /// nobody is ended for it, unless it is to come `in_turn`. `false` if there is no environment that
+    /// a new one could replace.
+    pub(super) fn reload(self: &Arc<Self>, changed: &Path, in_turn: bool) -> bool {
         let mut pool = lock(&self.pool);
         pool.generations.change();
         if pool.environments.is_empty() {
             return false;
         }
         tracing::info!(function = %self.name, "{} has changed: starting anew", changed.display());
-        if pool.waiting.is_empty() {
+        if pool.waiting.is_empty() && !in_turn {
             // Nobody needs what was still starting from the files as they were.
             pool.environments.iter().for_each(|one| one.abandon());
         }

@@ -71,7 +71,9 @@ pub(super) async fn watch(function: Arc<Function>) {
             }
         }
         known = files;
-        if !function.reload(&changed) {
+        // One of the starts has to be let alone, or none would ever be ready.
+        let in_turn = restarts.run >= RESTLESS;
+        if !function.reload(&changed, in_turn) {
             restarts.run = 0;
         } else if restarts.add(Instant::now(), function.config.init_timeout) {
             tracing::warn!(
