@@ -83,7 +83,8 @@ pub(crate) fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
     }
 }
 
-/// The client context as JSON on one line, decoded from base64.
+/// The client context as JSON on one line of ASCII, decoded from base64. Other letters in a header
+/// have ended a runtime.
 pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
     const INVALID: ServiceError = ServiceError::InvalidRequestContent(
         "Client context must be a valid Base64-encoded JSON object.",
@@ -95,14 +96,25 @@ pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>,
         let message = "the client context is larger than 3583 bytes";
         return Err(ServiceError::InvalidRequestContent(message));
     }
-    let mut json = BASE64_STANDARD.decode(encoded).map_err(|_| INVALID)?;
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json)
+    let json = BASE64_STANDARD.decode(encoded).map_err(|_| INVALID)?;
+    let json = String::from_utf8(json).map_err(|_| INVALID)?;
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json)
         .map_err(|_| INVALID)?;
-    // In JSON, control characters only stand between tokens; in a header they cannot stand.
-    for byte in json.iter_mut().filter(|byte| byte.is_ascii_control()) {
-        *byte = b' ';
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // In JSON they only stand between tokens; in a header they cannot stand.
+            '\0'..' ' => line.push(' '),
+            ' '..='~' => line.push(character),
+            // In JSON they only stand in strings.
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    line.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
     }
-    HeaderValue::from_maybe_shared(Bytes::from(json))
+    HeaderValue::from_maybe_shared(Bytes::from(line))
         .map(Some)
         .map_err(|_| INVALID)
 }
@@ -218,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn the_client_context_is_decoded_json_on_one_line() {
+    fn the_client_context_is_decoded_json_on_one_line_of_ascii() {
         let mut headers = HeaderMap::new();
-        let encoded = BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\"}\n}");
+        let encoded = BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\u{1f600}\u{7f}\"}\n}");
         headers.insert(header::CLIENT_CONTEXT, encoded.parse().unwrap());
         let context = client_context(&headers).unwrap().unwrap();
         assert_eq!(
-            context.as_bytes(),
-            "{  \"custom\": {\"k\": \"\u{e9}\"} }".as_bytes()
+            context,
+            r#"{  "custom": {"k": "\u00e9\ud83d\ude00\u007f"} }"#
         );
         for wrong in ["e30", "[]", "bnVsbA==", ""] {
             headers.insert(header::CLIENT_CONTEXT, wrong.parse().unwrap());
