@@ -63,8 +63,13 @@ pub enum ServiceError {
     AccessDenied(String),
     /// There are no valid AWS credentials, or there is no region.
     NoCredentials,
-    /// AWS does not accept the invoker's credentials: AWS's name of the error.
-    CredentialsRefused(&'static str),
+    /// AWS does not accept the invoker's credentials.
+    CredentialsRefused {
+        /// AWS's name of the error.
+        name: &'static str,
+        /// What is wrong and the cure, which the caller is not told.
+        cause: String,
+    },
     /// AWS could not be reached, or broke off: the cause and the cure, which the caller is not told.
     AwsUnavailable(String),
     /// AWS gave no answer in this time.
@@ -99,7 +104,7 @@ impl ServiceError {
             Self::NoCredentials | Self::AwsUnavailable(_) => {
                 (StatusCode::BAD_GATEWAY, "ServiceException")
             }
-            Self::CredentialsRefused(name) => (StatusCode::BAD_GATEWAY, name),
+            Self::CredentialsRefused { name, .. } => (StatusCode::BAD_GATEWAY, name),
             Self::AwsTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
         }
@@ -147,7 +152,7 @@ impl ServiceError {
             Self::NoCredentials => {
                 "the invoker has no valid AWS credentials or region; its log says why".to_owned()
             }
-            Self::CredentialsRefused(_) => {
+            Self::CredentialsRefused { .. } => {
                 "AWS does not accept the invoker's credentials; its log says why".to_owned()
             }
             Self::AwsUnavailable(_) => "AWS Lambda cannot be reached".to_owned(),

@@ -47,11 +47,22 @@ impl Function {
             arrival: Instant::now(),
         };
         let answer = timeout(LIMIT, self.invoke(call)).await;
-        let answer = answer.map_err(|_| format!("AWS gave no answer within {LIMIT:?}; see that its endpoint can be reached from here"))?;
-        let response = match answer {
+        let response = match answer.unwrap_or(Err(ServiceError::AwsTimeout(LIMIT))) {
             Ok(response) => response,
-            Err(ServiceError::AwsUnavailable(cause)) => return Err(cause),
-            Err(error) => return Err(self.source.problem().unwrap_or_else(|| error.message())),
+            Err(
+                ServiceError::AwsUnavailable(cause)
+                | ServiceError::CredentialsRefused { cause, .. },
+            ) => return Err(cause),
+            Err(ServiceError::AwsTimeout(limit)) => {
+                return Err(format!(
+                    "AWS gave no answer within {limit:?}; see that its endpoint can be reached from here"
+                ));
+            }
+            // What else other functions have found wrong with the credentials is not this one's.
+            Err(error @ ServiceError::NoCredentials) => {
+                return Err(self.source.problem().unwrap_or_else(|| error.message()));
+            }
+            Err(error) => return Err(error.message()),
         };
         let status = response.status();
         if status == StatusCode::NO_CONTENT {

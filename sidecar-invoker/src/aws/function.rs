@@ -268,8 +268,9 @@ impl Function {
         if let Some(name) = error.and_then(refusal::name) {
             let message = refusal::message(response.into_body()).await;
             let message = message.unwrap_or_default();
-            self.source.refused(&refusal::explain(name, &message));
-            return Err(ServiceError::CredentialsRefused(name));
+            let cause = refusal::explain(name, &message);
+            self.source.refused(&cause);
+            return Err(ServiceError::CredentialsRefused { name, cause });
         }
         if !status.is_server_error() {
             self.source.accepted();

@@ -112,3 +112,28 @@ async fn without_credentials_each_function_says_so() {
         "{table}"
     );
 }
+
+#[tokio::test]
+async fn each_function_has_its_own_reason() {
+    let aws = StandIn::start().await;
+    let endpoint = &aws.url;
+    let text = format!(
+        "\
+aws: {{ region: eu-west-1, endpoint: '{endpoint}' }}
+functions:
+  key: {{ aws: {{ function: unknown-key }} }}
+  slow: {{ aws: {{ timeout: 2s }} }}
+"
+    );
+    let (code, table) = check(&text, &KEYS).await;
+    assert_eq!(code, Some(1), "{table}");
+    let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(
+        line("key").contains("AWS does not know the access key"),
+        "{table}"
+    );
+    assert!(
+        line("slow").contains("AWS gave no answer within 2s"),
+        "{table}"
+    );
+}

@@ -177,6 +177,15 @@ async fn answer(
                 "ResourceNotFoundException",
                 "Function not found: missing",
             ),
+            "unknown-key" => error(
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ),
+            "slow" => {
+                std::future::pending::<()>().await;
+                return None;
+            }
             _ => Response::builder().status(204).body(whole("")).unwrap(),
         }),
         "reset" => None,
