@@ -264,6 +264,13 @@ impl Function {
         turn: T,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let status = response.status();
+        if status.is_informational() {
+            let cause = format!(
+                "the endpoint answers with {status}, which ends no call of Lambda's; see that it is one of Lambda's"
+            );
+            tracing::warn!(function = %self.name, "{cause}");
+            return Err(ServiceError::AwsUnavailable(cause));
+        }
         let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
         if let Some(name) = error.and_then(refusal::name) {
             let message = refusal::message(response.into_body()).await;

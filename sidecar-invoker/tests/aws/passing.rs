@@ -204,6 +204,14 @@ async fn the_largest_event_passes_both_ways() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_changes_the_protocol_is_a_bad_gateway() {
+    let (invoker, _aws) = start("").await;
+    let reply = invoker.invoke("switches", json!({})).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+}
+
+#[tokio::test]
 async fn what_runs_ends_and_nothing_new_begins_on_sigterm() {
     let (mut invoker, aws) = start("").await;
     let call = invoker.invoke("waits", json!("last"));

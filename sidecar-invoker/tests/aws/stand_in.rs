@@ -189,6 +189,14 @@ async fn answer(
             _ => Response::builder().status(204).body(whole("")).unwrap(),
         }),
         "reset" => None,
+        "switches" => Some(
+            Response::builder()
+                .status(101)
+                .header("connection", "upgrade")
+                .header("upgrade", "x")
+                .body(whole(""))
+                .unwrap(),
+        ),
         "waits" => {
             gate.acquire().await.unwrap().forget();
             Some(ok(body))
