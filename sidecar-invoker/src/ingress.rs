@@ -13,6 +13,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::{AnswerStream, Reply};
 use crate::aws::{self, Aws};
@@ -38,6 +39,8 @@ pub(crate) struct Ingress {
     pub(crate) aws: Option<Arc<Aws>>,
     /// Where invocations are counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// From when on nobody waits for an answer any more.
+    pub(crate) stop: CancellationToken,
     /// The region in ARNs.
     pub(crate) region: String,
     /// Tells the time.
@@ -120,17 +123,18 @@ impl Ingress {
                 operation,
                 qualifier: target.qualifier,
                 headers: parts.headers,
-                payload: payload(body).await?,
+                payload: self.until_stop(payload(body)).await?,
                 arrival,
             };
-            return function.invoke(call).await.map(Outcome::Passed);
+            let answer = self.until_stop(function.invoke(call)).await;
+            return answer.map(Outcome::Passed);
         };
         let invocation_type = invocation_type(&parts.headers)?;
         let log_type = log_type(&parts.headers)?;
         backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
         let tenant_id = tenant_id(&parts.headers)?;
-        let payload = match payload(body).await? {
+        let payload = match self.until_stop(payload(body)).await? {
             // AWS gives a function that is invoked without a payload an empty object.
             payload if payload.is_empty() => Bytes::from_static(b"{}"),
             payload => payload,
@@ -162,12 +166,26 @@ impl Ingress {
             response.headers_mut().insert(header::TRACE_ID, trace_id);
             return Ok(Outcome::Served(response));
         }
-        Ok(match backend.invoke(invocation).await? {
+        let answer = match backend {
+            Backend::Rie(..) => self.until_stop(backend.invoke(invocation)).await,
+            // Its processes are told to end, and what they still answer counts.
+            Backend::Local(..) => backend.invoke(invocation).await,
+        };
+        Ok(match answer? {
             Answer::Passed(response) => Outcome::Passed(response),
             Answer::Function(reply) => {
                 Outcome::Served(function_response(reply, operation, trace_id))
             }
         })
+    }
+
+    /// What comes of `work`, unless the invoker ends before.
+    async fn until_stop<T>(
+        &self,
+        work: impl Future<Output = Result<T, ServiceError>>,
+    ) -> Result<T, ServiceError> {
+        let outcome = self.stop.run_until_cancelled(work).await;
+        outcome.unwrap_or(Err(ServiceError::ShuttingDown))
     }
 
     fn unknown(&self, target: &Target) -> ServiceError {

@@ -32,6 +32,8 @@ use crate::rie::Emulators;
 
 /// How long a connection may be silent before a request: as hyper's limit for a head.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to tell callers that the invoker ends.
+const TELL_LIMIT: Duration = Duration::from_secs(1);
 /// How long ended processes may take to disappear.
 const REAP_LIMIT: Duration = Duration::from_secs(4);
 
@@ -149,6 +151,7 @@ impl Server {
             functions: backends.collect(),
             aws: aws.clone(),
             metrics: Arc::clone(&metrics),
+            stop: context.stop.clone(),
             region: context.inherited.region.clone(),
             clock: context.clock,
         });
@@ -252,7 +255,10 @@ impl Server {
         context.stop.cancel();
         context.tasks.close();
         let reaped = timeout(REAP_LIMIT, context.tasks.wait());
-        let (reaped, ()) = tokio::join!(reaped, events.written());
+        let told = timeout(TELL_LIMIT, async {
+            while connections.join_next().await.is_some() {}
+        });
+        let (reaped, (), _) = tokio::join!(reaped, events.written(), told);
         if reaped.is_err() {
             tracing::warn!("a process that a function started still holds its output open");
         }

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use support::{Invoker, eventually};
+use support::{Invoker, eventually, request, send};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -264,6 +264,27 @@ async fn an_emulator_that_breaks_off_is_a_bad_gateway_and_is_not_asked_again() {
     assert_eq!(reply.status, 502);
     assert_eq!(invoker.invoke(json!(2)).await.json(), 2);
     assert_eq!(emulator.begun.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn callers_of_what_runs_for_too_long_at_the_end_are_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rie = listener.local_addr().unwrap();
+    let emulator = Emulator::start(listener, 0);
+    let invoker = Invoker::start(&format!(
+        "drain_timeout: 10ms\nfunctions: {{ f: {{ rie: 'http://{rie}' }} }}"
+    ))
+    .await;
+    let call = request(Method::POST, "/2015-03-31/functions/f/invocations", &[], "1");
+    let call = tokio::spawn(send(invoker.connect().await, call));
+    eventually("its start", async || {
+        (emulator.begun.load(Ordering::SeqCst) == 1).then_some(())
+    })
+    .await;
+    invoker.stop().await;
+    let reply = call.await.unwrap();
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.json()["message"], "the invoker is about to end");
 }
 
 async fn join_all(calls: impl Iterator<Item = impl Future<Output = ()>>) {

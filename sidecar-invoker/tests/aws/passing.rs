@@ -231,3 +231,16 @@ async fn what_runs_ends_and_nothing_new_begins_on_sigterm() {
     assert!(refused, "no new connections");
     assert!(invoker.child.wait().unwrap().success());
 }
+
+#[tokio::test]
+async fn callers_of_what_runs_for_too_long_are_told() {
+    let (invoker, aws) = start("drain_timeout: 10ms").await;
+    let call = invoker.invoke("waits", json!("last"));
+    let end = async {
+        eventually("its start", async || (aws.running() == 1).then_some(())).await;
+        invoker.signal("-TERM");
+    };
+    let (reply, ()) = tokio::join!(call, end);
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.json()["message"], "the invoker is about to end");
+}
