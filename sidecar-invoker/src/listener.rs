@@ -2,12 +2,18 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::{Instant, sleep};
 
 use crate::config::{HostPort, Listen};
+use crate::lock::lock;
+
+/// How often the log says at most that connections cannot be accepted.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection of either kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -69,9 +75,21 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Too many open files, say: the connection stays in the backlog, and trying again at once would
 /// only burn the CPU.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    tracing::warn!("a connection could not be accepted: {error}");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    if is_due(&mut lock(&TOLD), Instant::now()) {
+        tracing::warn!("a connection could not be accepted: {error}");
+    }
+    sleep(Duration::from_millis(50)).await;
     None
+}
+
+/// Whether it is to be told again, and remembers that it is.
+fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = told.is_none_or(|told| now.duration_since(told) >= TELL_INTERVAL);
+    if is_due {
+        *told = Some(now);
+    }
+    is_due
 }
 
 /// The address of a TCP listener.
@@ -119,4 +137,17 @@ async fn bind_unix(path: &Path) -> Result<Listener, String> {
 fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_failing_is_told_once_a_second() {
+        let start = Instant::now();
+        let mut told = None;
+        let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
+        assert_eq!(times.filter(|now| is_due(&mut told, *now)).count(), 3);
+    }
 }
