@@ -42,6 +42,8 @@ pub enum ServiceError {
         /// The ARN it would have.
         arn: String,
     },
+    /// The event came too slowly.
+    RequestTimeout,
     /// The event is larger than [`MAX_PAYLOAD_BYTES`].
     RequestTooLarge,
     /// The event of an asynchronous invocation is larger than may be queued.
@@ -92,6 +94,7 @@ impl ServiceError {
                 (StatusCode::BAD_REQUEST, "InvalidRequestContentException")
             }
             Self::FunctionNotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
             Self::RequestTooLarge | Self::EventTooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
             }
@@ -128,6 +131,7 @@ impl ServiceError {
             Self::InvalidParameter(message) | Self::AccessDenied(message) => message.clone(),
             Self::InvalidRequestContent(message) => (*message).to_owned(),
             Self::FunctionNotFound { arn } => format!("Function not found: {arn}"),
+            Self::RequestTimeout => "the request's body did not come in time".to_owned(),
             Self::RequestTooLarge => {
                 format!(
                     "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"

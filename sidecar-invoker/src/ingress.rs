@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::answer::{AnswerStream, Reply};
 use crate::aws::{self, Aws};
 use crate::backend::{Answer, Backend};
 use crate::body::{self, ReadError, ResponseBody, whole};
-use crate::error::ServiceError;
+use crate::error::{MAX_PAYLOAD_BYTES, ServiceError};
 use crate::event_stream;
 use crate::header;
 use crate::invocation::{
@@ -30,6 +30,11 @@ use crate::metrics::{self, Metrics};
 use crate::request::{
     client_context, invocation_type, is_trace_id, log_type, route, target, tenant_id,
 };
+
+/// How long a caller may pause in its request's body: as hyper's limit for a head.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+/// How long what is left of a refused request's body is read.
+const SKIP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Answers requests to the Invoke API.
 pub(crate) struct Ingress {
@@ -54,19 +59,33 @@ impl Ingress {
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
         let request_id = RequestId::random();
-        let (parts, mut body) = request.into_parts();
-        let version = parts.version;
+        let (parts, body) = request.into_parts();
+        let mut body = Payload {
+            body,
+            has_begun: false,
+        };
+        let is_http_1 = parts.version < Version::HTTP_2;
+        let waits = is_http_1 && parts.headers.contains_key(EXPECT);
         let mut response = match self.invoke(parts, &mut body, request_id).await {
             Ok(Outcome::Passed(response)) => return response,
             Ok(Outcome::Served(response)) => response,
             Err(error) => {
                 tracing::debug!(%request_id, "refused: {error:?}");
                 let mut response = error.response();
+                let Payload { body, has_begun } = body;
+                // To read would ask for the body.
+                let waits = waits && !has_begun;
+                let is_left = waits || error == ServiceError::RequestTimeout;
+                let is_huge = body.size_hint().lower() > 2 * MAX_PAYLOAD_BYTES as u64;
                 // A connection whose request is not read to its end cannot be used again, which
-                // its owner has to know. Closing it while the caller writes loses the answer.
-                if !body::skip(&mut body).await && version < Version::HTTP_2 {
+                // its owner has to know.
+                if is_http_1 && (is_left || is_huge) {
                     let headers = response.headers_mut();
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                // Closing it while the caller writes loses the answer.
+                if !is_left && !body.is_end_stream() {
+                    tokio::spawn(body::skip(body, SKIP_LIMIT));
                 }
                 response
             }
@@ -80,7 +99,7 @@ impl Ingress {
     async fn invoke(
         &self,
         parts: Parts,
-        body: &mut Incoming,
+        body: &mut Payload,
         request_id: RequestId,
     ) -> Result<Outcome, ServiceError> {
         let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
@@ -109,7 +128,7 @@ impl Ingress {
         target: Target,
         id: FunctionId,
         parts: Parts,
-        body: &mut Incoming,
+        body: &mut Payload,
         request_id: RequestId,
     ) -> Result<Outcome, ServiceError> {
         let arrival = Instant::now();
@@ -123,7 +142,7 @@ impl Ingress {
                 operation,
                 qualifier: target.qualifier,
                 headers: parts.headers,
-                payload: self.until_stop(payload(body)).await?,
+                payload: self.until_stop(body.read()).await?,
                 arrival,
             };
             let answer = self.until_stop(function.invoke(call)).await;
@@ -134,7 +153,7 @@ impl Ingress {
         backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
         let tenant_id = tenant_id(&parts.headers)?;
-        let payload = match self.until_stop(payload(body)).await? {
+        let payload = match self.until_stop(body.read()).await? {
             // AWS gives a function that is invoked without a payload an empty object.
             payload if payload.is_empty() => Bytes::from_static(b"{}"),
             payload => payload,
@@ -269,12 +288,26 @@ fn stream_response(mut stream: AnswerStream) -> Response<ResponseBody> {
     response
 }
 
-async fn payload(body: &mut Incoming) -> Result<Bytes, ServiceError> {
-    match body::read(body).await {
-        Ok((payload, _)) => Ok(payload),
-        Err(ReadError::TooLarge) => Err(ServiceError::RequestTooLarge),
-        Err(ReadError::BrokenOff(_)) => Err(ServiceError::InvalidRequestContent(
-            "the request's body was cut off",
-        )),
+/// A request's body.
+struct Payload {
+    body: Incoming,
+    /// Whether it has been read from, which tells a caller who expects so to send it.
+    has_begun: bool,
+}
+
+impl Payload {
+    async fn read(&mut self) -> Result<Bytes, ServiceError> {
+        if self.body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 {
+            return Err(ServiceError::RequestTooLarge);
+        }
+        self.has_begun = true;
+        let read = body::read_without_pause(&mut self.body, PAUSE_LIMIT).await;
+        read.map_err(|error| match error {
+            ReadError::TooLarge => ServiceError::RequestTooLarge,
+            error if error.is_pause() => ServiceError::RequestTimeout,
+            ReadError::BrokenOff(_) => {
+                ServiceError::InvalidRequestContent("the request's body was cut off")
+            }
+        })
     }
 }

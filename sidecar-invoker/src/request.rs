@@ -232,7 +232,8 @@ mod tests {
     #[test]
     fn the_client_context_is_decoded_json_on_one_line_of_ascii() {
         let mut headers = HeaderMap::new();
-        let encoded = BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\u{1f600}\u{7f}\"}\n}");
+        let encoded =
+            BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\u{1f600}\u{7f}\"}\n}");
         headers.insert(header::CLIENT_CONTEXT, encoded.parse().unwrap());
         let context = client_context(&headers).unwrap().unwrap();
         assert_eq!(

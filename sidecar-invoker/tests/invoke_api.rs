@@ -241,6 +241,65 @@ async fn a_connection_outlives_a_refusal() {
     }
 }
 
+/// What comes back for these bytes until the connection ends.
+async fn answer_to(bytes: &[u8]) -> String {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let mut stream = invoker.connect().await;
+    stream.write_all(bytes).await.unwrap();
+    // From here on, who waits for a time limit has it at once.
+    tokio::time::pause();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    tokio::time::resume();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_a_timeout_and_ends_the_connection() {
+    for begun in ["", "half"] {
+        let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n{begun}");
+        let answer = answer_to(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert!(
+            answer.contains("x-amzn-errortype: RequestTimeoutException\r\n"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_that_does_not_come_ends_the_connection() {
+    let head =
+        "POST /2015-03-31/functions/g/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n";
+    let answer = answer_to(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
+    let length = sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1;
+    for (expect, length, closes) in [
+        ("expect: 100-continue\r\n", length, true),
+        ("", 2 * length, true),
+        ("", length, false),
+    ] {
+        let invoker = Invoker::start(&fixture_function("")).await;
+        let mut stream = invoker.connect().await;
+        let head = format!(
+            "POST {INVOKE} HTTP/1.1\r\nhost: x\r\n{expect}content-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let count =
+            tokio::time::timeout(std::time::Duration::from_secs(4), stream.read(&mut answer));
+        let count = count.await.unwrap().unwrap();
+        let answer = String::from_utf8_lossy(&answer[..count]);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert_eq!(answer.contains("connection: close\r\n"), closes, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_off_invokes_nobody() {
     let folder = tempfile::tempdir().unwrap();

@@ -275,7 +275,12 @@ async fn callers_of_what_runs_for_too_long_at_the_end_are_told() {
         "drain_timeout: 10ms\nfunctions: {{ f: {{ rie: 'http://{rie}' }} }}"
     ))
     .await;
-    let call = request(Method::POST, "/2015-03-31/functions/f/invocations", &[], "1");
+    let call = request(
+        Method::POST,
+        "/2015-03-31/functions/f/invocations",
+        &[],
+        "1",
+    );
     let call = tokio::spawn(send(invoker.connect().await, call));
     eventually("its start", async || {
         (emulator.begun.load(Ordering::SeqCst) == 1).then_some(())
