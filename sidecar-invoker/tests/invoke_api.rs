@@ -277,6 +277,19 @@ async fn a_refused_body_that_does_not_come_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn who_sends_far_too_much_can_read_the_refusal() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let length = 2 * sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1;
+    let mut stream = invoker.connect().await;
+    let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; length]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
     let length = sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1;
     for (expect, length, closes) in [
