@@ -184,13 +184,7 @@ fn cargo_lambda(lab: &Lab) -> Result<Contestant> {
     let mut command = Command::new(xtask::cargo_lambda::binary()?);
     let target: PathBuf = xtask::target_dir().join("cargo-lambda");
     command
-        .args([
-            "lambda",
-            "watch",
-            "--release",
-            "--ignore-changes",
-            "--skip-target-check",
-        ])
+        .args(["lambda", "watch", "--release", "--ignore-changes"])
         .args(["--package", "hello", "--bin", "hello"])
         .args(["--invoke-address", &address.ip().to_string()])
         .args(["--invoke-port", &address.port().to_string()])
