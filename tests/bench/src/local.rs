@@ -188,8 +188,7 @@ fn cargo_lambda(lab: &Lab) -> Result<Contestant> {
         .args(["--package", "hello", "--bin", "hello"])
         .args(["--invoke-address", &address.ip().to_string()])
         .args(["--invoke-port", &address.port().to_string()])
-        .arg("--target-dir")
-        .arg(target)
+        .env("CARGO_TARGET_DIR", target)
         .current_dir(xtask::workspace_root());
     let mut process = Process::start("cargo-lambda", &mut command, lab.cores.proxy, lab.folder())?;
     process.wait_until(|| TcpStream::connect(address).is_ok())?;
