@@ -22,10 +22,8 @@ pub enum Contestant {
     PassThrough,
     /// Envoy's own `aws_lambda` filter, which signs.
     Native,
-    /// Our filter, unsigned, towards the invoker.
+    /// Our filter behind the body shim, unsigned.
     Ours,
-    /// Our filter with the body shim, unsigned, towards an emulator.
-    OursWithShim,
     /// Our filter, then Envoy's `aws_request_signing`.
     OursSigned,
     /// Our filter, then the invoker, which signs.
@@ -34,11 +32,10 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::PassThrough,
         Self::Native,
         Self::Ours,
-        Self::OursWithShim,
         Self::OursSigned,
         Self::OursInvoker,
     ];
@@ -49,7 +46,6 @@ impl Contestant {
             Self::PassThrough => "pass-through",
             Self::Native => "native",
             Self::Ours => "ours",
-            Self::OursWithShim => "ours-shim",
             Self::OursSigned => "ours-signed",
             Self::OursInvoker => "ours-invoker",
         }
@@ -60,8 +56,7 @@ impl Contestant {
         match self {
             Self::PassThrough => "Envoy, passed through untouched",
             Self::Native => "Envoy's `aws_lambda` (signs)",
-            Self::Ours => "lambda-mesh towards the invoker, unsigned",
-            Self::OursWithShim => "lambda-mesh towards an emulator (body shim), unsigned",
+            Self::Ours => "lambda-mesh, unsigned",
             Self::OursSigned => "lambda-mesh, signed by Envoy",
             Self::OursInvoker => "lambda-mesh, signed by the invoker",
         }
@@ -198,7 +193,6 @@ pub fn chain(contestant: Contestant, wasm: &Path) -> Vec<Value> {
     match contestant {
         Contestant::PassThrough | Contestant::Native => Vec::new(),
         Contestant::Ours | Contestant::OursInvoker => vec![shim(), filter(wasm), codec],
-        Contestant::OursWithShim => vec![shim(), filter(wasm), codec],
         Contestant::OursSigned => vec![shim(), filter(wasm), signing, codec],
     }
 }
