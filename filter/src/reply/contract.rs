@@ -28,16 +28,7 @@ pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
     if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
         return invalid(format!("it has the unknown member `{name}`"));
     }
-    let mut headers = Headers::default();
-    headers.add_both(
-        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
-        map("headers", members.headers.as_ref())?,
-        Values::Scalars,
-    )?;
-    let status = match &members.status_code {
-        None => 200,
-        Some(status) => status_of(status)?,
-    };
+    let (status, headers) = status_and_both_maps(&members)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
     Ok(typed(status, headers, body, Some(JSON)))
 }
@@ -147,17 +138,8 @@ pub fn envoy(answer: Answer<'_>) -> Result<Reply, Error> {
 /// *Lambda proxy integration format for response streaming* of API Gateway.
 pub fn prelude(answer: Answer<'_>) -> Result<Reply, Error> {
     let members = object(answer)?;
-    let mut headers = Headers::default();
-    headers.add_both(
-        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
-        map("headers", members.headers.as_ref())?,
-        Values::Scalars,
-    )?;
+    let (status, mut headers) = status_and_both_maps(&members)?;
     headers.add_cookies(members.cookies.as_ref())?;
-    let status = match &members.status_code {
-        None => 200,
-        Some(status) => status_of(status)?,
-    };
     let default = Some("application/octet-stream");
     Ok(typed(status, headers, Vec::new(), default))
 }
@@ -189,6 +171,21 @@ fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
         Answer::Members(members) => Ok(members),
         Answer::Text(_) | Answer::Other => invalid("it is not an object"),
     }
+}
+
+/// The status, 200 unless said, and the headers of both maps.
+fn status_and_both_maps(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        map("headers", members.headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    let status = match &members.status_code {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    Ok((status, headers))
 }
 
 fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
