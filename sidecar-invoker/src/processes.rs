@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpgid, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpgid, waitpid};
 
 use crate::lock::lock;
 
@@ -135,16 +135,17 @@ fn kib(file: &str, name: &str) -> Option<u64> {
 /// Also takes note of the end of processes that were adopted, as the first process of a container
 /// adopts all orphans. Nobody else does it then.
 pub(crate) fn kill_strays(entries: &[String]) {
-    let (own, session) = (
-        getpid().as_raw_pid(),
-        getsid(None).map_or(0, Pid::as_raw_pid),
-    );
+    let own = getpid();
+    // As `/proc` numbers it, which is 0 in a container whose runtime holds the session.
+    let session = all()
+        .find(|process| process.pid == own)
+        .map_or(0, |process| process.session);
     for _ in 0..KILL_ROUNDS {
         let mut killed = false;
         for process in all() {
             if process.has_ended {
                 // What this process has itself started is in its own session.
-                if process.parent == own && process.session != session {
+                if process.parent == own.as_raw_pid() && process.session != session {
                     let _ = waitpid(Some(process.pid), WaitOptions::NOHANG);
                 }
             } else if entries.iter().any(|entry| carries(process.pid, entry)) {

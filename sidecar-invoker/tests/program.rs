@@ -310,6 +310,40 @@ async fn the_guard_knows_processes_by_their_environment() {
     }
 }
 
+/// So it is in a container that is entered by `docker exec`, and wherever there is no terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_guard_does_its_work_where_its_session_is_of_another_namespace() {
+    let namespace = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args([
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ]);
+        unshare
+    };
+    if !namespace()
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        xtask::test::skip(
+            "the guard in a namespace of its own",
+            "this machine lets nobody make one by `unshare`",
+        );
+        return;
+    }
+    let script = "LAMBDA_MESH_TEST=own sleep 600 &\n\
+        echo +LAMBDA_MESH_TEST=own | \"$0\" guard || exit 1\n\
+        wait $!; test $? = 137";
+    let mut shell = namespace();
+    shell.args(["sh", "-c", script, env!("CARGO_BIN_EXE_sidecar-invoker")]);
+    assert!(shell.status().unwrap().success());
+}
+
 /// In a container the invoker may be the first process, to which all orphans belong.
 #[cfg(target_os = "linux")]
 #[tokio::test]
