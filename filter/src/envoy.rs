@@ -1,5 +1,7 @@
 //! The only place that calls Envoy.
 
+use std::time::UNIX_EPOCH;
+
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -34,12 +36,22 @@ impl Host for Envoy {
         hostcalls::get_property(path.to_vec()).unwrap_or_default()
     }
 
+    fn now_ns(&self) -> i64 {
+        let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    }
+
     fn set_filter_state(&self, name: &str, value: &[u8]) {
         let _ = hostcalls::set_property(vec![name], Some(value));
     }
 
     fn headers(&self, side: Side) -> HeaderMap {
         hostcalls::get_map_bytes(map(side)).unwrap_or_default()
+    }
+
+    fn set_header(&self, side: Side, name: &str, value: &[u8]) {
+        let _ = hostcalls::set_map_value_bytes(map(side), name, Some(value));
     }
 
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::config::Problems;
 use crate::host::MAX_HEADERS;
+use crate::invoke::MAX_HEADER_EVENT;
 
 /// Why a request gets no answer of its function's.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub enum Error {
     NoResource,
     /// The caller's: the body is to be the event, and is not JSON.
     NotJson(String),
+    /// Envoy's: the headers are those of an invocation, and those of the client are lost.
+    LostHeaders,
     /// The caller's: more headers than the filter can put back.
     TooManyHeaders(usize),
     /// The caller's: the event would be larger than Lambda takes.
@@ -36,6 +39,8 @@ pub enum Error {
         /// The largest one allowed, in bytes.
         limit: usize,
     },
+    /// The caller's: the event of a request without a body, in bytes, is too large for a header.
+    HeaderEventTooLarge(usize),
     /// The function's: it raised an error, ran out of time or ended.
     Function {
         /// The error as the runtime reported it, usually `{"errorType","errorMessage",...}`.
@@ -92,12 +97,17 @@ impl fmt::Display for Error {
             Self::Metadata(what) => write!(f, "Envoy's metadata cannot be read: {what}"),
             Self::NoBodyFilter => f.write_str(
                 "a request without a body has no place for its event: put the Lua filter \
-                 `function envoy_on_request(handle) handle:body(true) end` in front of this one",
+                 `function envoy_on_request(handle) handle:body(true) end` in front of this one, or \
+                 set `bodyless_event: header` if the upstream is the sidecar-invoker",
             ),
             Self::TrailersOnly => f.write_str(
                 "the request has trailers but no body, which Envoy leaves no room to replace",
             ),
             Self::NoPath => f.write_str("the request has no path"),
+            Self::LostHeaders => f.write_str(
+                "another try of this request, in a VM of its own, has not put the client's headers \
+                 back: give all clusters that a request may be tried on the same `vm_config`",
+            ),
             Self::TooManyHeaders(found) => {
                 write!(
                     f,
@@ -112,6 +122,11 @@ impl fmt::Display for Error {
                 f,
                 "the event has {found} bytes or more, and {limit} are the most \
                  (`max_request_bytes`; Lambda takes 1,048,576 for `invocation: event`)"
+            ),
+            Self::HeaderEventTooLarge(found) => write!(
+                f,
+                "the event of a request without a body has {found} bytes, and {MAX_HEADER_EVENT} are \
+                 the most in a header (`bodyless_event: body` has room for more)"
             ),
             Self::Function { payload } => {
                 write!(

@@ -1,6 +1,5 @@
 //! What Envoy knows of a request beyond its headers.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Map, Value};
@@ -10,8 +9,8 @@ use crate::host::Host;
 use crate::identity::{self, ClientCert};
 use crate::request::{Facts, HeaderMap, first, text};
 
-/// What Envoy knows of the request, and a number that is the same for each of its tries.
-pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> (Facts, u64) {
+/// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
+pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config, time_ns: i64) -> Facts {
     let string = |path: &[&str]| {
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -20,29 +19,28 @@ pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config) -> (Facts, 
     // if it is asked for an address of one. This property alone says whether there is any.
     let has_connection = host.property(&["connection_id"]).is_some();
     let source = has_connection.then(|| string(&["source", "address"]));
-    let time = host.property(&["request", "time"]);
-    let time = time.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
     let has_identity = matches!(
         config.payload,
         Payload::ApigatewayV1 | Payload::ApigatewayV2
     );
     let has_certificate = has_identity && has_connection;
-    let facts = Facts {
+    let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
+    Facts {
         source_ip: match &source {
             Some(address) => source_ip(address),
             None => last_hop(headers),
         },
-        protocol: string(&["request", "protocol"]),
+        protocol: match has_protocol {
+            true => string(&["request", "protocol"]),
+            false => String::new(),
+        },
         request_id: text(first(headers, "x-request-id").unwrap_or_default()).into_owned(),
-        time_ns: time.map_or(0, i64::from_le_bytes),
+        time_ns,
         claims: has_identity.then(|| claims(host)).flatten(),
         client_cert: has_certificate
             .then(|| client_cert(host, headers))
             .flatten(),
-    };
-    let mut hasher = DefaultHasher::new();
-    (source, facts.time_ns, &facts.request_id).hash(&mut hasher);
-    (facts, hasher.finish())
+    }
 }
 
 /// The caller of a mirrored request, as the listener has appended it.

@@ -28,10 +28,14 @@ pub enum Flow {
 pub trait Host {
     /// A property or an object of filter state.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// What time it is, in nanoseconds since 1970.
+    fn now_ns(&self) -> i64;
     /// Keeps an object in filter state under `wasm.<name>`.
     fn set_filter_state(&self, name: &str, value: &[u8]);
     /// All headers.
     fn headers(&self, side: Side) -> HeaderMap;
+    /// Sets one header, in the place of all of that name.
+    fn set_header(&self, side: Side, name: &str, value: &[u8]);
     /// Replaces all headers.
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>);
     /// The whole body as held so far.

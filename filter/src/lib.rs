@@ -29,8 +29,8 @@ pub mod metadata;
 pub mod reply;
 pub mod request;
 pub mod resource;
-mod state;
 pub mod target;
+pub mod tries;
 
 #[cfg(target_arch = "wasm32")]
 mod envoy;

@@ -1,15 +1,14 @@
 //! The phases of one request. Envoy's callbacks come in, effects go out through [`Host`].
 //!
 //! The upstream chain changes the one request header map that retries, access logs and tracing
-//! share. So the first try keeps the client's headers in filter state, where the next try finds
-//! them (no client can write there), and they are put back as soon as Envoy has sent them or
-//! will not.
+//! share. So the client's headers are put back as soon as Envoy has sent what replaced them, or will
+//! not; and another try that begins before that takes them from [`Tries`].
 
 mod response;
 
 use std::rc::Rc;
 
-use crate::config::Config;
+use crate::config::{BodylessEvent, Config};
 use crate::error::Error;
 use crate::event;
 use crate::facts::facts;
@@ -17,14 +16,14 @@ use crate::host::{Flow, Host, MAX_HEADERS, Side};
 use crate::invoke;
 use crate::reply::{Streamed, failure};
 use crate::request::{Facts, HeaderMap, Request, first, text};
-use crate::state;
 use crate::target::Targets;
+use crate::tries::{Headers, Mark, RequestKey, Tries};
 
 /// The client's request line, for access logs: `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
 pub const ORIGINAL: &str = "lambda.original";
 
-/// The client's headers, for the next try.
-pub const ORIGINAL_HEADERS: &str = "lambda.original_headers";
+/// The [`Mark`] of a request.
+pub const MARK: &str = "lambda.mark";
 
 /// The function of the route: its name or ARN, as configured.
 pub const FUNCTION: &str = "lambda.function";
@@ -40,14 +39,13 @@ pub const ERROR_TYPE: &str = "lambda.error_type";
 struct Call {
     config: Rc<Config>,
     /// The client's headers, with the route's changes.
-    original: HeaderMap,
+    original: Rc<HeaderMap>,
     facts: Facts,
-    /// The same for each try of a request.
-    id: u64,
+    key: RequestKey,
     /// How long Envoy waits for this try, in its own header.
     timeout: Option<Vec<u8>>,
-    /// Whether the client's headers are back in their place.
-    is_restored: bool,
+    /// Whether the headers are at present those of the invocation.
+    is_rewritten: bool,
 }
 
 #[derive(Debug)]
@@ -85,22 +83,29 @@ enum Body {
 #[derive(Debug)]
 pub struct Machine {
     targets: Rc<Targets>,
+    tries: Rc<Tries>,
     phase: Phase,
 }
 
 impl Machine {
-    /// For a request whose function is to be found in `targets`.
+    /// For a request whose function is to be found in `targets`, and whose other tries, if there
+    /// are any, in `tries`.
     #[must_use]
-    pub fn new(targets: Rc<Targets>) -> Self {
+    pub fn new(targets: Rc<Targets>, tries: Rc<Tries>) -> Self {
         Self {
             targets,
+            tries,
             phase: Phase::New,
         }
     }
 
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let (original, timeout) = original_headers(host);
+        let Some((key, original, timeout)) = self.meet(host) else {
+            let error = Error::LostHeaders;
+            log::error!("{error}");
+            return self.refuse(host, &error, None);
+        };
         if original.len() > MAX_HEADERS {
             let error = Error::TooManyHeaders(original.len());
             log::warn!("{error}");
@@ -121,23 +126,29 @@ impl Machine {
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
         let refusal = match event::within(announced, config.max_request_bytes) {
-            Ok(()) if end_of_stream => Some(Error::NoBodyFilter),
+            Ok(()) if end_of_stream && config.bodyless_event == BodylessEvent::Body => {
+                Some(Error::NoBodyFilter)
+            }
             checked => checked.err(),
         };
         if let Some(error) = refusal {
             return self.refuse(host, &error, Some(&config));
         }
-        let (facts, id) = facts(host, &original, &config);
+        let facts = facts(host, &original, &config, key.time_ns);
         let call = Call {
             config,
             original,
             facts,
-            id,
+            key,
             timeout,
-            is_restored: false,
+            is_rewritten: false,
         };
         self.phase = Phase::Gathering(call, Body::Unseen);
-        Flow::Pause
+        if end_of_stream {
+            self.invoke(host)
+        } else {
+            Flow::Pause
+        }
     }
 
     /// A part of the request's body has come; `held` bytes are held by now.
@@ -178,10 +189,41 @@ impl Machine {
             | Phase::Spent(call)
             | Phase::Done(call) => call,
         };
-        self.targets.end(call.id);
-        if self.targets.tries(call.id).alive == 0 && !call.is_restored {
+        self.tries.end(call.key);
+        if self.tries.count(call.key).alive == 0 && call.is_rewritten {
             restore(host, &mut call);
         }
+    }
+
+    /// Which request this is, its headers before any try changed them, and how long Envoy waits for
+    /// this try. `None` if a try of another VM has changed them, and not put them back.
+    fn meet(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
+        let mut headers = host.headers(Side::Request);
+        let timeout = first(&headers, invoke::TIMEOUT).map(<[u8]>::to_vec);
+        let mark = host.property(&[MARK]);
+        if let Some(Mark {
+            key,
+            headers: state,
+        }) = mark.and_then(|bytes| Mark::decode(&bytes))
+        {
+            // What the try before ran into says nothing about this one.
+            host.set_filter_state(ERROR_TYPE, b"");
+            let original = match (self.tries.original(key), state) {
+                (Some(original), _) => original,
+                (None, Headers::Client) => Rc::new(headers),
+                (None, Headers::HeadAsGet) => {
+                    let method = headers.iter_mut().filter(|(name, _)| name == ":method");
+                    method.for_each(|(_, value)| *value = b"HEAD".to_vec());
+                    Rc::new(headers)
+                }
+                (None, Headers::Invocation) => return None,
+            };
+            return Some((key, original, timeout));
+        }
+        let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
+        host.set_filter_state(ORIGINAL, &line.join(&b' '));
+        let key = self.tries.meet(host.now_ns());
+        Some((key, Rc::new(headers), timeout))
     }
 
     fn rest_of_request(&self) -> Flow {
@@ -197,16 +239,17 @@ impl Machine {
 
     /// The request is whole: sends the invocation instead.
     fn invoke(&mut self, host: &impl Host) -> Flow {
-        let Phase::Gathering(call, body) = self.take() else {
+        let Phase::Gathering(mut call, body) = self.take() else {
             return Flow::Continue;
         };
-        let sent = match body {
-            Body::Seen => send(host, &call),
-            Body::Unseen => Err(Error::TrailersOnly),
+        let sent = match (body, call.config.bodyless_event) {
+            (Body::Seen, _) => send(host, &mut call),
+            (Body::Unseen, BodylessEvent::Header) => send_in_header(host, &call),
+            (Body::Unseen, BodylessEvent::Body) => Err(Error::TrailersOnly),
         };
         match sent {
             Ok(()) => {
-                self.targets.begin(call.id);
+                self.tries.begin(call.key, &call.original);
                 self.phase = Phase::Invoking(call);
                 Flow::Continue
             }
@@ -228,22 +271,45 @@ impl Machine {
 }
 
 /// Puts the invocation in the place of the client's request.
-fn send(host: &impl Host, call: &Call) -> Result<(), Error> {
+fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
     let body = host.body(Side::Request);
-    let config = &call.config;
-    let strip_prefix = config.strip_prefix.as_deref();
-    let request = Request::new(&call.original, strip_prefix, &call.facts, &body);
-    let request = request.ok_or(Error::NoPath)?;
-    let event = event::encode(&request, config)?;
+    let request = request(call, &body)?;
+    let event = event::encode(&request, &call.config)?;
     let scheme = first(&call.original, ":scheme").unwrap_or(b"http");
     let timeout = call.timeout.as_deref();
-    let headers = invoke::headers(&request, scheme, config, event.len(), timeout);
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_slice()));
+    let headers = invoke::headers(&request, scheme, &call.config, event.len(), timeout);
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
+    call.is_rewritten = true;
+    mark(host, call.key, Headers::Invocation);
     Ok(())
+}
+
+/// Adds the invocation to the client's request, of which the invoker then takes nothing else. Envoy
+/// lets no filter put headers back that have left without a body.
+fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
+    let request = request(call, b"")?;
+    let event = event::encode(&request, &call.config)?;
+    let invocation = invoke::header(&request, &call.config, &event)?;
+    host.set_header(Side::Request, invoke::INVOCATION, &invocation);
+    let is_head = request.method == "HEAD";
+    if is_head {
+        // Its answer would have no body.
+        host.set_header(Side::Request, ":method", b"GET");
+    }
+    let headers = if is_head {
+        Headers::HeadAsGet
+    } else {
+        Headers::Client
+    };
+    mark(host, call.key, headers);
+    Ok(())
+}
+
+fn request<'a>(call: &'a Call, body: &'a [u8]) -> Result<Request<'a>, Error> {
+    let strip_prefix = call.config.strip_prefix.as_deref();
+    Request::new(&call.original, strip_prefix, &call.facts, body).ok_or(Error::NoPath)
 }
 
 /// Puts the client's own headers back.
@@ -251,23 +317,12 @@ fn restore(host: &impl Host, call: &mut Call) {
     let headers = call.original.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
-    call.is_restored = true;
+    call.is_rewritten = false;
+    mark(host, call.key, Headers::Client);
 }
 
-/// The headers before any try changed them, and how long Envoy waits for this try.
-fn original_headers(host: &impl Host) -> (HeaderMap, Option<Vec<u8>>) {
-    let headers = host.headers(Side::Request);
-    let timeout = first(&headers, invoke::TIMEOUT).map(<[u8]>::to_vec);
-    let kept = host.property(&[ORIGINAL_HEADERS]);
-    if let Some(original) = kept.and_then(|bytes| state::decode(&bytes)) {
-        // What the try before ran into says nothing about this one.
-        host.set_filter_state(ERROR_TYPE, b"");
-        return (original, timeout);
-    }
-    let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
-    host.set_filter_state(ORIGINAL, &line.join(&b' '));
-    host.set_filter_state(ORIGINAL_HEADERS, &state::encode(&headers));
-    (headers, timeout)
+fn mark(host: &impl Host, key: RequestKey, headers: Headers) {
+    host.set_filter_state(MARK, &Mark { key, headers }.encode());
 }
 
 /// Nearest first.

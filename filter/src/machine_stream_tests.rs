@@ -419,15 +419,8 @@ fn trailers_end_a_stream() {
 #[test]
 fn a_failed_stream_waits_for_another_try() {
     let envoy = envoy(b"");
-    let targets = Rc::new(Targets::new(
-        Settings::from_plugin(PLUGIN.as_bytes()).unwrap(),
-    ));
-    let [mut first, mut second] = [(); 2].map(|()| {
-        let mut machine = Machine::new(Rc::clone(&targets));
-        machine.on_request_headers(&envoy, false);
-        machine.on_request_body(&envoy, 0, true);
-        machine
-    });
+    let tries = Rc::default();
+    let [mut first, mut second] = [(); 2].map(|()| gathered(&envoy, another_try(PLUGIN, &tries)));
     let headers: [(&str, &[u8]); 2] = [(":status", b"200"), ("content-type", EVENT_STREAM)];
     let unavailable = chunk(b"{\"statusCode\":503}\0\0\0\0\0\0\0\0");
     *envoy.response.borrow_mut() = (map(&headers), unavailable);

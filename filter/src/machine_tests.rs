@@ -16,6 +16,7 @@ struct FakeEnvoy {
     cleared_trailers: RefCell<Vec<Side>>,
     responded: RefCell<Option<Reply>>,
     is_reset: Cell<bool>,
+    now_ns: Cell<i64>,
 }
 
 impl FakeEnvoy {
@@ -44,6 +45,10 @@ impl Host for FakeEnvoy {
         self.properties.borrow().get(&path.join(".")).cloned()
     }
 
+    fn now_ns(&self) -> i64 {
+        self.now_ns.get()
+    }
+
     fn set_filter_state(&self, name: &str, value: &[u8]) {
         self.properties
             .borrow_mut()
@@ -52,6 +57,12 @@ impl Host for FakeEnvoy {
 
     fn headers(&self, side: Side) -> HeaderMap {
         self.side(side).borrow().0.clone()
+    }
+
+    fn set_header(&self, side: Side, name: &str, value: &[u8]) {
+        let headers = &mut self.side(side).borrow_mut().0;
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.to_owned(), value.to_vec()));
     }
 
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {
@@ -104,15 +115,18 @@ fn envoy(body: &[u8]) -> FakeEnvoy {
     properties.insert("connection_id".to_owned(), vec![1; 8]);
     properties.insert("source.address".to_owned(), b"198.51.100.23:4711".to_vec());
     properties.insert("request.protocol".to_owned(), b"HTTP/1.1".to_vec());
-    let time = 1_584_039_838_390_000_000_i64.to_le_bytes();
-    properties.insert("request.time".to_owned(), time.to_vec());
+    envoy.now_ns.set(1_584_039_838_390_000_000);
     drop(properties);
     envoy
 }
 
 fn machine(plugin: &str) -> Machine {
+    another_try(plugin, &Rc::default())
+}
+
+fn another_try(plugin: &str, tries: &Rc<Tries>) -> Machine {
     let settings = Settings::from_plugin(plugin.as_bytes()).unwrap();
-    Machine::new(Rc::new(Targets::new(settings)))
+    Machine::new(Rc::new(Targets::new(settings)), Rc::clone(tries))
 }
 
 fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
@@ -122,7 +136,10 @@ fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
 
 /// A request whose body has come whole.
 fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Machine {
-    let mut machine = machine(plugin);
+    gathered(envoy, machine(plugin))
+}
+
+fn gathered(envoy: &FakeEnvoy, mut machine: Machine) -> Machine {
     assert_eq!(machine.on_request_headers(envoy, false), Flow::Pause);
     let length = envoy.body(Side::Request).len();
     assert_eq!(machine.on_request_body(envoy, length, true), Flow::Continue);
@@ -193,27 +210,127 @@ fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
 #[test]
 fn each_try_carries_the_same_event() {
     let envoy = envoy(b"body");
-    invoked(&envoy, HELLO);
+    let tries = Rc::default();
+    let mut first_try = gathered(&envoy, another_try(HELLO, &tries));
     let first = envoy.request.borrow().1.clone();
     // A hedged try starts on the headers that the first one, still running, has rewritten; the
     // body is the client's again.
     envoy.request.borrow_mut().1 = b"body".to_vec();
-    invoked(&envoy, HELLO);
+    envoy.now_ns.set(envoy.now_ns.get() + 300_000_000);
+    // Of another cluster, perhaps.
+    let mut hedged = gathered(&envoy, another_try(HELLO, &tries));
     assert_eq!(envoy.request.borrow().1, first);
     assert_eq!(envoy.event()["rawPath"], "/hi");
     assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
+    // Nothing is kept of a request whose tries have ended.
+    first_try.on_done(&envoy);
+    hedged.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+    let mark = Mark::decode(&envoy.property(&[MARK]).unwrap()).unwrap();
+    assert_eq!(tries.original(mark.key), None);
+}
+
+/// A VM that has been started anew, or is another plugin's, does not know them.
+#[test]
+fn a_try_that_cannot_have_the_clients_headers_is_refused() {
+    let envoy = envoy(b"body");
+    let mut first = invoked(&envoy, HELLO);
+    let mut second = machine(HELLO);
+    assert_eq!(second.on_request_headers(&envoy, false), Flow::Pause);
+    assert_eq!(envoy.status(), Some(500));
+    first.on_done(&envoy);
+    envoy.request.borrow_mut().1 = b"body".to_vec();
+    invoked(&envoy, HELLO);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+}
+
+/// The type, the trace, the path and the event of an invocation that is in a header.
+fn in_header(envoy: &FakeEnvoy) -> (String, String, String, Value) {
+    let value = envoy.value(Side::Request, invoke::INVOCATION).unwrap();
+    let words: Vec<&str> = value.splitn(4, ' ').collect();
+    let [kind, trace, path] = [words[0], words[1], words[2]].map(str::to_owned);
+    (kind, trace, path, serde_json::from_str(words[3]).unwrap())
+}
+
+const IN_HEADER: &str = r#"{"function":"hello","bodyless_event":"header"}"#;
+
+#[test]
+fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
+    for has_trailers in [false, true] {
+        let envoy = envoy(b"");
+        let mut machine = machine(IN_HEADER);
+        let flow = machine.on_request_headers(&envoy, !has_trailers);
+        if has_trailers {
+            assert_eq!(flow, Flow::Pause);
+            assert_eq!(machine.on_request_trailers(&envoy), Flow::Continue);
+        } else {
+            assert_eq!(flow, Flow::Continue);
+        }
+        let (kind, trace, path, event) = in_header(&envoy);
+        assert_eq!(kind, "RequestResponse");
+        assert_eq!(path, "/2015-03-31/functions/hello/invocations");
+        assert_eq!(event["headers"]["x-amzn-trace-id"], trace);
+        assert_eq!(event["rawPath"], "/hi");
+        // Nothing has to be put back: nothing was taken away.
+        let mut headers = envoy.headers(Side::Request);
+        headers.pop();
+        assert_eq!(headers, client_headers());
+
+        answered(&envoy, "200", br#"{"statusCode":201}"#);
+        machine.on_response_headers(&envoy, false);
+        assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+        assert_eq!(envoy.value(Side::Response, ":status").unwrap(), "201");
+        machine.on_done(&envoy);
+        assert_eq!(in_header(&envoy).3, event);
+    }
+    // One with a body has room for it there.
+    let with_body = envoy(b"text");
+    invoked(&with_body, IN_HEADER);
+    assert_eq!(with_body.value(Side::Request, invoke::INVOCATION), None);
+    assert_eq!(with_body.event()["rawPath"], "/hi");
+    // A header has not room for all that may be in a request.
+    let large = envoy(b"");
+    let value = ("x-large".to_owned(), vec![b'a'; invoke::MAX_HEADER_EVENT]);
+    large.request.borrow_mut().0.push(value);
+    assert_eq!(
+        machine(IN_HEADER).on_request_headers(&large, true),
+        Flow::Pause
+    );
+    assert_eq!(large.status(), Some(431));
+}
+
+#[test]
+fn each_try_carries_the_same_event_in_a_header() {
+    for method in ["GET", "HEAD"] {
+        let envoy = envoy(b"");
+        envoy.request.borrow_mut().0[2].1 = method.into();
+        let forged = (invoke::INVOCATION.to_owned(), b"Event - /x {}".to_vec());
+        envoy.request.borrow_mut().0.push(forged);
+        let mut first = machine(IN_HEADER);
+        first.on_request_headers(&envoy, true);
+        let invocation = in_header(&envoy);
+        assert_eq!(invocation.3["requestContext"]["http"]["method"], method);
+        assert!(!invocation.3.to_string().contains("x-lambda-mesh"));
+        // The answer to HEAD would have no body.
+        assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "GET");
+        first.on_done(&envoy);
+        envoy.now_ns.set(0);
+        machine(IN_HEADER).on_request_headers(&envoy, true);
+        assert_eq!(in_header(&envoy), invocation);
+    }
 }
 
 #[test]
 fn each_try_says_how_long_envoy_waits_for_it() {
     let envoy = envoy(b"");
+    let tries = Rc::default();
     for timeout in [b"300", b"200"] {
         let timeout = (invoke::TIMEOUT.to_owned(), timeout.to_vec());
         let mut headers = envoy.headers(Side::Request);
         headers.retain(|(name, _)| *name != timeout.0);
         headers.push(timeout.clone());
         *envoy.request.borrow_mut() = (headers, Vec::new());
-        invoked(&envoy, HELLO);
+        gathered(&envoy, another_try(HELLO, &tries));
         let sent = envoy.value(Side::Request, invoke::TIMEOUT);
         assert_eq!(sent.unwrap().as_bytes(), timeout.1);
         assert!(!envoy.event().to_string().contains("x-envoy"));
@@ -234,15 +351,8 @@ fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
 #[test]
 fn headers_come_back_when_no_other_try_is_under_way() {
     let envoy = envoy(b"");
-    let targets = Rc::new(Targets::new(
-        Settings::from_plugin(HELLO.as_bytes()).unwrap(),
-    ));
-    let [mut first, mut second] = [(); 2].map(|()| {
-        let mut machine = Machine::new(Rc::clone(&targets));
-        machine.on_request_headers(&envoy, false);
-        machine.on_request_body(&envoy, 0, true);
-        machine
-    });
+    let tries = Rc::default();
+    let [mut first, mut second] = [(); 2].map(|()| gathered(&envoy, another_try(HELLO, &tries)));
     answered(&envoy, "503", b"{}");
     first.on_response_headers(&envoy, false);
     assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::identity::ClientCert;
+use crate::invoke::INVOCATION;
 
 /// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
 pub type HeaderMap = Vec<(String, Vec<u8>)>;
@@ -72,6 +73,9 @@ pub struct Request<'a> {
     /// The client's headers and those that the route added: not pseudo, not of one hop, not
     /// Envoy's own.
     pub headers: Vec<(&'a str, &'a [u8])>,
+    /// The X-Ray trace: the caller's own, else a root made from the request id and time, the
+    /// same for each try of one request.
+    pub trace_id: Cow<'a, str>,
     /// What Envoy knows beyond the headers.
     pub facts: &'a Facts,
     /// The whole body.
@@ -90,14 +94,23 @@ impl<'a> Request<'a> {
         let mut method = None;
         let mut authority = Cow::Borrowed("");
         let mut target: Option<&[u8]> = None;
+        let mut trace_id = None;
         let mut headers = Vec::with_capacity(map.len());
         for (name, value) in map {
             match name.as_str() {
                 ":method" => method = Some(text(value)),
                 ":authority" => authority = text(value),
                 ":path" => target = Some(value),
-                name if name.starts_with(':') || is_hop_by_hop(name) || is_envoys(name) => {}
-                name => headers.push((name, value.as_slice())),
+                name if name.starts_with(':')
+                    || is_hop_by_hop(name)
+                    || is_envoys(name)
+                    || name == INVOCATION => {}
+                name => {
+                    if name == TRACE_ID && trace_id.is_none() {
+                        trace_id = Some(value.as_slice());
+                    }
+                    headers.push((name, value.as_slice()));
+                }
             }
         }
         let target = target?;
@@ -114,6 +127,10 @@ impl<'a> Request<'a> {
             path: strip(path, strip_prefix),
             query,
             headers,
+            trace_id: match trace_id.filter(|value| is_trace(value)) {
+                Some(value) => text(value),
+                None => Cow::Owned(trace_root(facts)),
+            },
             facts,
             body,
         })
@@ -170,16 +187,6 @@ impl<'a> Request<'a> {
         let (_, port) = self.authority.rsplit_once(':')?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         digits.then_some(port)
-    }
-
-    /// The X-Ray trace: the caller's own, else a root made from the request id and time, the
-    /// same for each try of one request.
-    #[must_use]
-    pub fn trace_id(&self) -> Cow<'a, str> {
-        match self.header(TRACE_ID).filter(|value| is_trace(value)) {
-            Some(value) => text(value),
-            None => Cow::Owned(trace_root(self.facts)),
-        }
     }
 }
 
@@ -310,23 +317,23 @@ mod tests {
         let mut map = map("a", "/");
         let made = Request::new(&map, None, &facts, b"")
             .unwrap()
-            .trace_id()
+            .trace_id
             .into_owned();
         let digest = made.strip_prefix("Root=1-5e6a879e-").unwrap();
         assert_eq!(digest.len(), 24);
         assert_eq!(
             made,
-            Request::new(&map, None, &facts, b"").unwrap().trace_id()
+            Request::new(&map, None, &facts, b"").unwrap().trace_id
         );
         for value in [&b"\xff"[..], &[b'a'; 513], b"a b"] {
             let mut map = map.clone();
             map.push((TRACE_ID.to_owned(), value.to_vec()));
             let request = Request::new(&map, None, &facts, b"").unwrap();
-            assert_eq!(request.trace_id(), made);
+            assert_eq!(request.trace_id, made);
         }
         map.push((TRACE_ID.to_owned(), b"Root=1-a-b".to_vec()));
         assert_eq!(
-            Request::new(&map, None, &facts, b"").unwrap().trace_id(),
+            Request::new(&map, None, &facts, b"").unwrap().trace_id,
             "Root=1-a-b"
         );
     }

@@ -10,6 +10,12 @@ use crate::config::Settings;
 use crate::machine::Machine;
 use crate::stream::Stream;
 use crate::target::Targets;
+use crate::tries::Tries;
+
+thread_local! {
+    /// Of all plugins that share this VM: a request may be tried by several.
+    static TRIES: Rc<Tries> = Rc::default();
+}
 
 /// One plugin in one worker.
 #[derive(Debug, Default)]
@@ -41,7 +47,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let machine = Machine::new(Rc::clone(&self.targets));
+        let machine = Machine::new(Rc::clone(&self.targets), TRIES.with(Rc::clone));
         Some(Box::new(Stream::new(machine)))
     }
 }

@@ -18,21 +18,11 @@ pub type Levels = [Vec<u8>; 3];
 const KEPT: usize = 16_384;
 
 /// What one plugin in one worker knows: the configuration of every route, worked out once and
-/// kept, and which requests are under way.
+/// kept.
 #[derive(Debug, Default)]
 pub struct Targets {
     plugin: Settings,
     known: RefCell<HashMap<Levels, Result<Rc<Config>, Error>>>,
-    tries: RefCell<HashMap<u64, Tries>>,
-}
-
-/// The tries of one request: with a hedging policy several at a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tries {
-    /// Not yet ended.
-    pub alive: usize,
-    /// Of those, whose answer is held back.
-    pub held: usize,
 }
 
 impl Targets {
@@ -68,37 +58,6 @@ impl Targets {
         }
         known.insert(levels, found.clone());
         found
-    }
-
-    /// A try of a request has begun. All tries of one request are in one worker.
-    pub fn begin(&self, request: u64) {
-        self.tries.borrow_mut().entry(request).or_default().alive += 1;
-    }
-
-    /// The answer of a try is held back for good.
-    pub fn hold(&self, request: u64) {
-        if let Some(tries) = self.tries.borrow_mut().get_mut(&request) {
-            tries.held += 1;
-        }
-    }
-
-    /// A try has ended.
-    pub fn end(&self, request: u64) {
-        let mut tries = self.tries.borrow_mut();
-        match tries.get_mut(&request) {
-            Some(tries) if tries.alive > 1 => {
-                tries.alive -= 1;
-                tries.held = tries.held.min(tries.alive);
-            }
-            _ => _ = tries.remove(&request),
-        }
-    }
-
-    /// The tries of a request that are under way.
-    #[must_use]
-    pub fn tries(&self, request: u64) -> Tries {
-        let tries = self.tries.borrow();
-        tries.get(&request).copied().unwrap_or_default()
     }
 
     fn resolve(&self, levels: &Levels) -> Result<Config, Error> {

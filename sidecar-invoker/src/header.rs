@@ -2,6 +2,12 @@
 
 use hyper::header::{CONNECTION, HeaderMap, HeaderName};
 
+/// A whole invocation, added by the filter to a request without a body: Envoy lets no filter give it
+/// one.
+pub(crate) const INVOCATION: HeaderName = HeaderName::from_static("x-lambda-mesh-invocation");
+/// How long the caller's Envoy waits, in milliseconds.
+pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 pub(crate) const DURABLE_EXECUTION_NAME: HeaderName =
     HeaderName::from_static("x-amz-durable-execution-name");

@@ -28,7 +28,7 @@ use crate::invocation::{
 };
 use crate::metrics::{self, Metrics};
 use crate::request::{
-    client_context, invocation_type, is_trace_id, log_type, route, target, tenant_id,
+    client_context, in_header, invocation_type, is_trace_id, log_type, route, target, tenant_id,
 };
 
 /// How long a caller may pause in its request's body: as hyper's limit for a head.
@@ -62,6 +62,7 @@ impl Ingress {
         let (parts, body) = request.into_parts();
         let mut body = Payload {
             body,
+            event: None,
             has_begun: false,
         };
         let is_http_1 = parts.version < Version::HTTP_2;
@@ -72,7 +73,9 @@ impl Ingress {
             Err(error) => {
                 tracing::debug!(%request_id, "refused: {error:?}");
                 let mut response = error.response();
-                let Payload { body, has_begun } = body;
+                let Payload {
+                    body, has_begun, ..
+                } = body;
                 // To read would ask for the body.
                 let waits = waits && !has_begun;
                 let is_left = waits || error == ServiceError::RequestTimeout;
@@ -98,10 +101,11 @@ impl Ingress {
 
     async fn invoke(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: &mut Payload,
         request_id: RequestId,
     ) -> Result<Outcome, ServiceError> {
+        body.event = in_header(&mut parts)?;
         let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
@@ -291,6 +295,8 @@ fn stream_response(mut stream: AnswerStream) -> Response<ResponseBody> {
 /// A request's body.
 struct Payload {
     body: Incoming,
+    /// The event, if it stood in a header.
+    event: Option<Bytes>,
     /// Whether it has been read from, which tells a caller who expects so to send it.
     has_begun: bool,
 }
@@ -302,12 +308,19 @@ impl Payload {
         }
         self.has_begun = true;
         let read = body::read_without_pause(&mut self.body, PAUSE_LIMIT).await;
-        read.map_err(|error| match error {
+        let body = read.map_err(|error| match error {
             ReadError::TooLarge => ServiceError::RequestTooLarge,
             error if error.is_pause() => ServiceError::RequestTimeout,
             ReadError::BrokenOff(_) => {
                 ServiceError::InvalidRequestContent("the request's body was cut off")
             }
-        })
+        })?;
+        match self.event.take() {
+            None => Ok(body),
+            Some(event) if body.is_empty() => Ok(event),
+            Some(_) => Err(ServiceError::InvalidRequestContent(
+                "the header x-lambda-mesh-invocation is for requests without a body",
+            )),
+        }
     }
 }

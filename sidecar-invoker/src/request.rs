@@ -4,8 +4,9 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
-use hyper::Uri;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::error::ServiceError;
@@ -13,6 +14,34 @@ use crate::header;
 use crate::invocation::{FunctionId, InvocationType, LogType, Operation, Qualifier, Target};
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
+
+/// Makes the request that a header has out of the one that has it, and gives its event. Nothing else
+/// of that request counts, but for what Envoy says of it: it is the client's.
+pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError> {
+    const INVALID: ServiceError = ServiceError::InvalidRequestContent(
+        "the header x-lambda-mesh-invocation is `TYPE TRACE PATH EVENT`",
+    );
+    let Some(invocation) = parts.headers.remove(header::INVOCATION) else {
+        return Ok(None);
+    };
+    let mut words = invocation.as_bytes().splitn(4, |&byte| byte == b' ');
+    let mut word = || words.next().ok_or(INVALID);
+    let (kind, trace, path, event) = (word()?, word()?, word()?, word()?);
+    parts.method = Method::POST;
+    parts.uri = Uri::try_from(path).map_err(|_| INVALID)?;
+    let value = |bytes| HeaderValue::from_bytes(bytes).map_err(|_| INVALID);
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::INVOCATION_TYPE, value(kind)?);
+    headers.insert(header::TRACE_ID, value(trace)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for name in [header::TIMEOUT, header::X_REQUEST_ID] {
+        if let Some(value) = parts.headers.remove(&name) {
+            headers.insert(name, value);
+        }
+    }
+    parts.headers = headers;
+    Ok(Some(Bytes::copy_from_slice(event)))
+}
 
 /// The operation and the function's name, percent-encoded, that a path has.
 pub(crate) fn route(path: &str) -> Option<(Operation, &str)> {

@@ -32,6 +32,11 @@ use crate::rie::Emulators;
 
 /// How long a connection may be silent before a request: as hyper's limit for a head.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// Enough for an event of the size that the filter puts into a header (60 KiB), with the headers
+/// that a client may send to Envoy (by default as many bytes).
+const MAX_HEADER_BYTES: u32 = 256 * 1024;
+/// As many headers as the filter takes of a client, with Envoy's own.
+const MAX_HEADERS: usize = 1_024;
 /// How long it may take to tell callers that the invoker ends.
 const TELL_LIMIT: Duration = Duration::from_secs(1);
 /// How long ended processes may take to disappear.
@@ -215,10 +220,12 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timer lets hyper give up on a peer that never finishes its request's head.
         builder.http1().timer(TokioTimer::new());
+        builder.http1().max_headers(MAX_HEADERS);
         // And on one that has gone without a word.
         let mut http2 = builder.http2();
         http2.timer(TokioTimer::new());
         http2.keep_alive_interval(Duration::from_secs(30));
+        http2.max_header_list_size(MAX_HEADER_BYTES);
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {

@@ -36,6 +36,44 @@ async fn http_1_and_http_2_are_served_on_the_same_port() {
     assert_eq!(reply.json()["event"], json!({}));
 }
 
+/// As the filter sends that of a request without a body.
+#[tokio::test]
+async fn a_whole_invocation_may_stand_in_a_header() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let fill = "\u{e9}".repeat(28 * 1024);
+    let event = json!({ "fill": fill });
+    let invocation = format!("RequestResponse Root=1-a-b {INVOKE}?Qualifier=live {event}");
+    let foreign = "x".repeat(60 * 1024);
+    let headers = [
+        ("x-lambda-mesh-invocation", invocation.as_str()),
+        // The client's, which count for nothing.
+        ("x-amz-invocation-type", "DryRun"),
+        ("x-amz-client-context", "?"),
+        ("x-foreign", &foreign),
+    ];
+    let call = |path: &str, body| request(Method::GET, path, &headers, body);
+    for reply in [
+        send(invoker.connect().await, call("/orders/7", "")).await,
+        send_h2(invoker.connect().await, call("http://shop/orders", "")).await,
+    ] {
+        assert_eq!(reply.status, 200, "{}", reply.json());
+        assert_eq!(reply.json()["event"]["fill"], fill);
+        assert_eq!(reply.header("x-amzn-trace-id"), Some("Root=1-a-b"));
+    }
+    let twice = send(invoker.connect().await, call(INVOKE, "{}")).await;
+    assert_eq!(twice.status, 400);
+    let none = request(
+        Method::GET,
+        "/",
+        &[("x-lambda-mesh-invocation", "Event")],
+        "",
+    );
+    let none = send(invoker.connect().await, none).await;
+    assert_eq!(none.status, 400);
+    let message = none.json().to_string();
+    assert!(message.contains("TYPE TRACE PATH EVENT"), "{message}");
+}
+
 #[tokio::test]
 async fn a_unix_socket_is_served_replaced_if_stale_and_removed() {
     let folder = tempfile::tempdir().unwrap();

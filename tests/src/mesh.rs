@@ -159,11 +159,27 @@ impl Builder {
         self
     }
 
-    /// This configuration of the filter.
+    /// This configuration of the filter, and where it has room for events.
     #[must_use]
     pub fn plugin(mut self, configuration: &Value) -> Self {
-        self.config.plugin()["configuration"]["value"] = configuration.clone();
+        let settings = &mut self.config.plugin()["configuration"]["value"];
+        let room = settings["bodyless_event"].take();
+        *settings = configuration.clone();
+        if !room.is_null() {
+            settings["bodyless_event"] = room;
+        }
         self
+    }
+
+    /// Events are in bodies, as all upstreams but the invoker need them.
+    #[must_use]
+    pub fn with_room(self) -> Self {
+        let shim = Config::shipped("aws-direct.yaml").filters()[0].clone();
+        assert_eq!(shim["name"], "lambda.body");
+        self.edit(|config| {
+            config.plugin()["configuration"]["value"]["bodyless_event"] = json!("body");
+            config.filters().insert(0, shim);
+        })
     }
 
     /// HTTP/2 without TLS towards the endpoints.

@@ -41,8 +41,10 @@ pub struct Call {
     pub path: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body: the event.
+    /// The event.
     pub body: Bytes,
+    /// Whether the invocation stood in a header of a request without a body.
+    pub is_in_header: bool,
     /// The trailers.
     pub trailers: HeaderMap,
 }
@@ -71,8 +73,12 @@ impl Upstream {
                 let service = service_fn(move |request| {
                     serve(request, Arc::clone(&script), Arc::clone(&record))
                 });
+                let mut builder =
+                    hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                // As the invoker's.
+                builder.http2().max_header_list_size(256 * 1024);
                 // A connection that fails is what some scripts are for.
-                let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
+                let _ = builder
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
             }
@@ -323,8 +329,9 @@ async fn serve(
     script: Arc<impl Fn(&Call) -> Reply>,
     record: Arc<Mutex<Vec<Call>>>,
 ) -> Result<hyper::Response<BoxBody<Bytes, Reset>>, Reset> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Reset)?;
+    let event = in_header(&mut head);
     let call = {
         let mut calls = lock(&record);
         let call = Call {
@@ -336,7 +343,11 @@ async fn serve(
                 .map_or_else(String::new, ToString::to_string),
             headers: head.headers,
             trailers: body.trailers().cloned().unwrap_or_default(),
-            body: body.to_bytes(),
+            is_in_header: event.is_some(),
+            body: match event {
+                Some(event) => event,
+                None => body.to_bytes(),
+            },
         };
         calls.push(call.clone());
         call
@@ -344,6 +355,29 @@ async fn serve(
     let reply = script(&call);
     tokio::time::sleep(reply.delay).await;
     reply.into_response()
+}
+
+/// The event of an invocation that stands in a header, and `head` as that of the invocation: what the
+/// invoker makes of it.
+fn in_header(head: &mut hyper::http::request::Parts) -> Option<Bytes> {
+    let invocation = head.headers.remove("x-lambda-mesh-invocation")?;
+    let mut words = invocation.as_bytes().splitn(4, |&byte| byte == b' ');
+    let mut word = || words.next().expect("four words");
+    let (kind, trace, path, event) = (word(), word(), word(), word());
+    let mut headers = HeaderMap::new();
+    let value = |bytes| HeaderValue::from_bytes(bytes).expect("a value");
+    headers.insert("x-amz-invocation-type", value(kind));
+    headers.insert("x-amzn-trace-id", value(trace));
+    headers.insert("content-type", value(b"application/json"));
+    for name in ["host", "x-request-id", "x-envoy-expected-rq-timeout-ms"] {
+        if let Some(value) = head.headers.remove(name) {
+            headers.insert(name, value);
+        }
+    }
+    head.headers = headers;
+    head.method = hyper::Method::POST;
+    head.uri = path.try_into().expect("a path");
+    Some(Bytes::copy_from_slice(event))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -114,6 +114,19 @@ impl Invocation {
     ];
 }
 
+/// Where the event of a request without a body goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodylessEvent {
+    /// Into the body, for which a Lua filter in front has to make room.
+    Body,
+    /// Into the header `x-lambda-mesh-invocation`, where the invoker looks for it.
+    Header,
+}
+
+impl BodylessEvent {
+    pub(super) const NAMES: [(&str, Self); 2] = [("body", Self::Body), ("header", Self::Header)];
+}
+
 /// How the function's answer becomes a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response {

@@ -18,7 +18,7 @@ use crate::function::{FunctionName, Qualifier};
 use crate::metadata;
 use crate::resource::Resource;
 use kinds::Format;
-pub use kinds::{Contract, HeaderCase, Invocation, MediaRange, Payload, Response};
+pub use kinds::{BodylessEvent, Contract, HeaderCase, Invocation, MediaRange, Payload, Response};
 use value::{choice, flag, media_ranges, path_prefix, size, stage, text, unknown};
 
 /// The largest event that Lambda accepts synchronously, in bytes: 6 MB and what AWS allows on
@@ -45,12 +45,13 @@ pub struct Settings {
     template: Option<Rc<Template>>,
     response: Option<Response>,
     max_request_bytes: Option<usize>,
+    bodyless_event: Option<BodylessEvent>,
     expose_errors: Option<bool>,
 }
 
 impl Settings {
     /// The names of all keys.
-    pub const KEYS: [&'static str; 15] = value::KEYS;
+    pub const KEYS: [&'static str; 16] = value::KEYS;
 
     /// Reads one level.
     ///
@@ -110,6 +111,7 @@ impl Settings {
             "template" => self.template = Some(Rc::new(Template::parse(value)?)),
             "response" => self.response = Some(choice(value, &Response::NAMES)?),
             "max_request_bytes" => self.max_request_bytes = Some(size(value)?),
+            "bodyless_event" => self.bodyless_event = Some(choice(value, &BodylessEvent::NAMES)?),
             "expose_errors" => self.expose_errors = Some(flag(value)?),
             _ => return Err(unknown(key)),
         }
@@ -136,6 +138,7 @@ impl Settings {
             template: self.template.or_else(|| outer.template.clone()),
             response: self.response.or(outer.response),
             max_request_bytes: self.max_request_bytes.or(outer.max_request_bytes),
+            bodyless_event: self.bodyless_event.or(outer.bodyless_event),
             expose_errors: self.expose_errors.or(outer.expose_errors),
         }
     }
@@ -201,9 +204,14 @@ impl Settings {
         } else {
             HeaderCase::Lower
         };
+        let qualifier = self.qualifier.as_ref();
+        let invoke_path = match invocation {
+            Invocation::RequestResponse | Invocation::Event => function.invoke_path(qualifier),
+            Invocation::ResponseStream => function.stream_path(qualifier),
+        };
         Ok(Config {
             function,
-            qualifier: self.qualifier,
+            invoke_path,
             payload,
             invocation,
             stage: self.stage.unwrap_or_else(|| stage.to_owned()),
@@ -219,6 +227,7 @@ impl Settings {
             } else {
                 max_request_bytes
             },
+            bodyless_event: self.bodyless_event.unwrap_or(BodylessEvent::Body),
             expose_errors: self.expose_errors.unwrap_or(false),
         })
     }
@@ -229,8 +238,8 @@ impl Settings {
 pub struct Config {
     /// The function's name, partial ARN or full ARN.
     pub function: FunctionName,
-    /// Its alias or version.
-    pub qualifier: Option<Qualifier>,
+    /// The path and query of its invocation, with its alias or version.
+    pub invoke_path: String,
     /// The event's format.
     pub payload: Payload,
     /// How the function is invoked.
@@ -253,6 +262,8 @@ pub struct Config {
     pub response: Response,
     /// The largest event, encoded, in bytes.
     pub max_request_bytes: usize,
+    /// Where the event of a request without a body goes.
+    pub bodyless_event: BodylessEvent,
     /// Whether the client sees a function's own error.
     pub expose_errors: bool,
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kinds::MediaRange;
 
 /// Every key, as suggested when one is misspelt.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "function",
     "qualifier",
     "payload",
@@ -20,6 +20,7 @@ pub(super) const KEYS: [&str; 15] = [
     "template",
     "response",
     "max_request_bytes",
+    "bodyless_event",
     "expose_errors",
 ];
 

@@ -10,7 +10,6 @@ use crate::request::{Request, text};
 #[derive(Debug)]
 pub struct Added {
     content_length: String,
-    trace_id: String,
     forwarded_for: String,
     forwarded_port: String,
 }
@@ -19,7 +18,6 @@ impl Added {
     pub fn new(request: &Request<'_>) -> Self {
         Self {
             content_length: request.body.len().to_string(),
-            trace_id: request.trace_id().into_owned(),
             forwarded_for: forwarded_for(request),
             forwarded_port: forwarded_port(request),
         }
@@ -94,7 +92,7 @@ impl<'a> Headers<'a> {
         for header in rules.added {
             let (name, value) = match header {
                 AddedHeader::Host => ("host", &*request.authority),
-                AddedHeader::TraceId => ("x-amzn-trace-id", added.trace_id.as_str()),
+                AddedHeader::TraceId => ("x-amzn-trace-id", &*request.trace_id),
                 AddedHeader::ForwardedFor => ("x-forwarded-for", added.forwarded_for.as_str()),
                 AddedHeader::ForwardedPort => ("x-forwarded-port", added.forwarded_port.as_str()),
             };

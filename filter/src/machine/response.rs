@@ -18,7 +18,7 @@ impl Machine {
             }
         };
         // Another try may still wait for a connection; what it sends then is this one map.
-        if self.targets.tries(call.id).alive == 1 {
+        if call.is_rewritten && self.tries.count(call.key).alive == 1 {
             restore(host, &mut call);
         }
         let headers = host.headers(Side::Response);
@@ -136,7 +136,7 @@ impl Machine {
             Ok(Some(reply)) => {
                 let has_body = !is_head(&call) && has_content(reply.status);
                 // Once the client has the status there is no other try.
-                let is_rivalled = self.targets.tries(call.id).alive > 1 && may_be_retried(&reply);
+                let is_rivalled = self.tries.count(call.key).alive > 1 && may_be_retried(&reply);
                 if has_body && !is_rivalled {
                     begin(host, &reply);
                     self.phase = Phase::Streaming(call, stream);
@@ -212,7 +212,7 @@ impl Machine {
         body: Body,
         after: fn(Call) -> Phase,
     ) -> Flow {
-        let tries = self.targets.tries(call.id);
+        let tries = self.tries.count(call.key);
         if tries.alive > 1 && may_be_retried(reply) {
             // The router would drop this answer's headers in favour of another try, and then get its
             // body, on which Envoy 1.36 to 1.40 end in a segmentation fault.
@@ -220,7 +220,7 @@ impl Machine {
                 self.phase = Phase::Done(call);
                 host.respond(reply);
             } else {
-                self.targets.hold(call.id);
+                self.tries.hold(call.key);
                 self.phase = Phase::Held(call);
             }
             return Flow::Pause;

@@ -13,8 +13,10 @@ fn status(error: &Error, contract: Contract) -> u16 {
         Error::NoPath | Error::NotJson(_) => 400,
         Error::NoResource => 404,
         Error::EventTooLarge { .. } => 413,
-        Error::TooManyHeaders(_) => 431,
-        Error::Configuration(_) | Error::Metadata(_) | Error::NoBodyFilter => 500,
+        Error::TooManyHeaders(_) | Error::HeaderEventTooLarge(_) => 431,
+        Error::Configuration(_) | Error::Metadata(_) | Error::NoBodyFilter | Error::LostHeaders => {
+            500
+        }
         Error::TrailersOnly => 501,
         Error::Answer(_) if contract == Contract::Envoy => 500,
         Error::Function { .. } | Error::Answer(_) => match contract {

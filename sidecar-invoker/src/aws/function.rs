@@ -42,8 +42,6 @@ const PASSED: [HeaderName; 6] = [
 ];
 /// A larger payload is hashed where that delays no other caller.
 const LARGE: usize = 128 << 10;
-/// How long Envoy waits for the answer to this request, in milliseconds.
-const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("lambda-mesh/", env!("CARGO_PKG_VERSION")));
 
@@ -293,7 +291,7 @@ impl Function {
 }
 
 fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
-    let milliseconds = headers.get(EXPECTED_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    let milliseconds = headers.get(header::TIMEOUT)?.to_str().ok()?.parse().ok()?;
     // Envoy says 0 where it has no limit.
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }

@@ -149,7 +149,8 @@ impl Gateway {
             "cluster_type" => cluster_type(&invoker).to_owned(),
             "invoker" => yaml::flow(&address(&invoker)),
             "filter" => yaml::text(&self.filter),
-            "plugin" => yaml::flow(&Value::from(self.plugin.clone())),
+            "room" => self.room().to_owned(),
+            "plugin" => yaml::flow(&Value::from(self.plugin())),
             _ => String::new(),
         };
         Ok(filled(TEMPLATE, fill))
@@ -163,6 +164,23 @@ impl Gateway {
         lines.collect()
     }
 
+    /// What the filter is told. The event of a request without a body goes into a header, unless
+    /// clients may send more than a header has room for.
+    fn plugin(&self) -> Map<String, Value> {
+        let mut plugin = self.plugin.clone();
+        if self.head_limit.is_none() {
+            plugin.insert("bodyless_event".to_owned(), json!("header"));
+        }
+        plugin
+    }
+
+    fn room(&self) -> &'static str {
+        match self.head_limit {
+            None => "",
+            Some(_) => ROOM,
+        }
+    }
+
     fn limits(&self) -> String {
         let Some(HeadLimit { kib, headers }) = self.head_limit else {
             return String::new();
@@ -173,6 +191,18 @@ impl Gateway {
         )
     }
 }
+
+/// The Lua filter that makes room for an event.
+const ROOM: &str = r#"        # A request without a body (GET) gives a filter no place to put one. This makes one.
+        - name: lambda.body
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+            default_source_code:
+              inline_string: |
+                function envoy_on_request(handle)
+                  handle:body(true)
+                end
+"#;
 
 /// `template` with each `${NAME}` replaced by what `fill` gives for it. What is filled in is not
 /// looked through again, so no value can name another.

@@ -42,7 +42,7 @@ fn envoy_calls_it_directly() {
     // It knows its function by this name alone.
     let lambda = json!({ "function": "function" });
     let routes = vec![route(&json!({ "prefix": "/" }), &lambda)];
-    let mesh = Mesh::to(&emulator).routes(&routes).start();
+    let mesh = Mesh::to(&emulator).with_room().routes(&routes).start();
     let event = mesh.get("/echo?x=1").send().json();
     assert_eq!(event["rawQueryString"], "x=1");
     let answer = mesh

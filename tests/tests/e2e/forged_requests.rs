@@ -5,7 +5,7 @@ use lambda_mesh_tests::mesh::Mesh;
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
-const FORGED: [(&str, &str); 12] = [
+const FORGED: [(&str, &str); 13] = [
     ("x-amz-invocation-type", "Event"),
     ("x-amz-log-type", "Tail"),
     ("x-amz-client-context", "e30="),
@@ -15,7 +15,11 @@ const FORGED: [(&str, &str); 12] = [
     ("x-amz-function-error", "Unhandled"),
     ("x-lambda-function", "secret"),
     ("lambda.original", "GET /forged"),
-    ("wasm.lambda.original_headers", "x"),
+    ("wasm.lambda.mark", "x"),
+    (
+        "x-lambda-mesh-invocation",
+        "Event - /2015-03-31/functions/secret/invocations {}",
+    ),
     (
         "x-envoy-original-path",
         "/2015-03-31/functions/secret/invocations",

@@ -122,26 +122,32 @@ fn each_yaml_file_is_yaml() {
     assert!(count > 20, "{count}");
 }
 
-/// Of each cluster of functions: the buffers on both sides, its shim and filter.
-fn boilerplate(mut config: Config) -> Vec<[Value; 4]> {
+/// Of each cluster of functions: the buffers on both sides, and the filter.
+fn boilerplate(mut config: Config) -> Vec<[Value; 3]> {
     let listener = config.listener()["per_connection_buffer_limit_bytes"].clone();
     let options = "/typed_extension_protocol_options\
                    /envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters";
     let clusters = config.clusters().iter();
     let functions = clusters.filter_map(|cluster| {
         let filters = cluster.pointer(options)?;
-        let mut filter = filters[1].clone();
+        let mut filters = filters.as_array()?.iter();
+        let has_room = filters
+            .clone()
+            .any(|filter| filter["name"] == "lambda.body");
+        let mut filter = filters.find(|filter| filter["name"] == "lambda")?.clone();
         if let Some(source) = filter.pointer("/config_discovery/config_source") {
             let path = source["path_config_source"]["path"].as_str()?;
             filter = documents(Path::new(path))[0]["resources"][0].clone();
             filter.as_object_mut()?.remove("@type");
         }
         let plugin = filter.pointer_mut("/typed_config/config")?;
+        let needs_room = plugin["configuration"]["value"]["bodyless_event"] != "header";
+        assert_eq!(has_room, needs_room, "room for the event of a GET");
         // What each may choose: where the file lies, and what the filter is told.
         plugin["vm_config"]["code"] = Value::Null;
         plugin["configuration"]["value"] = Value::Null;
         let buffer = cluster["per_connection_buffer_limit_bytes"].clone();
-        Some([listener.clone(), buffer, filters[0].clone(), filter])
+        Some([listener.clone(), buffer, filter])
     });
     functions.collect()
 }

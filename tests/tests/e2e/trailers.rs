@@ -26,19 +26,6 @@ fn a_request_with_trailers_calls_the_routes_function_only() {
 
 /// Envoy gives neither the Lua filter nor this one a place for a body here.
 #[test]
-fn a_request_of_headers_and_trailers_alone_is_refused_not_passed_through() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
-    let mesh = Mesh::to(&upstream).start();
-    let request = mesh
-        .request("POST", OTHERS)
-        .http2()
-        .trailer("x-checksum", "1");
-    assert_eq!(request.send().status, 501);
-    assert_eq!(upstream.calls().len(), 0);
-    assert_eq!(mesh.get("/").send().status, 200);
-}
-
-#[test]
 fn trailers_go_no_further_over_http2_to_the_upstream() {
     let upstream = Upstream::answering(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).http2().start();

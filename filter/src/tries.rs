@@ -1,0 +1,161 @@
+//! The tries of requests: with a retry policy one after the other, with a hedging policy several at
+//! a time.
+//!
+//! They share one header map, so that one of them has to know what another has made of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::request::HeaderMap;
+
+/// Tells one request from all others, and is the same for each of its tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// How many requests there were before, in the VM that met it first.
+    number: u64,
+    /// When that was, in nanoseconds since 1970. It tells the VMs of one worker apart.
+    pub time_ns: i64,
+}
+
+/// What a try leaves in filter state, where no client can write, for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Which request this is.
+    pub key: RequestKey,
+    /// What the headers are at present.
+    pub headers: Headers,
+}
+
+/// Whose headers those of a request are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// The client's.
+    Client,
+    /// The client's, but the method: `HEAD` has become `GET`.
+    HeadAsGet,
+    /// Those of an invocation.
+    Invocation,
+}
+
+impl Mark {
+    /// As bytes.
+    #[must_use]
+    pub fn encode(self) -> [u8; 17] {
+        let mut bytes = [self.headers as u8; 17];
+        let parts = [
+            self.key.number.to_le_bytes(),
+            self.key.time_ns.to_le_bytes(),
+        ];
+        for (place, byte) in bytes.iter_mut().zip(parts.concat()) {
+            *place = byte;
+        }
+        bytes
+    }
+
+    /// What [`encode`](Self::encode) wrote; `None` for other bytes.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (number, rest) = bytes.split_first_chunk()?;
+        let (time, rest) = rest.split_first_chunk()?;
+        let headers = match rest {
+            [0] => Headers::Client,
+            [1] => Headers::HeadAsGet,
+            [2] => Headers::Invocation,
+            _ => return None,
+        };
+        Some(Self {
+            key: RequestKey {
+                number: u64::from_le_bytes(*number),
+                time_ns: i64::from_le_bytes(*time),
+            },
+            headers,
+        })
+    }
+}
+
+/// How many tries of a request there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Not yet ended.
+    pub alive: usize,
+    /// Of those, whose answer is held back.
+    pub held: usize,
+}
+
+/// The tries that are under way in one VM. All tries of one request are in one worker.
+#[derive(Debug, Default)]
+pub struct Tries {
+    met: Cell<u64>,
+    under_way: RefCell<HashMap<RequestKey, (Rc<HeaderMap>, Count)>>,
+}
+
+impl Tries {
+    /// A key for a request that comes for the first time.
+    #[must_use]
+    pub fn meet(&self, time_ns: i64) -> RequestKey {
+        let number = self.met.get();
+        self.met.set(number.wrapping_add(1));
+        RequestKey { number, time_ns }
+    }
+
+    /// A try has begun to replace the client's headers, `original`.
+    pub fn begin(&self, request: RequestKey, original: &Rc<HeaderMap>) {
+        let mut under_way = self.under_way.borrow_mut();
+        let new = || (Rc::clone(original), Count::default());
+        under_way.entry(request).or_insert_with(new).1.alive += 1;
+    }
+
+    /// The client's headers, if a try of the request is under way.
+    #[must_use]
+    pub fn original(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
+        let under_way = self.under_way.borrow();
+        under_way
+            .get(&request)
+            .map(|(original, _)| Rc::clone(original))
+    }
+
+    /// The answer of a try is held back for good.
+    pub fn hold(&self, request: RequestKey) {
+        if let Some((_, count)) = self.under_way.borrow_mut().get_mut(&request) {
+            count.held += 1;
+        }
+    }
+
+    /// A try has ended.
+    pub fn end(&self, request: RequestKey) {
+        let mut under_way = self.under_way.borrow_mut();
+        match under_way.get_mut(&request) {
+            Some((_, count)) if count.alive > 1 => {
+                count.alive -= 1;
+                count.held = count.held.min(count.alive);
+            }
+            _ => _ = under_way.remove(&request),
+        }
+    }
+
+    /// The tries of a request that are under way.
+    #[must_use]
+    pub fn count(&self, request: RequestKey) -> Count {
+        let under_way = self.under_way.borrow();
+        under_way
+            .get(&request)
+            .map_or_else(Count::default, |(_, count)| *count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_comes_back_as_it_was() {
+        let key = Tries::default().meet(-1_584_039_838_390_000_000);
+        for headers in [Headers::Client, Headers::HeadAsGet, Headers::Invocation] {
+            let mark = Mark { key, headers };
+            assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        }
+        assert_eq!(Mark::decode(b"other bytes"), None);
+        assert_eq!(Mark::decode(&[0; 18]), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Requests without a body, which has to be made room for, or done without.
+
+use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
+use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::upstream::{Call, Upstream};
+use serde_json::{Value, json};
+
+/// The function's event goes into a body, whether or not there is room for one.
+fn in_a_body(config: &mut Config) {
+    let settings = config.plugin()["configuration"]["value"].as_object_mut();
+    settings
+        .expect("settings")
+        .remove("bodyless_event")
+        .expect("the key");
+}
+
+fn last(upstream: &Upstream) -> Call {
+    upstream.calls().pop().expect("a call")
+}
+
+#[test]
+fn the_invoker_takes_the_event_from_a_header() {
+    on_each_envoy(|version| {
+        for is_http2 in [false, true] {
+            let upstream = Upstream::answering(json!({ "statusCode": 200, "body": "hi" }));
+            let mesh = Mesh::to(&upstream).envoy(version).edit(|config| {
+                if is_http2 {
+                    config.protocol_options()["explicit_http_config"] =
+                        json!({ "http2_protocol_options": {} });
+                }
+            });
+            let mesh = mesh.start();
+            for method in ["GET", "DELETE", "OPTIONS", "HEAD"] {
+                let answer = mesh
+                    .request(method, "/caf%C3%A9?x=1")
+                    .header("x-del", "caf\u{e9} \"quoted\"")
+                    .send();
+                assert_eq!(answer.status, 200, "{method}");
+                assert_eq!(answer.text(), if method == "HEAD" { "" } else { "hi" });
+                let call = last(&upstream);
+                assert!(call.is_in_header, "{call:?}");
+                assert_eq!(call.method, "POST");
+                let event = call.event();
+                assert_eq!(event["requestContext"]["http"]["method"], method);
+                assert_eq!(event["rawQueryString"], "x=1");
+                assert_eq!(event["headers"]["x-del"], "caf\u{e9} \"quoted\"");
+                let entry = mesh.access_log(&answer);
+                assert_eq!(entry["path"], "/caf%C3%A9?x=1");
+                assert_eq!(entry["original"], format!("{method} /caf%C3%A9?x=1"));
+            }
+            let request = mesh
+                .post("/", "a body")
+                .header("content-type", "text/plain");
+            assert_eq!(request.send().status, 200);
+            let call = last(&upstream);
+            assert_eq!(
+                (call.is_in_header, &call.event()["body"]),
+                (false, &json!("a body"))
+            );
+            // Only trailers: the event has no room in a body, and needs none.
+            let request = mesh.request("POST", "/").http2();
+            assert_eq!(request.trailer("x-only", "trailers").send().status, 200);
+            assert!(last(&upstream).is_in_header);
+            // The largest that Envoy's own default limit lets through becomes too large.
+            let request = mesh.get("/").header("x-large", "a".repeat(59_000));
+            assert_eq!(request.send().status, 200);
+            assert!(last(&upstream).body.len() > 59_000);
+            let request = mesh.get("/").header("x-large", "\"".repeat(40_000));
+            assert_eq!(request.send().status, 431);
+        }
+    });
+}
+
+#[test]
+fn a_client_cannot_send_an_event_of_its_own() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let mesh = Mesh::to(&upstream).start();
+    let forged = mesh.get("/").header(
+        "x-lambda-mesh-invocation",
+        r#"Event - /2015-03-31/functions/secret/invocations {"forged":true}"#,
+    );
+    assert_eq!(forged.send().status, 200);
+    let call = last(&upstream);
+    assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
+    let event = call.event();
+    assert_eq!(event["forged"], Value::Null);
+    assert_eq!(event["rawPath"], "/");
+}
+
+#[test]
+fn a_request_that_has_no_room_for_its_event_is_refused_not_passed_through() {
+    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let mesh = Mesh::to(&upstream).edit(in_a_body).start();
+    let answer = mesh.get("/2015-03-31/functions/secret/invocations").send();
+    assert_eq!(answer.status, 500);
+    let request = mesh
+        .request("POST", "/")
+        .http2()
+        .trailer("x-only", "trailers");
+    assert_eq!(request.send().status, 501);
+    assert_eq!(upstream.calls().len(), 0);
+    mesh.log_with("Lua filter");
+
+    assert_eq!(mesh.post("/", "a body").send().status, 200);
+    assert_eq!(
+        last(&upstream).path,
+        "/2015-03-31/functions/probe/invocations"
+    );
+}
