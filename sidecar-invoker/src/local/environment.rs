@@ -20,6 +20,7 @@ use super::lock;
 use super::log::Log;
 use super::memory::Memory;
 use super::outcome::Outcome;
+use super::output::Source;
 use super::report::{self, Facts};
 use super::step::{Call, Deadline, Next, Refusal, Settled};
 use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
@@ -42,6 +43,8 @@ pub(super) struct Environment {
     pub(super) changed: Notify,
     pub(super) begun: Instant,
     pub(super) log: Arc<Log>,
+    /// Whose output it is.
+    pub(super) source: Source,
     facts: Mutex<Facts>,
     /// The extensions that the invoker has started.
     pub(super) external: OnceLock<Vec<String>>,
@@ -51,9 +54,15 @@ impl Environment {
     /// An environment whose process is about to be started.
     pub(super) fn new(function: &Function, generation: Generation) -> Arc<Self> {
         let begun = Instant::now();
+        let log_stream = LogStream::new((function.context.clock)());
+        let source = Source {
+            function: function.name.to_string(),
+            environment: log_stream.short().to_owned(),
+        };
         Arc::new(Self {
             generation,
-            log_stream: LogStream::new((function.context.clock)()),
+            log_stream,
+            source,
             memory: Memory::new(function.config.memory_mib),
             lifecycle: Mutex::new(Lifecycle::starting(begun + function.config.init_timeout)),
             delivered: Notify::new(),
@@ -155,8 +164,9 @@ impl Environment {
 
     async fn pass_on(&self, function: &Function, lines: &str) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
-        let dropped = function.write(self.log_stream.short(), lines, dropped);
-        self.log.dropped.store(dropped.await, Ordering::Relaxed);
+        let output = &function.context.output;
+        let dropped = output.pass(&self.source, lines.as_bytes(), dropped).await;
+        self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
     /// Gives the environment work; back comes the call if it is not idle any more.

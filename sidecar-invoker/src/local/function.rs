@@ -181,29 +181,11 @@ impl Function {
         self.context.stop.cancelled().await;
     }
 
-    /// Writes lines of the service's own among the output of `environment`, and before them how many
-    /// were `dropped` since the last; returns how many are dropped now.
-    pub(super) async fn write(&self, environment: &str, lines: &str, dropped: usize) -> usize {
-        let (source, output) = (self.source(environment), &self.context.output);
-        output.pass(&source, lines.as_bytes(), dropped).await
-    }
-
-    fn source(&self, environment: &str) -> Source {
-        Source {
-            function: self.name.to_string(),
-            environment: environment.to_owned(),
-        }
-    }
-
-    /// Passes on the output of a process of `environment`.
-    pub(super) fn forward(
-        &self,
-        environment: &str,
-        reader: impl AsyncRead + Send + Unpin + 'static,
-    ) {
-        let source = self.source(environment);
+    /// Passes on the output of a process.
+    pub(super) fn forward(&self, source: &Source, reader: impl AsyncRead + Send + Unpin + 'static) {
         let output = self.context.output.clone();
-        self.context.tasks.spawn(output.forward(source, reader));
+        let forward = output.forward(source.clone(), reader);
+        self.context.tasks.spawn(forward);
     }
 
     /// Has the guard end the processes of this environment if the invoker cannot.

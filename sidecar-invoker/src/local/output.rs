@@ -16,7 +16,10 @@ use crate::config::LogFormat;
 const MAX_LINE_BYTES: usize = 60 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 /// Pieces that may wait for whoever reads the invoker's output.
-const WAITING_PIECES: usize = 16;
+const WAITING_PIECES: usize = 256;
+/// How long pieces gather before they are written together: to wake the thread that writes costs more
+/// than a short function.
+const GATHERING: Duration = Duration::from_millis(2);
 /// How long a function that writes waits for that reader. After it, what the function writes is
 /// dropped until the reader goes on: a terminal that was stopped must not make functions time out.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,8 +54,12 @@ impl Output {
         let (sender, mut pieces) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let (done, flushed) = oneshot::channel();
         std::thread::spawn(move || {
-            while let Some(piece) = pieces.blocking_recv() {
-                let _ = sink.write_all(&piece).and_then(|()| sink.flush());
+            let mut gathered = Vec::with_capacity(WAITING_PIECES);
+            while pieces.blocking_recv_many(&mut gathered, WAITING_PIECES) > 0 {
+                let text = gathered.concat();
+                gathered.clear();
+                let _ = sink.write_all(&text).and_then(|()| sink.flush());
+                std::thread::sleep(GATHERING);
             }
             let _ = done.send(());
         });
@@ -87,10 +94,11 @@ impl Output {
     /// Passes on complete lines, and before them how many were `dropped` since the last; returns
     /// how many are dropped now.
     pub(super) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
-        let place = match dropped {
-            0 => timeout(PATIENCE, self.pieces.reserve()).await.ok(),
-            _ => self.pieces.try_reserve().ok().map(Ok),
-        };
+        let mut place = self.pieces.try_reserve().ok();
+        if place.is_none() && dropped == 0 {
+            let free = timeout(PATIENCE, self.pieces.reserve()).await;
+            place = free.ok().and_then(Result::ok);
+        }
         let Some(place) = place else {
             return dropped + lines.split(|&byte| byte == b'\n').count() - 1;
         };
@@ -102,10 +110,7 @@ impl Output {
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             self.write(source, line.strip_suffix(b"\n").unwrap_or(line), &mut piece);
         }
-        // Fails once the invoker has ended its output.
-        if let Ok(place) = place {
-            place.send(piece.into());
-        }
+        place.send(piece.into());
         0
     }
 
@@ -117,8 +122,15 @@ impl Output {
         } = source;
         match self.format {
             LogFormat::Text => {
-                out.extend_from_slice(format!("{function}/{environment} | ").as_bytes());
-                out.extend_from_slice(line);
+                for part in [
+                    function.as_bytes(),
+                    b"/",
+                    environment.as_bytes(),
+                    b" | ",
+                    line,
+                ] {
+                    out.extend_from_slice(part);
+                }
             }
             LogFormat::Json => {
                 let record = json!({
@@ -291,16 +303,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_gathered_is_written_at_once() {
+        let (output, _flushed, pieces, tokens) = output(LogFormat::Text);
+        output.pass(&source(), b"first\n", 0).await;
+        pieces.recv().unwrap();
+        for line in ["a\n", "b\n"] {
+            output.pass(&source(), line.as_bytes(), 0).await;
+        }
+        tokens.send(()).unwrap();
+        assert_eq!(pieces.recv().unwrap(), b"f/1a2b3c4d | a\nf/1a2b3c4d | b\n");
+    }
+
+    #[tokio::test]
     async fn a_reader_that_stops_holds_a_function_up_once_and_is_told_what_it_missed() {
         let (output, flushed, pieces, tokens) = output(LogFormat::Text);
         output.pass(&source(), b"first\n", 0).await;
         pieces.recv().unwrap();
         let begin = std::time::Instant::now();
         let mut dropped = 0;
-        for _ in 0..100 {
+        for _ in 0..WAITING_PIECES + 84 {
             dropped = output.pass(&source(), b"x\ny\n", dropped).await;
         }
-        assert_eq!(dropped, 2 * (100 - WAITING_PIECES));
+        assert_eq!(dropped, 2 * 84);
         assert!((PATIENCE..PATIENCE * 20).contains(&begin.elapsed()));
         drop(tokens);
         while output.pass(&source(), b"z\n", dropped).await > 0 {

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::command::LogStream;
 use super::function::Function;
 use super::log::Log;
+use super::output::Source;
 
 /// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
@@ -188,6 +189,7 @@ pub(super) struct Launch<'e> {
     pub(super) api: SocketAddr,
     pub(super) log: &'e Arc<Log>,
     pub(super) log_stream: &'e LogStream,
+    pub(super) source: &'e Source,
 }
 
 impl Launch<'_> {
@@ -208,10 +210,10 @@ impl Launch<'_> {
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
         if let Some(stdout) = child.stdout.take() {
-            function.forward(self.log_stream.short(), self.log.tap(stdout)?);
+            function.forward(self.source, self.log.tap(stdout)?);
         }
         if let Some(stderr) = child.stderr.take() {
-            function.forward(self.log_stream.short(), self.log.tap(stderr)?);
+            function.forward(self.source, self.log.tap(stderr)?);
         }
         Ok((child, group))
     }

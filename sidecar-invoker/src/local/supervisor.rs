@@ -100,6 +100,7 @@ impl Environment {
             api: address,
             log: &self.log,
             log_stream: &self.log_stream,
+            source: &self.source,
         };
         let extensions = process::extensions(&function.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
