@@ -24,7 +24,6 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     cargo_lambda::binary()?;
     wasm::build()?;
     build::invoker()?;
-    build::example(build::EXAMPLE)?;
     run::shown(
         build::cargo()
             .args(["build", "--locked", "--release", "--package", PACKAGE])

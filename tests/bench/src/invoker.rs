@@ -152,7 +152,7 @@ pub fn signing(
 pub fn start(
     lab: &Lab,
     name: &str,
-    core: usize,
+    core: impl Into<Option<usize>>,
     key: &str,
     value: Value,
     variables: &[(&str, &str)],

@@ -24,7 +24,7 @@ pub struct Lab {
     pub wasm: PathBuf,
     /// The invoker.
     pub invoker: PathBuf,
-    /// The example function.
+    /// The function that runs locally.
     pub function: PathBuf,
     /// How much is measured.
     pub effort: Effort,
@@ -48,7 +48,8 @@ impl Lab {
     /// Something cannot be had.
     pub fn open(effort: Effort) -> Result<Self> {
         let (wasm, invoker) = (xtask::wasm::build()?, xtask::build::invoker()?);
-        let function = xtask::build::example("hello")?;
+        // Built with this program.
+        let function = std::env::current_exe()?.with_file_name("trivial");
         // The runtime's own thread is pinned, so whatever is built has been built before.
         let cores = Cores::claim()?;
         Ok(Self {

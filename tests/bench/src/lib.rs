@@ -7,6 +7,7 @@
 //!         upstream (prepared answers) ◀────────────────────┘
 //! ```
 
+pub mod alone;
 pub mod envoy;
 pub mod functions;
 pub mod invoker;

@@ -36,6 +36,31 @@ impl Cores {
     }
 }
 
+/// The present thread back on the core of the load when it is dropped.
+#[derive(Debug)]
+pub struct Shared(Cores);
+
+impl Cores {
+    /// Lets the present thread run on both cores, and what it starts without a core of its own.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn share(&self) -> Result<Shared> {
+        let mut both = CpuSet::new();
+        both.set(self.proxy);
+        both.set(self.load);
+        sched_setaffinity(None, &both).context("cannot use both cores")?;
+        Ok(Shared(*self))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // It was there before.
+        let _ = pin(self.0.load);
+    }
+}
+
 fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
@@ -62,16 +87,24 @@ pub struct Usage {
 }
 
 impl Process {
-    /// Starts `command` on `core`; its output goes to a file in `folder`.
+    /// Starts `command` on `core`, or where the present thread may run; its output goes to a file in
+    /// `folder`.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(name: &str, command: &mut Command, core: usize, folder: &Path) -> Result<Self> {
+    pub fn start(
+        name: &str,
+        command: &mut Command,
+        core: impl Into<Option<usize>>,
+        folder: &Path,
+    ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log)?;
         let own = sched_getaffinity(None)?;
         // A child starts where its parent is.
-        pin(core)?;
+        if let Some(core) = core.into() {
+            pin(core)?;
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -158,6 +191,28 @@ impl Drop for Process {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// CPU time of itself and of the processes that it has started and that still run.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn family_cpu(&self) -> Result<(Duration, Duration)> {
+        let mut children = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+            for child in list.split_whitespace() {
+                // One may have ended since.
+                let text = fs::read_to_string(format!("/proc/{child}/schedstat"));
+                let time = text
+                    .ok()
+                    .and_then(|text| text.split(' ').next()?.parse().ok());
+                children += Duration::from_nanos(time.unwrap_or_default());
+            }
+        }
+        Ok((self.usage()?.cpu, children))
     }
 }
 
