@@ -6,16 +6,43 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::body::{ResponseBody, whole};
+use crate::invocation::FunctionName;
 use crate::lock::lock;
 
-/// A body that is not read faster than its caller reads, keeps the invocation's turn to its end, and
-/// breaks off at the deadline. Nobody asks for the next piece while a caller does not read on, so a
-/// task looks after the deadline.
-pub(crate) struct Streamed<T> {
+/// The body of an answer of `function`, which keeps the invocation's `turn` to its end and breaks off
+/// at the deadline.
+///
+/// A small one is there as soon as its head is: the invocation has ended, and there is nothing to
+/// look after.
+pub(super) fn passed<T: Send + Unpin + 'static>(
+    mut body: Incoming,
+    deadline: Instant,
+    turn: T,
+    function: &FunctionName,
+) -> ResponseBody {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let first = match Pin::new(&mut body).poll_frame(&mut nobody) {
+        Poll::Ready(None) => return whole(Bytes::new()),
+        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+            Ok(bytes) if body.is_end_stream() => return whole(bytes),
+            Ok(bytes) => Some(Ok(Frame::data(bytes))),
+            Err(frame) => Some(Ok(frame)),
+        },
+        Poll::Ready(Some(Err(error))) => Some(Err(error)),
+        Poll::Pending => None,
+    };
+    Streamed::new(first, body, deadline, turn, function.to_string()).boxed_unsync()
+}
+
+/// A body that is not read faster than its caller reads. Nobody asks for the next piece while a
+/// caller does not read on, so a task looks after the deadline.
+struct Streamed<T> {
     answer: Arc<Mutex<State<T>>>,
     function: String,
     _limit: AbortOnDropHandle<()>,
@@ -23,6 +50,7 @@ pub(crate) struct Streamed<T> {
 
 enum State<T> {
     Open {
+        first: Option<hyper::Result<Frame<Bytes>>>,
         body: Incoming,
         _turn: T,
         reader: Option<Waker>,
@@ -32,8 +60,15 @@ enum State<T> {
 }
 
 impl<T: Send + 'static> Streamed<T> {
-    pub(crate) fn new(body: Incoming, deadline: Instant, turn: T, function: String) -> Self {
+    fn new(
+        first: Option<hyper::Result<Frame<Bytes>>>,
+        body: Incoming,
+        deadline: Instant,
+        turn: T,
+        function: String,
+    ) -> Self {
         let answer = Arc::new(Mutex::new(State::Open {
+            first,
             body,
             _turn: turn,
             reader: None,
@@ -79,8 +114,16 @@ impl<T: Send + 'static> Body for Streamed<T> {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let mut state = lock(&self.answer);
         let polled = match &mut *state {
-            State::Open { body, reader, .. } => {
-                let polled = Pin::new(body).poll_frame(context);
+            State::Open {
+                first,
+                body,
+                reader,
+                ..
+            } => {
+                let polled = match first.take() {
+                    Some(first) => Poll::Ready(Some(first)),
+                    None => Pin::new(body).poll_frame(context),
+                };
                 *reader = polled.is_pending().then(|| context.waker().clone());
                 polled
             }
@@ -104,7 +147,7 @@ impl<T: Send + 'static> Body for Streamed<T> {
 
     fn is_end_stream(&self) -> bool {
         match &*lock(&self.answer) {
-            State::Open { body, .. } => body.is_end_stream(),
+            State::Open { first, body, .. } => first.is_none() && body.is_end_stream(),
             State::Ended => true,
             State::TimedOut => false,
         }
@@ -112,7 +155,11 @@ impl<T: Send + 'static> Body for Streamed<T> {
 
     fn size_hint(&self) -> SizeHint {
         match &*lock(&self.answer) {
-            State::Open { body, .. } => body.size_hint(),
+            State::Open {
+                first: None, body, ..
+            } => body.size_hint(),
+            // Asked for before the first piece only if the head does not say it.
+            State::Open { .. } => SizeHint::new(),
             State::Ended => SizeHint::with_exact(0),
             State::TimedOut => SizeHint::new(),
         }

@@ -70,25 +70,21 @@ impl Client {
     }
 
     /// A place for one invocation.
-    pub(crate) fn place(&self) -> Option<Place> {
-        let place = |lane: &Lane| {
-            let permit = Arc::clone(&lane.free).try_acquire_owned().ok()?;
-            Some(Place {
-                http: lane.http.clone(),
-                _permit: permit,
-            })
-        };
-        self.lanes.iter().find_map(place)
+    pub(crate) fn place(&self) -> Option<Place<'_>> {
+        self.lanes.iter().find_map(|Lane { http, free }| {
+            let taken = Arc::clone(free).try_acquire_owned().ok()?;
+            Some(Place { http, taken })
+        })
     }
 }
 
 /// One invocation's place on a connection, until it is dropped.
-pub(crate) struct Place {
-    http: Http,
-    _permit: OwnedSemaphorePermit,
+pub(crate) struct Place<'c> {
+    http: &'c Http,
+    taken: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl Place<'_> {
     /// Sends a request. One that turns out, before anything of it was written, to have been put on
     /// a connection that had just been closed is sent on another.
     pub(crate) async fn send(
@@ -96,6 +92,11 @@ impl Place {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Error> {
         self.http.request(request).await
+    }
+
+    /// The place alone, for an answer that is still to be read.
+    pub(crate) fn taken(self) -> OwnedSemaphorePermit {
+        self.taken
     }
 }
 

@@ -127,13 +127,19 @@ impl Source {
     /// # Errors
     /// There are none.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Missing> {
-        let is_loading = matches!(&*self.state.borrow(), State::Loading);
-        if is_loading {
-            self.settled().await;
+        if let Some(found) = self.found() {
+            return found;
         }
+        self.settled().await;
+        self.found().unwrap_or(Err(Missing))
+    }
+
+    /// What [`session`](Self::session) says; `None` while they are loaded for the first time.
+    fn found(&self) -> Option<Result<Arc<Session>, Missing>> {
         match &*self.state.borrow() {
-            State::Valid(session) if self.is_valid(session) => Ok(Arc::clone(session)),
-            _ => Err(Missing),
+            State::Loading => None,
+            State::Valid(session) if self.is_valid(session) => Some(Ok(Arc::clone(session))),
+            _ => Some(Err(Missing)),
         }
     }
 

@@ -1,38 +1,31 @@
 //! One function on AWS, and one call of it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use hyper::{Method, Request, Response};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::body::Streamed;
+use super::body::passed;
 use super::client::is_unsent;
 use super::credentials::{Session, Source};
 use super::gate::Gate;
-use super::sign::{Signed, digest};
-use super::{Shared, endpoint, refusal, retry};
+use super::route::{LastRoute, Route};
+use super::sign::{Digest, Signed};
+use super::{Shared, refusal, retry};
 use crate::body::ResponseBody;
-use crate::config::{AwsCall, Endpoint};
+use crate::config::AwsCall;
 use crate::error::ServiceError;
 use crate::header;
 use crate::invocation::{FunctionId, FunctionName, Operation, Qualifier};
 
-/// What stays as it is in a path or query that is signed (RFC 3986's unreserved characters).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 /// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
-const PASSED: [HeaderName; 6] = [
+static PASSED: [HeaderName; 6] = [
     CONTENT_TYPE,
     header::CLIENT_CONTEXT,
     header::DURABLE_EXECUTION_NAME,
@@ -40,6 +33,8 @@ const PASSED: [HeaderName; 6] = [
     header::LOG_TYPE,
     header::TENANT_ID,
 ];
+/// Most headers of a usual request; a map that grows is built again.
+const USUAL_HEADERS: usize = 12;
 /// A larger payload is hashed where that delays no other caller.
 const LARGE: usize = 128 << 10;
 const AGENT: HeaderValue =
@@ -53,7 +48,8 @@ pub(crate) struct Function {
     pub(super) region: Option<String>,
     pub(super) call: Arc<AwsCall>,
     pub(super) source: Arc<Source>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) route: LastRoute,
+    pub(super) gate: Gate,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -71,19 +67,6 @@ pub(crate) struct Call {
     pub(crate) arrival: Instant,
 }
 
-/// What stays the same from try to try.
-struct Prepared {
-    endpoint: Endpoint,
-    region: String,
-    path: String,
-    query: String,
-    uri: Uri,
-    headers: HeaderMap,
-    trace: Option<HeaderValue>,
-    payload: Bytes,
-    digest: String,
-}
-
 impl Function {
     /// Calls the function; AWS's answer is passed on as it comes.
     ///
@@ -94,7 +77,7 @@ impl Function {
             .timeout
             .min(envoy_limit(&call.headers).unwrap_or(Duration::MAX));
         let deadline = call.arrival + limit;
-        let answer = timeout_at(deadline, self.run(call, deadline)).await;
+        let answer = timeout_at(deadline, self.run(&call, deadline)).await;
         answer.unwrap_or_else(|_| {
             tracing::warn!(function = %self.name, "no answer from AWS within {limit:?}");
             Err(ServiceError::AwsTimeout(limit))
@@ -103,7 +86,7 @@ impl Function {
 
     async fn run(
         &self,
-        call: Call,
+        call: &Call,
         deadline: Instant,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let AwsCall {
@@ -113,15 +96,15 @@ impl Function {
             ..
         } = *self.call;
         let turn = self.gate.enter(queue, queue_timeout).await?;
-        let prepared = self.prepare(call).await?;
-        let place = self
-            .shared
-            .client
-            .place()
-            .ok_or(ServiceError::TooManyRequests)?;
+        let session = self.session().await?;
+        let qualifier = call.qualifier.as_ref();
+        let route = self.route.of(self, &session, call.operation, qualifier)?;
+        let digest = digest(&call.payload).await?;
+        let place = self.shared.client.place();
+        let place = place.ok_or(ServiceError::TooManyRequests)?;
         let mut tries = 0;
         loop {
-            let request = self.request(&prepared).await?;
+            let request = self.request(call, &route, &digest).await?;
             if tries > 0 {
                 self.gate.counts.retries.fetch_add(1, Ordering::Relaxed);
             }
@@ -136,16 +119,17 @@ impl Function {
                 Ok(response) => {
                     let throttled = retry::throttled(response.status(), response.headers());
                     let Some(pause) = throttled.and_then(may_retry) else {
+                        let place = place.taken();
                         return self.answer(response, deadline, (place, turn)).await;
                     };
                     tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
                     // Read, so that the connection can be used again.
-                    let _ = refusal::message(response.into_body()).await;
+                    let _ = Box::pin(refusal::message(response.into_body())).await;
                     sleep(pause).await;
                 }
                 Err(error) => {
                     let pause = is_unsent(&error).then(|| may_retry(None)).flatten();
-                    let authority = &prepared.endpoint.authority;
+                    let authority = &route.authority;
                     let Some(pause) = pause else {
                         let cause = format!(
                             "{authority} cannot be reached or broke off: {}; see that it can be reached from here, and that its certificate is trusted",
@@ -161,91 +145,42 @@ impl Function {
         }
     }
 
-    async fn prepare(&self, mut call: Call) -> Result<Prepared, ServiceError> {
+    /// A request that is signed now.
+    async fn request(
+        &self,
+        call: &Call,
+        route: &Route,
+        digest: &Digest,
+    ) -> Result<Request<Full<Bytes>>, ServiceError> {
         let session = self.session().await?;
-        let region = self.region.as_ref().or(session.region.as_ref());
-        let region = region.ok_or(ServiceError::NoCredentials)?.clone();
-        let own = self.call.endpoint.as_ref().or(session.endpoint.as_ref());
-        let endpoint = own
-            .cloned()
-            .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
-        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-        let id = encoded(&self.id.to_string());
-        let path = match call.operation {
-            Operation::Invoke => format!("/2015-03-31/functions/{id}/invocations"),
-            Operation::InvokeWithResponseStream => {
-                format!("/2021-11-15/functions/{id}/response-streaming-invocations")
-            }
-        };
-        let qualifier = call.qualifier.as_ref().or(self.qualifier.as_ref());
-        let query =
-            qualifier.map(|qualifier| format!("Qualifier={}", encoded(&qualifier.to_string())));
-        let query = query.unwrap_or_default();
-        let uri = Uri::builder()
-            .scheme(if endpoint.tls { "https" } else { "http" })
-            .authority(endpoint.authority.as_str())
-            .path_and_query(
-                match query.as_str() {
-                    "" => Cow::Borrowed(path.as_str()),
-                    query => Cow::Owned(format!("{path}?{query}")),
-                }
-                .as_ref(),
-            )
-            .build()
-            .map_err(|error| ServiceError::AwsUnavailable(error.to_string()))?;
-        let mut headers = HeaderMap::new();
-        for name in PASSED {
-            if let Some(value) = call.headers.remove(&name) {
-                headers.insert(name, value);
+        let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        for name in &PASSED {
+            if let Some(value) = call.headers.get(name) {
+                headers.insert(name, value.clone());
             }
         }
-        let digest = match call.payload.len() {
-            ..LARGE => digest(&call.payload),
-            _ => {
-                let payload = call.payload.clone();
-                let digest = tokio::task::spawn_blocking(move || digest(&payload));
-                digest.await.map_err(|_| ServiceError::ShuttingDown)?
-            }
-        };
-        Ok(Prepared {
-            endpoint,
-            region,
-            path,
-            query,
-            uri,
-            headers,
-            trace: call.headers.remove(header::TRACE_ID),
-            payload: call.payload,
-            digest,
-        })
-    }
-
-    /// A request that is signed now.
-    async fn request(&self, prepared: &Prepared) -> Result<Request<Full<Bytes>>, ServiceError> {
-        let session = self.session().await?;
-        let mut headers = prepared.headers.clone();
         let signed = Signed {
-            path: &prepared.path,
-            query: &prepared.query,
-            host: &prepared.endpoint.authority,
-            payload: &prepared.digest,
-            region: &prepared.region,
+            path: &route.path,
+            query: &route.query,
+            host: &route.authority,
+            payload: digest,
+            region: &route.region,
         };
         session
             .identity
             .sign(&mut headers, &signed, (self.shared.clock)());
         // Not signed: what stands between may change it.
-        if let Some(trace) = &prepared.trace {
+        if let Some(trace) = call.headers.get(&header::TRACE_ID) {
             headers.insert(header::TRACE_ID, trace.clone());
         }
         headers.insert(USER_AGENT, AGENT);
-        if prepared.payload.is_empty() {
+        if call.payload.is_empty() {
             // hyper would leave it out.
             headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         }
-        let mut request = Request::new(Full::new(prepared.payload.clone()));
+        let mut request = Request::new(Full::new(call.payload.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = prepared.uri.clone();
+        *request.uri_mut() = route.uri.clone();
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -271,7 +206,7 @@ impl Function {
         }
         let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
         if let Some(name) = error.and_then(refusal::name) {
-            let message = refusal::message(response.into_body()).await;
+            let message = Box::pin(refusal::message(response.into_body())).await;
             let message = message.unwrap_or_default();
             let cause = refusal::explain(name, &message);
             self.source.refused(&cause);
@@ -285,9 +220,18 @@ impl Function {
         }
         let (mut parts, body) = response.into_parts();
         header::remove_hop_by_hop(&mut parts.headers);
-        let body = Streamed::new(body, deadline, turn, self.name.to_string());
-        Ok(Response::from_parts(parts, body.boxed_unsync()))
+        let body = passed(body, deadline, turn, &self.name);
+        Ok(Response::from_parts(parts, body))
     }
+}
+
+async fn digest(payload: &Bytes) -> Result<Digest, ServiceError> {
+    if payload.len() < LARGE {
+        return Ok(Digest::of(payload));
+    }
+    let payload = payload.clone();
+    let digest = tokio::task::spawn_blocking(move || Digest::of(&payload));
+    digest.await.map_err(|_| ServiceError::ShuttingDown)
 }
 
 fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {

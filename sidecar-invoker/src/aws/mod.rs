@@ -1,8 +1,8 @@
 //! Functions on AWS Lambda.
 //!
 //! ```text
-//! function ─▶ gate ─▶ credentials ─▶ sign ─▶ client ─▶ AWS
-//!   (one call)  (turns)  (sdk, refusal)        retry, body
+//! function ─▶ gate ─▶ credentials ─▶ route ─▶ sign ─▶ client ─▶ AWS
+//!   (one call)  (turns)  (sdk, refusal)                 retry, body
 //! ```
 //!
 //! Requests and answers pass through unread. What AWS says about the invoker's own credentials does
@@ -17,6 +17,7 @@ mod function;
 mod gate;
 mod refusal;
 mod retry;
+mod route;
 mod sdk;
 mod sign;
 
@@ -34,6 +35,7 @@ pub(crate) use self::function::{Call, Function};
 use self::client::Client;
 use self::credentials::Source;
 use self::gate::Gate;
+use self::route::LastRoute;
 use self::sdk::Who;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::error::ServiceError;
@@ -41,8 +43,8 @@ use crate::invocation::{FunctionId, FunctionName};
 use crate::lock::lock;
 use crate::metrics::{Counts, Metrics};
 
-/// Most functions that are not listed whose turns and retries are remembered; callers choose the
-/// names.
+/// Most functions that are not listed whose turns, retries and routes are remembered; callers choose
+/// the names.
 const MOST_UNLISTED: usize = 1_024;
 
 /// What all functions on AWS share.
@@ -67,7 +69,7 @@ struct Unlisted {
     config: AwsConfig,
     call: Arc<AwsCall>,
     source: Arc<Source>,
-    gates: Mutex<HashMap<FunctionId, Arc<Gate>>>,
+    functions: Mutex<HashMap<FunctionId, Arc<Function>>>,
     counts: Arc<Counts>,
 }
 
@@ -114,7 +116,7 @@ impl Aws {
         aws.unlisted = config.aws.clone().map(|config| Unlisted {
             call: Arc::new(config.call.clone()),
             source: aws.source(&config.call),
-            gates: Mutex::default(),
+            functions: Mutex::default(),
             counts: Arc::clone(metrics.others()),
             config,
         });
@@ -139,17 +141,7 @@ impl Aws {
                 "the invoker's configuration does not allow the function {name}; it has to be in `functions` or `aws.allow`"
             ))));
         }
-        let region = id.region().map(str::to_owned);
-        Some(Ok(Arc::new(Function {
-            name: name.clone(),
-            qualifier: None,
-            region: region.or_else(|| unlisted.call.region.clone()),
-            source: Arc::clone(&unlisted.source),
-            gate: unlisted.gate(&id, &self.shared.all),
-            call: Arc::clone(&unlisted.call),
-            shared: Arc::clone(&self.shared),
-            id,
-        })))
+        Some(Ok(unlisted.function(id, name, &self.shared)))
     }
 
     /// The names of the functions that are listed.
@@ -202,11 +194,12 @@ impl Aws {
             qualifier: config.qualifier.clone(),
             region: call.region.clone(),
             source: self.source(&call),
-            gate: Arc::new(Gate::new(
+            route: LastRoute::default(),
+            gate: Gate::new(
                 call.max_concurrency,
                 Arc::clone(&self.shared.all),
                 Arc::clone(metrics.of(name)),
-            )),
+            ),
             call,
             shared: Arc::clone(&self.shared),
         }
@@ -231,20 +224,31 @@ impl Aws {
 }
 
 impl Unlisted {
-    fn gate(&self, id: &FunctionId, all: &Arc<Semaphore>) -> Arc<Gate> {
-        let mut gates = lock(&self.gates);
-        if let Some(gate) = gates.get(id) {
-            return Arc::clone(gate);
+    fn function(&self, id: FunctionId, name: &FunctionName, shared: &Arc<Shared>) -> Arc<Function> {
+        let mut functions = lock(&self.functions);
+        if let Some(function) = functions.get(&id) {
+            return Arc::clone(function);
         }
-        if gates.len() >= MOST_UNLISTED {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        if functions.len() >= MOST_UNLISTED {
+            functions.retain(|_, function| Arc::strong_count(function) > 1);
         }
-        let gate = Arc::new(Gate::new(
-            self.call.max_concurrency,
-            Arc::clone(all),
-            Arc::clone(&self.counts),
-        ));
-        gates.insert(id.clone(), Arc::clone(&gate));
-        gate
+        let region = id.region().map(str::to_owned);
+        let function = Arc::new(Function {
+            name: name.clone(),
+            id: id.clone(),
+            qualifier: None,
+            region: region.or_else(|| self.call.region.clone()),
+            source: Arc::clone(&self.source),
+            route: LastRoute::default(),
+            gate: Gate::new(
+                self.call.max_concurrency,
+                Arc::clone(&shared.all),
+                Arc::clone(&self.counts),
+            ),
+            call: Arc::clone(&self.call),
+            shared: Arc::clone(shared),
+        });
+        functions.insert(id, Arc::clone(&function));
+        function
     }
 }

@@ -1,28 +1,32 @@
 //! AWS's signature of a request, version 4: pure functions of the request, the key and the time.
 //!
-//! `aws-sigv4` derives keys and calculates signatures. Its signer of whole requests derives the key
-//! anew for each, so what is signed is put together here, and the tests compare the result with
-//! that signer's.
+//! The signer of `aws-sigv4` derives the key anew for each request, and makes each header a text of
+//! its own. What is signed is put together here instead, and the tests compare the result with that
+//! signer's.
 //!
 //! Source: "Create a signed AWS API request" in the AWS IAM user guide.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use sha2::{Digest, Sha256};
+use ring::{digest, hmac};
 use time::OffsetDateTime;
 
 use crate::lock::lock;
 
 const SERVICE: &str = "lambda";
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 /// Most signing keys that one identity keeps: one per region on one day is usual.
 const MOST_KEYS: usize = 64;
+/// What is signed of a usual request, with a session token.
+const USUAL_BYTES: usize = 2_048;
 
 /// A request as far as its signature covers it.
 pub(crate) struct Signed<'r> {
@@ -32,30 +36,50 @@ pub(crate) struct Signed<'r> {
     pub(crate) query: &'r str,
     /// The host, with the port if it is not the scheme's own.
     pub(crate) host: &'r str,
-    /// [`digest`] of the body.
-    pub(crate) payload: &'r str,
+    /// The digest of the body.
+    pub(crate) payload: &'r Digest,
     /// The region of the endpoint.
     pub(crate) region: &'r str,
+}
+
+/// A SHA-256.
+pub(crate) struct Digest(digest::Digest);
+
+impl Digest {
+    /// Of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(digest::digest(&digest::SHA256, bytes))
+    }
 }
 
 /// Somebody whom AWS knows, and the signing keys derived so far.
 pub(crate) struct Identity {
     credentials: Credentials,
-    keys: Mutex<Vec<Key>>,
+    /// The session token as a header.
+    token: Option<HeaderValue>,
+    keys: Mutex<Vec<Arc<Key>>>,
 }
 
-#[derive(Clone)]
+/// What signs requests to one region on one day.
 struct Key {
     /// `20260131`.
     day: Box<str>,
     region: Box<str>,
-    bytes: Arc<[u8]>,
+    /// `20260131/eu-west-1/lambda/aws4_request`.
+    scope: String,
+    key: hmac::Key,
 }
 
 impl Identity {
     pub(crate) fn new(credentials: Credentials) -> Self {
+        let token = credentials.session_token().map(HeaderValue::try_from);
+        let mut token = token.and_then(Result::ok);
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
         Self {
             credentials,
+            token,
             keys: Mutex::default(),
         }
     }
@@ -69,52 +93,57 @@ impl Identity {
     /// already is signed.
     pub(crate) fn sign(&self, headers: &mut HeaderMap, request: &Signed<'_>, now: SystemTime) {
         let time = timestamp(now);
-        let day = time.get(..8).unwrap_or_default();
-        if let Ok(value) = HeaderValue::try_from(&time) {
+        let key = self.key(time.get(..8).unwrap_or_default(), request.region);
+        if let Ok(value) = HeaderValue::from_str(&time) {
             headers.insert(DATE, value);
         }
-        let token = self.credentials.session_token().map(HeaderValue::try_from);
-        if let Some(Ok(mut token)) = token {
-            token.set_sensitive(true);
-            headers.insert(SECURITY_TOKEN, token);
+        if let Some(token) = &self.token {
+            headers.insert(SECURITY_TOKEN, token.clone());
         }
         let (canonical, names) = canonical(headers, request);
-        let region = request.region;
-        let scope = format!("{day}/{region}/{SERVICE}/aws4_request");
-        let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", digest(&canonical));
-        let signature = calculate_signature(self.key(day, region, now), text.as_bytes());
-        let value = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
-            self.credentials.access_key_id()
-        );
-        if let Ok(mut value) = HeaderValue::try_from(value) {
+        let mut text = Vec::with_capacity(256);
+        for line in [ALGORITHM, &time, &key.scope] {
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        }
+        push_hex(&mut text, Digest::of(&canonical).0.as_ref());
+        let signature = hmac::sign(&key.key, &text);
+
+        let mut value = Vec::with_capacity(512);
+        let identity = self.credentials.access_key_id();
+        for part in [ALGORITHM, " Credential=", identity, "/", &key.scope] {
+            value.extend_from_slice(part.as_bytes());
+        }
+        value.extend_from_slice(b", SignedHeaders=");
+        value.extend_from_slice(canonical.get(names).unwrap_or_default());
+        value.extend_from_slice(b", Signature=");
+        push_hex(&mut value, signature.as_ref());
+        if let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
     }
 
-    fn key(&self, day: &str, region: &str, now: SystemTime) -> Arc<[u8]> {
+    fn key(&self, day: &str, region: &str) -> Arc<Key> {
         let mut keys = lock(&self.keys);
         let known = keys
             .iter()
             .find(|key| &*key.day == day && &*key.region == region);
         if let Some(key) = known {
-            return Arc::clone(&key.bytes);
+            return Arc::clone(key);
         }
         keys.retain(|key| &*key.day == day);
         if keys.len() >= MOST_KEYS {
             keys.clear();
         }
-        let secret = self.credentials.secret_access_key();
-        let bytes: Arc<[u8]> = generate_signing_key(secret, now, region, SERVICE)
-            .as_ref()
-            .into();
-        keys.push(Key {
+        let key = Arc::new(Key {
             day: day.into(),
             region: region.into(),
-            bytes: Arc::clone(&bytes),
+            scope: format!("{day}/{region}/{SERVICE}/aws4_request"),
+            key: signing_key(self.credentials.secret_access_key(), day, region),
         });
-        bytes
+        keys.push(Arc::clone(&key));
+        key
     }
 }
 
@@ -125,55 +154,112 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The SHA-256 of a body in hexadecimal digits.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(*DIGITS.get(usize::from(value)).unwrap_or(&b'0'));
-    let digits = |byte: u8| [digit(byte >> 4), digit(byte & 15)];
-    Sha256::digest(bytes).into_iter().flat_map(digits).collect()
+fn signing_key(secret: &str, day: &str, region: &str) -> hmac::Key {
+    let first = hmac::Key::new(hmac::HMAC_SHA256, format!("AWS4{secret}").as_bytes());
+    let parts = [day, region, SERVICE, "aws4_request"];
+    parts.into_iter().fold(first, |key, part| {
+        hmac::Key::new(
+            hmac::HMAC_SHA256,
+            hmac::sign(&key, part.as_bytes()).as_ref(),
+        )
+    })
 }
 
-/// The canonical request, and the names of the signed headers.
-fn canonical(headers: &HeaderMap, request: &Signed<'_>) -> (Vec<u8>, String) {
-    let mut signed: Vec<(&str, &[u8])> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
-    signed.push(("host", request.host.as_bytes()));
-    signed.sort_unstable();
-    let names: Vec<&str> = signed.iter().map(|(name, _)| *name).collect();
-    let names = names.join(";");
+/// Appends these bytes in hexadecimal digits.
+fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |value: u8| match value {
+        0..10 => b'0' + value,
+        _ => b'a' - 10 + value,
+    };
+    text.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+    );
+}
 
+/// The canonical request, and where in it the names of the signed headers are.
+fn canonical(headers: &HeaderMap, request: &Signed<'_>) -> (Vec<u8>, Range<usize>) {
+    let mut signed: Vec<(&str, &[u8])> = Vec::with_capacity(headers.len() + 1);
+    signed.push(("host", request.host.as_bytes()));
+    signed.extend(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    );
+    signed.sort_unstable();
+
+    let mut text = Vec::with_capacity(USUAL_BYTES);
+    text.extend_from_slice(b"POST\n");
     // Every service but S3 signs the path encoded once more than it is sent.
-    let path = request.path.replace('%', "%25");
-    let mut text = format!("POST\n{path}\n{}\n", request.query).into_bytes();
-    for (name, value) in signed {
+    for (index, part) in request.path.split('%').enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b"%25");
+        }
+        text.extend_from_slice(part.as_bytes());
+    }
+    text.push(b'\n');
+    text.extend_from_slice(request.query.as_bytes());
+    text.push(b'\n');
+    for (name, value) in &signed {
         text.extend_from_slice(name.as_bytes());
         text.push(b':');
-        let words = value
-            .split(|byte| *byte == b' ')
-            .filter(|word| !word.is_empty());
-        for (index, word) in words.enumerate() {
-            if index > 0 {
-                text.push(b' ');
-            }
-            text.extend_from_slice(word);
-        }
+        push_trimmed(&mut text, value);
         text.push(b'\n');
     }
     text.push(b'\n');
-    text.extend_from_slice(names.as_bytes());
+    let start = text.len();
+    for (index, (name, _)) in signed.iter().enumerate() {
+        if index > 0 {
+            text.push(b';');
+        }
+        text.extend_from_slice(name.as_bytes());
+    }
+    let names = start..text.len();
     text.push(b'\n');
-    text.extend_from_slice(request.payload.as_bytes());
+    push_hex(&mut text, request.payload.0.as_ref());
     (text, names)
+}
+
+/// Appends a value without spaces at its ends, and with one where there are several.
+fn push_trimmed(text: &mut Vec<u8>, value: &[u8]) {
+    if !value.contains(&b' ') {
+        // A session token, say, which is long.
+        text.extend_from_slice(value);
+        return;
+    }
+    let words = value.split(|byte| *byte == b' ');
+    for (index, word) in words.filter(|word| !word.is_empty()).enumerate() {
+        if index > 0 {
+            text.push(b' ');
+        }
+        text.extend_from_slice(word);
+    }
 }
 
 /// `20260131T235959Z`.
 fn timestamp(now: SystemTime) -> String {
     let now = OffsetDateTime::from(now);
-    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
-    let (hour, minute, second) = (now.hour(), now.minute(), now.second());
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let century = |years: i32| u8::try_from(years).unwrap_or_default();
+    let (hour, minute, second) = now.to_hms();
+    let date = [
+        century(now.year() / 100),
+        century(now.year() % 100),
+        u8::from(now.month()),
+        now.day(),
+    ];
+    let mut text = String::with_capacity(16);
+    let push = |text: &mut String, number: u8| {
+        text.push(char::from(b'0' + number / 10));
+        text.push(char::from(b'0' + number % 10));
+    };
+    date.into_iter().for_each(|number| push(&mut text, number));
+    text.push('T');
+    for number in [hour, minute, second] {
+        push(&mut text, number);
+    }
+    text.push('Z');
+    text
 }
 
 #[cfg(test)]
@@ -279,7 +365,7 @@ mod tests {
                         path,
                         query,
                         host: HOST,
-                        payload: &digest(body),
+                        payload: &Digest::of(body),
                         region: "eu-west-1",
                     };
                     Identity::new(credentials.clone()).sign(&mut map, &request, now());
@@ -298,14 +384,12 @@ mod tests {
     #[test]
     fn a_key_holds_for_its_day_and_region() {
         let identity = Identity::new(credentials(None));
-        let one = identity.key("20261231", "eu-west-1", now());
-        assert!(Arc::ptr_eq(
-            &one,
-            &identity.key("20261231", "eu-west-1", now())
-        ));
-        assert_ne!(one, identity.key("20261231", "eu-west-2", now()));
-        let next_day = now() + Duration::from_secs(1);
-        assert_ne!(one, identity.key("20270101", "eu-west-1", next_day));
+        let one = identity.key("20261231", "eu-west-1");
+        assert!(Arc::ptr_eq(&one, &identity.key("20261231", "eu-west-1")));
+        let other = identity.key("20261231", "eu-west-2");
+        assert_eq!(other.scope, "20261231/eu-west-2/lambda/aws4_request");
+        let next = identity.key("20270101", "eu-west-1");
+        assert_eq!(next.scope, "20270101/eu-west-1/lambda/aws4_request");
         assert_eq!(
             identity.keys.lock().unwrap().len(),
             1,

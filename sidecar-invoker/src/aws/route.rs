@@ -1,0 +1,119 @@
+//! Where the requests of one function go, worked out once and not for each call.
+
+use std::sync::{Arc, Mutex};
+
+use hyper::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::credentials::Session;
+use super::{Function, endpoint};
+use crate::error::ServiceError;
+use crate::invocation::{Operation, Qualifier};
+use crate::lock::lock;
+
+/// What stays as it is in a path or query that is signed (RFC 3986's unreserved characters).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// What the requests of one operation to one function have in common.
+pub(super) struct Route {
+    /// Region and endpoint may be this one's.
+    session: Arc<Session>,
+    operation: Operation,
+    qualifier: Option<Qualifier>,
+    /// The region of the endpoint.
+    pub(super) region: String,
+    /// The host, with the port if it is not the scheme's own.
+    pub(super) authority: String,
+    /// The path, percent-encoded.
+    pub(super) path: String,
+    /// The query, percent-encoded; empty if there is none.
+    pub(super) query: String,
+    /// All of it together.
+    pub(super) uri: Uri,
+}
+
+/// The route of the call before, which most often is that of the next one too.
+#[derive(Default)]
+pub(super) struct LastRoute(Mutex<Option<Arc<Route>>>);
+
+impl LastRoute {
+    /// The route of a call of `function`; `qualifier` is the caller's own.
+    ///
+    /// # Errors
+    /// There is no region, or no URI comes of it.
+    pub(super) fn of(
+        &self,
+        function: &Function,
+        session: &Arc<Session>,
+        operation: Operation,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Arc<Route>, ServiceError> {
+        let qualifier = qualifier.or(function.qualifier.as_ref());
+        let mut last = lock(&self.0);
+        let known = last.as_ref().filter(|route| {
+            Arc::ptr_eq(&route.session, session)
+                && (route.operation, route.qualifier.as_ref()) == (operation, qualifier)
+        });
+        if let Some(route) = known {
+            return Ok(Arc::clone(route));
+        }
+        let route = Arc::new(Route::new(function, session, operation, qualifier)?);
+        *last = Some(Arc::clone(&route));
+        Ok(route)
+    }
+}
+
+impl Route {
+    fn new(
+        function: &Function,
+        session: &Arc<Session>,
+        operation: Operation,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Self, ServiceError> {
+        let region = function.region.as_ref().or(session.region.as_ref());
+        let region = region.ok_or(ServiceError::NoCredentials)?.clone();
+        let own = function
+            .call
+            .endpoint
+            .as_ref()
+            .or(session.endpoint.as_ref());
+        let endpoint = own
+            .cloned()
+            .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+        let id = encoded(&function.id.to_string());
+        let path = match operation {
+            Operation::Invoke => format!("/2015-03-31/functions/{id}/invocations"),
+            Operation::InvokeWithResponseStream => {
+                format!("/2021-11-15/functions/{id}/response-streaming-invocations")
+            }
+        };
+        let query = qualifier.map_or_else(String::new, |qualifier| {
+            format!("Qualifier={}", encoded(&qualifier.to_string()))
+        });
+        let target = match query.as_str() {
+            "" => path.clone(),
+            query => format!("{path}?{query}"),
+        };
+        let uri = Uri::builder()
+            .scheme(if endpoint.tls { "https" } else { "http" })
+            .authority(endpoint.authority.as_str())
+            .path_and_query(target)
+            .build()
+            .map_err(|error| ServiceError::AwsUnavailable(error.to_string()))?;
+        Ok(Self {
+            session: Arc::clone(session),
+            operation,
+            qualifier: qualifier.cloned(),
+            region,
+            authority: endpoint.authority,
+            path,
+            query,
+            uri,
+        })
+    }
+}
