@@ -3,7 +3,7 @@
 //! Source: `Invoke` in the AWS Lambda API reference.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -58,7 +58,8 @@ impl Ingress {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
-        let request_id = RequestId::random();
+        // What passes through has one from elsewhere.
+        let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = Payload {
             body,
@@ -67,11 +68,11 @@ impl Ingress {
         };
         let is_http_1 = parts.version < Version::HTTP_2;
         let waits = is_http_1 && parts.headers.contains_key(EXPECT);
-        let mut response = match self.invoke(parts, &mut body, request_id).await {
+        let mut response = match self.invoke(parts, &mut body, &request_id).await {
             Ok(Outcome::Passed(response)) => return response,
             Ok(Outcome::Served(response)) => response,
             Err(error) => {
-                tracing::debug!(%request_id, "refused: {error:?}");
+                tracing::debug!(request_id = %*request_id, "refused: {error:?}");
                 let mut response = error.response();
                 let Payload {
                     body, has_begun, ..
@@ -103,7 +104,7 @@ impl Ingress {
         &self,
         mut parts: Parts,
         body: &mut Payload,
-        request_id: RequestId,
+        request_id: &LazyLock<RequestId>,
     ) -> Result<Outcome, ServiceError> {
         body.event = in_header(&mut parts)?;
         let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
@@ -133,7 +134,7 @@ impl Ingress {
         id: FunctionId,
         parts: Parts,
         body: &mut Payload,
-        request_id: RequestId,
+        request_id: &LazyLock<RequestId>,
     ) -> Result<Outcome, ServiceError> {
         let arrival = Instant::now();
         let Some(backend) = self.functions.get(&target.name) else {
@@ -142,22 +143,24 @@ impl Ingress {
                 .as_ref()
                 .and_then(|aws| aws.function(id, &target.name));
             let function = function.ok_or_else(|| self.unknown(&target))??;
-            let call = aws::Call {
-                operation,
-                qualifier: target.qualifier,
-                headers: parts.headers,
-                payload: self.until_stop(body.read()).await?,
-                arrival,
+            let call = async {
+                let call = aws::Call {
+                    operation,
+                    qualifier: target.qualifier,
+                    headers: parts.headers,
+                    payload: body.read().await?,
+                    arrival,
+                };
+                function.invoke(call).await
             };
-            let answer = self.until_stop(function.invoke(call)).await;
-            return answer.map(Outcome::Passed);
+            return self.until_stop(Box::pin(call)).await.map(Outcome::Passed);
         };
         let invocation_type = invocation_type(&parts.headers)?;
         let log_type = log_type(&parts.headers)?;
         backend.supports(operation, invocation_type)?;
         let client_context = client_context(&parts.headers)?;
         let tenant_id = tenant_id(&parts.headers)?;
-        let payload = match self.until_stop(body.read()).await? {
+        let payload = match self.until_stop(Box::pin(body.read())).await? {
             // AWS gives a function that is invoked without a payload an empty object.
             payload if payload.is_empty() => Bytes::from_static(b"{}"),
             payload => payload,
@@ -173,7 +176,7 @@ impl Ingress {
             .filter(is_trace_id)
             .unwrap_or_else(|| new_trace_id((self.clock)()));
         let invocation = Invocation {
-            request_id,
+            request_id: **request_id,
             operation,
             log_type,
             target,
@@ -190,7 +193,7 @@ impl Ingress {
             return Ok(Outcome::Served(response));
         }
         let answer = match backend {
-            Backend::Rie(..) => self.until_stop(backend.invoke(invocation)).await,
+            Backend::Rie(..) => self.until_stop(Box::pin(backend.invoke(invocation))).await,
             // Its processes are told to end, and what they still answer counts.
             Backend::Local(..) => backend.invoke(invocation).await,
         };
@@ -202,10 +205,11 @@ impl Ingress {
         })
     }
 
-    /// What comes of `work`, unless the invoker ends before.
+    /// What comes of `work`, unless the invoker ends before. A future that is not behind a pointer
+    /// would be copied at each level.
     async fn until_stop<T>(
         &self,
-        work: impl Future<Output = Result<T, ServiceError>>,
+        work: impl Future<Output = Result<T, ServiceError>> + Unpin,
     ) -> Result<T, ServiceError> {
         let outcome = self.stop.run_until_cancelled(work).await;
         outcome.unwrap_or(Err(ServiceError::ShuttingDown))
