@@ -5,11 +5,13 @@ mod command;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use sidecar_invoker::config::{Config, HostPort, Listen};
 use sidecar_invoker::{Options, Server, watch_over_groups};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -126,7 +128,7 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
     };
     config.listen = listen.unwrap_or(config.listen);
     config.admin = admin.unwrap_or(config.admin);
-    let served = tokio::runtime::Runtime::new()
+    let served = runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| {
             runtime
@@ -142,6 +144,16 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
     }
 }
 
+/// With a single core to run on (by its affinity or a container's limit), a thread beside the main
+/// one would only cost what it takes to pass work between the two.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = match available_parallelism() {
+        Ok(cores) if cores.get() == 1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
 fn check(file: &Path) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
@@ -153,7 +165,7 @@ fn check(file: &Path) -> ExitCode {
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
-    let report = tokio::runtime::Runtime::new()
+    let report = Runtime::new()
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(sidecar_invoker::check(config, SystemTime::now)));
     match report {
@@ -169,7 +181,7 @@ fn check(file: &Path) -> ExitCode {
 }
 
 fn healthcheck(url: &hyper::Uri) -> ExitCode {
-    let checked = tokio::runtime::Builder::new_current_thread()
+    let checked = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
