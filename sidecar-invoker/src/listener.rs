@@ -1,6 +1,7 @@
 //! Listening sockets: TCP and Unix domain.
 
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{Instant, sleep};
 
-use crate::config::{HostPort, Listen};
+use crate::config::{HostPort, Listen, SocketMode};
 use crate::lock::lock;
 
 /// How often the log says at most that connections cannot be accepted.
@@ -25,22 +26,43 @@ pub(crate) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// A Unix domain socket's file; removed when dropped.
-pub(crate) struct SocketFile(PathBuf);
+/// A Unix domain socket's file; removed when dropped, unless it has become another's.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Which file it is, whatever its path: device and inode.
+    identity: Option<(u64, u64)>,
+}
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Somebody else may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
     }
 }
 
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // Somebody else may have removed it already.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 impl Listener {
-    /// Listens; the error is one sentence with the cure.
-    pub(crate) async fn bind(address: &Listen) -> Result<Self, String> {
+    /// Listens; a Unix socket's file gets the permissions `mode`, if there are any. The error is one
+    /// sentence with the cure.
+    pub(crate) async fn bind(address: &Listen, mode: Option<SocketMode>) -> Result<Self, String> {
         match address {
             Listen::Tcp(address) => bind_tcp(address, "listen").await.map(Self::Tcp),
-            Listen::Unix(path) => bind_unix(path).await,
+            Listen::Unix(path) => bind_unix(path, mode).await,
         }
     }
 
@@ -48,7 +70,7 @@ impl Listener {
     pub(crate) fn address(&self) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => tcp_address(listener).map(Listen::Tcp),
-            Self::Unix(_, SocketFile(path)) => Ok(Listen::Unix(path.clone())),
+            Self::Unix(_, file) => Ok(Listen::Unix(file.path.clone())),
         }
     }
 
@@ -111,36 +133,51 @@ pub(crate) async fn bind_tcp(address: &HostPort, key: &str) -> Result<TcpListene
     })
 }
 
-async fn bind_unix(path: &Path) -> Result<Listener, String> {
+async fn bind_unix(path: &Path, mode: Option<SocketMode>) -> Result<Listener, String> {
     let shown = path.display();
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(format!(
-            "unix://{shown} (listen) is already in use; choose another with --listen or stop the process that holds it"
-        ));
-    }
     let bound = match UnixListener::bind(path) {
-        // Nobody answers on it: left behind by a process that was killed. A file that is no socket
-        // is not ours to remove.
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_socket(path) => {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_left_behind(path).await => {
             std::fs::remove_file(path).and_then(|()| UnixListener::bind(path))
         }
         bound => bound,
     };
-    let listener = bound.map_err(|error| {
-        format!(
+    let listener = bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse if is_socket(path) => format!(
+            "unix://{shown} (listen) is already in use; choose another with --listen or stop the process that holds it"
+        ),
+        ErrorKind::AddrInUse => format!(
+            "unix://{shown} (listen) is there and is no socket; choose another with --listen or remove it"
+        ),
+        _ => format!(
             "unix://{shown} (listen) cannot be listened on: {error}; choose another with --listen"
-        )
+        ),
     })?;
-    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+    let listener = Listener::Unix(listener, SocketFile::at(path));
+    if let Some(SocketMode(mode)) = mode {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).map_err(|error| {
+            format!("unix://{shown} (listen) cannot have the permissions {mode:o} (socket_mode): {error}; choose others")
+        })?;
+    }
+    Ok(listener)
+}
+
+/// Whether it is the socket of a process that is gone, which removes no file if it is killed. One that
+/// is alive may also refuse a connection, if its queue is full or the user is another, but not as
+/// nobody's; and a file that is no socket is not ours to remove.
+async fn is_left_behind(path: &Path) -> bool {
+    let refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    is_socket(path) && UnixStream::connect(path).await.is_err_and(refused)
 }
 
 fn is_socket(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 #[cfg(test)]
 mod tests {
+    use socket2::{Domain, SockAddr, Socket, Type};
+
     use super::*;
 
     #[test]
@@ -149,5 +186,64 @@ mod tests {
         let mut told = None;
         let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
         assert_eq!(times.filter(|now| is_due(&mut told, *now)).count(), 3);
+    }
+
+    /// What is said about a path that cannot be listened on.
+    async fn refusal(path: &Path) -> String {
+        let bound = Listener::bind(&Listen::Unix(path.to_owned()), None).await;
+        bound.err().expect("an error")
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_somebody_listens_on_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("busy.sock");
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        busy.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        busy.listen(0).unwrap();
+        assert!(refusal(&path).await.contains("is already in use"));
+        // So it is while nobody accepts, and no further connection has room.
+        let mut waiting = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            waiting.push(stream);
+        }
+        assert!(refusal(&path).await.contains("is already in use"));
+        drop(busy);
+        let listener = Listener::bind(&Listen::Unix(path), None).await;
+        assert!(listener.is_ok(), "left behind");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(refusal(file.path()).await.contains("is no socket"));
+        assert!(file.path().exists());
+    }
+
+    #[tokio::test]
+    async fn only_one_s_own_socket_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let address = Listen::Unix(path.clone());
+        let first = Listener::bind(&address, None).await.unwrap();
+        // Another file in the meantime, so that the second cannot have the same inode.
+        std::fs::rename(&path, folder.path().join("b.sock")).unwrap();
+        let second = Listener::bind(&address, None).await.unwrap();
+        drop(first);
+        assert!(path.exists(), "the second's");
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_has_the_permissions_that_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        for text in ["600", "666"] {
+            let mode = Some(text.parse().unwrap());
+            let _listener = Listener::bind(&Listen::Unix(path.clone()), mode).await;
+            let found = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(format!("{:o}", found & 0o777), text);
+        }
     }
 }

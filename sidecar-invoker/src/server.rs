@@ -84,7 +84,8 @@ impl Server {
     /// # Errors
     /// An address is taken or cannot be listened on, or the guard cannot be started.
     pub async fn bind(config: Config, options: Options) -> Result<Self, ServeError> {
-        let listener = Listener::bind(&config.listen).await.map_err(ServeError)?;
+        let listener = Listener::bind(&config.listen, config.socket_mode).await;
+        let listener = listener.map_err(ServeError)?;
         let admin_listener = bind_tcp(&config.admin, "admin").await.map_err(ServeError)?;
         let guard = options.guard.as_deref().map(Guard::start).transpose();
         let guard = guard

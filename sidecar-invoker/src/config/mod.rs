@@ -22,7 +22,7 @@ pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
 pub use routes::Route;
 pub(crate) use scalar::endpoint;
-pub use scalar::{Endpoint, HostPort, Listen};
+pub use scalar::{Endpoint, HostPort, Listen, SocketMode};
 
 use crate::invocation::FunctionName;
 
@@ -31,6 +31,8 @@ use crate::invocation::FunctionName;
 pub struct Config {
     /// Where the Invoke API listens: `listen`, default `127.0.0.1:9090`.
     pub listen: Listen,
+    /// Who may connect, if that is a Unix socket: `socket_mode`; by default what the umask leaves.
+    pub socket_mode: Option<SocketMode>,
     /// Where the admin endpoints listen: `admin`, default `127.0.0.1:9091`.
     pub admin: HostPort,
     /// How long running invocations may take to finish once the invoker is to end:

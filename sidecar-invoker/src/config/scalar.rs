@@ -90,6 +90,22 @@ impl fmt::Display for Listen {
     }
 }
 
+/// The permissions of a Unix domain socket's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(pub(crate) u32);
+
+impl FromStr for SocketMode {
+    type Err = String;
+
+    /// Reads three octal digits such as `660`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len() == 3 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|_| digits);
+        mode.map(Self)
+            .ok_or_else(|| format!("expected three octal digits such as 660, found \"{text}\""))
+    }
+}
+
 /// Reads `500ms`, `30s`, `15m`, or a whole number of seconds; at least 1 ms, at most 15 minutes,
 /// which is the longest that a Lambda function runs.
 pub(crate) fn duration(text: &str) -> Option<Duration> {

@@ -26,6 +26,19 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
             })
         },
     );
+    let socket_mode = or_default(
+        keys.optional("socket_mode"),
+        || None,
+        |value| {
+            if let Some(Listen::Tcp(address)) = &listen {
+                value.problem(format!(
+                    "`listen` is {address}, not a Unix socket; remove `socket_mode`"
+                ));
+            }
+            let mode = value.parse("three octal digits such as 660", |text| text.parse().ok());
+            mode.map(Some)
+        },
+    );
     let admin = or_default(
         own_admin,
         || loopback(9091),
@@ -95,6 +108,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
     keys.finish();
     Some(Config {
         listen: listen?,
+        socket_mode: socket_mode?,
         admin: admin?,
         drain_timeout: drain_timeout?,
         max_concurrency: max_concurrency?,
@@ -178,6 +192,30 @@ mod tests {
         );
         assert_eq!((local.memory_mib, local.concurrency), (128, 10));
         assert_eq!(local.directory, Path::new("/"));
+    }
+
+    #[test]
+    fn a_unix_socket_may_have_permissions() {
+        let config = |listen: &str, mode: &str| {
+            parse(&format!(
+                "{{ listen: '{listen}', socket_mode: {mode}, functions: {{ f: {{ rie: 'http://f' }} }} }}"
+            ))
+        };
+        let socket = "unix:///run/invoker.sock";
+        assert_eq!(
+            config(socket, "660").unwrap().socket_mode,
+            "660".parse().ok()
+        );
+        for wrong in ["680", "0o660", "6600", "-60"] {
+            let expected = format!(
+                "invoker.yaml:1: socket_mode: expected three octal digits such as 660, found \"{wrong}\""
+            );
+            assert_eq!(config(socket, wrong).unwrap_err(), expected);
+        }
+        assert_eq!(
+            config("127.0.0.1:9090", "660").unwrap_err(),
+            "invoker.yaml:1: socket_mode: `listen` is 127.0.0.1:9090, not a Unix socket; remove `socket_mode`"
+        );
     }
 
     #[test]
