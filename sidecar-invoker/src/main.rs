@@ -9,11 +9,17 @@ use std::thread::available_parallelism;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use sidecar_invoker::config::{Config, HostPort, Listen};
 use sidecar_invoker::{Options, Server, watch_over_groups};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// A call allocates some forty times, buffers of 8 KiB among them, for which glibc's allocator takes a
+/// tenth of the call's time. Without huge pages, an idle invoker has 3 MB of its own instead of 13.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What the AWS SDK logs by itself the invoker says in its own words, and once. Naming one of these
 /// in `RUST_LOG` shows it.
