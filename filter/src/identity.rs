@@ -2,11 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use der::asn1::{GeneralizedTime, ObjectIdentifier, UtcTime};
+use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use x509_cert::Certificate;
-use x509_cert::der::{Any, Decode, Encode, Tag, Tagged};
-use x509_cert::name::Name;
 
 use crate::metadata;
 
@@ -79,62 +78,102 @@ impl ClientCert {
         if hex(&Sha256::digest(&der), "") != digest {
             return None;
         }
-        let certificate = Certificate::from_der(&der).ok()?;
-        let body = &certificate.tbs_certificate;
-        let serial = body.serial_number.as_bytes();
-        // DER puts a zero before a first byte that would look like a sign.
-        let serial = serial.strip_prefix(&[0]).unwrap_or(serial);
-        Some(Self {
+        Self::from_der(pem, &der).ok()
+    }
+
+    /// Reads the first fields of a certificate: RFC 5280, section 4.1. Those behind them, keys and
+    /// extensions, are not looked into: Envoy has, before there was a request.
+    fn from_der(pem: &str, der: &[u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new(der)?;
+        let mut body = enter(&mut enter(&mut reader, Tag::Sequence)?, Tag::Sequence)?;
+        reader.finish()?;
+        if Tag::peek(&body)?.is_context_specific() {
+            let _version = body.tlv_bytes()?;
+        }
+        let serial = AnyRef::decode(&mut body)?;
+        serial.tag().assert_eq(Tag::Integer)?;
+        let serial = serial.value();
+        let _signature_algorithm = body.tlv_bytes()?;
+        let issuer = enter(&mut body, Tag::Sequence)?;
+        let mut validity = enter(&mut body, Tag::Sequence)?;
+        let subject = enter(&mut body, Tag::Sequence)?;
+        Ok(Self {
             pem: pem.to_owned(),
-            subject_dn: distinguished_name(&body.subject),
-            issuer_dn: distinguished_name(&body.issuer),
-            serial_number: hex(serial, ":"),
-            not_before: openssl_time(body.validity.not_before.to_unix_duration().as_secs()),
-            not_after: openssl_time(body.validity.not_after.to_unix_duration().as_secs()),
+            subject_dn: distinguished_name(subject)?,
+            issuer_dn: distinguished_name(issuer)?,
+            // DER puts a zero before a first byte that would look like a sign.
+            serial_number: hex(serial.strip_prefix(&[0]).unwrap_or(serial), ":"),
+            not_before: openssl_time(AnyRef::decode(&mut validity)?)?,
+            not_after: openssl_time(AnyRef::decode(&mut validity)?)?,
         })
     }
 }
 
-/// A name as RFC 4514 writes it: `CN=client,O=Example`. The library's own form would bring its
-/// table of all object identifiers, a third of the filter's size.
-fn distinguished_name(name: &Name) -> String {
-    let relative = name.0.iter().rev().map(|relative| {
-        let attributes = relative.0.iter().map(|attribute| {
-            let oid = attribute.oid.to_string();
+/// The content of the next value, which has this tag.
+fn enter<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<SliceReader<'a>> {
+    let value = AnyRef::decode(reader)?;
+    value.tag().assert_eq(tag)?;
+    SliceReader::new(value.value())
+}
+
+/// A name as RFC 4514 writes it: `CN=client,O=Example`.
+fn distinguished_name(mut name: SliceReader<'_>) -> der::Result<String> {
+    let mut relative_names = Vec::new();
+    while !name.is_finished() {
+        let mut relative = enter(&mut name, Tag::Set)?;
+        let mut attributes = Vec::new();
+        while !relative.is_finished() {
+            let mut attribute = enter(&mut relative, Tag::Sequence)?;
+            let oid = ObjectIdentifier::decode(&mut attribute)?;
             let known = ATTRIBUTES.iter().find(|(known, _)| *known == oid);
-            let key = known.map_or(oid.as_str(), |(_, short)| short);
-            format!("{key}={}", attribute_value(&attribute.value))
-        });
-        attributes.collect::<Vec<_>>().join("+")
-    });
-    relative.collect::<Vec<_>>().join(",")
+            let key = known.map_or_else(|| oid.to_string(), |(_, short)| (*short).to_owned());
+            attributes.push(format!(
+                "{key}={}",
+                attribute_value(attribute.tlv_bytes()?)?
+            ));
+        }
+        relative_names.push(attributes.join("+"));
+    }
+    relative_names.reverse();
+    Ok(relative_names.join(","))
 }
 
 /// RFC 4514, section 3, and what certificates commonly hold beside.
-const ATTRIBUTES: [(&str, &str); 12] = [
-    ("2.5.4.3", "CN"),
-    ("2.5.4.5", "SERIALNUMBER"),
-    ("2.5.4.6", "C"),
-    ("2.5.4.7", "L"),
-    ("2.5.4.8", "ST"),
-    ("2.5.4.9", "STREET"),
-    ("2.5.4.10", "O"),
-    ("2.5.4.11", "OU"),
-    ("2.5.4.12", "T"),
-    ("0.9.2342.19200300.100.1.1", "UID"),
-    ("0.9.2342.19200300.100.1.25", "DC"),
-    ("1.2.840.113549.1.9.1", "EMAILADDRESS"),
+const ATTRIBUTES: [(ObjectIdentifier, &str); 12] = [
+    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+    (ObjectIdentifier::new_unwrap("2.5.4.5"), "SERIALNUMBER"),
+    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+    (ObjectIdentifier::new_unwrap("2.5.4.9"), "STREET"),
+    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    (ObjectIdentifier::new_unwrap("2.5.4.12"), "T"),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"),
+        "UID",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"),
+        "DC",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1"),
+        "EMAILADDRESS",
+    ),
 ];
 
-/// Text with what has a meaning in a name escaped; other values in hexadecimal.
-fn attribute_value(value: &Any) -> String {
+/// Text with what has a meaning in a name escaped; other values, with tag and length, in
+/// hexadecimal.
+fn attribute_value(value: &[u8]) -> der::Result<String> {
+    let any = AnyRef::from_der(value)?;
     let is_text = matches!(
-        value.tag(),
+        any.tag(),
         Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::TeletexString
     );
-    let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text);
+    let text = std::str::from_utf8(any.value()).ok().filter(|_| is_text);
     let Some(text) = text else {
-        return format!("#{}", hex(&value.to_der().unwrap_or_default(), ""));
+        return Ok(format!("#{}", hex(value, "")));
     };
     let last = text.chars().count().saturating_sub(1);
     let mut escaped = String::with_capacity(text.len());
@@ -145,7 +184,7 @@ fn attribute_value(value: &Any) -> String {
         }
         escaped.push(c);
     }
-    escaped
+    Ok(escaped)
 }
 
 fn hex(bytes: &[u8], separator: &str) -> String {
@@ -154,20 +193,25 @@ fn hex(bytes: &[u8], separator: &str) -> String {
 }
 
 /// `Aug  5 09:36:04 2021 GMT`, as OpenSSL prints it and AWS passes it on.
-fn openssl_time(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or_default();
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds)
-        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let month = time.month().to_string();
-    format!(
+fn openssl_time(time: AnyRef<'_>) -> der::Result<String> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let time = match time.tag() {
+        Tag::UtcTime => time.decode_as::<UtcTime>()?.to_date_time(),
+        _ => time.decode_as::<GeneralizedTime>()?.to_date_time(),
+    };
+    let month = usize::from(time.month()).checked_sub(1);
+    let month = month.and_then(|month| MONTHS.get(month));
+    Ok(format!(
         "{} {:>2} {:02}:{:02}:{:02} {} GMT",
-        month.get(..3).unwrap_or_default(),
+        month.copied().unwrap_or_default(),
         time.day(),
         time.hour(),
-        time.minute(),
-        time.second(),
+        time.minutes(),
+        time.seconds(),
         time.year(),
-    )
+    ))
 }
 
 /// The parts between separators that do not stand in quotes.
@@ -190,6 +234,7 @@ fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     /// Made with `openssl req -x509 -subj "/C=DE/O=Example Corp, Inc./CN=client.example.com"`.
@@ -277,6 +322,28 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
             &forwarded(PEM.get(..200).unwrap()),
         ] {
             assert_eq!(ClientCert::from_forwarded(header, DIGEST), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_name_holds_what_certificates_hold() {
+        // {CN="#a" + an unknown attribute that is a number}, {O=" b "}.
+        let name = b"\x31\x16\x30\x09\x06\x03\x55\x04\x03\x0c\x02#a\
+            \x30\x09\x06\x04\x2a\x03\x04\x05\x02\x01\x07\
+            \x31\x0c\x30\x0a\x06\x03\x55\x04\x0a\x13\x03 b ";
+        let name = distinguished_name(SliceReader::new(name).unwrap()).unwrap();
+        assert_eq!(name, r"O=\ b\ ,CN=\#a+1.2.3.4.5=#020107");
+    }
+
+    proptest! {
+        #[test]
+        fn no_certificate_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let base64: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
+            let mut der = STANDARD.decode(base64).unwrap();
+            let at = at.index(der.len());
+            der[at] = byte;
+            let _ = ClientCert::from_der(PEM, &der);
+            prop_assert!(ClientCert::from_der(PEM, &der[..at]).is_err());
         }
     }
 }
