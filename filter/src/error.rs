@@ -1,14 +1,12 @@
 //! What can go wrong with one request, told apart by whose doing it is. The log gets the detail;
 //! what the client gets is in `reply::failure`.
 
-use std::borrow::Cow;
 use std::fmt;
-
-use serde::Deserialize;
 
 use crate::config::Problems;
 use crate::host::MAX_HEADERS;
 use crate::invoke::MAX_HEADER_EVENT;
+use crate::node::Node;
 
 /// Why a request gets no answer of its function's.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,18 +63,15 @@ impl Error {
     /// AWS's or the function's own name of the error, for access logs; `None` if it is neither's.
     #[must_use]
     pub fn error_type(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct FunctionError<'a> {
-            #[serde(rename = "errorType", borrow)]
-            error_type: Cow<'a, str>,
-        }
         match self {
             Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
             Self::Service { kind, .. } => Some(shown(kind)),
             Self::Function { payload } => {
-                let error = serde_json::from_slice(payload);
-                let error_type = error.map(|error: FunctionError<'_>| shown(&error.error_type));
-                Some(error_type.unwrap_or_else(|_| "Unhandled".to_owned()))
+                let error = Node::parse(payload).ok();
+                match error.as_ref().and_then(|error| error.member("errorType")) {
+                    Some(Node::Text(error_type)) => Some(shown(error_type)),
+                    _ => Some("Unhandled".to_owned()),
+                }
             }
             _ => None,
         }

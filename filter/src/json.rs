@@ -2,18 +2,43 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// Whether bytes are one JSON value in UTF-8, of any depth.
 ///
 /// # Errors
 /// Where they are not.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
+    read::<IgnoredAny>(bytes).map(|_| ())
+}
+
+/// One JSON value in UTF-8, as a tree.
+///
+/// # Errors
+/// Where the bytes are not one.
+pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    read(bytes)
+}
+
+/// One JSON value in UTF-8. Always from text: reading from bytes would bring the parser a second
+/// time.
+///
+/// # Errors
+/// Where the bytes are not one.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// A value as JSON. The library's own writer comes once for each form of its, and is not needed
+/// beside [`JsonWriter`].
+#[must_use]
+pub fn compact(value: &Value) -> String {
+    let mut json = JsonWriter::with_capacity(0);
+    json.value(value);
+    String::from_utf8(json.into_bytes()).unwrap_or_default()
 }
 
 /// A JSON text in the making. The caller opens and closes objects and arrays in pairs; commas
@@ -137,6 +162,26 @@ impl JsonWriter {
         self.raw(value.to_string().as_bytes());
     }
 
+    /// Any value.
+    pub fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.null(),
+            Value::Bool(flag) => self.boolean(*flag),
+            Value::Number(number) => self.raw(number.to_string().as_bytes()),
+            Value::String(text) => self.string(text),
+            Value::Array(items) => self.array(|json| {
+                for item in items {
+                    json.value(item);
+                }
+            }),
+            Value::Object(members) => self.object(|json| {
+                for (key, value) in members {
+                    json.key(key).value(value);
+                }
+            }),
+        }
+    }
+
     fn separate(&mut self) {
         if self.comma {
             self.out.push(b',');
@@ -173,7 +218,7 @@ impl JsonWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn json_is_one_value_in_utf8() {
@@ -204,6 +249,7 @@ mod tests {
                 json.integer(-7);
                 json.boolean(true);
                 json.array(|_| ());
+                json.value(&json!({"a": [1.5, null, {"\"": false}], "b": "\n"}));
             });
             json.key("base64").base64(b"\x00\xff?");
             json.key("last").boolean(false);
@@ -214,7 +260,10 @@ mod tests {
             json!({
                 "text": every_char,
                 "empty": {},
-                "list": ["a,b\",", "", ["x"], null, -7, true, []],
+                "list": [
+                    "a,b\",", "", ["x"], null, -7, true, [],
+                    {"a": [1.5, null, {"\"": false}], "b": "\n"},
+                ],
                 "base64": "AP8/",
                 "last": false,
             })

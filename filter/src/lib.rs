@@ -26,6 +26,7 @@ pub mod invoke;
 mod json;
 pub mod machine;
 pub mod metadata;
+mod node;
 pub mod reply;
 pub mod request;
 pub mod resource;

@@ -51,12 +51,9 @@ impl Resource {
                 })?);
             }
         }
-        let mut names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
-        names.sort_unstable();
-        if names
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a == b))
-        {
+        let names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
+        let mut named = names.iter().enumerate();
+        if named.any(|(at, name)| names.iter().skip(at + 1).any(|other| other == name)) {
             return Err(expected("each name once"));
         }
         Ok(Self {

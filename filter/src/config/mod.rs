@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::event::template::Template;
 use crate::function::{FunctionName, Qualifier};
+use crate::json;
 use crate::metadata;
 use crate::resource::Resource;
 use kinds::Format;
@@ -84,15 +85,20 @@ impl Settings {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let fields = serde_json::from_slice(bytes).or_else(|error| {
-            metadata::structure(bytes).map_err(|_| {
-                Problems(vec![Problem {
-                    key: "configuration".to_owned(),
-                    what: format!("expected a JSON object or a Struct: {error}"),
-                }])
-            })
-        })?;
-        Self::parse(&fields)
+        let refused = |what: &str| {
+            Problems(vec![Problem {
+                key: "configuration".to_owned(),
+                what: format!("expected a JSON object or a Struct: {what}"),
+            }])
+        };
+        match json::parse(bytes) {
+            Ok(Value::Object(fields)) => Self::parse(&fields),
+            Ok(other) => Err(refused(&format!("found {}", json::compact(&other)))),
+            Err(error) => match metadata::structure(bytes) {
+                Ok(fields) => Self::parse(&fields),
+                Err(_) => Err(refused(&error)),
+            },
+        }
     }
 
     fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::kinds::MediaRange;
+use crate::json;
 
 /// Every key, as suggested when one is misspelt.
 pub(super) const KEYS: [&str; 16] = [
@@ -25,7 +26,7 @@ pub(super) const KEYS: [&str; 16] = [
 ];
 
 fn expected(what: &str, found: &Value) -> String {
-    format!("expected {what}, found {found}")
+    format!("expected {what}, found {}", json::compact(found))
 }
 
 pub(super) fn text(value: &Value) -> Result<&str, String> {
@@ -94,7 +95,7 @@ pub(super) fn choice<T: Copy>(value: &Value, names: &[(&str, T)]) -> Result<T, S
 pub(super) fn unknown(key: &str) -> String {
     let nearest = KEYS
         .iter()
-        .map(|known| (strsim::damerau_levenshtein(key, known), known))
+        .map(|known| (strsim::osa_distance(key, known), known))
         .min();
     match nearest {
         Some((distance, known)) if distance <= 3 => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::JsonWriter;
+use crate::json::{self, JsonWriter};
 use crate::request::Facts;
 
 /// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
@@ -41,7 +41,7 @@ fn claim(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(claim).collect();
             format!("[{}]", items.join(" "))
         }
-        other => other.to_string(),
+        other => json::compact(other),
     }
 }
 

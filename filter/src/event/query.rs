@@ -29,14 +29,16 @@ impl<'a> Query<'a> {
 
     fn split(query: Option<&'a [u8]>, read: impl Fn(&'a [u8]) -> Cow<'a, str>) -> Self {
         let pairs = query.unwrap_or_default().split(|&byte| byte == b'&');
-        let mut pairs: Vec<_> = pairs
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let mut parts = pair.splitn(2, |&byte| byte == b'=');
-                let mut part = || read(parts.next().unwrap_or_default());
-                (part(), part())
-            })
-            .collect();
+        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+            let mut parts = pair.splitn(2, |&byte| byte == b'=');
+            let mut part = || read(parts.next().unwrap_or_default());
+            (part(), part())
+        });
+        Self::sorted(pairs.collect())
+    }
+
+    /// Apart from [`Self::split`], which is there once for each way of reading.
+    fn sorted(mut pairs: Vec<Pair<'a>>) -> Self {
         pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self(pairs)
     }

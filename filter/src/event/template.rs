@@ -82,7 +82,7 @@ impl Template {
                 match (pieces.pop(), pieces.is_empty()) {
                     (Some(Piece::Placeholder(only)), true) => Self::Value(only),
                     (Some(Piece::Literal(only)), true) => {
-                        Self::Literal(Value::String(only).to_string().into_bytes())
+                        Self::Literal(json::compact(&Value::String(only)).into_bytes())
                     }
                     (None, _) => Self::Literal(b"\"\"".to_vec()),
                     (Some(last), false) => {
@@ -99,7 +99,7 @@ impl Template {
                 let read = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value)?));
                 Self::Object(members.map(read).collect::<Result<_, String>>()?)
             }
-            literal => Self::Literal(literal.to_string().into_bytes()),
+            literal => Self::Literal(json::compact(literal).into_bytes()),
         })
     }
 

@@ -5,8 +5,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::headers::invalid;
-use super::payload::Node;
 use crate::error::Error;
+use crate::node::Node;
 
 /// Padding is optional: some encoders leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -38,6 +38,39 @@ pub fn decode(body: Option<Node<'_>>, is_base64: Option<&Node<'_>>) -> Result<Ve
     }
 }
 
+/// The JSON of the member `body` of an object; `None` if it stands there twice.
+pub fn member(object: &[u8]) -> Option<&[u8]> {
+    let members = object.trim_ascii().strip_prefix(b"{")?.strip_suffix(b"}")?;
+    let mut found = parts(members, b',').filter_map(|member| {
+        let mut pair = parts(member, b':');
+        let key = Node::parse(pair.next()?).ok()?;
+        let value = pair.next()?;
+        (key == Node::Text("body".into())).then_some(value)
+    });
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// What stands between separators, but for those in strings, arrays and objects.
+fn parts(json: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    json.split(move |&byte| {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            return false;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => return byte == separator && depth == 0,
+        }
+        false
+    })
+}
+
 /// JSON without white space between its parts: how a Function URL serialises an answer anew.
 pub fn compact(json: &[u8]) -> Vec<u8> {
     let mut in_string = false;
@@ -64,6 +97,25 @@ mod tests {
             compact(b" { \"a b\" : [ 1 , \"\\\" \\\\\" , 2.50 ]\n}\t"),
             b"{\"a b\":[1,\"\\\" \\\\\",2.50]}"
         );
+    }
+
+    #[test]
+    fn the_body_is_that_of_the_object_itself() {
+        for (object, expected) in [
+            (
+                r#" {"a":{"body":1},"b":"\",{","body" : [1, {"x":2}] } "#,
+                Some(" [1, {\"x\":2}] "),
+            ),
+            (r#"{"\u0062ody":1}"#, Some("1")),
+            (r#"{"body":1,"body":2}"#, None),
+            (r#"{"a":"body"}"#, None),
+        ] {
+            assert_eq!(
+                member(object.as_bytes()),
+                expected.map(str::as_bytes),
+                "{object}"
+            );
+        }
     }
 
     #[test]

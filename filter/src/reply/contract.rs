@@ -6,11 +6,12 @@
 //! VPC Lattice (*Respond to the VPC Lattice service*); `aws_lambda_filter.cc` of Envoy; and
 //! responses recorded on AWS.
 
-use super::body::{compact, decode};
+use super::body::{compact, decode, member};
 use super::headers::{Headers, Values, invalid, map};
-use super::payload::{Answer, Members, Node, body_of};
+use super::payload::{Answer, Members};
 use super::{Reply, has_content};
 use crate::error::Error;
+use crate::node::Node;
 
 const JSON: &str = "application/json";
 
@@ -59,7 +60,7 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> 
         None | Some(Node::Null | Node::Text(_)) => {
             decode(members.body, members.is_base64_encoded.as_ref())?
         }
-        Some(_) => match body_of(payload) {
+        Some(_) => match member(payload) {
             Some(json) => compact(json),
             None => return invalid("it has `body` twice"),
         },

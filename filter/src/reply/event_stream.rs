@@ -7,9 +7,9 @@
 //! the events botocore's model of `InvokeWithResponseStream`.
 
 use crc32fast::Hasher;
-use serde::Deserialize;
 
 use crate::json::{self, JsonWriter};
+use crate::node::Node;
 
 const PRELUDE_BYTES: usize = 12;
 const CHECKSUM_BYTES: usize = 4;
@@ -262,21 +262,26 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 /// What `InvokeComplete` says.
 fn completed(payload: &[u8]) -> Result<End, String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Complete {
-        error_code: Option<String>,
-        error_details: Option<String>,
-    }
     if payload.trim_ascii().is_empty() {
         return Ok(End::Complete);
     }
-    let complete: Complete = serde_json::from_slice(payload)
-        .map_err(|error| format!("InvokeComplete is not what Lambda sends: {error}"))?;
-    let Some(code) = complete.error_code else {
+    let wrong = |what: &str| format!("InvokeComplete is not what Lambda sends: {what}");
+    let complete = Node::parse(payload).map_err(|error| wrong(&error))?;
+    if !matches!(complete, Node::Map(_)) {
+        return Err(wrong("it is not an object"));
+    }
+    let text = |name| match complete.member(name) {
+        None | Some(Node::Null) => Ok(None),
+        Some(Node::Text(text)) => Ok(Some(text.clone().into_owned())),
+        Some(_) => Err(wrong(&format!("`{name}` is not a string"))),
+    };
+    let (code, details) = (
+        text("ErrorCode")?,
+        text("ErrorDetails")?.unwrap_or_default(),
+    );
+    let Some(code) = code else {
         return Ok(End::Complete);
     };
-    let details = complete.error_details.unwrap_or_default();
     // The error as the runtime reported it, or a text.
     if details.starts_with('{') && json::check(details.as_bytes()).is_ok() {
         return Ok(End::Function(details.into_bytes()));

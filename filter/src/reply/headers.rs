@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::payload::Node;
 use crate::error::Error;
 use crate::host::MAX_HEADERS;
+use crate::node::Node;
 use crate::request::{is_envoys, is_hop_by_hop};
 
 /// Which values a contract takes for a header.

@@ -10,11 +10,9 @@ mod scan;
 mod stream;
 mod surrogates;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use crate::config::{Config, Contract, Invocation, Response};
 use crate::error::Error;
+use crate::node::Node;
 use crate::request::{HeaderMap, first, text};
 use payload::Answer;
 pub use stream::Streamed;
@@ -136,21 +134,20 @@ fn accepted() -> Reply {
 /// After how many seconds to try again. Lambda says so in the header, and by the API reference in
 /// the body too; a client that is throttled is always told.
 fn retry_after(status: u16, invoked: &Invoked<'_>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Throttled {
-        #[serde(rename = "retryAfterSeconds")]
-        seconds: Value,
-    }
     let header = invoked.header("retry-after");
     if header.is_some() || status != 429 {
         return header.map(|value| text(value).into_owned());
     }
-    let seconds = serde_json::from_slice(invoked.body).ok();
-    let seconds = seconds.and_then(|Throttled { seconds }| match seconds {
-        Value::String(text) => text.parse().ok(),
-        number => number.as_u64(),
-    });
-    Some(seconds.unwrap_or(1_u64).to_string())
+    let body = Node::parse(invoked.body).ok();
+    let seconds = match body
+        .as_ref()
+        .and_then(|body| body.member("retryAfterSeconds"))
+    {
+        Some(Node::Integer(seconds)) => u64::try_from(*seconds).ok(),
+        Some(Node::Text(text)) => text.parse().ok(),
+        _ => None,
+    };
+    Some(seconds.unwrap_or(1).to_string())
 }
 
 /// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.

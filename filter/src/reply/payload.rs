@@ -5,26 +5,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A value that a contract may read. What it holds deeper down is checked, not kept: a function
-/// must not make the filter build a tree of any size.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Node<'a> {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    /// Any other number, as text.
-    Number(String),
-    Text(Cow<'a, str>),
-    /// An array, of which the items that are no arrays or objects are kept.
-    List(Vec<Node<'a>>),
-    /// An object; as for a list.
-    Map(Vec<(Cow<'a, str>, Node<'a>)>),
-    /// An array or object in a place where no contract reads one.
-    Nested,
-}
+use crate::json;
+use crate::node::{Depth, Node, Text};
+
+/// `multiValueHeaders` is the deepest member: lists in a map.
+const DEEPEST: Depth = Depth(2);
 
 /// The payload of a function.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,30 +58,13 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The JSON of the member `body`; `None` if it stands there twice.
-pub fn body_of(payload: &[u8]) -> Option<&[u8]> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        body: &'a RawValue,
-    }
-    let answer: Answer<'_> = serde_json::from_slice(payload).ok()?;
-    Some(answer.body.get().as_bytes())
-}
-
 impl<'a> Answer<'a> {
     /// Reads a payload.
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
     pub fn parse(payload: &'a [u8]) -> Result<Self, String> {
-        let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-        let answer = match payload.trim_ascii_start().as_bytes().first() {
-            Some(b'{') => serde_json::from_str(payload).map(|m| Self::Members(Box::new(m))),
-            Some(b'"') => serde_json::from_str::<Text<'_>>(payload).map(|t| Self::Text(t.0)),
-            _ => serde_json::from_str::<IgnoredAny>(payload).map(|_| Self::Other),
-        };
-        answer.map_err(|error| error.to_string())
+        json::read(payload)
     }
 
     /// Whether this has the form in which runtimes report a function's error.
@@ -108,128 +78,71 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for Answer<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Members::default();
-                while let Some(Text(key)) = map.next_key()? {
-                    if key == "body" {
-                        members.body = Some(map.next_value_seed(Depth(0))?);
-                        continue;
-                    }
-                    if let Some(member) = members.named(&key) {
-                        *member = Some(map.next_value()?);
-                        continue;
-                    }
-                    map.next_value::<IgnoredAny>()?;
-                    members.error_type |= key == "errorType";
-                    members.error_message |= key == "errorMessage";
-                    members.unknown.get_or_insert_with(|| key.into_owned());
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Read)
+        deserializer.deserialize_any(Read)
     }
 }
 
-/// A string, borrowed from the payload if it holds no escape.
-struct Text<'a>(Cow<'a, str>);
+struct Read;
 
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match (Depth(0)).deserialize(deserializer)? {
-            Node::Text(text) => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("expected a string")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // `multiValueHeaders` is the deepest: lists in a map.
-        Depth(2).deserialize(deserializer)
-    }
-}
-
-/// Reads a [`Node`] with so many levels of arrays and objects.
-#[derive(Clone, Copy)]
-struct Depth(u8);
-
-impl<'de> DeserializeSeed<'de> for Depth {
-    type Value = Node<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Depth {
-    type Value = Node<'de>;
+impl<'de> Visitor<'de> for Read {
+    type Value = Answer<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Node::Null)
+        Ok(Answer::Other)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Node::Integer(value))
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        let integer = i64::try_from(value).map(Node::Integer);
-        Ok(integer.unwrap_or_else(|_| Node::Number(value.to_string())))
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Node::Number(serde_json::Value::from(value).to_string()))
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(Node::Text(Cow::Borrowed(value)))
+        Ok(Answer::Text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Node::Text(Cow::Owned(value.to_owned())))
+        Ok(Answer::Text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let Some(depth) = self.0.checked_sub(1) else {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Node::Nested);
-        };
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Self(depth))? {
-            items.push(item);
-        }
-        Ok(Node::List(items))
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Answer::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some(depth) = self.0.checked_sub(1) else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Node::Nested);
-        };
-        let mut members = Vec::new();
+        let mut members = Box::<Members<'_>>::default();
         while let Some(Text(key)) = map.next_key()? {
-            members.push((key, map.next_value_seed(Self(depth))?));
+            if key == "body" {
+                members.body = Some(map.next_value_seed(Depth(0))?);
+                continue;
+            }
+            if let Some(member) = members.named(&key) {
+                *member = Some(map.next_value_seed(DEEPEST)?);
+                continue;
+            }
+            map.next_value::<IgnoredAny>()?;
+            members.error_type |= key == "errorType";
+            members.error_message |= key == "errorMessage";
+            members.unknown.get_or_insert_with(|| key.into_owned());
         }
-        Ok(Node::Map(members))
+        Ok(Answer::Members(members))
     }
 }
 
