@@ -72,14 +72,18 @@ pub fn header(request: &Request<'_>, config: &Config, event: &[u8]) -> Result<Ve
     }
     // No control character may stand in a header. In JSON they are only white space between tokens,
     // or DEL in a string.
-    for piece in event.split_inclusive(u8::is_ascii_control) {
-        match piece.split_last() {
-            Some((0x7f, before)) => value.extend([before, br"\u007f"].concat()),
-            Some((last, before)) if last.is_ascii_control() => {
-                value.extend([before, b" "].concat());
-            }
-            _ => value.extend_from_slice(piece),
-        }
+    let has_control = event
+        .iter()
+        .fold(false, |found, byte| found | byte.is_ascii_control());
+    if has_control {
+        let escape = |byte: &u8| match byte {
+            0x7f => br"\u007f".to_vec(),
+            byte if byte.is_ascii_control() => vec![b' '],
+            byte => vec![*byte],
+        };
+        value.extend(event.iter().flat_map(escape));
+    } else {
+        value.extend_from_slice(event);
     }
     match value.len() - length {
         found if found > MAX_HEADER_EVENT => Err(Error::HeaderEventTooLarge(found)),
