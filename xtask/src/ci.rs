@@ -5,36 +5,52 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::bench_core::Options;
 use crate::build::cargo;
 use crate::wasm::Toolchain;
-use crate::{pypi, run, say, test, workspace_root};
+use crate::{bench_core, pypi, run, say, test, workspace_root};
 
 /// A check by its name.
 type Check = (&'static str, fn() -> Result<()>);
 
+/// A check that is skipped where a program is missing that only root can install: its name, and that
+/// program's.
+const OPTIONAL: (&str, &str) = ("instructions of the filter's core", "valgrind");
+
 /// In the order of what they cost.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("format", format),
     ("dependencies: licences, sources, duplicates", deny),
     ("dependencies: unused", shear),
     ("lints", lints),
     ("lints of the filter as WebAssembly", filter_lints),
     ("documentation", documentation),
+    (OPTIONAL.0, || bench_core::run(&Options::default())),
     ("tests", || test::run(&[])),
 ];
 
-/// Runs every check and stops at the first that fails.
+/// Runs every check and stops at the first that fails. The last line says how many passed, and which
+/// was skipped.
 ///
 /// # Errors
 /// A check failed; the error names it.
 pub fn run() -> Result<()> {
+    let mut passed = 0;
+    let mut skipped = String::new();
     for (name, check) in CHECKS {
         say(format_args!("check: {name}"));
+        let (optional, program) = OPTIONAL;
+        if name == optional && run::find(program).is_none() {
+            skipped = format!(", 1 skipped: {name}, as {program} is not installed");
+            continue;
+        }
         let started = Instant::now();
         check().with_context(|| format!("the check `{name}` failed"))?;
         let seconds = started.elapsed().as_secs();
         say(format_args!("check: {name}: passed in {seconds} s"));
+        passed += 1;
     }
+    say(format_args!("{passed} checks passed{skipped}"));
     Ok(())
 }
 

@@ -14,6 +14,7 @@
 //! | `target/up/` | the configuration that `up` runs with when a port is changed |
 
 pub mod bench;
+pub mod bench_core;
 pub mod build;
 pub mod cargo_lambda;
 pub mod ci;

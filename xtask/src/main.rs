@@ -32,6 +32,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Count the instructions of the filter's core, and compare them with those that are kept
+    BenchCore(xtask::bench_core::Options),
     /// Make the release files in target/dist
     Dist(xtask::dist::Options),
     /// Run every check that a change must pass
@@ -62,6 +64,7 @@ fn run(task: Task) -> Result<()> {
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
         Task::Bench { arguments } => xtask::bench::run(&arguments),
+        Task::BenchCore(options) => xtask::bench_core::run(&options),
         Task::Ci => xtask::ci::run(),
         Task::EnvoyPath { version } => {
             println!("{}", xtask::envoy::binary(&version)?.display());

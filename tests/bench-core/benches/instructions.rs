@@ -1,0 +1,97 @@
+//! How many instructions the core takes to encode and to decode: `cargo xtask bench-core`.
+#![expect(missing_docs, reason = "gungraun makes each function and group public")]
+
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use lambda_filter::reply::Reply;
+use lambda_mesh_bench_core::{self as cases, Answered, Asked, Stream};
+
+// The functions hand their input back, so that freeing it is not counted.
+
+#[library_benchmark(setup = cases::get)]
+#[bench::apigateway_v1("apigateway-v1")]
+#[bench::apigateway_v2("apigateway-v2")]
+#[bench::function_url("function-url")]
+#[bench::alb("alb")]
+#[bench::alb_multi_value("alb-multi-value")]
+#[bench::vpc_lattice_v1("vpc-lattice-v1")]
+#[bench::vpc_lattice_v2("vpc-lattice-v2")]
+#[bench::envoy("envoy")]
+#[bench::raw("raw")]
+#[bench::template("template")]
+fn encode_get(asked: Asked) -> (Vec<u8>, Asked) {
+    (asked.encode(), asked)
+}
+
+#[library_benchmark(setup = cases::post_json)]
+#[bench::apigateway_v1("apigateway-v1")]
+#[bench::apigateway_v2("apigateway-v2")]
+#[bench::function_url("function-url")]
+#[bench::alb("alb")]
+#[bench::alb_multi_value("alb-multi-value")]
+#[bench::vpc_lattice_v1("vpc-lattice-v1")]
+#[bench::vpc_lattice_v2("vpc-lattice-v2")]
+#[bench::envoy("envoy")]
+#[bench::raw("raw")]
+#[bench::template("template")]
+fn encode_10_kb_json(asked: Asked) -> (Vec<u8>, Asked) {
+    (asked.encode(), asked)
+}
+
+#[library_benchmark(setup = cases::post_binary)]
+#[bench::apigateway_v1("apigateway-v1")]
+#[bench::apigateway_v2("apigateway-v2")]
+#[bench::function_url("function-url")]
+#[bench::alb("alb")]
+#[bench::alb_multi_value("alb-multi-value")]
+#[bench::vpc_lattice_v1("vpc-lattice-v1")]
+#[bench::vpc_lattice_v2("vpc-lattice-v2")]
+#[bench::envoy("envoy")]
+#[bench::template("template")]
+fn encode_1_mb_binary(asked: Asked) -> (Vec<u8>, Asked) {
+    (asked.encode(), asked)
+}
+
+// Formats that are missing below share the contract of one that is there.
+
+#[library_benchmark(setup = cases::small)]
+#[bench::apigateway_v1("apigateway-v1")]
+#[bench::apigateway_v2("apigateway-v2")]
+#[bench::function_url("function-url")]
+#[bench::alb("alb")]
+#[bench::vpc_lattice_v2("vpc-lattice-v2")]
+#[bench::envoy("envoy")]
+#[bench::raw("raw")]
+fn decode_1_kb_json(answered: Answered) -> (Reply, Answered) {
+    (answered.decode(), answered)
+}
+
+#[library_benchmark(setup = cases::binary)]
+#[bench::apigateway_v1("apigateway-v1")]
+#[bench::apigateway_v2("apigateway-v2")]
+#[bench::function_url("function-url")]
+#[bench::alb("alb")]
+#[bench::vpc_lattice_v2("vpc-lattice-v2")]
+#[bench::envoy("envoy")]
+fn decode_5_mb_binary(answered: Answered) -> (Reply, Answered) {
+    (answered.decode(), answered)
+}
+
+#[library_benchmark(setup = cases::stream)]
+#[bench::apigateway_v2("apigateway-v2")]
+fn decode_1_mb_stream(stream: Stream) -> usize {
+    stream.decode()
+}
+
+library_benchmark_group!(
+    name = core,
+    benchmarks = [
+        encode_get,
+        encode_10_kb_json,
+        encode_1_mb_binary,
+        decode_1_kb_json,
+        decode_5_mb_binary,
+        decode_1_mb_stream
+    ]
+);
+
+main!(library_benchmark_groups = core);
