@@ -135,6 +135,8 @@ pub struct Config {
     pub wasm: PathBuf,
     /// Where requests go.
     pub upstream: SocketAddr,
+    /// How functions are invoked: the filter's key `invocation`.
+    pub invocation: &'static str,
 }
 
 impl Config {
@@ -151,7 +153,10 @@ impl Config {
         let route = json!({
             "match": { "prefix": "/" },
             "route": { "cluster": "upstream", "timeout": "60s" },
-            "metadata": { "filter_metadata": { "lambda": { "function": "bench" } } },
+            "metadata": { "filter_metadata": { "lambda": {
+                "function": "bench",
+                "invocation": self.invocation,
+            } } },
         });
         let host = json!({ "name": "all", "domains": ["*"], "routes": [route] });
         let filters = chain(self.contestant, &self.wasm);

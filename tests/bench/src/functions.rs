@@ -1,6 +1,6 @@
 //! What many functions cost: as route metadata of one cluster, and as a cluster each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::envoy::{Contestant, Envoy, bootstrap, chain, cluster};
 use crate::lab::Lab;
-use crate::load::Exchange;
+use crate::load::{Exchange, Load, Until};
 use crate::process::free_address;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
@@ -40,14 +40,18 @@ pub struct Row {
     pub answers_per_second: Summary,
 }
 
-/// Measures 1, 100 and 10,000 functions.
+/// Measures 1, 100 and as many functions as are to be.
 ///
 /// # Errors
 /// An Envoy does not start, or an answer is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let mut envoys = Vec::new();
     for place in [Place::RouteMetadata, Place::Clusters] {
-        for functions in [1, 100, 10_000] {
+        let most = lab.effort.functions;
+        let mut counts = vec![1, 100, most];
+        counts.retain(|&count| count <= most);
+        counts.dedup();
+        for functions in counts {
             xtask::say(format_args!(
                 "{functions} functions as {}",
                 match place {
@@ -69,6 +73,15 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
             ));
         }
     }
+    for (_, functions, _, _, envoy, _) in &envoys {
+        let each_once = Load {
+            concurrency: 32,
+            until: Until::Requests(u64::try_from(*functions)?),
+            rate: None,
+            stagger: Duration::ZERO,
+        };
+        lab.load(envoy.address, &exchange(*functions), each_once)?;
+    }
     for round in 0..lab.effort.rounds {
         xtask::say(format_args!(
             "functions: round {} of {}",
@@ -76,11 +89,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
             lab.effort.rounds
         ));
         for (_, functions, _, _, envoy, rates) in &mut envoys {
-            let requests = (0..*functions).map(|index| Scenario::SmallGet.request(&host(index)));
-            let exchange = Exchange {
-                requests: requests.collect(),
-                ..Scenario::SmallGet.exchange()
-            };
+            let exchange = exchange(*functions);
             let (outcome, ..) = lab.full_load(envoy.address, &exchange, 32, || Ok(()))?;
             rates.push(outcome.rate());
         }
@@ -100,6 +109,15 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
             },
         )
         .collect()
+}
+
+/// A request to each function.
+fn exchange(functions: usize) -> Exchange {
+    let requests = (0..functions).map(|index| Scenario::SmallGet.request(&host(index)));
+    Exchange {
+        requests: requests.collect(),
+        ..Scenario::SmallGet.exchange()
+    }
 }
 
 fn host(index: usize) -> String {

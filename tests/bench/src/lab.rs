@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 
 use crate::envoy::{Config, Contestant, Envoy};
 use crate::invoker;
-use crate::load::{self, Exchange, Load, Outcome};
+use crate::load::{self, Exchange, Load, Outcome, Until};
 use crate::process::Cores;
 use crate::scenario::Scenario;
-use crate::upstream::{self, Script};
+use crate::upstream::{Script, Upstream};
 
 /// The place where all is measured.
 #[derive(Debug)]
@@ -33,12 +33,36 @@ pub struct Lab {
 }
 
 /// How much is measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Effort {
     /// How often each figure is taken.
     pub rounds: usize,
     /// How long each time.
     pub duration: Duration,
+    /// With how many connections.
+    pub concurrency: Vec<usize>,
+    /// The largest number of functions in one Envoy.
+    pub functions: usize,
+    /// After how many requests Envoy's memory is read for the last time.
+    pub requests: u64,
+}
+
+/// A contestant with its upstream.
+#[derive(Debug)]
+pub struct Entrant {
+    /// Who.
+    pub contestant: Contestant,
+    /// Its Envoy, and the invoker behind it.
+    pub envoy: Envoy,
+    upstream: Upstream,
+}
+
+impl Entrant {
+    /// From now on it gets the requests of `scenario`, which is invoked in the same way as the one
+    /// that it was started with.
+    pub fn prepare(&self, scenario: Scenario) {
+        self.upstream.play(scenario.script(self.contestant));
+    }
 }
 
 impl Lab {
@@ -75,31 +99,37 @@ impl Lab {
     /// # Errors
     /// There is no free port.
     pub fn upstream(&self, script: Script) -> Result<SocketAddr> {
-        Ok(self.runtime.block_on(upstream::serve(script))?)
+        Ok(self.runtime.block_on(Upstream::serve(script))?.address)
     }
 
     /// Starts a contestant with an upstream for this scenario.
     ///
     /// # Errors
     /// It does not start.
-    pub fn contestant(&self, scenario: Scenario, contestant: Contestant) -> Result<Envoy> {
+    pub fn entrant(&self, scenario: Scenario, contestant: Contestant) -> Result<Entrant> {
         let name = format!("{}-{}", scenario.name(), contestant.name());
-        let mut upstream = self.upstream(scenario.script(contestant))?;
-        let mut invoker = None;
+        let script = scenario.script(contestant);
+        let upstream = self.runtime.block_on(Upstream::serve(script))?;
+        let (mut next, mut invoker) = (upstream.address, None);
         if contestant == Contestant::OursInvoker {
             let name = format!("{name}-invoker");
-            let (address, process) = invoker::signing(self, &name, self.cores.load, upstream)?;
-            (upstream, invoker) = (address, Some(process));
+            let (address, process) = invoker::signing(self, &name, self.cores.load, next)?;
+            (next, invoker) = (address, Some(process));
         }
         let config = Config {
             contestant,
             wasm: self.wasm.clone(),
-            upstream,
+            upstream: next,
+            invocation: scenario.invocation(),
         };
         let (address, value) = config.listen()?;
         let mut envoy = Envoy::start(&name, address, &value, self)?;
         envoy.invoker = invoker;
-        Ok(envoy)
+        Ok(Entrant {
+            contestant,
+            envoy,
+            upstream,
+        })
     }
 
     /// Sends a load.
@@ -124,8 +154,9 @@ impl Lab {
     ) -> Result<(Outcome, T, T)> {
         let at = |duration| Load {
             concurrency,
-            duration,
+            until: Until::Elapsed(duration),
             rate: None,
+            stagger: Duration::ZERO,
         };
         self.load(address, exchange, at(self.effort.duration / 8))?;
         let before = meter()?;

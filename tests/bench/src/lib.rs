@@ -9,6 +9,7 @@
 
 pub mod alone;
 pub mod envoy;
+pub mod event_stream;
 pub mod functions;
 pub mod invoker;
 pub mod lab;
@@ -23,6 +24,7 @@ pub mod proxy;
 pub mod report;
 pub mod scenario;
 pub mod stats;
+pub mod stream;
 pub mod throughput;
 pub mod upstream;
 pub mod wire;

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use crate::wire::{Answer, Reader};
 /// What is sent, and what has to come back.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The requests' bytes, sent in turns.
+    /// The requests' bytes, sent in turns over all connections.
     pub requests: Vec<Bytes>,
     /// The status of each answer.
     pub status: u16,
@@ -29,11 +31,23 @@ pub struct Exchange {
 pub struct Load {
     /// Connections, each with one request at a time.
     pub concurrency: usize,
-    /// For how long.
-    pub duration: Duration,
+    /// Until when.
+    pub until: Until,
     /// Requests per second over all connections; none for as many as can be. A request that cannot
     /// be sent when its time has come counts from that time on.
     pub rate: Option<f64>,
+    /// By how much each connection begins later than the one before: answers that take equally long
+    /// would else begin together again and again.
+    pub stagger: Duration,
+}
+
+/// When a load ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// After this time, but not before there were as many requests as connections.
+    Elapsed(Duration),
+    /// After this many requests.
+    Requests(u64),
 }
 
 /// What came of a load.
@@ -67,9 +81,16 @@ pub async fn run(address: SocketAddr, exchange: &Exchange, load: Load) -> io::Re
         connections.push(Connection::open(address).await?);
     }
     let start = Instant::now();
+    let turns = Arc::new(AtomicU64::new(0));
+    let exchange = Arc::new(exchange.clone());
     let mut tasks = JoinSet::new();
     for (index, connection) in connections.into_iter().enumerate() {
-        tasks.spawn(connection.drive(exchange.clone(), load, start, index));
+        let (exchange, turns) = (Arc::clone(&exchange), Arc::clone(&turns));
+        tasks.spawn(async move {
+            connection
+                .drive(&exchange, load, start, index, &turns)
+                .await
+        });
     }
     let mut latency = histogram()?;
     let mut first_byte = histogram()?;
@@ -104,10 +125,11 @@ impl Connection {
 
     async fn drive(
         mut self,
-        exchange: Exchange,
+        exchange: &Exchange,
         load: Load,
         start: Instant,
         index: usize,
+        turns: &AtomicU64,
     ) -> io::Result<(Histogram<u64>, Histogram<u64>)> {
         let mut latency = histogram()?;
         let mut first_byte = histogram()?;
@@ -119,9 +141,22 @@ impl Connection {
             .unwrap_or_default()
             .mul_f64(index as f64 / load.concurrency as f64);
         let mut due = start + offset;
-        // Each connection begins elsewhere.
-        let mut requests = exchange.requests.iter().cycle().skip(index);
-        while start.elapsed() < load.duration {
+        if !load.stagger.is_zero() {
+            let later = load.stagger * u32::try_from(index).map_err(io::Error::other)?;
+            tokio::time::sleep(later).await;
+        }
+        let connections = u64::try_from(load.concurrency).map_err(io::Error::other)?;
+        let next = || {
+            let turn = turns.fetch_add(1, Ordering::Relaxed);
+            let is_over = match load.until {
+                Until::Elapsed(duration) => turn >= connections && start.elapsed() >= duration,
+                Until::Requests(requests) => turn >= requests,
+            };
+            let count = exchange.requests.len().max(1);
+            let request = exchange.requests.get(usize::try_from(turn).ok()? % count);
+            request.filter(|_| !is_over)
+        };
+        while let Some(request) = next() {
             if interval.is_some() {
                 // A timer of tokio's is up to a millisecond late.
                 while Instant::now() < due {
@@ -130,10 +165,7 @@ impl Connection {
             } else {
                 due = Instant::now();
             }
-            let Some(request) = requests.next() else {
-                break;
-            };
-            let answer = self.exchange(request, &exchange).await?;
+            let answer = self.exchange(request, exchange).await?;
             latency.saturating_record(nanoseconds(due.elapsed()));
             first_byte.saturating_record(nanoseconds(answer.first_byte - due));
             if let Some(interval) = interval {
@@ -159,8 +191,11 @@ impl Connection {
     }
 }
 
-/// 1 µs to 60 s, with three digits.
-fn histogram() -> io::Result<Histogram<u64>> {
+/// For times in nanoseconds: 1 µs to 60 s, with three digits.
+///
+/// # Errors
+/// None that these bounds could have.
+pub fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).map_err(io::Error::other)
 }
 

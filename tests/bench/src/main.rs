@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,10 +10,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use lambda_mesh_bench::lab::{Effort, Lab};
 use lambda_mesh_bench::report::{Report, Setting};
 use lambda_mesh_bench::{
-    functions, invoker, latency, local, markdown, memory, plot, proxy, throughput,
+    functions, invoker, latency, local, markdown, memory, plot, proxy, stream, throughput,
 };
 
-/// Measures lambda-mesh side by side with its peers and writes target/bench/report.{md,json,svg}.
+/// Measures lambda-mesh side by side with its peers and writes report.md, report.json and
+/// report.svg.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Cli {
@@ -25,9 +27,21 @@ struct Cli {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How long each time
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 0.5)]
     seconds: f64,
-    /// Put the summary table into README.md
+    /// With how many connections the throughput is measured
+    #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
+    concurrency: Vec<usize>,
+    /// The largest number of functions in one Envoy
+    #[arg(long, default_value_t = 10_000)]
+    functions: usize,
+    /// After how many requests Envoy's memory is read
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Where the report goes: target/bench, if it is not said
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Put the summary into README.md
     #[arg(long)]
     write_readme: bool,
 }
@@ -46,6 +60,7 @@ enum Part {
 enum Experiment {
     Throughput,
     Latency,
+    Stream,
     Memory,
     Functions,
     Invoker,
@@ -64,46 +79,69 @@ fn main() -> Result<()> {
     if cli.rounds == 0 || !(0.01..=3600.0).contains(&cli.seconds) {
         bail!("--rounds is at least 1, and --seconds from 0.01 to 3600");
     }
+    if cli.functions == 0 || cli.concurrency.contains(&0) {
+        bail!("--functions and --concurrency are at least 1");
+    }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
-    if cli.write_readme && !wanted(Experiment::Throughput) {
-        bail!("--write-readme needs the experiment throughput");
+    if cli.write_readme && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&32)) {
+        bail!("--write-readme needs the experiment throughput with 32 connections");
     }
     let lab = Lab::open(Effort {
         rounds: cli.rounds,
         duration: Duration::from_secs_f64(cli.seconds),
+        concurrency: cli.concurrency.clone(),
+        functions: cli.functions,
+        requests: cli.requests,
     })?;
     let mut report = Report {
         setting: setting(&cli),
         wasm_bytes: fs::metadata(&lab.wasm)?.len(),
         ..Report::default()
     };
-    if wanted(Experiment::Throughput) {
-        report.throughput = throughput::run(&lab)?;
+    let mut failed = Vec::new();
+    for experiment in Experiment::value_variants() {
+        if !wanted(*experiment) {
+            continue;
+        }
+        // What the others have found is worth keeping.
+        if let Err(error) = measure(*experiment, &lab, &mut report) {
+            xtask::say(format_args!("{experiment:?} failed: {error:#}"));
+            failed.push(format!("{experiment:?}"));
+        }
     }
-    if wanted(Experiment::Latency) {
-        report.latency = latency::run(&lab)?;
+    let folder = cli.folder;
+    write(
+        &report,
+        &folder.unwrap_or_else(|| xtask::target_dir().join("bench")),
+    )?;
+    if !failed.is_empty() {
+        bail!(
+            "{} failed, as is said above; the report has the rest",
+            failed.join(", ")
+        );
     }
-    if wanted(Experiment::Memory) {
-        report.memory = memory::run(&lab)?;
+    if cli.write_readme {
+        write_readme(&report)?;
     }
-    if wanted(Experiment::Functions) {
-        report.functions = functions::run(&lab)?;
-    }
-    if wanted(Experiment::Invoker) {
-        report.invoker = invoker::run(&lab)?;
-    }
-    if wanted(Experiment::Local) {
-        report.local = local::warm(&lab)?;
-    }
-    if wanted(Experiment::ColdStart) {
-        report.cold_start = Some(local::cold(&lab)?);
-    }
-    write(&report, cli.write_readme)
+    Ok(())
 }
 
-fn write(report: &Report, readme: bool) -> Result<()> {
-    let folder = xtask::target_dir().join("bench");
-    fs::create_dir_all(&folder)?;
+fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()> {
+    match experiment {
+        Experiment::Throughput => report.throughput = throughput::run(lab)?,
+        Experiment::Latency => report.latency = latency::run(lab)?,
+        Experiment::Stream => report.stream = stream::run(lab)?,
+        Experiment::Memory => report.memory = memory::run(lab)?,
+        Experiment::Functions => report.functions = functions::run(lab)?,
+        Experiment::Invoker => report.invoker = invoker::run(lab)?,
+        Experiment::Local => report.local = local::warm(lab)?,
+        Experiment::ColdStart => report.cold_start = Some(local::cold(lab)?),
+    }
+    Ok(())
+}
+
+fn write(report: &Report, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
     let page = markdown::page(report);
     fs::write(folder.join("report.md"), &page)?;
     fs::write(
@@ -114,14 +152,16 @@ fn write(report: &Report, readme: bool) -> Result<()> {
         fs::write(folder.join("report.svg"), svg)?;
     }
     println!("{page}");
-    if readme {
-        let path = xtask::workspace_root().join("README.md");
-        let text = fs::read_to_string(&path)?;
-        let (before, rest) = text.split_once(START).context(MISSING)?;
-        let (_, after) = rest.split_once(END).context(MISSING)?;
-        let summary = markdown::summary(report);
-        fs::write(&path, format!("{before}{START}\n{summary}{END}{after}"))?;
-    }
+    Ok(())
+}
+
+fn write_readme(report: &Report) -> Result<()> {
+    let path = xtask::workspace_root().join("README.md");
+    let text = fs::read_to_string(&path)?;
+    let (before, rest) = text.split_once(START).context(MISSING)?;
+    let (_, after) = rest.split_once(END).context(MISSING)?;
+    let summary = markdown::summary(report);
+    fs::write(&path, format!("{before}{START}\n{summary}{END}{after}"))?;
     Ok(())
 }
 

@@ -1,11 +1,13 @@
-//! The report as a page.
+//! The report as a page, and its summary for the README.
 
 use std::fmt::Write;
 
 use crate::envoy::Contestant;
+use crate::functions::Place;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
+use crate::stream;
 
 /// The whole report.
 pub fn page(report: &Report) -> String {
@@ -26,6 +28,7 @@ pub fn page(report: &Report) -> String {
         "Latency at half load (µs)",
         &table(&["", "requests/s", "p50", "p99"], latency),
     );
+    section(&mut out, "Streams", &streams(report));
     let memory = report.memory.iter().map(|row| {
         vec![
             row.contestant.title().to_owned(),
@@ -36,12 +39,15 @@ pub fn page(report: &Report) -> String {
     });
     section(
         &mut out,
-        "Envoy's memory (MiB)",
+        "Envoy's memory over many requests (MiB)",
         &table(&["", "requests", "resident", "peak"], memory),
     );
     let functions = report.functions.iter().map(|row| {
         vec![
-            format!("{} as {:?}", row.functions, row.place),
+            match row.place {
+                Place::RouteMetadata => format!("{} in route metadata", row.functions),
+                Place::Clusters => format!("{} as clusters", row.functions),
+            },
             format!("{:.1}", row.start_seconds),
             mebibytes(row.resident_kib),
             mebibytes(row.used_kib),
@@ -121,40 +127,80 @@ its own: runner, function and load share both. FunctionAlone is the function, on
 API that has every answer ready, without a caller and without the Invoke API: what no runner can exceed where the cores \
 are busy. Its latency is from one event to the next.\n\n";
 
-/// Where and when, and the summary table, for the README.
+/// What the README shows: ratios to Envoy's own filter, what else is worth knowing, and where and
+/// when it was measured.
 pub fn summary(report: &Report) -> String {
     let base = |scenario| {
-        report
-            .row(scenario, Contestant::Native)
-            .map(|row| row.answers_per_second.median)
+        let native = report.row(scenario, Contestant::Native);
+        native.map(|row| row.answers_per_second.median)
     };
     let rows = Contestant::ALL.iter().map(|&contestant| {
         let mut cells = vec![contestant.title().to_owned()];
-        for scenario in Scenario::ALL {
+        cells.extend(Scenario::WHOLE.map(|scenario| {
             let row = report.row(scenario, contestant);
-            cells.push(match row.zip(base(scenario)) {
+            match row.zip(base(scenario)) {
                 Some((row, base)) => format!("{:.2} ×", row.answers_per_second.median / base),
                 None => "–".to_owned(),
-            });
-        }
+            }
+        }));
         cells
     });
-    let header: Vec<&str> = std::iter::once("")
-        .chain(Scenario::ALL.map(Scenario::title))
+    let header: Vec<&str> = std::iter::once("answers per second")
+        .chain(Scenario::WHOLE.map(Scenario::title))
         .collect();
-    format!("{}\n{}", table(&header, rows), setting(report))
+    let mut out = table(&header, rows);
+    let facts = facts(report);
+    if !facts.is_empty() {
+        let _ = write!(out, "\n{}\n", facts.join(" "));
+    }
+    let _ = write!(out, "\n{}", setting(report));
+    out
+}
+
+/// A sentence each.
+fn facts(report: &Report) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(goal) = report.added_p99() {
+        facts.push(format!(
+            "At half load the filter adds {} to the 99th percentile of latency.",
+            goal.found
+        ));
+    }
+    let first_byte = |contestant| {
+        let mut rows = report.stream.iter();
+        let row = rows.find(|row| row.contestant == contestant)?;
+        Some(row.first_byte_p50_ms)
+    };
+    let (ours, limit) = (Contestant::Ours, Contestant::PassThrough);
+    if let Some((ours, limit)) = first_byte(ours).zip(first_byte(limit)) {
+        facts.push(format!(
+            "The first byte of a streamed answer takes {ours:.1} ms, passed through untouched {limit:.1} ms."
+        ));
+    }
+    if let Some(goal) = report.memory_growth() {
+        facts.push(format!(
+            "From ten thousand to a million requests Envoy's memory changes by {}.",
+            goal.found
+        ));
+    }
+    if let Some(Some(goal)) = report.many_functions().first() {
+        facts.push(format!(
+            "Each of 10,000 functions in route metadata takes {}.",
+            goal.found
+        ));
+    }
+    facts
 }
 
 fn setting(report: &Report) -> String {
     let setting = &report.setting;
+    let rounds = match setting.rounds {
+        1 => "one round".to_owned(),
+        rounds => format!("medians of {rounds} rounds"),
+    };
     format!(
-        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, upstream and invoker; medians of {} rounds of {} s.\n",
-        setting.date,
-        setting.processor,
-        setting.envoy,
-        setting.version,
-        setting.rounds,
-        setting.seconds
+        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, upstream and invoker; {rounds} of {} s.\n",
+        setting.date, setting.processor, setting.envoy, setting.version, setting.seconds
     )
 }
 
@@ -172,39 +218,93 @@ fn goals(report: &Report) -> String {
 
 fn throughput(report: &Report) -> String {
     let mut out = String::new();
-    for scenario in Scenario::ALL {
-        let rows = report
+    for scenario in Scenario::WHOLE {
+        let mut rows = Vec::new();
+        for row in report
             .throughput
             .iter()
             .filter(|row| row.scenario == scenario)
-            .map(|row| {
-                vec![
-                    row.contestant.title().to_owned(),
-                    row.concurrency.to_string(),
-                    figure(&row.answers_per_second),
-                    figure(&row.envoy_cpu_us),
-                    row.invoker_cpu_us.as_ref().map_or("–".to_owned(), figure),
-                    figure(&row.p50_us),
-                    figure(&row.p99_us),
-                ]
-            });
-        let rows: Vec<_> = rows.collect();
+        {
+            let busy = row.answers_per_second.median * row.envoy_cpu_us.median / 1e4;
+            rows.push(vec![
+                row.contestant.title().to_owned(),
+                row.concurrency.to_string(),
+                figure(&row.answers_per_second),
+                format!("{busy:.0} %"),
+                figure(&row.envoy_cpu_us),
+                row.invoker_cpu_us.as_ref().map_or("–".to_owned(), figure),
+                figure(&row.load_cpu_us),
+                figure(&row.p50_us),
+                figure(&row.p99_us),
+                format!(
+                    "{} / {} / {}",
+                    mebibytes(row.before_kib),
+                    mebibytes(row.after_kib),
+                    mebibytes(row.peak_kib)
+                ),
+            ]);
+        }
         if !rows.is_empty() {
             let _ = write!(out, "### {}\n\n", scenario.title());
             let header = [
                 "",
                 "concurrency",
                 "answers/s",
+                "Envoy's core busy",
                 "Envoy's CPU µs",
                 "invoker's CPU µs",
+                "load's and upstream's CPU µs",
                 "p50 µs",
                 "p99 µs",
+                "Envoy's MiB before / after / peak",
             ];
             out.push_str(&table(&header, rows.into_iter()));
             out.push('\n');
         }
     }
+    if !out.is_empty() {
+        out.push_str(
+            "CPU times are per answer. Where Envoy's core is not busy the load or the upstream is the \
+             limit, and CPU time tells more than answers per second. Where more than 200 MB of bodies \
+             are under way at once, each connection makes one request, once.\n",
+        );
+    }
     out
+}
+
+fn streams(report: &Report) -> String {
+    if report.stream.is_empty() {
+        return String::new();
+    }
+    let milliseconds = |figure: f64| format!("{figure:.2}");
+    let rows = report.stream.iter().map(|row| {
+        vec![
+            row.contestant.title().to_owned(),
+            milliseconds(row.first_byte_p50_ms),
+            milliseconds(row.first_byte_p99_ms),
+            milliseconds(row.end_p50_ms),
+            milliseconds(row.end_p99_ms),
+            figure(&row.megabytes_per_second),
+            figure(&row.envoy_cpu_us),
+        ]
+    });
+    let header = [
+        "",
+        "first byte, p50 ms",
+        "p99 ms",
+        "end, p50 ms",
+        "p99 ms",
+        "MB/s without pauses",
+        "Envoy's CPU µs per MB",
+    ];
+    format!(
+        "{} streams at a time, each of 100 pieces of 1 KB that come one every two milliseconds; then \
+         of 5,000 such pieces without pauses. What is passed through has no framing of AWS's. Envoy's \
+         own filter cannot take part: it does not invoke with a response stream, and holds each \
+         answer until it is whole.\n\n{}",
+        stream::CONCURRENCY,
+        table(&header, rows)
+    )
 }
 
 fn section(out: &mut String, title: &str, text: &str) {

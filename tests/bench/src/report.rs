@@ -7,7 +7,7 @@ use crate::functions::{self, Place};
 use crate::invoker::{self, Between};
 use crate::local::{self, Runner};
 use crate::scenario::Scenario;
-use crate::{latency, memory, throughput};
+use crate::{latency, memory, stream, throughput};
 
 /// All figures of a run; what was not measured is empty.
 #[derive(Debug, Default, Serialize)]
@@ -18,6 +18,8 @@ pub struct Report {
     pub throughput: Vec<throughput::Row>,
     /// Latency at half load.
     pub latency: Vec<latency::Row>,
+    /// Answers that are streamed.
+    pub stream: Vec<stream::Row>,
     /// Envoy's memory over many requests.
     pub memory: Vec<memory::Row>,
     /// Many functions.
@@ -175,7 +177,8 @@ impl Report {
         Some(rate(Between::Invoker)? / rate(Between::BareProxy)?)
     }
 
-    fn added_p99(&self) -> Option<Goal> {
+    /// The filter's share of the 99th percentile.
+    pub fn added_p99(&self) -> Option<Goal> {
         let p99 = |contestant| {
             let mut rows = self.latency.iter();
             Some(rows.find(|row| row.contestant == contestant)?.p99_us.median)
@@ -189,7 +192,8 @@ impl Report {
         })
     }
 
-    fn memory_growth(&self) -> Option<Goal> {
+    /// How Envoy's memory changes over many requests.
+    pub fn memory_growth(&self) -> Option<Goal> {
         let resident = |requests| {
             let mut rows = self.memory.iter();
             let row =
@@ -215,7 +219,8 @@ impl Report {
         })
     }
 
-    fn many_functions(&self) -> Vec<Option<Goal>> {
+    /// What many functions cost: memory first, then throughput.
+    pub fn many_functions(&self) -> Vec<Option<Goal>> {
         let row = |functions| {
             let mut rows = self.functions.iter();
             rows.find(|row| row.place == Place::RouteMetadata && row.functions == functions)

@@ -1,6 +1,7 @@
 //! What is asked and answered.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::envoy::Contestant;
+use crate::event_stream;
 use crate::load::Exchange;
 use crate::upstream::Script;
 
@@ -23,7 +25,17 @@ pub enum Scenario {
     PostBinary,
     /// The GET; 5 MB that are no text come back.
     GetBinary,
+    /// The GET; 100 pieces of 1 KB come back, with a pause before each.
+    PacedStream,
+    /// The GET; 5 MB in pieces of 1 KB come back without a pause.
+    FastStream,
 }
+
+/// Bytes of a piece of a stream.
+const PIECE: usize = 1_000;
+
+/// The pause between two pieces of [`Scenario::PacedStream`].
+const PAUSE: Duration = Duration::from_millis(1);
 
 const BROWSER: &str = "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
     accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
@@ -38,8 +50,8 @@ const BROWSER: &str = "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gec
     cookie: session=2f1c9a0e7b5d4c3f8a6e; theme=dark; consent=analytics%3Dno\r\n";
 
 impl Scenario {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
+    /// Those whose answers come whole.
+    pub const WHOLE: [Self; 4] = [
         Self::SmallGet,
         Self::PostJson,
         Self::PostBinary,
@@ -53,6 +65,8 @@ impl Scenario {
             Self::PostJson => "post-10k-json",
             Self::PostBinary => "post-1m-binary",
             Self::GetBinary => "get-5m-binary",
+            Self::PacedStream => "paced-stream",
+            Self::FastStream => "fast-stream",
         }
     }
 
@@ -63,6 +77,8 @@ impl Scenario {
             Self::PostJson => "POST 10 KB JSON, 1 KB JSON back",
             Self::PostBinary => "POST 1 MB binary, 1 KB JSON back",
             Self::GetBinary => "GET, 5 MB binary back",
+            Self::PacedStream => "GET, a stream of 100 pieces of 1 KB, one every two milliseconds",
+            Self::FastStream => "GET, a stream of 5,000 pieces of 1 KB without pauses",
         }
     }
 
@@ -73,7 +89,7 @@ impl Scenario {
 
     fn request_body(self) -> Vec<u8> {
         match self {
-            Self::SmallGet | Self::GetBinary => Vec::new(),
+            Self::SmallGet | Self::GetBinary | Self::PacedStream | Self::FastStream => Vec::new(),
             Self::PostJson => json_text(10_000),
             Self::PostBinary => noise(1_000_000),
         }
@@ -82,6 +98,8 @@ impl Scenario {
     fn answer_body(self) -> Vec<u8> {
         match self {
             Self::GetBinary => noise(5_000_000),
+            Self::PacedStream => noise(100 * PIECE),
+            Self::FastStream => noise(5_000 * PIECE),
             _ => json_text(1_000),
         }
     }
@@ -89,6 +107,7 @@ impl Scenario {
     fn answer_type(self) -> &'static str {
         match self {
             Self::GetBinary => "image/png",
+            Self::PacedStream | Self::FastStream => "application/octet-stream",
             _ => "application/json",
         }
     }
@@ -106,7 +125,7 @@ impl Scenario {
     pub fn request(self, host: &str) -> Bytes {
         let body = self.request_body();
         let mut request = match self {
-            Self::SmallGet | Self::GetBinary => {
+            Self::SmallGet | Self::GetBinary | Self::PacedStream | Self::FastStream => {
                 "GET /orders/2024/items?page=2&sort=price HTTP/1.1\r\n".to_owned()
             }
             _ => "POST /orders/2024/items?page=2&sort=price HTTP/1.1\r\n".to_owned(),
@@ -176,10 +195,37 @@ impl Scenario {
         event.to_string().into_bytes()
     }
 
+    /// How functions are invoked for it: the filter's key `invocation`.
+    pub fn invocation(self) -> &'static str {
+        match self.pause() {
+            Some(_) => "response-stream",
+            None => "request-response",
+        }
+    }
+
+    /// The pause between two pieces of an answer that is streamed.
+    fn pause(self) -> Option<Duration> {
+        match self {
+            Self::PacedStream => Some(PAUSE),
+            Self::FastStream => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+
     /// What the upstream of `contestant` answers.
     pub fn script(self, contestant: Contestant) -> Script {
         let body = self.answer_body();
         let headers = json!({ "content-type": self.answer_type(), "cache-control": "no-store" });
+        if let Some(pause) = self.pause() {
+            let pieces: Vec<&[u8]> = body.chunks(PIECE).collect();
+            if contestant == Contestant::PassThrough {
+                let pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::copy_from_slice).collect();
+                return Script::streamed(self.answer_type(), &pieces, pause);
+            }
+            let prelude = json!({ "statusCode": 200, "headers": headers });
+            let messages = event_stream::answer(&prelude, &pieces);
+            return Script::streamed(event_stream::CONTENT_TYPE, &messages, pause);
+        }
         let (text, base64): (Value, bool) = match std::str::from_utf8(&body) {
             Ok(text) => (text.into(), false),
             Err(_) => (BASE64_STANDARD.encode(&body).into(), true),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,38 +44,92 @@ impl Script {
             body_bytes: body.len(),
         }
     }
-}
 
-/// Serves `script` on a free port of the loopback interface until the runtime ends.
-///
-/// # Errors
-/// There is no free port.
-pub async fn serve(script: Script) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let script = script.clone();
-            tokio::spawn(async move {
-                // A proxy that ends breaks its connections off.
-                let _ = answer(stream, &script).await;
-            });
-        }
-    });
-    Ok(address)
-}
-
-async fn answer(stream: TcpStream, script: &Script) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = Reader::new(reader);
-    while reader.request().await? {
-        for (index, piece) in script.pieces.iter().enumerate() {
-            if index > 0 {
-                tokio::time::sleep(script.pause).await;
+    /// A response whose body comes in these pieces, with a pause between each two; at once if there
+    /// is none.
+    pub fn streamed(content_type: &str, body: &[Bytes], pause: Duration) -> Self {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\
+             x-amzn-requestid: 5f2b4c1e-0000-4000-8000-000000000000\r\n\r\n"
+        );
+        let mut pieces: Vec<Vec<u8>> = Vec::with_capacity(body.len());
+        let mut before = head.into_bytes();
+        for (index, bytes) in body.iter().enumerate() {
+            let mut piece = std::mem::take(&mut before);
+            piece.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+            piece.extend_from_slice(bytes);
+            piece.extend_from_slice(b"\r\n");
+            if index + 1 == body.len() {
+                piece.extend_from_slice(b"0\r\n\r\n");
             }
-            writer.write_all(piece).await?;
+            pieces.push(piece);
+        }
+        if pause.is_zero() {
+            pieces = vec![pieces.concat()];
+        }
+        Self {
+            pieces: pieces.into_iter().map(Bytes::from).collect(),
+            pause,
+            body_bytes: body.iter().map(Bytes::len).sum(),
         }
     }
-    Ok(())
+}
+
+/// A running upstream, until the runtime ends.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
+    script: Arc<Mutex<Arc<Script>>>,
+}
+
+impl Upstream {
+    /// Serves `script` on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub async fn serve(script: Script) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let upstream = Self {
+            address: listener.local_addr()?,
+            script: Arc::new(Mutex::new(Arc::new(script))),
+        };
+        let serving = upstream.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let serving = serving.clone();
+                tokio::spawn(async move {
+                    // A proxy that ends breaks its connections off.
+                    let _ = serving.answer(stream).await;
+                });
+            }
+        });
+        Ok(upstream)
+    }
+
+    /// Answers with `script` from now on.
+    pub fn play(&self, script: Script) {
+        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
+    }
+
+    fn script(&self) -> Arc<Script> {
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&script)
+    }
+
+    async fn answer(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = Reader::new(reader);
+        while reader.request().await? {
+            let script = self.script();
+            for (index, piece) in script.pieces.iter().enumerate() {
+                if index > 0 {
+                    tokio::time::sleep(script.pause).await;
+                }
+                writer.write_all(piece).await?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,81 @@
+//! The benchmark with as little effort as can be: everything starts, and every answer is right, or
+//! the program would say so. What it measured is worth nothing here.
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use lambda_mesh_bench::envoy::Contestant;
+use lambda_mesh_bench::scenario::Scenario;
+use serde_json::Value;
+
+/// All but `local`, for which `cargo lambda` would compile a function.
+const EXPERIMENTS: [&str; 7] = [
+    "throughput",
+    "latency",
+    "stream",
+    "memory",
+    "functions",
+    "invoker",
+    "cold-start",
+];
+
+#[test]
+fn every_contestant_answers_rightly_in_every_experiment() {
+    if available_parallelism().map_or(1, usize::from) < 2 {
+        xtask::skip("the benchmark in short", "it needs two cores");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(EXPERIMENTS.map(|experiment| format!("--only={experiment}")))
+        .args(["--rounds=1", "--seconds=0.02", "--concurrency=2"])
+        .args(["--functions=100", "--requests=1000", "--folder"])
+        .arg(folder.path())
+        .output()
+        .expect("the benchmark starts");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+
+    let report = fs::read(folder.path().join("report.json")).expect("a report");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    let rows = |experiment: &str| report[experiment].as_array().expect("rows").clone();
+    let throughput = rows("throughput");
+    for scenario in Scenario::WHOLE {
+        for contestant in Contestant::ALL {
+            let of = [
+                ("scenario", name(scenario)),
+                ("contestant", name(contestant)),
+            ];
+            let row = throughput
+                .iter()
+                .find(|row| of.iter().all(|(key, value)| row[key] == *value));
+            let rate = row.and_then(|row| row["answers_per_second"]["median"].as_f64());
+            assert!(rate.is_some_and(|rate| rate > 0.0), "{of:?}: {row:?}");
+        }
+    }
+    for (experiment, expected) in [("latency", 4), ("stream", 3), ("memory", 2)] {
+        let contestants: BTreeSet<String> = rows(experiment)
+            .iter()
+            .map(|row| row["contestant"].to_string())
+            .collect();
+        assert!(
+            contestants.len() >= expected,
+            "{experiment}: {contestants:?}"
+        );
+    }
+    assert_eq!(rows("functions").len(), 4);
+    assert!(!rows("invoker").is_empty());
+    assert!(report["cold_start"]["first_call_ms"]["median"].is_f64());
+
+    let page = fs::read_to_string(folder.path().join("report.md")).expect("a page");
+    for heading in ["## Goals", "## Answers per second", "## Streams"] {
+        assert!(page.contains(heading), "{page}");
+    }
+}
+
+fn name(value: impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("a name")
+}
