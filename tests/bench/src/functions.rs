@@ -13,6 +13,9 @@ use crate::process::free_address;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 
+/// How many rounds for each one of other figures: the losses that matter here are of a few percent.
+const MORE_ROUNDS: usize = 2;
+
 /// Where the functions stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,6 +41,8 @@ pub struct Row {
     pub used_kib: u64,
     /// Small GETs per second, over all functions in turns.
     pub answers_per_second: Summary,
+    /// Envoy's CPU time per answer in microseconds.
+    pub envoy_cpu_us: Summary,
 }
 
 /// Measures 1, 100 and as many functions as are to be.
@@ -69,7 +74,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
                 start_seconds,
                 resident_kib,
                 envoy,
-                Vec::new(),
+                (Vec::new(), Vec::new()),
             ));
         }
     }
@@ -82,29 +87,30 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         };
         lab.load(envoy.address, &exchange(*functions), each_once)?;
     }
-    for round in 0..lab.effort.rounds {
-        xtask::say(format_args!(
-            "functions: round {} of {}",
-            round + 1,
-            lab.effort.rounds
-        ));
-        for (_, functions, _, _, envoy, rates) in &mut envoys {
+    let rounds = lab.effort.rounds * MORE_ROUNDS;
+    for round in 0..rounds {
+        xtask::say(format_args!("functions: round {} of {rounds}", round + 1));
+        for (_, functions, _, _, envoy, (rate, cpu)) in &mut envoys {
             let exchange = exchange(*functions);
-            let (outcome, ..) = lab.full_load(envoy.address, &exchange, 32, || Ok(()))?;
-            rates.push(outcome.rate());
+            let (outcome, before, after) =
+                lab.full_load(envoy.address, &exchange, 32, || envoy.cpu())?;
+            let used = after.envoy.saturating_sub(before.envoy);
+            rate.push(outcome.rate());
+            cpu.push(used.as_secs_f64() * 1e6 / outcome.answers as f64);
         }
     }
     envoys
         .into_iter()
         .map(
-            |(place, functions, start_seconds, resident_kib, envoy, rates)| {
+            |(place, functions, start_seconds, resident_kib, envoy, (rate, cpu))| {
                 Ok(Row {
                     place,
                     functions,
                     start_seconds,
                     resident_kib,
                     used_kib: envoy.process.usage()?.resident_kib,
-                    answers_per_second: Summary::of(rates),
+                    answers_per_second: Summary::of(rate),
+                    envoy_cpu_us: Summary::of(cpu),
                 })
             },
         )

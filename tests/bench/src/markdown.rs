@@ -52,6 +52,7 @@ pub fn page(report: &Report) -> String {
             mebibytes(row.resident_kib),
             mebibytes(row.used_kib),
             figure(&row.answers_per_second),
+            figure(&row.envoy_cpu_us),
         ]
     });
     section(
@@ -64,6 +65,7 @@ pub fn page(report: &Report) -> String {
                 "MiB at start",
                 "MiB after use",
                 "answers/s",
+                "Envoy's CPU µs",
             ],
             functions,
         ),
