@@ -34,7 +34,8 @@ pub struct Load {
     /// Until when.
     pub until: Until,
     /// Requests per second over all connections; none for as many as can be. A request that cannot
-    /// be sent when its time has come counts from that time on.
+    /// be sent when its time has come counts from that time on. The first of each connection, for
+    /// which a proxy has more to do, does not count then.
     pub rate: Option<f64>,
     /// By how much each connection begins later than the one before: answers that take equally long
     /// would else begin together again and again.
@@ -156,6 +157,7 @@ impl Connection {
             let request = exchange.requests.get(usize::try_from(turn).ok()? % count);
             request.filter(|_| !is_over)
         };
+        let mut is_first = interval.is_some();
         while let Some(request) = next() {
             if interval.is_some() {
                 // A timer of tokio's is up to a millisecond late.
@@ -166,8 +168,10 @@ impl Connection {
                 due = Instant::now();
             }
             let answer = self.exchange(request, exchange).await?;
-            latency.saturating_record(nanoseconds(due.elapsed()));
-            first_byte.saturating_record(nanoseconds(answer.first_byte - due));
+            if !std::mem::take(&mut is_first) {
+                latency.saturating_record(nanoseconds(due.elapsed()));
+                first_byte.saturating_record(nanoseconds(answer.first_byte - due));
+            }
             if let Some(interval) = interval {
                 due += interval;
             }

@@ -155,7 +155,15 @@ pub fn summary(report: &Report) -> String {
     if !facts.is_empty() {
         let _ = write!(out, "\n{}\n", facts.join(" "));
     }
-    let _ = write!(out, "\n{}", setting(report));
+    let spread = report.throughput.iter().filter(|row| row.concurrency == 32);
+    let spread = spread.map(|row| row.answers_per_second.spread_percent());
+    let setting = setting(report);
+    let _ = write!(
+        out,
+        "\n{} The rounds of one figure differ by at most ± {:.0} %.\n",
+        setting.trim_end(),
+        spread.fold(0.0, f64::max)
+    );
     out
 }
 
