@@ -25,7 +25,7 @@ pub fn page(report: &Report) -> String {
     });
     section(
         &mut out,
-        "Latency at half load (µs)",
+        "Latency at half load (µs), in the half of the rounds in which load and Envoy waited least for a core",
         &table(&["", "requests/s", "p50", "p99"], latency),
     );
     section(&mut out, "Streams", &streams(report));

@@ -151,6 +151,15 @@ impl Process {
         fs::write(file, "5").with_context(|| format!("{} has ended", self.name))
     }
 
+    /// For how long it could have run so far, and did not have a core.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn waiting(&self) -> Result<Duration> {
+        schedule(&self.child.id().to_string(), 1)
+            .with_context(|| format!("{} has ended", self.name))
+    }
+
     /// What it has used so far.
     ///
     /// # Errors
@@ -184,12 +193,28 @@ pub fn own_cpu() -> io::Result<Duration> {
     cpu("self")
 }
 
+/// For how long this very process so far could have run, and did not have a core.
+///
+/// # Errors
+/// There is no /proc.
+pub fn own_waiting() -> io::Result<Duration> {
+    schedule("self", 1)
+}
+
 fn cpu(pid: &str) -> io::Result<Duration> {
+    schedule(pid, 0)
+}
+
+/// A field of `schedstat`, over all threads.
+fn schedule(pid: &str, field: usize) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while the list is read.
         let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        let time = text.split(' ').next().and_then(|time| time.parse().ok());
+        let time = text
+            .split(' ')
+            .nth(field)
+            .and_then(|time| time.parse().ok());
         nanoseconds += time.unwrap_or(0_u64);
     }
     Ok(Duration::from_nanos(nanoseconds))
