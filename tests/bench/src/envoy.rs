@@ -22,8 +22,10 @@ pub enum Contestant {
     PassThrough,
     /// Envoy's own `aws_lambda` filter, which signs.
     Native,
-    /// Our filter behind the body shim, unsigned.
+    /// Our filter, unsigned, with events in headers where there is no body: as towards the invoker.
     Ours,
+    /// Our filter behind the Lua filter that makes a body, unsigned: as towards an emulator.
+    OursShim,
     /// Our filter, then Envoy's `aws_request_signing`.
     OursSigned,
     /// Our filter, then the invoker, which signs.
@@ -32,10 +34,11 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::PassThrough,
         Self::Native,
         Self::Ours,
+        Self::OursShim,
         Self::OursSigned,
         Self::OursInvoker,
     ];
@@ -46,6 +49,7 @@ impl Contestant {
             Self::PassThrough => "pass-through",
             Self::Native => "native",
             Self::Ours => "ours",
+            Self::OursShim => "ours-shim",
             Self::OursSigned => "ours-signed",
             Self::OursInvoker => "ours-invoker",
         }
@@ -57,6 +61,7 @@ impl Contestant {
             Self::PassThrough => "Envoy, passed through untouched",
             Self::Native => "Envoy's `aws_lambda` (signs)",
             Self::Ours => "lambda-mesh, unsigned",
+            Self::OursShim => "lambda-mesh, unsigned, with the Lua filter",
             Self::OursSigned => "lambda-mesh, signed by Envoy",
             Self::OursInvoker => "lambda-mesh, signed by the invoker",
         }
@@ -160,7 +165,11 @@ impl Config {
         });
         let host = json!({ "name": "all", "domains": ["*"], "routes": [route] });
         let filters = chain(self.contestant, &self.wasm);
-        let cluster = cluster("upstream", self.upstream, &filters);
+        let mut cluster = cluster("upstream", self.upstream, &filters);
+        if let (Contestant::Native, Some(cluster)) = (self.contestant, cluster.as_object_mut()) {
+            let aws = json!({ "com.amazonaws.lambda": { "egress_gateway": true } });
+            cluster.insert("metadata".to_owned(), json!({ "filter_metadata": aws }));
+        }
         bootstrap(address, &[host], &self.listener_filters(), &[cluster])
     }
 
@@ -197,12 +206,13 @@ pub fn chain(contestant: Contestant, wasm: &Path) -> Vec<Value> {
     });
     match contestant {
         Contestant::PassThrough | Contestant::Native => Vec::new(),
-        Contestant::Ours | Contestant::OursInvoker => vec![shim(), filter(wasm), codec],
-        Contestant::OursSigned => vec![shim(), filter(wasm), signing, codec],
+        Contestant::Ours | Contestant::OursInvoker => vec![filter(wasm, "header"), codec],
+        Contestant::OursShim => vec![shim(), filter(wasm, "body"), codec],
+        Contestant::OursSigned => vec![shim(), filter(wasm, "body"), signing, codec],
     }
 }
 
-fn filter(wasm: &Path) -> Value {
+fn filter(wasm: &Path, bodyless_event: &str) -> Value {
     json!({
         "name": "lambda",
         "typed_config": {
@@ -217,7 +227,7 @@ fn filter(wasm: &Path) -> Value {
                 },
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.Struct",
-                    "value": { "payload": "apigateway-v2" },
+                    "value": { "payload": "apigateway-v2", "bodyless_event": bodyless_event },
                 },
             },
         },
@@ -262,7 +272,6 @@ pub fn cluster(name: &str, address: SocketAddr, filters: &[Value]) -> Value {
         "type": "STATIC",
         "per_connection_buffer_limit_bytes": 16_777_216,
         "circuit_breakers": { "thresholds": [{ "max_connections": 2048, "max_pending_requests": 2048, "max_requests": 2048 }] },
-        "metadata": { "filter_metadata": { "com.amazonaws.lambda": { "egress_gateway": true } } },
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket_address(address) } }] }],
