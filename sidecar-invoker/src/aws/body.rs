@@ -55,8 +55,10 @@ enum State<T> {
         _turn: T,
         reader: Option<Waker>,
     },
-    Ended,
     TimedOut,
+    /// Told when it is asked for the next time.
+    Broken(Option<io::Error>),
+    Ended,
 }
 
 impl<T: Send + 'static> Streamed<T> {
@@ -77,7 +79,7 @@ impl<T: Send + 'static> Streamed<T> {
         let limit = tokio::spawn(async move {
             sleep_until(deadline).await;
             let state = match &mut *lock(&limited) {
-                State::Ended => return,
+                State::Ended | State::Broken(_) => return,
                 state => std::mem::replace(state, State::TimedOut),
             };
             if let State::Open {
@@ -93,14 +95,6 @@ impl<T: Send + 'static> Streamed<T> {
             function,
             _limit: AbortOnDropHandle::new(limit),
         }
-    }
-
-    fn broken_off(&self, error: io::Error) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        tracing::warn!(
-            function = self.function,
-            "AWS's answer was broken off: {error}"
-        );
-        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -125,31 +119,43 @@ impl<T: Send + 'static> Body for Streamed<T> {
                     None => Pin::new(body).poll_frame(context),
                 };
                 *reader = polled.is_pending().then(|| context.waker().clone());
-                polled
+                polled.map_err(io::Error::other)
+            }
+            State::TimedOut => {
+                let error = io::Error::new(io::ErrorKind::TimedOut, "the time limit");
+                Poll::Ready(Some(Err(error)))
+            }
+            State::Broken(error) => {
+                let error = error.take();
+                *state = State::Ended;
+                return Poll::Ready(error.map(Err));
             }
             State::Ended => return Poll::Ready(None),
-            State::TimedOut => {
-                *state = State::Ended;
-                drop(state);
-                let error = io::Error::new(io::ErrorKind::TimedOut, "the time limit");
-                return self.broken_off(error);
-            }
         };
-        if let Poll::Ready(None | Some(Err(_))) = polled {
-            *state = State::Ended;
-        }
-        drop(state);
         match polled {
-            Poll::Ready(Some(Err(error))) => self.broken_off(io::Error::other(error)),
-            polled => polled.map_err(io::Error::other),
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(
+                    function = self.function,
+                    "AWS's answer was broken off: {error}"
+                );
+                *state = State::Broken(Some(error));
+                // A server that meets an error forgets what it has not yet written: it gets time to.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                *state = State::Ended;
+                Poll::Ready(None)
+            }
+            polled => polled,
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &*lock(&self.answer) {
             State::Open { first, body, .. } => first.is_none() && body.is_end_stream(),
+            State::TimedOut | State::Broken(_) => false,
             State::Ended => true,
-            State::TimedOut => false,
         }
     }
 
@@ -159,9 +165,8 @@ impl<T: Send + 'static> Body for Streamed<T> {
                 first: None, body, ..
             } => body.size_hint(),
             // Asked for before the first piece only if the head does not say it.
-            State::Open { .. } => SizeHint::new(),
+            State::Open { .. } | State::TimedOut | State::Broken(_) => SizeHint::new(),
             State::Ended => SizeHint::with_exact(0),
-            State::TimedOut => SizeHint::new(),
         }
     }
 }

@@ -24,7 +24,6 @@ fn a_request_with_trailers_calls_the_routes_function_only() {
     assert!(call.trailers.is_empty(), "{call:?}");
 }
 
-/// Envoy gives neither the Lua filter nor this one a place for a body here.
 #[test]
 fn trailers_go_no_further_over_http2_to_the_upstream() {
     let upstream = Upstream::answering(json!({ "statusCode": 200 }));
