@@ -178,7 +178,7 @@ impl Report {
     }
 
     /// The filter's share of the 99th percentile.
-    pub fn added_p99(&self) -> Option<Goal> {
+    fn added_p99(&self) -> Option<Goal> {
         let p99 = |contestant| {
             let mut rows = self.latency.iter();
             Some(rows.find(|row| row.contestant == contestant)?.p99_us.median)
