@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
 use crate::config::{Config, Invocation};
 use crate::error::Error;
 use crate::request::Request;
@@ -91,6 +93,24 @@ pub fn header(request: &Request<'_>, config: &Config, event: &[u8]) -> Result<Ve
     }
 }
 
+/// A path with its query in which nothing stands that RFC 3986 does not allow there.
+#[must_use]
+pub fn strict(target: &[u8]) -> Cow<'_, str> {
+    const FOREIGN: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    percent_encode(target, FOREIGN).into()
+}
+
 fn invocation_type(config: &Config) -> &'static str {
     match config.invocation {
         Invocation::RequestResponse | Invocation::ResponseStream => "RequestResponse",
@@ -103,6 +123,15 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::request::{Facts, HeaderMap};
+
+    #[test]
+    fn a_path_that_a_server_may_refuse_is_encoded() {
+        assert!(matches!(
+            strict(b"/a%2F~b;c=1?x=[1]&y='*'"),
+            Cow::Borrowed(_)
+        ));
+        assert_eq!(strict(b"/`a`\xe9?q=<\"x\">"), "/%60a%60%E9?q=%3C%22x%22%3E");
+    }
 
     #[test]
     fn an_event_in_a_header_is_the_same_json() {

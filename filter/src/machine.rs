@@ -6,6 +6,7 @@
 
 mod response;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::config::{BodylessEvent, Config};
@@ -211,9 +212,14 @@ impl Machine {
             let original = match (self.tries.original(key), state) {
                 (Some(original), _) => original,
                 (None, Headers::Client) => Rc::new(headers),
-                (None, Headers::HeadAsGet) => {
-                    let method = headers.iter_mut().filter(|(name, _)| name == ":method");
-                    method.for_each(|(_, value)| *value = b"HEAD".to_vec());
+                (None, Headers::OtherLine) => {
+                    let line = host.property(&[ORIGINAL]).unwrap_or_default();
+                    let mut words = line.splitn(2, |&byte| byte == b' ');
+                    for name in [":method", ":path"] {
+                        let word = words.next().unwrap_or_default();
+                        let old = headers.iter_mut().filter(|(known, _)| known == name);
+                        old.for_each(|(_, value)| *value = word.to_vec());
+                    }
                     Rc::new(headers)
                 }
                 (None, Headers::Invocation) => return None,
@@ -293,16 +299,18 @@ fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
     let event = event::encode(&request, &call.config)?;
     let invocation = invoke::header(&request, &call.config, &event)?;
     host.set_header(Side::Request, invoke::INVOCATION, &invocation);
-    let is_head = request.method == "HEAD";
-    if is_head {
+    let mut headers = Headers::Client;
+    if request.method == "HEAD" {
         // Its answer would have no body.
         host.set_header(Side::Request, ":method", b"GET");
+        headers = Headers::OtherLine;
     }
-    let headers = if is_head {
-        Headers::HeadAsGet
-    } else {
-        Headers::Client
-    };
+    let path = first(&call.original, ":path").unwrap_or_default();
+    if let Cow::Owned(path) = invoke::strict(path) {
+        // Servers are stricter than clients about what stands in a request line.
+        host.set_header(Side::Request, ":path", path.as_bytes());
+        headers = Headers::OtherLine;
+    }
     mark(host, call.key, headers);
     Ok(())
 }

@@ -301,9 +301,14 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
 
 #[test]
 fn each_try_carries_the_same_event_in_a_header() {
-    for method in ["GET", "HEAD"] {
+    for (method, path) in [
+        ("GET", "/hi?x=1"),
+        ("HEAD", "/hi"),
+        ("GET", "/a`b?q=\"<x>\" y"),
+    ] {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = method.into();
+        envoy.request.borrow_mut().0[1].1 = path.into();
         let forged = (invoke::INVOCATION.to_owned(), b"Event - /x {}".to_vec());
         envoy.request.borrow_mut().0.push(forged);
         let mut first = machine(IN_HEADER);
@@ -311,6 +316,8 @@ fn each_try_carries_the_same_event_in_a_header() {
         let invocation = in_header(&envoy);
         assert_eq!(invocation.3["requestContext"]["http"]["method"], method);
         assert!(!invocation.3.to_string().contains("x-lambda-mesh"));
+        let sent = envoy.value(Side::Request, ":path").unwrap();
+        assert_eq!(sent == path, !path.contains('"'), "{sent}");
         // The answer to HEAD would have no body.
         assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "GET");
         first.on_done(&envoy);

@@ -32,8 +32,8 @@ pub struct Mark {
 pub enum Headers {
     /// The client's.
     Client,
-    /// The client's, but the method: `HEAD` has become `GET`.
-    HeadAsGet,
+    /// The client's, but for method or path.
+    OtherLine,
     /// Those of an invocation.
     Invocation,
 }
@@ -60,7 +60,7 @@ impl Mark {
         let (time, rest) = rest.split_first_chunk()?;
         let headers = match rest {
             [0] => Headers::Client,
-            [1] => Headers::HeadAsGet,
+            [1] => Headers::OtherLine,
             [2] => Headers::Invocation,
             _ => return None,
         };
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_mark_comes_back_as_it_was() {
         let key = Tries::default().meet(-1_584_039_838_390_000_000);
-        for headers in [Headers::Client, Headers::HeadAsGet, Headers::Invocation] {
+        for headers in [Headers::Client, Headers::OtherLine, Headers::Invocation] {
             let mark = Mark { key, headers };
             assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         }

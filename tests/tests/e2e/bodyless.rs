@@ -1,5 +1,6 @@
 //! Requests without a body, which has to be made room for, or done without.
 
+use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
 use lambda_mesh_tests::shared::Part;
 use lambda_mesh_tests::upstream::{Call, Upstream};
@@ -57,6 +58,15 @@ fn the_invoker_takes_the_event_from_a_header() {
                 (call.is_in_header, &call.event()["body"]),
                 (false, &json!("a body"))
             );
+            // What a client may send, and a server need not take.
+            for (path, query) in [("/a`b|c", "q=<\"x\">&y={1}^2"), ("/a", "x=[1]\\")] {
+                let head = format!("GET {path}?{query} HTTP/1.1\r\nhost: service.test\r\n");
+                let answer = raw(mesh.address, format!("{head}connection: close\r\n\r\n"));
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                let event = last(&upstream).event();
+                let sent = (&event["rawPath"], &event["rawQueryString"]);
+                assert_eq!(sent, (&json!(path), &json!(query)));
+            }
             // Only trailers: the event has no room in a body, and needs none.
             let request = mesh.request("POST", "/").http2();
             assert_eq!(request.trailer("x-only", "trailers").send().status, 200);
