@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::config::{Config, Invocation};
 use crate::error::Error;
+use crate::event;
 use crate::request::Request;
 
 /// How long Envoy waits for the answer, in milliseconds, as its router says to every upstream.
@@ -56,38 +57,22 @@ pub fn headers<'a>(
     headers
 }
 
-/// The value of [`INVOCATION`].
+/// The value of [`INVOCATION`]. Control characters, which no header may have, are in none of the
+/// events that are made without a body.
 ///
 /// # Errors
-/// [`Error::HeaderEventTooLarge`].
-pub fn header(request: &Request<'_>, config: &Config, event: &[u8]) -> Result<Vec<u8>, Error> {
+/// As [`event::encode`], and [`Error::HeaderEventTooLarge`].
+pub fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     let words = [
         invocation_type(config),
         &request.trace_id,
         &config.invoke_path,
     ];
-    let length: usize = words.iter().map(|word| word.len() + 1).sum();
-    let mut value = Vec::with_capacity(length + event.len());
-    for word in words {
-        value.extend_from_slice(word.as_bytes());
-        value.push(b' ');
-    }
-    // No control character may stand in a header. In JSON they are only white space between tokens,
-    // or DEL in a string.
-    let has_control = event
-        .iter()
-        .fold(false, |found, byte| found | byte.is_ascii_control());
-    if has_control {
-        let escape = |byte: &u8| match byte {
-            0x7f => br"\u007f".to_vec(),
-            byte if byte.is_ascii_control() => vec![b' '],
-            byte => vec![*byte],
-        };
-        value.extend(event.iter().flat_map(escape));
-    } else {
-        value.extend_from_slice(event);
-    }
-    match value.len() - length {
+    let mut value = words.join(" ").into_bytes();
+    value.push(b' ');
+    let start = value.len();
+    let value = event::append(value, request, config)?;
+    match value.len() - start {
         found if found > MAX_HEADER_EVENT => Err(Error::HeaderEventTooLarge(found)),
         _ => Ok(value),
     }
@@ -123,6 +108,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::request::{Facts, HeaderMap};
+    use serde_json::{Value, json};
 
     #[test]
     fn a_path_that_a_server_may_refuse_is_encoded() {
@@ -134,29 +120,80 @@ mod tests {
     }
 
     #[test]
-    fn an_event_in_a_header_is_the_same_json() {
-        let settings = Settings::from_plugin(br#"{"function":"f:live"}"#).unwrap();
-        let config = settings.into_config().unwrap();
-        let trace = ("x-amzn-trace-id", "Root=1-a-b");
-        let map: HeaderMap = [(":method", "GET"), (":path", "/"), trace]
-            .map(|(name, value)| (name.to_owned(), value.into()))
+    fn an_event_in_a_header_has_no_control_characters() {
+        let every_char: String = (0..=0x2ff).filter_map(char::from_u32).collect();
+        let templates = [
+            json!({ "payload": "apigateway-v1" }),
+            json!({ "payload": "apigateway-v2" }),
+            json!({ "payload": "function-url" }),
+            json!({ "payload": "alb" }),
+            json!({ "payload": "alb-multi-value" }),
+            json!({ "payload": "vpc-lattice-v1" }),
+            json!({ "payload": "vpc-lattice-v2" }),
+            json!({ "payload": "envoy" }),
+            json!({ "payload": "raw" }),
+            json!({ "payload": "template", "template": {
+                every_char.as_str(): [every_char, "${path}", "a\n${query}", "${body}", "${body_json}"],
+            } }),
+        ];
+        for mut settings in templates {
+            settings["function"] = "f:live".into();
+            let settings = Settings::from_plugin(settings.to_string().as_bytes()).unwrap();
+            let config = settings.into_config().unwrap();
+            let every_byte: Vec<u8> = (0..=0xff).collect();
+            let path = ["/a%0a%7f?".as_bytes(), &every_byte].concat();
+            let map: HeaderMap = [
+                (":method", b"GET".to_vec()),
+                (":path", path),
+                ("x-amzn-trace-id", b"Root=1-a-b".to_vec()),
+                ("x-all", every_byte),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
             .into();
-        let facts = Facts::default();
-        let request = Request::new(&map, None, &facts, b"").unwrap();
-        for event in [
-            &b"{\"a\":\n\t\"\x7f\xc3\xa9\x7f\"}\n"[..],
-            b"\r\n1",
-            b"[]",
-            b"",
-        ] {
-            let value = header(&request, &config, event).unwrap();
+            let facts = Facts::default();
+            let request = Request::new(&map, None, &facts, b"").unwrap();
+            let value = header(&request, &config).unwrap();
             let start = b"RequestResponse Root=1-a-b /2015-03-31/functions/f%3Alive/invocations ";
-            let json = value.strip_prefix(start).unwrap();
-            assert!(!json.iter().any(u8::is_ascii_control));
-            let parse = |json| serde_json::from_slice::<serde_json::Value>(json).ok();
-            assert_eq!(parse(json), parse(event));
+            let event = value.strip_prefix(start).unwrap();
+            assert_eq!(event, event::encode(&request, &config).unwrap());
+            assert!(
+                !event.iter().any(u8::is_ascii_control),
+                "{:?}",
+                config.payload
+            );
+            serde_json::from_slice::<Value>(event).unwrap();
         }
-        let large = header(&request, &config, &[b' '; MAX_HEADER_EVENT + 1]);
-        assert_eq!(large, Err(Error::HeaderEventTooLarge(MAX_HEADER_EVENT + 1)));
+    }
+
+    #[test]
+    fn an_event_that_no_header_can_hold_is_refused() {
+        let settings = Settings::from_plugin(br#"{"function":"f","payload":"envoy"}"#).unwrap();
+        let config = settings.into_config().unwrap();
+        let map = |length| -> HeaderMap {
+            [
+                (":method", b"GET".to_vec()),
+                (":path", b"/".to_vec()),
+                ("x-long", vec![b'a'; length]),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+        };
+        let facts = Facts::default();
+        let value = |length| {
+            let map = map(length);
+            let request = Request::new(&map, None, &facts, b"").unwrap();
+            header(&request, &config)
+        };
+        let rest = event_bytes(&value(0).unwrap());
+        assert_eq!(
+            event_bytes(&value(MAX_HEADER_EVENT - rest).unwrap()),
+            MAX_HEADER_EVENT
+        );
+        let too_large = Error::HeaderEventTooLarge(MAX_HEADER_EVENT + 1);
+        assert_eq!(value(MAX_HEADER_EVENT - rest + 1), Err(too_large));
+    }
+
+    fn event_bytes(value: &[u8]) -> usize {
+        value.splitn(4, |&byte| byte == b' ').last().unwrap().len()
     }
 }

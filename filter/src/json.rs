@@ -54,10 +54,13 @@ impl JsonWriter {
     /// An empty text, with room for `capacity` bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            out: Vec::with_capacity(capacity),
-            comma: false,
-        }
+        Self::after(Vec::with_capacity(capacity))
+    }
+
+    /// A text that stands behind other bytes.
+    #[must_use]
+    pub fn after(out: Vec<u8>) -> Self {
+        Self { out, comma: false }
     }
 
     /// The text.
@@ -85,9 +88,20 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// A member's name; its value must follow.
-    pub fn key(&mut self, key: &str) -> &mut Self {
-        self.string(key);
+    /// A member's name in which nothing is to be escaped; its value must follow.
+    pub fn key(&mut self, key: &'static str) -> &mut Self {
+        debug_assert!(key.bytes().all(|byte| escaped(byte).is_none()));
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.comma = false;
+        self
+    }
+
+    /// A member's name that somebody else has chosen; its value must follow.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        self.string(name);
         self.out.push(b':');
         self.comma = false;
         self
@@ -95,31 +109,37 @@ impl JsonWriter {
 
     /// A string.
     pub fn string(&mut self, text: &str) {
-        self.pieces([text]);
+        self.separate();
+        self.out.push(b'"');
+        self.escape(text);
+        self.out.push(b'"');
+        self.comma = true;
     }
 
     /// One string made of several pieces.
-    pub fn pieces<'a>(&mut self, pieces: impl IntoIterator<Item = &'a str>) {
+    pub fn pieces(&mut self, pieces: impl IntoIterator<Item: AsRef<str>>) {
+        self.joined(pieces, "");
+    }
+
+    /// A string of several texts with a separator between them, in which nothing is to be escaped.
+    pub fn joined(&mut self, texts: impl IntoIterator<Item: AsRef<str>>, separator: &'static str) {
         self.separate();
         self.out.push(b'"');
-        for piece in pieces {
-            self.escape(piece);
+        for (i, text) in texts.into_iter().enumerate() {
+            if i > 0 {
+                self.out.extend_from_slice(separator.as_bytes());
+            }
+            self.escape(text.as_ref());
         }
         self.out.push(b'"');
         self.comma = true;
     }
 
-    /// A string of several texts with a separator between them.
-    pub fn joined<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>, separator: &'a str) {
-        let texts = texts.into_iter().enumerate();
-        self.pieces(texts.flat_map(|(i, text)| [if i == 0 { "" } else { separator }, text]));
-    }
-
     /// An array of strings.
-    pub fn strings<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+    pub fn strings(&mut self, texts: impl IntoIterator<Item: AsRef<str>>) {
         self.array(|json| {
             for text in texts {
-                json.string(text);
+                json.string(text.as_ref());
             }
         });
     }
@@ -176,7 +196,7 @@ impl JsonWriter {
             }),
             Value::Object(members) => self.object(|json| {
                 for (key, value) in members {
-                    json.key(key).value(value);
+                    json.name(key).value(value);
                 }
             }),
         }
@@ -188,45 +208,60 @@ impl JsonWriter {
         }
     }
 
-    /// Runs of bytes that need no escape are copied whole.
+    /// What needs no escape is copied in runs. A step with something that does is written byte by
+    /// byte, for where there is one more are near, as in JSON within JSON.
     fn escape(&mut self, text: &str) {
         let mut rest = text.as_bytes();
-        loop {
+        self.out.reserve(rest.len());
+        while !rest.is_empty() {
             let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
             self.out.extend_from_slice(run);
-            let Some((&byte, tail)) = tail.split_first() else {
-                return;
-            };
-            match byte {
-                b'"' | b'\\' => self.out.extend_from_slice(&[b'\\', byte]),
-                b'\n' => self.out.extend_from_slice(b"\\n"),
-                b'\r' => self.out.extend_from_slice(b"\\r"),
-                b'\t' => self.out.extend_from_slice(b"\\t"),
-                _ => self
-                    .out
-                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            let (step, tail) = tail.split_at_checked(STEP).unwrap_or((tail, b""));
+            for &byte in step {
+                match escaped(byte) {
+                    None => self.out.push(byte),
+                    Some(b'u') => self
+                        .out
+                        .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                    Some(letter) => self.out.extend_from_slice(&[b'\\', letter]),
+                }
             }
             rest = tail;
         }
     }
 }
 
-/// How many bytes stand before the first that is to be escaped. They are looked at in steps, which
-/// the compiler makes of wide instructions.
+/// Bytes that are looked at together.
+const STEP: usize = 8;
+
+/// What follows the backslash in the place of a byte that must not stand in a string as it is. DEL
+/// may, but not in a header.
+fn escaped(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        0..0x20 | 0x7f => Some(b'u'),
+        _ => None,
+    }
+}
+
+/// How many bytes, in whole steps, stand before the first step with one that is to be escaped.
 fn plain(text: &[u8]) -> usize {
-    const STEP: usize = 16;
-    // DEL need not be, but could not stand in a header.
-    let is_special = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f);
-    let is_plain = |step: &&[u8]| {
-        let special = step
-            .iter()
-            .fold(false, |found, &byte| found | is_special(byte));
-        !special
-    };
-    let steps = text.chunks_exact(STEP).take_while(is_plain).count();
-    let rest = text.get(steps * STEP..).unwrap_or_default();
-    let found = rest.iter().position(|&byte| is_special(byte));
-    steps * STEP + found.unwrap_or(rest.len())
+    let (steps, _) = text.as_chunks();
+    let is_plain = |step: &&[u8; STEP]| !has_special(u64::from_ne_bytes(**step));
+    steps.iter().take_while(is_plain).count() * STEP
+}
+
+/// Whether one of eight bytes is to be escaped: *Bit Twiddling Hacks*, "Determine if a word has a
+/// byte less than n" and "has a zero byte".
+fn has_special(bytes: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let below = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit) & !bytes;
+    let equal = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
+    (below(bytes, 0x20) | equal(b'"') | equal(b'\\') | equal(0x7f)) & HIGH != 0
 }
 
 #[cfg(test)]
@@ -257,7 +292,7 @@ mod tests {
             json.key("empty").object(|_| ());
             json.key("list").array(|json| {
                 json.joined(["a", "b\"", ""], ",");
-                json.joined([], ",");
+                json.joined([""; 0], ",");
                 json.strings(["x"]);
                 json.null();
                 json.integer(-7);

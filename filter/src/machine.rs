@@ -296,8 +296,7 @@ fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
 /// lets no filter put headers back that have left without a body.
 fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
     let request = request(call, b"")?;
-    let event = event::encode(&request, &call.config)?;
-    let invocation = invoke::header(&request, &call.config, &event)?;
+    let invocation = invoke::header(&request, &call.config)?;
     host.set_header(Side::Request, invoke::INVOCATION, &invocation);
     let mut headers = Headers::Client;
     if request.method == "HEAD" {

@@ -53,7 +53,7 @@ pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) -> R
         } else {
             json.key("pathParameters").object(|json| {
                 for (name, value) in &path_parameters {
-                    json.key(name).string(&text(value));
+                    json.name(name).string(&text(value));
                 }
             });
         }

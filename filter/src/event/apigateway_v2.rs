@@ -105,7 +105,7 @@ fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service:
         if !service.path_parameters.is_empty() {
             json.key("pathParameters").object(|json| {
                 for (name, value) in &service.path_parameters {
-                    json.key(name).string(&percent_decoded(value));
+                    json.name(name).string(&percent_decoded(value));
                 }
             });
         }

@@ -104,22 +104,20 @@ impl<'a> Headers<'a> {
         Self(headers)
     }
 
-    fn groups(&self) -> impl Iterator<Item = (&'a str, Vec<Cow<'a, str>>)> + '_ {
+    /// The values of each name.
+    fn groups(&self) -> impl Iterator<Item = (&'a str, &[(&'a str, &'a [u8])])> {
         let groups = self.0.chunk_by(|(a, _), (b, _)| a == b);
-        groups.filter_map(|group| {
-            let (name, _) = group.first()?;
-            Some((*name, group.iter().map(|(_, value)| text(value)).collect()))
-        })
+        groups.filter_map(|group| Some((group.first()?.0, group)))
     }
 
     /// An object with one string per name, its values joined.
-    pub fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &str) {
+    pub fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &'static str) {
         json.object(|json| {
-            for (name, values) in self.groups() {
+            for (name, group) in self.groups() {
                 // Browsers send one line of cookies; of several, each holds pairs of its own.
                 let separator = if name == "cookie" { "; " } else { separator };
-                let value = json.key(&spelt(name, case));
-                value.joined(values.iter().map(AsRef::as_ref), separator);
+                json.name(&spelt(name, case))
+                    .joined(texts(group), separator);
             }
         });
     }
@@ -128,11 +126,11 @@ impl<'a> Headers<'a> {
     /// nature.
     pub fn last(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
-            for (name, values) in self.groups() {
-                let value = json.key(&spelt(name, case));
-                match values.last() {
-                    Some(last) if name != "cookie" => value.string(last),
-                    _ => value.joined(values.iter().map(AsRef::as_ref), "; "),
+            for (name, group) in self.groups() {
+                let value = json.name(&spelt(name, case));
+                match group.last() {
+                    Some((_, last)) if name != "cookie" => value.string(&text(last)),
+                    _ => value.joined(texts(group), "; "),
                 }
             }
         });
@@ -141,12 +139,15 @@ impl<'a> Headers<'a> {
     /// An object with an array of all values per name.
     pub fn arrays(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
-            for (name, values) in self.groups() {
-                json.key(&spelt(name, case))
-                    .strings(values.iter().map(AsRef::as_ref));
+            for (name, group) in self.groups() {
+                json.name(&spelt(name, case)).strings(texts(group));
             }
         });
     }
+}
+
+fn texts<'a>(group: &[(&str, &'a [u8])]) -> impl Iterator<Item = Cow<'a, str>> {
+    group.iter().map(|(_, value)| text(value))
 }
 
 /// `content-type` as `Content-Type`, if so asked.

@@ -29,7 +29,7 @@ pub fn cognito_authorizer(json: &mut JsonWriter, facts: &Facts) {
 fn write_claims(json: &mut JsonWriter, claims: &Map<String, Value>) {
     json.key("claims").object(|json| {
         for (name, value) in claims {
-            json.key(name).string(&claim(value));
+            json.name(name).string(&claim(value));
         }
     });
 }

@@ -27,9 +27,23 @@ const FIXED_PART: usize = 1536;
 /// [`Error::EventTooLarge`]; [`Error::NoResource`] if the path is not of the configured form;
 /// [`Error::NotJson`] if the body is to be the event and is not JSON.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
+    append(Vec::new(), request, config)
+}
+
+/// Other bytes, with the event for a request behind them.
+///
+/// # Errors
+/// As [`encode`].
+pub fn append(
+    mut before: Vec<u8>,
+    request: &Request<'_>,
+    config: &Config,
+) -> Result<Vec<u8>, Error> {
     let limit = config.max_request_bytes;
     within(request.body.len(), limit)?;
-    let mut json = JsonWriter::with_capacity(room(request).min(limit));
+    let start = before.len();
+    before.reserve(room(request).min(limit));
+    let mut json = JsonWriter::after(before);
     match &config.payload {
         Payload::ApigatewayV1 => apigateway_v1::write(&mut json, request, config)?,
         Payload::ApigatewayV2 => apigateway_v2::write_http_api(&mut json, request, config)?,
@@ -42,9 +56,9 @@ pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> 
         Payload::Raw => raw(&mut json, request)?,
         Payload::Template(template) => template.write(&mut json, request),
     }
-    let event = json.into_bytes();
-    within(event.len(), limit)?;
-    Ok(event)
+    let bytes = json.into_bytes();
+    within(bytes.len() - start, limit)?;
+    Ok(bytes)
 }
 
 /// Refuses what is larger than an event may be.

@@ -62,7 +62,7 @@ impl<'a> Query<'a> {
     pub fn joined(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
-                json.key(key)
+                json.name(key)
                     .joined(group.iter().map(|(_, value)| &**value), ",");
             }
         });
@@ -86,7 +86,7 @@ impl<'a> Query<'a> {
         json.object(|json| {
             for (_, group) in self.groups() {
                 if let Some((key, value)) = pick(group) {
-                    json.key(key).string(value);
+                    json.name(key).string(value);
                 }
             }
         });
@@ -96,7 +96,7 @@ impl<'a> Query<'a> {
     pub fn arrays(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
-                json.key(key)
+                json.name(key)
                     .strings(group.iter().map(|(_, value)| &**value));
             }
         });

@@ -124,7 +124,7 @@ impl Template {
             }),
             Self::Object(members) => json.object(|json| {
                 for (key, value) in members {
-                    value.write(json.key(key), request);
+                    value.write(json.name(key), request);
                 }
             }),
         }
