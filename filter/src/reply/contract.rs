@@ -6,7 +6,7 @@
 //! VPC Lattice (*Respond to the VPC Lattice service*); `aws_lambda_filter.cc` of Envoy; and
 //! responses recorded on AWS.
 
-use super::body::{compact, decode, member};
+use super::body::{compact, decode, is_text_or_null};
 use super::headers::{Headers, Values, invalid, map};
 use super::payload::{Answer, Members};
 use super::{Reply, has_content};
@@ -57,13 +57,8 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> 
     };
     let (status, headers) = status_headers_cookies(&members)?;
     let body = match members.body {
-        None | Some(Node::Null | Node::Text(_)) => {
-            decode(members.body, members.is_base64_encoded.as_ref())?
-        }
-        Some(_) => match member(payload) {
-            Some(json) => compact(json),
-            None => return invalid("it has `body` twice"),
-        },
+        Some(json) if !is_text_or_null(json) => compact(json.as_bytes()),
+        body => decode(body, members.is_base64_encoded.as_ref())?,
     };
     Ok(typed(status, headers, body, Some(JSON)))
 }
@@ -72,12 +67,11 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> 
 /// there is not null. Either map is read in either mode, as adapters mix them.
 pub fn load_balancer(answer: Answer<'_>) -> Result<Reply, Error> {
     let members = object(answer)?;
-    let null = [
-        ("body", &members.body),
-        ("statusDescription", &members.status_description),
-    ];
-    if let Some((name, _)) = null.iter().find(|(_, node)| **node == Some(Node::Null)) {
-        return invalid(format!("`{name}` is null"));
+    if members.body == Some("null") {
+        return invalid("`body` is null");
+    }
+    if members.status_description == Some(Node::Null) {
+        return invalid("`statusDescription` is null");
     }
     let multi = members.multi_value_headers.as_ref();
     let single = members.headers.as_ref();
