@@ -212,7 +212,6 @@ impl JsonWriter {
     /// byte, for where there is one more are near, as in JSON within JSON.
     fn escape(&mut self, text: &str) {
         let mut rest = text.as_bytes();
-        self.out.reserve(rest.len());
         while !rest.is_empty() {
             let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
             self.out.extend_from_slice(run);
@@ -247,11 +246,18 @@ fn escaped(byte: u8) -> Option<u8> {
     }
 }
 
-/// How many bytes, in whole steps, stand before the first step with one that is to be escaped.
+/// How many bytes stand before the first step with one that is to be escaped: all, if there is none.
 fn plain(text: &[u8]) -> usize {
-    let (steps, _) = text.as_chunks();
-    let is_plain = |step: &&[u8; STEP]| !has_special(u64::from_ne_bytes(**step));
-    steps.iter().take_while(is_plain).count() * STEP
+    let is_plain = |step: &[u8; STEP]| !has_special(u64::from_ne_bytes(*step));
+    let (steps, rest) = text.as_chunks();
+    let found = steps.iter().position(|step| !is_plain(step));
+    match (found, text.last_chunk()) {
+        (Some(steps), _) => steps * STEP,
+        // The rest is looked at together with what stands before it.
+        (None, Some(last)) if is_plain(last) => text.len(),
+        (None, None) if rest.iter().all(|&byte| escaped(byte).is_none()) => text.len(),
+        (None, _) => steps.len() * STEP,
+    }
 }
 
 /// Whether one of eight bytes is to be escaped: *Bit Twiddling Hacks*, "Determine if a word has a
@@ -267,6 +273,7 @@ fn has_special(bytes: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -281,6 +288,21 @@ mod tests {
             assert_eq!(check(text).is_ok(), is_json, "{text:?}");
         }
         assert!(check("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back(text in any::<String>(), plain in "[a-z]{0,40}", at in 0..40_usize) {
+            let at = at.min(plain.len());
+            let mixed = [&plain[..at], &text, &plain[at..]].concat();
+            for text in [text, mixed] {
+                let mut json = JsonWriter::with_capacity(0);
+                json.string(&text);
+                let json = json.into_bytes();
+                prop_assert!(!json.iter().any(u8::is_ascii_control));
+                prop_assert_eq!(parse(&json), Ok(Value::String(text)));
+            }
+        }
     }
 
     #[test]
