@@ -6,7 +6,7 @@ mod stand_ins;
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use self::project::Project;
@@ -40,7 +40,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Whether there is a Docker engine with Compose.
+/// Whether there is a Docker engine with Compose, and what builds images.
 ///
 /// # Errors
 /// There is none: the error says what is missing.
@@ -48,6 +48,19 @@ fn engine() -> Result<()> {
     run::captured(docker().args(["version", "--format", "{{.Server.Version}}"]))
         .context("there is no Docker engine")?;
     run::captured(compose().arg("version")).context("there is no Docker Compose")?;
+    let version = run::captured(docker().args(["version", "--format", "{{.Client.Version}}"]))?;
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    // Before, it was a part of Docker itself.
+    if major.is_none_or(|major: u32| major >= 23) {
+        let plugin = run::captured(docker().args(["buildx", "version"]));
+        ensure!(
+            plugin.is_ok(),
+            "there is no BuildKit; install Docker's plugin buildx"
+        );
+    }
     Ok(())
 }
 
