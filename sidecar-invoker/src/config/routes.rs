@@ -148,7 +148,6 @@ fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Functi
             Some(known) => format!("no such function in `functions`; did you mean `{known}`?"),
             None => "no such function in `functions`; add it there".to_owned(),
         });
-        return None;
     }
     Some(name)
 }
@@ -262,7 +261,7 @@ mod tests {
 - { host: s, path: "/a/{id}", method: GET, function: orders }
 - { host: s, path: /b, method: GET, function: orders }
 - { host: s, path: /b, function: orders }
-- { host: s, path: /b, function: orders }
+- { host: s, path: /b, function: orderz }
 "#;
         let expected = r#"invoker.yaml:3: routes[0].function: no such function in `functions`; did you mean `orders`?
 invoker.yaml:4: routes[1].host: expected a host name without a port such as orders.example.com, *.example.com or *, found "a:80"
@@ -277,6 +276,7 @@ invoker.yaml:5: routes[2].paht: unknown key; did you mean `path`?
 invoker.yaml:6: routes[3]: `template`: required by `payload: template`
 invoker.yaml:7: routes[4]: the key `function` is missing
 invoker.yaml:9: routes[6]: matches nothing: the route in line 8 (`/a/*`) takes all its requests; put this one first, or remove it
+invoker.yaml:12: routes[9].function: no such function in `functions`; did you mean `orders`?
 invoker.yaml:12: routes[9]: matches nothing: the route in line 11 (`/b`) takes all its requests; put this one first, or remove it"#;
         let problems = parse(&format!("{FUNCTIONS}{text}")).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {

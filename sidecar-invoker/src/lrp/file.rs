@@ -90,7 +90,7 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
             })
         });
     }
-    if entries.hosts.is_empty() {
+    if !entries.is_written {
         root.problem("names no function; add one to `local` or `aws`");
     }
     Some(File {
@@ -103,6 +103,8 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
 /// The entries of both lists, so that no hostname stands twice.
 #[derive(Default)]
 struct Entries {
+    /// Whether there is anything in the lists, right or wrong.
+    is_written: bool,
     hosts: Vec<(Host, &'static str, usize)>,
     functions: Vec<Function>,
 }
@@ -119,10 +121,9 @@ impl Entries {
         } else {
             "function_name"
         };
-        let Some(items) = value.list("a list of hostnames and where they lead") else {
-            return;
-        };
-        for item in items {
+        let items = value.list("a list of hostnames and where they lead");
+        self.is_written |= items.as_ref().is_none_or(|items| !items.is_empty());
+        for item in items.into_iter().flatten() {
             let Some(mut keys) = item.mapping(&format!("the keys hostname and {key}")) else {
                 continue;
             };

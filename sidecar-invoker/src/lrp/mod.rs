@@ -216,5 +216,11 @@ lrp.yaml:17: aws[2].function_name: a function is named by its name, a partial AR
             problems("region: eu-west-1\nlocal: []\n"),
             "lrp.yaml:1: names no function; add one to `local` or `aws`"
         );
+        // Not if there are some, with mistakes.
+        assert_eq!(
+            problems("local: { a.lb: http://a }\naws: [{ hostname: b.lb }]\n"),
+            "lrp.yaml:1: local: expected a list of hostnames and where they lead, found a mapping\n\
+             lrp.yaml:2: aws[0]: the key `function_name` is missing"
+        );
     }
 }
