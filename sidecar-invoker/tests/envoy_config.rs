@@ -162,4 +162,27 @@ fn each_obstacle_is_one_sentence() {
         said.contains("say with --invoker where it listens"),
         "{said}"
     );
+
+    config(
+        "functions: { f: { rie: http://f } }
+routes:
+- { path: /ping, function: f }
+- { host: a.test, path: /ping, function: f }
+- { path: /healthz, method: POST, function: f }
+- { path: /healthz, method: HEAD, function: f }
+",
+    );
+    let arguments = ["--config", file, "--filter", "f.wasm"];
+    let (code, _, said) = run(&arguments);
+    let cure = "give the route a `host`, or Envoy's own paths a prefix with --health-prefix";
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        format!(
+            "invoker.yaml: routes: Envoy itself answers /ping; {cure}\n\
+             invoker.yaml: routes: Envoy itself answers /healthz; {cure}\n"
+        )
+    );
+    let moved = [&arguments[..], &["--health-prefix", "/internal"]].concat();
+    assert_eq!(run(&moved).0, Some(0));
 }

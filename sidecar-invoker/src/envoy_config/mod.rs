@@ -7,9 +7,10 @@ pub(crate) mod yaml;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen, Route};
+use crate::config::{BackendConfig, Config, FunctionConfig, Host, HostPort, Listen, Route};
 
 pub use envoy::{Envoy, find_filter};
 
@@ -127,8 +128,13 @@ impl Gateway {
     /// The configuration's text.
     ///
     /// # Errors
-    /// The invoker's port is 0: nobody can know where it listens.
+    /// The invoker's port is 0: nobody can know where it listens. Or a route is for one of the health
+    /// endpoints.
     pub fn render(&self) -> Result<String, Obstacle> {
+        let taken = self.taken();
+        if !taken.is_empty() {
+            return Err(taken.join("\n"));
+        }
         let invoker = reachable(&self.invoker)?;
         let fill = |name: &str| match name {
             "source" => self.source.clone(),
@@ -154,6 +160,27 @@ impl Gateway {
             _ => String::new(),
         };
         Ok(filled(TEMPLATE, fill))
+    }
+
+    /// What is wrong with each route whose requests the health endpoints would take.
+    fn taken(&self) -> Vec<Obstacle> {
+        let Health { prefix, .. } = &self.health;
+        let own = ["ping", "healthz"].map(|name| format!("{prefix}/{name}"));
+        let is_taken = |route: &&Route| {
+            let methods = [None, Some(Method::GET), Some(Method::HEAD)];
+            route.host == Host::any()
+                && own.iter().any(|path| path == route.path.as_str())
+                && methods.contains(&route.method)
+        };
+        // Without its line, which may be one of a template that was imported.
+        let problem = |route: &Route| {
+            format!(
+                "{}: routes: Envoy itself answers {}; give the route a `host`, or Envoy's own paths a \
+                 prefix with --health-prefix",
+                self.source, route.path
+            )
+        };
+        self.routes.iter().filter(is_taken).map(problem).collect()
     }
 
     fn notes(&self) -> String {
