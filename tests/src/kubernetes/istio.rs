@@ -23,6 +23,8 @@ pub enum Proxy {
     Sidecar,
     /// The ingress gateway.
     Gateway,
+    /// The sidecar of the invoker's pods, for the calls that they get.
+    Invoker,
 }
 
 impl Proxy {
@@ -30,7 +32,21 @@ impl Proxy {
         match self {
             Self::Sidecar => "SIDECAR_OUTBOUND",
             Self::Gateway => "GATEWAY",
+            Self::Invoker => "SIDECAR_INBOUND",
         }
+    }
+
+    /// Whether an `EnvoyFilter` is for its pods.
+    fn is_selected(self, filter: &Value) -> bool {
+        let Some(selector) = filter["spec"].get("workloadSelector") else {
+            return true;
+        };
+        let pods = files("kubernetes/invoker");
+        let pods: Vec<_> = pods.iter().flat_map(|path| documents(path)).collect();
+        let mut labels = pods
+            .iter()
+            .filter_map(|pod| pod.pointer("/spec/template/metadata/labels"));
+        self == Self::Invoker && labels.any(|labels| *labels == selector["labels"])
     }
 }
 
@@ -55,7 +71,8 @@ pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
         .collect();
     let mut envoy = generate(proxy, &resources, invoker);
     let mut unused = Vec::new();
-    for filter in of_kind(&resources, "EnvoyFilter") {
+    let filters = of_kind(&resources, "EnvoyFilter");
+    for filter in filters.filter(|filter| proxy.is_selected(filter)) {
         for (number, patch) in items(&filter["spec"]["configPatches"]).iter().enumerate() {
             if !apply(&mut envoy, patch, proxy, folder) {
                 unused.push(format!("{}/{number}", text(&filter["metadata"]["name"])));
@@ -70,6 +87,9 @@ pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
 
 /// What istiod generates before it patches.
 fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
+    if proxy == Proxy::Invoker {
+        return inbound(invoker);
+    }
     let mut hosts: Vec<_> = of_kind(resources, "VirtualService")
         .flat_map(|service| virtual_hosts(proxy, resources, service))
         .collect();
@@ -93,6 +113,21 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
         }
     }
     let port = if proxy == Proxy::Sidecar { 80 } else { 8080 };
+    envoy(port, &hosts, &clusters)
+}
+
+/// What the sidecar of the invoker's pods has for the port 9090.
+fn inbound(invoker: SocketAddr) -> Value {
+    let name = "inbound|9090||";
+    let host = json!({
+        "name": "inbound|http|9090",
+        "domains": ["*"],
+        "routes": [{ "name": "default", "match": { "prefix": "/" }, "route": { "cluster": name } }],
+    });
+    envoy(15006, &[host], &[cluster(name, invoker)])
+}
+
+fn envoy(port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
     json!({
         "node": { "id": "test", "cluster": "test" },
         "admin": { "address": {} },
@@ -104,14 +139,14 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
                     "name": "envoy.filters.network.http_connection_manager",
                     "typed_config": {
                         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                        "stat_prefix": "outbound",
+                        "stat_prefix": "http",
                         "always_set_request_id_in_response": true,
                         "access_log": [],
                         "http_filters": [{
                             "name": "envoy.filters.http.router",
                             "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
                         }],
-                        "route_config": { "name": "80", "virtual_hosts": hosts },
+                        "route_config": { "name": "http", "virtual_hosts": hosts },
                     },
                 }] }],
             }],
@@ -134,7 +169,7 @@ fn virtual_hosts(proxy: Proxy, resources: &[Value], service: &Value) -> Vec<Valu
         Proxy::Sidecar if gateways.contains(&"mesh") => of_kind(resources, "ServiceEntry")
             .flat_map(|entry| items(&entry["spec"]["hosts"]))
             .collect(),
-        Proxy::Sidecar => vec![],
+        Proxy::Sidecar | Proxy::Invoker => vec![],
         Proxy::Gateway => of_kind(resources, "Gateway")
             .filter(|gateway| {
                 let metadata = &gateway["metadata"];
@@ -215,6 +250,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
         return false;
     }
     let resources = &mut envoy["static_resources"];
+    let mut value = what["value"].clone();
     let operation = (text(&patch["applyTo"]), text(&what["operation"]));
     let objects: Vec<&mut Value> = match operation {
         ("EXTENSION_CONFIG", "ADD") => {
@@ -252,9 +288,24 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
                 .filter(|own| own["name"] == route["name"])
                 .collect()
         }
+        ("NETWORK_FILTER", "MERGE") => {
+            only(wanted, &["context", "listener"]);
+            only(&wanted["listener"], &["filterChain"]);
+            only(&wanted["listener"]["filterChain"], &["filter"]);
+            let filter = &wanted["listener"]["filterChain"]["filter"];
+            only(filter, &["name"]);
+            // Merged too if it is of the same type.
+            let config = value["typed_config"].as_object_mut();
+            let kind = config.and_then(|config| config.remove("@type"));
+            list(&mut resources["listeners"])
+                .flat_map(|listener| list(&mut listener["filter_chains"]))
+                .flat_map(|chain| list(&mut chain["filters"]))
+                .filter(|own| own["name"] == filter["name"])
+                .inspect(|own| assert_eq!(own["typed_config"].get("@type"), kind.as_ref()))
+                .collect()
+        }
         other => panic!("not known here: {other:?}"),
     };
-    let mut value = what["value"].clone();
     subscribe(&mut value, folder);
     let used = !objects.is_empty();
     objects.into_iter().for_each(|object| merge(object, &value));

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use lambda_mesh_tests::generated::Generated;
+use lambda_mesh_tests::invoker::free_address;
 use lambda_mesh_tests::kubernetes::istio::{Patched, Proxy, configure};
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
 use lambda_mesh_tests::upstream::Upstream;
@@ -56,6 +58,35 @@ fn the_ingress_gateway_serves_the_public_host_alone() {
     for host in ["orders.lambda.internal", "billing.lambda.internal"] {
         assert_eq!(mesh.get("/").host(host).send().status, 404, "{host}");
     }
+}
+
+/// The sidecar of the invoker's pods stands between.
+#[test]
+fn the_largest_head_that_a_pod_may_send_reaches_the_invoker() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let Patched { mut config, .. } = configure(Proxy::Invoker, upstream.address, folder.path());
+        let addresses = [free_address(), free_address()];
+        let [listen, admin] = addresses.map(|address| {
+            json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+        });
+        config.listener()["address"] = listen;
+        *config.at("/admin/address") = admin;
+        let [listen, admin] = addresses;
+        let inbound = Generated::start(version, &config.0.to_string(), listen, admin);
+        let patched = configure(Proxy::Sidecar, inbound.address, folder.path());
+        let mesh = Mesh::of(patched.config).envoy(version).start();
+
+        let mut request = mesh.get("/").host("orders.lambda.internal");
+        request = request.header("x-large", "a".repeat(58_000));
+        for number in 0..96 {
+            request = request.header(&format!("x-{number}"), "v");
+        }
+        let answer = request.send();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(upstream.call().is_in_header);
+    });
 }
 
 #[test]
