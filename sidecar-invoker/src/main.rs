@@ -98,7 +98,7 @@ fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<_> = std::env::args_os().collect();
     let name = arguments.first().map(Path::new).and_then(Path::file_name);
     if name.is_some_and(|name| name == "lrp") {
-        arguments.insert(1, "lrp".into());
+        arguments.splice(..1, ["sidecar-invoker".into(), "lrp".into()]);
     }
     arguments
 }
