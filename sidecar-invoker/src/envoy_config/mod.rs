@@ -47,6 +47,8 @@ pub struct Gateway {
     pub not_found: NotFound,
     /// The largest head of a request; Envoy's own limits if `None`.
     pub head_limit: Option<HeadLimit>,
+    /// Whether clients of HTTP/1.0 are served too, with or without a `Host`. Envoy's default is 426.
+    pub http_10: bool,
 }
 
 /// Where Envoy itself answers GET and HEAD: `PREFIX/ping` with `pong`, `PREFIX/healthz` with 200.
@@ -122,6 +124,7 @@ impl Gateway {
                 format: r#"{"message":"Not Found"}"#,
             },
             head_limit: None,
+            http_10: false,
         })
     }
 
@@ -146,7 +149,7 @@ impl Gateway {
                 &self.listen.ip().to_string(),
                 self.listen.port(),
             )),
-            "limits" => self.limits(),
+            "clients" => self.clients(),
             "not_found" => yaml::flow(&json!({
                 "text_format_source": { "inline_string": self.not_found.format },
                 "content_type": self.not_found.content_type,
@@ -208,14 +211,22 @@ impl Gateway {
         }
     }
 
-    fn limits(&self) -> String {
-        let Some(HeadLimit { kib, headers }) = self.head_limit else {
-            return String::new();
-        };
-        format!(
-            "          max_request_headers_kb: {kib}\n          \
-             common_http_protocol_options: {{ max_headers_count: {headers} }}\n"
-        )
+    /// What clients may send besides what Envoy takes by default.
+    fn clients(&self) -> String {
+        let mut lines = String::new();
+        if let Some(HeadLimit { kib, headers }) = self.head_limit {
+            lines = format!(
+                "          max_request_headers_kb: {kib}\n          \
+                 common_http_protocol_options: {{ max_headers_count: {headers} }}\n"
+            );
+        }
+        if self.http_10 {
+            lines.push_str(
+                "          http_protocol_options: \
+                 { accept_http_10: true, default_host_for_http_10: localhost }\n",
+            );
+        }
+        lines
     }
 }
 

@@ -111,6 +111,7 @@ impl Lrp {
                 kib: 1024,
                 headers: 1000,
             }),
+            http_10: true,
         }
     }
 }

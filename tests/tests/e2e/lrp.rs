@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use lambda_mesh_tests::client::{Request, send_all};
+use lambda_mesh_tests::client::{Request, raw, send_all};
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::eventually;
 use lambda_mesh_tests::generated::{Lrp, runs, signal};
@@ -88,7 +88,15 @@ fn it_behaves_as_the_proxy_did() {
             assert_eq!(event["isBase64Encoded"], encoded, "{content_type}");
         }
 
-        // A head that Go takes, and Envoy does only when told.
+        // Clients and heads that Go takes, and Envoy does only when told.
+        for (request, end) in [
+            ("GET /internal/ping HTTP/1.0\r\n\r\n", "pong"),
+            ("GET / HTTP/1.0\r\n\r\n", "localhost: Route not found"),
+            ("GET / HTTP/1.0\r\nhost: foo.domain.lb\r\n\r\n", "}"),
+        ] {
+            let answer = raw(lrp.address, request);
+            assert!(answer.ends_with(end), "{answer}");
+        }
         let mut request = lrp.request("GET", "/").host("foo.domain.lb");
         for number in 0..200 {
             request = request.header(&format!("x-{number}"), "x".repeat(1000));
