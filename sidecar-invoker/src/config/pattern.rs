@@ -119,6 +119,16 @@ impl PathPattern {
             && (self.open || (!other.open && self.segments.len() == other.segments.len()))
     }
 
+    /// Whether one of its paths is `prefix` or stands below it.
+    pub(crate) fn may_begin_with(&self, prefix: &str) -> bool {
+        let mut own = self.segments.iter();
+        let mut wanted = prefix.split('/').skip(1);
+        wanted.all(|wanted| match own.next() {
+            Some(own) => own.as_deref().is_none_or(|own| own == wanted),
+            None => self.open,
+        })
+    }
+
     /// Orders patterns so that of two which match a path the one that says more comes first: segment
     /// by segment a text, then one name, then all that follows.
     pub(crate) fn generality(&self) -> Vec<u8> {
@@ -297,6 +307,26 @@ mod tests {
             ("/a/{id}", "/a/b/c"),
         ] {
             assert!(!pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn what_may_begin_with_what() {
+        for (path, prefix) in [
+            ("/*", "/shop"),
+            ("/shop", "/shop"),
+            ("/shop/*", "/shop/eu"),
+            ("/shop/{id}", "/shop"),
+            ("/{tenant}/pets", "/shop"),
+        ] {
+            assert!(pattern(path).may_begin_with(prefix), "{path} {prefix}");
+        }
+        for (path, prefix) in [
+            ("/shop", "/shop/eu"),
+            ("/shops/*", "/shop"),
+            ("/{tenant}/pets", "/shop/orders"),
+        ] {
+            assert!(!pattern(path).may_begin_with(prefix), "{path} {prefix}");
         }
     }
 

@@ -104,6 +104,14 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
     }
     keys.finish();
     let lambda = lambda?;
+    let prefix = lambda.get("strip_prefix").and_then(Json::as_str);
+    if let (Some(path), Some(prefix)) = (&path, prefix)
+        && !path.may_begin_with(prefix)
+    {
+        value.problem(format!(
+            "`strip_prefix`: no path of `{path}` begins with `{prefix}`; correct one of them"
+        ));
+    }
     // The filter's own check of keys that need or exclude each other.
     if function.is_some()
         && let Err(problems) = Settings::parse(&lambda).and_then(Settings::into_config)
@@ -262,6 +270,7 @@ mod tests {
 - { host: s, path: /b, method: GET, function: orders }
 - { host: s, path: /b, function: orders }
 - { host: s, path: /b, function: orderz }
+- { host: t, path: /billing/*, strip_prefix: /biling, function: py }
 "#;
         let expected = r#"invoker.yaml:3: routes[0].function: no such function in `functions`; did you mean `orders`?
 invoker.yaml:4: routes[1].host: expected a host name without a port such as orders.example.com, *.example.com or *, found "a:80"
@@ -277,7 +286,8 @@ invoker.yaml:6: routes[3]: `template`: required by `payload: template`
 invoker.yaml:7: routes[4]: the key `function` is missing
 invoker.yaml:9: routes[6]: matches nothing: the route in line 8 (`/a/*`) takes all its requests; put this one first, or remove it
 invoker.yaml:12: routes[9].function: no such function in `functions`; did you mean `orders`?
-invoker.yaml:12: routes[9]: matches nothing: the route in line 11 (`/b`) takes all its requests; put this one first, or remove it"#;
+invoker.yaml:12: routes[9]: matches nothing: the route in line 11 (`/b`) takes all its requests; put this one first, or remove it
+invoker.yaml:13: routes[10]: `strip_prefix`: no path of `/billing/*` begins with `/biling`; correct one of them"#;
         let problems = parse(&format!("{FUNCTIONS}{text}")).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {
             assert_eq!(found, expected);
