@@ -102,7 +102,7 @@ impl FunctionName {
     }
 }
 
-/// A function's alias or version: `live`, `42`, `$LATEST`.
+/// A function's alias or version: `live`, `42`, `$LATEST`, `$LATEST.PUBLISHED`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qualifier(String);
 
@@ -112,7 +112,8 @@ impl Qualifier {
     /// # Errors
     /// What was expected instead.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if (is_word(text) || text == "$LATEST") && text.len() <= 128 {
+        let is_latest = matches!(text, "$LATEST" | "$LATEST.PUBLISHED");
+        if is_latest || (is_word(text) && text.len() <= 128) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
@@ -139,6 +140,7 @@ mod tests {
             ("hello", None),
             ("hello:live", Some("live")),
             ("hello:$LATEST", Some("$LATEST")),
+            ("hello:$LATEST.PUBLISHED", Some("$LATEST.PUBLISHED")),
             ("hello:function", Some("function")),
             ("123456789012:function:hello", None),
             ("123456789012:function:hello:2", Some("2")),
@@ -168,6 +170,7 @@ mod tests {
             "arn:aws:s3:::bucket",
             "arn:aws:lambda:eu-west-1:1:function:hello",
             "hello:$latest",
+            "hello:a.b",
             &"x".repeat(141),
         ] {
             assert!(FunctionName::parse(text).is_err(), "{text}");

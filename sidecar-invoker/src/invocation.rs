@@ -18,7 +18,7 @@ pub const ACCOUNT_ID: &str = "123456789012";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionName(Box<str>);
 
-/// A version or an alias: `$LATEST` or 1 to 128 of `[a-zA-Z0-9-_]`.
+/// A version or an alias: `$LATEST`, `$LATEST.PUBLISHED` or 1 to 128 of `[a-zA-Z0-9-_]`.
 ///
 /// Source: the `Qualifier` of Lambda's `Invoke`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl fmt::Display for NameError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Function => "a function's name is 1 to 64 letters, digits, - and _",
-            Self::Qualifier => "a qualifier is $LATEST or 1 to 128 letters, digits, - and _",
-            Self::Target => "a function is named by its name, a partial ARN or a full ARN of at most 170 characters",
+            Self::Qualifier => "a qualifier is $LATEST, $LATEST.PUBLISHED or 1 to 128 letters, digits, - and _",
+            Self::Target => "a function is named by its name, a partial ARN or a full ARN of at most 256 characters",
         })
     }
 }
@@ -67,7 +67,7 @@ impl FromStr for Qualifier {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let valid = text == "$LATEST" || word(text, 128);
+        let valid = matches!(text, "$LATEST" | "$LATEST.PUBLISHED") || word(text, 128);
         valid.then(|| Self(text.into())).ok_or(NameError::Qualifier)
     }
 }
@@ -99,9 +99,9 @@ impl FromStr for Target {
     type Err = NameError;
 
     /// Reads `NAME`, `ACCOUNT:function:NAME` or `arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME`,
-    /// each with or without `:QUALIFIER`.
+    /// each with or without `:QUALIFIER`, of at most 256 characters.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.len() > 170 {
+        if text.len() > 256 {
             return Err(NameError::Target);
         }
         let parts: Vec<&str> = text.split(':').collect();
@@ -323,7 +323,11 @@ mod tests {
                 "{prefix}"
             );
         }
-        assert_eq!(target("hello:$LATEST").unwrap().1.unwrap(), "$LATEST");
+        for qualifier in ["$LATEST", "$LATEST.PUBLISHED", &"q".repeat(128)] {
+            let longest = "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:";
+            let text = format!("{longest}{}:{qualifier}", "a".repeat(64));
+            assert_eq!(target(&text).unwrap().1.unwrap(), qualifier);
+        }
     }
 
     #[test]
@@ -341,7 +345,11 @@ mod tests {
             "arn:aws:lambda:eu-west-1:1:function:hello",
             &"a".repeat(65),
             &format!("a:{}", "q".repeat(129)),
-            &format!("{}:{}", "a".repeat(64), "q".repeat(128)),
+            "hello:$LATEST.",
+            &format!(
+                "arn:aws{}:lambda:eu-west-1:123456789012:function:hello",
+                "-".repeat(257)
+            ),
         ] {
             assert!(target(wrong).is_err(), "{wrong}");
         }
