@@ -156,6 +156,16 @@ impl Function {
         let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
         for name in &PASSED {
             if let Some(value) = call.headers.get(name) {
+                // Other bytes are not signed by everybody alike, and what AWS refuses then would
+                // look like the invoker's own fault.
+                if !value
+                    .as_bytes()
+                    .iter()
+                    .all(|byte| (b' '..=b'~').contains(byte))
+                {
+                    let message = format!("the header {name} has other characters than ASCII's");
+                    return Err(ServiceError::InvalidParameter(message));
+                }
                 headers.insert(name, value.clone());
             }
         }

@@ -208,6 +208,22 @@ fn what_the_caller_asks_for_is_signed_and_its_own_signature_is_not_passed_on() {
 }
 
 #[test]
+fn what_cannot_be_signed_is_the_caller_s_mistake_alone() {
+    let aws = shared();
+    aws.function("unsignable", &json!({}));
+    let invoker = aws.invoker(&json!({})).start();
+    for tenant in ["\u{fc}", "a\tb"] {
+        let call = request(&invoker, "unsignable").header("x-amz-tenant-id", tenant);
+        let answer = call.send();
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let error_type = answer.header("x-amzn-errortype");
+        assert_eq!(error_type, "InvalidParameterValueException");
+    }
+    assert_eq!(invoker.ask("/readyz").status, 200);
+    assert_eq!(aws.calls("unsignable"), Vec::<Value>::new());
+}
+
+#[test]
 fn the_streaming_path() {
     let aws = shared();
     aws.function("flow", &json!({ "chunks": ["one"] }));
