@@ -109,6 +109,57 @@ fn a_profile_with_a_role() {
 }
 
 #[test]
+fn a_program_that_a_profile_names() {
+    let aws = shared();
+    let folder = folder();
+    let document = json!({ "Version": 1, "AccessKeyId": KEY.0, "SecretAccessKey": KEY.1 });
+    let document = file(&folder, "document", &document.to_string());
+    let config = format!("[profile work]\ncredential_process = cat {document}\n");
+    let call = called_with(
+        &aws,
+        "from-program",
+        &[
+            ("AWS_CONFIG_FILE", &file(&folder, "config", &config)),
+            ("AWS_PROFILE", "work"),
+        ],
+    );
+    assert_eq!(call["key"], KEY.0);
+}
+
+#[test]
+fn a_session_of_single_sign_on() {
+    let aws = shared();
+    let folder = folder();
+    let cache = folder.path().join(".aws/sso/cache");
+    fs::create_dir_all(&cache).expect("a folder in a temporary folder");
+    let token =
+        json!({ "accessToken": "token-of-the-session", "expiresAt": "2999-01-01T00:00:00Z" });
+    // The SHA-1 of the session's name, `corp`.
+    let name = "ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
+    file(
+        &folder,
+        &format!(".aws/sso/cache/{name}"),
+        &token.to_string(),
+    );
+    let config = format!(
+        "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\n\
+         sso_role_name = developer\nregion = {REGION}\n\
+         [sso-session corp]\nsso_region = {REGION}\nsso_start_url = https://corp.awsapps.com/start\n"
+    );
+    let call = called_with(
+        &aws,
+        "from-single-sign-on",
+        &[
+            ("HOME", &text_of(folder.path())),
+            ("AWS_CONFIG_FILE", &file(&folder, "config", &config)),
+            ("AWS_PROFILE", "work"),
+            ("AWS_ENDPOINT_URL_SSO", &aws.metadata_url()),
+        ],
+    );
+    assert_eq!(call["principal"], "developer");
+}
+
+#[test]
 fn a_web_identity() {
     let aws = shared();
     let folder = folder();
