@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::endpoint::Variant;
 use super::sdk::{self, Who};
 use super::sign::Identity;
-use crate::config::{Endpoint, endpoint};
+use crate::config::Endpoint;
 use crate::lock::lock;
 
 /// How long before they expire credentials are renewed, if they last that long twice. EC2 and ECS
@@ -23,8 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// that they are accepted again, and none come while it is not ready.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 
-const EXPIRED: &str =
-    "the AWS credentials have expired; sign in again, with `aws sso login` say, or set new ones";
+const EXPIRED: &str = "the AWS credentials have expired, or this machine's clock is wrong; sign in again, with `aws sso login` say, or set new ones";
 
 /// Credentials, and what was found beside them.
 #[derive(Debug)]
@@ -52,6 +51,8 @@ pub(crate) struct Source {
     /// Whether a function has no region but the one that the SDK finds.
     pub(crate) needs_region: AtomicBool,
     state: watch::Sender<State>,
+    /// AWS has refused them; or they have expired unrenewed, as when this machine was suspended, for
+    /// timers do not count that.
     reload: Notify,
     /// Whether AWS has refused them; a flag, so that no request takes the lock while all is well.
     is_refused: AtomicBool,
@@ -139,7 +140,11 @@ impl Source {
         match &*self.state.borrow() {
             State::Loading => None,
             State::Valid(session) if self.is_valid(session) => Some(Ok(Arc::clone(session))),
-            _ => Some(Err(Missing)),
+            State::Valid(_) => {
+                self.reload.notify_one();
+                Some(Err(Missing))
+            }
+            State::Missing(_) => Some(Err(Missing)),
         }
     }
 
@@ -166,6 +171,7 @@ impl Source {
             State::Loading => return Some("AWS credentials are being loaded".to_owned()),
             State::Missing(problem) => return Some(problem.to_string()),
             State::Valid(session) if !self.is_valid(session) => {
+                self.reload.notify_one();
                 return Some(EXPIRED.to_owned());
             }
             State::Valid(session) => {
@@ -208,7 +214,7 @@ impl Source {
         let session = Arc::new(Session {
             identity: Identity::new(found.credentials),
             region: found.region,
-            endpoint: found.endpoint.as_deref().and_then(endpoint),
+            endpoint: found.endpoint,
             variant: found.variant,
         });
         match self.is_valid(&session) {
@@ -225,7 +231,7 @@ impl Source {
     fn region_problem(&self, session: &Session) -> Option<&'static str> {
         let missing = session.region.is_none() && self.needs_region.load(Ordering::Relaxed);
         missing.then_some(
-            "no AWS region is known; set `aws.region`, AWS_REGION or the profile's region",
+            "no AWS region is known; set `aws.region`, AWS_REGION or the profile's region to one such as eu-west-1",
         )
     }
 
@@ -255,7 +261,30 @@ fn renewal(left: Duration, random: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_expired_while_the_machine_was_suspended_is_renewed_at_once() {
+        let who = Who {
+            role: None,
+            region: None,
+        };
+        let source = Source::new(who, SystemTime::now);
+        let expired = Some(SystemTime::now() - Duration::from_secs(1));
+        let session = Session {
+            identity: Identity::new(Credentials::new("id", "secret", None, expired, "test")),
+            region: None,
+            endpoint: None,
+            variant: Variant::default(),
+        };
+        source.state.send_replace(State::Valid(Arc::new(session)));
+        source.session().await.unwrap_err();
+        source.reload.notified().await;
+        assert!(source.problem().unwrap().contains("expired"));
+        source.reload.notified().await;
+    }
 
     #[test]
     fn what_differs_in_its_time_is_not_said_again() {

@@ -52,7 +52,7 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
             "the AWS credentials have expired; sign in again, with `aws sso login` say, or set new ones".to_owned()
         }
         "UnrecognizedClientException" => {
-            "AWS does not know the access key or the session token; correct the credentials".to_owned()
+            "AWS does not know the access key or the session token; correct the credentials, or enable the region for the account".to_owned()
         }
         _ => format!("AWS refuses the signature ({name}): the secret access key does not belong to the access key, or something on the way changes requests; correct the credentials"),
     }

@@ -13,7 +13,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
 use super::endpoint::Variant;
-use crate::config::Role;
+use crate::config::{self, Endpoint, Role};
 
 /// The longest that all sources together may take.
 pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(crate) struct Found {
     pub(crate) credentials: Credentials,
     pub(crate) region: Option<String>,
     /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`, or the profile's counterpart.
-    pub(crate) endpoint: Option<String>,
+    pub(crate) endpoint: Option<Endpoint>,
     pub(crate) variant: Variant,
 }
 
@@ -59,6 +59,7 @@ async fn find(who: &Who) -> Result<Found, String> {
         loader = loader.region(Region::new(region.clone()));
     }
     let sdk = loader.load().await;
+    let endpoint = endpoint(&sdk)?;
     let credentials = match &who.role {
         None => provided(sdk.credentials_provider()).await,
         Some(role) => {
@@ -71,10 +72,20 @@ async fn find(who: &Who) -> Result<Found, String> {
             provided(Some(provider.build().await)).await
         }
     };
+    let credentials = credentials.map_err(|error| explain(&error, who))?;
+    if !is_clean(&credentials) {
+        return Err(
+            "the AWS credentials have a space or a line break in them; remove it where they are set"
+                .to_owned(),
+        );
+    }
     Ok(Found {
-        credentials: credentials.map_err(|error| explain(&error, who))?,
-        region: sdk.region().map(ToString::to_string),
-        endpoint: endpoint(&sdk),
+        credentials,
+        // An empty variable is as none.
+        region: sdk
+            .region()
+            .and_then(|region| config::region(region.as_ref())),
+        endpoint,
         variant: Variant {
             fips: sdk.use_fips().unwrap_or_default(),
             dual_stack: sdk.use_dual_stack().unwrap_or_default(),
@@ -91,33 +102,58 @@ async fn provided(
     }
 }
 
+/// Whether nothing but what can be in them is in them: a secret of Kubernetes that was made of a file,
+/// say, ends in a line break.
+fn is_clean(credentials: &Credentials) -> bool {
+    let key = [credentials.access_key_id(), credentials.secret_access_key()];
+    let mut texts = key.into_iter().chain(credentials.session_token());
+    texts.all(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
 /// Source: "Service-specific endpoints" in the AWS SDKs and Tools reference guide.
-fn endpoint(sdk: &SdkConfig) -> Option<String> {
+fn endpoint(sdk: &SdkConfig) -> Result<Option<Endpoint>, String> {
     let key = ServiceConfigKey::builder()
         .service_id("Lambda")
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
-        .build()
-        .ok()?;
-    let own = sdk
-        .service_config()
-        .and_then(|config| config.load_config(key));
-    own.or_else(|| sdk.endpoint_url().map(str::to_owned))
+        .build();
+    let own = key
+        .ok()
+        .and_then(|key| sdk.service_config()?.load_config(key));
+    let Some(url) = own.or_else(|| sdk.endpoint_url().map(str::to_owned)) else {
+        return Ok(None);
+    };
+    config::endpoint(&url).map(Some).ok_or_else(|| {
+        format!(
+            "AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL or the profile's endpoint_url is \"{url}\", and not a URL without a path such as http://localhost:4566; correct it"
+        )
+    })
 }
 
 /// What cures an error, by words of its text; the first that fits. Few sources have errors that can
 /// be told apart by their type.
-const CURES: [(&[&str], &str); 7] = [
+const CURES: [(&[&str], &str); 9] = [
     (
         &["Signature expired", "Signature not yet current"],
         "this machine's clock is wrong; set it, by NTP say",
     ),
     (
-        &["ExpiredToken", "expired", "SSO token", "access token"],
+        &[
+            "ExpiredToken",
+            "expired",
+            "SSO token",
+            "sso/cache",
+            "access token",
+            "UnauthorizedException",
+        ],
         "sign in again, with `aws sso login` say, or set new credentials",
     ),
     (
-        &["AccessDenied"],
+        &["credentials-login"],
+        "the sessions of `aws login` are the AWS CLI's own: name a profile with `credential_process = aws configure export-credentials --profile NAME`, where NAME is this one",
+    ),
+    (
+        &["AccessDenied", "InvalidIdentityToken"],
         "see that the role exists, that its trust policy names who asks and the external id, and that who asks may sts:AssumeRole",
     ),
     (
@@ -134,6 +170,10 @@ const CURES: [(&[&str], &str); 7] = [
         "see that it can be reached from here",
     ),
     (
+        &["No such file", "Permission denied"],
+        "see that the file is there and can be read that AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or the profile names",
+    ),
+    (
         &[],
         "correct the profile or the environment variables that say where they are",
     ),
@@ -145,13 +185,20 @@ fn explain(error: &CredentialsError, who: &Who) -> String {
     let details = chain(error.source().unwrap_or(error));
     let has = |words: &[&str]| words.iter().any(|word| details.contains(word));
     // The metadata service of EC2 is asked last, and off EC2 there is none.
-    let asked_last = match has(&["IMDS"]) {
-        true => Some(format!(" (the last source says: {details})")),
-        false => matches!(error, CredentialsError::CredentialsNotLoaded(_)).then(String::new),
+    let last = match has(&["IMDS"]) {
+        true => format!(" (the last source says: {details})"),
+        false => String::new(),
     };
-    if let Some(asked_last) = asked_last {
+    let is_none = matches!(error, CredentialsError::CredentialsNotLoaded(_))
+        || has(&["IMDS", "no providers in chain"]);
+    if is_none {
+        let role = who
+            .role
+            .as_ref()
+            .map(|role| format!(" to assume the role {} with", role.arn));
+        let role = role.unwrap_or_default();
         return format!(
-            "no AWS credentials were found{asked_last}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
+            "no AWS credentials{role} were found{last}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that there is, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
         );
     }
     let cure = CURES
@@ -164,12 +211,13 @@ fn explain(error: &CredentialsError, who: &Who) -> String {
     }
 }
 
-/// An error and its causes, each once.
+/// An error and its causes, each once, on one line.
 fn chain(error: &dyn Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !texts.iter().any(|earlier| earlier.contains(&text)) {
             texts.push(text);
         }
@@ -193,6 +241,10 @@ mod tests {
             ("Signature expired: x is now earlier than y", "clock"),
             ("unhandled error (ExpiredToken)", "aws sso login"),
             ("failed to load the cached SSO token", "aws sso login"),
+            ("failed to read `/h/.aws/sso/cache/0.json`", "aws sso login"),
+            ("UnauthorizedException: not valid", "aws sso login"),
+            ("enable `credentials-login`", "export-credentials"),
+            ("No such file or directory", "TOKEN_FILE"),
             ("unhandled error (AccessDenied)", "trust policy"),
             ("InvalidClientTokenId", "access key"),
             ("dispatch failure: Connection refused", "reached"),

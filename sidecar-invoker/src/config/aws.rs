@@ -212,7 +212,8 @@ pub(super) fn queue_length(value: &Value<'_>) -> Option<usize> {
     Some(number as usize)
 }
 
-fn region(text: &str) -> Option<String> {
+/// Reads a region's name.
+pub(crate) fn region(text: &str) -> Option<String> {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let valid = (1..=64).contains(&text.len()) && text.bytes().all(letter);
     valid.then(|| text.to_owned())

@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use aws::region;
 pub use aws::{AwsCall, AwsConfig, AwsFunction, Role};
 pub use decode::{ConfigError, Problem};
 pub(crate) use pattern::Form;

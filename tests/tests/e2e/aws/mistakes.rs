@@ -61,6 +61,27 @@ fn no_credentials() {
 fn no_region() {
     let aws = aws();
     assert_told(aws.invoker(&json!({ "region": null })), "AWS_REGION");
+    let empty = aws.invoker(&json!({ "region": null }));
+    assert_told(empty.env("AWS_REGION", ""), "AWS_REGION");
+    assert!(aws.requests("calls").is_empty());
+}
+
+#[test]
+fn an_endpoint_variable_that_is_not_one() {
+    let aws = aws();
+    let invoker = aws.invoker(&json!({ "endpoint": null }));
+    let invoker = invoker.env("AWS_ENDPOINT_URL", aws.lambda.to_string());
+    // Not AWS's own endpoint instead.
+    assert_told(invoker, "AWS_ENDPOINT_URL");
+}
+
+#[test]
+fn a_key_that_ends_in_a_line_break() {
+    let aws = aws();
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        let invoker = aws.invoker(&json!({})).env(name, "x\n");
+        assert_told(invoker, "line break");
+    }
     assert!(aws.requests("calls").is_empty());
 }
 
@@ -109,6 +130,9 @@ fn a_role_that_may_not_be_assumed() {
         let invoker = invoker.env("AWS_ENDPOINT_URL_STS", aws.sts_url());
         assert_told(invoker, &arn);
     }
+    let invoker = aws.bare_invoker(&json!({ "role_arn": "arn:aws:iam::123456789012:role/r" }));
+    let invoker = invoker.env("AWS_ENDPOINT_URL_STS", aws.sts_url());
+    assert_told(invoker, "AWS_ACCESS_KEY_ID");
     // Not each request asks again.
     assert!(
         aws.requests("sts").len() < REQUESTS,
