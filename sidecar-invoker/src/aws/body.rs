@@ -2,171 +2,154 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use hyper::body::{Body, Frame, Incoming};
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::{ResponseBody, whole};
 use crate::invocation::FunctionName;
-use crate::lock::lock;
+
+/// Smaller pieces are put together up to this size.
+const LARGE: usize = 16 << 10;
 
 /// The body of an answer of `function`, which keeps the invocation's `turn` to its end and breaks off
 /// at the deadline.
 ///
 /// A small one is there as soon as its head is: the invocation has ended, and there is nothing to
 /// look after.
-pub(super) fn passed<T: Send + Unpin + 'static>(
+pub(super) fn passed<T: Send + 'static>(
     mut body: Incoming,
     deadline: Instant,
     turn: T,
     function: &FunctionName,
 ) -> ResponseBody {
+    let (sender, pieces) = mpsc::channel(1);
     let mut nobody = Context::from_waker(Waker::noop());
-    let first = match Pin::new(&mut body).poll_frame(&mut nobody) {
+    let mut broken = Ok(());
+    match Pin::new(&mut body).poll_frame(&mut nobody) {
         Poll::Ready(None) => return whole(Bytes::new()),
-        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-            Ok(bytes) if body.is_end_stream() => return whole(bytes),
-            Ok(bytes) => Some(Ok(Frame::data(bytes))),
-            Err(frame) => Some(Ok(frame)),
-        },
-        Poll::Ready(Some(Err(error))) => Some(Err(error)),
-        Poll::Pending => None,
-    };
-    Streamed::new(first, body, deadline, turn, function.to_string()).boxed_unsync()
-}
-
-/// A body that is not read faster than its caller reads. Nobody asks for the next piece while a
-/// caller does not read on, so a task looks after the deadline.
-struct Streamed<T> {
-    answer: Arc<Mutex<State<T>>>,
-    function: String,
-    _limit: AbortOnDropHandle<()>,
-}
-
-enum State<T> {
-    Open {
-        first: Option<hyper::Result<Frame<Bytes>>>,
-        body: Incoming,
-        _turn: T,
-        reader: Option<Waker>,
-    },
-    TimedOut,
-    /// Told when it is asked for the next time.
-    Broken(Option<io::Error>),
-    Ended,
-}
-
-impl<T: Send + 'static> Streamed<T> {
-    fn new(
-        first: Option<hyper::Result<Frame<Bytes>>>,
-        body: Incoming,
-        deadline: Instant,
-        turn: T,
-        function: String,
-    ) -> Self {
-        let answer = Arc::new(Mutex::new(State::Open {
-            first,
-            body,
-            _turn: turn,
-            reader: None,
-        }));
-        let limited = Arc::clone(&answer);
-        let limit = tokio::spawn(async move {
-            sleep_until(deadline).await;
-            let state = match &mut *lock(&limited) {
-                State::Ended | State::Broken(_) => return,
-                state => std::mem::replace(state, State::TimedOut),
+        Poll::Ready(Some(Ok(frame))) => {
+            let first = match frame.into_data() {
+                Ok(bytes) if body.is_end_stream() => return whole(bytes),
+                Ok(bytes) => Frame::data(bytes),
+                Err(frame) => frame,
             };
-            if let State::Open {
-                reader: Some(reader),
-                ..
-            } = state
-            {
-                reader.wake();
+            // The channel has room for one.
+            let _ = sender.try_send(first);
+        }
+        Poll::Ready(Some(Err(error))) => broken = Err(error),
+        Poll::Pending => {}
+    }
+    let function = function.to_string();
+    // Nobody asks for the next piece while the caller does not read on, so a task has to look after
+    // the deadline.
+    let outcome = tokio::spawn(async move {
+        let _turn = turn;
+        let passing = async {
+            broken?;
+            pass(body, sender).await
+        };
+        let passed = match timeout_at(deadline, passing).await {
+            Ok(passed) => passed.map_err(io::Error::other),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the time limit")),
+        };
+        if let Err(error) = &passed {
+            tracing::warn!(function, "AWS's answer was broken off: {error}");
+        }
+        passed
+    });
+    let streamed = Streamed {
+        pieces,
+        outcome: Some(AbortOnDropHandle::new(outcome)),
+        broken: None,
+    };
+    streamed.boxed_unsync()
+}
+
+/// Passes on what comes, no faster than it is taken.
+///
+/// hyper's client hands out one chunk at a time, and its server writes each with a system call of its
+/// own. So small pieces are put together for as long as the next is there once all that could run
+/// has run, its sender among them. No time passes for it.
+async fn pass(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hyper::Result<()> {
+    let mut gathered = BytesMut::new();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = body.frame() => Some(next),
+            () = yield_now(), if !gathered.is_empty() => None,
+        };
+        let (behind, end) = match next {
+            None => (None, None),
+            Some(None) => (None, Some(Ok(()))),
+            Some(Some(Err(error))) => (None, Some(Err(error))),
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) if bytes.len() < LARGE => {
+                    gathered.extend_from_slice(&bytes);
+                    if gathered.len() < LARGE {
+                        continue;
+                    }
+                    (None, None)
+                }
+                Ok(bytes) => (Some(Frame::data(bytes)), None),
+                Err(trailers) => (Some(trailers), None),
+            },
+        };
+        let piece = (!gathered.is_empty()).then(|| Frame::data(gathered.split().freeze()));
+        for frame in piece.into_iter().chain(behind) {
+            if pieces.send(frame).await.is_err() {
+                // The caller has gone.
+                return Ok(());
             }
-        });
-        Self {
-            answer,
-            function,
-            _limit: AbortOnDropHandle::new(limit),
+        }
+        if let Some(end) = end {
+            return end;
         }
     }
 }
 
-impl<T: Send + 'static> Body for Streamed<T> {
+/// What a task passes on, and then how that ended.
+struct Streamed {
+    pieces: mpsc::Receiver<Frame<Bytes>>,
+    /// Until it has been told.
+    outcome: Option<AbortOnDropHandle<io::Result<()>>>,
+    /// Told when the next piece is asked for.
+    broken: Option<io::Error>,
+}
+
+impl Body for Streamed {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let mut state = lock(&self.answer);
-        let polled = match &mut *state {
-            State::Open {
-                first,
-                body,
-                reader,
-                ..
-            } => {
-                let polled = match first.take() {
-                    Some(first) => Poll::Ready(Some(first)),
-                    None => Pin::new(body).poll_frame(context),
-                };
-                *reader = polled.is_pending().then(|| context.waker().clone());
-                polled.map_err(io::Error::other)
-            }
-            State::TimedOut => {
-                let error = io::Error::new(io::ErrorKind::TimedOut, "the time limit");
-                Poll::Ready(Some(Err(error)))
-            }
-            State::Broken(error) => {
-                let error = error.take();
-                *state = State::Ended;
-                return Poll::Ready(error.map(Err));
-            }
-            State::Ended => return Poll::Ready(None),
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if let Some(frame) = ready!(self.pieces.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let Some(outcome) = &mut self.outcome else {
+            return Poll::Ready(None);
         };
-        match polled {
-            Poll::Ready(Some(Err(error))) => {
-                tracing::warn!(
-                    function = self.function,
-                    "AWS's answer was broken off: {error}"
-                );
-                *state = State::Broken(Some(error));
+        let passed = ready!(Pin::new(outcome).poll(context));
+        self.outcome = None;
+        match passed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => Poll::Ready(None),
+            Err(error) => {
+                self.broken = Some(error);
                 // A server that meets an error forgets what it has not yet written: it gets time to.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Poll::Ready(None) => {
-                *state = State::Ended;
-                Poll::Ready(None)
-            }
-            polled => polled,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &*lock(&self.answer) {
-            State::Open { first, body, .. } => first.is_none() && body.is_end_stream(),
-            State::TimedOut | State::Broken(_) => false,
-            State::Ended => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &*lock(&self.answer) {
-            State::Open {
-                first: None, body, ..
-            } => body.size_hint(),
-            // Asked for before the first piece only if the head does not say it.
-            State::Open { .. } | State::TimedOut | State::Broken(_) => SizeHint::new(),
-            State::Ended => SizeHint::with_exact(0),
         }
     }
 }

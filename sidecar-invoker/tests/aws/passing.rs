@@ -1,7 +1,8 @@
 //! What passes to AWS and back, and what does not.
 
 use http_body_util::BodyExt;
-use hyper::Method;
+use hyper::body::Incoming;
+use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -127,21 +128,27 @@ functions:
     );
 }
 
-#[tokio::test]
-async fn a_stream_passes_piece_by_piece() {
-    let (invoker, aws) = start("").await;
+/// The answer of `function`, as a stream.
+async fn streamed(invoker: &Program, function: &str) -> Response<Incoming> {
     let stream = TcpStream::connect(&invoker.address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
-    let _connection = tokio::spawn(connection);
-    let path = "/2021-11-15/functions/streams/response-streaming-invocations";
-    let request = request(Method::POST, path, &[], "{}");
-    let mut response = sender.send_request(request).await.unwrap();
+    tokio::spawn(connection);
+    let path = format!("/2021-11-15/functions/{function}/response-streaming-invocations");
+    let request = request(Method::POST, &path, &[], "{}");
+    sender.send_request(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_passes_piece_by_piece() {
+    let (invoker, aws) = start("").await;
+    let mut response = streamed(&invoker, "streams").await;
     assert_eq!(
         response.headers()["content-type"],
         "application/vnd.amazon.eventstream"
     );
+    let path = "/2021-11-15/functions/streams/response-streaming-invocations";
     assert_eq!(aws.seen()[0].path, path);
     for piece in ["one", "two", "three"] {
         let frame = response.body_mut().frame().await.unwrap().unwrap();
@@ -150,6 +157,19 @@ async fn a_stream_passes_piece_by_piece() {
         aws.release.add_permits(1);
     }
     assert!(response.body_mut().frame().await.is_none());
+}
+
+#[tokio::test]
+async fn pieces_that_are_there_at_once_pass_together() {
+    let (invoker, _aws) = start("").await;
+    let mut response = streamed(&invoker, "scatters").await;
+    let (mut bytes, mut pieces) = (0, 0);
+    while let Some(frame) = response.body_mut().frame().await {
+        bytes += frame.unwrap().into_data().unwrap().len();
+        pieces += 1;
+    }
+    assert_eq!(bytes, 100_000);
+    assert!(pieces < 500, "{pieces} pieces");
 }
 
 #[tokio::test]

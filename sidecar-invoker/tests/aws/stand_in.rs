@@ -202,6 +202,7 @@ async fn answer(
             Some(ok(body))
         }
         "streams" => Some(streamed(gate)),
+        "scatters" => Some(scattered()),
         // For ever, the first time.
         "floods" if now == 1 => Some(Response::new(Flood.boxed_unsync())),
         "throttled-once" if now > 1 => Some(ok(body)),
@@ -277,6 +278,16 @@ fn streamed(gate: Arc<Semaphore>) -> Response<Body> {
         .header("content-type", "application/vnd.amazon.eventstream")
         .body(Pieces(receiver).boxed_unsync())
         .unwrap()
+}
+
+/// A thousand pieces at once.
+fn scattered() -> Response<Body> {
+    let (sender, receiver) = mpsc::channel(1_000);
+    for _ in 0..1_000 {
+        // There is room for all of them.
+        let _ = sender.try_send(Bytes::from_static(&[b'x'; 100]));
+    }
+    Response::new(Pieces(receiver).boxed_unsync())
 }
 
 struct Pieces(mpsc::Receiver<Bytes>);
