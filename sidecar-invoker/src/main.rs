@@ -10,7 +10,8 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
-use sidecar_invoker::config::{Config, HostPort, Listen};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sidecar_invoker::config::{BackendConfig, Config, HostPort, Listen};
 use sidecar_invoker::{Options, Server, watch_over_groups};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -134,6 +135,10 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
     };
     config.listen = listen.unwrap_or(config.listen);
     config.admin = admin.unwrap_or(config.admin);
+    let mut functions = config.functions.values();
+    if config.aws.is_some() || functions.any(|one| matches!(one.backend, BackendConfig::Aws(_))) {
+        raise_open_files();
+    }
     let served = runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| {
@@ -147,6 +152,19 @@ fn serve(file: &Path, listen: Option<Listen>, admin: Option<HostPort>) -> ExitCo
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A call of a function on AWS has two connections open. Most systems start a program with a limit of
+/// 1,024 open files, on account of those that use `select`, and allow far more to one that asks.
+fn raise_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
     }
 }
 

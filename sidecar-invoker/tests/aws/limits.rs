@@ -104,6 +104,30 @@ async fn a_caller_who_does_not_read_on_keeps_its_turn_no_longer_than_the_time_li
 }
 
 #[tokio::test]
+async fn each_call_may_have_its_connections() {
+    const CALLS: usize = 150;
+    let (invoker, aws) = start("").await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..CALLS {
+        let address = invoker.address.clone();
+        calls.spawn(async move {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let path = "/2015-03-31/functions/waits/invocations";
+            let request = crate::support::request(hyper::Method::POST, path, &[], "{}");
+            crate::support::send(stream, request).await.status
+        });
+    }
+    eventually("all of them", async || {
+        (aws.running() == CALLS).then_some(())
+    })
+    .await;
+    aws.release.add_permits(CALLS);
+    while let Some(status) = calls.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
 async fn the_limit_over_all_holds_for_functions_that_are_not_listed() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;

@@ -135,9 +135,12 @@ impl Drop for Program {
     }
 }
 
-/// The program with a configuration, at home in `home`, where no credentials are.
+/// The program with a configuration, at home in `home`, where no credentials are. It may open few
+/// files, as on most systems, unless it asks for more.
 pub fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -n 100; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_sidecar-invoker"));
     command.arg(verb).arg("--config").arg(file);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
