@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::function::causes;
 use crate::body::{ResponseBody, whole};
 use crate::invocation::FunctionName;
 
@@ -60,7 +61,8 @@ pub(super) fn passed<T: Send + 'static>(
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the time limit")),
         };
         if let Err(error) = &passed {
-            tracing::warn!(function, "AWS's answer was broken off: {error}");
+            let cause = causes(error);
+            tracing::warn!(function, "AWS's answer was broken off: {cause}");
         }
         passed
     });

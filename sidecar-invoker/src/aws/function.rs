@@ -251,7 +251,7 @@ fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An error and its causes.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
