@@ -72,14 +72,11 @@ impl Function {
             .unwrap_or("no error type")
             .to_owned();
         let message = refusal::message(response.into_body()).await;
-        let cure = match status {
-            StatusCode::FORBIDDEN => "; allow the credentials lambda:InvokeFunction on it",
-            StatusCode::NOT_FOUND => "; correct its name, qualifier or region",
-            _ => "",
-        };
+        let cure = refusal::cure(&name).map(|cure| format!("; {cure}"));
         Err(format!(
-            "{status}, {name}: {}{cure}",
-            message.as_deref().unwrap_or("no message")
+            "{status}, {name}: {}{}",
+            message.as_deref().unwrap_or("no message"),
+            cure.unwrap_or_default()
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! One function on AWS, and one call of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +51,8 @@ pub(crate) struct Function {
     pub(super) route: LastRoute,
     pub(super) gate: Gate,
     pub(super) shared: Arc<Shared>,
+    /// Whether AWS has denied or not found it since it was last called with success.
+    pub(super) is_refused: AtomicBool,
 }
 
 /// A call as it came.
@@ -227,6 +229,14 @@ impl Function {
         }
         if status.is_success() {
             self.gate.budget.refill();
+            if self.is_refused.load(Ordering::Relaxed) {
+                self.is_refused.store(false, Ordering::Relaxed);
+            }
+        } else if let Some(error) = error
+            && let Some(cure) = refusal::cure(error)
+            && !self.is_refused.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(function = %self.name, "AWS answers {status}, {error}; {cure}");
         }
         let (mut parts, body) = response.into_parts();
         header::remove_hop_by_hop(&mut parts.headers);

@@ -22,7 +22,7 @@ mod sdk;
 mod sign;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -202,6 +202,7 @@ impl Aws {
             ),
             call,
             shared: Arc::clone(&self.shared),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -247,6 +248,7 @@ impl Unlisted {
             ),
             call: Arc::clone(&self.call),
             shared: Arc::clone(shared),
+            is_refused: AtomicBool::new(false),
         });
         functions.insert(id, Arc::clone(&function));
         function

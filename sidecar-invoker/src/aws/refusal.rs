@@ -58,6 +58,15 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
     }
 }
 
+/// What to do about the error of this name, which all calls of a function have until it is done.
+pub(crate) fn cure(error_type: &str) -> Option<&'static str> {
+    match error_type {
+        "AccessDeniedException" => Some("allow the credentials lambda:InvokeFunction on it"),
+        "ResourceNotFoundException" => Some("correct its name, qualifier or region"),
+        _ => None,
+    }
+}
+
 const CLOCK: &str =
     "this machine's clock is wrong, so that AWS refuses its signatures; set it, by NTP say";
 

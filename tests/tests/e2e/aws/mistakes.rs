@@ -142,6 +142,27 @@ fn a_role_that_may_not_be_assumed() {
 }
 
 #[test]
+fn a_function_that_may_not_be_called_and_one_that_is_not_there() {
+    let aws = Aws::start();
+    let denied = json!({ "error": "AccessDeniedException" });
+    aws.function("denied", &json!({ "turns": [denied, denied, {}, denied] }));
+    let invoker = aws.invoker(&json!({})).start();
+    let told = |cure: &str| {
+        let log = invoker.log_with(cure);
+        log.lines().filter(|line| line.contains(cure)).count()
+    };
+    let allow = "AccessDeniedException; allow the credentials lambda:InvokeFunction on it";
+    for (status, lines) in [(403, 1), (403, 1), (200, 1), (403, 2)] {
+        assert_eq!(invoke(&invoker, "denied").status, status);
+        eventually("it is told", || (told(allow) == lines).then_some(()));
+    }
+    assert_eq!(invoke(&invoker, "missing").status, 404);
+    assert_eq!(told("correct its name, qualifier or region"), 1);
+    // Other functions can be called.
+    assert_eq!(invoker.ask("/readyz").status, 200);
+}
+
+#[test]
 fn a_metadata_service_that_fails_or_hangs_is_not_stormed() {
     for order in [json!({ "refused": 403 }), json!({ "hold": true })] {
         let aws = aws();
