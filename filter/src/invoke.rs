@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_event_in_a_header_has_no_control_characters() {
         let every_char: String = (0..=0x2ff).filter_map(char::from_u32).collect();
-        let templates = [
+        let payloads = [
             json!({ "payload": "apigateway-v1" }),
             json!({ "payload": "apigateway-v2" }),
             json!({ "payload": "function-url" }),
@@ -136,7 +136,7 @@ mod tests {
                 every_char.as_str(): [every_char, "${path}", "a\n${query}", "${body}", "${body_json}"],
             } }),
         ];
-        for mut settings in templates {
+        for mut settings in payloads {
             settings["function"] = "f:live".into();
             let settings = Settings::from_plugin(settings.to_string().as_bytes()).unwrap();
             let config = settings.into_config().unwrap();

@@ -1,10 +1,14 @@
 //! Writes JSON straight into one buffer: no tree is built, no text is copied twice.
 
+mod strings;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+
+pub use strings::unescaped;
 
 /// Whether bytes are one JSON value in UTF-8, of any depth.
 ///
@@ -90,7 +94,7 @@ impl JsonWriter {
 
     /// A member's name in which nothing is to be escaped; its value must follow.
     pub fn key(&mut self, key: &'static str) -> &mut Self {
-        debug_assert!(key.bytes().all(|byte| escaped(byte).is_none()));
+        debug_assert!(strings::is_plain(key));
         self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
@@ -111,7 +115,7 @@ impl JsonWriter {
     pub fn string(&mut self, text: &str) {
         self.separate();
         self.out.push(b'"');
-        self.escape(text);
+        strings::escape(&mut self.out, text);
         self.out.push(b'"');
         self.comma = true;
     }
@@ -129,7 +133,7 @@ impl JsonWriter {
             if i > 0 {
                 self.out.extend_from_slice(separator.as_bytes());
             }
-            self.escape(text.as_ref());
+            strings::escape(&mut self.out, text.as_ref());
         }
         self.out.push(b'"');
         self.comma = true;
@@ -207,133 +211,11 @@ impl JsonWriter {
             self.out.push(b',');
         }
     }
-
-    /// What needs no escape is copied in runs. A step with something that does is written byte by
-    /// byte, for where there is one more are near, as in JSON within JSON.
-    fn escape(&mut self, text: &str) {
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
-            self.out.extend_from_slice(run);
-            let (step, tail) = tail.split_at_checked(STEP).unwrap_or((tail, b""));
-            for &byte in step {
-                match escaped(byte) {
-                    None => self.out.push(byte),
-                    Some(b'u') => self
-                        .out
-                        .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-                    Some(letter) => self.out.extend_from_slice(&[b'\\', letter]),
-                }
-            }
-            rest = tail;
-        }
-    }
-}
-
-/// Bytes that are looked at together.
-const STEP: usize = 8;
-
-/// What follows the backslash in the place of a byte that must not stand in a string as it is. DEL
-/// may, but not in a header.
-fn escaped(byte: u8) -> Option<u8> {
-    match byte {
-        b'"' | b'\\' => Some(byte),
-        b'\n' => Some(b'n'),
-        b'\r' => Some(b'r'),
-        b'\t' => Some(b't'),
-        0..0x20 | 0x7f => Some(b'u'),
-        _ => None,
-    }
-}
-
-/// How many bytes stand before the first step with one that is to be escaped: all, if there is none.
-fn plain(text: &[u8]) -> usize {
-    let is_plain = |step: &[u8; STEP]| !has_special(u64::from_ne_bytes(*step));
-    let (steps, rest) = text.as_chunks();
-    let found = steps.iter().position(|step| !is_plain(step));
-    match (found, text.last_chunk()) {
-        (Some(steps), _) => steps * STEP,
-        // The rest is looked at together with what stands before it.
-        (None, Some(last)) if is_plain(last) => text.len(),
-        (None, None) if rest.iter().all(|&byte| escaped(byte).is_none()) => text.len(),
-        (None, _) => steps.len() * STEP,
-    }
-}
-
-/// Whether one of eight bytes is to be escaped.
-fn has_special(bytes: u64) -> bool {
-    let special = [b'"', b'\\', 0x7f].map(|byte| matches(bytes, byte));
-    special
-        .iter()
-        .fold(below(bytes, 0x20), |all, found| all | found)
-        != 0
-}
-
-/// The highest bit of the first of eight bytes that are this one, perhaps with bits of later ones.
-fn matches(bytes: u64, byte: u8) -> u64 {
-    below(bytes ^ (ONES * u64::from(byte)), 1)
-}
-
-/// The highest bit of the first of eight bytes that are less than `limit`, which is at most 128,
-/// perhaps with bits of later ones: Sean Eron Anderson, *Bit Twiddling Hacks*, "Determine if a word
-/// has a byte less than n".
-fn below(bytes: u64, limit: u64) -> u64 {
-    bytes.wrapping_sub(ONES * limit) & !bytes & (ONES << 7)
-}
-
-/// A one in each byte.
-const ONES: u64 = u64::MAX / 255;
-
-/// What stands between the quotation marks of a string that the parser has found to be one. `None`
-/// if it has `\\u`, which is the parser's to read.
-///
-/// JSON within JSON has an escape every few bytes, for which the parser's own way is a slow one.
-#[must_use]
-pub fn unescaped(quoted: &str) -> Option<Vec<u8>> {
-    let mut rest = quoted.as_bytes();
-    // A step is written whole, also where only its beginning counts.
-    let mut out = vec![0; rest.len() + STEP];
-    let mut written = 0;
-    while !rest.is_empty() {
-        let plain = match rest.first_chunk() {
-            Some(step) => {
-                *out.get_mut(written..)?.first_chunk_mut()? = *step;
-                let found = matches(u64::from_le_bytes(*step), b'\\');
-                found.trailing_zeros() as usize / 8
-            }
-            None => {
-                let plain = rest.iter().take_while(|&&byte| byte != b'\\').count();
-                let (plain_bytes, _) = rest.split_at_checked(plain)?;
-                let room = out.get_mut(written..written + plain)?;
-                room.copy_from_slice(plain_bytes);
-                plain
-            }
-        };
-        written += plain;
-        rest = rest.get(plain..)?;
-        if let Some((b'\\', escape)) = rest.split_first() {
-            let (letter, tail) = escape.split_first()?;
-            *out.get_mut(written)? = match letter {
-                b'n' => b'\n',
-                b'r' => b'\r',
-                b't' => b'\t',
-                b'b' => 8,
-                b'f' => 12,
-                b'u' => return None,
-                escaped => *escaped,
-            };
-            written += 1;
-            rest = tail;
-        }
-    }
-    out.truncate(written);
-    Some(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -348,27 +230,6 @@ mod tests {
             assert_eq!(check(text).is_ok(), is_json, "{text:?}");
         }
         assert!(check("[".repeat(100_000).as_bytes()).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_back(text in any::<String>(), plain in "[a-z]{0,40}", at in 0..40_usize) {
-            let at = at.min(plain.len());
-            let (before, after) = plain.split_at(at);
-            let mixed = [before, &text, after].concat();
-            for text in [text, mixed] {
-                let mut json = JsonWriter::with_capacity(0);
-                json.string(&text);
-                let json = String::from_utf8(json.into_bytes()).unwrap();
-                prop_assert!(!json.bytes().any(|byte| byte.is_ascii_control()));
-                let quoted = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
-                match unescaped(quoted) {
-                    Some(bytes) => prop_assert_eq!(bytes, text.as_bytes()),
-                    None => prop_assert!(quoted.contains(r"\u")),
-                }
-                prop_assert_eq!(parse(json.as_bytes()), Ok(Value::String(text)));
-            }
-        }
     }
 
     #[test]

@@ -25,26 +25,26 @@ pub fn decode(body: Option<&str>, is_base64: Option<&Node<'_>>) -> Result<Vec<u8
         None | Some("null") => return Ok(Vec::new()),
         Some(json) => json,
     };
+    let not_text = || invalid("`body` is not a string");
     let quoted = json
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else {
+        return not_text();
+    };
     let text = || {
-        let text = quoted.and_then(|quoted| json::unescaped(quoted).or_else(|| code_units(json)));
-        text.map_or_else(|| invalid("`body` is not a string"), Ok)
+        let text = json::unescaped(quoted).or_else(|| code_units(json));
+        text.map_or_else(not_text, Ok)
     };
     match is_base64 {
         None | Some(Node::Null | Node::Bool(false)) => text(),
-        Some(Node::Bool(true)) => {
-            let decoded = BASE64.decode(quoted.unwrap_or_default());
-            if let (Some(_), Ok(decoded)) = (quoted, decoded) {
-                return Ok(decoded);
-            }
+        Some(Node::Bool(true)) => BASE64.decode(quoted).or_else(|_| {
             // Some encoders break lines, as mail needs it, or escape each slash.
             let mut text = text()?;
             text.retain(|byte| !byte.is_ascii_whitespace());
             let decoded = BASE64.decode(text);
             decoded.or_else(|error| invalid(format!("`body` is not base64: {error}")))
-        }
+        }),
         Some(_) => invalid("`isBase64Encoded` is neither true nor false"),
     }
 }
