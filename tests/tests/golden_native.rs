@@ -2,10 +2,10 @@
 //! (`e2e/golden.rs`), in a second and with a debugger.
 #![expect(clippy::expect_used, reason = "a test fails by a panic")]
 
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, Streamed, failure};
-use lambda_filter::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::reply::{self, Invoked, Streamed, failure};
+use lambda_filter_core::request::{Facts, HeaderMap, Request};
 use lambda_mesh_tests::client::Answer;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};

@@ -11,9 +11,9 @@
 //!  client's response ◀─ reply::contract ◀─ reply::payload ◀─── answer
 //! ```
 //!
-//! All that decides is free of Envoy and runs natively too: [`machine::Machine`] holds the phases
-//! of one request and asks for effects through [`host::Host`]. `envoy`, `root` and `stream` are
-//! the shell that carries them out, and exist for `wasm32` only.
+//! Nothing in this crate calls Envoy, so all of it runs natively too: [`machine::Machine`] holds the
+//! phases of one request and asks for effects through [`host::Host`]. The crate `lambda-filter`
+//! carries them out.
 
 pub mod config;
 pub mod error;
@@ -32,18 +32,3 @@ pub mod request;
 pub mod resource;
 pub mod target;
 pub mod tries;
-
-#[cfg(target_arch = "wasm32")]
-mod envoy;
-#[cfg(target_arch = "wasm32")]
-mod root;
-#[cfg(target_arch = "wasm32")]
-mod stream;
-
-#[cfg(target_arch = "wasm32")]
-mod entry {
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        proxy_wasm::set_root_context(|_| Box::<crate::root::Root>::default());
-    }}
-}

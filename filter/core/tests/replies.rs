@@ -4,8 +4,8 @@
     reason = "clippy's `allow-unwrap-in-tests` does not know helpers outside `#[test]` functions"
 )]
 
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::reply::{self, Invoked, Reply, failure};
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::reply::{self, Invoked, Reply, failure};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -5,9 +5,9 @@ use std::time::UNIX_EPOCH;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::host::{Host, Side};
-use crate::reply::Reply;
-use crate::request::HeaderMap;
+use lambda_filter_core::host::{Host, Side};
+use lambda_filter_core::reply::Reply;
+use lambda_filter_core::request::HeaderMap;
 
 /// The request in whose callback the filter is.
 ///
@@ -15,7 +15,7 @@ use crate::request::HeaderMap;
 /// worker. So each call is made only where Envoy is known to answer it: a body is set only after a
 /// body callback, and only below the limits.
 #[derive(Debug, Clone, Copy)]
-pub struct Envoy;
+pub struct EnvoyHost;
 
 fn map(side: Side) -> MapType {
     match side {
@@ -31,7 +31,7 @@ fn buffer(side: Side) -> BufferType {
     }
 }
 
-impl Host for Envoy {
+impl Host for EnvoyHost {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         hostcalls::get_property(path.to_vec()).unwrap_or_default()
     }

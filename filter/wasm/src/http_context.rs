@@ -3,17 +3,17 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::envoy::Envoy;
-use crate::host::Flow;
-use crate::machine::Machine;
+use crate::envoy_host::EnvoyHost;
+use lambda_filter_core::host::Flow;
+use lambda_filter_core::machine::Machine;
 
 /// One try of one request.
 #[derive(Debug)]
-pub struct Stream {
+pub struct RequestContext {
     machine: Machine,
 }
 
-impl Stream {
+impl RequestContext {
     /// With its phases at the start.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
@@ -28,35 +28,38 @@ fn action(flow: Flow) -> Action {
     }
 }
 
-impl Context for Stream {
+impl Context for RequestContext {
     fn on_done(&mut self) -> bool {
-        self.machine.on_done(&Envoy);
+        self.machine.on_done(&EnvoyHost);
         true
     }
 }
 
-impl HttpContext for Stream {
+impl HttpContext for RequestContext {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_request_headers(&Envoy, end_of_stream))
+        action(self.machine.on_request_headers(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_request_body(&Envoy, held, end_of_stream))
+        action(
+            self.machine
+                .on_request_body(&EnvoyHost, held, end_of_stream),
+        )
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        action(self.machine.on_request_trailers(&Envoy))
+        action(self.machine.on_request_trailers(&EnvoyHost))
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_response_headers(&Envoy, end_of_stream))
+        action(self.machine.on_response_headers(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_response_body(&Envoy, end_of_stream))
+        action(self.machine.on_response_body(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
-        action(self.machine.on_response_trailers(&Envoy))
+        action(self.machine.on_response_trailers(&EnvoyHost))
     }
 }

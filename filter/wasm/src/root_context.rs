@@ -1,4 +1,4 @@
-//! The plugin: reads its configuration, makes a stream per request.
+//! The plugin: reads its configuration, makes a context per request.
 
 use std::rc::Rc;
 
@@ -6,11 +6,11 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use crate::config::Settings;
-use crate::machine::Machine;
-use crate::stream::Stream;
-use crate::target::Targets;
-use crate::tries::Tries;
+use crate::http_context::RequestContext;
+use lambda_filter_core::config::Settings;
+use lambda_filter_core::machine::Machine;
+use lambda_filter_core::target::Targets;
+use lambda_filter_core::tries::Tries;
 
 thread_local! {
     /// Of all plugins that share this VM: a request may be tried by several.
@@ -19,13 +19,13 @@ thread_local! {
 
 /// One plugin in one worker.
 #[derive(Debug, Default)]
-pub struct Root {
+pub struct PluginContext {
     targets: Rc<Targets>,
 }
 
-impl Context for Root {}
+impl Context for PluginContext {}
 
-impl RootContext for Root {
+impl RootContext for PluginContext {
     /// `false` makes Envoy refuse the configuration; the log says why.
     fn on_configure(&mut self, _size: usize) -> bool {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
@@ -48,6 +48,6 @@ impl RootContext for Root {
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
         let machine = Machine::new(Rc::clone(&self.targets), TRIES.with(Rc::clone));
-        Some(Box::new(Stream::new(machine)))
+        Some(Box::new(RequestContext::new(machine)))
     }
 }

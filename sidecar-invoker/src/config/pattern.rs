@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lambda_filter::resource::Resource;
+use lambda_filter_core::resource::Resource;
 
 /// The hosts of a route, in lower case: `orders.example.com`, `*.example.com` (any name below it)
 /// or `*` (every host that no other route names).

@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, Reply, Streamed};
-use lambda_filter::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::reply::{self, Invoked, Reply, Streamed};
+use lambda_filter_core::request::{Facts, HeaderMap, Request};
 use serde_json::{Value, json};
 
 /// A request, and the format of the event that it is to become.
