@@ -4,8 +4,8 @@
 
 use lambda_filter_core::config::{Config, Settings};
 use lambda_filter_core::event;
-use lambda_filter_core::reply::{self, Invoked, Streamed, failure};
 use lambda_filter_core::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::response::{self, Invoked, Streamed, error_response};
 use lambda_mesh_tests::client::Answer;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
@@ -56,8 +56,8 @@ fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answe
         headers: &map(headers),
         body: payload.as_bytes(),
     };
-    let reply = reply::decode(&invoked, config);
-    let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(config)));
+    let reply = response::decode(&invoked, config);
+    let reply = reply.unwrap_or_else(|error| error_response(&error, Some(config)));
     Answer::new(reply.status, &reply.headers, reply.body)
 }
 
@@ -119,7 +119,7 @@ fn payloads_in_a_stream_become_the_same_responses() {
         let mut streamed = Streamed::new(&headers, &config);
         assert_eq!(streamed.is_framed(&stream), Some(true));
         let reply = streamed.finish(stream, &headers, &config);
-        let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(&config)));
+        let reply = reply.unwrap_or_else(|error| error_response(&error, Some(&config)));
         let answer = Answer::new(reply.status, &reply.headers, reply.body);
         report.add(&case.id, &case.differences(&answer));
     }

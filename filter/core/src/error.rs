@@ -1,20 +1,16 @@
 //! What can go wrong with one request, told apart by whose doing it is. The log gets the detail;
-//! what the client gets is in `reply::failure`.
+//! what the client gets is in `response::error_response`.
 
 use std::fmt;
 
-use crate::config::Problems;
-use crate::host::MAX_HEADERS;
-use crate::invoke::MAX_HEADER_EVENT;
-use crate::node::Node;
+use crate::config::ConfigError;
+use crate::encoding::shallow_json::Node;
 
 /// Why a request gets no answer of its function's.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
     /// The operator's: the configuration of this route is wrong.
-    Configuration(Problems),
-    /// Envoy's: what it gave as metadata is no such message.
-    Metadata(String),
+    Configuration(ConfigError),
     /// The operator's: there is nowhere to put the event of a request without a body.
     NoBodyFilter,
     /// The caller's: a request of headers and trailers alone. Envoy gives no filter a place for
@@ -29,7 +25,12 @@ pub enum Error {
     /// Envoy's: the headers are those of an invocation, and those of the client are lost.
     LostHeaders,
     /// The caller's: more headers than the filter can put back.
-    TooManyHeaders(usize),
+    TooManyHeaders {
+        /// The number of headers.
+        found: usize,
+        /// The largest number allowed.
+        limit: usize,
+    },
     /// The caller's: the event would be larger than Lambda takes.
     EventTooLarge {
         /// The event's size, or what is known of it so far, in bytes.
@@ -37,8 +38,13 @@ pub enum Error {
         /// The largest one allowed, in bytes.
         limit: usize,
     },
-    /// The caller's: the event of a request without a body, in bytes, is too large for a header.
-    HeaderEventTooLarge(usize),
+    /// The caller's: the event of a request without a body is too large for a header.
+    HeaderEventTooLarge {
+        /// The event's size in bytes.
+        found: usize,
+        /// The largest one allowed, in bytes.
+        limit: usize,
+    },
     /// The function's: it raised an error, ran out of time or ended.
     Function {
         /// The error as the runtime reported it, usually `{"errorType","errorMessage",...}`.
@@ -88,8 +94,7 @@ pub fn shown(text: &str) -> String {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(problems) => write!(f, "the configuration is wrong: {problems}"),
-            Self::Metadata(what) => write!(f, "Envoy's metadata cannot be read: {what}"),
+            Self::Configuration(error) => error.fmt(f),
             Self::NoBodyFilter => f.write_str(
                 "a request without a body has no place for its event: put the Lua filter \
                  `function envoy_on_request(handle) handle:body(true) end` in front of this one, or \
@@ -103,10 +108,10 @@ impl fmt::Display for Error {
                 "another try of this request, in a VM of its own, has not put the client's headers \
                  back: give all clusters that a request may be tried on the same `vm_config`",
             ),
-            Self::TooManyHeaders(found) => {
+            Self::TooManyHeaders { found, limit } => {
                 write!(
                     f,
-                    "the request has {found} headers, and {MAX_HEADERS} are the most"
+                    "the request has {found} headers, and {limit} are the most"
                 )
             }
             Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
@@ -118,9 +123,9 @@ impl fmt::Display for Error {
                 "the event has {found} bytes or more, and {limit} are the most \
                  (`max_request_bytes`; Lambda takes 1,048,576 for `invocation: event`)"
             ),
-            Self::HeaderEventTooLarge(found) => write!(
+            Self::HeaderEventTooLarge { found, limit } => write!(
                 f,
-                "the event of a request without a body has {found} bytes, and {MAX_HEADER_EVENT} are \
+                "the event of a request without a body has {found} bytes, and {limit} are \
                  the most in a header (`bodyless_event: body` has room for more)"
             ),
             Self::Function { payload } => {
@@ -154,8 +159,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<Problems> for Error {
-    fn from(problems: Problems) -> Self {
-        Self::Configuration(problems)
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error)
     }
 }

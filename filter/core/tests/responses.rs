@@ -5,7 +5,7 @@
 )]
 
 use lambda_filter_core::config::{Config, Settings};
-use lambda_filter_core::reply::{self, Invoked, Reply, failure};
+use lambda_filter_core::response::{self, Invoked, Reply, error_response};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -37,7 +37,8 @@ fn response(payload: &str, upstream: &[(&str, &str)], body: &[u8]) -> Reply {
         body,
     };
     let config = config(payload);
-    reply::decode(&invoked, &config).unwrap_or_else(|error| failure::reply(&error, Some(&config)))
+    response::decode(&invoked, &config)
+        .unwrap_or_else(|error| error_response(&error, Some(&config)))
 }
 
 fn well_formed(reply: &Reply) -> Result<(), TestCaseError> {

@@ -5,9 +5,9 @@ use std::time::UNIX_EPOCH;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
-use lambda_filter_core::host::{Host, Side};
-use lambda_filter_core::reply::Reply;
+use lambda_filter_core::exchange::{Host, Side};
 use lambda_filter_core::request::HeaderMap;
+use lambda_filter_core::response::Reply;
 
 /// The request in whose callback the filter is.
 ///

@@ -4,8 +4,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::envoy_host::EnvoyHost;
-use lambda_filter_core::host::Flow;
-use lambda_filter_core::machine::Machine;
+use lambda_filter_core::exchange::{Flow, Machine};
 
 /// One try of one request.
 #[derive(Debug)]

@@ -7,10 +7,8 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::http_context::RequestContext;
-use lambda_filter_core::config::Settings;
-use lambda_filter_core::machine::Machine;
-use lambda_filter_core::target::Targets;
-use lambda_filter_core::tries::Tries;
+use lambda_filter_core::config::{Settings, Targets};
+use lambda_filter_core::exchange::{Machine, Tries};
 
 thread_local! {
     /// Of all plugins that share this VM: a request may be tried by several.

@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "gungraun makes each function and group public")]
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use lambda_filter_core::reply::Reply;
+use lambda_filter_core::response::Reply;
 use lambda_mesh_bench_core::{self as cases, Answered, Asked, Stream};
 
 // The functions hand their input back, so that freeing it is not counted.

@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_filter_core::config::{Config, Settings};
 use lambda_filter_core::event;
-use lambda_filter_core::reply::{self, Invoked, Reply, Streamed};
 use lambda_filter_core::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::response::{self, Invoked, Reply, Streamed};
 use serde_json::{Value, json};
 
 /// A request, and the format of the event that it is to become.
@@ -66,7 +66,7 @@ impl Answered {
             headers: &self.headers,
             body: &self.body,
         };
-        reply::decode(&invoked, &self.config).unwrap()
+        response::decode(&invoked, &self.config).unwrap()
     }
 }
 

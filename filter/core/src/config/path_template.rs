@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// A resource of a REST API or the path of an HTTP API's route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
+pub struct PathTemplate {
     text: String,
     segments: Vec<Segment>,
 }
@@ -30,7 +30,7 @@ impl Segment {
 /// Names and the parts of the path that they stand for, percent-encoded as sent.
 pub type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
 
-impl Resource {
+impl PathTemplate {
     /// Reads a template.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn filled(template: &str, path: &str) -> Option<Vec<(String, String)>> {
-        let resource = Resource::parse(template).unwrap();
+        let resource = PathTemplate::parse(template).unwrap();
         let pairs = resource.matches(path.as_bytes())?;
         let own = |(name, part): (&str, &[u8])| {
             (name.to_owned(), String::from_utf8(part.to_vec()).unwrap())
@@ -174,7 +174,7 @@ mod tests {
         for text in [
             "", "pets", "//", "/{}", "/{a+}/b", "/a{b}", "/{a", "/{a b}", "/?",
         ] {
-            assert!(Resource::parse(text).is_err(), "{text}");
+            assert!(PathTemplate::parse(text).is_err(), "{text}");
         }
     }
 }

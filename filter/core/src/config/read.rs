@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::kinds::MediaRange;
-use crate::json;
+use super::values::MediaRange;
+use crate::encoding::json_writer;
 
 /// Every key, as suggested when one is misspelt.
 pub(super) const KEYS: [&str; 16] = [
@@ -26,7 +26,7 @@ pub(super) const KEYS: [&str; 16] = [
 ];
 
 fn expected(what: &str, found: &Value) -> String {
-    format!("expected {what}, found {}", json::compact(found))
+    format!("expected {what}, found {}", json_writer::to_text(found))
 }
 
 pub(super) fn text(value: &Value) -> Result<&str, String> {

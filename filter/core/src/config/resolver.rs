@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use super::error::ConfigError;
+use super::keys::Settings;
+use super::route_config::Config;
+use crate::encoding::protobuf;
 
-use crate::config::{Config, Settings};
-use crate::error::Error;
-use crate::metadata;
+/// The namespace of the filter's keys.
+const NAMESPACE: &str = "lambda";
 
 /// Metadata as Envoy gives it, nearest first: route, virtual host, cluster.
 pub type Levels = [Vec<u8>; 3];
@@ -22,7 +24,7 @@ const KEPT: usize = 16_384;
 #[derive(Debug, Default)]
 pub struct Targets {
     plugin: Settings,
-    known: RefCell<HashMap<Levels, Result<Rc<Config>, Error>>>,
+    known: RefCell<HashMap<Levels, Result<Rc<Config>, ConfigError>>>,
 }
 
 impl Targets {
@@ -39,12 +41,12 @@ impl Targets {
     /// first met, with `place`: where the request came in.
     ///
     /// # Errors
-    /// [`Error::Configuration`], [`Error::Metadata`].
+    /// [`ConfigError`].
     pub fn find(
         &self,
         levels: Levels,
         place: impl FnOnce() -> String,
-    ) -> Result<Rc<Config>, Error> {
+    ) -> Result<Rc<Config>, ConfigError> {
         if let Some(found) = self.known.borrow().get(&levels) {
             return found.clone();
         }
@@ -60,13 +62,11 @@ impl Targets {
         found
     }
 
-    fn resolve(&self, levels: &Levels) -> Result<Config, Error> {
-        let read = |bytes: &Vec<u8>| -> Result<Map<String, Value>, Error> {
-            metadata::fields(bytes).map_err(|error| Error::Metadata(error.to_string()))
-        };
+    fn resolve(&self, levels: &Levels) -> Result<Config, ConfigError> {
         let mut settings = Settings::default();
         for level in levels {
-            settings = settings.or(&Settings::parse(&read(level)?)?);
+            let fields = protobuf::namespace(level, NAMESPACE)?;
+            settings = settings.or(&Settings::parse(&fields)?);
         }
         Ok(settings.or(&self.plugin).into_config()?)
     }

@@ -1,5 +1,6 @@
+use super::values::{HeaderCase, Invocation, MediaRange, Payload};
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn settings(value: Value) -> Result<Settings, String> {
     match value {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::event::template::Template;
+use super::template::Template;
 
 /// The names of the event formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,45 +1,15 @@
 //! Writes JSON straight into one buffer: no tree is built, no text is copied twice.
 
-mod strings;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-pub use strings::unescaped;
-
-/// Whether bytes are one JSON value in UTF-8, of any depth.
-///
-/// # Errors
-/// Where they are not.
-pub fn check(bytes: &[u8]) -> Result<(), String> {
-    read::<IgnoredAny>(bytes).map(|_| ())
-}
-
-/// One JSON value in UTF-8, as a tree.
-///
-/// # Errors
-/// Where the bytes are not one.
-pub fn parse(bytes: &[u8]) -> Result<Value, String> {
-    read(bytes)
-}
-
-/// One JSON value in UTF-8. Always from text: reading from bytes would bring the parser a second
-/// time.
-///
-/// # Errors
-/// Where the bytes are not one.
-pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
-}
+use super::json_string;
 
 /// A value as JSON. The library's own writer comes once for each form of its, and is not needed
 /// beside [`JsonWriter`].
 #[must_use]
-pub fn compact(value: &Value) -> String {
+pub fn to_text(value: &Value) -> String {
     let mut json = JsonWriter::with_capacity(0);
     json.value(value);
     String::from_utf8(json.into_bytes()).unwrap_or_default()
@@ -94,7 +64,7 @@ impl JsonWriter {
 
     /// A member's name in which nothing is to be escaped; its value must follow.
     pub fn key(&mut self, key: &'static str) -> &mut Self {
-        debug_assert!(strings::is_plain(key));
+        debug_assert!(json_string::is_plain(key));
         self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
@@ -115,7 +85,7 @@ impl JsonWriter {
     pub fn string(&mut self, text: &str) {
         self.separate();
         self.out.push(b'"');
-        strings::escape(&mut self.out, text);
+        json_string::escape(&mut self.out, text);
         self.out.push(b'"');
         self.comma = true;
     }
@@ -133,7 +103,7 @@ impl JsonWriter {
             if i > 0 {
                 self.out.extend_from_slice(separator.as_bytes());
             }
-            strings::escape(&mut self.out, text.as_ref());
+            json_string::escape(&mut self.out, text.as_ref());
         }
         self.out.push(b'"');
         self.comma = true;
@@ -217,20 +187,6 @@ impl JsonWriter {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn json_is_one_value_in_utf8() {
-        for (text, is_json) in [
-            (&b"{}"[..], true),
-            (b"[\"\xc3\xa9\"]", true),
-            (b"[\"\xff\"]", false),
-            (b"{} {}", false),
-            (b"", false),
-        ] {
-            assert_eq!(check(text).is_ok(), is_json, "{text:?}");
-        }
-        assert!(check("[".repeat(100_000).as_bytes()).is_err());
-    }
 
     #[test]
     fn writes_what_a_parser_reads_back() {

@@ -1,4 +1,4 @@
-//! Envoy's metadata: the settings that stand under the namespace `lambda`.
+//! Envoy's metadata and `google.protobuf.Struct`, as JSON.
 //!
 //! The properties `xds.route_metadata`, `xds.virtual_host_metadata` and `xds.cluster_metadata`
 //! are a serialised `envoy.config.core.v3.Metadata`. The whole message is read, not
@@ -11,9 +11,6 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-
-/// The namespace of the filter's keys.
-const NAMESPACE: &str = "lambda";
 
 /// How deep lists and structures may nest. Protobuf's own limit is 100 messages, of which each
 /// level takes two or three.
@@ -44,14 +41,6 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
-
-/// The fields of the filter itself, empty if there are none.
-///
-/// # Errors
-/// Bytes that are not a `Metadata` message.
-pub fn fields(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
-    namespace(bytes, NAMESPACE)
-}
 
 /// The fields of one namespace, empty if there are none. The others are not looked into.
 ///
@@ -280,6 +269,10 @@ pub(crate) mod tests {
             }),
         };
         ProtoValue { kind: Some(kind) }
+    }
+
+    fn fields(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
+        namespace(bytes, "lambda")
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::json;
+use crate::encoding::json;
 
 /// A value with as many levels of arrays and objects as its reader asks for. What it holds deeper
 /// down is checked, not kept: a function must not make the filter build a tree of any size.

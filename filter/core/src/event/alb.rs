@@ -7,8 +7,9 @@ use super::body::{Body, is_textual_and_unencoded};
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::query::Query;
 use crate::config::Config;
-use crate::json::JsonWriter;
-use crate::request::{Request, text};
+use crate::encoding::json_writer::JsonWriter;
+use crate::request::Request;
+use crate::request::header_map::text;
 
 const ALB: Rules = Rules {
     dropped: &[],

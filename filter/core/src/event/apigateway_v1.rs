@@ -4,15 +4,16 @@
 //! format of a Lambda function for proxy integration", and events recorded on AWS.
 
 use super::body::{Body, is_textual_type};
-use super::clf_time;
+use super::clf_time::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
 use super::query::Query;
 use crate::config::Config;
+use crate::config::path_template::Parameters;
+use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
-use crate::json::JsonWriter;
-use crate::request::{Request, text};
-use crate::resource::Parameters;
+use crate::request::Request;
+use crate::request::header_map::text;
 
 /// These never reach the function: recorded on a regional REST API.
 const REST_API: Rules = Rules {

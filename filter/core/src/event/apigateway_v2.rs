@@ -7,15 +7,16 @@
 use std::borrow::Cow;
 
 use super::body::{Body, is_textual_type};
-use super::clf_time;
+use super::clf_time::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
 use super::query::{Query, percent_decoded};
 use crate::config::Config;
+use crate::config::path_template::Parameters;
+use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
-use crate::json::JsonWriter;
-use crate::request::{Request, text};
-use crate::resource::Parameters;
+use crate::request::Request;
+use crate::request::header_map::text;
 
 /// An HTTP API takes the cookies out of the headers, and always tells the length.
 const HTTP_API: Rules = Rules {

@@ -1,7 +1,7 @@
 //! The body of an event: as text where it is one, else in base64.
 
 use crate::config::Config;
-use crate::json::JsonWriter;
+use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
 /// A body as it stands in an event.

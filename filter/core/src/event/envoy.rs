@@ -8,7 +8,7 @@ use super::body::{Body, is_exactly_textual};
 use super::headers::{Added, ContentLength, Headers, Rules};
 use super::query::Query;
 use crate::config::Config;
-use crate::json::JsonWriter;
+use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
 /// Host is a pseudo-header within Envoy, and those are left out.

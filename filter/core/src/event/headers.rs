@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::config::HeaderCase;
-use crate::json::JsonWriter;
-use crate::request::{Request, text};
+use crate::config::values::HeaderCase;
+use crate::encoding::json_writer::JsonWriter;
+use crate::request::Request;
+use crate::request::header_map::text;
 
 /// What a service adds to the client's headers, made once per request.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::{self, JsonWriter};
+use crate::encoding::json_writer::{self, JsonWriter};
 use crate::request::Facts;
 
 /// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
@@ -41,7 +41,7 @@ fn claim(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(claim).collect();
             format!("[{}]", items.join(" "))
         }
-        other => json::compact(other),
+        other => json_writer::to_text(other),
     }
 }
 

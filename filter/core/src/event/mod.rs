@@ -4,17 +4,19 @@ mod alb;
 mod apigateway_v1;
 mod apigateway_v2;
 mod body;
+mod clf_time;
 mod envoy;
 mod headers;
 mod identity;
 mod query;
-pub mod template;
+mod template;
 mod vpc_lattice;
 
-use crate::json::{self, JsonWriter};
-use time::OffsetDateTime;
+use crate::encoding::json;
+use crate::encoding::json_writer::JsonWriter;
 
-use crate::config::{Config, Payload};
+use crate::config::Config;
+use crate::config::values::Payload;
 use crate::error::Error;
 use crate::request::Request;
 
@@ -54,7 +56,7 @@ pub fn append(
         Payload::VpcLatticeV2 => vpc_lattice::write_v2(&mut json, request, config),
         Payload::Envoy => envoy::write(&mut json, request, config),
         Payload::Raw => raw(&mut json, request)?,
-        Payload::Template(template) => template.write(&mut json, request),
+        Payload::Template(template) => template::write(template, &mut json, request),
     }
     let bytes = json.into_bytes();
     within(bytes.len() - start, limit)?;
@@ -92,20 +94,4 @@ fn room(request: &Request<'_>) -> usize {
     let query = request.query.map_or(0, <[u8]>::len);
     let body = request.body.len() / 3 * 4 + 4;
     FIXED_PART + 2 * (headers + query + request.path.len()) + body
-}
-
-/// `12/Mar/2020:19:03:58 +0000`.
-fn clf_time(time_ns: i64) -> String {
-    let seconds = time_ns.div_euclid(1_000_000_000);
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let month = time.month().to_string();
-    format!(
-        "{:02}/{}/{}:{:02}:{:02}:{:02} +0000",
-        time.day(),
-        month.get(..3).unwrap_or_default(),
-        time.year(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-    )
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::json::JsonWriter;
-use crate::request::text;
+use crate::encoding::json_writer::JsonWriter;
+use crate::request::header_map::text;
 
 /// A key and its value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);

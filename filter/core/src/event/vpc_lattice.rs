@@ -7,7 +7,7 @@ use super::body::{Body, is_textual_type};
 use super::headers::{Added, AddedHeader, ContentLength, Headers, Rules};
 use super::query::Query;
 use crate::config::Config;
-use crate::json::JsonWriter;
+use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
 const LATTICE: Rules = Rules {

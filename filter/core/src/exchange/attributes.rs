@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Payload};
-use crate::host::Host;
-use crate::identity::{self, ClientCert};
-use crate::request::{Facts, HeaderMap, first, text};
+use super::host::Host;
+use crate::config::Config;
+use crate::config::values::Payload;
+use crate::request::header_map::{first, text};
+use crate::request::identity::{self, ClientCert};
+use crate::request::{Facts, HeaderMap};
 
 /// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
 pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config, time_ns: i64) -> Facts {

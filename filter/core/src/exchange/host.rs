@@ -1,10 +1,7 @@
 //! What the filter asks of Envoy, so that all that decides can run without it.
 
-use crate::reply::Reply;
 use crate::request::HeaderMap;
-
-/// How many headers can be set at once: Envoy takes 1,024, and drops them all if there are more.
-pub const MAX_HEADERS: usize = 1000;
+use crate::response::Reply;
 
 /// The two directions of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

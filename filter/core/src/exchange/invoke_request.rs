@@ -4,18 +4,14 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::config::{Config, Invocation};
+use crate::config::Config;
+use crate::config::values::Invocation;
 use crate::error::Error;
 use crate::event;
 use crate::request::Request;
 
 /// How long Envoy waits for the answer, in milliseconds, as its router says to every upstream.
 pub const TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
-
-/// The whole invocation of a request without a body, for an upstream that looks there: the invoker.
-/// Its value is the invocation type, the trace, the path of the Invoke API with its query, and the
-/// event, with a space between them.
-pub const INVOCATION: &str = "x-lambda-mesh-invocation";
 
 /// The largest event in a header, in bytes. It is as much as Envoy takes of a client's headers by
 /// default, and as much as its HTTP/2 can send as one.
@@ -73,7 +69,10 @@ pub fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> 
     let start = value.len();
     let value = event::append(value, request, config)?;
     match value.len() - start {
-        found if found > MAX_HEADER_EVENT => Err(Error::HeaderEventTooLarge(found)),
+        found if found > MAX_HEADER_EVENT => Err(Error::HeaderEventTooLarge {
+            found,
+            limit: MAX_HEADER_EVENT,
+        }),
         _ => Ok(value),
     }
 }
@@ -189,7 +188,10 @@ mod tests {
             event_bytes(&value(MAX_HEADER_EVENT - rest).unwrap()),
             MAX_HEADER_EVENT
         );
-        let too_large = Error::HeaderEventTooLarge(MAX_HEADER_EVENT + 1);
+        let too_large = Error::HeaderEventTooLarge {
+            found: MAX_HEADER_EVENT + 1,
+            limit: MAX_HEADER_EVENT,
+        };
         assert_eq!(value(MAX_HEADER_EVENT - rest + 1), Err(too_large));
     }
 

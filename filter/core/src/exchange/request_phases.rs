@@ -1,105 +1,24 @@
-//! The phases of one request. Envoy's callbacks come in, effects go out through [`Host`].
-//!
-//! The upstream chain changes the one request header map that retries, access logs and tracing
-//! share. So the client's headers are put back as soon as Envoy has sent what replaced them, or will
-//! not; and another try that begins before that takes them from [`Tries`].
-
-mod response;
+//! The first half of an exchange: the request is held until it is whole, and becomes an invocation.
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::config::{BodylessEvent, Config};
+use super::attempts::{Headers, Mark, RequestKey};
+use super::attributes::facts;
+use super::host::{Flow, Host, Side};
+use super::invoke_request;
+use super::phase::{
+    Body, Call, ERROR_TYPE, FUNCTION, MARK, Machine, ORIGINAL, Phase, mark, restore,
+};
+use crate::config::Config;
+use crate::config::values::BodylessEvent;
 use crate::error::Error;
 use crate::event;
-use crate::facts::facts;
-use crate::host::{Flow, Host, MAX_HEADERS, Side};
-use crate::invoke;
-use crate::reply::{Streamed, failure};
-use crate::request::{Facts, HeaderMap, Request, first, text};
-use crate::target::Targets;
-use crate::tries::{Headers, Mark, RequestKey, Tries};
-
-/// The client's request line, for access logs: `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
-pub const ORIGINAL: &str = "lambda.original";
-
-/// The [`Mark`] of a request.
-pub const MARK: &str = "lambda.mark";
-
-/// The function of the route: its name or ARN, as configured.
-pub const FUNCTION: &str = "lambda.function";
-
-/// Lambda's own name of the invocation, `x-amzn-requestid`, as it stands in the function's logs.
-pub const REQUEST_ID: &str = "lambda.request_id";
-
-/// AWS's or the function's name of what went wrong, if something did.
-pub const ERROR_TYPE: &str = "lambda.error_type";
-
-/// One request that is to become an invocation.
-#[derive(Debug)]
-struct Call {
-    config: Rc<Config>,
-    /// The client's headers, with the route's changes.
-    original: Rc<HeaderMap>,
-    facts: Facts,
-    key: RequestKey,
-    /// How long Envoy waits for this try, in its own header.
-    timeout: Option<Vec<u8>>,
-    /// Whether the headers are at present those of the invocation.
-    is_rewritten: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Nothing has come yet.
-    New,
-    /// The request's headers have come; they and the body are held.
-    Gathering(Call, Body),
-    /// The invocation is on its way; the request headers are the Invoke API's.
-    Invoking(Call),
-    /// The answer's headers have come; they and the body are held.
-    Answering(Call, HeaderMap, Body),
-    /// The answer is streamed, and nothing of it has been passed on.
-    Receiving(Call, HeaderMap, Box<Streamed>),
-    /// The client has status and headers; what comes of the body passes.
-    Streaming(Call, Box<Streamed>),
-    /// The try has failed, and waits for another to do better.
-    Held(Call),
-    /// Answered; what still comes is dropped.
-    Spent(Call),
-    /// Answered; what comes now passes.
-    Done(Call),
-    /// Refused; nothing more of the request passes.
-    Refused,
-}
-
-/// Whether a body callback has come: only then has Envoy a place for a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    Unseen,
-    Seen,
-}
-
-/// One request through the filter.
-#[derive(Debug)]
-pub struct Machine {
-    targets: Rc<Targets>,
-    tries: Rc<Tries>,
-    phase: Phase,
-}
+use crate::request::header_map::{INVOCATION, MAX_HEADERS, first, text};
+use crate::request::{HeaderMap, Request};
+use crate::response::error_response;
 
 impl Machine {
-    /// For a request whose function is to be found in `targets`, and whose other tries, if there
-    /// are any, in `tries`.
-    #[must_use]
-    pub fn new(targets: Rc<Targets>, tries: Rc<Tries>) -> Self {
-        Self {
-            targets,
-            tries,
-            phase: Phase::New,
-        }
-    }
-
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let Some((key, original, timeout)) = self.meet(host) else {
@@ -108,7 +27,10 @@ impl Machine {
             return self.refuse(host, &error, None);
         };
         if original.len() > MAX_HEADERS {
-            let error = Error::TooManyHeaders(original.len());
+            let error = Error::TooManyHeaders {
+                found: original.len(),
+                limit: MAX_HEADERS,
+            };
             log::warn!("{error}");
             return self.refuse(host, &error, None);
         }
@@ -119,7 +41,7 @@ impl Machine {
         };
         let config = match self.targets.find(levels(host), place) {
             Ok(config) => config,
-            Err(error) => return self.refuse(host, &error, None),
+            Err(error) => return self.refuse(host, &error.into(), None),
         };
         host.set_filter_state(FUNCTION, config.function.as_str().as_bytes());
         let announced = first(&original, "content-length")
@@ -200,7 +122,7 @@ impl Machine {
     /// this try. `None` if a try of another VM has changed them, and not put them back.
     fn meet(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
         let mut headers = host.headers(Side::Request);
-        let timeout = first(&headers, invoke::TIMEOUT).map(<[u8]>::to_vec);
+        let timeout = first(&headers, invoke_request::TIMEOUT).map(<[u8]>::to_vec);
         let mark = host.property(&[MARK]);
         if let Some(Mark {
             key,
@@ -239,10 +161,6 @@ impl Machine {
         }
     }
 
-    fn take(&mut self) -> Phase {
-        std::mem::replace(&mut self.phase, Phase::Refused)
-    }
-
     /// The request is whole: sends the invocation instead.
     fn invoke(&mut self, host: &impl Host) -> Flow {
         let Phase::Gathering(mut call, body) = self.take() else {
@@ -271,7 +189,7 @@ impl Machine {
             log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
         self.phase = Phase::Refused;
-        host.respond(&failure::reply(error, config));
+        host.respond(&error_response(error, config));
         Flow::Pause
     }
 }
@@ -283,7 +201,7 @@ fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
     let event = event::encode(&request, &call.config)?;
     let scheme = first(&call.original, ":scheme").unwrap_or(b"http");
     let timeout = call.timeout.as_deref();
-    let headers = invoke::headers(&request, scheme, &call.config, event.len(), timeout);
+    let headers = invoke_request::headers(&request, scheme, &call.config, event.len(), timeout);
     let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
@@ -296,8 +214,8 @@ fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
 /// lets no filter put headers back that have left without a body.
 fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
     let request = request(call, b"")?;
-    let invocation = invoke::header(&request, &call.config)?;
-    host.set_header(Side::Request, invoke::INVOCATION, &invocation);
+    let invocation = invoke_request::header(&request, &call.config)?;
+    host.set_header(Side::Request, INVOCATION, &invocation);
     let mut headers = Headers::Client;
     if request.method == "HEAD" {
         // Its answer would have no body.
@@ -305,7 +223,7 @@ fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
         headers = Headers::OtherLine;
     }
     let path = first(&call.original, ":path").unwrap_or_default();
-    if let Cow::Owned(path) = invoke::strict(path) {
+    if let Cow::Owned(path) = invoke_request::strict(path) {
         // Servers are stricter than clients about what stands in a request line.
         host.set_header(Side::Request, ":path", path.as_bytes());
         headers = Headers::OtherLine;
@@ -319,19 +237,6 @@ fn request<'a>(call: &'a Call, body: &'a [u8]) -> Result<Request<'a>, Error> {
     Request::new(&call.original, strip_prefix, &call.facts, body).ok_or(Error::NoPath)
 }
 
-/// Puts the client's own headers back.
-fn restore(host: &impl Host, call: &mut Call) {
-    let headers = call.original.iter();
-    let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
-    host.set_headers(Side::Request, headers.collect());
-    call.is_rewritten = false;
-    mark(host, call.key, Headers::Client);
-}
-
-fn mark(host: &impl Host, key: RequestKey, headers: Headers) {
-    host.set_filter_state(MARK, &Mark { key, headers }.encode());
-}
-
 /// Nearest first.
 fn levels(host: &impl Host) -> [Vec<u8>; 3] {
     [
@@ -341,7 +246,3 @@ fn levels(host: &impl Host) -> [Vec<u8>; 3] {
     ]
     .map(|name| host.property(&["xds", name]).unwrap_or_default())
 }
-
-#[cfg(test)]
-#[path = "machine_tests.rs"]
-mod tests;

@@ -1,11 +1,13 @@
 //! The second half of an exchange: what came back becomes the response, whole or as it comes.
 
-use super::{Body, Call, ERROR_TYPE, Machine, Phase, REQUEST_ID, restore};
-use crate::config::Invocation;
+use super::host::{Flow, Host, Side};
+use super::phase::{Body, Call, ERROR_TYPE, Machine, Phase, REQUEST_ID, restore};
+use crate::config::values::Invocation;
 use crate::error::{Error, shown};
-use crate::host::{Flow, Host, Side};
-use crate::reply::{self, Invoked, Reply, Streamed, failure, has_content};
-use crate::request::{HeaderMap, first, text};
+use crate::request::HeaderMap;
+use crate::request::header_map::{first, text};
+use crate::response::http_response::has_content;
+use crate::response::{self, Invoked, Reply, Streamed, error_response};
 
 impl Machine {
     /// The answer's headers have come.
@@ -97,7 +99,7 @@ impl Machine {
             headers: &headers,
             body: &payload,
         };
-        let reply = reply::decode(&invoked, &call.config);
+        let reply = response::decode(&invoked, &call.config);
         let reply = reply.unwrap_or_else(|error| failed(host, &call, &headers, &error));
         self.conclude(host, call, &reply, body, Phase::Done)
     }
@@ -256,7 +258,7 @@ fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> 
     if let Some(error_type) = error.error_type() {
         host.set_filter_state(ERROR_TYPE, error_type.as_bytes());
     }
-    failure::reply(error, Some(&call.config))
+    error_response(error, Some(&call.config))
 }
 
 /// Puts the response in the place of the upstream's answer. An answer without a body has no

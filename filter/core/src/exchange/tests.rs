@@ -1,11 +1,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::attempts::Mark;
+use super::phase::{ERROR_TYPE, FUNCTION, MARK, ORIGINAL, REQUEST_ID};
 use super::*;
-use crate::config::Settings;
-use crate::reply::Reply;
+use crate::config::{Settings, Targets};
+use crate::request::HeaderMap;
+use crate::request::header_map::{INVOCATION, first, text};
+use crate::response::Reply;
 
 /// What Envoy holds for one request, over all its tries.
 #[derive(Default)]
@@ -246,7 +251,7 @@ fn a_try_that_cannot_have_the_clients_headers_is_refused() {
 
 /// The type, the trace, the path and the event of an invocation that is in a header.
 fn in_header(envoy: &FakeEnvoy) -> (String, String, String, Value) {
-    let value = envoy.value(Side::Request, invoke::INVOCATION).unwrap();
+    let value = envoy.value(Side::Request, INVOCATION).unwrap();
     let words: Vec<&str> = value.splitn(4, ' ').collect();
     let [kind, trace, path] = [words[0], words[1], words[2]].map(str::to_owned);
     (kind, trace, path, serde_json::from_str(words[3]).unwrap())
@@ -286,11 +291,14 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
     // One with a body has room for it there.
     let with_body = envoy(b"text");
     invoked(&with_body, IN_HEADER);
-    assert_eq!(with_body.value(Side::Request, invoke::INVOCATION), None);
+    assert_eq!(with_body.value(Side::Request, INVOCATION), None);
     assert_eq!(with_body.event()["rawPath"], "/hi");
     // A header has not room for all that may be in a request.
     let large = envoy(b"");
-    let value = ("x-large".to_owned(), vec![b'a'; invoke::MAX_HEADER_EVENT]);
+    let value = (
+        "x-large".to_owned(),
+        vec![b'a'; invoke_request::MAX_HEADER_EVENT],
+    );
     large.request.borrow_mut().0.push(value);
     assert_eq!(
         machine(IN_HEADER).on_request_headers(&large, true),
@@ -309,7 +317,7 @@ fn each_try_carries_the_same_event_in_a_header() {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = method.into();
         envoy.request.borrow_mut().0[1].1 = path.into();
-        let forged = (invoke::INVOCATION.to_owned(), b"Event - /x {}".to_vec());
+        let forged = (INVOCATION.to_owned(), b"Event - /x {}".to_vec());
         envoy.request.borrow_mut().0.push(forged);
         let mut first = machine(IN_HEADER);
         first.on_request_headers(&envoy, true);
@@ -332,13 +340,13 @@ fn each_try_says_how_long_envoy_waits_for_it() {
     let envoy = envoy(b"");
     let tries = Rc::default();
     for timeout in [b"300", b"200"] {
-        let timeout = (invoke::TIMEOUT.to_owned(), timeout.to_vec());
+        let timeout = (invoke_request::TIMEOUT.to_owned(), timeout.to_vec());
         let mut headers = envoy.headers(Side::Request);
         headers.retain(|(name, _)| *name != timeout.0);
         headers.push(timeout.clone());
         *envoy.request.borrow_mut() = (headers, Vec::new());
         gathered(&envoy, another_try(HELLO, &tries));
-        let sent = envoy.value(Side::Request, invoke::TIMEOUT);
+        let sent = envoy.value(Side::Request, invoke_request::TIMEOUT);
         assert_eq!(sent.unwrap().as_bytes(), timeout.1);
         assert!(!envoy.event().to_string().contains("x-envoy"));
     }
@@ -561,5 +569,5 @@ fn logs_can_tell_what_was_called_and_what_went_wrong() {
     assert_eq!(envoy.property(&[ERROR_TYPE]).unwrap(), b"");
 }
 
-#[path = "machine_stream_tests.rs"]
+#[path = "stream_tests.rs"]
 mod streaming;

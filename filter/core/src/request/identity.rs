@@ -7,7 +7,7 @@ use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::metadata;
+use crate::encoding::protobuf;
 
 /// Where Envoy's JWT filter puts a token's payload, if it says `payload_in_metadata`.
 const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
@@ -16,7 +16,7 @@ const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 /// metadata. Of several tokens the first by the name of its key counts.
 #[must_use]
 pub fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
-    let mut payloads = metadata::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
+    let mut payloads = protobuf::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
     payloads.sort_keys();
     payloads.into_iter().find_map(|(_, payload)| match payload {
         Value::Object(claims) if is_payload(&claims) => Some(claims),
@@ -278,7 +278,7 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
             (json!({}), None),
         ] {
             let claims =
-                claims(&metadata::tests::message(JWT_NAMESPACE, &namespace)).map(Value::Object);
+                claims(&protobuf::tests::message(JWT_NAMESPACE, &namespace)).map(Value::Object);
             assert_eq!(claims.as_ref(), expected);
         }
         assert_eq!(claims(b""), None);

@@ -1,63 +1,16 @@
 //! The client's request, as it came to Envoy.
 
+mod attributes;
+pub(crate) mod header_map;
+pub(crate) mod identity;
+
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+pub use attributes::Facts;
+pub use header_map::HeaderMap;
+pub use identity::ClientCert;
 
-use crate::identity::ClientCert;
-use crate::invoke::INVOCATION;
-
-/// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
-pub type HeaderMap = Vec<(String, Vec<u8>)>;
-
-/// The first value of a header.
-#[must_use]
-pub fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut headers = headers.iter();
-    let header = headers.find(|(key, _)| key == name)?;
-    Some(&header.1)
-}
-
-/// Headers of one hop (RFC 9110, section 7.6.1): about the connection, not the message.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether a header is about one connection only.
-#[must_use]
-pub fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
-}
-
-/// Whether a header is Envoy's own: what it tells its upstreams, or takes from them.
-#[must_use]
-pub fn is_envoys(name: &str) -> bool {
-    name.starts_with("x-envoy-")
-}
-
-/// What Envoy knows of the request beyond its headers.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Facts {
-    /// The client's address without its port: `198.51.100.23`, `2001:db8::7`.
-    pub source_ip: String,
-    /// `HTTP/1.1`, `HTTP/2`.
-    pub protocol: String,
-    /// The value of `x-request-id`.
-    pub request_id: String,
-    /// When the request came, in nanoseconds since 1970.
-    pub time_ns: i64,
-    /// The claims of a verified token.
-    pub claims: Option<Map<String, Value>>,
-    /// The certificate of a client on a mutual-TLS listener.
-    pub client_cert: Option<ClientCert>,
-}
+use header_map::{INVOCATION, is_envoys, is_hop_by_hop, text};
 
 /// A request with the route's changes applied, before the filter's.
 #[derive(Debug)]
@@ -220,16 +173,6 @@ fn strip<'a>(path: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
     }
 }
 
-/// Bytes of a header as text: UTF-8 if they are that, else ISO-8859-1, in which every byte is a
-/// character and so none is lost.
-#[must_use]
-pub fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,11 +279,5 @@ mod tests {
             Request::new(&map, None, &facts, b"").unwrap().trace_id,
             "Root=1-a-b"
         );
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf8_are_latin_1() {
-        assert_eq!(text(b"caf\xc3\xa9"), "caf\u{e9}");
-        assert_eq!(text(b"caf\xe9"), "caf\u{e9}");
     }
 }

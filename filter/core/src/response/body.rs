@@ -5,10 +5,10 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::headers::invalid;
-use super::surrogates;
+use crate::encoding::json_string;
+use crate::encoding::shallow_json::Node;
+use crate::encoding::surrogates;
 use crate::error::Error;
-use crate::json;
-use crate::node::Node;
 
 /// Padding is optional: some encoders leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -33,7 +33,7 @@ pub fn decode(body: Option<&str>, is_base64: Option<&Node<'_>>) -> Result<Vec<u8
         return not_text();
     };
     let text = || {
-        let text = json::unescaped(quoted).or_else(|| code_units(json));
+        let text = json_string::unescaped(quoted).or_else(|| code_units(json));
         text.map_or_else(not_text, Ok)
     };
     match is_base64 {

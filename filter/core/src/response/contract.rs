@@ -8,10 +8,10 @@
 
 use super::body::{compact, decode, is_text_or_null};
 use super::headers::{Headers, Values, invalid, map};
+use super::http_response::{Reply, has_content};
 use super::payload::{Answer, Members};
-use super::{Reply, has_content};
+use crate::encoding::shallow_json::Node;
 use crate::error::Error;
-use crate::node::Node;
 
 const JSON: &str = "application/json";
 

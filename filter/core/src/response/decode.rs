@@ -1,72 +1,15 @@
 //! From what the upstream answered to the response that the client gets.
 
-mod body;
-mod contract;
-mod event_stream;
-pub mod failure;
-mod headers;
-mod payload;
-mod scan;
-mod stream;
-mod surrogates;
-
-use crate::config::{Config, Contract, Invocation, Response};
+use super::contract;
+use super::http_response::Reply;
+use super::invoke_response::Invoked;
+use super::payload::Answer;
+use crate::config::Config;
+use crate::config::values::{Contract, Invocation, Response};
+use crate::encoding::shallow_json::Node;
+use crate::encoding::surrogates;
 use crate::error::Error;
-use crate::node::Node;
-use crate::request::{HeaderMap, first, text};
-use payload::Answer;
-pub use stream::Streamed;
-
-/// A response in the making.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The status, 200 to 599.
-    pub status: u16,
-    /// Names in lower case, checked; no content-length.
-    pub headers: Vec<(String, String)>,
-    /// The body, decoded.
-    pub body: Vec<u8>,
-    /// The length that the function itself gave: for HEAD, where the body is left out.
-    pub declared_length: Option<u64>,
-}
-
-/// Whether a response with this status may have a body: RFC 9110, sections 15.3.5, 15.3.6 and
-/// 15.4.5.
-#[must_use]
-pub fn has_content(status: u16) -> bool {
-    !matches!(status, 204 | 205 | 304)
-}
-
-/// What the upstream answered to the invocation.
-#[derive(Debug)]
-pub struct Invoked<'a> {
-    /// The upstream's headers, with `:status`.
-    pub headers: &'a HeaderMap,
-    /// Its whole body.
-    pub body: &'a [u8],
-}
-
-impl Invoked<'_> {
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        first(self.headers, name)
-    }
-
-    /// The upstream's status; 0 if it has none.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        let text = std::str::from_utf8(self.header(":status").unwrap_or_default());
-        text.ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default()
-    }
-
-    /// AWS and the invoker always name the request. The emulator never does, and it reports a
-    /// function's error as a plain 200 (or, if the process ended, 502) that only the payload
-    /// tells from an answer.
-    fn is_from_emulator(&self) -> bool {
-        self.header("x-amzn-requestid").is_none() && self.header("x-amzn-errortype").is_none()
-    }
-}
+use crate::request::header_map::text;
 
 /// The response for what was answered.
 ///

@@ -1,10 +1,12 @@
 //! What the client gets when something went wrong: the one table from an error to a status, and a
 //! body in the form of the service that the function thinks it is behind.
 
-use super::Reply;
-use crate::config::{Config, Contract};
+use super::http_response::Reply;
+use crate::config::Config;
+use crate::config::values::Contract;
+use crate::encoding::json;
+use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
-use crate::json::{self, JsonWriter};
 
 /// The status that the client gets. What AWS's own service answers where a function fails
 /// differs from service to service.
@@ -13,10 +15,8 @@ fn status(error: &Error, contract: Contract) -> u16 {
         Error::NoPath | Error::NotJson(_) => 400,
         Error::NoResource => 404,
         Error::EventTooLarge { .. } => 413,
-        Error::TooManyHeaders(_) | Error::HeaderEventTooLarge(_) => 431,
-        Error::Configuration(_) | Error::Metadata(_) | Error::NoBodyFilter | Error::LostHeaders => {
-            500
-        }
+        Error::TooManyHeaders { .. } | Error::HeaderEventTooLarge { .. } => 431,
+        Error::Configuration(_) | Error::NoBodyFilter | Error::LostHeaders => 500,
         Error::TrailersOnly => 501,
         Error::Answer(_) if contract == Contract::Envoy => 500,
         Error::Function { .. } | Error::Answer(_) => match contract {
@@ -34,7 +34,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
 
 /// The response. Without a configuration (because it is wrong) nothing is exposed.
 #[must_use]
-pub fn reply(error: &Error, config: Option<&Config>) -> Reply {
+pub fn error_response(error: &Error, config: Option<&Config>) -> Reply {
     let exposed = config.is_some_and(|config| config.expose_errors);
     let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
     let status = status(error, contract);
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_client_is_told_when_to_try_again() {
-        let reply = reply(&service(429), None);
+        let reply = error_response(&service(429), None);
         assert_eq!(reply.body, br#"{"message":"Too Many Requests"}"#);
         assert!(
             reply
@@ -171,17 +171,17 @@ mod tests {
         let error = Error::Function {
             payload: payload.to_vec(),
         };
-        let hidden = reply(&error, Some(&config(r#"{"function":"f"}"#)));
+        let hidden = error_response(&error, Some(&config(r#"{"function":"f"}"#)));
         assert_eq!(hidden.status, 500);
         assert_eq!(hidden.body, br#"{"message":"Internal Server Error"}"#);
 
         let shown = config(r#"{"function":"f","expose_errors":true}"#);
-        assert_eq!(reply(&error, Some(&shown)).body, payload);
+        assert_eq!(error_response(&error, Some(&shown)).body, payload);
         let text = Error::Function {
             payload: b"Task timed out after 3.00 seconds".to_vec(),
         };
         assert_eq!(
-            reply(&text, Some(&shown)).body,
+            error_response(&text, Some(&shown)).body,
             br#"{"message":"the function failed: Task timed out after 3.00 seconds"}"#
         );
     }

@@ -8,8 +8,9 @@
 
 use crc32fast::Hasher;
 
-use crate::json::{self, JsonWriter};
-use crate::node::Node;
+use crate::encoding::json;
+use crate::encoding::json_writer::JsonWriter;
+use crate::encoding::shallow_json::Node;
 
 const PRELUDE_BYTES: usize = 12;
 const CHECKSUM_BYTES: usize = 4;

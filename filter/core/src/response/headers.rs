@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
+use crate::encoding::shallow_json::Node;
 use crate::error::Error;
-use crate::host::MAX_HEADERS;
-use crate::node::Node;
-use crate::request::{is_envoys, is_hop_by_hop};
+use crate::request::header_map::{MAX_HEADERS, is_envoys, is_hop_by_hop};
 
 /// Which values a contract takes for a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json;
-use crate::node::{Depth, Node, Text};
+use crate::encoding::json;
+use crate::encoding::shallow_json::{Depth, Node, Text};
 
 /// `multiValueHeaders` is the deepest member: lists in a map.
 const DEEPEST: Depth = Depth(2);

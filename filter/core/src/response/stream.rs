@@ -9,13 +9,18 @@
 //! answer is read by the format's contract.
 
 use super::contract;
+use super::decode::decode;
 use super::event_stream::{Decoder, End, begins_message};
+use super::http_response::{Reply, has_content};
+use super::invoke_response::Invoked;
 use super::payload::Answer;
-use super::scan::{DELIMITER, Scan, Scanner};
-use super::{Invoked, Reply, decode, has_content};
-use crate::config::{Config, DEFAULT_MAX_REQUEST_BYTES, Response};
+use super::prelude::{DELIMITER, Scan, Scanner};
+use crate::config::Config;
+use crate::config::route_config::DEFAULT_MAX_REQUEST_BYTES;
+use crate::config::values::Response;
 use crate::error::Error;
-use crate::request::{HeaderMap, first, text};
+use crate::request::HeaderMap;
+use crate::request::header_map::{first, text};
 
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
