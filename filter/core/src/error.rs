@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::config::ConfigError;
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 
 /// Why a request gets no answer of its function's.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +73,9 @@ impl Error {
             Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
             Self::Service { kind, .. } => Some(shown(kind)),
             Self::Function { payload } => {
-                let error = Node::parse(payload).ok();
+                let error = ShallowJson::parse(payload).ok();
                 match error.as_ref().and_then(|error| error.member("errorType")) {
-                    Some(Node::Text(error_type)) => Some(shown(error_type)),
+                    Some(ShallowJson::Text(error_type)) => Some(shown(error_type)),
                     _ => Some("Unhandled".to_owned()),
                 }
             }

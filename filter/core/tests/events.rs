@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use lambda_filter_core::config::Settings;
 use lambda_filter_core::event;
-use lambda_filter_core::request::{Facts, Request};
+use lambda_filter_core::request::{Request, RequestAttributes};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -130,15 +130,15 @@ impl Sent {
         let settings = format!(r#"{{"function":"f","payload":"{payload}"}}"#);
         let settings = Settings::from_plugin(settings.as_bytes()).unwrap();
         let config = settings.into_config().unwrap();
-        let facts = Facts {
+        let attributes = RequestAttributes {
             source_ip: "198.51.100.23".to_owned(),
             protocol: "HTTP/1.1".to_owned(),
             request_id: "id".to_owned(),
             time_ns: 1_584_039_838_390_000_000,
-            ..Facts::default()
+            ..RequestAttributes::default()
         };
         let map = self.map();
-        let request = Request::new(&map, None, &facts, &self.body).unwrap();
+        let request = Request::new(&map, None, &attributes, &self.body).unwrap();
         let event = event::encode(&request, &config).unwrap();
         serde_json::from_slice(&event)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&event)))

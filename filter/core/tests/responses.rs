@@ -5,7 +5,7 @@
 )]
 
 use lambda_filter_core::config::{Config, Settings};
-use lambda_filter_core::response::{self, Invoked, Reply, error_response};
+use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, error_response};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -29,10 +29,10 @@ fn config(payload: &str) -> Config {
         .unwrap()
 }
 
-fn response(payload: &str, upstream: &[(&str, &str)], body: &[u8]) -> Reply {
+fn response(payload: &str, upstream: &[(&str, &str)], body: &[u8]) -> HttpResponse {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
     let headers = upstream.iter().map(pair).collect();
-    let invoked = Invoked {
+    let invoked = InvokeResponse {
         headers: &headers,
         body,
     };
@@ -41,9 +41,9 @@ fn response(payload: &str, upstream: &[(&str, &str)], body: &[u8]) -> Reply {
         .unwrap_or_else(|error| error_response(&error, Some(&config)))
 }
 
-fn well_formed(reply: &Reply) -> Result<(), TestCaseError> {
-    prop_assert!((200..600).contains(&reply.status));
-    for (name, value) in &reply.headers {
+fn well_formed(response: &HttpResponse) -> Result<(), TestCaseError> {
+    prop_assert!((200..600).contains(&response.status));
+    for (name, value) in &response.headers {
         prop_assert!(
             http::HeaderName::from_bytes(name.as_bytes()).is_ok(),
             "{:?}",

@@ -7,7 +7,7 @@ use proxy_wasm::types::{BufferType, MapType};
 
 use lambda_filter_core::exchange::{Host, Side};
 use lambda_filter_core::request::HeaderMap;
-use lambda_filter_core::response::Reply;
+use lambda_filter_core::response::HttpResponse;
 
 /// The request in whose callback the filter is.
 ///
@@ -75,11 +75,11 @@ impl Host for EnvoyHost {
         let _ = hostcalls::set_map_bytes(trailers, Vec::new());
     }
 
-    fn respond(&self, reply: &Reply) {
-        let headers = reply.headers.iter();
+    fn respond(&self, response: &HttpResponse) {
+        let headers = response.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-        let status = u32::from(reply.status);
-        let _ = hostcalls::send_http_response(status, headers.collect(), Some(&reply.body));
+        let status = u32::from(response.status);
+        let _ = hostcalls::send_http_response(status, headers.collect(), Some(&response.body));
     }
 
     fn reset(&self) {

@@ -1,22 +1,22 @@
-//! Envoy's callbacks of one request, handed to its [`Machine`].
+//! Envoy's callbacks of one request, handed to its [`Exchange`].
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::envoy_host::EnvoyHost;
-use lambda_filter_core::exchange::{Flow, Machine};
+use lambda_filter_core::exchange::{Exchange, Flow};
 
 /// One try of one request.
 #[derive(Debug)]
 pub struct RequestContext {
-    machine: Machine,
+    exchange: Exchange,
 }
 
 impl RequestContext {
     /// With its phases at the start.
     #[must_use]
-    pub fn new(machine: Machine) -> Self {
-        Self { machine }
+    pub fn new(exchange: Exchange) -> Self {
+        Self { exchange }
     }
 }
 
@@ -29,36 +29,36 @@ fn action(flow: Flow) -> Action {
 
 impl Context for RequestContext {
     fn on_done(&mut self) -> bool {
-        self.machine.on_done(&EnvoyHost);
+        self.exchange.on_done(&EnvoyHost);
         true
     }
 }
 
 impl HttpContext for RequestContext {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_request_headers(&EnvoyHost, end_of_stream))
+        action(self.exchange.on_request_headers(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         action(
-            self.machine
+            self.exchange
                 .on_request_body(&EnvoyHost, held, end_of_stream),
         )
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        action(self.machine.on_request_trailers(&EnvoyHost))
+        action(self.exchange.on_request_trailers(&EnvoyHost))
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_response_headers(&EnvoyHost, end_of_stream))
+        action(self.exchange.on_response_headers(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
-        action(self.machine.on_response_body(&EnvoyHost, end_of_stream))
+        action(self.exchange.on_response_body(&EnvoyHost, end_of_stream))
     }
 
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
-        action(self.machine.on_response_trailers(&EnvoyHost))
+        action(self.exchange.on_response_trailers(&EnvoyHost))
     }
 }

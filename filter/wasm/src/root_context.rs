@@ -7,18 +7,18 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::http_context::RequestContext;
-use lambda_filter_core::config::{Settings, Targets};
-use lambda_filter_core::exchange::{Machine, Tries};
+use lambda_filter_core::config::{ConfigCache, Settings};
+use lambda_filter_core::exchange::{Attempts, Exchange};
 
 thread_local! {
     /// Of all plugins that share this VM: a request may be tried by several.
-    static TRIES: Rc<Tries> = Rc::default();
+    static TRIES: Rc<Attempts> = Rc::default();
 }
 
 /// One plugin in one worker.
 #[derive(Debug, Default)]
 pub struct PluginContext {
-    targets: Rc<Targets>,
+    configs: Rc<ConfigCache>,
 }
 
 impl Context for PluginContext {}
@@ -30,7 +30,7 @@ impl RootContext for PluginContext {
         let text = text.unwrap_or_default().unwrap_or_default();
         match Settings::from_plugin(&text) {
             Ok(settings) => {
-                self.targets = Rc::new(Targets::new(settings));
+                self.configs = Rc::new(ConfigCache::new(settings));
                 true
             }
             Err(problems) => {
@@ -45,7 +45,7 @@ impl RootContext for PluginContext {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let machine = Machine::new(Rc::clone(&self.targets), TRIES.with(Rc::clone));
-        Some(Box::new(RequestContext::new(machine)))
+        let exchange = Exchange::new(Rc::clone(&self.configs), TRIES.with(Rc::clone));
+        Some(Box::new(RequestContext::new(exchange)))
     }
 }

@@ -22,12 +22,12 @@ const KEPT: usize = 16_384;
 /// What one plugin in one worker knows: the configuration of every route, worked out once and
 /// kept.
 #[derive(Debug, Default)]
-pub struct Targets {
+pub struct ConfigCache {
     plugin: Settings,
     known: RefCell<HashMap<Levels, Result<Rc<Config>, ConfigError>>>,
 }
 
-impl Targets {
+impl ConfigCache {
     /// For a plugin with these settings.
     #[must_use]
     pub fn new(plugin: Settings) -> Self {

@@ -14,7 +14,7 @@ use crate::encoding::json;
 /// A value with as many levels of arrays and objects as its reader asks for. What it holds deeper
 /// down is checked, not kept: a function must not make the filter build a tree of any size.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Node<'a> {
+pub enum ShallowJson<'a> {
     Null,
     Bool(bool),
     Integer(i64),
@@ -22,14 +22,14 @@ pub enum Node<'a> {
     Number(String),
     Text(Cow<'a, str>),
     /// An array, of which the items that are no arrays or objects are kept.
-    List(Vec<Node<'a>>),
+    List(Vec<ShallowJson<'a>>),
     /// An object; as for a list.
-    Map(Vec<(Cow<'a, str>, Node<'a>)>),
+    Map(Vec<(Cow<'a, str>, ShallowJson<'a>)>),
     /// An array or object in a place where nobody reads one.
     Nested,
 }
 
-impl<'a> Node<'a> {
+impl<'a> ShallowJson<'a> {
     /// Reads a value, of which the members of members are not kept.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl<'a> Node<'a> {
     }
 }
 
-struct Shallow<'a>(Node<'a>);
+struct Shallow<'a>(ShallowJson<'a>);
 
 impl<'de> Deserialize<'de> for Shallow<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -63,18 +63,18 @@ pub struct Text<'a>(pub Cow<'a, str>);
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Depth(0).deserialize(deserializer)? {
-            Node::Text(text) => Ok(Self(text)),
+            ShallowJson::Text(text) => Ok(Self(text)),
             _ => Err(serde::de::Error::custom("expected a string")),
         }
     }
 }
 
-/// Reads a [`Node`] with so many levels of arrays and objects.
+/// Reads a [`ShallowJson`] with so many levels of arrays and objects.
 #[derive(Clone, Copy)]
 pub struct Depth(pub u8);
 
 impl<'de> DeserializeSeed<'de> for Depth {
-    type Value = Node<'de>;
+    type Value = ShallowJson<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -82,64 +82,66 @@ impl<'de> DeserializeSeed<'de> for Depth {
 }
 
 impl<'de> Visitor<'de> for Depth {
-    type Value = Node<'de>;
+    type Value = ShallowJson<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Node::Null)
+        Ok(ShallowJson::Null)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Node::Bool(value))
+        Ok(ShallowJson::Bool(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Node::Integer(value))
+        Ok(ShallowJson::Integer(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        let integer = i64::try_from(value).map(Node::Integer);
-        Ok(integer.unwrap_or_else(|_| Node::Number(value.to_string())))
+        let integer = i64::try_from(value).map(ShallowJson::Integer);
+        Ok(integer.unwrap_or_else(|_| ShallowJson::Number(value.to_string())))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
         let number = serde_json::Number::from_f64(value);
-        Ok(number.map_or(Node::Null, |number| Node::Number(number.to_string())))
+        Ok(number.map_or(ShallowJson::Null, |number| {
+            ShallowJson::Number(number.to_string())
+        }))
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(Node::Text(Cow::Borrowed(value)))
+        Ok(ShallowJson::Text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Node::Text(Cow::Owned(value.to_owned())))
+        Ok(ShallowJson::Text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let Some(depth) = self.0.checked_sub(1) else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Node::Nested);
+            return Ok(ShallowJson::Nested);
         };
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(Self(depth))? {
             items.push(item);
         }
-        Ok(Node::List(items))
+        Ok(ShallowJson::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let Some(depth) = self.0.checked_sub(1) else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Node::Nested);
+            return Ok(ShallowJson::Nested);
         };
         let mut members = Vec::new();
         while let Some(Text(key)) = map.next_key()? {
             members.push((key, map.next_value_seed(Self(depth))?));
         }
-        Ok(Node::Map(members))
+        Ok(ShallowJson::Map(members))
     }
 }
 
@@ -149,11 +151,11 @@ mod tests {
 
     #[test]
     fn a_member_is_the_last_of_its_name_and_nothing_below_is_kept() {
-        let node = Node::parse(br#"{"a":1,"b":{"c":[]},"a":"\n"}"#).unwrap();
-        assert_eq!(node.member("a"), Some(&Node::Text("\n".into())));
-        assert_eq!(node.member("b"), Some(&Node::Nested));
+        let node = ShallowJson::parse(br#"{"a":1,"b":{"c":[]},"a":"\n"}"#).unwrap();
+        assert_eq!(node.member("a"), Some(&ShallowJson::Text("\n".into())));
+        assert_eq!(node.member("b"), Some(&ShallowJson::Nested));
         assert_eq!(node.member("c"), None);
-        assert_eq!(Node::parse(b"1").unwrap().member("a"), None);
-        assert!(Node::parse(b"{} {}").is_err());
+        assert_eq!(ShallowJson::parse(b"1").unwrap().member("a"), None);
+        assert!(ShallowJson::parse(b"{} {}").is_err());
     }
 }

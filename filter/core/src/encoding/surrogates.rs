@@ -2,7 +2,7 @@
 
 /// The payload with each lone surrogate replaced by `\\ufffd`, or `None` if it has none. It stands
 /// in strings only, so the text need not be parsed: outside of them there is no backslash.
-pub fn mended(payload: &[u8]) -> Option<Vec<u8>> {
+pub fn replace_lone_surrogates(payload: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(payload.len());
     let mut rest = payload;
     let mut changed = false;
@@ -52,7 +52,8 @@ mod tests {
             (r#""\ud83""#, None),
             ("\\", None),
         ] {
-            let mended = mended(text.as_bytes()).map(|m| String::from_utf8(m).unwrap());
+            let mended =
+                replace_lone_surrogates(text.as_bytes()).map(|m| String::from_utf8(m).unwrap());
             assert_eq!(mended.as_deref(), expected, "{text}");
         }
     }

@@ -83,24 +83,25 @@ fn resource<'a>(
 }
 
 fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resource: &str) {
-    let facts = request.facts;
+    let attributes = request.attributes;
     json.object(|json| {
         json.key("accountId").string(&config.account_id);
         json.key("apiId").string(&config.api_id);
-        identity::cognito_authorizer(json, facts);
+        identity::cognito_authorizer(json, attributes);
         json.key("deploymentId").string(&config.api_id);
         json.key("domainName").string(request.domain_name());
         json.key("domainPrefix").string(request.domain_prefix());
-        json.key("extendedRequestId").string(&facts.request_id);
+        json.key("extendedRequestId").string(&attributes.request_id);
         json.key("httpMethod").string(&request.method);
         json.key("identity").object(|json| caller(json, request));
         json.key("path")
             .pieces(["/", &config.stage, &text(request.path)]);
-        json.key("protocol").string(&facts.protocol);
-        json.key("requestId").string(&facts.request_id);
-        json.key("requestTime").string(&clf_time(facts.time_ns));
+        json.key("protocol").string(&attributes.protocol);
+        json.key("requestId").string(&attributes.request_id);
+        json.key("requestTime")
+            .string(&clf_time(attributes.time_ns));
         json.key("requestTimeEpoch")
-            .integer(facts.time_ns / 1_000_000);
+            .integer(attributes.time_ns / 1_000_000);
         json.key("resourceId").string(&config.api_id);
         json.key("resourcePath").string(resource);
         json.key("stage").string(&config.stage);
@@ -121,12 +122,12 @@ fn caller(json: &mut JsonWriter, request: &Request<'_>) {
     ] {
         json.key(name).null();
     }
-    json.key("sourceIp").string(&request.facts.source_ip);
+    json.key("sourceIp").string(&request.attributes.source_ip);
     json.key("user").null();
     match request.header("user-agent") {
         Some(user_agent) => json.key("userAgent").string(&text(user_agent)),
         None => json.key("userAgent").null(),
     }
     json.key("userArn").null();
-    identity::client_cert(json, request.facts);
+    identity::client_cert(json, request.attributes);
 }

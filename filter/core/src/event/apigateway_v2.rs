@@ -140,28 +140,29 @@ fn cookies(json: &mut JsonWriter, request: &Request<'_>) {
 }
 
 fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service: &Service<'_>) {
-    let facts = request.facts;
+    let attributes = request.attributes;
     json.object(|json| {
         json.key("accountId").string(service.account_id);
         json.key("apiId").string(&config.api_id);
         if service.has_identity {
-            identity::jwt_authorizer(json, facts);
-            identity::authentication(json, facts);
+            identity::jwt_authorizer(json, attributes);
+            identity::authentication(json, attributes);
         }
         json.key("domainName").string(request.domain_name());
         json.key("domainPrefix").string(request.domain_prefix());
         json.key("http").object(|json| {
             json.key("method").string(&request.method);
             json.key("path").string(&service.path);
-            json.key("protocol").string(&facts.protocol);
-            json.key("sourceIp").string(&facts.source_ip);
+            json.key("protocol").string(&attributes.protocol);
+            json.key("sourceIp").string(&attributes.source_ip);
             let user_agent = request.header("user-agent").unwrap_or_default();
             json.key("userAgent").string(&text(user_agent));
         });
-        json.key("requestId").string(&facts.request_id);
+        json.key("requestId").string(&attributes.request_id);
         json.key("routeKey").string(&service.route_key);
         json.key("stage").string(service.stage);
-        json.key("time").string(&clf_time(facts.time_ns));
-        json.key("timeEpoch").integer(facts.time_ns / 1_000_000);
+        json.key("time").string(&clf_time(attributes.time_ns));
+        json.key("timeEpoch")
+            .integer(attributes.time_ns / 1_000_000);
     });
 }

@@ -168,7 +168,7 @@ fn spelt(name: &str, case: HeaderCase) -> Cow<'_, str> {
 /// The addresses that the request came through, the caller's among them: AWS appends it, and
 /// Envoy has done so if the listener says `use_remote_address`.
 fn forwarded_for(request: &Request<'_>) -> String {
-    let source = request.facts.source_ip.as_str();
+    let source = request.attributes.source_ip.as_str();
     let came = request
         .headers
         .iter()

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::encoding::json_writer::{self, JsonWriter};
-use crate::request::Facts;
+use crate::request::RequestAttributes;
 
 /// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
-pub fn jwt_authorizer(json: &mut JsonWriter, facts: &Facts) {
-    if let Some(claims) = &facts.claims {
+pub fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
+    if let Some(claims) = &attributes.claims {
         json.key("authorizer").object(|json| {
             json.key("jwt").object(|json| {
                 write_claims(json, claims);
@@ -18,8 +18,8 @@ pub fn jwt_authorizer(json: &mut JsonWriter, facts: &Facts) {
 }
 
 /// The member `authorizer` of a REST API with a Cognito authorizer; none without a token.
-pub fn cognito_authorizer(json: &mut JsonWriter, facts: &Facts) {
-    if let Some(claims) = &facts.claims {
+pub fn cognito_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
+    if let Some(claims) = &attributes.claims {
         json.key("authorizer")
             .object(|json| write_claims(json, claims));
     }
@@ -46,16 +46,16 @@ fn claim(value: &Value) -> String {
 }
 
 /// The member `authentication` of an HTTP API with mutual TLS.
-pub fn authentication(json: &mut JsonWriter, facts: &Facts) {
-    if facts.client_cert.is_some() {
+pub fn authentication(json: &mut JsonWriter, attributes: &RequestAttributes) {
+    if attributes.client_cert.is_some() {
         json.key("authentication")
-            .object(|json| client_cert(json, facts));
+            .object(|json| client_cert(json, attributes));
     }
 }
 
 /// The member `clientCert`; none without a certificate.
-pub fn client_cert(json: &mut JsonWriter, facts: &Facts) {
-    let Some(cert) = &facts.client_cert else {
+pub fn client_cert(json: &mut JsonWriter, attributes: &RequestAttributes) {
+    let Some(cert) = &attributes.client_cert else {
         return;
     };
     json.key("clientCert").object(|json| {

@@ -68,8 +68,8 @@ fn value<'a>(placeholder: &Placeholder, request: &'a Request<'_>) -> Option<Cow<
             Some(text(value))
         })?,
         Placeholder::Host => Cow::Borrowed(&*request.authority),
-        Placeholder::SourceIp => Cow::Borrowed(&request.facts.source_ip),
-        Placeholder::RequestId => Cow::Borrowed(&request.facts.request_id),
+        Placeholder::SourceIp => Cow::Borrowed(&request.attributes.source_ip),
+        Placeholder::RequestId => Cow::Borrowed(&request.attributes.request_id),
         Placeholder::Body => text(request.body),
         Placeholder::BodyJson => text(body_json(request)),
         Placeholder::BodyBase64 => STANDARD.encode(request.body).into(),
@@ -92,7 +92,7 @@ fn body_json<'a>(request: &Request<'a>) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Facts, HeaderMap};
+    use crate::request::{HeaderMap, RequestAttributes};
     use serde_json::{Value, json};
 
     fn filled(template: &Value, body: &[u8]) -> Value {
@@ -106,12 +106,12 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
         .to_vec();
-        let facts = Facts {
+        let attributes = RequestAttributes {
             source_ip: "198.51.100.23".to_owned(),
             request_id: "id-1".to_owned(),
-            ..Facts::default()
+            ..RequestAttributes::default()
         };
-        let request = Request::new(&map, None, &facts, body).unwrap();
+        let request = Request::new(&map, None, &attributes, body).unwrap();
         let mut json = JsonWriter::with_capacity(0);
         write(&Template::parse(template).unwrap(), &mut json, &request);
         serde_json::from_slice(&json.into_bytes()).unwrap()

@@ -65,7 +65,7 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
             json.key("sourceVpcArn").string(&vpc);
         });
         json.key("region").string(region);
-        let micros = request.facts.time_ns / 1000;
+        let micros = request.attributes.time_ns / 1000;
         json.key("timeEpoch").string(&micros.to_string());
     });
 }

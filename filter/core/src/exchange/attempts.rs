@@ -1,4 +1,4 @@
-//! The tries of requests: with a retry policy one after the other, with a hedging policy several at
+//! The attempts of requests: with a retry policy one after the other, with a hedging policy several at
 //! a time.
 //!
 //! They share one header map, so that one of them has to know what another has made of it.
@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::request::HeaderMap;
 
-/// Tells one request from all others, and is the same for each of its tries.
+/// Tells one request from all others, and is the same for each of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     /// How many requests there were before, in the VM that met it first.
@@ -20,25 +20,25 @@ pub struct RequestKey {
 
 /// What a try leaves in filter state, where no client can write, for the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct AttemptMarker {
     /// Which request this is.
     pub key: RequestKey,
     /// What the headers are at present.
-    pub headers: Headers,
+    pub headers: HeaderMapState,
 }
 
 /// Whose headers those of a request are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Headers {
+pub enum HeaderMapState {
     /// The client's.
     Client,
     /// The client's, but for method or path.
-    OtherLine,
+    RequestLineChanged,
     /// Those of an invocation.
     Invocation,
 }
 
-impl Mark {
+impl AttemptMarker {
     /// As bytes.
     #[must_use]
     pub fn encode(self) -> [u8; 17] {
@@ -59,9 +59,9 @@ impl Mark {
         let (number, rest) = bytes.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
         let headers = match rest {
-            [0] => Headers::Client,
-            [1] => Headers::OtherLine,
-            [2] => Headers::Invocation,
+            [0] => HeaderMapState::Client,
+            [1] => HeaderMapState::RequestLineChanged,
+            [2] => HeaderMapState::Invocation,
             _ => return None,
         };
         Some(Self {
@@ -74,7 +74,7 @@ impl Mark {
     }
 }
 
-/// How many tries of a request there are.
+/// How many attempts of a request there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Not yet ended.
@@ -83,14 +83,14 @@ pub struct Count {
     pub held: usize,
 }
 
-/// The tries that are under way in one VM. All tries of one request are in one worker.
+/// The attempts that are under way in one VM. All attempts of one request are in one worker.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub struct Attempts {
     met: Cell<u64>,
     under_way: RefCell<HashMap<RequestKey, (Rc<HeaderMap>, Count)>>,
 }
 
-impl Tries {
+impl Attempts {
     /// A key for a request that comes for the first time.
     #[must_use]
     pub fn meet(&self, time_ns: i64) -> RequestKey {
@@ -134,7 +134,7 @@ impl Tries {
         }
     }
 
-    /// The tries of a request that are under way.
+    /// The attempts of a request that are under way.
     #[must_use]
     pub fn count(&self, request: RequestKey) -> Count {
         let under_way = self.under_way.borrow();
@@ -150,12 +150,16 @@ mod tests {
 
     #[test]
     fn a_mark_comes_back_as_it_was() {
-        let key = Tries::default().meet(-1_584_039_838_390_000_000);
-        for headers in [Headers::Client, Headers::OtherLine, Headers::Invocation] {
-            let mark = Mark { key, headers };
-            assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        let key = Attempts::default().meet(-1_584_039_838_390_000_000);
+        for headers in [
+            HeaderMapState::Client,
+            HeaderMapState::RequestLineChanged,
+            HeaderMapState::Invocation,
+        ] {
+            let mark = AttemptMarker { key, headers };
+            assert_eq!(AttemptMarker::decode(&mark.encode()), Some(mark));
         }
-        assert_eq!(Mark::decode(b"other bytes"), None);
-        assert_eq!(Mark::decode(&[0; 18]), None);
+        assert_eq!(AttemptMarker::decode(b"other bytes"), None);
+        assert_eq!(AttemptMarker::decode(&[0; 18]), None);
     }
 }

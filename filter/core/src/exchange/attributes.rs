@@ -9,10 +9,15 @@ use crate::config::Config;
 use crate::config::values::Payload;
 use crate::request::header_map::{first, text};
 use crate::request::identity::{self, ClientCert};
-use crate::request::{Facts, HeaderMap};
+use crate::request::{HeaderMap, RequestAttributes};
 
 /// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
-pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config, time_ns: i64) -> Facts {
+pub fn attributes(
+    host: &impl Host,
+    headers: &HeaderMap,
+    config: &Config,
+    time_ns: i64,
+) -> RequestAttributes {
     let string = |path: &[&str]| {
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -27,7 +32,7 @@ pub fn facts(host: &impl Host, headers: &HeaderMap, config: &Config, time_ns: i6
     );
     let has_certificate = has_identity && has_connection;
     let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
-    Facts {
+    RequestAttributes {
         source_ip: match &source {
             Some(address) => source_ip(address),
             None => last_hop(headers),

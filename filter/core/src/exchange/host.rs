@@ -1,7 +1,7 @@
 //! What the filter asks of Envoy, so that all that decides can run without it.
 
 use crate::request::HeaderMap;
-use crate::response::Reply;
+use crate::response::HttpResponse;
 
 /// The two directions of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Flow {
     Pause,
 }
 
-/// What the machine asks of Envoy.
+/// What the exchange asks of Envoy.
 pub trait Host {
     /// A property or an object of filter state.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
@@ -42,7 +42,7 @@ pub trait Host {
     /// Removes all trailers.
     fn clear_trailers(&self, side: Side);
     /// Answers the client without an upstream.
-    fn respond(&self, reply: &Reply);
+    fn respond(&self, response: &HttpResponse);
     /// Ends the exchange without ending the response, so that the client knows it is not whole.
     fn reset(&self);
 }

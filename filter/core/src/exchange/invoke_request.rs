@@ -106,7 +106,7 @@ fn invocation_type(config: &Config) -> &'static str {
 mod tests {
     use super::*;
     use crate::config::Settings;
-    use crate::request::{Facts, HeaderMap};
+    use crate::request::{HeaderMap, RequestAttributes};
     use serde_json::{Value, json};
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into();
-            let facts = Facts::default();
-            let request = Request::new(&map, None, &facts, b"").unwrap();
+            let attributes = RequestAttributes::default();
+            let request = Request::new(&map, None, &attributes, b"").unwrap();
             let value = header(&request, &config).unwrap();
             let start = b"RequestResponse Root=1-a-b /2015-03-31/functions/f%3Alive/invocations ";
             let event = value.strip_prefix(start).unwrap();
@@ -177,10 +177,10 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value))
             .into()
         };
-        let facts = Facts::default();
+        let attributes = RequestAttributes::default();
         let value = |length| {
             let map = map(length);
-            let request = Request::new(&map, None, &facts, b"").unwrap();
+            let request = Request::new(&map, None, &attributes, b"").unwrap();
             header(&request, &config)
         };
         let rest = event_bytes(&value(0).unwrap());

@@ -13,9 +13,9 @@ mod phase;
 mod request_phases;
 mod response_phases;
 
-pub use attempts::Tries;
+pub use attempts::Attempts;
 pub use host::{Flow, Host, Side};
-pub use phase::Machine;
+pub use phase::Exchange;
 
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,17 @@
 
 use std::rc::Rc;
 
-use super::attempts::{Headers, Mark, RequestKey, Tries};
+use super::attempts::{AttemptMarker, Attempts, HeaderMapState, RequestKey};
 use super::host::{Host, Side};
-use crate::config::{Config, Targets};
-use crate::request::{Facts, HeaderMap};
-use crate::response::Streamed;
+use crate::config::{Config, ConfigCache};
+use crate::request::{HeaderMap, RequestAttributes};
+use crate::response::StreamedResponse;
 
 /// The client's request line, for access logs: `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
 pub(super) const ORIGINAL: &str = "lambda.original";
 
-/// The [`Mark`] of a request.
-pub(super) const MARK: &str = "lambda.mark";
+/// The [`AttemptMarker`] of a request.
+pub(super) const MARKER: &str = "lambda.mark";
 
 /// The function of the route: its name or ARN, as configured.
 pub(super) const FUNCTION: &str = "lambda.function";
@@ -29,7 +29,7 @@ pub(super) struct Call {
     pub(super) config: Rc<Config>,
     /// The client's headers, with the route's changes.
     pub(super) original: Rc<HeaderMap>,
-    pub(super) facts: Facts,
+    pub(super) attributes: RequestAttributes,
     pub(super) key: RequestKey,
     /// How long Envoy waits for this try, in its own header.
     pub(super) timeout: Option<Vec<u8>>,
@@ -42,21 +42,21 @@ pub(super) enum Phase {
     /// Nothing has come yet.
     New,
     /// The request's headers have come; they and the body are held.
-    Gathering(Call, Body),
+    BufferingRequest(Call, Body),
     /// The invocation is on its way; the request headers are the Invoke API's.
     Invoking(Call),
     /// The answer's headers have come; they and the body are held.
-    Answering(Call, HeaderMap, Body),
+    BufferingResponse(Call, HeaderMap, Body),
     /// The answer is streamed, and nothing of it has been passed on.
-    Receiving(Call, HeaderMap, Box<Streamed>),
+    DetectingPrelude(Call, HeaderMap, Box<StreamedResponse>),
     /// The client has status and headers; what comes of the body passes.
-    Streaming(Call, Box<Streamed>),
+    Streaming(Call, Box<StreamedResponse>),
     /// The try has failed, and waits for another to do better.
-    Held(Call),
+    AwaitingOtherAttempt(Call),
     /// Answered; what still comes is dropped.
-    Spent(Call),
+    DiscardingRest(Call),
     /// Answered; what comes now passes.
-    Done(Call),
+    PassingThrough(Call),
     /// Refused; nothing more of the request passes.
     Refused,
 }
@@ -70,20 +70,20 @@ pub(super) enum Body {
 
 /// One request through the filter.
 #[derive(Debug)]
-pub struct Machine {
-    pub(super) targets: Rc<Targets>,
-    pub(super) tries: Rc<Tries>,
+pub struct Exchange {
+    pub(super) configs: Rc<ConfigCache>,
+    pub(super) attempts: Rc<Attempts>,
     pub(super) phase: Phase,
 }
 
-impl Machine {
-    /// For a request whose function is to be found in `targets`, and whose other tries, if there
-    /// are any, in `tries`.
+impl Exchange {
+    /// For a request whose function is to be found in `configs`, and whose other attempts, if there
+    /// are any, in `attempts`.
     #[must_use]
-    pub fn new(targets: Rc<Targets>, tries: Rc<Tries>) -> Self {
+    pub fn new(configs: Rc<ConfigCache>, attempts: Rc<Attempts>) -> Self {
         Self {
-            targets,
-            tries,
+            configs,
+            attempts,
             phase: Phase::New,
         }
     }
@@ -99,9 +99,9 @@ pub(super) fn restore(host: &impl Host, call: &mut Call) {
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
     call.is_rewritten = false;
-    mark(host, call.key, Headers::Client);
+    mark(host, call.key, HeaderMapState::Client);
 }
 
-pub(super) fn mark(host: &impl Host, key: RequestKey, headers: Headers) {
-    host.set_filter_state(MARK, &Mark { key, headers }.encode());
+pub(super) fn mark(host: &impl Host, key: RequestKey, headers: HeaderMapState) {
+    host.set_filter_state(MARKER, &AttemptMarker { key, headers }.encode());
 }

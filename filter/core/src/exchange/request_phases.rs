@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::attempts::{Headers, Mark, RequestKey};
-use super::attributes::facts;
+use super::attempts::{AttemptMarker, HeaderMapState, RequestKey};
+use super::attributes::attributes;
 use super::host::{Flow, Host, Side};
 use super::invoke_request;
 use super::phase::{
-    Body, Call, ERROR_TYPE, FUNCTION, MARK, Machine, ORIGINAL, Phase, mark, restore,
+    Body, Call, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase, mark, restore,
 };
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
@@ -18,7 +18,7 @@ use crate::request::header_map::{INVOCATION, MAX_HEADERS, first, text};
 use crate::request::{HeaderMap, Request};
 use crate::response::error_response;
 
-impl Machine {
+impl Exchange {
     /// The request's headers have come.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let Some((key, original, timeout)) = self.meet(host) else {
@@ -39,7 +39,7 @@ impl Machine {
                 .map(|name| text(first(&original, name).unwrap_or_default()).into_owned());
             format!("the route of {authority}{path}")
         };
-        let config = match self.targets.find(levels(host), place) {
+        let config = match self.configs.find(levels(host), place) {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error.into(), None),
         };
@@ -57,16 +57,16 @@ impl Machine {
         if let Some(error) = refusal {
             return self.refuse(host, &error, Some(&config));
         }
-        let facts = facts(host, &original, &config, key.time_ns);
+        let attributes = attributes(host, &original, &config, key.time_ns);
         let call = Call {
             config,
             original,
-            facts,
+            attributes,
             key,
             timeout,
             is_rewritten: false,
         };
-        self.phase = Phase::Gathering(call, Body::Unseen);
+        self.phase = Phase::BufferingRequest(call, Body::Unseen);
         if end_of_stream {
             self.invoke(host)
         } else {
@@ -76,7 +76,7 @@ impl Machine {
 
     /// A part of the request's body has come; `held` bytes are held by now.
     pub fn on_request_body(&mut self, host: &impl Host, held: usize, end_of_stream: bool) -> Flow {
-        let Phase::Gathering(call, body) = &mut self.phase else {
+        let Phase::BufferingRequest(call, body) = &mut self.phase else {
             return self.rest_of_request();
         };
         *body = Body::Seen;
@@ -93,7 +93,7 @@ impl Machine {
 
     /// The request ends in trailers: its body never has `end_of_stream`. An invocation has none.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
-        if !matches!(self.phase, Phase::Gathering(..)) {
+        if !matches!(self.phase, Phase::BufferingRequest(..)) {
             return self.rest_of_request();
         }
         host.clear_trailers(Side::Request);
@@ -103,17 +103,17 @@ impl Machine {
     /// The try is over, perhaps without an answer.
     pub fn on_done(&mut self, host: &impl Host) {
         let mut call = match self.take() {
-            Phase::New | Phase::Gathering(..) | Phase::Refused => return,
+            Phase::New | Phase::BufferingRequest(..) | Phase::Refused => return,
             Phase::Invoking(call)
-            | Phase::Answering(call, ..)
-            | Phase::Receiving(call, ..)
+            | Phase::BufferingResponse(call, ..)
+            | Phase::DetectingPrelude(call, ..)
             | Phase::Streaming(call, _)
-            | Phase::Held(call)
-            | Phase::Spent(call)
-            | Phase::Done(call) => call,
+            | Phase::AwaitingOtherAttempt(call)
+            | Phase::DiscardingRest(call)
+            | Phase::PassingThrough(call) => call,
         };
-        self.tries.end(call.key);
-        if self.tries.count(call.key).alive == 0 && call.is_rewritten {
+        self.attempts.end(call.key);
+        if self.attempts.count(call.key).alive == 0 && call.is_rewritten {
             restore(host, &mut call);
         }
     }
@@ -123,18 +123,18 @@ impl Machine {
     fn meet(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
         let mut headers = host.headers(Side::Request);
         let timeout = first(&headers, invoke_request::TIMEOUT).map(<[u8]>::to_vec);
-        let mark = host.property(&[MARK]);
-        if let Some(Mark {
+        let mark = host.property(&[MARKER]);
+        if let Some(AttemptMarker {
             key,
             headers: state,
-        }) = mark.and_then(|bytes| Mark::decode(&bytes))
+        }) = mark.and_then(|bytes| AttemptMarker::decode(&bytes))
         {
             // What the try before ran into says nothing about this one.
             host.set_filter_state(ERROR_TYPE, b"");
-            let original = match (self.tries.original(key), state) {
+            let original = match (self.attempts.original(key), state) {
                 (Some(original), _) => original,
-                (None, Headers::Client) => Rc::new(headers),
-                (None, Headers::OtherLine) => {
+                (None, HeaderMapState::Client) => Rc::new(headers),
+                (None, HeaderMapState::RequestLineChanged) => {
                     let line = host.property(&[ORIGINAL]).unwrap_or_default();
                     let mut words = line.splitn(2, |&byte| byte == b' ');
                     for name in [":method", ":path"] {
@@ -144,13 +144,13 @@ impl Machine {
                     }
                     Rc::new(headers)
                 }
-                (None, Headers::Invocation) => return None,
+                (None, HeaderMapState::Invocation) => return None,
             };
             return Some((key, original, timeout));
         }
         let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
         host.set_filter_state(ORIGINAL, &line.join(&b' '));
-        let key = self.tries.meet(host.now_ns());
+        let key = self.attempts.meet(host.now_ns());
         Some((key, Rc::new(headers), timeout))
     }
 
@@ -163,7 +163,7 @@ impl Machine {
 
     /// The request is whole: sends the invocation instead.
     fn invoke(&mut self, host: &impl Host) -> Flow {
-        let Phase::Gathering(mut call, body) = self.take() else {
+        let Phase::BufferingRequest(mut call, body) = self.take() else {
             return Flow::Continue;
         };
         let sent = match (body, call.config.bodyless_event) {
@@ -173,7 +173,7 @@ impl Machine {
         };
         match sent {
             Ok(()) => {
-                self.tries.begin(call.key, &call.original);
+                self.attempts.begin(call.key, &call.original);
                 self.phase = Phase::Invoking(call);
                 Flow::Continue
             }
@@ -206,7 +206,7 @@ fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
     call.is_rewritten = true;
-    mark(host, call.key, Headers::Invocation);
+    mark(host, call.key, HeaderMapState::Invocation);
     Ok(())
 }
 
@@ -216,17 +216,17 @@ fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
     let request = request(call, b"")?;
     let invocation = invoke_request::header(&request, &call.config)?;
     host.set_header(Side::Request, INVOCATION, &invocation);
-    let mut headers = Headers::Client;
+    let mut headers = HeaderMapState::Client;
     if request.method == "HEAD" {
         // Its answer would have no body.
         host.set_header(Side::Request, ":method", b"GET");
-        headers = Headers::OtherLine;
+        headers = HeaderMapState::RequestLineChanged;
     }
     let path = first(&call.original, ":path").unwrap_or_default();
     if let Cow::Owned(path) = invoke_request::strict(path) {
         // Servers are stricter than clients about what stands in a request line.
         host.set_header(Side::Request, ":path", path.as_bytes());
-        headers = Headers::OtherLine;
+        headers = HeaderMapState::RequestLineChanged;
     }
     mark(host, call.key, headers);
     Ok(())
@@ -234,7 +234,7 @@ fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
 
 fn request<'a>(call: &'a Call, body: &'a [u8]) -> Result<Request<'a>, Error> {
     let strip_prefix = call.config.strip_prefix.as_deref();
-    Request::new(&call.original, strip_prefix, &call.facts, body).ok_or(Error::NoPath)
+    Request::new(&call.original, strip_prefix, &call.attributes, body).ok_or(Error::NoPath)
 }
 
 /// Nearest first.

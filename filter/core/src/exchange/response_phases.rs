@@ -1,15 +1,15 @@
 //! The second half of an exchange: what came back becomes the response, whole or as it comes.
 
 use super::host::{Flow, Host, Side};
-use super::phase::{Body, Call, ERROR_TYPE, Machine, Phase, REQUEST_ID, restore};
+use super::phase::{Body, Call, ERROR_TYPE, Exchange, Phase, REQUEST_ID, restore};
 use crate::config::values::Invocation;
 use crate::error::{Error, shown};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::http_response::has_content;
-use crate::response::{self, Invoked, Reply, Streamed, error_response};
+use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response};
 
-impl Machine {
+impl Exchange {
     /// The answer's headers have come.
     pub fn on_response_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         let mut call = match self.take() {
@@ -20,14 +20,14 @@ impl Machine {
             }
         };
         // Another try may still wait for a connection; what it sends then is this one map.
-        if call.is_rewritten && self.tries.count(call.key).alive == 1 {
+        if call.is_rewritten && self.attempts.count(call.key).alive == 1 {
             restore(host, &mut call);
         }
         let headers = host.headers(Side::Response);
         if let Some(id) = first(&headers, "x-amzn-requestid") {
             host.set_filter_state(REQUEST_ID, id);
         }
-        self.phase = Phase::Answering(call, headers, Body::Unseen);
+        self.phase = Phase::BufferingResponse(call, headers, Body::Unseen);
         if end_of_stream {
             self.answer(host)
         } else {
@@ -38,23 +38,27 @@ impl Machine {
     /// A part of the answer's body has come.
     pub fn on_response_body(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         self.phase = match self.take() {
-            Phase::Answering(call, headers, Body::Unseen) if is_streamed(&call, &headers) => {
-                let stream = Streamed::new(&headers, &call.config);
-                Phase::Receiving(call, headers, Box::new(stream))
+            Phase::BufferingResponse(call, headers, Body::Unseen)
+                if is_streamed(&call, &headers) =>
+            {
+                let stream = StreamedResponse::new(&headers, &call.config);
+                Phase::DetectingPrelude(call, headers, Box::new(stream))
             }
-            Phase::Answering(call, headers, _) => Phase::Answering(call, headers, Body::Seen),
+            Phase::BufferingResponse(call, headers, _) => {
+                Phase::BufferingResponse(call, headers, Body::Seen)
+            }
             other => other,
         };
         match self.phase {
-            Phase::Answering(..) if end_of_stream => self.answer(host),
-            Phase::Answering(..) => Flow::Pause,
-            Phase::Receiving(..) => self.receive(host, end_of_stream),
+            Phase::BufferingResponse(..) if end_of_stream => self.answer(host),
+            Phase::BufferingResponse(..) => Flow::Pause,
+            Phase::DetectingPrelude(..) => self.receive(host, end_of_stream),
             Phase::Streaming(..) => self.pass(host, end_of_stream),
-            Phase::Held(_) => {
+            Phase::AwaitingOtherAttempt(_) => {
                 host.set_body(Side::Response, b"");
                 Flow::Pause
             }
-            Phase::Spent(_) => {
+            Phase::DiscardingRest(_) => {
                 host.set_body(Side::Response, b"");
                 Flow::Continue
             }
@@ -65,11 +69,11 @@ impl Machine {
     /// The answer ends in trailers, which are the Invoke API's and not the client's.
     pub fn on_response_trailers(&mut self, host: &impl Host) -> Flow {
         match self.phase {
-            Phase::Answering(..) => {
+            Phase::BufferingResponse(..) => {
                 host.clear_trailers(Side::Response);
                 self.answer(host)
             }
-            Phase::Receiving(..) => {
+            Phase::DetectingPrelude(..) => {
                 host.clear_trailers(Side::Response);
                 self.receive(host, true)
             }
@@ -77,47 +81,47 @@ impl Machine {
                 host.clear_trailers(Side::Response);
                 self.end(host)
             }
-            Phase::Spent(_) => {
+            Phase::DiscardingRest(_) => {
                 host.clear_trailers(Side::Response);
                 Flow::Continue
             }
-            Phase::Held(_) => Flow::Pause,
+            Phase::AwaitingOtherAttempt(_) => Flow::Pause,
             _ => Flow::Continue,
         }
     }
 
     /// The answer is whole: sends the response instead.
     fn answer(&mut self, host: &impl Host) -> Flow {
-        let Phase::Answering(call, headers, body) = self.take() else {
+        let Phase::BufferingResponse(call, headers, body) = self.take() else {
             return Flow::Continue;
         };
         let payload = match body {
             Body::Seen => host.body(Side::Response),
             Body::Unseen => Vec::new(),
         };
-        let invoked = Invoked {
+        let invoked = InvokeResponse {
             headers: &headers,
             body: &payload,
         };
-        let reply = response::decode(&invoked, &call.config);
-        let reply = reply.unwrap_or_else(|error| failed(host, &call, &headers, &error));
-        self.conclude(host, call, &reply, body, Phase::Done)
+        let response = response::decode(&invoked, &call.config);
+        let response = response.unwrap_or_else(|error| failed(host, &call, &headers, &error));
+        self.conclude(host, call, &response, body, Phase::PassingThrough)
     }
 
     /// A part of a streamed answer has come, of which the client has nothing yet.
     fn receive(&mut self, host: &impl Host, is_end: bool) -> Flow {
-        let Phase::Receiving(call, headers, mut stream) = self.take() else {
+        let Phase::DetectingPrelude(call, headers, mut stream) = self.take() else {
             return Flow::Continue;
         };
         let bytes = host.body(Side::Response);
         match stream.is_framed(&bytes) {
             Some(true) => {}
             None if !is_end => {
-                self.phase = Phase::Receiving(call, headers, stream);
+                self.phase = Phase::DetectingPrelude(call, headers, stream);
                 return Flow::Pause;
             }
             _ => {
-                self.phase = Phase::Answering(call, headers, Body::Seen);
+                self.phase = Phase::BufferingResponse(call, headers, Body::Seen);
                 return if is_end {
                     self.answer(host)
                 } else {
@@ -127,34 +131,39 @@ impl Machine {
         }
         host.set_body(Side::Response, b"");
         let progress = if is_end {
-            let reply = stream.finish(bytes, &headers, &call.config);
-            reply.map(Some)
+            let response = stream.finish(bytes, &headers, &call.config);
+            response.map(Some)
         } else {
             stream.start(bytes)
         };
-        let after = if is_end { Phase::Done } else { Phase::Spent };
+        let after = if is_end {
+            Phase::PassingThrough
+        } else {
+            Phase::DiscardingRest
+        };
         match progress {
-            Ok(Some(reply)) if is_end => self.conclude(host, call, &reply, Body::Seen, after),
-            Ok(Some(reply)) => {
-                let has_body = !is_head(&call) && has_content(reply.status);
+            Ok(Some(response)) if is_end => self.conclude(host, call, &response, Body::Seen, after),
+            Ok(Some(response)) => {
+                let has_body = !is_head(&call) && has_content(response.status);
                 // Once the client has the status there is no other try.
-                let is_rivalled = self.tries.count(call.key).alive > 1 && may_be_retried(&reply);
+                let is_rivalled =
+                    self.attempts.count(call.key).alive > 1 && may_be_retried(&response);
                 if has_body && !is_rivalled {
-                    begin(host, &reply);
+                    begin(host, &response);
                     self.phase = Phase::Streaming(call, stream);
                     return Flow::Continue;
                 }
-                stream.hold(reply, has_body);
-                self.phase = Phase::Receiving(call, headers, stream);
+                stream.hold(response, has_body);
+                self.phase = Phase::DetectingPrelude(call, headers, stream);
                 Flow::Pause
             }
             Ok(None) => {
-                self.phase = Phase::Receiving(call, headers, stream);
+                self.phase = Phase::DetectingPrelude(call, headers, stream);
                 Flow::Pause
             }
             Err(error) => {
-                let reply = failed(host, &call, &headers, &error);
-                self.conclude(host, call, &reply, Body::Seen, after)
+                let response = failed(host, &call, &headers, &error);
+                self.conclude(host, call, &response, Body::Seen, after)
             }
         }
     }
@@ -200,7 +209,7 @@ impl Machine {
             return Flow::Continue;
         };
         failed(host, &call, &HeaderMap::new(), error);
-        self.phase = Phase::Spent(call);
+        self.phase = Phase::DiscardingRest(call);
         host.reset();
         Flow::Pause
     }
@@ -210,24 +219,24 @@ impl Machine {
         &mut self,
         host: &impl Host,
         call: Call,
-        reply: &Reply,
+        response: &HttpResponse,
         body: Body,
         after: fn(Call) -> Phase,
     ) -> Flow {
-        let tries = self.tries.count(call.key);
-        if tries.alive > 1 && may_be_retried(reply) {
+        let attempts = self.attempts.count(call.key);
+        if attempts.alive > 1 && may_be_retried(response) {
             // The router would drop this answer's headers in favour of another try, and then get its
             // body, on which Envoy 1.36 to 1.40 end in a segmentation fault.
-            if tries.held + 1 == tries.alive {
-                self.phase = Phase::Done(call);
-                host.respond(reply);
+            if attempts.held + 1 == attempts.alive {
+                self.phase = Phase::PassingThrough(call);
+                host.respond(response);
             } else {
-                self.tries.hold(call.key);
-                self.phase = Phase::Held(call);
+                self.attempts.hold(call.key);
+                self.phase = Phase::AwaitingOtherAttempt(call);
             }
             return Flow::Pause;
         }
-        deliver(host, reply, is_head(&call), body);
+        deliver(host, response, is_head(&call), body);
         self.phase = after(call);
         Flow::Continue
     }
@@ -245,9 +254,9 @@ fn is_head(call: &Call) -> bool {
 
 /// Tells the operator what went wrong, and gives what the client gets. `headers` are the
 /// upstream's.
-fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> Reply {
+fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> HttpResponse {
     let function = call.config.function.as_str();
-    let id = &call.facts.request_id;
+    let id = &call.attributes.request_id;
     match first(headers, "x-amzn-requestid") {
         Some(lambda) => {
             let lambda = shown(&text(lambda));
@@ -262,23 +271,23 @@ fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> 
 }
 
 /// Puts the response in the place of the upstream's answer. An answer without a body has no
-/// place for one; its status is delivered all the same, because a local reply in its stead would
+/// place for one; its status is delivered all the same, because a local response in its stead would
 /// pass by the route's retry policy.
-fn deliver(host: &impl Host, reply: &Reply, is_head: bool, body: Body) {
+fn deliver(host: &impl Host, response: &HttpResponse, is_head: bool, body: Body) {
     let content = match body {
-        Body::Seen => reply.body.as_slice(),
+        Body::Seen => response.body.as_slice(),
         Body::Unseen => b"",
     };
-    let length = match reply.status {
+    let length = match response.status {
         204 | 304 => None,
         // What GET would have, which is unknown if the function left the body out and says nothing.
-        _ if is_head && content.is_empty() => reply.declared_length,
+        _ if is_head && content.is_empty() => response.declared_length,
         _ => Some(content.len() as u64),
     };
-    let status = reply.status.to_string();
+    let status = response.status.to_string();
     let length = length.map(|length| length.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
-    for (name, value) in &reply.headers {
+    for (name, value) in &response.headers {
         if body == Body::Seen || name != "content-type" {
             headers.push((name, value.as_bytes()));
         }
@@ -288,25 +297,25 @@ fn deliver(host: &impl Host, reply: &Reply, is_head: bool, body: Body) {
     }
     host.set_headers(Side::Response, headers);
     if body == Body::Seen {
-        let has_content = !is_head && has_content(reply.status);
+        let has_content = !is_head && has_content(response.status);
         host.set_body(Side::Response, if has_content { content } else { b"" });
     }
 }
 
 /// Puts the beginning of a response in the place of the upstream's answer; how long it will be is
 /// not known.
-fn begin(host: &impl Host, reply: &Reply) {
-    let status = reply.status.to_string();
-    let headers = reply.headers.iter();
+fn begin(host: &impl Host, response: &HttpResponse) {
+    let status = response.status.to_string();
+    let headers = response.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let headers = [(":status", status.as_bytes())].into_iter().chain(headers);
     host.set_headers(Side::Response, headers.collect());
-    host.set_body(Side::Response, &reply.body);
+    host.set_body(Side::Response, &response.body);
 }
 
 /// Whether a retry policy may count an answer as a failure: any status but success, and the status
 /// of gRPC.
-fn may_be_retried(reply: &Reply) -> bool {
-    let mut headers = reply.headers.iter();
-    reply.status >= 300 || headers.any(|(name, value)| name == "grpc-status" && value != "0")
+fn may_be_retried(response: &HttpResponse) -> bool {
+    let mut headers = response.headers.iter();
+    response.status >= 300 || headers.any(|(name, value)| name == "grpc-status" && value != "0")
 }

@@ -1,4 +1,4 @@
-//! Streamed answers: what the client gets, and when.
+//! StreamedResponse answers: what the client gets, and when.
 
 use proptest::prelude::*;
 
@@ -38,15 +38,15 @@ fn failure() -> Vec<u8> {
 }
 
 /// A streamed answer on its way through the filter, as Envoy handles it.
-struct Exchange {
+struct StreamedExchange {
     envoy: FakeEnvoy,
-    machine: Machine,
+    exchange: Exchange,
     /// What has passed on to the client.
     body: Vec<u8>,
     has_begun: bool,
 }
 
-impl Exchange {
+impl StreamedExchange {
     fn new(content_type: &[u8]) -> Self {
         Self::with(PLUGIN, "GET", content_type)
     }
@@ -58,13 +58,13 @@ impl Exchange {
     fn answered(plugin: &str, method: &str, headers: &[(&str, &[u8])]) -> Self {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = method.into();
-        let mut machine = invoked(&envoy, plugin);
+        let mut exchange = invoked(&envoy, plugin);
         let all: [(&str, &[u8]); 2] = [(":status", b"200"), ("x-amzn-requestid", b"r")];
         *envoy.response.borrow_mut() = (map(&[&all, headers].concat()), Vec::new());
-        assert_eq!(machine.on_response_headers(&envoy, false), Flow::Pause);
+        assert_eq!(exchange.on_response_headers(&envoy, false), Flow::Pause);
         Self {
             envoy,
-            machine,
+            exchange,
             body: Vec::new(),
             has_begun: false,
         }
@@ -73,7 +73,7 @@ impl Exchange {
     /// The next piece: Envoy adds it to what it holds, if it holds anything.
     fn piece(&mut self, bytes: &[u8], end: bool) -> Flow {
         self.envoy.response.borrow_mut().1.extend_from_slice(bytes);
-        let flow = self.machine.on_response_body(&self.envoy, end);
+        let flow = self.exchange.on_response_body(&self.envoy, end);
         if flow == Flow::Continue {
             self.has_begun = true;
             let body = &mut self.envoy.response.borrow_mut().1;
@@ -96,8 +96,8 @@ impl Exchange {
 }
 
 /// The whole answer to `stream`, which came at once.
-fn whole(content_type: &[u8], stream: &[Vec<u8>]) -> Exchange {
-    let mut exchange = Exchange::new(content_type);
+fn whole(content_type: &[u8], stream: &[Vec<u8>]) -> StreamedExchange {
+    let mut exchange = StreamedExchange::new(content_type);
     let flow = exchange.piece(&stream.concat(), true);
     assert_eq!(flow, Flow::Continue);
     exchange
@@ -106,7 +106,7 @@ fn whole(content_type: &[u8], stream: &[Vec<u8>]) -> Exchange {
 #[test]
 fn each_chunk_passes_as_it_comes() {
     for content_type in [EVENT_STREAM, WITH_PRELUDE] {
-        let mut exchange = Exchange::new(content_type);
+        let mut exchange = StreamedExchange::new(content_type);
         let request = exchange.envoy.value(Side::Request, ":path").unwrap();
         assert_eq!(request, "/hi?x=1", "the client's own is back");
         assert_eq!(exchange.piece(&chunk(PRELUDE), false), Flow::Continue);
@@ -131,7 +131,7 @@ fn each_chunk_passes_as_it_comes() {
 
 #[test]
 fn a_part_of_a_message_that_has_no_payload_passes_nothing() {
-    let mut exchange = Exchange::new(EVENT_STREAM);
+    let mut exchange = StreamedExchange::new(EVENT_STREAM);
     exchange.piece(&chunk(PRELUDE), false);
     let message = chunk(b"one");
     assert_eq!(exchange.piece(&message[..20], false), Flow::Pause);
@@ -158,7 +158,7 @@ fn the_prelude_may_be_cut_at_every_byte() {
     for content_type in [EVENT_STREAM, WITH_PRELUDE] {
         for cut in 0..PRELUDE.len() {
             let (first, second) = PRELUDE.split_at(cut);
-            let mut exchange = Exchange::new(content_type);
+            let mut exchange = StreamedExchange::new(content_type);
             assert_eq!(exchange.piece(&chunk(first), false), Flow::Pause, "{cut}");
             assert_eq!(exchange.piece(&chunk(second), false), Flow::Continue);
             exchange.piece(&[chunk(b"body"), complete()].concat(), true);
@@ -173,7 +173,7 @@ fn the_stream_may_be_cut_at_every_byte() {
     let stream = [chunk(PRELUDE), chunk(b"body"), complete()].concat();
     for cut in 0..stream.len() {
         let (first, second) = stream.split_at(cut);
-        let mut exchange = Exchange::new(EVENT_STREAM);
+        let mut exchange = StreamedExchange::new(EVENT_STREAM);
         exchange.piece(first, false);
         assert_eq!(exchange.piece(second, true), Flow::Continue, "{cut}");
         assert_eq!(
@@ -191,7 +191,7 @@ fn a_stream_without_a_prelude_is_the_body() {
         (b"text/event-stream", "text/event-stream"),
         (b"application/octet-stream", "application/octet-stream"),
     ] {
-        let mut exchange = Exchange::new(content_type);
+        let mut exchange = StreamedExchange::new(content_type);
         assert_eq!(
             exchange.piece(&chunk(b"data: 1\n\n"), false),
             Flow::Continue
@@ -209,7 +209,7 @@ fn the_type_that_the_function_gave_its_payload_goes_before_the_event_streams() {
             ("content-type", EVENT_STREAM),
             ("x-lambda-mesh-function-content-type", function),
         ];
-        Exchange::answered(PLUGIN, "GET", &headers)
+        StreamedExchange::answered(PLUGIN, "GET", &headers)
     };
     let mut exchange = typed(b"text/event-stream; charset=utf-8");
     assert_eq!(exchange.piece(&chunk(b"[1,"), false), Flow::Continue);
@@ -228,7 +228,7 @@ fn the_type_that_the_function_gave_its_payload_goes_before_the_event_streams() {
 
 #[test]
 fn json_lines_are_no_answer_of_a_contract() {
-    let mut exchange = Exchange::new(EVENT_STREAM);
+    let mut exchange = StreamedExchange::new(EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(b"{\"a\":1}\n"), false), Flow::Pause);
     assert_eq!(
         exchange.piece(&chunk(b"{\"a\":2}\n"), false),
@@ -262,7 +262,7 @@ fn a_function_that_does_not_stream_answers_by_the_contract() {
 
 #[test]
 fn an_answer_larger_than_lambdas_limit_can_only_be_a_stream() {
-    let mut exchange = Exchange::new(EVENT_STREAM);
+    let mut exchange = StreamedExchange::new(EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(b"{\"a\":\""), false), Flow::Pause);
     let mut pieces = 1;
     while exchange.piece(&chunk(&[b'x'; 1_000_000]), false) == Flow::Pause {
@@ -274,7 +274,7 @@ fn an_answer_larger_than_lambdas_limit_can_only_be_a_stream() {
 
 #[test]
 fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
-    let mut exchange = Exchange::new(b"application/json");
+    let mut exchange = StreamedExchange::new(b"application/json");
     let answer = br#"{"statusCode":201,"body":"hi"}"#;
     assert_eq!(exchange.piece(&answer[..5], false), Flow::Pause);
     assert_eq!(exchange.piece(&answer[5..20], false), Flow::Pause);
@@ -284,7 +284,7 @@ fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
         ("201", &b"hi"[..])
     );
 
-    let mut short = Exchange::new(b"application/json");
+    let mut short = StreamedExchange::new(b"application/json");
     assert_eq!(short.piece(b"null", true), Flow::Continue);
     assert_eq!(short.body, b"null");
 }
@@ -310,7 +310,7 @@ fn a_prelude_that_does_not_end_is_an_error() {
     let exchange = whole(EVENT_STREAM, &[chunk(b"{\"statusCode\":20"), complete()]);
     assert_eq!(exchange.status(), "500");
 
-    let mut endless = Exchange::new(WITH_PRELUDE);
+    let mut endless = StreamedExchange::new(WITH_PRELUDE);
     endless.piece(&chunk(b"{\"a\":\""), false);
     assert_eq!(
         endless.piece(&chunk(&[b'x'; 65_536]), false),
@@ -330,7 +330,7 @@ fn an_error_before_the_first_byte_is_the_formats_own() {
     assert_eq!(exchange.error_type().unwrap(), b"E");
 
     let exposed = r#"{"function":"hello","invocation":"response-stream","expose_errors":true}"#;
-    let mut exchange = Exchange::with(exposed, "GET", EVENT_STREAM);
+    let mut exchange = StreamedExchange::with(exposed, "GET", EVENT_STREAM);
     exchange.piece(&[chunk(b"{\"half\":"), failure()].concat(), true);
     assert_eq!(exchange.body, br#"{"errorType":"E"}"#);
 }
@@ -340,7 +340,7 @@ fn an_error_after_the_first_byte_resets() {
     let mut broken = chunk(b"two");
     broken[30] ^= 1;
     for last in [failure(), broken, chunk(b"two")[..20].to_vec(), Vec::new()] {
-        let mut exchange = Exchange::new(EVENT_STREAM);
+        let mut exchange = StreamedExchange::new(EVENT_STREAM);
         exchange.piece(&chunk(PRELUDE), false);
         exchange.piece(&chunk(b"one"), false);
         assert_eq!(exchange.piece(&last, true), Flow::Pause);
@@ -374,7 +374,7 @@ fn what_has_no_body_is_held_until_the_end() {
         ("HEAD", &with_length[..], Some("7")),
         ("GET", no_content, None),
     ] {
-        let mut exchange = Exchange::with(PLUGIN, method, EVENT_STREAM);
+        let mut exchange = StreamedExchange::with(PLUGIN, method, EVENT_STREAM);
         assert_eq!(exchange.piece(&chunk(prelude), false), Flow::Pause);
         assert_eq!(exchange.piece(&chunk(b"body"), false), Flow::Pause);
         assert_eq!(exchange.piece(&complete(), true), Flow::Continue);
@@ -386,7 +386,7 @@ fn what_has_no_body_is_held_until_the_end() {
 #[test]
 fn raw_is_the_payload_as_it_stands() {
     let raw = r#"{"function":"hello","invocation":"response-stream","response":"raw"}"#;
-    let mut exchange = Exchange::with(raw, "GET", EVENT_STREAM);
+    let mut exchange = StreamedExchange::with(raw, "GET", EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(PRELUDE), false), Flow::Continue);
     assert_eq!(exchange.body, PRELUDE);
     assert_eq!(exchange.status(), "200");
@@ -395,10 +395,10 @@ fn raw_is_the_payload_as_it_stands() {
 #[test]
 fn trailers_end_a_stream() {
     for (last, is_reset) in [(complete(), false), (chunk(b"x"), true)] {
-        let mut exchange = Exchange::new(EVENT_STREAM);
+        let mut exchange = StreamedExchange::new(EVENT_STREAM);
         exchange.piece(&chunk(PRELUDE), false);
         exchange.piece(&last, false);
-        exchange.machine.on_response_trailers(&exchange.envoy);
+        exchange.exchange.on_response_trailers(&exchange.envoy);
         assert_eq!(exchange.envoy.is_reset.get(), is_reset);
         assert!(
             exchange
@@ -408,10 +408,10 @@ fn trailers_end_a_stream() {
                 .contains(&Side::Response)
         );
     }
-    let mut short = Exchange::new(EVENT_STREAM);
+    let mut short = StreamedExchange::new(EVENT_STREAM);
     let stream = [chunk(b"{\"statusCode\":202}"), complete()].concat();
     assert_eq!(short.piece(&stream, false), Flow::Pause);
-    let flow = short.machine.on_response_trailers(&short.envoy);
+    let flow = short.exchange.on_response_trailers(&short.envoy);
     assert_eq!((flow, short.status().as_str()), (Flow::Continue, "202"));
 }
 
@@ -419,8 +419,9 @@ fn trailers_end_a_stream() {
 #[test]
 fn a_failed_stream_waits_for_another_try() {
     let envoy = envoy(b"");
-    let tries = Rc::default();
-    let [mut first, mut second] = [(); 2].map(|()| gathered(&envoy, another_try(PLUGIN, &tries)));
+    let attempts = Rc::default();
+    let [mut first, mut second] =
+        [(); 2].map(|()| gathered(&envoy, another_attempt(PLUGIN, &attempts)));
     let headers: [(&str, &[u8]); 2] = [(":status", b"200"), ("content-type", EVENT_STREAM)];
     let unavailable = chunk(b"{\"statusCode\":503}\0\0\0\0\0\0\0\0");
     *envoy.response.borrow_mut() = (map(&headers), unavailable);
@@ -461,7 +462,7 @@ proptest! {
             let index = index.index(stream.len());
             stream[index] ^= 1_u8 << bit;
         }
-        let mut exchange = Exchange::new(content_type);
+        let mut exchange = StreamedExchange::new(content_type);
         let mut rest = stream.as_slice();
         for cut in cuts {
             let (piece, after) = rest.split_at(cut.min(rest.len()));

@@ -4,22 +4,22 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::attempts::Mark;
-use super::phase::{ERROR_TYPE, FUNCTION, MARK, ORIGINAL, REQUEST_ID};
+use super::attempts::AttemptMarker;
+use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
-use crate::config::{Settings, Targets};
+use crate::config::{ConfigCache, Settings};
 use crate::request::HeaderMap;
 use crate::request::header_map::{INVOCATION, first, text};
-use crate::response::Reply;
+use crate::response::HttpResponse;
 
-/// What Envoy holds for one request, over all its tries.
+/// What Envoy holds for one request, over all its attempts.
 #[derive(Default)]
 struct FakeEnvoy {
     properties: RefCell<HashMap<String, Vec<u8>>>,
     request: RefCell<(HeaderMap, Vec<u8>)>,
     response: RefCell<(HeaderMap, Vec<u8>)>,
     cleared_trailers: RefCell<Vec<Side>>,
-    responded: RefCell<Option<Reply>>,
+    responded: RefCell<Option<HttpResponse>>,
     is_reset: Cell<bool>,
     now_ns: Cell<i64>,
 }
@@ -41,7 +41,10 @@ impl FakeEnvoy {
     }
 
     fn status(&self) -> Option<u16> {
-        self.responded.borrow().as_ref().map(|reply| reply.status)
+        self.responded
+            .borrow()
+            .as_ref()
+            .map(|response| response.status)
     }
 }
 
@@ -86,8 +89,8 @@ impl Host for FakeEnvoy {
         self.cleared_trailers.borrow_mut().push(side);
     }
 
-    fn respond(&self, reply: &Reply) {
-        *self.responded.borrow_mut() = Some(reply.clone());
+    fn respond(&self, response: &HttpResponse) {
+        *self.responded.borrow_mut() = Some(response.clone());
     }
 
     fn reset(&self) {
@@ -125,13 +128,13 @@ fn envoy(body: &[u8]) -> FakeEnvoy {
     envoy
 }
 
-fn machine(plugin: &str) -> Machine {
-    another_try(plugin, &Rc::default())
+fn exchange(plugin: &str) -> Exchange {
+    another_attempt(plugin, &Rc::default())
 }
 
-fn another_try(plugin: &str, tries: &Rc<Tries>) -> Machine {
+fn another_attempt(plugin: &str, attempts: &Rc<Attempts>) -> Exchange {
     let settings = Settings::from_plugin(plugin.as_bytes()).unwrap();
-    Machine::new(Rc::new(Targets::new(settings)), Rc::clone(tries))
+    Exchange::new(Rc::new(ConfigCache::new(settings)), Rc::clone(attempts))
 }
 
 fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
@@ -140,15 +143,18 @@ fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
 }
 
 /// A request whose body has come whole.
-fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Machine {
-    gathered(envoy, machine(plugin))
+fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Exchange {
+    gathered(envoy, exchange(plugin))
 }
 
-fn gathered(envoy: &FakeEnvoy, mut machine: Machine) -> Machine {
-    assert_eq!(machine.on_request_headers(envoy, false), Flow::Pause);
+fn gathered(envoy: &FakeEnvoy, mut exchange: Exchange) -> Exchange {
+    assert_eq!(exchange.on_request_headers(envoy, false), Flow::Pause);
     let length = envoy.body(Side::Request).len();
-    assert_eq!(machine.on_request_body(envoy, length, true), Flow::Continue);
-    machine
+    assert_eq!(
+        exchange.on_request_body(envoy, length, true),
+        Flow::Continue
+    );
+    exchange
 }
 
 const HELLO: &str = r#"{"function":"hello"}"#;
@@ -188,16 +194,16 @@ fn only_what_the_invoke_api_needs_leaves() {
 #[test]
 fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
     let envoy = envoy(b"{}");
-    let mut machine = invoked(&envoy, HELLO);
+    let mut exchange = invoked(&envoy, HELLO);
     answered(
         &envoy,
         "200",
         br#"{"statusCode":201,"headers":{"X-A":1},"body":"ok"}"#,
     );
-    assert_eq!(machine.on_response_headers(&envoy, false), Flow::Pause);
+    assert_eq!(exchange.on_response_headers(&envoy, false), Flow::Pause);
     assert_eq!(envoy.headers(Side::Request), client_headers());
-    assert_eq!(machine.on_response_body(&envoy, false), Flow::Pause);
-    assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+    assert_eq!(exchange.on_response_body(&envoy, false), Flow::Pause);
+    assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
     assert_eq!(
         *envoy.response.borrow(),
         (
@@ -215,24 +221,24 @@ fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
 #[test]
 fn each_try_carries_the_same_event() {
     let envoy = envoy(b"body");
-    let tries = Rc::default();
-    let mut first_try = gathered(&envoy, another_try(HELLO, &tries));
+    let attempts = Rc::default();
+    let mut first_attempt = gathered(&envoy, another_attempt(HELLO, &attempts));
     let first = envoy.request.borrow().1.clone();
     // A hedged try starts on the headers that the first one, still running, has rewritten; the
     // body is the client's again.
     envoy.request.borrow_mut().1 = b"body".to_vec();
     envoy.now_ns.set(envoy.now_ns.get() + 300_000_000);
     // Of another cluster, perhaps.
-    let mut hedged = gathered(&envoy, another_try(HELLO, &tries));
+    let mut hedged = gathered(&envoy, another_attempt(HELLO, &attempts));
     assert_eq!(envoy.request.borrow().1, first);
     assert_eq!(envoy.event()["rawPath"], "/hi");
     assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
-    // Nothing is kept of a request whose tries have ended.
-    first_try.on_done(&envoy);
+    // Nothing is kept of a request whose attempts have ended.
+    first_attempt.on_done(&envoy);
     hedged.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
-    let mark = Mark::decode(&envoy.property(&[MARK]).unwrap()).unwrap();
-    assert_eq!(tries.original(mark.key), None);
+    let mark = AttemptMarker::decode(&envoy.property(&[MARKER]).unwrap()).unwrap();
+    assert_eq!(attempts.original(mark.key), None);
 }
 
 /// A VM that has been started anew, or is another plugin's, does not know them.
@@ -240,7 +246,7 @@ fn each_try_carries_the_same_event() {
 fn a_try_that_cannot_have_the_clients_headers_is_refused() {
     let envoy = envoy(b"body");
     let mut first = invoked(&envoy, HELLO);
-    let mut second = machine(HELLO);
+    let mut second = exchange(HELLO);
     assert_eq!(second.on_request_headers(&envoy, false), Flow::Pause);
     assert_eq!(envoy.status(), Some(500));
     first.on_done(&envoy);
@@ -263,11 +269,11 @@ const IN_HEADER: &str = r#"{"function":"hello","bodyless_event":"header"}"#;
 fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
     for has_trailers in [false, true] {
         let envoy = envoy(b"");
-        let mut machine = machine(IN_HEADER);
-        let flow = machine.on_request_headers(&envoy, !has_trailers);
+        let mut exchange = exchange(IN_HEADER);
+        let flow = exchange.on_request_headers(&envoy, !has_trailers);
         if has_trailers {
             assert_eq!(flow, Flow::Pause);
-            assert_eq!(machine.on_request_trailers(&envoy), Flow::Continue);
+            assert_eq!(exchange.on_request_trailers(&envoy), Flow::Continue);
         } else {
             assert_eq!(flow, Flow::Continue);
         }
@@ -282,10 +288,10 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
         assert_eq!(headers, client_headers());
 
         answered(&envoy, "200", br#"{"statusCode":201}"#);
-        machine.on_response_headers(&envoy, false);
-        assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+        exchange.on_response_headers(&envoy, false);
+        assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
         assert_eq!(envoy.value(Side::Response, ":status").unwrap(), "201");
-        machine.on_done(&envoy);
+        exchange.on_done(&envoy);
         assert_eq!(in_header(&envoy).3, event);
     }
     // One with a body has room for it there.
@@ -301,7 +307,7 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
     );
     large.request.borrow_mut().0.push(value);
     assert_eq!(
-        machine(IN_HEADER).on_request_headers(&large, true),
+        exchange(IN_HEADER).on_request_headers(&large, true),
         Flow::Pause
     );
     assert_eq!(large.status(), Some(431));
@@ -319,7 +325,7 @@ fn each_try_carries_the_same_event_in_a_header() {
         envoy.request.borrow_mut().0[1].1 = path.into();
         let forged = (INVOCATION.to_owned(), b"Event - /x {}".to_vec());
         envoy.request.borrow_mut().0.push(forged);
-        let mut first = machine(IN_HEADER);
+        let mut first = exchange(IN_HEADER);
         first.on_request_headers(&envoy, true);
         let invocation = in_header(&envoy);
         assert_eq!(invocation.3["requestContext"]["http"]["method"], method);
@@ -330,7 +336,7 @@ fn each_try_carries_the_same_event_in_a_header() {
         assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "GET");
         first.on_done(&envoy);
         envoy.now_ns.set(0);
-        machine(IN_HEADER).on_request_headers(&envoy, true);
+        exchange(IN_HEADER).on_request_headers(&envoy, true);
         assert_eq!(in_header(&envoy), invocation);
     }
 }
@@ -338,14 +344,14 @@ fn each_try_carries_the_same_event_in_a_header() {
 #[test]
 fn each_try_says_how_long_envoy_waits_for_it() {
     let envoy = envoy(b"");
-    let tries = Rc::default();
+    let attempts = Rc::default();
     for timeout in [b"300", b"200"] {
         let timeout = (invoke_request::TIMEOUT.to_owned(), timeout.to_vec());
         let mut headers = envoy.headers(Side::Request);
         headers.retain(|(name, _)| *name != timeout.0);
         headers.push(timeout.clone());
         *envoy.request.borrow_mut() = (headers, Vec::new());
-        gathered(&envoy, another_try(HELLO, &tries));
+        gathered(&envoy, another_attempt(HELLO, &attempts));
         let sent = envoy.value(Side::Request, invoke_request::TIMEOUT);
         assert_eq!(sent.unwrap().as_bytes(), timeout.1);
         assert!(!envoy.event().to_string().contains("x-envoy"));
@@ -355,9 +361,9 @@ fn each_try_says_how_long_envoy_waits_for_it() {
 #[test]
 fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
     let envoy = envoy(b"");
-    let mut machine = invoked(&envoy, HELLO);
+    let mut exchange = invoked(&envoy, HELLO);
     assert_ne!(envoy.headers(Side::Request), client_headers());
-    machine.on_done(&envoy);
+    exchange.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
 }
 
@@ -366,8 +372,9 @@ fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
 #[test]
 fn headers_come_back_when_no_other_try_is_under_way() {
     let envoy = envoy(b"");
-    let tries = Rc::default();
-    let [mut first, mut second] = [(); 2].map(|()| gathered(&envoy, another_try(HELLO, &tries)));
+    let attempts = Rc::default();
+    let [mut first, mut second] =
+        [(); 2].map(|()| gathered(&envoy, another_attempt(HELLO, &attempts)));
     answered(&envoy, "503", b"{}");
     first.on_response_headers(&envoy, false);
     assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
@@ -385,12 +392,12 @@ fn headers_come_back_when_no_other_try_is_under_way() {
 #[test]
 fn nothing_of_a_refused_request_passes() {
     let envoy = envoy(b"");
-    let mut machine = machine(r#"{"function":"hello","max_request_bytes":10}"#);
-    machine.on_request_headers(&envoy, false);
-    assert_eq!(machine.on_request_body(&envoy, 11, false), Flow::Pause);
+    let mut exchange = exchange(r#"{"function":"hello","max_request_bytes":10}"#);
+    exchange.on_request_headers(&envoy, false);
+    assert_eq!(exchange.on_request_body(&envoy, 11, false), Flow::Pause);
     assert_eq!(envoy.status(), Some(413));
-    assert_eq!(machine.on_request_body(&envoy, 12, true), Flow::Pause);
-    assert_eq!(machine.on_request_trailers(&envoy), Flow::Pause);
+    assert_eq!(exchange.on_request_body(&envoy, 12, true), Flow::Pause);
+    assert_eq!(exchange.on_request_trailers(&envoy), Flow::Pause);
 }
 
 /// A mirrored request has no connection to ask for an address.
@@ -411,16 +418,16 @@ fn without_a_connection_the_caller_is_the_last_hop() {
 #[test]
 fn trailers_end_a_request_and_an_answer() {
     let envoy = envoy(b"text");
-    let mut machine = machine(HELLO);
-    machine.on_request_headers(&envoy, false);
-    assert_eq!(machine.on_request_body(&envoy, 4, false), Flow::Pause);
-    assert_eq!(machine.on_request_trailers(&envoy), Flow::Continue);
+    let mut exchange = exchange(HELLO);
+    exchange.on_request_headers(&envoy, false);
+    assert_eq!(exchange.on_request_body(&envoy, 4, false), Flow::Pause);
+    assert_eq!(exchange.on_request_trailers(&envoy), Flow::Continue);
     assert_eq!(envoy.event()["rawPath"], "/hi");
 
     answered(&envoy, "200", br#"{"statusCode":204}"#);
-    machine.on_response_headers(&envoy, false);
-    machine.on_response_body(&envoy, false);
-    assert_eq!(machine.on_response_trailers(&envoy), Flow::Continue);
+    exchange.on_response_headers(&envoy, false);
+    exchange.on_response_body(&envoy, false);
+    assert_eq!(exchange.on_response_trailers(&envoy), Flow::Continue);
     assert_eq!(
         *envoy.response.borrow(),
         (map(&[(":status", b"204")]), Vec::new())
@@ -435,10 +442,10 @@ fn trailers_end_a_request_and_an_answer() {
 fn a_request_that_has_no_place_for_its_event_is_refused_not_passed() {
     for trailers in [false, true] {
         let envoy = envoy(b"");
-        let mut machine = machine(HELLO);
-        assert_eq!(machine.on_request_headers(&envoy, !trailers), Flow::Pause);
+        let mut exchange = exchange(HELLO);
+        assert_eq!(exchange.on_request_headers(&envoy, !trailers), Flow::Pause);
         if trailers {
-            assert_eq!(machine.on_request_trailers(&envoy), Flow::Pause);
+            assert_eq!(exchange.on_request_trailers(&envoy), Flow::Pause);
         }
         let status = if trailers { 501 } else { 500 };
         assert_eq!(envoy.status(), Some(status));
@@ -453,11 +460,11 @@ fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
     let announced = envoy(b"");
     let length = ("content-length".to_owned(), b"1001".to_vec());
     announced.request.borrow_mut().0.push(length);
-    machine(plugin).on_request_headers(&announced, false);
+    exchange(plugin).on_request_headers(&announced, false);
     assert_eq!(announced.status(), Some(413));
     // Arrived.
     let arrived = envoy(b"");
-    let mut gathering = machine(plugin);
+    let mut gathering = exchange(plugin);
     gathering.on_request_headers(&arrived, false);
     assert_eq!(
         gathering.on_request_body(&arrived, 1000, false),
@@ -468,7 +475,7 @@ fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
     assert_eq!(arrived.status(), Some(413));
     // Encoded.
     let encoded = envoy(&[0; 900]);
-    let mut whole = machine(plugin);
+    let mut whole = exchange(plugin);
     whole.on_request_headers(&encoded, false);
     whole.on_request_body(&encoded, 900, true);
     assert_eq!(encoded.status(), Some(413));
@@ -480,14 +487,14 @@ fn more_headers_than_can_be_set_are_refused() {
     let envoy = envoy(b"");
     let many = (0..1000).map(|number| (format!("x-{number}"), Vec::new()));
     envoy.request.borrow_mut().0.extend(many);
-    machine(HELLO).on_request_headers(&envoy, false);
+    exchange(HELLO).on_request_headers(&envoy, false);
     assert_eq!(envoy.status(), Some(431));
 }
 
 #[test]
 fn a_route_without_a_function_is_an_error_of_its_own() {
     let envoy = envoy(b"");
-    machine("{}").on_request_headers(&envoy, false);
+    exchange("{}").on_request_headers(&envoy, false);
     assert_eq!(envoy.status(), Some(500));
 }
 
@@ -501,11 +508,11 @@ fn head_has_no_body_and_the_length_that_get_has() {
     ] {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = b"HEAD".to_vec();
-        let mut machine = invoked(&envoy, HELLO);
+        let mut exchange = invoked(&envoy, HELLO);
         let payload = format!(r#"{{"statusCode":200,"headers":{{{headers}}},"body":"{body}"}}"#);
         answered(&envoy, "200", payload.as_bytes());
-        machine.on_response_headers(&envoy, false);
-        machine.on_response_body(&envoy, true);
+        exchange.on_response_headers(&envoy, false);
+        exchange.on_response_body(&envoy, true);
         assert_eq!(envoy.body(Side::Response), b"");
         let found = envoy.value(Side::Response, "content-length");
         assert_eq!(found.as_deref(), length);
@@ -515,9 +522,9 @@ fn head_has_no_body_and_the_length_that_get_has() {
 #[test]
 fn an_answer_without_a_body_still_has_its_status() {
     let envoy = envoy(b"");
-    let mut machine = invoked(&envoy, HELLO);
+    let mut exchange = invoked(&envoy, HELLO);
     answered(&envoy, "429", b"");
-    assert_eq!(machine.on_response_headers(&envoy, true), Flow::Continue);
+    assert_eq!(exchange.on_response_headers(&envoy, true), Flow::Continue);
     assert_eq!(
         envoy.headers(Side::Response),
         map(&[
@@ -533,12 +540,12 @@ fn an_event_is_accepted_without_a_body() {
     for status in ["200", "202"] {
         let envoy = envoy(b"{}");
         let plugin = r#"{"function":"hello","invocation":"event"}"#;
-        let mut machine = invoked(&envoy, plugin);
+        let mut exchange = invoked(&envoy, plugin);
         let kind = envoy.value(Side::Request, "x-amz-invocation-type").unwrap();
         assert_eq!(kind, "Event");
         answered(&envoy, status, b"null");
-        machine.on_response_headers(&envoy, false);
-        assert_eq!(machine.on_response_body(&envoy, true), Flow::Continue);
+        exchange.on_response_headers(&envoy, false);
+        assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
         assert_eq!(
             *envoy.response.borrow(),
             (
@@ -552,14 +559,14 @@ fn an_event_is_accepted_without_a_body() {
 #[test]
 fn logs_can_tell_what_was_called_and_what_went_wrong() {
     let envoy = envoy(b"");
-    let mut machine = invoked(&envoy, HELLO);
+    let mut exchange = invoked(&envoy, HELLO);
     assert_eq!(envoy.property(&[FUNCTION]).unwrap(), b"hello");
     answered(&envoy, "429", b"{}");
     let kind = b"TooManyRequestsException:http://x".to_vec();
     let kind = ("x-amzn-errortype".to_owned(), kind);
     envoy.response.borrow_mut().0.push(kind);
-    machine.on_response_headers(&envoy, false);
-    machine.on_response_body(&envoy, true);
+    exchange.on_response_headers(&envoy, false);
+    exchange.on_response_body(&envoy, true);
     assert_eq!(envoy.property(&[REQUEST_ID]).unwrap(), b"r");
     let error_type = envoy.property(&[ERROR_TYPE]).unwrap();
     assert_eq!(error_type, b"TooManyRequestsException");

@@ -6,7 +6,7 @@ use super::identity::ClientCert;
 
 /// What Envoy knows of the request beyond its headers.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Facts {
+pub struct RequestAttributes {
     /// The client's address without its port: `198.51.100.23`, `2001:db8::7`.
     pub source_ip: String,
     /// `HTTP/1.1`, `HTTP/2`.

@@ -6,7 +6,7 @@ pub(crate) mod identity;
 
 use std::borrow::Cow;
 
-pub use attributes::Facts;
+pub use attributes::RequestAttributes;
 pub use header_map::HeaderMap;
 pub use identity::ClientCert;
 
@@ -30,7 +30,7 @@ pub struct Request<'a> {
     /// same for each try of one request.
     pub trace_id: Cow<'a, str>,
     /// What Envoy knows beyond the headers.
-    pub facts: &'a Facts,
+    pub attributes: &'a RequestAttributes,
     /// The whole body.
     pub body: &'a [u8],
 }
@@ -41,7 +41,7 @@ impl<'a> Request<'a> {
     pub fn new(
         map: &'a [(String, Vec<u8>)],
         strip_prefix: Option<&str>,
-        facts: &'a Facts,
+        attributes: &'a RequestAttributes,
         body: &'a [u8],
     ) -> Option<Self> {
         let mut method = None;
@@ -82,9 +82,9 @@ impl<'a> Request<'a> {
             headers,
             trace_id: match trace_id.filter(|value| is_trace(value)) {
                 Some(value) => text(value),
-                None => Cow::Owned(trace_root(facts)),
+                None => Cow::Owned(trace_root(attributes)),
             },
-            facts,
+            attributes,
             body,
         })
     }
@@ -153,11 +153,11 @@ fn is_trace(value: &[u8]) -> bool {
 }
 
 /// `1-<seconds, 8 hex digits>-<96 bits>`: the X-Ray developer guide, *Tracing header*.
-fn trace_root(facts: &Facts) -> String {
+fn trace_root(attributes: &RequestAttributes) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    let seconds = facts.time_ns / 1_000_000_000;
+    let seconds = attributes.time_ns / 1_000_000_000;
     let mut hasher = DefaultHasher::new();
-    (&facts.request_id, facts.time_ns).hash(&mut hasher);
+    (&attributes.request_id, attributes.time_ns).hash(&mut hasher);
     let high = hasher.finish();
     high.hash(&mut hasher);
     let low = hasher.finish() >> 32;
@@ -177,13 +177,13 @@ fn strip<'a>(path: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
-        Facts {
+    fn attributes() -> RequestAttributes {
+        RequestAttributes {
             source_ip: "198.51.100.23".to_owned(),
             protocol: "HTTP/1.1".to_owned(),
             request_id: "6b1c7a0e-0d5e-4c57-9a40-0c7a1a5d7e11".to_owned(),
             time_ns: 1_584_039_838_390_000_000,
-            ..Facts::default()
+            ..RequestAttributes::default()
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_path_loses_a_prefix_only_at_a_segment() {
-        let facts = facts();
+        let attributes = attributes();
         for (sent, path, query) in [
             ("/py", "/", None),
             ("/py/", "/", None),
@@ -209,7 +209,7 @@ mod tests {
             ("/other?", "/other", Some("")),
         ] {
             let map = map("a", sent);
-            let request = Request::new(&map, Some("/py"), &facts, b"").unwrap();
+            let request = Request::new(&map, Some("/py"), &attributes, b"").unwrap();
             assert_eq!(request.path, path.as_bytes(), "{sent}");
             assert_eq!(request.query, query.map(str::as_bytes), "{sent}");
         }
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_domain_name_has_no_port() {
-        let facts = facts();
+        let attributes = attributes();
         for (authority, name, port) in [
             ("api.example.com", "api.example.com", None),
             ("api.example.com:8080", "api.example.com", Some("8080")),
@@ -227,14 +227,14 @@ mod tests {
             ("", "", None),
         ] {
             let map = map(authority, "/");
-            let request = Request::new(&map, None, &facts, b"").unwrap();
+            let request = Request::new(&map, None, &attributes, b"").unwrap();
             assert_eq!((request.domain_name(), request.port()), (name, port));
         }
     }
 
     #[test]
     fn what_is_about_the_hop_or_envoys_own_is_left_out() {
-        let facts = facts();
+        let attributes = attributes();
         let mut map = map("a", "/");
         for name in [
             "te",
@@ -244,21 +244,21 @@ mod tests {
         ] {
             map.push((name.to_owned(), b"1".to_vec()));
         }
-        let request = Request::new(&map, None, &facts, b"").unwrap();
+        let request = Request::new(&map, None, &attributes, b"").unwrap();
         assert_eq!(request.headers, [("x-mine", b"1".as_slice())]);
     }
 
     #[test]
     fn no_path_is_no_request() {
         let map = vec![(":method".to_owned(), b"CONNECT".to_vec())];
-        assert!(Request::new(&map, None, &facts(), b"").is_none());
+        assert!(Request::new(&map, None, &attributes(), b"").is_none());
     }
 
     #[test]
     fn a_trace_is_kept_or_made_and_is_the_same_for_each_try() {
-        let facts = facts();
+        let attributes = attributes();
         let mut map = map("a", "/");
-        let made = Request::new(&map, None, &facts, b"")
+        let made = Request::new(&map, None, &attributes, b"")
             .unwrap()
             .trace_id
             .into_owned();
@@ -266,17 +266,17 @@ mod tests {
         assert_eq!(digest.len(), 24);
         assert_eq!(
             made,
-            Request::new(&map, None, &facts, b"").unwrap().trace_id
+            Request::new(&map, None, &attributes, b"").unwrap().trace_id
         );
         for value in [&b"\xff"[..], &[b'a'; 513], b"a b"] {
             let mut map = map.clone();
             map.push((TRACE_ID.to_owned(), value.to_vec()));
-            let request = Request::new(&map, None, &facts, b"").unwrap();
+            let request = Request::new(&map, None, &attributes, b"").unwrap();
             assert_eq!(request.trace_id, made);
         }
         map.push((TRACE_ID.to_owned(), b"Root=1-a-b".to_vec()));
         assert_eq!(
-            Request::new(&map, None, &facts, b"").unwrap().trace_id,
+            Request::new(&map, None, &attributes, b"").unwrap().trace_id,
             "Root=1-a-b"
         );
     }

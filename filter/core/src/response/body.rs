@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::headers::invalid;
 use crate::encoding::json_string;
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 use crate::encoding::surrogates;
 use crate::error::Error;
 
@@ -20,7 +20,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// [`Error::Answer`] for another value, and for base64 that is none.
-pub fn decode(body: Option<&str>, is_base64: Option<&Node<'_>>) -> Result<Vec<u8>, Error> {
+pub fn decode(body: Option<&str>, is_base64: Option<&ShallowJson<'_>>) -> Result<Vec<u8>, Error> {
     let json = match body {
         None | Some("null") => return Ok(Vec::new()),
         Some(json) => json,
@@ -37,8 +37,8 @@ pub fn decode(body: Option<&str>, is_base64: Option<&Node<'_>>) -> Result<Vec<u8
         text.map_or_else(not_text, Ok)
     };
     match is_base64 {
-        None | Some(Node::Null | Node::Bool(false)) => text(),
-        Some(Node::Bool(true)) => BASE64.decode(quoted).or_else(|_| {
+        None | Some(ShallowJson::Null | ShallowJson::Bool(false)) => text(),
+        Some(ShallowJson::Bool(true)) => BASE64.decode(quoted).or_else(|_| {
             // Some encoders break lines, as mail needs it, or escape each slash.
             let mut text = text()?;
             text.retain(|byte| !byte.is_ascii_whitespace());
@@ -57,11 +57,11 @@ pub fn is_text_or_null(json: &str) -> bool {
 /// What a string with `\\u` in it says. Half a surrogate pair is no character, and stands as
 /// `\u{fffd}`.
 fn code_units(json: &str) -> Option<Vec<u8>> {
-    let parse = |json: &[u8]| match Node::parse(json) {
-        Ok(Node::Text(text)) => Some(text.into_owned().into_bytes()),
+    let parse = |json: &[u8]| match ShallowJson::parse(json) {
+        Ok(ShallowJson::Text(text)) => Some(text.into_owned().into_bytes()),
         _ => None,
     };
-    parse(json.as_bytes()).or_else(|| parse(&surrogates::mended(json.as_bytes())?))
+    parse(json.as_bytes()).or_else(|| parse(&surrogates::replace_lone_surrogates(json.as_bytes())?))
 }
 
 /// JSON without white space between its parts: how a Function URL serialises an answer anew.
@@ -140,7 +140,7 @@ mod tests {
             r#""/\r\nw==\n""#,
             r#""\u002fw==""#,
         ] {
-            let body = decode(Some(text), Some(&Node::Bool(true)));
+            let body = decode(Some(text), Some(&ShallowJson::Bool(true)));
             assert_eq!(body.unwrap(), b"\xff", "{text}");
         }
     }

@@ -8,15 +8,15 @@
 
 use super::body::{compact, decode, is_text_or_null};
 use super::headers::{Headers, Values, invalid, map};
-use super::http_response::{Reply, has_content};
+use super::http_response::{HttpResponse, has_content};
 use super::payload::{Answer, Members};
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 
 const JSON: &str = "application/json";
 
 /// API Gateway REST API: an object with none but the known members; JSON if not typed.
-pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
+pub fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let foreign = [
         ("cookies", &members.cookies),
@@ -24,7 +24,7 @@ pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
         ("status_code", &members.status_code_snake),
         ("is_base64_encoded", &members.is_base64_encoded_snake),
     ];
-    let is_given = |node: &Option<Node<'_>>| !matches!(node, None | Some(Node::Null));
+    let is_given = |node: &Option<ShallowJson<'_>>| !matches!(node, None | Some(ShallowJson::Null));
     let foreign = foreign.into_iter().find(|(_, node)| is_given(node));
     if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
         return invalid(format!("it has the unknown member `{name}`"));
@@ -35,7 +35,7 @@ pub fn rest_api(answer: Answer<'_>) -> Result<Reply, Error> {
 }
 
 /// API Gateway HTTP API: an answer without `statusCode` is itself the body.
-pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> {
+pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
     let members = match answer {
         Answer::Members(members) if members.status_code.is_some() => members,
         Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
@@ -49,7 +49,7 @@ pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> {
 }
 
 /// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
-pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> {
+pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
     let members = match answer {
         Answer::Members(members) if members.status_code.is_some() => members,
         Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
@@ -65,18 +65,18 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<Reply, Error> 
 
 /// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
 /// there is not null. Either map is read in either mode, as adapters mix them.
-pub fn load_balancer(answer: Answer<'_>) -> Result<Reply, Error> {
+pub fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     if members.body == Some("null") {
         return invalid("`body` is null");
     }
-    if members.status_description == Some(Node::Null) {
+    if members.status_description == Some(ShallowJson::Null) {
         return invalid("`statusDescription` is null");
     }
     let multi = members.multi_value_headers.as_ref();
     let single = members.headers.as_ref();
     // Typed adapters (Go's) send the map of the other mode as null.
-    if single == Some(&Node::Null) && multi.is_none_or(|multi| *multi == Node::Null) {
+    if single == Some(&ShallowJson::Null) && multi.is_none_or(|multi| *multi == ShallowJson::Null) {
         return invalid("`headers` is null");
     }
     let mut headers = Headers::default();
@@ -91,7 +91,7 @@ pub fn load_balancer(answer: Answer<'_>) -> Result<Reply, Error> {
 }
 
 /// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
-pub fn vpc_lattice(answer: Answer<'_>) -> Result<Reply, Error> {
+pub fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let mut headers = Headers::default();
     headers.add_multi(
@@ -107,7 +107,7 @@ pub fn vpc_lattice(answer: Answer<'_>) -> Result<Reply, Error> {
 
 /// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
 /// Pseudo-headers are left out, not refused.
-pub fn envoy(answer: Answer<'_>) -> Result<Reply, Error> {
+pub fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let mut headers = Headers::default();
     let given = map("headers", members.headers.as_ref())?;
@@ -129,9 +129,9 @@ pub fn envoy(answer: Answer<'_>) -> Result<Reply, Error> {
 }
 
 /// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
-/// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's Node.js runtime, and
+/// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
 /// *Lambda proxy integration format for response streaming* of API Gateway.
-pub fn prelude(answer: Answer<'_>) -> Result<Reply, Error> {
+pub fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let (status, mut headers) = status_and_both_maps(&members)?;
     headers.add_cookies(members.cookies.as_ref())?;
@@ -140,20 +140,20 @@ pub fn prelude(answer: Answer<'_>) -> Result<Reply, Error> {
 }
 
 /// Any JSON is the body, as it stands.
-pub fn raw(payload: &[u8]) -> Reply {
+pub fn raw(payload: &[u8]) -> HttpResponse {
     inferred(payload.to_vec())
 }
 
-fn inferred(body: Vec<u8>) -> Reply {
+fn inferred(body: Vec<u8>) -> HttpResponse {
     typed(200, Headers::default(), body, Some(JSON))
 }
 
-fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> Reply {
+fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> HttpResponse {
     let has_content = has_content(status);
     if let Some(media_type) = default.filter(|_| has_content && !headers.has("content-type")) {
         headers.set("content-type", media_type);
     }
-    Reply {
+    HttpResponse {
         status,
         declared_length: headers.declared_length,
         headers: headers.into_vec(),
@@ -184,7 +184,7 @@ fn status_and_both_maps(members: &Members<'_>) -> Result<(u16, Headers), Error> 
 }
 
 fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
-    let status = status_of(members.status_code.as_ref().unwrap_or(&Node::Null))?;
+    let status = status_of(members.status_code.as_ref().unwrap_or(&ShallowJson::Null))?;
     let mut headers = Headers::default();
     headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;
@@ -192,10 +192,10 @@ fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error
 }
 
 /// An integer or a numeric string. 1xx would not end the exchange, so it is no answer.
-fn status_of(node: &Node<'_>) -> Result<u16, Error> {
+fn status_of(node: &ShallowJson<'_>) -> Result<u16, Error> {
     let status = match node {
-        Node::Integer(status) => u16::try_from(*status).ok(),
-        Node::Text(text) => text.parse().ok(),
+        ShallowJson::Integer(status) => u16::try_from(*status).ok(),
+        ShallowJson::Text(text) => text.parse().ok(),
         _ => None,
     };
     match status {
@@ -206,7 +206,7 @@ fn status_of(node: &Node<'_>) -> Result<u16, Error> {
 
 fn required_status(members: &Members<'_>) -> Result<u16, Error> {
     match &members.status_code {
-        Some(status @ Node::Integer(_)) => status_of(status),
+        Some(status @ ShallowJson::Integer(_)) => status_of(status),
         Some(_) => invalid("`statusCode` is not a number"),
         None => invalid("it has no `statusCode`"),
     }

@@ -1,12 +1,12 @@
 //! From what the upstream answered to the response that the client gets.
 
 use super::contract;
-use super::http_response::Reply;
-use super::invoke_response::Invoked;
+use super::http_response::HttpResponse;
+use super::invoke_response::InvokeResponse;
 use super::payload::Answer;
 use crate::config::Config;
 use crate::config::values::{Contract, Invocation, Response};
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 use crate::encoding::surrogates;
 use crate::error::Error;
 use crate::request::header_map::text;
@@ -16,7 +16,7 @@ use crate::request::header_map::text;
 /// # Errors
 /// [`Error::Service`] if the function was not run, [`Error::Function`] if it failed, and
 /// [`Error::Answer`] if its payload is not what the format's contract asks for.
-pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
+pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpResponse, Error> {
     let status = invoked.status();
     // Lambda says 202; an upstream without a queue runs the function and says 200.
     if config.invocation == Invocation::Event && matches!(status, 200 | 202) {
@@ -31,7 +31,7 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
     let mut answer = Answer::parse(invoked.body);
     let mended = answer
         .is_err()
-        .then(|| surrogates::mended(invoked.body))
+        .then(|| surrogates::replace_lone_surrogates(invoked.body))
         .flatten();
     if let Some(mended) = &mended {
         answer = Answer::parse(mended);
@@ -65,8 +65,8 @@ pub fn decode(invoked: &Invoked<'_>, config: &Config) -> Result<Reply, Error> {
 }
 
 /// The event is queued.
-fn accepted() -> Reply {
-    Reply {
+fn accepted() -> HttpResponse {
+    HttpResponse {
         status: 202,
         headers: Vec::new(),
         body: Vec::new(),
@@ -76,18 +76,18 @@ fn accepted() -> Reply {
 
 /// After how many seconds to try again. Lambda says so in the header, and by the API reference in
 /// the body too; a client that is throttled is always told.
-fn retry_after(status: u16, invoked: &Invoked<'_>) -> Option<String> {
+fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
     let header = invoked.header("retry-after");
     if header.is_some() || status != 429 {
         return header.map(|value| text(value).into_owned());
     }
-    let body = Node::parse(invoked.body).ok();
+    let body = ShallowJson::parse(invoked.body).ok();
     let seconds = match body
         .as_ref()
         .and_then(|body| body.member("retryAfterSeconds"))
     {
-        Some(Node::Integer(seconds)) => u64::try_from(*seconds).ok(),
-        Some(Node::Text(text)) => text.parse().ok(),
+        Some(ShallowJson::Integer(seconds)) => u64::try_from(*seconds).ok(),
+        Some(ShallowJson::Text(text)) => text.parse().ok(),
         _ => None,
     };
     Some(seconds.unwrap_or(1).to_string())

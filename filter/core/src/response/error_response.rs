@@ -1,7 +1,7 @@
 //! What the client gets when something went wrong: the one table from an error to a status, and a
 //! body in the form of the service that the function thinks it is behind.
 
-use super::http_response::Reply;
+use super::http_response::HttpResponse;
 use crate::config::Config;
 use crate::config::values::Contract;
 use crate::encoding::json;
@@ -34,7 +34,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
 
 /// The response. Without a configuration (because it is wrong) nothing is exposed.
 #[must_use]
-pub fn error_response(error: &Error, config: Option<&Config>) -> Reply {
+pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
     let exposed = config.is_some_and(|config| config.expose_errors);
     let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
     let status = status(error, contract);
@@ -56,7 +56,7 @@ pub fn error_response(error: &Error, config: Option<&Config>) -> Reply {
     {
         headers.push(("retry-after".to_owned(), seconds.clone()));
     }
-    Reply {
+    HttpResponse {
         status,
         headers,
         body,
@@ -156,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_client_is_told_when_to_try_again() {
-        let reply = error_response(&service(429), None);
-        assert_eq!(reply.body, br#"{"message":"Too Many Requests"}"#);
+        let response = error_response(&service(429), None);
+        assert_eq!(response.body, br#"{"message":"Too Many Requests"}"#);
         assert!(
-            reply
+            response
                 .headers
                 .contains(&("retry-after".to_owned(), "1".to_owned()))
         );

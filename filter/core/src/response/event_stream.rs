@@ -10,7 +10,7 @@ use crc32fast::Hasher;
 
 use crate::encoding::json;
 use crate::encoding::json_writer::JsonWriter;
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 
 const PRELUDE_BYTES: usize = 12;
 const CHECKSUM_BYTES: usize = 4;
@@ -267,13 +267,13 @@ fn completed(payload: &[u8]) -> Result<End, String> {
         return Ok(End::Complete);
     }
     let wrong = |what: &str| format!("InvokeComplete is not what Lambda sends: {what}");
-    let complete = Node::parse(payload).map_err(|error| wrong(&error))?;
-    if !matches!(complete, Node::Map(_)) {
+    let complete = ShallowJson::parse(payload).map_err(|error| wrong(&error))?;
+    if !matches!(complete, ShallowJson::Map(_)) {
         return Err(wrong("it is not an object"));
     }
     let text = |name| match complete.member(name) {
-        None | Some(Node::Null) => Ok(None),
-        Some(Node::Text(text)) => Ok(Some(text.clone().into_owned())),
+        None | Some(ShallowJson::Null) => Ok(None),
+        Some(ShallowJson::Text(text)) => Ok(Some(text.clone().into_owned())),
         Some(_) => Err(wrong(&format!("`{name}` is not a string"))),
     };
     let (code, details) = (

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::encoding::shallow_json::Node;
+use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 use crate::request::header_map::{MAX_HEADERS, is_envoys, is_hop_by_hop};
 
@@ -51,12 +51,12 @@ impl Headers {
     /// [`Error::Answer`] for a member that is no header, or would split the response.
     pub fn add_map(
         &mut self,
-        map: &[(Cow<'_, str>, Node<'_>)],
+        map: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
     ) -> Result<(), Error> {
         for (name, value) in map {
             match value {
-                Node::List(items) if values == Values::Lists => {
+                ShallowJson::List(items) if values == Values::Lists => {
                     for item in items {
                         self.add(name, item, Values::Scalars)?;
                     }
@@ -73,11 +73,11 @@ impl Headers {
     /// As [`Self::add_map`].
     pub fn add_multi(
         &mut self,
-        map: &[(Cow<'_, str>, Node<'_>)],
+        map: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
     ) -> Result<(), Error> {
         for (name, value) in map {
-            let Node::List(items) = value else {
+            let ShallowJson::List(items) = value else {
                 return invalid(format!("`multiValueHeaders` has no array for `{name}`"));
             };
             for item in items {
@@ -94,8 +94,8 @@ impl Headers {
     /// As [`Self::add_map`].
     pub fn add_both(
         &mut self,
-        multi: &[(Cow<'_, str>, Node<'_>)],
-        single: &[(Cow<'_, str>, Node<'_>)],
+        multi: &[(Cow<'_, str>, ShallowJson<'_>)],
+        single: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
     ) -> Result<(), Error> {
         self.add_multi(multi, values)?;
@@ -114,10 +114,10 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Answer`] if that is no array of strings.
-    pub fn add_cookies(&mut self, cookies: Option<&Node<'_>>) -> Result<(), Error> {
+    pub fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
         match cookies {
-            None | Some(Node::Null) => Ok(()),
-            Some(Node::List(cookies)) => {
+            None | Some(ShallowJson::Null) => Ok(()),
+            Some(ShallowJson::List(cookies)) => {
                 let mut cookies = cookies.iter();
                 cookies.try_for_each(|cookie| self.add("set-cookie", cookie, Values::Strings))
             }
@@ -127,13 +127,13 @@ impl Headers {
 
     /// Adds one header, unless a function has no say in it: about the connection, about the
     /// length, or to Envoy (`x-envoy-immediate-health-check-fail` would take the upstream out).
-    fn add(&mut self, name: &str, value: &Node<'_>, values: Values) -> Result<(), Error> {
+    fn add(&mut self, name: &str, value: &ShallowJson<'_>, values: Values) -> Result<(), Error> {
         let value: Cow<'_, str> = match value {
-            Node::Text(text) => Cow::Borrowed(text),
-            Node::Integer(number) if values != Values::Strings => number.to_string().into(),
-            Node::Number(number) if values != Values::Strings => Cow::Borrowed(number),
-            Node::Bool(flag) if values != Values::Strings => flag.to_string().into(),
-            Node::Null if values != Values::Strings => return Ok(()),
+            ShallowJson::Text(text) => Cow::Borrowed(text),
+            ShallowJson::Integer(number) if values != Values::Strings => number.to_string().into(),
+            ShallowJson::Number(number) if values != Values::Strings => Cow::Borrowed(number),
+            ShallowJson::Bool(flag) if values != Values::Strings => flag.to_string().into(),
+            ShallowJson::Null if values != Values::Strings => return Ok(()),
             _ => return invalid(format!("the value of the header `{name}` is not a string")),
         };
         if name.is_empty() || !name.bytes().all(is_token) {
@@ -171,11 +171,11 @@ impl Headers {
 /// [`Error::Answer`] for another value.
 pub fn map<'n, 'a>(
     member: &str,
-    node: Option<&'n Node<'a>>,
-) -> Result<&'n [(Cow<'a, str>, Node<'a>)], Error> {
+    node: Option<&'n ShallowJson<'a>>,
+) -> Result<&'n [(Cow<'a, str>, ShallowJson<'a>)], Error> {
     match node {
-        None | Some(Node::Null) => Ok(&[]),
-        Some(Node::Map(map)) => Ok(map),
+        None | Some(ShallowJson::Null) => Ok(&[]),
+        Some(ShallowJson::Map(map)) => Ok(map),
         Some(_) => invalid(format!("`{member}` is not an object")),
     }
 }

@@ -2,7 +2,7 @@
 
 /// A response in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct HttpResponse {
     /// The status, 200 to 599.
     pub status: u16,
     /// Names in lower case, checked; no content-length.

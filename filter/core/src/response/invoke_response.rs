@@ -5,14 +5,14 @@ use crate::request::header_map::first;
 
 /// What the upstream answered to the invocation.
 #[derive(Debug)]
-pub struct Invoked<'a> {
+pub struct InvokeResponse<'a> {
     /// The upstream's headers, with `:status`.
     pub headers: &'a HeaderMap,
     /// Its whole body.
     pub body: &'a [u8],
 }
 
-impl Invoked<'_> {
+impl InvokeResponse<'_> {
     pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         first(self.headers, name)
     }

@@ -14,6 +14,6 @@ mod stream;
 
 pub use decode::decode;
 pub use error_response::error_response;
-pub use http_response::Reply;
-pub use invoke_response::Invoked;
-pub use stream::Streamed;
+pub use http_response::HttpResponse;
+pub use invoke_response::InvokeResponse;
+pub use stream::StreamedResponse;

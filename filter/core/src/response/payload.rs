@@ -9,7 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::encoding::json;
-use crate::encoding::shallow_json::{Depth, Node, Text};
+use crate::encoding::shallow_json::{Depth, ShallowJson, Text};
 
 /// `multiValueHeaders` is the deepest member: lists in a map.
 const DEEPEST: Depth = Depth(2);
@@ -28,16 +28,16 @@ pub enum Answer<'a> {
 /// The members of an answer that a contract may read; of one given twice the last counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Members<'a> {
-    pub status_code: Option<Node<'a>>,
-    pub status_code_snake: Option<Node<'a>>,
-    pub status_description: Option<Node<'a>>,
-    pub headers: Option<Node<'a>>,
-    pub multi_value_headers: Option<Node<'a>>,
-    pub cookies: Option<Node<'a>>,
+    pub status_code: Option<ShallowJson<'a>>,
+    pub status_code_snake: Option<ShallowJson<'a>>,
+    pub status_description: Option<ShallowJson<'a>>,
+    pub headers: Option<ShallowJson<'a>>,
+    pub multi_value_headers: Option<ShallowJson<'a>>,
+    pub cookies: Option<ShallowJson<'a>>,
     /// As JSON: it is most of the answer, and read once it is known what of.
     pub body: Option<&'a str>,
-    pub is_base64_encoded: Option<Node<'a>>,
-    pub is_base64_encoded_snake: Option<Node<'a>>,
+    pub is_base64_encoded: Option<ShallowJson<'a>>,
+    pub is_base64_encoded_snake: Option<ShallowJson<'a>>,
     /// The first member that no contract knows.
     pub unknown: Option<String>,
     error_type: bool,
@@ -45,7 +45,7 @@ pub struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn named(&mut self, name: &str) -> Option<&mut Option<Node<'a>>> {
+    fn named(&mut self, name: &str) -> Option<&mut Option<ShallowJson<'a>>> {
         Some(match name {
             "statusCode" => &mut self.status_code,
             "status_code" => &mut self.status_code_snake,
@@ -159,8 +159,8 @@ mod tests {
             panic!("an object");
         };
         assert_eq!(members.body, Some("[1, \"x\"]"));
-        let cookies = ["a\n", "b"].map(|cookie| Node::Text(cookie.into()));
-        assert_eq!(members.cookies, Some(Node::List(cookies.to_vec())));
+        let cookies = ["a\n", "b"].map(|cookie| ShallowJson::Text(cookie.into()));
+        assert_eq!(members.cookies, Some(ShallowJson::List(cookies.to_vec())));
     }
 
     #[test]
@@ -182,11 +182,14 @@ mod tests {
             panic!("an object");
         };
         let expected = [
-            ("a".into(), Node::Number("18446744073709551615".to_owned())),
-            ("b".into(), Node::Number("1.0".to_owned())),
-            ("c".into(), Node::Integer(-1)),
+            (
+                "a".into(),
+                ShallowJson::Number("18446744073709551615".to_owned()),
+            ),
+            ("b".into(), ShallowJson::Number("1.0".to_owned())),
+            ("c".into(), ShallowJson::Integer(-1)),
         ];
-        assert_eq!(members.headers, Some(Node::Map(expected.to_vec())));
+        assert_eq!(members.headers, Some(ShallowJson::Map(expected.to_vec())));
     }
 
     #[test]

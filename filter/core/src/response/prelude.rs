@@ -3,13 +3,13 @@
 
 /// What the bytes so far are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scan {
-    /// They may be the beginning of a prelude, or of an answer in JSON.
-    Open,
+pub enum PreludeMatch {
+    /// They may be the beginning of a prelude, or of a response in JSON.
+    Undecided,
     /// They begin with a prelude and its delimiter; the body begins here.
     Prelude(usize),
     /// Neither.
-    Other,
+    NotPrelude,
 }
 
 /// How many NULs end a prelude.
@@ -40,12 +40,12 @@ enum State {
 
 /// Reads a payload's beginning. It is not validated: that is left to the parser.
 #[derive(Debug)]
-pub struct Scanner {
+pub struct PreludeScanner {
     state: State,
     read: usize,
 }
 
-impl Scanner {
+impl PreludeScanner {
     pub fn new() -> Self {
         Self {
             state: State::Start,
@@ -54,17 +54,17 @@ impl Scanner {
     }
 
     /// What `payload` is: all of it so far, of which the part of the call before is not read again.
-    pub fn scan(&mut self, payload: &[u8]) -> Scan {
+    pub fn scan(&mut self, payload: &[u8]) -> PreludeMatch {
         for &byte in payload.get(self.read..).unwrap_or_default() {
             self.read += 1;
             self.state = self.next(byte);
             match self.state {
-                State::Delimiter(DELIMITER) => return Scan::Prelude(self.read),
-                State::Other => return Scan::Other,
+                State::Delimiter(DELIMITER) => return PreludeMatch::Prelude(self.read),
+                State::Other => return PreludeMatch::NotPrelude,
                 _ => {}
             }
         }
-        Scan::Open
+        PreludeMatch::Undecided
     }
 
     fn next(&self, byte: u8) -> State {
@@ -109,12 +109,12 @@ impl Scanner {
 mod tests {
     use super::*;
 
-    fn scan(payload: &[u8]) -> Scan {
-        let whole = Scanner::new().scan(payload);
-        let mut scanner = Scanner::new();
-        let mut piecewise = Scan::Open;
+    fn scan(payload: &[u8]) -> PreludeMatch {
+        let whole = PreludeScanner::new().scan(payload);
+        let mut scanner = PreludeScanner::new();
+        let mut piecewise = PreludeMatch::Undecided;
         for end in 0..=payload.len() {
-            if piecewise == Scan::Open {
+            if piecewise == PreludeMatch::Undecided {
                 piecewise = scanner.scan(&payload[..end]);
             }
         }
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn a_prelude_ends_in_eight_nulls() {
         let prelude = b"{\"statusCode\":200,\"headers\":{\"a\":\"}\\\"\\\\\"}}\0\0\0\0\0\0\0\0";
-        assert_eq!(scan(prelude), Scan::Prelude(prelude.len()));
-        assert_eq!(scan(b"{}\0\0\0\0\0\0\0\0\0x"), Scan::Prelude(10));
-        assert_eq!(scan(&prelude[..prelude.len() - 1]), Scan::Open);
-        assert_eq!(scan(b"{}\0\0\0\0\0\0\0x"), Scan::Other);
+        assert_eq!(scan(prelude), PreludeMatch::Prelude(prelude.len()));
+        assert_eq!(scan(b"{}\0\0\0\0\0\0\0\0\0x"), PreludeMatch::Prelude(10));
+        assert_eq!(scan(&prelude[..prelude.len() - 1]), PreludeMatch::Undecided);
+        assert_eq!(scan(b"{}\0\0\0\0\0\0\0x"), PreludeMatch::NotPrelude);
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
             "null",
             "-1.5e+3 ",
         ] {
-            assert_eq!(scan(text.as_bytes()), Scan::Open, "{text}");
+            assert_eq!(scan(text.as_bytes()), PreludeMatch::Undecided, "{text}");
         }
     }
 
@@ -161,8 +161,8 @@ mod tests {
             "{\"a\":\0",
             "\u{1}",
         ] {
-            assert_eq!(scan(text.as_bytes()), Scan::Other, "{text}");
+            assert_eq!(scan(text.as_bytes()), PreludeMatch::NotPrelude, "{text}");
         }
-        assert_eq!(scan(&[b'1'; 65]), Scan::Other);
+        assert_eq!(scan(&[b'1'; 65]), PreludeMatch::NotPrelude);
     }
 }

@@ -11,10 +11,10 @@
 use super::contract;
 use super::decode::decode;
 use super::event_stream::{Decoder, End, begins_message};
-use super::http_response::{Reply, has_content};
-use super::invoke_response::Invoked;
+use super::http_response::{HttpResponse, has_content};
+use super::invoke_response::InvokeResponse;
 use super::payload::Answer;
-use super::prelude::{DELIMITER, Scan, Scanner};
+use super::prelude::{DELIMITER, PreludeMatch, PreludeScanner};
 use crate::config::Config;
 use crate::config::route_config::DEFAULT_MAX_REQUEST_BYTES;
 use crate::config::values::Response;
@@ -48,18 +48,18 @@ enum Form {
 
 /// An answer of which the client has nothing yet, or only a part.
 #[derive(Debug)]
-pub struct Streamed {
+pub struct StreamedResponse {
     decoder: Decoder,
     /// Whether this is an event stream for sure.
     is_framed: bool,
     form: Form,
     /// The type of a body without a prelude.
     media_type: String,
-    scanner: Scanner,
+    scanner: PreludeScanner,
     /// The payload, until the client gets the first of it.
     held: Vec<u8>,
     /// The response, if the client is to get it whole, and whether that includes a body.
-    whole: Option<(Reply, bool)>,
+    whole: Option<(HttpResponse, bool)>,
 }
 
 /// A media type without its parameters.
@@ -68,7 +68,7 @@ fn essence(media_type: &str) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
-impl Streamed {
+impl StreamedResponse {
     /// With the upstream's headers.
     #[must_use]
     pub fn new(headers: &HeaderMap, config: &Config) -> Self {
@@ -92,7 +92,7 @@ impl Streamed {
             is_framed,
             form,
             media_type,
-            scanner: Scanner::new(),
+            scanner: PreludeScanner::new(),
             held: Vec::new(),
             whole: None,
         }
@@ -142,13 +142,13 @@ impl Streamed {
     ///
     /// # Errors
     /// As [`Self::next`], and [`Error::Answer`].
-    pub fn start(&mut self, mut bytes: Vec<u8>) -> Result<Option<Reply>, Error> {
+    pub fn start(&mut self, mut bytes: Vec<u8>) -> Result<Option<HttpResponse>, Error> {
         self.next(&mut bytes)?;
-        if let Some((reply, has_body)) = &mut self.whole {
+        if let Some((response, has_body)) = &mut self.whole {
             if *has_body {
-                reply.body.append(&mut bytes);
+                response.body.append(&mut bytes);
             }
-            if reply.body.len() > MAX_HELD_BYTES {
+            if response.body.len() > MAX_HELD_BYTES {
                 let what = format!("it is larger than {MAX_HELD_BYTES} bytes");
                 return Err(Error::Answer(what));
             }
@@ -167,11 +167,13 @@ impl Streamed {
         }
         let is_required = self.form == Form::WithPrelude;
         match self.scanner.scan(&self.held) {
-            Scan::Prelude(end) => self.prelude(end).map(Some),
-            Scan::Open if is_required && self.held.len() > MAX_PRELUDE_BYTES => Err(Error::Answer(
-                format!("its prelude is longer than {MAX_PRELUDE_BYTES} bytes"),
-            )),
-            Scan::Open if self.held.len() <= MAX_HELD_BYTES => Ok(None),
+            PreludeMatch::Prelude(end) => self.prelude(end).map(Some),
+            PreludeMatch::Undecided if is_required && self.held.len() > MAX_PRELUDE_BYTES => {
+                Err(Error::Answer(format!(
+                    "its prelude is longer than {MAX_PRELUDE_BYTES} bytes"
+                )))
+            }
+            PreludeMatch::Undecided if self.held.len() <= MAX_HELD_BYTES => Ok(None),
             _ if is_required => Err(Error::Answer(
                 "it does not begin with a prelude of JSON and eight NULs".to_owned(),
             )),
@@ -180,11 +182,11 @@ impl Streamed {
     }
 
     /// Keeps the response back until the stream has ended. Without a body nothing is kept of that.
-    pub fn hold(&mut self, mut reply: Reply, has_body: bool) {
+    pub fn hold(&mut self, mut response: HttpResponse, has_body: bool) {
         if !has_body {
-            reply.body = Vec::new();
+            response.body = Vec::new();
         }
-        self.whole = Some((reply, has_body));
+        self.whole = Some((response, has_body));
     }
 
     /// The stream has ended, and the client has nothing of it: the whole response. `last` are the
@@ -197,47 +199,49 @@ impl Streamed {
         last: Vec<u8>,
         headers: &HeaderMap,
         config: &Config,
-    ) -> Result<Reply, Error> {
+    ) -> Result<HttpResponse, Error> {
         let started = self.start(last)?;
         self.complete()?;
-        let whole = || self.whole.take().map(|(reply, _)| reply);
-        if let Some(reply) = started.or_else(whole) {
-            return Ok(reply);
+        let whole = || self.whole.take().map(|(response, _)| response);
+        if let Some(response) = started.or_else(whole) {
+            return Ok(response);
         }
         let is_object = self.held.trim_ascii_start().starts_with(b"{");
         match self.form {
-            Form::WithPrelude | Form::Unknown | Form::Bytes if self.held.is_empty() => Ok(Reply {
-                status: 200,
-                headers: Vec::new(),
-                body: Vec::new(),
-                declared_length: None,
-            }),
+            Form::WithPrelude | Form::Unknown | Form::Bytes if self.held.is_empty() => {
+                Ok(HttpResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                    declared_length: None,
+                })
+            }
             Form::WithPrelude => Err(Error::Answer("it ends within its prelude".to_owned())),
             Form::Unknown if !is_object && Answer::parse(&self.held).is_err() => Ok(self.bytes()),
             _ => {
                 let body = &self.held;
-                decode(&Invoked { headers, body }, config)
+                decode(&InvokeResponse { headers, body }, config)
             }
         }
     }
 
     /// The response of a prelude that ends, with its delimiter, at `end`.
-    fn prelude(&mut self, end: usize) -> Result<Reply, Error> {
+    fn prelude(&mut self, end: usize) -> Result<HttpResponse, Error> {
         let body = self.held.split_off(end);
         let json = self.held.get(..end - DELIMITER).unwrap_or_default();
         let answer = Answer::parse(json);
         let answer = answer.map_err(|error| Error::Answer(format!("its prelude: {error}")))?;
-        let mut reply = contract::prelude(answer)?;
-        if has_content(reply.status) {
-            reply.body = body;
+        let mut response = contract::prelude(answer)?;
+        if has_content(response.status) {
+            response.body = body;
         }
         self.held = Vec::new();
-        Ok(reply)
+        Ok(response)
     }
 
     /// The response of a payload that is the body.
-    fn bytes(&mut self) -> Reply {
-        Reply {
+    fn bytes(&mut self) -> HttpResponse {
+        HttpResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), self.media_type.clone())],
             body: std::mem::take(&mut self.held),
