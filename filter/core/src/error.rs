@@ -68,7 +68,7 @@ pub enum Error {
 impl Error {
     /// AWS's or the function's own name of the error, for access logs; `None` if it is neither's.
     #[must_use]
-    pub fn error_type(&self) -> Option<String> {
+    pub(crate) fn error_type(&self) -> Option<String> {
         match self {
             Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
             Self::Service { kind, .. } => Some(shown(kind)),
@@ -85,7 +85,7 @@ impl Error {
 }
 
 /// Somebody else's words, in one line of bounded length.
-pub fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const CHARACTERS: usize = 1024;
     let line = text.chars().take(CHARACTERS);
     line.map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -15,7 +15,7 @@ const SEGMENT: AsciiSet = NON_ALPHANUMERIC
 /// A function's name, partial ARN (`123456789012:function:name`) or full ARN
 /// (`arn:aws:lambda:region:123456789012:function:name`), each with or without `:qualifier`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionName {
+pub(crate) struct FunctionName {
     text: String,
     qualifier: Option<Qualifier>,
 }
@@ -25,7 +25,7 @@ impl FunctionName {
     ///
     /// # Errors
     /// What was expected instead.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(':').collect();
         let (name, qualifier) = match *parts.as_slice() {
             [name] | [_, "function", name] | ["arn", _, "lambda", _, _, "function", name] => {
@@ -57,19 +57,19 @@ impl FunctionName {
 
     /// The name as it was given.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The qualifier that the name itself ends in.
     #[must_use]
-    pub fn qualifier(&self) -> Option<&Qualifier> {
+    pub(crate) fn qualifier(&self) -> Option<&Qualifier> {
         self.qualifier.as_ref()
     }
 
     /// The region that a full ARN names; `us-east-1` where no region is known.
     #[must_use]
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         let region = self
             .text
             .strip_prefix("arn:")
@@ -79,13 +79,13 @@ impl FunctionName {
 
     /// The path and query of *Invoke* for this function.
     #[must_use]
-    pub fn invoke_path(&self, qualifier: Option<&Qualifier>) -> String {
+    pub(crate) fn invoke_path(&self, qualifier: Option<&Qualifier>) -> String {
         self.path("2015-03-31", "invocations", qualifier)
     }
 
     /// The path and query of *InvokeWithResponseStream* for this function.
     #[must_use]
-    pub fn stream_path(&self, qualifier: Option<&Qualifier>) -> String {
+    pub(crate) fn stream_path(&self, qualifier: Option<&Qualifier>) -> String {
         self.path("2021-11-15", "response-streaming-invocations", qualifier)
     }
 
@@ -104,14 +104,14 @@ impl FunctionName {
 
 /// A function's alias or version: `live`, `42`, `$LATEST`, `$LATEST.PUBLISHED`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Qualifier(String);
+pub(crate) struct Qualifier(String);
 
 impl Qualifier {
     /// Checks the form.
     ///
     /// # Errors
     /// What was expected instead.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let is_latest = matches!(text, "$LATEST" | "$LATEST.PUBLISHED");
         if is_latest || (is_word(text) && text.len() <= 128) {
             Ok(Self(text.to_owned()))

@@ -107,7 +107,7 @@ impl Settings {
 
     /// These settings, completed key by key with those of the next level out.
     #[must_use]
-    pub fn or(self, outer: &Self) -> Self {
+    pub(crate) fn or(self, outer: &Self) -> Self {
         Self {
             function: self.function.or_else(|| outer.function.clone()),
             qualifier: self.qualifier.or_else(|| outer.qualifier.clone()),

@@ -28,7 +28,7 @@ impl Segment {
 }
 
 /// Names and the parts of the path that they stand for, percent-encoded as sent.
-pub type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
+pub(crate) type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
 
 impl PathTemplate {
     /// Reads a template.
@@ -64,14 +64,14 @@ impl PathTemplate {
 
     /// The template as it was given.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The parameters that a path fills, or `None` if the path is not of this form. A slash at
     /// the end of the path counts for nothing.
     #[must_use]
-    pub fn matches<'a>(&'a self, path: &'a [u8]) -> Option<Parameters<'a>> {
+    pub(crate) fn matches<'a>(&'a self, path: &'a [u8]) -> Option<Parameters<'a>> {
         let path = path.strip_prefix(b"/")?;
         let mut rest = Some(path.strip_suffix(b"/").unwrap_or(path)).filter(|p| !p.is_empty());
         let mut parameters = Vec::new();

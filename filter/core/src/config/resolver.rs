@@ -13,7 +13,7 @@ use crate::encoding::protobuf;
 const NAMESPACE: &str = "lambda";
 
 /// Metadata as Envoy gives it, nearest first: route, virtual host, cluster.
-pub type Levels = [Vec<u8>; 3];
+pub(super) type Levels = [Vec<u8>; 3];
 
 /// How many different sets of metadata are kept: a bound, should a control plane make new ones
 /// without end.
@@ -42,7 +42,7 @@ impl ConfigCache {
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn find(
+    pub(crate) fn find(
         &self,
         levels: Levels,
         place: impl FnOnce() -> String,

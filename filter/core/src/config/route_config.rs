@@ -8,44 +8,44 @@ use super::values::{BodylessEvent, Format, HeaderCase, Invocation, MediaRange, P
 
 /// The largest event that Lambda accepts synchronously, in bytes: 6 MB and what AWS allows on
 /// top (measured on AWS; the error message of `RequestTooLargeException` names this number).
-pub const DEFAULT_MAX_REQUEST_BYTES: usize = 6_291_556;
+pub(crate) const DEFAULT_MAX_REQUEST_BYTES: usize = 6_291_556;
 
 /// The largest event that Lambda accepts asynchronously, in bytes: the API reference, *Invoke*.
-pub const MAX_ASYNCHRONOUS_BYTES: usize = 1_048_576;
+pub(crate) const MAX_ASYNCHRONOUS_BYTES: usize = 1_048_576;
 
 /// The configuration of one route, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The function's name, partial ARN or full ARN.
-    pub function: FunctionName,
+    pub(crate) function: FunctionName,
     /// The path and query of its invocation, with its alias or version.
-    pub invoke_path: String,
+    pub(crate) invoke_path: String,
     /// The event's format.
-    pub payload: Payload,
+    pub(crate) payload: Payload,
     /// How the function is invoked.
-    pub invocation: Invocation,
+    pub(crate) invocation: Invocation,
     /// `requestContext.stage`.
-    pub stage: String,
+    pub(crate) stage: String,
     /// `requestContext.accountId`.
-    pub account_id: String,
+    pub(crate) account_id: String,
     /// `requestContext.apiId`.
-    pub api_id: String,
+    pub(crate) api_id: String,
     /// The path template that fills `resource`, `routeKey` and `pathParameters`.
-    pub resource: Option<PathTemplate>,
+    pub(crate) resource: Option<PathTemplate>,
     /// Removed from the path before the event is made: `/py` makes `/py/hi` into `/hi`.
-    pub strip_prefix: Option<String>,
+    pub(crate) strip_prefix: Option<String>,
     /// What travels in base64; by the format's own rule if not set.
-    pub binary_media_types: Option<Vec<MediaRange>>,
+    pub(crate) binary_media_types: Option<Vec<MediaRange>>,
     /// The spelling of header names in the event.
-    pub header_case: HeaderCase,
+    pub(crate) header_case: HeaderCase,
     /// How the function's answer becomes a response.
-    pub response: Response,
+    pub(crate) response: Response,
     /// The largest event, encoded, in bytes.
-    pub max_request_bytes: usize,
+    pub(crate) max_request_bytes: usize,
     /// Where the event of a request without a body goes.
-    pub bodyless_event: BodylessEvent,
+    pub(crate) bodyless_event: BodylessEvent,
     /// Whether the client sees a function's own error.
-    pub expose_errors: bool,
+    pub(crate) expose_errors: bool,
 }
 
 impl Settings {

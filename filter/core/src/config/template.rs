@@ -6,7 +6,7 @@ use crate::encoding::json_writer;
 
 /// A template, read once.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Template {
+pub(crate) enum Template {
     /// JSON without placeholders.
     Literal(Vec<u8>),
     /// A string that is one placeholder: its value keeps its type.
@@ -21,7 +21,7 @@ pub enum Template {
 
 /// A part of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// As it stands.
     Literal(String),
     /// To be filled; empty where the request has no such part.
@@ -30,7 +30,7 @@ pub enum Piece {
 
 /// A part of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Placeholder {
+pub(crate) enum Placeholder {
     /// `${method}`
     Method,
     /// `${path}`, percent-decoded
@@ -69,7 +69,7 @@ impl Template {
     ///
     /// # Errors
     /// A placeholder that is unknown or not closed.
-    pub fn parse(value: &Value) -> Result<Self, String> {
+    pub(crate) fn parse(value: &Value) -> Result<Self, String> {
         Ok(match value {
             Value::String(text) => {
                 let mut pieces = pieces(text)?;

@@ -36,7 +36,7 @@ impl Format {
 
 /// The event's format.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Payload {
+pub(crate) enum Payload {
     /// API Gateway REST API, Lambda proxy integration.
     ApigatewayV1,
     /// API Gateway HTTP API, payload format 2.0.
@@ -61,7 +61,7 @@ pub enum Payload {
 
 /// What a function's answer must look like, and what its errors become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contract {
+pub(crate) enum Contract {
     /// API Gateway REST API.
     RestApi,
     /// API Gateway HTTP API.
@@ -82,7 +82,7 @@ impl Payload {
     /// The contract that goes with the format. A function with events of its own answers as one
     /// behind an HTTP API, whose contract takes any JSON.
     #[must_use]
-    pub fn contract(&self) -> Contract {
+    pub(crate) fn contract(&self) -> Contract {
         match self {
             Self::ApigatewayV1 => Contract::RestApi,
             Self::ApigatewayV2 | Self::Template(_) => Contract::HttpApi,
@@ -97,7 +97,7 @@ impl Payload {
 
 /// How the function is invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Invocation {
+pub(crate) enum Invocation {
     /// The caller waits for the function's answer.
     RequestResponse,
     /// Lambda queues the event, and the caller waits for that alone.
@@ -116,7 +116,7 @@ impl Invocation {
 
 /// Where the event of a request without a body goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodylessEvent {
+pub(crate) enum BodylessEvent {
     /// Into the body, for which a Lua filter in front has to make room.
     Body,
     /// Into the header `x-lambda-mesh-invocation`, where the invoker looks for it.
@@ -129,7 +129,7 @@ impl BodylessEvent {
 
 /// How the function's answer becomes a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Response {
+pub(crate) enum Response {
     /// By the contract that goes with the payload.
     Auto,
     /// The function's JSON is the body.
@@ -142,7 +142,7 @@ impl Response {
 
 /// Media types that are binary: `image/png`, `image/*`, `*/*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaRange(String);
+pub(crate) struct MediaRange(String);
 
 impl MediaRange {
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -155,7 +155,7 @@ impl MediaRange {
     /// Whether a media type, in lower case and without parameters, is in the range. One that is
     /// not given is in `*/*` only.
     #[must_use]
-    pub fn matches(&self, media_type: &str) -> bool {
+    pub(crate) fn matches(&self, media_type: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some("*/") => true,
             Some(prefix) => media_type.starts_with(prefix),
@@ -166,7 +166,7 @@ impl MediaRange {
 
 /// How header names are spelt in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderCase {
+pub(crate) enum HeaderCase {
     /// `content-type`, as Envoy keeps them.
     Lower,
     /// `Content-Type`, as clients of HTTP/1.1 usually send them.

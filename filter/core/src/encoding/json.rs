@@ -8,7 +8,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// Where they are not.
-pub fn check(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     read::<IgnoredAny>(bytes).map(|_| ())
 }
 
@@ -16,7 +16,7 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
 ///
 /// # Errors
 /// Where the bytes are not one.
-pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
     read(bytes)
 }
 
@@ -25,7 +25,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, String> {
 ///
 /// # Errors
 /// Where the bytes are not one.
-pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| error.to_string())
 }

@@ -3,7 +3,7 @@
 
 /// Writes a text. What needs no escape is copied in runs. A step with something that does is written
 /// byte by byte, for where there is one more are near, as in JSON within JSON.
-pub fn escape(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
@@ -21,7 +21,7 @@ pub fn escape(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Whether nothing in a text is to be escaped.
-pub fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     plain(text.as_bytes()) == text.len()
 }
 
@@ -84,7 +84,7 @@ const ONES: u64 = u64::MAX / 255;
 ///
 /// JSON within JSON has an escape every few bytes, for which the parser's own way is a slow one.
 #[must_use]
-pub fn unescaped(quoted: &str) -> Option<Vec<u8>> {
+pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     let mut rest = quoted.as_bytes();
     // A step is written whole, also where only its beginning counts.
     let mut out = vec![0; rest.len() + STEP];

@@ -9,7 +9,7 @@ use super::json_string;
 /// A value as JSON. The library's own writer comes once for each form of its, and is not needed
 /// beside [`JsonWriter`].
 #[must_use]
-pub fn to_text(value: &Value) -> String {
+pub(crate) fn to_text(value: &Value) -> String {
     let mut json = JsonWriter::with_capacity(0);
     json.value(value);
     String::from_utf8(json.into_bytes()).unwrap_or_default()
@@ -18,7 +18,7 @@ pub fn to_text(value: &Value) -> String {
 /// A JSON text in the making. The caller opens and closes objects and arrays in pairs; commas
 /// come by themselves.
 #[derive(Debug)]
-pub struct JsonWriter {
+pub(crate) struct JsonWriter {
     out: Vec<u8>,
     /// Whether the next value is preceded by a comma.
     comma: bool,
@@ -27,29 +27,29 @@ pub struct JsonWriter {
 impl JsonWriter {
     /// An empty text, with room for `capacity` bytes.
     #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self::after(Vec::with_capacity(capacity))
     }
 
     /// A text that stands behind other bytes.
     #[must_use]
-    pub fn after(out: Vec<u8>) -> Self {
+    pub(crate) fn after(out: Vec<u8>) -> Self {
         Self { out, comma: false }
     }
 
     /// The text.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }
 
     /// `{` … `}` around what `members` writes.
-    pub fn object(&mut self, members: impl FnOnce(&mut Self)) {
+    pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self)) {
         self.nested(b'{', b'}', members);
     }
 
     /// `[` … `]` around what `items` writes.
-    pub fn array(&mut self, items: impl FnOnce(&mut Self)) {
+    pub(crate) fn array(&mut self, items: impl FnOnce(&mut Self)) {
         self.nested(b'[', b']', items);
     }
 
@@ -63,7 +63,7 @@ impl JsonWriter {
     }
 
     /// A member's name in which nothing is to be escaped; its value must follow.
-    pub fn key(&mut self, key: &'static str) -> &mut Self {
+    pub(crate) fn key(&mut self, key: &'static str) -> &mut Self {
         debug_assert!(json_string::is_plain(key));
         self.separate();
         self.out.push(b'"');
@@ -74,7 +74,7 @@ impl JsonWriter {
     }
 
     /// A member's name that somebody else has chosen; its value must follow.
-    pub fn name(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         self.string(name);
         self.out.push(b':');
         self.comma = false;
@@ -82,7 +82,7 @@ impl JsonWriter {
     }
 
     /// A string.
-    pub fn string(&mut self, text: &str) {
+    pub(crate) fn string(&mut self, text: &str) {
         self.separate();
         self.out.push(b'"');
         json_string::escape(&mut self.out, text);
@@ -91,12 +91,16 @@ impl JsonWriter {
     }
 
     /// One string made of several pieces.
-    pub fn pieces(&mut self, pieces: impl IntoIterator<Item: AsRef<str>>) {
+    pub(crate) fn pieces(&mut self, pieces: impl IntoIterator<Item: AsRef<str>>) {
         self.joined(pieces, "");
     }
 
     /// A string of several texts with a separator between them, in which nothing is to be escaped.
-    pub fn joined(&mut self, texts: impl IntoIterator<Item: AsRef<str>>, separator: &'static str) {
+    pub(crate) fn joined(
+        &mut self,
+        texts: impl IntoIterator<Item: AsRef<str>>,
+        separator: &'static str,
+    ) {
         self.separate();
         self.out.push(b'"');
         for (i, text) in texts.into_iter().enumerate() {
@@ -110,7 +114,7 @@ impl JsonWriter {
     }
 
     /// An array of strings.
-    pub fn strings(&mut self, texts: impl IntoIterator<Item: AsRef<str>>) {
+    pub(crate) fn strings(&mut self, texts: impl IntoIterator<Item: AsRef<str>>) {
         self.array(|json| {
             for text in texts {
                 json.string(text.as_ref());
@@ -119,7 +123,7 @@ impl JsonWriter {
     }
 
     /// A string holding the base64 form of `bytes`.
-    pub fn base64(&mut self, bytes: &[u8]) {
+    pub(crate) fn base64(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push(b'"');
         let start = self.out.len();
@@ -135,29 +139,29 @@ impl JsonWriter {
     }
 
     /// `true` or `false`.
-    pub fn boolean(&mut self, value: bool) {
+    pub(crate) fn boolean(&mut self, value: bool) {
         self.raw(if value { b"true" } else { b"false" });
     }
 
     /// `null`.
-    pub fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.raw(b"null");
     }
 
     /// A value that is JSON already.
-    pub fn raw(&mut self, json: &[u8]) {
+    pub(crate) fn raw(&mut self, json: &[u8]) {
         self.separate();
         self.out.extend_from_slice(json);
         self.comma = true;
     }
 
     /// An integer.
-    pub fn integer(&mut self, value: i64) {
+    pub(crate) fn integer(&mut self, value: i64) {
         self.raw(value.to_string().as_bytes());
     }
 
     /// Any value.
-    pub fn value(&mut self, value: &Value) {
+    pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.null(),
             Value::Bool(flag) => self.boolean(*flag),

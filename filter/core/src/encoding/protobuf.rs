@@ -46,7 +46,7 @@ impl std::error::Error for DecodeError {}
 ///
 /// # Errors
 /// Bytes that are not a `Metadata` message.
-pub fn namespace(bytes: &[u8], name: &str) -> Result<Map<String, Value>, DecodeError> {
+pub(crate) fn namespace(bytes: &[u8], name: &str) -> Result<Map<String, Value>, DecodeError> {
     let mut fields = Map::new();
     let mut message = Message(bytes);
     while let Some((number, field)) = message.next()? {
@@ -65,7 +65,7 @@ pub fn namespace(bytes: &[u8], name: &str) -> Result<Map<String, Value>, DecodeE
 ///
 /// # Errors
 /// Bytes that are not one.
-pub fn structure(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
+pub(crate) fn structure(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
     object(bytes, MAX_DEPTH)
 }
 

@@ -14,7 +14,7 @@ use crate::encoding::json;
 /// A value with as many levels of arrays and objects as its reader asks for. What it holds deeper
 /// down is checked, not kept: a function must not make the filter build a tree of any size.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ShallowJson<'a> {
+pub(crate) enum ShallowJson<'a> {
     Null,
     Bool(bool),
     Integer(i64),
@@ -34,13 +34,13 @@ impl<'a> ShallowJson<'a> {
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         json::read(bytes).map(|Shallow(node)| node)
     }
 
     /// A member of an object; of one given twice the last.
     #[must_use]
-    pub fn member(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Self::Map(members) = self else {
             return None;
         };
@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for Shallow<'de> {
 }
 
 /// A string, borrowed from the text if it holds no escape.
-pub struct Text<'a>(pub Cow<'a, str>);
+pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
 
 /// Reads a [`ShallowJson`] with so many levels of arrays and objects.
 #[derive(Clone, Copy)]
-pub struct Depth(pub u8);
+pub(crate) struct Depth(pub u8);
 
 impl<'de> DeserializeSeed<'de> for Depth {
     type Value = ShallowJson<'de>;

@@ -2,7 +2,7 @@
 
 /// The payload with each lone surrogate replaced by `\\ufffd`, or `None` if it has none. It stands
 /// in strings only, so the text need not be parsed: outside of them there is no backslash.
-pub fn replace_lone_surrogates(payload: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn replace_lone_surrogates(payload: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(payload.len());
     let mut rest = payload;
     let mut changed = false;

@@ -19,14 +19,14 @@ const ALB: Rules = Rules {
 
 /// The target group's attribute `lambda.multi_value_headers.enabled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Values {
+pub(super) enum Values {
     /// The last value of each name.
     Single,
     /// All of them, in members of other names.
     Multi,
 }
 
-pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, values: Values) {
+pub(super) fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, values: Values) {
     let added = Added::new(request);
     let headers = Headers::new(request, &added, ALB);
     let query = Query::raw(request.query);

@@ -28,7 +28,11 @@ const REST_API: Rules = Rules {
     added: EDGE,
 };
 
-pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) -> Result<(), Error> {
+pub(super) fn write(
+    json: &mut JsonWriter,
+    request: &Request<'_>,
+    config: &Config,
+) -> Result<(), Error> {
     let (resource, path_parameters) = resource(request, config)?;
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);

@@ -44,7 +44,7 @@ struct Service<'a> {
     has_identity: bool,
 }
 
-pub fn write_http_api(
+pub(super) fn write_http_api(
     json: &mut JsonWriter,
     request: &Request<'_>,
     config: &Config,
@@ -72,7 +72,7 @@ pub fn write_http_api(
 }
 
 /// A Function URL knows no stages, routes or authorizers, and keeps the path as it was sent.
-pub fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+pub(super) fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let service = Service {
         rules: FUNCTION_URL,
         account_id: "anonymous",

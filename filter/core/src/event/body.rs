@@ -6,7 +6,7 @@ use crate::request::Request;
 
 /// A body as it stands in an event.
 #[derive(Debug, Clone, Copy)]
-pub enum Body<'a> {
+pub(super) enum Body<'a> {
     Empty,
     Text(&'a str),
     Binary(&'a [u8]),
@@ -15,7 +15,11 @@ pub enum Body<'a> {
 impl<'a> Body<'a> {
     /// The request's body by the rule of the format, or by `binary_media_types` if that is set.
     /// Bytes that are not UTF-8 are never text.
-    pub fn new(request: &Request<'a>, config: &Config, is_text: fn(&Request<'_>) -> bool) -> Self {
+    pub(super) fn new(
+        request: &Request<'a>,
+        config: &Config,
+        is_text: fn(&Request<'_>) -> bool,
+    ) -> Self {
         let body = request.body;
         let text = match &config.binary_media_types {
             Some(types) => {
@@ -31,12 +35,12 @@ impl<'a> Body<'a> {
         }
     }
 
-    pub fn is_base64(self) -> bool {
+    pub(super) fn is_base64(self) -> bool {
         matches!(self, Self::Binary(_))
     }
 
     /// The value; what stands for no body differs.
-    pub fn write(self, json: &mut JsonWriter, empty: impl FnOnce(&mut JsonWriter)) {
+    pub(super) fn write(self, json: &mut JsonWriter, empty: impl FnOnce(&mut JsonWriter)) {
         match self {
             Self::Empty => empty(json),
             Self::Text(text) => json.string(text),
@@ -63,17 +67,17 @@ fn is_textual(media_type: &str) -> bool {
 
 /// `text/*` and `application/json`, `javascript`, `xml`: all that an HTTP API, a Function URL
 /// and VPC Lattice pass as text.
-pub fn is_textual_type(request: &Request<'_>) -> bool {
+pub(super) fn is_textual_type(request: &Request<'_>) -> bool {
     is_textual(&media_type(request))
 }
 
 /// As [`is_textual_type`], but what has a `content-encoding` is binary: a load balancer's rule.
-pub fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
+pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
     request.header("content-encoding").is_none() && is_textual_type(request)
 }
 
 /// Envoy's own filter compares the whole header: `application/json; charset=utf-8` is binary.
-pub fn is_exactly_textual(request: &Request<'_>) -> bool {
+pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
     let content_type = request.header("content-type").unwrap_or_default();
     is_textual(&String::from_utf8_lossy(content_type))
 }

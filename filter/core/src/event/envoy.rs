@@ -18,7 +18,7 @@ const ENVOY: Rules = Rules {
     added: &[],
 };
 
-pub fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+pub(super) fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let added = Added::new(request);
     let headers = Headers::new(request, &added, ENVOY);
     let body = Body::new(request, config, is_exactly_textual);

@@ -9,14 +9,14 @@ use crate::request::header_map::text;
 
 /// What a service adds to the client's headers, made once per request.
 #[derive(Debug)]
-pub struct Added {
+pub(super) struct Added {
     content_length: String,
     forwarded_for: String,
     forwarded_port: String,
 }
 
 impl Added {
-    pub fn new(request: &Request<'_>) -> Self {
+    pub(super) fn new(request: &Request<'_>) -> Self {
         Self {
             content_length: request.body.len().to_string(),
             forwarded_for: forwarded_for(request),
@@ -27,7 +27,7 @@ impl Added {
 
 /// Which headers a service passes on and adds.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub(super) struct Rules {
     /// Names that never reach the function.
     pub dropped: &'static [&'static str],
     /// Whether the length of the body is told.
@@ -38,7 +38,7 @@ pub struct Rules {
 
 /// Whether `content-length` stands among the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContentLength {
+pub(super) enum ContentLength {
     /// Also where the client sent none.
     Always,
     /// Where there is a body, or the client said so.
@@ -48,7 +48,7 @@ pub enum ContentLength {
 
 /// A header that a service adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddedHeader {
+pub(super) enum AddedHeader {
     Host,
     TraceId,
     ForwardedFor,
@@ -56,7 +56,7 @@ pub enum AddedHeader {
 }
 
 /// What API Gateway, a Function URL and a load balancer add (`x-forwarded-proto` is Envoy's).
-pub const EDGE: &[AddedHeader] = &[
+pub(super) const EDGE: &[AddedHeader] = &[
     AddedHeader::Host,
     AddedHeader::TraceId,
     AddedHeader::ForwardedFor,
@@ -65,11 +65,11 @@ pub const EDGE: &[AddedHeader] = &[
 
 /// Headers sorted by name, the values of one name in the order they came.
 #[derive(Debug)]
-pub struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
+pub(super) struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Headers<'a> {
     /// The headers of an event by these rules.
-    pub fn new(request: &'a Request<'_>, added: &'a Added, rules: Rules) -> Self {
+    pub(super) fn new(request: &'a Request<'_>, added: &'a Added, rules: Rules) -> Self {
         let client = request.headers.iter().copied();
         let own = |(name, _): &(&str, &[u8])| match *name {
             "host" | "content-length" => false,
@@ -112,7 +112,7 @@ impl<'a> Headers<'a> {
     }
 
     /// An object with one string per name, its values joined.
-    pub fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &'static str) {
+    pub(super) fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &'static str) {
         json.object(|json| {
             for (name, group) in self.groups() {
                 // Browsers send one line of cookies; of several, each holds pairs of its own.
@@ -125,7 +125,7 @@ impl<'a> Headers<'a> {
 
     /// An object with the last value of each name; of cookies all, which are one value by
     /// nature.
-    pub fn last(&self, json: &mut JsonWriter, case: HeaderCase) {
+    pub(super) fn last(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
             for (name, group) in self.groups() {
                 let value = json.name(&spelt(name, case));
@@ -138,7 +138,7 @@ impl<'a> Headers<'a> {
     }
 
     /// An object with an array of all values per name.
-    pub fn arrays(&self, json: &mut JsonWriter, case: HeaderCase) {
+    pub(super) fn arrays(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
             for (name, group) in self.groups() {
                 json.name(&spelt(name, case)).strings(texts(group));

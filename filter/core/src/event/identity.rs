@@ -6,7 +6,7 @@ use crate::encoding::json_writer::{self, JsonWriter};
 use crate::request::RequestAttributes;
 
 /// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
-pub fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
+pub(super) fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if let Some(claims) = &attributes.claims {
         json.key("authorizer").object(|json| {
             json.key("jwt").object(|json| {
@@ -18,7 +18,7 @@ pub fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
 }
 
 /// The member `authorizer` of a REST API with a Cognito authorizer; none without a token.
-pub fn cognito_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
+pub(super) fn cognito_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if let Some(claims) = &attributes.claims {
         json.key("authorizer")
             .object(|json| write_claims(json, claims));
@@ -46,7 +46,7 @@ fn claim(value: &Value) -> String {
 }
 
 /// The member `authentication` of an HTTP API with mutual TLS.
-pub fn authentication(json: &mut JsonWriter, attributes: &RequestAttributes) {
+pub(super) fn authentication(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if attributes.client_cert.is_some() {
         json.key("authentication")
             .object(|json| client_cert(json, attributes));
@@ -54,7 +54,7 @@ pub fn authentication(json: &mut JsonWriter, attributes: &RequestAttributes) {
 }
 
 /// The member `clientCert`; none without a certificate.
-pub fn client_cert(json: &mut JsonWriter, attributes: &RequestAttributes) {
+pub(super) fn client_cert(json: &mut JsonWriter, attributes: &RequestAttributes) {
     let Some(cert) = &attributes.client_cert else {
         return;
     };

@@ -36,7 +36,7 @@ pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> 
 ///
 /// # Errors
 /// As [`encode`].
-pub fn append(
+pub(crate) fn append(
     mut before: Vec<u8>,
     request: &Request<'_>,
     config: &Config,
@@ -67,7 +67,7 @@ pub fn append(
 ///
 /// # Errors
 /// [`Error::EventTooLarge`].
-pub fn within(found: usize, limit: usize) -> Result<(), Error> {
+pub(crate) fn within(found: usize, limit: usize) -> Result<(), Error> {
     if found > limit {
         return Err(Error::EventTooLarge { found, limit });
     }

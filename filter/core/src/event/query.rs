@@ -13,17 +13,17 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 /// The pairs of a query string, sorted by key; the values of one key keep their order. A key
 /// without `=` has an empty value.
 #[derive(Debug)]
-pub struct Query<'a>(Vec<Pair<'a>>);
+pub(super) struct Query<'a>(Vec<Pair<'a>>);
 
 impl<'a> Query<'a> {
     /// Decoded as a form is: `+` is a space. What is not valid percent-encoding, or not UTF-8
     /// when decoded, stays as it was sent.
-    pub fn decoded(query: Option<&'a [u8]>) -> Self {
+    pub(super) fn decoded(query: Option<&'a [u8]>) -> Self {
         Self::split(query, form_decoded)
     }
 
     /// As sent.
-    pub fn raw(query: Option<&'a [u8]>) -> Self {
+    pub(super) fn raw(query: Option<&'a [u8]>) -> Self {
         Self::split(query, text)
     }
 
@@ -43,12 +43,12 @@ impl<'a> Query<'a> {
         Self(pairs)
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The values of one key.
-    pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+    pub(super) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
         let pairs = self.0.iter().filter(move |(name, _)| name == key);
         pairs.map(|(_, value)| &**value)
     }
@@ -59,7 +59,7 @@ impl<'a> Query<'a> {
     }
 
     /// An object with one string per key, its values joined by `,`.
-    pub fn joined(&self, json: &mut JsonWriter) {
+    pub(super) fn joined(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
                 json.name(key)
@@ -69,12 +69,12 @@ impl<'a> Query<'a> {
     }
 
     /// An object with the first value of each key.
-    pub fn first(&self, json: &mut JsonWriter) {
+    pub(super) fn first(&self, json: &mut JsonWriter) {
         self.one_each(json, |group| group.first());
     }
 
     /// An object with the last value of each key.
-    pub fn last(&self, json: &mut JsonWriter) {
+    pub(super) fn last(&self, json: &mut JsonWriter) {
         self.one_each(json, |group| group.last());
     }
 
@@ -93,7 +93,7 @@ impl<'a> Query<'a> {
     }
 
     /// An object with an array of all values per key.
-    pub fn arrays(&self, json: &mut JsonWriter) {
+    pub(super) fn arrays(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
                 json.name(key)
@@ -116,7 +116,7 @@ fn form_decoded(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Percent-decoding; bytes that do not decode to UTF-8 stay as they were sent.
-pub fn percent_decoded(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn percent_decoded(bytes: &[u8]) -> Cow<'_, str> {
     let decoded = percent_decode(bytes).decode_utf8();
     decoded.unwrap_or_else(|_| text(bytes))
 }

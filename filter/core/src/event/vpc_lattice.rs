@@ -16,7 +16,7 @@ const LATTICE: Rules = Rules {
     added: &[AddedHeader::Host, AddedHeader::ForwardedFor],
 };
 
-pub fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+pub(super) fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let added = Added::new(request);
     let headers = Headers::new(request, &added, LATTICE);
     let body = Body::new(request, config, is_textual_type);
@@ -31,7 +31,7 @@ pub fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     });
 }
 
-pub fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+pub(super) fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let added = Added::new(request);
     let headers = Headers::new(request, &added, LATTICE);
     let query = Query::raw(request.query);

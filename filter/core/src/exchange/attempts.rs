@@ -11,16 +11,16 @@ use crate::request::HeaderMap;
 
 /// Tells one request from all others, and is the same for each of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestKey {
+pub(crate) struct RequestKey {
     /// How many requests there were before, in the VM that met it first.
     number: u64,
     /// When that was, in nanoseconds since 1970. It tells the VMs of one worker apart.
-    pub time_ns: i64,
+    pub(crate) time_ns: i64,
 }
 
 /// What a try leaves in filter state, where no client can write, for the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptMarker {
+pub(super) struct AttemptMarker {
     /// Which request this is.
     pub key: RequestKey,
     /// What the headers are at present.
@@ -29,7 +29,7 @@ pub struct AttemptMarker {
 
 /// Whose headers those of a request are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderMapState {
+pub(super) enum HeaderMapState {
     /// The client's.
     Client,
     /// The client's, but for method or path.
@@ -41,7 +41,7 @@ pub enum HeaderMapState {
 impl AttemptMarker {
     /// As bytes.
     #[must_use]
-    pub fn encode(self) -> [u8; 17] {
+    pub(super) fn encode(self) -> [u8; 17] {
         let mut bytes = [self.headers as u8; 17];
         let parts = [
             self.key.number.to_le_bytes(),
@@ -55,7 +55,7 @@ impl AttemptMarker {
 
     /// What [`encode`](Self::encode) wrote; `None` for other bytes.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (number, rest) = bytes.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
         let headers = match rest {
@@ -76,7 +76,7 @@ impl AttemptMarker {
 
 /// How many attempts of a request there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Not yet ended.
     pub alive: usize,
     /// Of those, whose answer is held back.
@@ -93,14 +93,14 @@ pub struct Attempts {
 impl Attempts {
     /// A key for a request that comes for the first time.
     #[must_use]
-    pub fn meet(&self, time_ns: i64) -> RequestKey {
+    pub(crate) fn meet(&self, time_ns: i64) -> RequestKey {
         let number = self.met.get();
         self.met.set(number.wrapping_add(1));
         RequestKey { number, time_ns }
     }
 
     /// A try has begun to replace the client's headers, `original`.
-    pub fn begin(&self, request: RequestKey, original: &Rc<HeaderMap>) {
+    pub(crate) fn begin(&self, request: RequestKey, original: &Rc<HeaderMap>) {
         let mut under_way = self.under_way.borrow_mut();
         let new = || (Rc::clone(original), Count::default());
         under_way.entry(request).or_insert_with(new).1.alive += 1;
@@ -108,7 +108,7 @@ impl Attempts {
 
     /// The client's headers, if a try of the request is under way.
     #[must_use]
-    pub fn original(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
+    pub(crate) fn original(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
         let under_way = self.under_way.borrow();
         under_way
             .get(&request)
@@ -116,14 +116,14 @@ impl Attempts {
     }
 
     /// The answer of a try is held back for good.
-    pub fn hold(&self, request: RequestKey) {
+    pub(crate) fn hold(&self, request: RequestKey) {
         if let Some((_, count)) = self.under_way.borrow_mut().get_mut(&request) {
             count.held += 1;
         }
     }
 
     /// A try has ended.
-    pub fn end(&self, request: RequestKey) {
+    pub(crate) fn end(&self, request: RequestKey) {
         let mut under_way = self.under_way.borrow_mut();
         match under_way.get_mut(&request) {
             Some((_, count)) if count.alive > 1 => {
@@ -136,7 +136,7 @@ impl Attempts {
 
     /// The attempts of a request that are under way.
     #[must_use]
-    pub fn count(&self, request: RequestKey) -> Count {
+    pub(crate) fn count(&self, request: RequestKey) -> Count {
         let under_way = self.under_way.borrow();
         under_way
             .get(&request)

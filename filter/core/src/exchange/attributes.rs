@@ -12,7 +12,7 @@ use crate::request::identity::{self, ClientCert};
 use crate::request::{HeaderMap, RequestAttributes};
 
 /// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
-pub fn attributes(
+pub(super) fn attributes(
     host: &impl Host,
     headers: &HeaderMap,
     config: &Config,

@@ -11,11 +11,11 @@ use crate::event;
 use crate::request::Request;
 
 /// How long Envoy waits for the answer, in milliseconds, as its router says to every upstream.
-pub const TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
+pub(super) const TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
 
 /// The largest event in a header, in bytes. It is as much as Envoy takes of a client's headers by
 /// default, and as much as its HTTP/2 can send as one.
-pub const MAX_HEADER_EVENT: usize = 60 * 1024;
+pub(super) const MAX_HEADER_EVENT: usize = 60 * 1024;
 
 /// The headers of an invocation whose body has `body_bytes`, with its pseudo-headers. `timeout` is
 /// the value of [`TIMEOUT`].
@@ -23,7 +23,7 @@ pub const MAX_HEADER_EVENT: usize = 60 * 1024;
 /// Once the client's own headers are in the event, the upstream gets none of them: neither
 /// credentials nor anything that the Invoke API could take for an instruction.
 #[must_use]
-pub fn headers<'a>(
+pub(super) fn headers<'a>(
     request: &'a Request<'_>,
     scheme: &'a [u8],
     config: &'a Config,
@@ -58,7 +58,7 @@ pub fn headers<'a>(
 ///
 /// # Errors
 /// As [`event::encode`], and [`Error::HeaderEventTooLarge`].
-pub fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
+pub(super) fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     let words = [
         invocation_type(config),
         &request.trace_id,
@@ -79,7 +79,7 @@ pub fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> 
 
 /// A path with its query in which nothing stands that RFC 3986 does not allow there.
 #[must_use]
-pub fn strict(target: &[u8]) -> Cow<'_, str> {
+pub(super) fn strict(target: &[u8]) -> Cow<'_, str> {
     const FOREIGN: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')

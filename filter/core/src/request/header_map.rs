@@ -7,7 +7,7 @@ pub type HeaderMap = Vec<(String, Vec<u8>)>;
 
 /// The first value of a header.
 #[must_use]
-pub fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut headers = headers.iter();
     let header = headers.find(|(key, _)| key == name)?;
     Some(&header.1)
@@ -27,13 +27,13 @@ const HOP_BY_HOP: [&str; 8] = [
 
 /// Whether a header is about one connection only.
 #[must_use]
-pub fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.contains(&name)
 }
 
 /// Whether a header is Envoy's own: what it tells its upstreams, or takes from them.
 #[must_use]
-pub fn is_envoys(name: &str) -> bool {
+pub(crate) fn is_envoys(name: &str) -> bool {
     name.starts_with("x-envoy-")
 }
 
@@ -48,7 +48,7 @@ pub(crate) const MAX_HEADERS: usize = 1000;
 /// Bytes of a header as text: UTF-8 if they are that, else ISO-8859-1, in which every byte is a
 /// character and so none is lost.
 #[must_use]
-pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),

@@ -15,7 +15,7 @@ const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 /// The claims of the token that Envoy's JWT filter verified, from the request's dynamic
 /// metadata. Of several tokens the first by the name of its key counts.
 #[must_use]
-pub fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
     let mut payloads = protobuf::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
     payloads.sort_keys();
     payloads.into_iter().find_map(|(_, payload)| match payload {
@@ -57,7 +57,7 @@ impl ClientCert {
     /// `digest` is that of the certificate that Envoy itself was shown, SHA-256 in hexadecimal:
     /// a header with another one is the client's own word.
     #[must_use]
-    pub fn from_forwarded(header: &str, digest: &str) -> Option<Self> {
+    pub(crate) fn from_forwarded(header: &str, digest: &str) -> Option<Self> {
         let element = split_quoted(header, ',').last()?;
         let encoded = split_quoted(element, ';').find_map(|pair| {
             let (key, value) = pair.trim().split_once('=')?;

@@ -16,23 +16,23 @@ use header_map::{INVOCATION, is_envoys, is_hop_by_hop, text};
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The method, as sent.
-    pub method: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
     /// The Host header or `:authority`, with its port if it has one.
-    pub authority: Cow<'a, str>,
+    pub(crate) authority: Cow<'a, str>,
     /// The path without the query, percent-encoded as sent, `strip_prefix` removed.
-    pub path: &'a [u8],
+    pub(crate) path: &'a [u8],
     /// What follows `?`, as sent.
-    pub query: Option<&'a [u8]>,
+    pub(crate) query: Option<&'a [u8]>,
     /// The client's headers and those that the route added: not pseudo, not of one hop, not
     /// Envoy's own.
-    pub headers: Vec<(&'a str, &'a [u8])>,
+    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     /// The X-Ray trace: the caller's own, else a root made from the request id and time, the
     /// same for each try of one request.
-    pub trace_id: Cow<'a, str>,
+    pub(crate) trace_id: Cow<'a, str>,
     /// What Envoy knows beyond the headers.
-    pub attributes: &'a RequestAttributes,
+    pub(crate) attributes: &'a RequestAttributes,
     /// The whole body.
-    pub body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
 
     /// The first value of a header.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
         let mut headers = self.headers.iter();
         let header = headers.find(|(key, _)| *key == name)?;
         Some(header.1)
@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
 
     /// The path with the query.
     #[must_use]
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         let path = text(self.path);
         match self.query {
             Some(query) => format!("{path}?{}", text(query)),
@@ -109,7 +109,7 @@ impl<'a> Request<'a> {
 
     /// The authority without its port.
     #[must_use]
-    pub fn domain_name(&self) -> &str {
+    pub(crate) fn domain_name(&self) -> &str {
         match self.port() {
             Some(port) => {
                 let name = self.authority.strip_suffix(port).unwrap_or_default();
@@ -121,12 +121,12 @@ impl<'a> Request<'a> {
 
     /// The first label of the domain name.
     #[must_use]
-    pub fn domain_prefix(&self) -> &str {
+    pub(crate) fn domain_prefix(&self) -> &str {
         self.domain_name().split('.').next().unwrap_or_default()
     }
 
     /// The cookies, each as `name=value`.
-    pub fn cookies(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         let headers = self.headers.iter().filter(|(name, _)| *name == "cookie");
         headers
             .flat_map(|(_, value)| value.split(|&byte| byte == b';'))
@@ -136,7 +136,7 @@ impl<'a> Request<'a> {
 
     /// The authority's own port.
     #[must_use]
-    pub fn port(&self) -> Option<&str> {
+    pub(crate) fn port(&self) -> Option<&str> {
         let (_, port) = self.authority.rsplit_once(':')?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         digits.then_some(port)

@@ -20,7 +20,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// [`Error::Answer`] for another value, and for base64 that is none.
-pub fn decode(body: Option<&str>, is_base64: Option<&ShallowJson<'_>>) -> Result<Vec<u8>, Error> {
+pub(super) fn decode(
+    body: Option<&str>,
+    is_base64: Option<&ShallowJson<'_>>,
+) -> Result<Vec<u8>, Error> {
     let json = match body {
         None | Some("null") => return Ok(Vec::new()),
         Some(json) => json,
@@ -50,7 +53,7 @@ pub fn decode(body: Option<&str>, is_base64: Option<&ShallowJson<'_>>) -> Result
 }
 
 /// Whether JSON can be a body as it stands in any contract.
-pub fn is_text_or_null(json: &str) -> bool {
+pub(super) fn is_text_or_null(json: &str) -> bool {
     json == "null" || json.starts_with('"')
 }
 
@@ -65,7 +68,7 @@ fn code_units(json: &str) -> Option<Vec<u8>> {
 }
 
 /// JSON without white space between its parts: how a Function URL serialises an answer anew.
-pub fn compact(json: &[u8]) -> Vec<u8> {
+pub(super) fn compact(json: &[u8]) -> Vec<u8> {
     let mut in_string = false;
     let mut escaped = false;
     let keep = |byte: &&u8| {

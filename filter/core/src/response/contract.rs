@@ -16,7 +16,7 @@ use crate::error::Error;
 const JSON: &str = "application/json";
 
 /// API Gateway REST API: an object with none but the known members; JSON if not typed.
-pub fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+pub(super) fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let foreign = [
         ("cookies", &members.cookies),
@@ -35,7 +35,7 @@ pub fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// API Gateway HTTP API: an answer without `statusCode` is itself the body.
-pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
+pub(super) fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
     let members = match answer {
         Answer::Members(members) if members.status_code.is_some() => members,
         Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
@@ -49,7 +49,7 @@ pub fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Erro
 }
 
 /// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
-pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
+pub(super) fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
     let members = match answer {
         Answer::Members(members) if members.status_code.is_some() => members,
         Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
@@ -65,7 +65,7 @@ pub fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, 
 
 /// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
 /// there is not null. Either map is read in either mode, as adapters mix them.
-pub fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+pub(super) fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     if members.body == Some("null") {
         return invalid("`body` is null");
@@ -91,7 +91,7 @@ pub fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
-pub fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+pub(super) fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let mut headers = Headers::default();
     headers.add_multi(
@@ -107,7 +107,7 @@ pub fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 
 /// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
 /// Pseudo-headers are left out, not refused.
-pub fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+pub(super) fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let mut headers = Headers::default();
     let given = map("headers", members.headers.as_ref())?;
@@ -131,7 +131,7 @@ pub fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 /// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
 /// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
 /// *Lambda proxy integration format for response streaming* of API Gateway.
-pub fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+pub(super) fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
     let (status, mut headers) = status_and_both_maps(&members)?;
     headers.add_cookies(members.cookies.as_ref())?;
@@ -140,7 +140,7 @@ pub fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// Any JSON is the body, as it stands.
-pub fn raw(payload: &[u8]) -> HttpResponse {
+pub(super) fn raw(payload: &[u8]) -> HttpResponse {
     inferred(payload.to_vec())
 }
 

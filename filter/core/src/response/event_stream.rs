@@ -23,7 +23,7 @@ const MAX_COMPLETE_BYTES: usize = 1024 * 1024;
 
 /// How an invocation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// The function has answered.
     Complete,
     /// The function failed; its error as runtimes report one.
@@ -57,7 +57,7 @@ enum State {
 
 /// Reads the messages of one answer.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     state: State,
     /// Over the message so far.
     checksum: Hasher,
@@ -70,12 +70,12 @@ pub struct Decoder {
 
 /// Whether bytes begin with a message, by the checksum of its lengths; `None` if there are too few
 /// to say.
-pub fn begins_message(bytes: &[u8]) -> Option<bool> {
+pub(super) fn begins_message(bytes: &[u8]) -> Option<bool> {
     bytes.first_chunk().map(|prelude| lengths(prelude).is_ok())
 }
 
 impl Decoder {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: State::Prelude,
             checksum: Hasher::new(),
@@ -89,7 +89,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Why this is no event stream. Nothing more can be read then.
-    pub fn decode(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn decode(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
         let (mut read, mut kept) = (0, 0);
         while let Some(rest @ [_, ..]) = bytes.get(read..) {
             let (taken, is_chunk) = self.step(rest)?;
@@ -104,7 +104,7 @@ impl Decoder {
     }
 
     /// How the invocation ended, if the last message has come.
-    pub fn end(&self) -> Option<&End> {
+    pub(super) fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 

@@ -9,7 +9,7 @@ use crate::request::header_map::{MAX_HEADERS, is_envoys, is_hop_by_hop};
 
 /// Which values a contract takes for a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Values {
+pub(super) enum Values {
     /// Strings only.
     Strings,
     /// Numbers and flags too, as text; null is no header.
@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 60 * 1024;
 
 /// Checked headers, names in lower case, in the order they were given.
 #[derive(Debug, Default)]
-pub struct Headers {
+pub(super) struct Headers {
     list: Vec<(String, String)>,
     bytes: usize,
     /// The function's own `content-length`, if that is a number.
@@ -32,16 +32,16 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub fn into_vec(self) -> Vec<(String, String)> {
+    pub(super) fn into_vec(self) -> Vec<(String, String)> {
         self.list
     }
 
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.list.iter().any(|(known, _)| known == name)
     }
 
     /// Adds a header of the contract's own.
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         self.list.push((name.to_owned(), value.to_owned()));
     }
 
@@ -49,7 +49,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Answer`] for a member that is no header, or would split the response.
-    pub fn add_map(
+    pub(super) fn add_map(
         &mut self,
         map: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
@@ -71,7 +71,7 @@ impl Headers {
     ///
     /// # Errors
     /// As [`Self::add_map`].
-    pub fn add_multi(
+    pub(super) fn add_multi(
         &mut self,
         map: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
@@ -92,7 +92,7 @@ impl Headers {
     ///
     /// # Errors
     /// As [`Self::add_map`].
-    pub fn add_both(
+    pub(super) fn add_both(
         &mut self,
         multi: &[(Cow<'_, str>, ShallowJson<'_>)],
         single: &[(Cow<'_, str>, ShallowJson<'_>)],
@@ -114,7 +114,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Answer`] if that is no array of strings.
-    pub fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
+    pub(super) fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
         match cookies {
             None | Some(ShallowJson::Null) => Ok(()),
             Some(ShallowJson::List(cookies)) => {
@@ -169,7 +169,7 @@ impl Headers {
 ///
 /// # Errors
 /// [`Error::Answer`] for another value.
-pub fn map<'n, 'a>(
+pub(super) fn map<'n, 'a>(
     member: &str,
     node: Option<&'n ShallowJson<'a>>,
 ) -> Result<&'n [(Cow<'a, str>, ShallowJson<'a>)], Error> {
@@ -180,7 +180,7 @@ pub fn map<'n, 'a>(
     }
 }
 
-pub fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
+pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
     Err(Error::Answer(what.into()))
 }
 

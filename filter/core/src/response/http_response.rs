@@ -16,6 +16,6 @@ pub struct HttpResponse {
 /// Whether a response with this status may have a body: RFC 9110, sections 15.3.5, 15.3.6 and
 /// 15.4.5.
 #[must_use]
-pub fn has_content(status: u16) -> bool {
+pub(crate) fn has_content(status: u16) -> bool {
     !matches!(status, 204 | 205 | 304)
 }

@@ -19,7 +19,7 @@ impl InvokeResponse<'_> {
 
     /// The upstream's status; 0 if it has none.
     #[must_use]
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         let text = std::str::from_utf8(self.header(":status").unwrap_or_default());
         text.ok()
             .and_then(|text| text.parse().ok())

@@ -16,7 +16,7 @@ const DEEPEST: Depth = Depth(2);
 
 /// The payload of a function.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer<'a> {
+pub(super) enum Answer<'a> {
     /// An object, which may be a response.
     Members(Box<Members<'a>>),
     /// A string, unescaped.
@@ -27,7 +27,7 @@ pub enum Answer<'a> {
 
 /// The members of an answer that a contract may read; of one given twice the last counts.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Members<'a> {
+pub(super) struct Members<'a> {
     pub status_code: Option<ShallowJson<'a>>,
     pub status_code_snake: Option<ShallowJson<'a>>,
     pub status_description: Option<ShallowJson<'a>>,
@@ -65,12 +65,12 @@ impl<'a> Answer<'a> {
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, String> {
         json::read(payload)
     }
 
     /// Whether this has the form in which runtimes report a function's error.
-    pub fn is_error(&self) -> bool {
+    pub(super) fn is_error(&self) -> bool {
         match self {
             Self::Members(members) => {
                 members.error_type && members.error_message && members.status_code.is_none()

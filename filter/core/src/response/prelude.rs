@@ -3,7 +3,7 @@
 
 /// What the bytes so far are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreludeMatch {
+pub(super) enum PreludeMatch {
     /// They may be the beginning of a prelude, or of a response in JSON.
     Undecided,
     /// They begin with a prelude and its delimiter; the body begins here.
@@ -13,7 +13,7 @@ pub enum PreludeMatch {
 }
 
 /// How many NULs end a prelude.
-pub const DELIMITER: usize = 8;
+pub(super) const DELIMITER: usize = 8;
 
 /// The longest number; no word of JSON is longer.
 const MAX_SCALAR: usize = 64;
@@ -40,13 +40,13 @@ enum State {
 
 /// Reads a payload's beginning. It is not validated: that is left to the parser.
 #[derive(Debug)]
-pub struct PreludeScanner {
+pub(super) struct PreludeScanner {
     state: State,
     read: usize,
 }
 
 impl PreludeScanner {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: State::Start,
             read: 0,
@@ -54,7 +54,7 @@ impl PreludeScanner {
     }
 
     /// What `payload` is: all of it so far, of which the part of the call before is not read again.
-    pub fn scan(&mut self, payload: &[u8]) -> PreludeMatch {
+    pub(super) fn scan(&mut self, payload: &[u8]) -> PreludeMatch {
         for &byte in payload.get(self.read..).unwrap_or_default() {
             self.read += 1;
             self.state = self.next(byte);

@@ -182,7 +182,7 @@ impl StreamedResponse {
     }
 
     /// Keeps the response back until the stream has ended. Without a body nothing is kept of that.
-    pub fn hold(&mut self, mut response: HttpResponse, has_body: bool) {
+    pub(crate) fn hold(&mut self, mut response: HttpResponse, has_body: bool) {
         if !has_body {
             response.body = Vec::new();
         }
