@@ -32,7 +32,7 @@ pub fn write(
 /// An invocation that was read from a header; the value is not copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvocationHeader<'a> {
-    /// What the caller waits for.
+    /// The response that the caller waits for.
     pub invocation_type: InvocationType,
     /// The trace header. It is not checked: see [`trace::is_valid`](crate::trace::is_valid).
     pub trace_id: &'a [u8],

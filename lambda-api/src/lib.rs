@@ -5,7 +5,9 @@
 //! and bytes, and it builds for `wasm32-unknown-unknown`.
 //!
 //! ```
-//! use lambda_api::{FunctionReference, InvocationType, Operation, Qualifier, invocation_header};
+//! use lambda_api::{
+//!     FunctionAddress, FunctionReference, InvocationType, Operation, Qualifier, invocation_header,
+//! };
 //!
 //! // The filter writes the path of an invocation, and an invocation header.
 //! let function: FunctionReference = "orders".parse()?;
@@ -24,9 +26,9 @@
 //! let (path, query) = header.path_and_query.split_once('?').unwrap();
 //! let (operation, name) = Operation::split_path(path).unwrap();
 //! assert_eq!(operation, Operation::Invoke);
-//! let addressed = lambda_api::operation::addressed(name, Some(query))?;
-//! assert_eq!(addressed.function.name().as_str(), "orders");
-//! assert_eq!(addressed.qualifier, Some(live));
+//! let address = FunctionAddress::parse(name, Some(query))?;
+//! assert_eq!(address.function.name().as_str(), "orders");
+//! assert_eq!(address.qualifier, Some(live));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -43,5 +45,5 @@ pub mod partition;
 pub mod trace;
 
 pub use name::{ACCOUNT_ID, FunctionArn, FunctionName, FunctionReference, NameError, Qualifier};
-pub use operation::{InvocationType, LogType, Operation};
+pub use operation::{AddressError, FunctionAddress, InvocationType, LogType, Operation};
 pub use partition::Partition;

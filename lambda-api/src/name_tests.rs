@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn reference(text: &str) -> Result<FunctionReference, NameError> {
@@ -151,4 +153,31 @@ fn an_arn_is_in_the_partition_of_its_region() {
         reference(&arn("eu-west-1")).unwrap().as_str(),
         arn("eu-west-1")
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    /// The pattern of botocore's `NamespacedFunctionName`, of which the three forms that the API
+    /// reference documents.
+    #[test]
+    fn every_documented_form_is_accepted(
+        text in "(arn:aws[a-zA-Z-]{0,9}:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso[a-z]?))?-[a-z]{1,9}-[0-9]:\
+                 [0-9]{12}:function:|[0-9]{12}:function:)?[a-zA-Z0-9_-]{1,64}\
+                 (:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9_-]{1,80}))?",
+    ) {
+        let function = reference(&text).unwrap();
+        prop_assert_eq!(function.as_str(), &text);
+        let qualifier = function.qualifier().map(|qualifier| format!(":{qualifier}"));
+        let joined = format!("{}{}", function.unqualified(), qualifier.unwrap_or_default());
+        prop_assert_eq!(joined, text);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "(arn:|aws|:|function:|lambda|.){0,40}") {
+        match reference(&text) {
+            Ok(function) => prop_assert_eq!(function.as_str(), text),
+            Err(error) => prop_assert_eq!(error.found(), text),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Operations of the Invoke API with their paths, and what a caller asks of them.
+//! Operations of the Invoke API, their paths, and the choices that a caller has.
 //!
 //! Source: the Lambda API reference, *Invoke* and *InvokeWithResponseStream*.
 
@@ -88,36 +88,38 @@ fn encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// The function that a request's path and query address.
+/// The function that the path and query of a request name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addressed {
+pub struct FunctionAddress {
     /// The function as the path names it.
     pub function: FunctionReference,
     /// The qualifier of the query, or else that of the path.
     pub qualifier: Option<Qualifier>,
 }
 
-/// Reads the function that a request addresses: `function` is the percent-encoded part of the path
-/// that [`Operation::split_path`] returns.
-///
-/// # Errors
-/// A function or qualifier that has no valid form, and a query that contradicts the path.
-pub fn addressed(function: &str, query: Option<&str>) -> Result<Addressed, AddressError> {
-    let function: FunctionReference = decode(function).parse().map_err(AddressError::Name)?;
-    let Some(value) = query.and_then(qualifier_of) else {
-        let qualifier = function.qualifier().cloned();
-        return Ok(Addressed {
-            function,
-            qualifier,
-        });
-    };
-    let qualifier: Qualifier = value.parse().map_err(AddressError::Name)?;
-    match function.qualifier() {
-        Some(derived) if *derived != qualifier => Err(AddressError::QualifierMismatch),
-        _ => Ok(Addressed {
-            function,
-            qualifier: Some(qualifier),
-        }),
+impl FunctionAddress {
+    /// Reads the percent-encoded part of the path that [`Operation::split_path`] returns, and the
+    /// query.
+    ///
+    /// # Errors
+    /// A function or qualifier that has no valid form, and a query that contradicts the path.
+    pub fn parse(function: &str, query: Option<&str>) -> Result<Self, AddressError> {
+        let function: FunctionReference = decode(function).parse().map_err(AddressError::Name)?;
+        let Some(value) = query.and_then(qualifier_of) else {
+            let qualifier = function.qualifier().cloned();
+            return Ok(Self {
+                function,
+                qualifier,
+            });
+        };
+        let qualifier: Qualifier = value.parse().map_err(AddressError::Name)?;
+        match function.qualifier() {
+            Some(derived) if *derived != qualifier => Err(AddressError::QualifierMismatch),
+            _ => Ok(Self {
+                function,
+                qualifier: Some(qualifier),
+            }),
+        }
     }
 }
 
@@ -134,7 +136,7 @@ fn decode(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// A path and query that address no function.
+/// A path and query that name no function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressError {
     /// The function or the qualifier has no valid form.
@@ -158,16 +160,16 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// What a caller waits for: the header
+/// The response that a caller waits for: the header
 /// [`headers::INVOCATION_TYPE`](crate::headers::INVOCATION_TYPE).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InvocationType {
     /// The function's response. This is the default.
     #[default]
     RequestResponse,
-    /// Nothing but that the event is queued.
+    /// Only the news that the event is queued.
     Event,
-    /// Whether the function could be invoked; it does not run.
+    /// Only the news that the function could be invoked. The function does not run.
     DryRun,
 }
 
@@ -222,7 +224,7 @@ impl fmt::Display for UnknownInvocationType {
 
 impl std::error::Error for UnknownInvocationType {}
 
-/// What a caller gets of the function's log: the header
+/// The part of the function's log that a caller gets: the header
 /// [`headers::LOG_TYPE`](crate::headers::LOG_TYPE).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogType {
@@ -288,13 +290,13 @@ mod tests {
 
     const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:hello";
 
-    fn read(path_and_query: &str) -> Option<Result<(Operation, Addressed), AddressError>> {
+    fn read(path_and_query: &str) -> Option<Result<(Operation, FunctionAddress), AddressError>> {
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query, None),
         };
         let (operation, function) = Operation::split_path(path)?;
-        Some(addressed(function, query).map(|addressed| (operation, addressed)))
+        Some(FunctionAddress::parse(function, query).map(|address| (operation, address)))
     }
 
     #[test]
@@ -320,7 +322,7 @@ mod tests {
                     let function: FunctionReference = text.parse().unwrap();
                     let path = operation.path_and_query(&function, qualifier);
                     let qualifier = qualifier.cloned();
-                    let expected = Addressed {
+                    let expected = FunctionAddress {
                         function,
                         qualifier,
                     };
@@ -334,9 +336,9 @@ mod tests {
     fn the_qualifier_of_the_query_may_repeat_that_of_the_path() {
         let path = "/2015-03-31/functions/hello:a/invocations";
         for query in ["", "?x=y", "?x=y&Qualifier=a"] {
-            let (_, addressed) = read(&format!("{path}{query}")).unwrap().unwrap();
-            assert_eq!(addressed.qualifier.unwrap().as_str(), "a", "{query}");
-            assert_eq!(addressed.function.as_str(), "hello:a");
+            let (_, address) = read(&format!("{path}{query}")).unwrap().unwrap();
+            assert_eq!(address.qualifier.unwrap().as_str(), "a", "{query}");
+            assert_eq!(address.function.as_str(), "hello:a");
         }
         let mismatch = read(&format!("{path}?Qualifier=b")).unwrap();
         assert_eq!(mismatch, Err(AddressError::QualifierMismatch));

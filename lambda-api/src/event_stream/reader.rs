@@ -31,6 +31,8 @@ pub struct Reader {
     part: Vec<u8>,
     /// The payload of `InvokeComplete` so far.
     complete: Vec<u8>,
+    /// The end, until the caller has it.
+    end: Option<End>,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Reader {
             checksum: Hasher::new(),
             part: Vec::new(),
             complete: Vec::new(),
+            end: None,
         }
     }
 
@@ -92,21 +95,19 @@ impl Reader {
     /// The payload is moved within `bytes`, so that nothing is copied to another buffer.
     ///
     /// # Errors
-    /// Bytes that are no event stream. Nothing more can be read then.
+    /// Bytes that are no event stream. Nothing more can be read then, and `bytes` is of no use.
     pub fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Option<End>, StreamError> {
         let (mut read, mut kept) = (0, 0);
-        let mut end = None;
         while let Some(rest @ [_, ..]) = bytes.get(read..) {
-            let step = self.step(rest)?;
-            if step.is_payload {
-                bytes.copy_within(read..read + step.taken, kept);
-                kept += step.taken;
+            let (taken, is_payload) = self.step(rest)?;
+            if is_payload {
+                bytes.copy_within(read..read + taken, kept);
+                kept += taken;
             }
-            read += step.taken;
-            end = end.or(step.end);
+            read += taken;
         }
         bytes.truncate(kept);
-        Ok(end)
+        Ok(self.end.take())
     }
 
     /// Returns whether the last message of the stream has been read.
@@ -115,10 +116,11 @@ impl Reader {
         matches!(self.state, State::Ended)
     }
 
-    /// Takes some of `rest`, which is not empty.
-    fn step(&mut self, rest: &[u8]) -> Result<Step, StreamError> {
+    /// Takes some of `rest`, which is not empty; returns how many bytes, and whether they are the
+    /// function's payload.
+    fn step(&mut self, rest: &[u8]) -> Result<(usize, bool), StreamError> {
         match &mut self.state {
-            State::Ended => Ok(Step::skip(rest.len())),
+            State::Ended => Ok((rest.len(), false)),
             State::Prelude => {
                 let taken = gather(&mut self.part, rest, PRELUDE_BYTES);
                 if let Ok(prelude) = <&[u8; PRELUDE_BYTES]>::try_from(self.part.as_slice()) {
@@ -131,7 +133,7 @@ impl Reader {
                         payload_bytes,
                     };
                 }
-                Ok(Step::skip(taken))
+                Ok((taken, false))
             }
             &mut State::Headers {
                 header_bytes,
@@ -150,7 +152,7 @@ impl Reader {
                         bytes_left: payload_bytes,
                     };
                 }
-                Ok(Step::skip(taken))
+                Ok((taken, false))
             }
             State::Payload { kind, bytes_left } => {
                 let taken = rest.len().min(*bytes_left);
@@ -165,20 +167,15 @@ impl Reader {
                     let kind = std::mem::replace(kind, Kind::Unknown);
                     self.state = State::Checksum { kind };
                 }
-                Ok(Step {
-                    taken,
-                    is_payload,
-                    end: None,
-                })
+                Ok((taken, is_payload))
             }
             State::Checksum { kind } => {
                 let taken = gather(&mut self.part, rest, CHECKSUM_BYTES);
-                let mut step = Step::skip(taken);
                 if let Ok(expected) = <[u8; CHECKSUM_BYTES]>::try_from(self.part.as_slice()) {
                     if self.checksum.clone().finalize() != u32::from_be_bytes(expected) {
                         return Err(StreamError::Checksum);
                     }
-                    step.end = match kind {
+                    self.end = match kind {
                         Kind::PayloadChunk | Kind::Unknown => None,
                         Kind::InvokeComplete => {
                             Some(End::Complete(std::mem::take(&mut self.complete)))
@@ -186,30 +183,13 @@ impl Reader {
                         Kind::Exception(name) => Some(End::Exception(std::mem::take(name))),
                     };
                     self.part.clear();
-                    self.state = match step.end {
+                    self.state = match self.end {
                         None => State::Prelude,
                         Some(_) => State::Ended,
                     };
                 }
-                Ok(step)
+                Ok((taken, false))
             }
-        }
-    }
-}
-
-/// The bytes that a reader has taken.
-struct Step {
-    taken: usize,
-    is_payload: bool,
-    end: Option<End>,
-}
-
-impl Step {
-    fn skip(taken: usize) -> Self {
-        Self {
-            taken,
-            is_payload: false,
-            end: None,
         }
     }
 }
