@@ -1,8 +1,8 @@
 //! `application/vnd.amazon.eventstream`, in which *InvokeWithResponseStream* responds.
 //!
 //! Our own code passes payload through in place and before its message is whole; AWS's crate
-//! `aws-smithy-eventstream` yields whole messages and needs `aws-smithy-types`. The tests check
-//! each against the other.
+//! `aws-smithy-eventstream` (0.60.18, for Rust 1.88) yields whole messages and needs
+//! `aws-smithy-types`. The tests check each against the other.
 //!
 //! A stream is a sequence of messages. A message is
 //!
@@ -32,10 +32,10 @@ pub use writer::{Message, exception, invoke_complete, message, payload_chunk};
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
 
 /// The largest headers of one message, in bytes.
-pub const MAX_HEADERS_BYTES: usize = 128 * 1024;
+pub const MAX_MESSAGE_HEADERS_BYTES: usize = 128 * 1024;
 
 /// The largest payload of one message, in bytes.
-pub const MAX_PAYLOAD_BYTES: usize = 24 * 1024 * 1024;
+pub const MAX_MESSAGE_PAYLOAD_BYTES: usize = 24 * 1024 * 1024;
 
 /// The largest payload of `InvokeComplete` that a [`Reader`] accepts, in bytes. It has an error with
 /// its stack trace and the last 4 KB of the log.
@@ -74,6 +74,12 @@ const CONTENT_TYPE_HEADER: &str = ":content-type";
 
 const PAYLOAD_CHUNK: &str = "PayloadChunk";
 const INVOKE_COMPLETE: &str = "InvokeComplete";
+
+/// The headers of a `PayloadChunk`, encoded. A reader that compares them with these need not parse
+/// them; other headers of the same meaning are parsed.
+const PAYLOAD_CHUNK_HEADERS: &[u8] = b"\x0b:event-type\x07\0\x0cPayloadChunk\
+    \x0d:content-type\x07\0\x18application/octet-stream\
+    \x0d:message-type\x07\0\x05event";
 
 #[cfg(test)]
 mod aws_tests;

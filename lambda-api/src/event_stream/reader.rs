@@ -7,8 +7,8 @@ use crc32fast::Hasher;
 
 use super::{
     CHECKSUM_BYTES, ERROR_CODE_HEADER, EVENT_TYPE, EXCEPTION_TYPE, INVOKE_COMPLETE,
-    MAX_COMPLETE_BYTES, MAX_HEADERS_BYTES, MAX_PAYLOAD_BYTES, MESSAGE_TYPE, PAYLOAD_CHUNK,
-    PRELUDE_BYTES, STRING,
+    MAX_COMPLETE_BYTES, MAX_MESSAGE_HEADERS_BYTES, MAX_MESSAGE_PAYLOAD_BYTES, MESSAGE_TYPE,
+    PAYLOAD_CHUNK, PAYLOAD_CHUNK_HEADERS, PRELUDE_BYTES, STRING,
 };
 
 /// The end of a stream.
@@ -212,7 +212,8 @@ fn lengths(prelude: &[u8; PRELUDE_BYTES]) -> Result<(usize, usize), StreamError>
     let fixed = header_bytes.saturating_add(PRELUDE_BYTES + CHECKSUM_BYTES);
     match (total as usize).checked_sub(fixed) {
         Some(payload_bytes)
-            if header_bytes <= MAX_HEADERS_BYTES && payload_bytes <= MAX_PAYLOAD_BYTES =>
+            if header_bytes <= MAX_MESSAGE_HEADERS_BYTES
+                && payload_bytes <= MAX_MESSAGE_PAYLOAD_BYTES =>
         {
             Ok((header_bytes, payload_bytes))
         }
@@ -222,15 +223,24 @@ fn lengths(prelude: &[u8; PRELUDE_BYTES]) -> Result<(usize, usize), StreamError>
 
 /// Returns the kind of a message by its headers; `None` if they are cut off.
 fn kind(mut headers: &[u8]) -> Option<Kind> {
+    // Most messages are told by this comparison. It saves a quarter of the time of a stream whose
+    // messages have 100 bytes of payload.
+    if headers == PAYLOAD_CHUNK_HEADERS {
+        return Some(Kind::PayloadChunk);
+    }
     let (mut message, mut event, mut exception, mut code) = ("event", "", "", "");
     while !headers.is_empty() {
         let (name, value) = header(&mut headers)?;
-        match std::str::from_utf8(name).unwrap_or_default() {
-            MESSAGE_TYPE => message = value,
-            EVENT_TYPE => event = value,
-            EXCEPTION_TYPE => exception = value,
-            ERROR_CODE_HEADER => code = value,
-            _ => {}
+        let known = [
+            (MESSAGE_TYPE, &mut message),
+            (EVENT_TYPE, &mut event),
+            (EXCEPTION_TYPE, &mut exception),
+            (ERROR_CODE_HEADER, &mut code),
+        ];
+        for (known, place) in known {
+            if name == known.as_bytes() {
+                *place = value;
+            }
         }
     }
     Some(match (message, event) {

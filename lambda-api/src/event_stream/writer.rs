@@ -4,7 +4,7 @@ use crc32fast::Hasher;
 
 use super::{
     CHECKSUM_BYTES, CONTENT_TYPE_HEADER, EVENT_TYPE, EXCEPTION_TYPE, INVOKE_COMPLETE, MESSAGE_TYPE,
-    PAYLOAD_CHUNK, PRELUDE_BYTES, STRING,
+    PAYLOAD_CHUNK_HEADERS, PRELUDE_BYTES, STRING,
 };
 
 /// The longest name of a header in bytes, and the longest value that is text.
@@ -32,7 +32,7 @@ impl Message<'_> {
 
 /// Returns the message with a part of the function's payload.
 ///
-/// `payload` is at most [`MAX_PAYLOAD_BYTES`](super::MAX_PAYLOAD_BYTES) long; no reader accepts more.
+/// `payload` is at most [`MAX_MESSAGE_PAYLOAD_BYTES`](super::MAX_MESSAGE_PAYLOAD_BYTES) long; no reader accepts more.
 ///
 /// ```
 /// use lambda_api::event_stream::{Reader, payload_chunk};
@@ -44,12 +44,7 @@ impl Message<'_> {
 /// ```
 #[must_use]
 pub fn payload_chunk(payload: &[u8]) -> Message<'_> {
-    let headers = [
-        (EVENT_TYPE, PAYLOAD_CHUNK),
-        (CONTENT_TYPE_HEADER, "application/octet-stream"),
-        (MESSAGE_TYPE, "event"),
-    ];
-    message(&headers, payload)
+    framed(PAYLOAD_CHUNK_HEADERS, payload)
 }
 
 /// Returns the last message of a function that has responded, or failed.
@@ -84,30 +79,29 @@ pub fn exception<'p>(name: &str, json: &'p [u8]) -> Message<'p> {
 /// the format allows.
 #[must_use]
 pub fn message<'p>(headers: &[(&str, &str)], payload: &'p [u8]) -> Message<'p> {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (cut(name, MAX_NAME_BYTES), cut(value, MAX_VALUE_BYTES)));
-    let header_bytes: usize = headers
-        .clone()
-        .map(|(name, value)| 4 + name.len() + value.len())
-        .sum();
-    let total = PRELUDE_BYTES + header_bytes + payload.len() + CHECKSUM_BYTES;
+    let mut encoded = Vec::with_capacity(128);
+    for (name, value) in headers {
+        let (name, value) = (cut(name, MAX_NAME_BYTES), cut(value, MAX_VALUE_BYTES));
+        // The lengths fit, as both have been cut.
+        encoded.push(name.len() as u8);
+        encoded.extend_from_slice(name);
+        encoded.push(STRING);
+        encoded.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        encoded.extend_from_slice(value);
+    }
+    framed(&encoded, payload)
+}
+
+/// Returns a message with headers that are encoded already.
+fn framed<'p>(headers: &[u8], payload: &'p [u8]) -> Message<'p> {
+    let total = PRELUDE_BYTES + headers.len() + payload.len() + CHECKSUM_BYTES;
     // A message of 4 GiB gets a length that every reader refuses.
     let length = |length| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-    let mut head = Vec::with_capacity(PRELUDE_BYTES + header_bytes);
+    let mut head = Vec::with_capacity(PRELUDE_BYTES + headers.len());
     head.extend_from_slice(&length(total));
-    head.extend_from_slice(&length(header_bytes));
+    head.extend_from_slice(&length(headers.len()));
     head.extend_from_slice(&crc32fast::hash(&head).to_be_bytes());
-    for (name, value) in headers {
-        // They fit, as they have been cut.
-        let length = name.len() as u8;
-        head.push(length);
-        head.extend_from_slice(name);
-        head.push(STRING);
-        let length = value.len() as u16;
-        head.extend_from_slice(&length.to_be_bytes());
-        head.extend_from_slice(value);
-    }
+    head.extend_from_slice(headers);
     let mut checksum = Hasher::new();
     checksum.update(&head);
     checksum.update(payload);
