@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::host::Host;
 use crate::config::Config;
-use crate::config::values::Payload;
+use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::request::header_map::{first, text};
 use crate::request::identity::{self, ClientCert};
 use crate::request::{HeaderMap, RequestAttributes};
@@ -28,11 +28,12 @@ pub(super) fn attributes(
     let has_connection = host.property(&["connection_id"]).is_some();
     let source = has_connection.then(|| string(&["source", "address"]));
     let has_identity = matches!(
-        config.payload,
-        Payload::ApigatewayV1 | Payload::ApigatewayV2
+        config.format,
+        EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
     );
     let has_certificate = has_identity && has_connection;
-    let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
+    let has_protocol =
+        has_identity || config.format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
     RequestAttributes {
         source_ip: match &source {
             Some(address) => source_ip(address),
