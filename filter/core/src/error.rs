@@ -54,7 +54,7 @@ pub enum Error {
         payload: Vec<u8>,
     },
     /// The function's: its answer is not what the payload format's contract asks for.
-    Answer(String),
+    InvalidResponse(String),
     /// The upstream's: the stream of the answer is broken, or ends early.
     Stream(String),
     /// Lambda's, the emulator's or the invoker's: the function was not run.
@@ -138,7 +138,7 @@ impl fmt::Display for Error {
                     single_line(&String::from_utf8_lossy(payload))
                 )
             }
-            Self::Answer(what) => {
+            Self::InvalidResponse(what) => {
                 write!(f, "the function's answer is not valid: {}", single_line(what))
             }
             Self::Stream(what) => {
