@@ -1,4 +1,4 @@
-//! Whatever a function answers, the response is well-formed or one of the filter's own errors.
+//! For any payload of a function, the response is well-formed or one of the filter's own errors.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy's `allow-unwrap-in-tests` does not know helpers outside `#[test]` functions"

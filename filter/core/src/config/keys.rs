@@ -18,7 +18,7 @@ use crate::encoding::{json, json_writer, protobuf};
 /// description, name, type and default.
 macro_rules! keys {
     ($($(#[doc = $description:literal])+ $name:ident: $value:ty, $default:literal;)+) => {
-        /// One level of configuration. Each key may be absent.
+        /// A level of configuration, in which each key may be absent.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Settings {
             $($(#[doc = $description])+ pub(super) $name: Option<$value>,)+
@@ -29,7 +29,7 @@ macro_rules! keys {
             pub const KEYS: [&'static str; [$(stringify!($name)),+].len()] =
                 [$(stringify!($name)),+];
 
-            /// Returns all keys with what a reference or a schema says of them.
+            /// Returns the descriptions of all keys.
             #[must_use]
             pub fn reference() -> Vec<Key> {
                 vec![$(Key {
@@ -92,7 +92,7 @@ keys! {
     expose_errors: bool, "`false`";
 }
 
-/// What a reference or a schema says of a key.
+/// The description of a key for a reference or a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// Its name.
@@ -106,7 +106,7 @@ pub struct Key {
 }
 
 impl Settings {
-    /// Reads one level.
+    /// Reads a level.
     ///
     /// # Errors
     /// Every key that is unknown, or of a wrong type or value.
@@ -152,7 +152,7 @@ impl Settings {
     }
 }
 
-/// Returns what is said of a key that does not exist.
+/// Returns the message for a key that does not exist.
 fn unknown(key: &str) -> String {
     let nearest = Settings::KEYS
         .iter()

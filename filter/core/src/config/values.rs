@@ -30,7 +30,7 @@ pub enum ValueKind {
     Flag,
     /// A whole number of bytes, at least 1.
     Bytes,
-    /// One of these names.
+    /// A choice of these names.
     Choice(&'static [&'static str]),
     /// A list of media types such as `image/*`.
     MediaTypes,

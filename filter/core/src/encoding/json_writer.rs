@@ -18,7 +18,7 @@ pub(crate) fn to_text(value: &Value) -> String {
 #[derive(Debug)]
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
-    /// Whether a comma goes before the next value.
+    /// A comma goes before the next value.
     comma: bool,
 }
 

@@ -47,7 +47,7 @@ enum Form {
 #[derive(Debug)]
 pub struct StreamedResponse {
     reader: Reader,
-    /// Whether the upstream's response is known to be an event stream.
+    /// The upstream's response is known to be an event stream.
     is_framed: bool,
     form: Form,
     /// The content type of a body without a prelude.
