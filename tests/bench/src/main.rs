@@ -41,9 +41,9 @@ struct Cli {
     /// Where the report goes: target/bench, if it is not said
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// Put the summary into README.md
+    /// Put the summary into docs/performance.md
     #[arg(long)]
-    write_readme: bool,
+    write_docs: bool,
 }
 
 #[derive(Subcommand)]
@@ -83,8 +83,8 @@ fn main() -> Result<()> {
         bail!("--functions and --concurrency are at least 1");
     }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
-    if cli.write_readme && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&32)) {
-        bail!("--write-readme needs the experiment throughput with 32 connections");
+    if cli.write_docs && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&32)) {
+        bail!("--write-docs needs the experiment throughput with 32 connections");
     }
     let lab = Lab::open(Effort {
         rounds: cli.rounds,
@@ -120,8 +120,8 @@ fn main() -> Result<()> {
             failed.join(", ")
         );
     }
-    if cli.write_readme {
-        write_readme(&report)?;
+    if cli.write_docs {
+        write_docs(&report)?;
     }
     Ok(())
 }
@@ -155,8 +155,8 @@ fn write(report: &Report, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_readme(report: &Report) -> Result<()> {
-    let path = xtask::workspace_root().join("README.md");
+fn write_docs(report: &Report) -> Result<()> {
+    let path = xtask::workspace_root().join("docs/performance.md");
     let text = fs::read_to_string(&path)?;
     let (before, rest) = text.split_once(START).context(MISSING)?;
     let (_, after) = rest.split_once(END).context(MISSING)?;
@@ -165,10 +165,10 @@ fn write_readme(report: &Report) -> Result<()> {
     Ok(())
 }
 
-const START: &str = "<!-- bench: made by cargo xtask bench --write-readme -->";
+const START: &str = "<!-- bench: made by cargo xtask bench --write-docs -->";
 const END: &str = "<!-- /bench -->";
 const MISSING: &str =
-    "README.md has no place for the summary: `<!-- bench: ... -->` and `<!-- /bench -->`";
+    "docs/performance.md has no place for the summary: `<!-- bench: ... -->` and `<!-- /bench -->`";
 
 fn setting(cli: &Cli) -> Setting {
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {

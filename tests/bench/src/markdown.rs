@@ -1,4 +1,4 @@
-//! The report as a page, and its summary for the README.
+//! The report as a page, and its summary for docs/performance.md.
 
 use std::fmt::Write;
 
@@ -129,8 +129,8 @@ its own: runner, function and load share both. FunctionAlone is the function, on
 API that has every answer ready, without a caller and without the Invoke API: what no runner can exceed where the cores \
 are busy. Its latency is from one event to the next.\n\n";
 
-/// What the README shows: ratios to Envoy's own filter, what else is worth knowing, and where and
-/// when it was measured.
+/// The summary for docs/performance.md: ratios to Envoy's own filter, what else is worth knowing, and
+/// where and when it was measured.
 pub fn summary(report: &Report) -> String {
     let base = |scenario| {
         let native = report.row(scenario, Contestant::Native);

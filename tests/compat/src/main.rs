@@ -19,9 +19,9 @@ struct Options {
     /// Only this payload format; may be given more than once
     #[arg(long, value_name = "FORMAT")]
     format: Vec<Format>,
-    /// Put the table into README.md; needs all rows and formats
+    /// Put the table into docs/compatibility.md; needs all rows and formats
     #[arg(long, conflicts_with_all = ["only", "format"])]
-    write_readme: bool,
+    write_docs: bool,
 }
 
 fn main() -> ExitCode {
@@ -83,8 +83,8 @@ fn matrix(options: &Options) -> Result<()> {
             wrong.len()
         );
     }
-    if options.write_readme {
-        report.write_readme(&xtask::workspace_root().join("README.md"))?;
+    if options.write_docs {
+        report.write_docs(&xtask::workspace_root().join("docs/compatibility.md"))?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::contract;
 use crate::manifest::{Format, Framework};
 use crate::run::{Cell, Outcome};
 
-/// Where the table stands in the README.
+/// Markers around the table in docs/compatibility.md.
 const BEGIN: &str = "<!-- compat:begin -->\n";
 const END: &str = "<!-- compat:end -->";
 
@@ -147,19 +147,19 @@ impl Report {
             .with_context(|| format!("cannot write to {}", folder.display()))
     }
 
-    /// Puts the table between the two markers in the file `readme`.
+    /// Puts the table between the two markers in the file `page`.
     ///
     /// # Errors
     /// A row was skipped or answered wrong, or the markers are not there.
-    pub fn write_readme(&self, readme: &Path) -> Result<()> {
+    pub fn write_docs(&self, page: &Path) -> Result<()> {
         if let Some(row) = self.rows.iter().find(|row| row.skipped.is_some()) {
-            bail!("the README is left as it is: {} was skipped", row.name);
+            bail!("the page is left as it is: {} was skipped", row.name);
         }
         if let Some(wrong) = self.wrong().first() {
-            bail!("the README is left as it is: {wrong}");
+            bail!("the page is left as it is: {wrong}");
         }
-        let file = readme.display();
-        let text = fs::read_to_string(readme).with_context(|| format!("cannot read {file}"))?;
+        let file = page.display();
+        let text = fs::read_to_string(page).with_context(|| format!("cannot read {file}"))?;
         let parts = text.split_once(BEGIN);
         let parts = parts.and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
         let Some((head, tail)) = parts else {
@@ -169,7 +169,7 @@ impl Report {
             );
         };
         let table = self.markdown();
-        fs::write(readme, format!("{head}{BEGIN}\n{table}\n{END}{tail}"))
+        fs::write(page, format!("{head}{BEGIN}\n{table}\n{END}{tail}"))
             .with_context(|| format!("cannot write {file}"))
     }
 }
@@ -277,11 +277,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_gets_a_whole_table_only() {
+    fn the_page_gets_a_whole_table_only() {
         let folder = tempfile::tempdir().unwrap();
-        let readme = folder.path().join("README.md");
+        let page = folder.path().join("compatibility.md");
         let before = format!("above\n{BEGIN}old\n{END}below\n");
-        fs::write(&readme, &before).unwrap();
+        fs::write(&page, &before).unwrap();
 
         let wrong = report(Outcome::Wrong("status".to_owned()));
         assert_eq!(wrong.wrong(), ["F, apigateway-v2, query: status"]);
@@ -290,13 +290,13 @@ mod tests {
         skipped.skipped(&framework("G"), "`go` is not on PATH".to_owned());
         assert_eq!(skipped.counts(), "2 passed, 0 failed, 2 skipped");
         for report in [wrong, skipped] {
-            assert!(report.write_readme(&readme).is_err());
-            assert_eq!(fs::read_to_string(&readme).unwrap(), before);
+            assert!(report.write_docs(&page).is_err());
+            assert_eq!(fs::read_to_string(&page).unwrap(), before);
         }
 
         let whole = report(Outcome::Right);
-        whole.write_readme(&readme).unwrap();
+        whole.write_docs(&page).unwrap();
         let after = format!("above\n{BEGIN}\n{}\n{END}below\n", whole.markdown());
-        assert_eq!(fs::read_to_string(&readme).unwrap(), after);
+        assert_eq!(fs::read_to_string(&page).unwrap(), after);
     }
 }
