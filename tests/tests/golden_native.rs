@@ -2,10 +2,10 @@
 //! (`e2e/golden.rs`), in a second and with a debugger.
 #![expect(clippy::expect_used, reason = "a test fails by a panic")]
 
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, Streamed, failure};
-use lambda_filter::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
+use lambda_filter_core::response::{self, InvokeResponse, StreamedResponse, error_response};
 use lambda_mesh_tests::client::Answer;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
@@ -35,15 +35,15 @@ fn event(case: &RequestCase) -> Value {
     let client = sent.headers.iter();
     headers.extend(client.map(|(name, value)| (name.as_str(), value.as_str())));
     let headers = map(headers);
-    let facts = Facts {
+    let attributes = RequestAttributes {
         source_ip: case.source_ip.clone(),
         protocol: "HTTP/1.1".to_owned(),
         request_id: "request-1".to_owned(),
         time_ns: 1_584_039_838_390_123_000,
-        ..Facts::default()
+        ..RequestAttributes::default()
     };
     let body = sent.body().unwrap_or_default();
-    let request = Request::new(&headers, None, &facts, &body).expect("a method and a path");
+    let request = Request::new(&headers, None, &attributes, &body).expect("a method and a path");
     let event = event::encode(&request, &config(&case.format, &case.config));
     serde_json::from_slice(&event.expect("an event")).expect("an event is JSON")
 }
@@ -52,13 +52,13 @@ fn event(case: &RequestCase) -> Value {
 fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answer {
     let mut headers = vec![(":status", "200"), ("x-amzn-requestid", "request-1")];
     headers.extend(function_error.map(|error| ("x-amz-function-error", error)));
-    let invoked = Invoked {
+    let invoked = InvokeResponse {
         headers: &map(headers),
         body: payload.as_bytes(),
     };
-    let reply = reply::decode(&invoked, config);
-    let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(config)));
-    Answer::new(reply.status, &reply.headers, reply.body)
+    let response = response::decode(&invoked, config);
+    let response = response.unwrap_or_else(|error| error_response(&error, Some(config)));
+    Answer::new(response.status, &response.headers, response.body)
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn payloads_in_a_stream_become_the_same_responses() {
             }
             stream.extend_from_slice(&complete(&json!({})));
         }
-        let mut streamed = Streamed::new(&headers, &config);
+        let mut streamed = StreamedResponse::new(&headers, &config);
         assert_eq!(streamed.is_framed(&stream), Some(true));
-        let reply = streamed.finish(stream, &headers, &config);
-        let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(&config)));
-        let answer = Answer::new(reply.status, &reply.headers, reply.body);
+        let response = streamed.finish(stream, &headers, &config);
+        let response = response.unwrap_or_else(|error| error_response(&error, Some(&config)));
+        let answer = Answer::new(response.status, &response.headers, response.body);
         report.add(&case.id, &case.differences(&answer));
     }
     report.assert_empty();

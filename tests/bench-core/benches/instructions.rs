@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "gungraun makes each function and group public")]
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use lambda_filter::reply::Reply;
+use lambda_filter_core::response::HttpResponse;
 use lambda_mesh_bench_core::{self as cases, Answered, Asked, Stream};
 
 // The functions hand their input back, so that freeing it is not counted.
@@ -61,7 +61,7 @@ fn encode_1_mb_binary(asked: Asked) -> (Vec<u8>, Asked) {
 #[bench::vpc_lattice_v2("vpc-lattice-v2")]
 #[bench::envoy("envoy")]
 #[bench::raw("raw")]
-fn decode_1_kb_json(answered: Answered) -> (Reply, Answered) {
+fn decode_1_kb_json(answered: Answered) -> (HttpResponse, Answered) {
     (answered.decode(), answered)
 }
 
@@ -72,7 +72,7 @@ fn decode_1_kb_json(answered: Answered) -> (Reply, Answered) {
 #[bench::alb("alb")]
 #[bench::vpc_lattice_v2("vpc-lattice-v2")]
 #[bench::envoy("envoy")]
-fn decode_5_mb_binary(answered: Answered) -> (Reply, Answered) {
+fn decode_5_mb_binary(answered: Answered) -> (HttpResponse, Answered) {
     (answered.decode(), answered)
 }
 

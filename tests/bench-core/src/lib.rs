@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, Reply, Streamed};
-use lambda_filter::request::{Facts, HeaderMap, Request};
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
+use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, StreamedResponse};
 use serde_json::{Value, json};
 
 /// A request, and the format of the event that it is to become.
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub struct Asked {
     headers: HeaderMap,
     body: Vec<u8>,
-    facts: Facts,
+    attributes: RequestAttributes,
     config: Config,
 }
 
@@ -36,7 +36,7 @@ pub fn post_binary(payload: &str) -> Asked {
 impl Asked {
     /// The event.
     pub fn encode(&self) -> Vec<u8> {
-        let request = Request::new(&self.headers, None, &self.facts, &self.body).unwrap();
+        let request = Request::new(&self.headers, None, &self.attributes, &self.body).unwrap();
         event::encode(&request, &self.config).unwrap()
     }
 }
@@ -61,12 +61,12 @@ pub fn binary(payload: &str) -> Answered {
 
 impl Answered {
     /// The response.
-    pub fn decode(&self) -> Reply {
-        let invoked = Invoked {
+    pub fn decode(&self) -> HttpResponse {
+        let invoked = InvokeResponse {
             headers: &self.headers,
             body: &self.body,
         };
-        reply::decode(&invoked, &self.config).unwrap()
+        response::decode(&invoked, &self.config).unwrap()
     }
 }
 
@@ -102,16 +102,16 @@ pub fn stream(payload: &str) -> Stream {
 impl Stream {
     /// The length of the body that the client gets.
     pub fn decode(self) -> usize {
-        let mut streamed = Streamed::new(&self.headers, &self.config);
+        let mut streamed = StreamedResponse::new(&self.headers, &self.config);
         let mut started = false;
         let mut length = 0;
         for mut part in self.parts {
             if started {
                 streamed.next(&mut part).unwrap();
                 length += part.len();
-            } else if let Some(reply) = streamed.start(part).unwrap() {
+            } else if let Some(response) = streamed.start(part).unwrap() {
                 started = true;
-                length += reply.body.len();
+                length += response.body.len();
             }
         }
         streamed.complete().unwrap();
@@ -179,12 +179,12 @@ fn asked(method: &str, content_type: Option<&str>, body: Vec<u8>, payload: &str)
     Asked {
         headers,
         body,
-        facts: Facts {
+        attributes: RequestAttributes {
             source_ip: "198.51.100.23".to_owned(),
             protocol: "HTTP/1.1".to_owned(),
             request_id: "5f2b4c1e-0000-4000-8000-000000000000".to_owned(),
             time_ns: 1_584_039_838_390_000_000,
-            ..Facts::default()
+            ..RequestAttributes::default()
         },
         config: config(payload, "request-response"),
     }
