@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::retry::Budget;
-use crate::error::ServiceError;
+use crate::backend::aws::Budget;
+use crate::invoke_api::error::ServiceError;
 use crate::metrics::Counts;
 
 /// What the callers of one function share.

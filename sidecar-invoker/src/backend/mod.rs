@@ -1,15 +1,20 @@
 //! What runs a function.
 
+pub(crate) mod aws;
+mod concurrency_limit;
+pub(crate) mod event_queue;
+pub(crate) mod local;
+pub(crate) mod rie;
+
 use std::sync::Arc;
 
 use hyper::Response;
 
-use crate::answer::Reply;
-use crate::body::ResponseBody;
-use crate::error::ServiceError;
-use crate::events::EventQueue;
+use crate::backend::event_queue::EventQueue;
+use crate::invocation::response::Reply;
 use crate::invocation::{Invocation, InvocationType, Operation};
-use crate::{local, rie};
+use crate::invoke_api::body::ResponseBody;
+use crate::invoke_api::error::ServiceError;
 
 /// One function's way to be run.
 pub(crate) enum Backend {

@@ -22,11 +22,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::body::{self, ReadError, ResponseBody};
 use crate::config::{HostPort, RieConfig};
-use crate::error::ServiceError;
-use crate::header;
 use crate::invocation::{FunctionName, Invocation};
+use crate::invoke_api::body::{self, ReadError, ResponseBody};
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
 
 /// The emulator knows its function by no other name.
 const PATH: &str = "/2015-03-31/functions/function/invocations";

@@ -1,6 +1,8 @@
-//! Looks whether every function of a configuration can be called, without calling any.
+//! `sidecar-invoker check`: looks whether every function of a configuration can be called, without calling any.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,17 +12,38 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aws::Aws;
-use crate::config::scalar::printable;
+use super::{CommandError, setup};
+use crate::backend::aws::Aws;
+use crate::backend::local::{Context, Function, Inherited, Output};
+use crate::config::yaml::scalar::printable;
 use crate::config::{BackendConfig, Config, HostPort};
-use crate::local::{Context, Function, Inherited, Output};
 use crate::metrics::Metrics;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
+/// The options of `check`.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// The configuration file, invoker.yaml.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Prints the table.
+pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
+    let config = Config::load(&options.config)?;
+    for warning in &config.warnings {
+        eprintln!("{warning}");
+    }
+    let report = setup::runtime()?.block_on(check(config, SystemTime::now));
+    let report = report.map_err(CommandError::Failed)?;
+    print!("{report}");
+    Ok(ExitCode::from(u8::from(!report.is_good())))
+}
+
 /// What was found: a table with a line for each function.
 #[derive(Debug)]
-pub struct Report(Vec<Row>);
+struct Report(Vec<Row>);
 
 #[derive(Debug)]
 struct Row {
@@ -31,7 +54,7 @@ struct Row {
 
 impl Report {
     /// Whether all is well.
-    pub fn is_good(&self) -> bool {
+    fn is_good(&self) -> bool {
         self.0.iter().all(|row| row.result.is_ok())
     }
 }
@@ -67,7 +90,7 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// TLS cannot be set up.
-pub async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
+async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
     let aws = Aws::new(&config, &Metrics::new(&config), clock)
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let (output, _) = Output::to(std::io::sink(), config.log_format, clock);

@@ -1,5 +1,6 @@
 //! `sidecar-invoker healthcheck`: a container's `HEALTHCHECK`, where the image has no `curl`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,10 @@ use hyper::header::HOST;
 use hyper::{Request, Uri, client};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 use tokio::time::timeout;
+
+use super::CommandError;
 
 /// How long the server may take to answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -17,12 +21,29 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// The options of `healthcheck`.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// What to ask; the default is the invoker itself. Envoy's is http://127.0.0.1:9901/ready
+    #[arg(default_value = "http://127.0.0.1:9091/readyz")]
+    url: Uri,
+}
+
+/// Asks once.
+pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(CommandError::failed)?;
+    let checked = runtime.block_on(check(&options.url));
+    checked.map_err(CommandError::Failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Asks for `url`, such as `http://127.0.0.1:9091/readyz`, with GET and without TLS.
 ///
 /// # Errors
 /// No answer within two seconds, or a status other than 2xx: the error is one sentence with the
 /// URL and what the server said.
-pub async fn check(url: &Uri) -> Result<(), String> {
+async fn check(url: &Uri) -> Result<(), String> {
     let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
         return Err(format!(
             "{url} is not a URL to check; write one such as http://127.0.0.1:9091/readyz"

@@ -7,9 +7,9 @@ use hyper::Method;
 use lambda_filter::config::Settings;
 use serde_json::{Map, Value as Json};
 
-use super::decode::{Value, nearest};
 use super::pattern::{Host, PathPattern};
-use super::scalar;
+use super::yaml::decode::{Value, nearest};
+use super::yaml::scalar;
 use crate::invocation::{FunctionName, Target};
 
 /// One entry of `routes`. Of the routes of a host the first that matches is taken.

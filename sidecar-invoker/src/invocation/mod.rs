@@ -1,5 +1,7 @@
 //! What an invocation consists of, in types that only hold what AWS accepts.
 
+pub(crate) mod response;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;

@@ -8,13 +8,9 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
-use crate::body::{ResponseBody, whole};
 use crate::invocation::NameError;
-
-/// Largest payload of a synchronous invocation in bytes, each way.
-///
-/// Source: the error text of AWS's own `RequestTooLargeException`.
-pub const MAX_PAYLOAD_BYTES: usize = 6_291_556;
+use crate::invoke_api::body::{ResponseBody, whole};
+use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
 
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 

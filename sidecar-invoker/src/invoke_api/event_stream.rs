@@ -16,8 +16,8 @@ use hyper::body::{Body, Frame};
 use hyper::header::HeaderValue;
 use serde_json::{Map, Value};
 
-use crate::answer::{AnswerStream, Completion, Piece};
-use crate::body::ResponseBody;
+use crate::invocation::response::{AnswerStream, Completion, Piece};
+use crate::invoke_api::body::ResponseBody;
 
 /// The media type of the whole.
 pub(crate) const CONTENT_TYPE: HeaderValue =

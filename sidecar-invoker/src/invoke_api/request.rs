@@ -9,9 +9,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
-use crate::error::ServiceError;
-use crate::header;
 use crate::invocation::{FunctionId, InvocationType, LogType, Operation, Qualifier, Target};
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
 

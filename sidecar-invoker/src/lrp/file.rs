@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::config::decode::Value;
-use crate::config::{Host, HostPort, scalar};
+use crate::config::yaml::decode::Value;
+use crate::config::yaml::scalar;
+use crate::config::{Host, HostPort};
 use crate::invocation::{FunctionName, Target};
 
 /// What a file says.

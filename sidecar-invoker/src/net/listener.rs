@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{Instant, sleep};
 
 use crate::config::{HostPort, Listen, SocketMode};
-use crate::lock::lock;
+use crate::util::lock;
 
 /// How often the log says at most that connections cannot be accepted.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);

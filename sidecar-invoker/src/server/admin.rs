@@ -15,10 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::aws::Aws;
-use crate::listener::accept;
-use crate::local::Function;
+use crate::backend::aws::Aws;
+use crate::backend::local::Function;
 use crate::metrics::Metrics;
+use crate::net::listener::accept;
 
 /// What `/readyz` looks at.
 pub(crate) struct Admin {

@@ -15,21 +15,22 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{AnswerStream, Reply};
-use crate::aws::{self, Aws};
+use crate::backend::aws::{self, Aws};
 use crate::backend::{Answer, Backend};
-use crate::body::{self, ReadError, ResponseBody, whole};
-use crate::error::{MAX_PAYLOAD_BYTES, ServiceError};
-use crate::event_stream;
-use crate::header;
+use crate::invocation::response::{AnswerStream, Reply};
 use crate::invocation::{
     FunctionAnswer, FunctionId, FunctionName, Invocation, InvocationType, Operation, RequestId,
     Target, function_arn, new_trace_id,
 };
-use crate::metrics::{self, Metrics};
-use crate::request::{
+use crate::invoke_api::body::{self, ReadError, ResponseBody, whole};
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::event_stream;
+use crate::invoke_api::headers as header;
+use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
+use crate::invoke_api::request::{
     client_context, in_header, invocation_type, is_trace_id, log_type, route, target, tenant_id,
 };
+use crate::metrics::{self, Metrics};
 
 /// How long a caller may pause in its request's body: as hyper's limit for a head.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);

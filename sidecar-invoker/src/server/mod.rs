@@ -1,5 +1,9 @@
 //! The invoker as a whole: from its configuration to its end.
 
+mod admin;
+mod first_byte;
+mod ingress;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
@@ -17,18 +21,18 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Admin;
-use crate::aws::Aws;
 use crate::backend::Backend;
+use crate::backend::aws::Aws;
+use crate::backend::event_queue::{EventQueue, Events, Runner};
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
-use crate::events::{EventQueue, Events, Runner};
-use crate::first_byte::FirstByte;
-use crate::guard::Guard;
-use crate::ingress::Ingress;
-use crate::listener::{Listener, bind_tcp, tcp_address};
-use crate::local::{Cgroups, Context, Flushed, Function, Inherited, Output};
+use admin::Admin;
+use first_byte::FirstByte;
+
+use crate::backend::local::{Cgroups, Context, Flushed, Function, Guard, Inherited, Output};
+use crate::backend::rie::Emulators;
 use crate::metrics::Metrics;
-use crate::rie::Emulators;
+use crate::net::listener::{Listener, bind_tcp, tcp_address};
+use ingress::Ingress;
 
 /// How long a connection may be silent before a request: as hyper's limit for a head.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);

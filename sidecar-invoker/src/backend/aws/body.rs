@@ -12,9 +12,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::function::causes;
-use crate::body::{ResponseBody, whole};
 use crate::invocation::FunctionName;
+use crate::invoke_api::body::{ResponseBody, whole};
+use crate::util::error_chain;
 
 /// Smaller pieces are put together up to this size.
 const LARGE: usize = 16 << 10;
@@ -61,7 +61,7 @@ pub(super) fn passed<T: Send + 'static>(
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the time limit")),
         };
         if let Err(error) = &passed {
-            let cause = causes(error);
+            let cause = error_chain(error);
             tracing::warn!(function, "AWS's answer was broken off: {cause}");
         }
         passed

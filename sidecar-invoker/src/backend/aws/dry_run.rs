@@ -8,10 +8,10 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
 
-use super::{Aws, Call, Function, refusal, retry};
-use crate::error::ServiceError;
-use crate::header;
+use super::{Aws, Call, Function, credential_errors, retry};
 use crate::invocation::{FunctionName, Operation};
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -71,8 +71,8 @@ impl Function {
         let name = retry::error_type(response.headers())
             .unwrap_or("no error type")
             .to_owned();
-        let message = refusal::message(response.into_body()).await;
-        let cure = refusal::cure(&name).map(|cure| format!("; {cure}"));
+        let message = credential_errors::message(response.into_body()).await;
+        let cure = credential_errors::cure(&name).map(|cure| format!("; {cure}"));
         Err(format!(
             "{status}, {name}: {}{}",
             message.as_deref().unwrap_or("no message"),

@@ -14,15 +14,16 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::body::passed;
 use super::client::is_unsent;
 use super::credentials::{Session, Source};
-use super::gate::Gate;
 use super::route::{LastRoute, Route};
 use super::sign::{Digest, Signed};
-use super::{Shared, refusal, retry};
-use crate::body::ResponseBody;
+use super::{Shared, credential_errors, retry};
+use crate::backend::concurrency_limit::Gate;
 use crate::config::AwsCall;
-use crate::error::ServiceError;
-use crate::header;
 use crate::invocation::{FunctionId, FunctionName, Operation, Qualifier};
+use crate::invoke_api::body::ResponseBody;
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
+use crate::util::error_chain;
 
 /// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
 static PASSED: [HeaderName; 6] = [
@@ -126,7 +127,7 @@ impl Function {
                     };
                     tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
                     // Read, so that the connection can be used again.
-                    let _ = Box::pin(refusal::message(response.into_body())).await;
+                    let _ = Box::pin(credential_errors::message(response.into_body())).await;
                     sleep(pause).await;
                 }
                 Err(error) => {
@@ -135,7 +136,7 @@ impl Function {
                     let Some(pause) = pause else {
                         let cause = format!(
                             "{authority} cannot be reached or broke off: {}; see that it can be reached from here, and that its certificate is trusted",
-                            causes(&error)
+                            error_chain(&error)
                         );
                         tracing::warn!(function = %self.name, "{cause}");
                         return Err(ServiceError::AwsUnavailable(cause));
@@ -217,10 +218,10 @@ impl Function {
             return Err(ServiceError::AwsUnavailable(cause));
         }
         let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
-        if let Some(name) = error.and_then(refusal::name) {
-            let message = Box::pin(refusal::message(response.into_body())).await;
+        if let Some(name) = error.and_then(credential_errors::name) {
+            let message = Box::pin(credential_errors::message(response.into_body())).await;
             let message = message.unwrap_or_default();
-            let cause = refusal::explain(name, &message);
+            let cause = credential_errors::explain(name, &message);
             self.source.refused(&cause);
             return Err(ServiceError::CredentialsRefused { name, cause });
         }
@@ -233,7 +234,7 @@ impl Function {
                 self.is_refused.store(false, Ordering::Relaxed);
             }
         } else if let Some(error) = error
-            && let Some(cure) = refusal::cure(error)
+            && let Some(cure) = credential_errors::cure(error)
             && !self.is_refused.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(function = %self.name, "AWS answers {status}, {error}; {cure}");
@@ -258,16 +259,4 @@ fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers.get(header::TIMEOUT)?.to_str().ok()?.parse().ok()?;
     // Envoy says 0 where it has no limit.
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
-}
-
-/// An error and its causes.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

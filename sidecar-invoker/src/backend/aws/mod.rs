@@ -10,15 +10,13 @@
 
 mod body;
 mod client;
+mod credential_errors;
 mod credentials;
 mod dry_run;
 mod endpoint;
 mod function;
-mod gate;
-mod refusal;
 mod retry;
 mod route;
-mod sdk;
 mod sign;
 
 use std::collections::HashMap;
@@ -31,17 +29,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::function::{Call, Function};
+pub(crate) use self::retry::Budget;
 
 use self::client::Client;
-use self::credentials::Source;
-use self::gate::Gate;
+use self::credentials::{Source, Who};
 use self::route::LastRoute;
-use self::sdk::Who;
+use crate::backend::concurrency_limit::Gate;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
-use crate::error::ServiceError;
 use crate::invocation::{FunctionId, FunctionName};
-use crate::lock::lock;
+use crate::invoke_api::error::ServiceError;
 use crate::metrics::{Counts, Metrics};
+use crate::util::lock;
 
 /// Most functions that are not listed whose turns, retries and routes are remembered; callers choose
 /// the names.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
-use crate::error::ERROR_TYPE;
+use crate::invoke_api::error::ERROR_TYPE;
 
 const CAPACITY: u32 = 500;
 const RETRY_COST: u32 = 5;

@@ -7,9 +7,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::Session;
 use super::{Function, endpoint};
-use crate::error::ServiceError;
 use crate::invocation::{Operation, Qualifier};
-use crate::lock::lock;
+use crate::invoke_api::error::ServiceError;
+use crate::util::lock;
 
 /// What stays as it is in a path or query that is signed (RFC 3986's unreserved characters).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC

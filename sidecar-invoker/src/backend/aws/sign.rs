@@ -17,7 +17,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use time::OffsetDateTime;
 
-use crate::lock::lock;
+use crate::util::lock;
 
 const SERVICE: &str = "lambda";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";

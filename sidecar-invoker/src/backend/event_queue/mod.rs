@@ -17,12 +17,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Reply;
+use crate::backend::local::Function;
+use crate::backend::rie::Rie;
 use crate::config::EventConfig;
-use crate::error::ServiceError;
+use crate::invocation::response::Reply;
 use crate::invocation::{FunctionAnswer, FunctionName, Invocation};
-use crate::local::Function;
-use crate::rie::Rie;
+use crate::invoke_api::error::ServiceError;
 use record::{Condition, Record};
 use writer::{Entry, Writer};
 

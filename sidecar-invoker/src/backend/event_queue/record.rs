@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::invocation::{Invocation, Qualifier, RequestId, Target, function_arn};
-use crate::local::timestamp;
+use crate::util::time::timestamp;
 
 /// Why an event was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::record;
 use crate::invocation::{FunctionName, RequestId};
-use crate::lock::lock;
+use crate::util::lock;
 
 /// Most bytes that wait to be written: a record has 1 MiB of event and 6 MiB of answer, six times as
 /// much if every byte has to be escaped.

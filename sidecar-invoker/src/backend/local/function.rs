@@ -13,18 +13,17 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cgroup::{Cgroup, Cgroups};
-use super::command::LogStream;
-use super::output::{Output, Source};
+use super::environment::transitions::Call;
+use super::log::writer::{Output, Source};
 use super::pool::Pool;
-use super::step::Call;
-use super::{Inherited, command};
-use crate::answer::Reply;
+use super::process::cgroup::{Cgroup, Cgroups};
+use super::process::command::{self, Inherited, LogStream};
+use super::process::orphan_reaper::Guard;
+use super::process::procfs::Census;
 use crate::config::LocalConfig;
-use crate::error::ServiceError;
-use crate::guard::Guard;
+use crate::invocation::response::Reply;
 use crate::invocation::{FunctionAnswer, FunctionName, Invocation, Target, function_arn};
-use crate::processes::Census;
+use crate::invoke_api::error::ServiceError;
 
 /// What all functions of an invoker share.
 #[derive(Clone)]

@@ -6,30 +6,18 @@
 //!       supervisor (the processes) ┘       └ Runtime API (HTTP)
 //! ```
 
-mod cgroup;
-mod command;
+mod api;
 mod environment;
-mod extensions;
-mod extensions_api;
-mod failure;
 mod function;
 mod generation;
-mod lifecycle;
 mod log;
-mod memory;
-mod outcome;
-mod output;
 mod pool;
 mod process;
-mod report;
-mod runtime_api;
-mod step;
 mod supervisor;
 mod watch;
 
-pub(crate) use cgroup::{Cgroups, remove as remove_cgroups};
-pub(crate) use command::Inherited;
 pub(crate) use function::{Context, Function};
-pub(crate) use output::{Flushed, Output, timestamp};
-
-use crate::lock::lock;
+pub(crate) use log::writer::{Flushed, Output};
+pub(crate) use process::cgroup::Cgroups;
+pub(crate) use process::command::Inherited;
+pub(crate) use process::orphan_reaper::{Guard, watch_over_groups};

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::environment::Environment;
-use super::failure::Failure;
+use super::environment::failure::Failure;
 use super::function::Function;
 use super::generation::Generations;
-use super::lock;
-use crate::error::ServiceError;
+use crate::invoke_api::error::ServiceError;
+use crate::util::lock;
 
 /// How long an environment that has answered may take to ask for its next invocation before a
 /// caller gets a new one instead. A runtime takes well under a millisecond; work that a function

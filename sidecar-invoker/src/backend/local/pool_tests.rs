@@ -8,10 +8,10 @@ use tokio_util::task::TaskTracker;
 
 use super::super::Inherited;
 use super::super::function::Context;
-use super::super::output::Output;
+use super::super::log::writer::Output;
 use super::*;
-use crate::answer::Reply;
 use crate::config::{BackendConfig, Config, LogFormat};
+use crate::invocation::response::Reply;
 use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
 
 pub(crate) fn function(queue: usize) -> Arc<Function> {

@@ -7,13 +7,15 @@ use rustix::process::Pid;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
+use super::api::runtime;
+use super::environment::failure::Failure;
+use super::environment::report;
+use super::environment::transitions::Ending;
 use super::environment::{Environment, epoch_ms};
-use super::failure::Failure;
 use super::function::Function;
-use super::process::{self, Exit, Launch, Processes, SHUTDOWN_LIMIT};
-use super::step::Ending;
-use super::{lock, report, runtime_api};
-use crate::processes;
+use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_LIMIT};
+use super::process::procfs;
+use crate::util::lock;
 
 /// Why an environment ends.
 enum Cause {
@@ -85,7 +87,7 @@ impl Environment {
             .local_addr()
             .map_err(|error| entrypoint(error.to_string()))?;
         let connections = processes.connections.clone();
-        let api = runtime_api::serve(
+        let api = runtime::serve(
             listener,
             connections,
             Arc::clone(self),
@@ -102,7 +104,7 @@ impl Environment {
             log_stream: &self.log_stream,
             source: &self.source,
         };
-        let extensions = process::extensions(&function.config.directory);
+        let extensions = groups::extensions(&function.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
         let _ = self.external.set(names);
         for (name, path) in &extensions {
@@ -206,9 +208,9 @@ impl Environment {
         let environment = Arc::clone(self);
         let cleared = tokio::task::spawn_blocking(move || {
             environment.memory.remove_cgroup();
-            processes::kill_strays(&[environment.log_stream.entry()]);
+            procfs::kill_strays(&[environment.log_stream.entry()]);
             for group in groups {
-                processes::reap_group(group);
+                procfs::reap_group(group);
             }
         });
         // Fails only if it panicked.

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::tree::{Kind, Node};
 use super::{child, entries, scalar};
+use crate::config::yaml::tree::{Key, Kind, Node};
 use crate::invocation::{ACCOUNT_ID, FunctionName, Target, function_arn, region};
 
 /// What names in a template mean.
 pub(super) struct Scope<'t> {
-    parameters: &'t [(super::Key, Node)],
+    parameters: &'t [(Key, Node)],
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<&'t str, FunctionName>,
     region: String,

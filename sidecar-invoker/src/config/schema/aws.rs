@@ -1,94 +1,12 @@
 //! The keys of functions on AWS: the block `aws` and `functions.NAME.aws`.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use wildmatch::WildMatch;
 
-use super::decode::{Mapping, Value};
-use super::scalar::{self, Endpoint};
-use super::schema::{duration, or_default};
-use crate::invocation::{FunctionId, FunctionName, Qualifier, Target};
-
-/// How functions on AWS are called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsCall {
-    /// `region`; without it that of a function's full ARN, else what the SDK finds.
-    pub region: Option<String>,
-    /// `endpoint`: whom to call instead of the region's own endpoint.
-    pub endpoint: Option<Endpoint>,
-    /// `role_arn`, `external_id` and `session_name`: the role to assume; none by default.
-    pub role: Option<Role>,
-    /// `max_concurrency`: most invocations of one function at once; without it only the limit over
-    /// all functions holds, as on AWS for a function without reserved concurrency.
-    pub max_concurrency: Option<usize>,
-    /// `queue`: most callers of one function that wait for their turn; default 100.
-    pub queue: usize,
-    /// `queue_timeout`: the longest that a caller waits for its turn; default 10 s.
-    pub queue_timeout: Duration,
-    /// `timeout`: the time limit of a call, queue included; default 15 min.
-    pub timeout: Duration,
-    /// `retries`: how often an invocation that cannot have started is tried again; default 2.
-    pub retries: u32,
-}
-
-impl Default for AwsCall {
-    fn default() -> Self {
-        Self {
-            region: None,
-            endpoint: None,
-            role: None,
-            max_concurrency: None,
-            queue: 100,
-            queue_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(900),
-            retries: 2,
-        }
-    }
-}
-
-/// A role that is assumed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Role {
-    /// `role_arn`.
-    pub arn: String,
-    /// `external_id`: what the role's owner may ask for.
-    pub external_id: Option<String>,
-    /// `session_name`: the name in the role owner's logs; default `lambda-mesh`.
-    pub session_name: String,
-}
-
-/// The block `aws`: functions that are not listed.
-#[derive(Debug, Clone)]
-pub struct AwsConfig {
-    /// How they are called; the default of listed ones.
-    pub call: AwsCall,
-    /// `allow`: patterns of their bare names; default all.
-    pub allow: Vec<WildMatch>,
-    /// `deny`: patterns that win over `allow`.
-    pub deny: Vec<WildMatch>,
-}
-
-impl AwsConfig {
-    /// Whether a function that is not listed may be called.
-    pub fn allows(&self, name: &FunctionName) -> bool {
-        let name = name.to_string();
-        let matches =
-            |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(&name));
-        matches(&self.allow) && !matches(&self.deny)
-    }
-}
-
-/// `functions.NAME.aws`.
-#[derive(Debug, Clone)]
-pub struct AwsFunction {
-    /// `function`: the name on AWS, in any of its forms; default `NAME`.
-    pub function: FunctionId,
-    /// `qualifier`, for callers who do not name one.
-    pub qualifier: Option<Qualifier>,
-    /// How it is called.
-    pub call: AwsCall,
-}
+use crate::config::model::{AwsCall, AwsConfig, AwsFunction, Role};
+use crate::config::yaml::decode::{Mapping, Value, duration, or_default};
+use crate::config::yaml::scalar::{self, region};
+use crate::invocation::{FunctionId, Qualifier, Target};
 
 /// Reads the block `aws`.
 pub(super) fn block(value: &Value<'_>) -> Option<AwsConfig> {
@@ -210,13 +128,6 @@ pub(super) fn concurrency(value: &Value<'_>) -> Option<usize> {
 pub(super) fn queue_length(value: &Value<'_>) -> Option<usize> {
     let number = value.integer("a number of waiting callers", 0..=100_000)?;
     Some(number as usize)
-}
-
-/// Reads a region's name.
-pub(crate) fn region(text: &str) -> Option<String> {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let valid = (1..=64).contains(&text.len()) && text.bytes().all(letter);
-    valid.then(|| text.to_owned())
 }
 
 /// The role of three keys.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::decode::Value;
-use super::import::{Imported, ImportedFunction};
-use super::schema::{duration, or_default};
-use super::tree::Node;
-use super::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig, aws, local, scalar};
+use super::{aws, local};
+use crate::config::import::{Imported, ImportedFunction};
+use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig};
+use crate::config::yaml::decode::{Value, duration, or_default};
+use crate::config::yaml::scalar;
+use crate::config::yaml::tree::Node;
 use crate::invocation::FunctionName;
 
 /// Reads `functions`, and what templates have beside them.

@@ -1,41 +1,14 @@
 //! The keys of a function that the invoker runs itself: `functions.NAME.local`.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::decode::Value;
-use super::import::ImportedFunction;
-use super::schema::{duration, or_default};
-use super::{InheritEnv, LocalConfig};
-
-/// What Lambda allows.
-pub(super) const MEMORY_MIB: RangeInclusive<u32> = 128..=10_240;
-pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
-
-/// What the keys of a local function default to.
-#[derive(Debug)]
-pub(super) struct Defaults {
-    /// `None` is the file's own.
-    pub(super) directory: Option<PathBuf>,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) timeout: Duration,
-    pub(super) memory_mib: u32,
-    pub(super) concurrency: u32,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            env: BTreeMap::new(),
-            timeout: Duration::from_secs(3),
-            memory_mib: 128,
-            concurrency: 10,
-        }
-    }
-}
+use crate::config::import::ImportedFunction;
+use crate::config::model::{
+    CONCURRENCY, InheritEnv, LocalConfig, LocalDefaults, MEMORY_MIB, check_variable_name,
+};
+use crate::config::yaml::decode::{Value, duration, or_default};
 
 /// Reads `functions.NAME.local`, whose keys go before those of the `template`.
 pub(super) fn backend(
@@ -46,7 +19,7 @@ pub(super) fn backend(
     let mut keys = value.mapping("the keys of a local function")?;
     let command = keys.optional("command");
     let line = command.as_ref().map_or(value.line(), Value::line);
-    let own = Defaults::default();
+    let own = LocalDefaults::default();
     let defaults = template.map_or(&own, |template| &template.defaults);
     let directory = match (keys.optional("directory"), &defaults.directory) {
         (None, Some(directory)) => Some(directory.clone()),
@@ -157,23 +130,10 @@ fn directory(value: Option<Value<'_>>, base: &Path) -> Option<PathBuf> {
     directory
 }
 
-/// Why a function can have no variable of this name.
-pub(super) fn variable_name(name: &str) -> Result<(), &'static str> {
-    match name {
-        "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME" => {
-            Err("is set by the invoker, for each execution environment; remove it")
-        }
-        name if name.is_empty() || name.contains(['=', '\0']) => {
-            Err("the name of a variable is not empty and has neither = nor NUL")
-        }
-        _ => Ok(()),
-    }
-}
-
 fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     let entries = value.mapping("variables such as { TABLE: orders }")?;
     let variable = |(name, value): (&str, Value<'_>)| {
-        if let Err(reason) = variable_name(name) {
+        if let Err(reason) = check_variable_name(name) {
             value.problem(reason);
             return None;
         }

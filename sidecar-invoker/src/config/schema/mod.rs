@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::decode::Value;
-use super::functions::functions;
-use super::tree::Node;
-use super::{Config, HostPort, Listen, LogFormat, aws, import, routes, scalar};
+mod aws;
+mod functions;
+mod local;
 
-const DURATION: &str = "a duration from 1ms to 15m such as 30s";
+use self::functions::functions;
+use super::model::{Config, LogFormat};
+use super::yaml::decode::{Value, duration, or_default};
+use super::yaml::scalar::{HostPort, Listen};
+use super::yaml::tree::Node;
+use super::{import, routes};
 
 /// Reads the whole file.
 pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
@@ -119,27 +123,6 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         warnings: imported.warnings,
         file: file.to_owned(),
     })
-}
-
-/// Reads a duration.
-pub(super) fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
-    or_default(
-        value,
-        || default,
-        |value| value.parse(DURATION, scalar::duration),
-    )
-}
-
-/// Reads a value that need not be there.
-pub(super) fn or_default<'t, T>(
-    value: Option<Value<'t>>,
-    default: impl FnOnce() -> T,
-    read: impl FnOnce(Value<'t>) -> Option<T>,
-) -> Option<T> {
-    match value {
-        Some(value) => read(value),
-        None => Some(default()),
-    }
 }
 
 fn loopback(port: u16) -> HostPort {

@@ -133,6 +133,13 @@ fn span(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(milliseconds))
 }
 
+/// Reads a region's name.
+pub(crate) fn region(text: &str) -> Option<String> {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let valid = (1..=64).contains(&text.len()) && text.bytes().all(letter);
+    valid.then(|| text.to_owned())
+}
+
 /// Whom to call instead of AWS's own endpoint: `http://` or `https://`, and a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
-use super::endpoint::Variant;
-use super::sdk::{self, Who};
-use super::sign::Identity;
+use super::load::{self, Who};
+use crate::backend::aws::endpoint::Variant;
+use crate::backend::aws::sign::Identity;
 use crate::config::Endpoint;
-use crate::lock::lock;
+use crate::util::lock;
 
 /// How long before they expire credentials are renewed, if they last that long twice. EC2 and ECS
 /// have new ones five minutes ahead.
@@ -210,7 +210,7 @@ impl Source {
     }
 
     async fn load(&self) -> Result<Arc<Session>, String> {
-        let found = sdk::load(&self.who).await?;
+        let found = load::load(&self.who).await?;
         let session = Arc::new(Session {
             identity: Identity::new(found.credentials),
             region: found.region,

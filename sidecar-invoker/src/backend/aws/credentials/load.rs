@@ -12,8 +12,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
-use super::endpoint::Variant;
-use crate::config::{self, Endpoint, Role};
+use crate::backend::aws::endpoint::Variant;
+use crate::config::yaml::scalar;
+use crate::config::{Endpoint, Role};
 
 /// The longest that all sources together may take.
 pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(10);
@@ -84,7 +85,7 @@ async fn find(who: &Who) -> Result<Found, String> {
         // An empty variable is as none.
         region: sdk
             .region()
-            .and_then(|region| config::region(region.as_ref())),
+            .and_then(|region| scalar::region(region.as_ref())),
         endpoint,
         variant: Variant {
             fips: sdk.use_fips().unwrap_or_default(),
@@ -123,7 +124,7 @@ fn endpoint(sdk: &SdkConfig) -> Result<Option<Endpoint>, String> {
     let Some(url) = own.or_else(|| sdk.endpoint_url().map(str::to_owned)) else {
         return Ok(None);
     };
-    config::endpoint(&url).map(Some).ok_or_else(|| {
+    scalar::endpoint(&url).map(Some).ok_or_else(|| {
         format!(
             "AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL or the profile's endpoint_url is \"{url}\", and not a URL without a path such as http://localhost:4566; correct it"
         )

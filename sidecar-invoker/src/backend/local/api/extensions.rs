@@ -12,12 +12,12 @@ use hyper::{Method, Response, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::environment::Environment;
-use super::extensions::Refused;
-use super::function::Function;
-use super::runtime_api::{accepted, error, json_response, text};
-use crate::body;
+use super::response::{accepted, error, json_response, text};
+use crate::backend::local::environment::Environment;
+use crate::backend::local::environment::extensions::Refused;
+use crate::backend::local::function::Function;
 use crate::invocation::ACCOUNT_ID;
+use crate::invoke_api::body;
 
 const NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
@@ -26,7 +26,7 @@ const ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-acc
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 
 /// Answers a request to what follows `/2020-01-01/extension/`: method, path and headers.
-pub(super) async fn handle(
+pub(crate) async fn handle(
     environment: &Arc<Environment>,
     function: &Arc<Function>,
     (method, path, headers): (&Method, &[&str], &HeaderMap),

@@ -15,20 +15,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use super::environment::Environment;
-use super::extensions_api;
-use super::failure::{Failure, unexplained};
-use super::function::Function;
-use super::step::{Deadline, Refusal};
-use crate::body::{self, ReadError};
-use crate::error::MAX_PAYLOAD_BYTES;
+use super::extensions;
+use super::response::{accepted, error, text, too_large};
+use crate::backend::local::environment::Environment;
+use crate::backend::local::environment::failure::{Failure, unexplained};
+use crate::backend::local::environment::transitions::{Deadline, Refusal};
+use crate::backend::local::function::Function;
 use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
-use crate::listener;
+use crate::invoke_api::body::{self, ReadError};
+use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
+use crate::net::listener;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -44,7 +44,7 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
 
 /// Serves the process's connections until the task is aborted; `open` counts them.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     open: TaskTracker,
     environment: Arc<Environment>,
@@ -102,7 +102,7 @@ async fn handle(
         }
         (method, ["2020-01-01", "extension", rest @ ..]) => {
             let request = (method, rest, &parts.headers);
-            Ok(extensions_api::handle(environment, function, request, &mut body).await)
+            Ok(extensions::handle(environment, function, request, &mut body).await)
         }
         _ => Ok(error(
             StatusCode::NOT_FOUND,
@@ -260,41 +260,4 @@ fn mid_stream_error(trailers: &HeaderMap) -> Option<Bytes> {
         .decode(text(trailers, &ERROR_BODY))
         .unwrap_or_default();
     Some(explained(body.into(), trailers))
-}
-
-pub(super) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-}
-
-fn too_large(limit: usize) -> Response<Full<Bytes>> {
-    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
-    error(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "RequestEntityTooLarge",
-        &message,
-    )
-}
-
-pub(super) fn accepted() -> Response<Full<Bytes>> {
-    json_response(
-        StatusCode::ACCEPTED,
-        Bytes::from_static(b"{\"status\":\"OK\"}"),
-    )
-}
-
-pub(super) fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
-    let body = json!({ "errorMessage": message, "errorType": error_type });
-    json_response(status, body.to_string().into())
-}
-
-pub(super) fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::step::Deadline;
+use super::transitions::Deadline;
 use crate::invocation::Invocation;
 
 /// Most extensions of one environment.
@@ -16,7 +16,7 @@ const MOST: usize = 10;
 
 /// Those that have registered, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Extensions(Vec<Extension>);
+pub(crate) struct Extensions(Vec<Extension>);
 
 #[derive(Debug)]
 struct Extension {
@@ -32,7 +32,7 @@ struct Extension {
 
 /// Why an extension's request was refused: error type and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     NoName,
     NameTaken,
     TooMany,
@@ -46,7 +46,7 @@ pub(super) enum Refused {
 
 impl Refused {
     /// Error type and message.
-    pub(super) fn words(self) -> (&'static str, &'static str) {
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::NoName => ("Extension.InvalidExtensionName", "Empty extension name"),
             Self::NameTaken => (
@@ -88,7 +88,7 @@ impl Refused {
 impl Extensions {
     /// Registers `name` for the events that `body` lists. One that the invoker has not started
     /// itself lives in the runtime's process, which ends without an event.
-    pub(super) fn register(
+    pub(crate) fn register(
         &mut self,
         name: &str,
         body: &[u8],
@@ -126,17 +126,17 @@ impl Extensions {
     }
 
     /// Whether an extension of this name has registered.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|extension| extension.name == name)
     }
 
     /// Whether all wait for their next event.
-    pub(super) fn all_asked(&self) -> bool {
+    pub(crate) fn all_asked(&self) -> bool {
         self.0.iter().all(|extension| extension.asked)
     }
 
     /// Tells those that asked for it of an invocation.
-    pub(super) fn invoked(
+    pub(crate) fn invoked(
         &mut self,
         invocation: &Invocation,
         arn: &HeaderValue,
@@ -161,7 +161,7 @@ impl Extensions {
     }
 
     /// Tells those that asked for it of the environment's end; whether there are any.
-    pub(super) fn shut_down(&mut self, reason: &str, deadline_ms: u128) -> bool {
+    pub(crate) fn shut_down(&mut self, reason: &str, deadline_ms: u128) -> bool {
         let event = json!({
             "eventType": "SHUTDOWN",
             "shutdownReason": reason,
@@ -177,13 +177,13 @@ impl Extensions {
     }
 
     /// Whether an extension of this name is told of the environment's end.
-    pub(super) fn hears_of_the_end(&self, name: &str) -> bool {
+    pub(crate) fn hears_of_the_end(&self, name: &str) -> bool {
         let one = self.0.iter().find(|extension| extension.name == name);
         one.is_some_and(|extension| extension.on_shutdown)
     }
 
     /// Extension `id` asks for its next event; `None` if there is none yet.
-    pub(super) fn next(&mut self, id: Option<&str>) -> Result<Option<Bytes>, Refused> {
+    pub(crate) fn next(&mut self, id: Option<&str>) -> Result<Option<Bytes>, Refused> {
         let extension = self.find(id)?;
         let event = extension.event.take();
         extension.asked = event.is_none();
@@ -191,7 +191,7 @@ impl Extensions {
     }
 
     /// The name of extension `id`.
-    pub(super) fn name(&mut self, id: Option<&str>) -> Result<&str, Refused> {
+    pub(crate) fn name(&mut self, id: Option<&str>) -> Result<&str, Refused> {
         self.find(id).map(|extension| extension.name.as_str())
     }
 

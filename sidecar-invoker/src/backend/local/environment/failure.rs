@@ -11,7 +11,7 @@ use crate::invocation::RequestId;
 
 /// Why an execution environment gave no answer.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The command could not be started: program and reason.
     Entrypoint { program: String, reason: String },
     /// The function itself reported that it cannot be initialised; this is its own error.
@@ -35,7 +35,7 @@ pub(super) enum Failure {
 impl Failure {
     /// In AWS's terms; of an error of the function's own, which only its payload tells, the general
     /// one.
-    pub(super) fn error_type(&self) -> &str {
+    pub(crate) fn error_type(&self) -> &str {
         match self {
             Self::InitError(_) => "Runtime.Unknown",
             Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
@@ -48,7 +48,7 @@ impl Failure {
     }
 
     /// The function error that the caller of invocation `id` gets.
-    pub(super) fn payload(&self, id: &RequestId) -> Bytes {
+    pub(crate) fn payload(&self, id: &RequestId) -> Bytes {
         let message = match self {
             Self::InitError(payload) => return payload.clone(),
             Self::ResponseTooLarge(_) => self.to_string(),
@@ -61,7 +61,7 @@ impl Failure {
 
 impl Failure {
     /// What to look at if this happened before the first invocation: for the log.
-    pub(super) fn start_hint(&self) -> &'static str {
+    pub(crate) fn start_hint(&self) -> &'static str {
         match self {
             Self::Exit(_) => {
                 "; it ended before it asked for an invocation: is `command` a Lambda runtime?"
@@ -132,7 +132,7 @@ fn signal_name(signal: i32) -> String {
 }
 
 /// The error of a function that posted one without a body.
-pub(super) fn unexplained(error_type: &str) -> Bytes {
+pub(crate) fn unexplained(error_type: &str) -> Bytes {
     let error_type = if error_type.is_empty() {
         "Function.Unknown"
     } else {

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use super::extensions::Extensions;
 use super::failure::Failure;
 use super::outcome::{Held, Outcome, Run};
-use super::step::{Call, Deadline, Ending, Next, Refusal, Settled};
-use crate::answer::{Completion, Reply, StreamSender, stream};
+use super::transitions::{Call, Deadline, Ending, Next, Refusal, Settled};
+use crate::invocation::response::{Completion, Reply, StreamSender, stream};
 use crate::invocation::{FunctionAnswer, Operation, RequestId};
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ enum Phase {
 
 /// Where an environment stands.
 #[derive(Debug)]
-pub(super) struct Lifecycle {
+pub(crate) struct Lifecycle {
     phase: Phase,
     /// Whether the runtime waits for its next invocation.
     asked: bool,
@@ -66,12 +66,12 @@ pub(super) struct Lifecycle {
     /// Why it has to end, as the process or an extension has said.
     reported: Option<Failure>,
     /// The extensions that have registered.
-    pub(super) extensions: Extensions,
+    pub(crate) extensions: Extensions,
 }
 
 impl Lifecycle {
     /// A process that has until `until` to ask for its first invocation.
-    pub(super) fn starting(until: Instant) -> Self {
+    pub(crate) fn starting(until: Instant) -> Self {
         Self {
             phase: Phase::Starting { until },
             asked: false,
@@ -86,7 +86,7 @@ impl Lifecycle {
     }
 
     /// The process asks for an invocation.
-    pub(super) fn next(&mut self) -> Next {
+    pub(crate) fn next(&mut self) -> Next {
         if self.reported.is_some() {
             return Next::Refused;
         }
@@ -142,7 +142,7 @@ impl Lifecycle {
 
     /// Whether the environment has become idle by what was asked last; if so, it stays until
     /// `idle_until`.
-    pub(super) fn settle(&mut self, idle_until: Instant) -> Settled {
+    pub(crate) fn settle(&mut self, idle_until: Instant) -> Settled {
         if !self.asked || !self.extensions.all_asked() || self.reported.is_some() {
             return Settled::No;
         }
@@ -161,7 +161,7 @@ impl Lifecycle {
     }
 
     /// That the invocation is over has not been said after all.
-    pub(super) fn take_back(&mut self, unsaid: Outcome) {
+    pub(crate) fn take_back(&mut self, unsaid: Outcome) {
         match &mut self.phase {
             Phase::Settling {
                 outcome: outcome @ None,
@@ -177,7 +177,7 @@ impl Lifecycle {
 
     /// Gives the environment work; back comes the call if it is not idle (any more). Tells whether
     /// the timer has to be set anew.
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         call: Call,
         arn: &HeaderValue,
@@ -199,7 +199,7 @@ impl Lifecycle {
     }
 
     /// Whether the process may answer invocation `id` now, and how its caller wants the answer.
-    pub(super) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
+    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
         match &self.phase {
             Phase::Busy {
                 call,
@@ -212,7 +212,7 @@ impl Lifecycle {
     }
 
     /// The process answers invocation `id`, by `failure` if that is not the function's own answer.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         id: RequestId,
         answer: FunctionAnswer,
@@ -240,7 +240,7 @@ impl Lifecycle {
     }
 
     /// The process begins to answer invocation `id`, whose caller takes the answer as it comes.
-    pub(super) fn begin_stream(
+    pub(crate) fn begin_stream(
         &mut self,
         id: RequestId,
         content_type: Option<HeaderValue>,
@@ -271,7 +271,7 @@ impl Lifecycle {
 
     /// All of the answer that was begun has come: it ended well, in the function's own `error`, or
     /// in a `failure`.
-    pub(super) fn end_stream(
+    pub(crate) fn end_stream(
         &mut self,
         error: Option<Bytes>,
         failure: Option<&Failure>,
@@ -294,7 +294,7 @@ impl Lifecycle {
     }
 
     /// The process broke off its answer to invocation `id`: it may be about to end, which says more.
-    pub(super) fn cut_off(&mut self, id: RequestId) {
+    pub(crate) fn cut_off(&mut self, id: RequestId) {
         match &mut self.phase {
             Phase::Busy { call, cut_off, .. } if call.invocation.request_id == id => {
                 *cut_off = true;
@@ -305,7 +305,7 @@ impl Lifecycle {
     }
 
     /// The process, or an extension, reports that it cannot be initialised.
-    pub(super) fn init_error(&mut self, failure: Failure) -> Result<(), Refusal> {
+    pub(crate) fn init_error(&mut self, failure: Failure) -> Result<(), Refusal> {
         match self.phase {
             Phase::Starting { .. } if self.reported.is_none() => {
                 self.reported = Some(failure);
@@ -316,12 +316,12 @@ impl Lifecycle {
     }
 
     /// An extension is about to exit, which ends the environment.
-    pub(super) fn exit_error(&mut self, failure: Failure) {
+    pub(crate) fn exit_error(&mut self, failure: Failure) {
         self.reported.get_or_insert(failure);
     }
 
     /// Ends an idle environment; `false` if it has become busy meanwhile.
-    pub(super) fn retire(&mut self) -> bool {
+    pub(crate) fn retire(&mut self) -> bool {
         let idle = matches!(self.phase, Phase::Idle { .. });
         if idle {
             self.phase = Phase::Ended;
@@ -331,7 +331,7 @@ impl Lifecycle {
 
     /// Ends the environment if it is still starting, which nobody has to be told; `false` if it is
     /// not.
-    pub(super) fn abandon(&mut self) -> bool {
+    pub(crate) fn abandon(&mut self) -> bool {
         let starting = self.is_starting();
         if starting {
             self.phase = Phase::Ended;
@@ -340,7 +340,7 @@ impl Lifecycle {
     }
 
     /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
-    pub(super) fn end(&mut self, failure: Option<&Failure>) -> Ending {
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) -> Ending {
         let (run, held) = match (self.take(), failure) {
             (Phase::Starting { .. }, _) => return Ending::FailedToStart,
             (Phase::Busy { call, since, .. }, Some(failure)) => {
@@ -369,7 +369,7 @@ impl Lifecycle {
     }
 
     /// When the present phase is over at the latest.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Starting { until } | Phase::Idle { until } => Some(*until),
             Phase::Busy { deadline, .. }
@@ -380,45 +380,45 @@ impl Lifecycle {
     }
 
     /// Sets the timer to the end of the present phase.
-    pub(super) fn arm(&mut self) -> Option<Instant> {
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
         self.armed = self.deadline();
         self.armed
     }
 
     /// Lets an idle environment stay until then.
-    pub(super) fn keep_until(&mut self, later: Instant) {
+    pub(crate) fn keep_until(&mut self, later: Instant) {
         if let Phase::Idle { until } = &mut self.phase {
             *until = later;
         }
     }
 
     /// Why it has to end, as the process or an extension has said.
-    pub(super) fn reported(&self) -> Option<Failure> {
+    pub(crate) fn reported(&self) -> Option<Failure> {
         self.reported.clone()
     }
 
     /// Whether the process has not yet asked for its first invocation.
-    pub(super) fn is_starting(&self) -> bool {
+    pub(crate) fn is_starting(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. })
     }
 
     /// Whether it waits for an invocation.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle { .. })
     }
 
     /// Whether the process has answered and not yet asked for more.
-    pub(super) fn is_settling(&self) -> bool {
+    pub(crate) fn is_settling(&self) -> bool {
         matches!(self.phase, Phase::Settling { .. })
     }
 
     /// Whether it is about to end.
-    pub(super) fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
 
     /// Whether it can take no more for now.
-    pub(super) fn is_occupied(&self) -> bool {
+    pub(crate) fn is_occupied(&self) -> bool {
         matches!(
             self.phase,
             Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Ended

@@ -153,7 +153,7 @@ async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on()
     drop(chunks);
     assert!(matches!(life.next(), Next::Wait));
     let piece = std::future::poll_fn(|context| stream.poll_next(context)).await;
-    let crate::answer::Piece::End(completion) = piece else {
+    let crate::invocation::response::Piece::End(completion) = piece else {
         panic!("{piece:?}");
     };
     assert_eq!(completion.error, Some(Failure::Truncated.payload(&id)));

@@ -1,5 +1,12 @@
 //! One execution environment, as its Runtime API and its function's pool see it.
 
+pub(crate) mod extensions;
+pub(crate) mod failure;
+pub(crate) mod lifecycle;
+pub(crate) mod outcome;
+pub(crate) mod report;
+pub(crate) mod transitions;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,49 +17,48 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::command::LogStream;
-use super::extensions::Refused;
-use super::failure::Failure;
-use super::function::Function;
-use super::generation::Generation;
-use super::lifecycle::Lifecycle;
-use super::lock;
-use super::log::Log;
-use super::memory::Memory;
-use super::outcome::Outcome;
-use super::output::Source;
-use super::report::{self, Facts};
-use super::step::{Call, Deadline, Next, Refusal, Settled};
+use self::extensions::Refused;
+use self::failure::Failure;
+use self::lifecycle::Lifecycle;
+use self::outcome::Outcome;
+use self::report::Facts;
+use self::transitions::{Call, Deadline, Next, Refusal, Settled};
+use crate::backend::local::function::Function;
+use crate::backend::local::generation::Generation;
+use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::Source;
+use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
+use crate::util::lock;
 
 /// How long a process that asks for more before its answer has come has to wait for a refusal.
 const EARLY_LIMIT: Duration = Duration::from_millis(500);
 
 /// One execution environment.
-pub(super) struct Environment {
+pub(crate) struct Environment {
     /// The state of the files from which it was started.
-    pub(super) generation: Generation,
-    pub(super) log_stream: LogStream,
-    pub(super) memory: Memory,
-    pub(super) lifecycle: Mutex<Lifecycle>,
+    pub(crate) generation: Generation,
+    pub(crate) log_stream: LogStream,
+    pub(crate) memory: Memory,
+    pub(crate) lifecycle: Mutex<Lifecycle>,
     /// Wakes the Runtime API's `next`: there is an invocation, or an answer has ended.
     delivered: Notify,
     /// Wakes the extensions' `next`.
-    pub(super) told: Notify,
+    pub(crate) told: Notify,
     /// Wakes the task that watches over the processes.
-    pub(super) changed: Notify,
-    pub(super) begun: Instant,
-    pub(super) log: Arc<Log>,
+    pub(crate) changed: Notify,
+    pub(crate) begun: Instant,
+    pub(crate) log: Arc<Log>,
     /// Whose output it is.
-    pub(super) source: Source,
+    pub(crate) source: Source,
     facts: Mutex<Facts>,
     /// The extensions that the invoker has started.
-    pub(super) external: OnceLock<Vec<String>>,
+    pub(crate) external: OnceLock<Vec<String>>,
 }
 
 impl Environment {
     /// An environment whose process is about to be started.
-    pub(super) fn new(function: &Function, generation: Generation) -> Arc<Self> {
+    pub(crate) fn new(function: &Function, generation: Generation) -> Arc<Self> {
         let begun = Instant::now();
         let log_stream = LogStream::new((function.context.clock)());
         let source = Source {
@@ -76,7 +82,7 @@ impl Environment {
     }
 
     /// The process asks for its next invocation; waits until there is one.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         self: &Arc<Self>,
         function: &Arc<Function>,
     ) -> Result<(Arc<Invocation>, Deadline), Refusal> {
@@ -102,7 +108,7 @@ impl Environment {
     }
 
     /// The extension `id` asks for its next event; waits until there is one.
-    pub(super) async fn extension_next(
+    pub(crate) async fn extension_next(
         self: &Arc<Self>,
         function: &Arc<Function>,
         id: Option<&str>,
@@ -137,7 +143,7 @@ impl Environment {
     }
 
     /// An invocation is over.
-    pub(super) async fn conclude(&self, function: &Function, outcome: Outcome) {
+    pub(crate) async fn conclude(&self, function: &Function, outcome: Outcome) {
         let mut unsaid = Unsaid(&self.lifecycle, Some(outcome));
         self.log.passed_on().await;
         let Some(outcome) = unsaid.1.take() else {
@@ -157,7 +163,7 @@ impl Environment {
     }
 
     /// Writes a line of the service's own into the function's log.
-    pub(super) async fn write(&self, function: &Function, lines: &str) {
+    pub(crate) async fn write(&self, function: &Function, lines: &str) {
         self.log.note(lines.as_bytes());
         self.pass_on(function, lines).await;
     }
@@ -170,7 +176,7 @@ impl Environment {
     }
 
     /// Gives the environment work; back comes the call if it is not idle any more.
-    pub(super) fn deliver(&self, call: Call, function: &Function) -> Result<(), Call> {
+    pub(crate) fn deliver(&self, call: Call, function: &Function) -> Result<(), Call> {
         let limit = function.config.timeout;
         let deadline = Deadline {
             at: Instant::now() + limit,
@@ -187,12 +193,12 @@ impl Environment {
     }
 
     /// Whether the process may answer invocation `id` now, and how its caller wants the answer.
-    pub(super) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
+    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
         lock(&self.lifecycle).expects(id)
     }
 
     /// The process answers invocation `id`, by `failure` if that is not the function's own answer.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         id: RequestId,
         answer: FunctionAnswer,
@@ -204,7 +210,7 @@ impl Environment {
     }
 
     /// The process begins to answer invocation `id`.
-    pub(super) fn begin_stream(
+    pub(crate) fn begin_stream(
         &self,
         id: RequestId,
         content_type: Option<HeaderValue>,
@@ -214,7 +220,7 @@ impl Environment {
 
     /// All of the answer that was begun has come; it ended well, in the function's own `error`, or
     /// in a `failure`.
-    pub(super) fn end_stream(
+    pub(crate) fn end_stream(
         &self,
         error: Option<Bytes>,
         failure: Option<&Failure>,
@@ -225,20 +231,20 @@ impl Environment {
     }
 
     /// The process broke off its answer to invocation `id`.
-    pub(super) fn cut_off(&self, id: RequestId) {
+    pub(crate) fn cut_off(&self, id: RequestId) {
         lock(&self.lifecycle).cut_off(id);
         self.delivered.notify_one();
     }
 
     /// The process or an extension reports that it cannot be initialised.
-    pub(super) fn init_error(&self, failure: Failure) -> Result<(), Refusal> {
+    pub(crate) fn init_error(&self, failure: Failure) -> Result<(), Refusal> {
         lock(&self.lifecycle).init_error(failure)?;
         self.changed.notify_one();
         Ok(())
     }
 
     /// An extension asks to be told of events; back comes what it goes by.
-    pub(super) fn register(&self, name: &str, body: &[u8]) -> Result<Uuid, Refused> {
+    pub(crate) fn register(&self, name: &str, body: &[u8]) -> Result<Uuid, Refused> {
         let external = self.external.get();
         let external = external.is_some_and(|names| names.iter().any(|one| one == name));
         let mut lifecycle = lock(&self.lifecycle);
@@ -252,7 +258,7 @@ impl Environment {
     }
 
     /// The extension `id` reports an error: of its initialisation, or before it exits.
-    pub(super) fn extension_error(
+    pub(crate) fn extension_error(
         &self,
         id: Option<&str>,
         error_type: &str,
@@ -276,19 +282,19 @@ impl Environment {
     }
 
     /// Ends the environment if it is idle; `false` if it is not any more.
-    pub(super) fn retire(&self) -> bool {
+    pub(crate) fn retire(&self) -> bool {
         lock(&self.lifecycle).retire()
     }
 
     /// The same, from without.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         if self.retire() {
             self.changed.notify_one();
         }
     }
 
     /// An extension that the invoker has started and that has not registered.
-    pub(super) fn unregistered(&self) -> Option<&str> {
+    pub(crate) fn unregistered(&self) -> Option<&str> {
         let lifecycle = lock(&self.lifecycle);
         let mut names = self.external.get().into_iter().flatten();
         let missing = names.find(|name| !lifecycle.extensions.has(name));
@@ -296,7 +302,7 @@ impl Environment {
     }
 
     /// What to look at if `failure` happened before the first invocation: for the log.
-    pub(super) fn start_hint(&self, failure: &Failure) -> String {
+    pub(crate) fn start_hint(&self, failure: &Failure) -> String {
         match (failure, self.unregistered()) {
             (Failure::TimedOut(_), Some(name)) => {
                 format!("; the extension `{name}` did not register within `init_timeout`")
@@ -306,29 +312,29 @@ impl Environment {
     }
 
     /// Ends the environment if it is still starting.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         if lock(&self.lifecycle).abandon() {
             self.changed.notify_one();
         }
     }
 
     /// Whether the process has not yet asked for its first invocation.
-    pub(super) fn is_starting(&self) -> bool {
+    pub(crate) fn is_starting(&self) -> bool {
         lock(&self.lifecycle).is_starting()
     }
 
     /// Whether the process has answered and not yet asked for more.
-    pub(super) fn is_settling(&self) -> bool {
+    pub(crate) fn is_settling(&self) -> bool {
         lock(&self.lifecycle).is_settling()
     }
 
     /// Whether it is about to end.
-    pub(super) fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         lock(&self.lifecycle).is_ended()
     }
 
     /// Whether it can take no more for now.
-    pub(super) fn is_occupied(&self) -> bool {
+    pub(crate) fn is_occupied(&self) -> bool {
         lock(&self.lifecycle).is_occupied()
     }
 }
@@ -346,11 +352,10 @@ impl Drop for Unsaid<'_> {
 }
 
 /// The time in `ahead`, in milliseconds since 1970.
-pub(super) fn epoch_ms(function: &Function, ahead: Duration) -> u128 {
+pub(crate) fn epoch_ms(function: &Function, ahead: Duration) -> u128 {
     let now = (function.context.clock)().duration_since(UNIX_EPOCH);
     (now.unwrap_or_default() + ahead).as_millis()
 }
 
 #[cfg(test)]
-#[path = "environment_tests.rs"]
 mod tests;

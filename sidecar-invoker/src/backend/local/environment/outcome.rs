@@ -7,22 +7,22 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::answer::{Completion, Reply};
+use crate::invocation::response::{Completion, Reply};
 use crate::invocation::{FunctionAnswer, Invocation, LogType, RequestId};
 
 /// An invocation that an environment works on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
-    pub(super) request_id: RequestId,
+pub(crate) struct Run {
+    pub(crate) request_id: RequestId,
     /// When the process got it.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
     /// Whether the caller wants the end of the log, which is written last.
-    pub(super) wants_tail: bool,
+    pub(crate) wants_tail: bool,
 }
 
 impl Run {
     /// The process got the invocation at `since`.
-    pub(super) fn of(invocation: &Invocation, since: Instant) -> Self {
+    pub(crate) fn of(invocation: &Invocation, since: Instant) -> Self {
         Self {
             request_id: invocation.request_id,
             since,
@@ -33,18 +33,18 @@ impl Run {
 
 /// What an invocation came to.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) request_id: RequestId,
-    pub(super) duration: Duration,
+pub(crate) struct Outcome {
+    pub(crate) request_id: RequestId,
+    pub(crate) duration: Duration,
     /// What ended it, if not the function's own answer.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     /// The answer, until the end of the log is there to go with it.
-    pub(super) held: Option<Held>,
+    pub(crate) held: Option<Held>,
 }
 
 /// An answer with its caller.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(crate) enum Held {
     Reply {
         to: oneshot::Sender<Reply>,
         answer: FunctionAnswer,
@@ -58,7 +58,7 @@ pub(super) enum Held {
 
 impl Outcome {
     /// The invocation is over, as far as its answer goes; who does not want the log has it now.
-    pub(super) fn of(run: Run, answer: Held, failure: Option<&Failure>) -> Self {
+    pub(crate) fn of(run: Run, answer: Held, failure: Option<&Failure>) -> Self {
         let held = match run.wants_tail {
             true => Some(answer),
             false => {
@@ -77,7 +77,7 @@ impl Outcome {
 
 impl Held {
     /// Gives the answer to its caller, who may have gone.
-    pub(super) fn release(self, log_tail: Option<Vec<u8>>) {
+    pub(crate) fn release(self, log_tail: Option<Vec<u8>>) {
         match self {
             Self::Reply { to, answer } => _ = to.send(Reply::Whole { answer, log_tail }),
             Self::End { to, error } => _ = to.send(Completion { error, log_tail }),

@@ -9,21 +9,21 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::memory::Memory;
 use super::outcome::Outcome;
-use super::output::timestamp;
+use crate::backend::local::process::memory::Memory;
 use crate::invocation::RequestId;
+use crate::util::time::timestamp;
 
 /// How long a figure of the memory in use is good enough; asking costs more than a short function.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Written before the function gets its event.
-pub(super) fn start(id: &RequestId) -> String {
+pub(crate) fn start(id: &RequestId) -> String {
     format!("START RequestId: {id} Version: $LATEST\n")
 }
 
 /// Written when an environment could not be initialised.
-pub(super) fn init_failed(duration: Duration, failure: &Failure) -> String {
+pub(crate) fn init_failed(duration: Duration, failure: &Failure) -> String {
     let milliseconds = duration.as_secs_f64() * 1_000.0;
     let status = match failure {
         Failure::TimedOut(_) => "timeout".to_owned(),
@@ -34,16 +34,16 @@ pub(super) fn init_failed(duration: Duration, failure: &Failure) -> String {
 
 /// What is known of an environment besides its invocations.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// How long the initialisation took, until that has been reported.
-    pub(super) init: Option<Duration>,
+    pub(crate) init: Option<Duration>,
     /// Most memory that was in use, in MiB, and when that was asked.
     memory: Option<(Instant, u64)>,
 }
 
 impl Facts {
     /// Asks how much memory has been used at most, unless that is known.
-    pub(super) fn ask_memory(&mut self, memory: &Memory) {
+    pub(crate) fn ask_memory(&mut self, memory: &Memory) {
         let is_known = |&(asked, _): &(Instant, u64)| asked.elapsed() < MEMORY_INTERVAL;
         if self.memory.as_ref().is_some_and(is_known) {
             return;
@@ -53,7 +53,7 @@ impl Facts {
     }
 
     /// Written when an invocation is over: what went wrong, if anything, `END` and `REPORT`.
-    pub(super) fn end(&mut self, outcome: &Outcome, memory_mib: u32, now: SystemTime) -> String {
+    pub(crate) fn end(&mut self, outcome: &Outcome, memory_mib: u32, now: SystemTime) -> String {
         let Outcome {
             request_id: id,
             duration,

@@ -1,8 +1,8 @@
 use tokio::sync::oneshot;
 
-use super::super::pool::tests::{function, invocation};
 use super::*;
-use crate::answer::Reply;
+use crate::backend::local::pool::tests::{function, invocation};
+use crate::invocation::response::Reply;
 
 /// What happens until the process has to wait, and then leaves.
 async fn asks_and_leaves(environment: &Arc<Environment>, function: &Arc<Function>) {

@@ -6,29 +6,29 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
-use crate::answer::Reply;
 use crate::invocation::Invocation;
+use crate::invocation::response::Reply;
 
 /// An invocation that waits for its answer.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) invocation: Arc<Invocation>,
+pub(crate) struct Call {
+    pub(crate) invocation: Arc<Invocation>,
     /// Where the answer goes; the caller may have gone.
-    pub(super) reply: oneshot::Sender<Reply>,
+    pub(crate) reply: oneshot::Sender<Reply>,
 }
 
 /// When a [`Call`] has to be answered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
+pub(crate) struct Deadline {
     /// For the invoker's own timer.
-    pub(super) at: Instant,
+    pub(crate) at: Instant,
     /// For the function: milliseconds since 1970.
-    pub(super) epoch_ms: u128,
+    pub(crate) epoch_ms: u128,
 }
 
 /// What is to be done when the process asks for the next invocation.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// There is none yet.
     Wait,
     /// This is it.
@@ -41,7 +41,7 @@ pub(super) enum Next {
 
 /// What is to be done once somebody has asked for more.
 #[derive(Debug)]
-pub(super) enum Settled {
+pub(crate) enum Settled {
     /// Somebody has still to ask, or nothing has changed.
     No,
     /// All have asked: the invocation is over. To be asked again when that has been said.
@@ -52,7 +52,7 @@ pub(super) enum Settled {
 
 /// Why an answer was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// It is for another invocation.
     UnknownId,
     /// No answer is due.
@@ -61,7 +61,7 @@ pub(super) enum Refusal {
 
 /// What the end of an environment leaves to be done.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// It never became ready: somebody may be waiting for that.
     FailedToStart,
     /// An invocation ended with it.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::lock;
+use crate::util::lock;
 
 /// How much of the log a caller gets, as on AWS.
 const TAIL_BYTES: usize = 4 * 1024;
@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The log of one environment.
 #[derive(Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     /// What was written since the invocation began whose caller wants it.
     tail: Mutex<Option<Vec<u8>>>,
     pipes: Mutex<Vec<Arc<Pipe>>>,
     /// How many of the service's own lines nobody has read since the last.
-    pub(super) dropped: AtomicUsize,
+    pub(crate) dropped: AtomicUsize,
 }
 
 /// The invoker's end of a process's output.
@@ -44,7 +44,7 @@ impl Log {
     ///
     /// # Errors
     /// There are too many open files.
-    pub(super) fn tap<R: AsFd>(self: &Arc<Self>, source: R) -> io::Result<Tap<R>> {
+    pub(crate) fn tap<R: AsFd>(self: &Arc<Self>, source: R) -> io::Result<Tap<R>> {
         let pipe = Arc::new(Pipe {
             end: source.as_fd().try_clone_to_owned()?,
             busy: AtomicBool::new(true),
@@ -59,12 +59,12 @@ impl Log {
     }
 
     /// An invocation begins, whose caller may want the end of its log.
-    pub(super) fn begin(&self, wants_tail: bool) {
+    pub(crate) fn begin(&self, wants_tail: bool) {
         *lock(&self.tail) = wants_tail.then(Vec::new);
     }
 
     /// Adds to the end of the log, if somebody wants it.
-    pub(super) fn note(&self, bytes: &[u8]) {
+    pub(crate) fn note(&self, bytes: &[u8]) {
         if let Some(tail) = lock(&self.tail).as_mut() {
             tail.extend_from_slice(bytes);
             let surplus = tail.len().saturating_sub(TAIL_BYTES);
@@ -73,12 +73,12 @@ impl Log {
     }
 
     /// The end of the log since [`begin`](Self::begin).
-    pub(super) fn tail(&self) -> Option<Vec<u8>> {
+    pub(crate) fn tail(&self) -> Option<Vec<u8>> {
         lock(&self.tail).take()
     }
 
     /// Waits until all that processes have written so far has been passed on.
-    pub(super) async fn passed_on(&self) {
+    pub(crate) async fn passed_on(&self) {
         let pipes: Vec<_> = lock(&self.pipes)
             .iter()
             .filter(|pipe| !pipe.is_passed_on())
@@ -105,7 +105,7 @@ impl Pipe {
 }
 
 /// A process's output, of which a [`Log`] takes note.
-pub(super) struct Tap<R> {
+pub(crate) struct Tap<R> {
     source: R,
     pipe: Arc<Pipe>,
     log: Arc<Log>,

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::json;
-use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::config::LogFormat;
+use crate::util::time::timestamp;
 
 /// Longest piece of a line that is kept together; a longer one is cut.
 const MAX_LINE_BYTES: usize = 60 * 1024;
@@ -37,10 +37,10 @@ pub(crate) struct Flushed(oneshot::Receiver<()>);
 
 /// Whose output it is.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) function: String,
+pub(crate) struct Source {
+    pub(crate) function: String,
     /// The environment's short name.
-    pub(super) environment: String,
+    pub(crate) environment: String,
 }
 
 impl Output {
@@ -72,7 +72,7 @@ impl Output {
     }
 
     /// Passes on what `reader` gives until it ends, each line with its source.
-    pub(super) async fn forward(self, source: Source, mut reader: impl AsyncRead + Unpin) {
+    pub(crate) async fn forward(self, source: Source, mut reader: impl AsyncRead + Unpin) {
         let mut lines = Lines::default();
         let mut buffer = vec![0; READ_BYTES];
         let mut dropped = 0;
@@ -93,7 +93,7 @@ impl Output {
 
     /// Passes on complete lines, and before them how many were `dropped` since the last; returns
     /// how many are dropped now.
-    pub(super) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
+    pub(crate) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
         let mut place = self.pieces.try_reserve().ok();
         if place.is_none() && dropped == 0 {
             let free = timeout(PATIENCE, self.pieces.reserve()).await;
@@ -144,15 +144,6 @@ impl Output {
         }
         out.push(b'\n');
     }
-}
-
-/// The time in the form of ISO 8601, in UTC, to the millisecond.
-pub(crate) fn timestamp(now: SystemTime) -> String {
-    let now = OffsetDateTime::from(now);
-    let (year, month, day) = now.to_calendar_date();
-    let (hour, minute, second, milli) = now.time().as_hms_milli();
-    let month = u8::from(month);
-    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 impl Flushed {

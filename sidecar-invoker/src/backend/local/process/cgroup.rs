@@ -22,7 +22,7 @@ pub(crate) struct Cgroups {
 
 /// The control group of one environment.
 #[derive(Debug)]
-pub(super) struct Cgroup {
+pub(crate) struct Cgroup {
     folder: PathBuf,
     memory: bool,
 }
@@ -77,7 +77,7 @@ impl Cgroups {
     ///
     /// # Errors
     /// The operating system refuses.
-    pub(super) fn environment(&self, limit_bytes: u64) -> io::Result<Cgroup> {
+    pub(crate) fn environment(&self, limit_bytes: u64) -> io::Result<Cgroup> {
         let folder = self.folder.join(Uuid::new_v4().to_string());
         fs::create_dir(&folder)?;
         let cgroup = Cgroup {
@@ -116,12 +116,12 @@ impl Cgroup {
     ///
     /// # Errors
     /// The operating system refuses, or the process has ended.
-    pub(super) fn add(&self, process: Pid) -> io::Result<()> {
+    pub(crate) fn add(&self, process: Pid) -> io::Result<()> {
         self.write("cgroup.procs", &process.to_string())
     }
 
     /// Most memory that was used at once, in bytes, if the kernel counts it.
-    pub(super) fn peak_bytes(&self) -> Option<u64> {
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
         // `memory.peak` is new in Linux 5.19.
         let read = |file| fs::read_to_string(self.folder.join(file)).ok();
         let peak = self
@@ -131,12 +131,12 @@ impl Cgroup {
     }
 
     /// Whether the kernel limits the memory.
-    pub(super) fn limits_memory(&self) -> bool {
+    pub(crate) fn limits_memory(&self) -> bool {
         self.memory
     }
 
     /// Whether the kernel has killed processes in it because they used too much memory.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
         let kills = events
             .lines()
@@ -146,7 +146,7 @@ impl Cgroup {
 
     /// Kills all that is left in it and removes it. Blocks until the processes have ended, a
     /// second at most.
-    pub(super) fn remove(self) {
+    pub(crate) fn remove(self) {
         remove(&self.folder);
     }
 

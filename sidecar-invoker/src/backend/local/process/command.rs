@@ -69,7 +69,7 @@ impl Inherited {
 /// OS-only runtimes there is no `AWS_EXECUTION_ENV`; `_HANDLER` is the command's last word, as
 /// with the Runtime Interface Emulator, and `bootstrap` without a command. `_X_AMZN_TRACE_ID` is
 /// for the runtime to set, invocation by invocation.
-pub(super) fn variables(
+pub(crate) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
     inherited: &Inherited,
@@ -107,11 +107,11 @@ const LOG_STREAM_NAME: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 /// The log stream of one environment, by which Lambda tells environments apart:
 /// `2026/11/21/[$LATEST]` and 32 random hex digits.
 #[derive(Debug)]
-pub(super) struct LogStream(String);
+pub(crate) struct LogStream(String);
 
 impl LogStream {
     /// That of an environment that starts `now`.
-    pub(super) fn new(now: SystemTime) -> Self {
+    pub(crate) fn new(now: SystemTime) -> Self {
         let date = OffsetDateTime::from(now).date();
         let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
         let id = Uuid::new_v4().simple();
@@ -120,17 +120,17 @@ impl LogStream {
 
     /// The environment variable with the whole name, by which the environment's processes are known
     /// wherever they go.
-    pub(super) fn variable(&self) -> (&'static str, &str) {
+    pub(crate) fn variable(&self) -> (&'static str, &str) {
         (LOG_STREAM_NAME, &self.0)
     }
 
     /// The same as `NAME=VALUE`.
-    pub(super) fn entry(&self) -> String {
+    pub(crate) fn entry(&self) -> String {
         format!("{LOG_STREAM_NAME}={}", self.0)
     }
 
     /// The first eight of its random digits: enough to tell environments apart in a log.
-    pub(super) fn short(&self) -> &str {
+    pub(crate) fn short(&self) -> &str {
         let digits = self.0.rsplit(']').next().unwrap_or_default();
         digits.get(..8).unwrap_or(digits)
     }
@@ -141,7 +141,7 @@ impl LogStream {
 ///
 /// # Errors
 /// Why there is none, in the operating system's words.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     program: &str,
     directory: &Path,
     path: Option<&OsStr>,

@@ -14,31 +14,31 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
-use super::function::Function;
-use super::log::Log;
-use super::output::Source;
+use crate::backend::local::function::Function;
+use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::Source;
 
 /// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
 /// How long extensions that have registered for it have from SHUTDOWN to SIGKILL, as on AWS.
-pub(super) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long what a process wrote before its end may take to be read.
 const READ_LIMIT: Duration = Duration::from_millis(200);
 
 /// What is running.
 #[derive(Default)]
-pub(super) struct Processes {
-    pub(super) api: Option<JoinHandle<()>>,
+pub(crate) struct Processes {
+    pub(crate) api: Option<JoinHandle<()>>,
     /// The connections to the API.
-    pub(super) connections: TaskTracker,
+    pub(crate) connections: TaskTracker,
     runtime: Option<(Child, Pid)>,
     extensions: JoinSet<(String, Option<ExitStatus>)>,
     groups: Vec<(String, Pid)>,
 }
 
 /// How a process ended.
-pub(super) enum Exit {
+pub(crate) enum Exit {
     Runtime(Option<ExitStatus>),
     Extension(String, Option<ExitStatus>),
 }
@@ -48,7 +48,7 @@ impl Processes {
     ///
     /// # Errors
     /// The operating system's reason.
-    pub(super) fn start_runtime(
+    pub(crate) fn start_runtime(
         &mut self,
         launch: &Launch<'_>,
         program: PathBuf,
@@ -71,7 +71,7 @@ impl Processes {
     ///
     /// # Errors
     /// The operating system's reason.
-    pub(super) fn start_extension(
+    pub(crate) fn start_extension(
         &mut self,
         launch: &Launch<'_>,
         name: &str,
@@ -86,7 +86,7 @@ impl Processes {
     }
 
     /// Kills the runtime, or the extensions if they are all there is yet.
-    pub(super) fn kill_first(&self) {
+    pub(crate) fn kill_first(&self) {
         match &self.runtime {
             Some((_, group)) => kill(*group, Signal::KILL),
             None => self
@@ -98,13 +98,13 @@ impl Processes {
 
     /// Waits until what has come over connections that are closed has been read: a process may
     /// answer and end at once.
-    pub(super) async fn heard_out(&self) {
+    pub(crate) async fn heard_out(&self) {
         self.connections.close();
         let _ = timeout(READ_LIMIT, self.connections.wait()).await;
     }
 
     /// Waits until one of them ends.
-    pub(super) async fn exit(&mut self) -> Exit {
+    pub(crate) async fn exit(&mut self) -> Exit {
         let Self {
             runtime,
             extensions,
@@ -132,7 +132,7 @@ impl Processes {
 
     /// Ends the processes and all that they started in their groups, which are what comes back;
     /// extensions that `waits_for` says are to have time have it.
-    pub(super) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
+    pub(crate) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
         let limit = Instant::now() + SHUTDOWN_LIMIT;
         let patient = self.groups.iter().any(|(name, _)| waits_for(name));
         for (_, group) in self.groups.iter().filter(|(name, _)| !waits_for(name)) {
@@ -167,7 +167,7 @@ fn kill(group: Pid, signal: Signal) {
 }
 
 /// The executables in `extensions/` of the function's directory, by name and in its order.
-pub(super) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
+pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
     let files = std::fs::read_dir(directory.join("extensions"));
     let mut extensions: Vec<_> = files
         .into_iter()
@@ -184,12 +184,12 @@ pub(super) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// What the processes of an environment have in common.
-pub(super) struct Launch<'e> {
-    pub(super) function: &'e Function,
-    pub(super) api: SocketAddr,
-    pub(super) log: &'e Arc<Log>,
-    pub(super) log_stream: &'e LogStream,
-    pub(super) source: &'e Source,
+pub(crate) struct Launch<'e> {
+    pub(crate) function: &'e Function,
+    pub(crate) api: SocketAddr,
+    pub(crate) log: &'e Arc<Log>,
+    pub(crate) log_stream: &'e LogStream,
+    pub(crate) source: &'e Source,
 }
 
 impl Launch<'_> {

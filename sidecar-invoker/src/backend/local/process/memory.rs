@@ -12,8 +12,8 @@ use rustix::process::Pid;
 use tokio::time::{Instant, sleep_until};
 
 use super::cgroup::Cgroup;
-use super::lock;
-use crate::processes::{Census, peak_resident_bytes, proportional_bytes, resident_bytes};
+use super::procfs::{Census, peak_resident_bytes, proportional_bytes, resident_bytes};
+use crate::util::lock;
 
 /// How often an environment is looked at: a look takes some ten microseconds.
 const ACTIVE_INTERVAL: Duration = Duration::from_millis(25);
@@ -22,7 +22,7 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the processes of one environment use.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     limit_bytes: u64,
     peak_bytes: AtomicU64,
     state: Mutex<State>,
@@ -41,7 +41,7 @@ struct State {
 
 impl Memory {
     /// That of an environment that may use `limit_mib`.
-    pub(super) fn new(limit_mib: u32) -> Self {
+    pub(crate) fn new(limit_mib: u32) -> Self {
         Self {
             limit_bytes: u64::from(limit_mib) << 20,
             peak_bytes: AtomicU64::new(0),
@@ -50,12 +50,12 @@ impl Memory {
     }
 
     /// Before there is any process: takes the control group that they are to be in, if there is one.
-    pub(super) fn begin(&self, cgroup: Option<Cgroup>) {
+    pub(crate) fn begin(&self, cgroup: Option<Cgroup>) {
         lock(&self.state).cgroup = cgroup;
     }
 
     /// From now on looks at this process group too.
-    pub(super) fn add(&self, group: Pid) {
+    pub(crate) fn add(&self, group: Pid) {
         let mut state = lock(&self.state);
         state.groups.push(group);
         state.family.push(group);
@@ -68,7 +68,7 @@ impl Memory {
     }
 
     /// Most bytes used at once so far, as far as was seen; `None` where that cannot be seen.
-    pub(super) fn peak_bytes(&self) -> Option<u64> {
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let seen = {
             let state = lock(&self.state);
             let counted = state.cgroup.as_ref().and_then(Cgroup::peak_bytes);
@@ -89,7 +89,7 @@ impl Memory {
     /// Waits until more is used than may be, and says how many bytes; not if the kernel watches. An
     /// environment that `is_active` is looked at more often. Dropped and called anew it goes on as
     /// before.
-    pub(super) async fn exceeded(&self, is_active: impl Fn() -> bool, census: &Arc<Census>) -> u64 {
+    pub(crate) async fn exceeded(&self, is_active: impl Fn() -> bool, census: &Arc<Census>) -> u64 {
         loop {
             let active = is_active();
             let interval = match active {
@@ -135,14 +135,14 @@ impl Memory {
     }
 
     /// Whether the kernel has killed processes because they used too much.
-    pub(super) fn ran_out(&self) -> bool {
+    pub(crate) fn ran_out(&self) -> bool {
         let state = lock(&self.state);
         state.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory)
     }
 
     /// Kills what is left in the control group, if there is one, and removes that. Blocks until the
     /// processes have ended, a second at most.
-    pub(super) fn remove_cgroup(&self) {
+    pub(crate) fn remove_cgroup(&self) {
         let cgroup = lock(&self.state).cgroup.take();
         if let Some(cgroup) = cgroup {
             cgroup.remove();

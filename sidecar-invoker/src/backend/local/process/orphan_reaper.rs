@@ -20,8 +20,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::local::remove_cgroups;
-use crate::processes;
+use super::{cgroup, procfs};
 
 /// The invoker's side of the guard.
 pub(crate) struct Guard(Mutex<Option<Running>>);
@@ -118,10 +117,10 @@ pub fn watch_over_groups(input: impl BufRead) {
         signal(environments.values().flatten(), Signal::TERM);
         std::thread::sleep(Duration::from_millis(300));
         signal(environments.values().flatten(), Signal::KILL);
-        processes::kill_strays(&environments.into_keys().collect::<Vec<_>>());
+        procfs::kill_strays(&environments.into_keys().collect::<Vec<_>>());
     }
     if let Some(folder) = cgroup {
-        remove_cgroups(&folder);
+        cgroup::remove(&folder);
     }
 }
 

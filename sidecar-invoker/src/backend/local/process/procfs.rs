@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpgid, waitpid};
 
-use crate::lock::lock;
+use crate::util::lock;
 
 /// How often a [`Census`] looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
