@@ -148,8 +148,12 @@ impl Server {
                 }
                 BackendConfig::Local(config) => {
                     let at_once = config.concurrency;
-                    let function =
-                        Function::new(name.clone(), config, function.queue, context.clone());
+                    let function = Arc::new(Function::new(
+                        name.clone(),
+                        config,
+                        function.queue,
+                        context.clone(),
+                    ));
                     local.push(Arc::clone(&function));
                     let runner = Runner::Local(Arc::clone(&function));
                     Backend::Local(function, queue(runner, at_once))

@@ -12,12 +12,14 @@ mod function;
 mod generation;
 mod log;
 mod pool;
-mod process;
+pub(crate) mod process;
+mod spec;
 mod supervisor;
 mod watch;
 
-pub(crate) use function::{Context, Function};
+pub(crate) use function::Function;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
 pub(crate) use process::command::Inherited;
 pub(crate) use process::orphan_reaper::{Guard, watch_over_groups};
+pub(crate) use spec::Context;

@@ -11,8 +11,7 @@ use super::api::runtime;
 use super::environment::failure::Failure;
 use super::environment::report;
 use super::environment::transitions::Ending;
-use super::environment::{Environment, epoch_ms};
-use super::function::Function;
+use super::environment::{Environment, EnvironmentOwner};
 use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_LIMIT};
 use super::process::procfs;
 use crate::util::lock;
@@ -44,71 +43,81 @@ impl Cause {
     }
 }
 
-impl Environment {
-    /// Starts the processes and watches over them until nothing of them is left.
-    pub(super) async fn run(self: Arc<Self>, function: Arc<Function>) {
-        let mut processes = Processes::default();
-        let cause = match self.start(&function, &mut processes).await {
-            Ok(()) => self.watch(&function, &mut processes).await,
-            Err(cause) => cause,
-        };
-        self.end(&function, &cause).await;
-        let limit = epoch_ms(&function, SHUTDOWN_LIMIT);
-        let told = lock(&self.lifecycle)
-            .extensions
-            .shut_down(cause.shutdown_reason(), limit);
-        if told {
-            self.told.notify_waiters();
-        }
-        let waits_for = |name: &str| lock(&self.lifecycle).extensions.hears_of_the_end(name);
-        let groups = processes.end(waits_for).await;
-        self.clear(groups).await;
-        function.unguard(&self.log_stream).await;
-        function.removed(&self);
+/// Starts the processes of `environment` and watches over them until nothing of them is left.
+pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn EnvironmentOwner>) {
+    let mut supervisor = Supervisor {
+        environment: Arc::clone(&environment),
+        owner: Arc::clone(&owner),
+        processes: Processes::default(),
+    };
+    let cause = match supervisor.start().await {
+        Ok(()) => supervisor.watch().await,
+        Err(cause) => cause,
+    };
+    supervisor.end(&cause).await;
+    let limit = environment.spec.epoch_ms(SHUTDOWN_LIMIT);
+    let told = lock(&environment.lifecycle)
+        .extensions
+        .shut_down(cause.shutdown_reason(), limit);
+    if told {
+        environment.told.notify_waiters();
     }
+    let waits_for = |name: &str| {
+        let lifecycle = lock(&environment.lifecycle);
+        lifecycle.extensions.hears_of_the_end(name)
+    };
+    let groups = supervisor.processes.end(waits_for).await;
+    clear(&environment, groups).await;
+    environment.spec.unguard(&environment.log_stream).await;
+    owner.removed(&environment);
+}
 
+struct Supervisor {
+    environment: Arc<Environment>,
+    owner: Arc<dyn EnvironmentOwner>,
+    processes: Processes,
+}
+
+impl Supervisor {
     /// First the extensions, then the runtime, as on AWS.
-    async fn start(
-        self: &Arc<Self>,
-        function: &Arc<Function>,
-        processes: &mut Processes,
-    ) -> Result<(), Cause> {
+    async fn start(&mut self) -> Result<(), Cause> {
+        let environment = Arc::clone(&self.environment);
+        let spec = &*environment.spec;
         let entrypoint = |reason: String| {
             Cause::Failed(Failure::Entrypoint {
-                program: function.config.program.clone(),
+                program: spec.config.program.clone(),
                 reason,
             })
         };
-        let program = function.program().map_err(entrypoint)?;
+        let program = spec.program().map_err(entrypoint)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener
             .map_err(|error| entrypoint(format!("no port for its Runtime API: {error}")))?;
         let address = listener
             .local_addr()
             .map_err(|error| entrypoint(error.to_string()))?;
-        let connections = processes.connections.clone();
-        let api = runtime::serve(
-            listener,
-            connections,
-            Arc::clone(self),
-            Arc::clone(function),
-        );
-        processes.api = Some(tokio::spawn(api));
+        let connections = self.processes.connections.clone();
+        let api = runtime::serve(listener, connections, Arc::clone(&environment));
+        self.processes.api = Some(tokio::spawn(api));
 
-        function.guard(&self.log_stream, None).await;
-        self.memory.begin(function.cgroup());
+        spec.guard(&environment.log_stream, None).await;
+        environment.memory.begin(spec.cgroup());
         let launch = Launch {
-            function,
+            directory: &spec.config.directory,
+            variables: &spec.variables,
+            output: &spec.context.output,
+            tasks: &spec.context.tasks,
             api: address,
-            log: &self.log,
-            log_stream: &self.log_stream,
-            source: &self.source,
+            log: &environment.log,
+            log_stream: &environment.log_stream,
+            source: &environment.source,
         };
-        let extensions = groups::extensions(&function.config.directory);
+        let extensions = groups::extensions(&spec.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
-        let _ = self.external.set(names);
+        let _ = environment.external.set(names);
         for (name, path) in &extensions {
-            let group = processes
+            let group = self
+                .processes
                 .start_extension(&launch, name, path)
                 .map_err(|error| {
                     Cause::Failed(Failure::Extension {
@@ -117,42 +126,47 @@ impl Environment {
                         reason: error.to_string(),
                     })
                 })?;
-            self.look_after(group, function).await;
+            self.look_after(group).await;
         }
-        while self.unregistered().is_some() {
-            if let Some(cause) = self.event(function, processes).await {
+        while environment.unregistered().is_some() {
+            if let Some(cause) = self.event().await {
                 return Err(cause);
             }
         }
-        let group = processes.start_runtime(&launch, program);
+        let command = spec.runtime_command(program);
+        let group = command.and_then(|command| self.processes.start_runtime(&launch, command));
         let group = group.map_err(|error| entrypoint(error.to_string()))?;
-        self.look_after(group, function).await;
+        self.look_after(group).await;
         Ok(())
     }
 
     /// A process has been started, in a group of its own.
-    async fn look_after(&self, group: Pid, function: &Function) {
-        self.memory.add(group);
-        function.guard(&self.log_stream, Some(group)).await;
+    async fn look_after(&self, group: Pid) {
+        let Environment {
+            memory,
+            spec,
+            log_stream,
+            ..
+        } = &*self.environment;
+        memory.add(group);
+        spec.guard(log_stream, Some(group)).await;
     }
 
     /// Waits for a reason to end.
-    async fn watch(self: &Arc<Self>, function: &Function, processes: &mut Processes) -> Cause {
+    async fn watch(&mut self) -> Cause {
         loop {
-            if let Some(cause) = self.event(function, processes).await {
+            if let Some(cause) = self.event().await {
                 return cause;
             }
         }
     }
 
     /// Waits for whatever happens next, and tells if that is a reason to end.
-    async fn event(
-        self: &Arc<Self>,
-        function: &Function,
-        processes: &mut Processes,
-    ) -> Option<Cause> {
+    async fn event(&mut self) -> Option<Cause> {
+        let environment = &self.environment;
+        let spec = &environment.spec;
         let (deadline, reported, is_retired) = {
-            let mut lifecycle = lock(&self.lifecycle);
+            let mut lifecycle = lock(&environment.lifecycle);
             let timer = lifecycle.arm();
             (timer, lifecycle.reported(), lifecycle.is_ended())
         };
@@ -168,60 +182,34 @@ impl Environment {
                 None => std::future::pending().await,
             }
         };
-        let is_active = || !lock(&self.lifecycle).is_idle();
+        let is_active = || !lock(&environment.lifecycle).is_idle();
         let exit = tokio::select! {
-            exit = processes.exit() => {
-                if self.memory.ran_out() {
-                    self.report_memory(function, None);
+            exit = self.processes.exit() => {
+                if environment.memory.ran_out() {
+                    report_memory(environment, None);
                 }
                 exit
             }
-            used = self.memory.exceeded(is_active, &function.context.census) => {
-                self.report_memory(function, Some(used));
+            used = environment.memory.exceeded(is_active, &spec.context.census) => {
+                report_memory(environment, Some(used));
                 // It ends as if the kernel had ended it.
-                processes.kill_first();
-                processes.exit().await
+                self.processes.kill_first();
+                self.processes.exit().await
             }
-            () = function.stopped() => return Some(Cause::Stopped),
-            () = self.changed.notified() => return None,
-            () = expired => return self.expired(function),
+            () = spec.stopped() => return Some(Cause::Stopped),
+            () = environment.changed.notified() => return None,
+            () = expired => return self.expired(),
         };
-        processes.heard_out().await;
+        self.processes.heard_out().await;
         Some(exited(exit))
     }
 
-    fn report_memory(&self, function: &Function, used: Option<u64>) {
-        let limit = function.config.memory_mib;
-        let used = used
-            .or_else(|| self.memory.peak_bytes())
-            .unwrap_or_default()
-            >> 20;
-        tracing::warn!(
-            function = %function.name,
-            environment = self.log_stream.short(),
-            "killed, as it used {used} MiB of memory and may use {limit}: raise `memory` if it needs more"
-        );
-    }
-
-    /// Ends what has left the process groups, and takes note of the end of all of it.
-    async fn clear(self: &Arc<Self>, groups: Vec<Pid>) {
-        let environment = Arc::clone(self);
-        let cleared = tokio::task::spawn_blocking(move || {
-            environment.memory.remove_cgroup();
-            procfs::kill_strays(&[environment.log_stream.entry()]);
-            for group in groups {
-                procfs::reap_group(group);
-            }
-        });
-        // Fails only if it panicked.
-        let _ = cleared.await;
-    }
-
     /// The time limit of some phase has passed; of the present one, maybe.
-    fn expired(self: &Arc<Self>, function: &Function) -> Option<Cause> {
-        let config = &function.config;
+    fn expired(&self) -> Option<Cause> {
+        let environment = &self.environment;
+        let config = &environment.spec.config;
         {
-            let lifecycle = lock(&self.lifecycle);
+            let lifecycle = lock(&environment.lifecycle);
             if lifecycle.deadline().is_none_or(|at| at > Instant::now()) {
                 return None;
             }
@@ -233,25 +221,26 @@ impl Environment {
                 return Some(Cause::Failed(Failure::TimedOut(limit)));
             }
         }
-        if function.retire(self) {
+        if self.owner.retire(environment) {
             return Some(Cause::Idle);
         }
-        lock(&self.lifecycle).keep_until(Instant::now() + config.idle_timeout);
+        lock(&environment.lifecycle).keep_until(Instant::now() + config.idle_timeout);
         None
     }
 
-    async fn end(&self, function: &Arc<Function>, cause: &Cause) {
+    async fn end(&self, cause: &Cause) {
+        let environment = &self.environment;
         let failure = cause.failure();
-        let ending = lock(&self.lifecycle).end(failure);
+        let ending = lock(&environment.lifecycle).end(failure);
         match (ending, failure) {
             (Ending::FailedToStart, Some(failure)) => {
-                let line = report::init_failed(self.begun.elapsed(), failure);
-                self.write(function, &line).await;
-                function.failed_to_start(self, failure.clone());
+                let line = report::init_failed(environment.begun.elapsed(), failure);
+                environment.write(&line).await;
+                self.owner.failed_to_start(environment, failure.clone());
             }
-            (Ending::During(outcome), _) => self.conclude(function, outcome).await,
+            (Ending::During(outcome), _) => environment.conclude(outcome).await,
             (Ending::Quiet, Some(failure)) => {
-                tracing::warn!(function = %function.name, "an execution environment ended: {failure}");
+                tracing::warn!(function = %environment.spec.name, "an execution environment ended: {failure}");
             }
             (_, None) => {}
         }
@@ -268,4 +257,31 @@ fn exited(exit: Exit) -> Cause {
             reason: status.map_or("ended".to_owned(), |status| status.to_string()),
         }),
     }
+}
+
+fn report_memory(environment: &Environment, used: Option<u64>) {
+    let limit = environment.spec.config.memory_mib;
+    let used = used
+        .or_else(|| environment.memory.peak_bytes())
+        .unwrap_or_default()
+        >> 20;
+    tracing::warn!(
+        function = %environment.spec.name,
+        environment = environment.log_stream.short(),
+        "killed, as it used {used} MiB of memory and may use {limit}: raise `memory` if it needs more"
+    );
+}
+
+/// Ends what has left the process groups, and takes note of the end of all of it.
+async fn clear(environment: &Arc<Environment>, groups: Vec<Pid>) {
+    let environment = Arc::clone(environment);
+    let cleared = tokio::task::spawn_blocking(move || {
+        environment.memory.remove_cgroup();
+        procfs::kill_strays(&[environment.log_stream.entry()]);
+        for group in groups {
+            procfs::reap_group(group);
+        }
+    });
+    // Fails only if it panicked.
+    let _ = cleared.await;
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::function::Function;
+use super::pool::Pool;
+use super::spec::FunctionSpec;
 
 /// How often the files are looked at, unless that takes long.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -43,12 +44,12 @@ const IGNORED_FOLDERS: [&str; 12] = [
 type Stamp = (i64, i64, u64, u64);
 type Files = BTreeMap<PathBuf, Stamp>;
 
-/// Has `function` start anew whenever its files have changed, for ever.
-pub(super) async fn watch(function: Arc<Function>) {
-    let mut known = look(&function).await;
+/// Has the environments of `pool` start anew whenever the function's files have changed, for ever.
+pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
+    let mut known = look(&spec).await;
     if known.len() >= MAX_FILES {
         tracing::warn!(
-            function = %function.name,
+            function = %spec.name,
             "not all files are watched, as there are more than {MAX_FILES}: list those that matter in `watch`"
         );
     }
@@ -57,7 +58,7 @@ pub(super) async fn watch(function: Arc<Function>) {
     loop {
         sleep(pause).await;
         let began = Instant::now();
-        let mut files = look(&function).await;
+        let mut files = look(&spec).await;
         // A twentieth of the time at most.
         pause = INTERVAL.max(began.elapsed() * 20);
         let Some(changed) = difference(&known, &files) else {
@@ -65,7 +66,7 @@ pub(super) async fn watch(function: Arc<Function>) {
         };
         while began.elapsed() < LONGEST_CHANGE {
             sleep(INTERVAL).await;
-            let before = std::mem::replace(&mut files, look(&function).await);
+            let before = std::mem::replace(&mut files, look(&spec).await);
             if before == files {
                 break;
             }
@@ -73,11 +74,11 @@ pub(super) async fn watch(function: Arc<Function>) {
         known = files;
         // One of the starts has to be let alone, or none would ever be ready.
         let in_turn = restarts.run >= RESTLESS;
-        if !function.reload(&changed, in_turn) {
+        if !pool.reload(&changed, in_turn) {
             restarts.run = 0;
-        } else if restarts.add(Instant::now(), function.config.init_timeout) {
+        } else if restarts.add(Instant::now(), spec.config.init_timeout) {
             tracing::warn!(
-                function = %function.name,
+                function = %spec.name,
                 "{} has changed, and so files did soon after each of the last {RESTLESS} starts: if the function writes there itself, it starts anew for ever; have it write elsewhere, or list in `watch` only what is to be watched",
                 changed.display()
             );
@@ -107,12 +108,12 @@ impl Restarts {
     }
 }
 
-async fn look(function: &Arc<Function>) -> Files {
-    let function = Arc::clone(function);
+async fn look(spec: &Arc<FunctionSpec>) -> Files {
+    let spec = Arc::clone(spec);
     let looked = tokio::task::spawn_blocking(move || {
         let mut files = Files::new();
-        let program = function.program().ok();
-        for path in function.config.watch.iter().chain(&program) {
+        let program = spec.program().ok();
+        for path in spec.config.watch.iter().chain(&program) {
             // What is named is meant, whatever its name is.
             if let Ok(metadata) = fs::metadata(path) {
                 take(path, &metadata, &mut files);

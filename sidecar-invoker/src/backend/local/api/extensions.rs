@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::response::{accepted, error, json_response, text};
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::extensions::Refused;
-use crate::backend::local::function::Function;
+use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::ACCOUNT_ID;
 use crate::invoke_api::body;
 
@@ -28,7 +28,6 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-functio
 /// Answers a request to what follows `/2020-01-01/extension/`: method, path and headers.
 pub(crate) async fn handle(
     environment: &Arc<Environment>,
-    function: &Arc<Function>,
     (method, path, headers): (&Method, &[&str], &HeaderMap),
     body: &mut Incoming,
 ) -> Response<Full<Bytes>> {
@@ -38,10 +37,10 @@ pub(crate) async fn handle(
             let read = body::read(body).await;
             let body = read.map(|(body, _)| body).unwrap_or_default();
             let registered = environment.register(text(headers, &NAME), &body);
-            registered.map(|id| registration(id, function, headers))
+            registered.map(|id| registration(id, &environment.spec, headers))
         }
         (&Method::GET, ["event", "next"]) => {
-            let event = environment.extension_next(function, id).await;
+            let event = environment.extension_next(id).await;
             event.map(|event| {
                 let mut response = json_response(StatusCode::OK, event);
                 response
@@ -73,11 +72,11 @@ pub(crate) async fn handle(
     })
 }
 
-fn registration(id: Uuid, function: &Function, headers: &HeaderMap) -> Response<Full<Bytes>> {
+fn registration(id: Uuid, spec: &FunctionSpec, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let mut body = json!({
-        "functionName": function.name.to_string(),
+        "functionName": spec.name.to_string(),
         "functionVersion": "$LATEST",
-        "handler": function.handler(),
+        "handler": spec.handler(),
     });
     let wants_account = text(headers, &ACCEPT_FEATURE)
         .split(',')

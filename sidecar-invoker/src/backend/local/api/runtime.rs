@@ -24,7 +24,6 @@ use super::response::{accepted, error, text, too_large};
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::failure::{Failure, unexplained};
 use crate::backend::local::environment::transitions::{Deadline, Refusal};
-use crate::backend::local::function::Function;
 use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
 use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
@@ -44,21 +43,16 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
 
 /// Serves the process's connections until the task is aborted; `open` counts them.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    open: TaskTracker,
-    environment: Arc<Environment>,
-    function: Arc<Function>,
-) {
+pub(crate) async fn serve(listener: TcpListener, open: TaskTracker, environment: Arc<Environment>) {
     let mut connections = JoinSet::new();
     loop {
         let Some(stream) = listener::accept(&listener).await else {
             continue;
         };
         while connections.try_join_next().is_some() {}
-        let (environment, function) = (Arc::clone(&environment), Arc::clone(&function));
+        let environment = Arc::clone(&environment);
         connections.spawn(open.track_future(async move {
-            let service = service_fn(|request| handle(request, &environment, &function));
+            let service = service_fn(|request| handle(request, &environment));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // A process that breaks off says so by its end.
             let _ = connection.await;
@@ -69,14 +63,13 @@ pub(crate) async fn serve(
 async fn handle(
     request: Request<Incoming>,
     environment: &Arc<Environment>,
-    function: &Arc<Function>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, mut body) = request.into_parts();
     let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
     let response = match (&parts.method, path.as_slice()) {
         (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"]) => {
-            let next = environment.next(function).await;
-            next.map(|(invocation, deadline)| event(&invocation, deadline, function))
+            let next = environment.next().await;
+            next.map(|(invocation, deadline)| event(&invocation, deadline, environment))
         }
         (
             &Method::POST,
@@ -102,7 +95,7 @@ async fn handle(
         }
         (method, ["2020-01-01", "extension", rest @ ..]) => {
             let request = (method, rest, &parts.headers);
-            Ok(extensions::handle(environment, function, request, &mut body).await)
+            Ok(extensions::handle(environment, request, &mut body).await)
         }
         _ => Ok(error(
             StatusCode::NOT_FOUND,
@@ -129,7 +122,7 @@ async fn handle(
 fn event(
     invocation: &Invocation,
     deadline: Deadline,
-    function: &Function,
+    environment: &Environment,
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(invocation.payload.clone()));
     let headers = response.headers_mut();
@@ -138,7 +131,7 @@ fn event(
     if let Ok(deadline) = HeaderValue::try_from(deadline.epoch_ms.to_string()) {
         headers.insert(DEADLINE_MS, deadline);
     }
-    headers.insert(FUNCTION_ARN, function.arn(&invocation.target));
+    headers.insert(FUNCTION_ARN, environment.spec.arn(&invocation.target));
     headers.insert(TRACE_ID, invocation.trace_id.clone());
     if let Some(context) = &invocation.client_context {
         headers.insert(CLIENT_CONTEXT, context.clone());

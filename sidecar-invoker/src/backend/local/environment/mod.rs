@@ -8,8 +8,8 @@ pub(crate) mod report;
 pub(crate) mod transitions;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -23,19 +23,34 @@ use self::lifecycle::Lifecycle;
 use self::outcome::Outcome;
 use self::report::Facts;
 use self::transitions::{Call, Deadline, Next, Refusal, Settled};
-use crate::backend::local::function::Function;
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::Source;
 use crate::backend::local::process::{command::LogStream, memory::Memory};
+use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
 use crate::util::lock;
 
 /// How long a process that asks for more before its answer has come has to wait for a refusal.
 const EARLY_LIMIT: Duration = Duration::from_millis(500);
 
+/// The owner of execution environments, to whom they report.
+pub(crate) trait EnvironmentOwner: Send + Sync {
+    /// `environment` has become idle.
+    fn ready(self: Arc<Self>, environment: Arc<Environment>);
+    /// `environment` never became idle.
+    fn failed_to_start(&self, environment: &Environment, failure: Failure);
+    /// `environment` has been idle for long: retires it unless it is to be kept, and returns
+    /// whether it has to end.
+    fn retire(&self, environment: &Arc<Environment>) -> bool;
+    /// Nothing is left of `environment`.
+    fn removed(self: Arc<Self>, environment: &Arc<Environment>);
+}
+
 /// One execution environment.
 pub(crate) struct Environment {
+    pub(crate) spec: Arc<FunctionSpec>,
+    owner: Weak<dyn EnvironmentOwner>,
     /// The state of the files from which it was started.
     pub(crate) generation: Generation,
     pub(crate) log_stream: LogStream,
@@ -58,19 +73,23 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// An environment whose process is about to be started.
-    pub(crate) fn new(function: &Function, generation: Generation) -> Arc<Self> {
+    pub(crate) fn new(
+        spec: Arc<FunctionSpec>,
+        owner: Weak<dyn EnvironmentOwner>,
+        generation: Generation,
+    ) -> Arc<Self> {
         let begun = Instant::now();
-        let log_stream = LogStream::new((function.context.clock)());
+        let log_stream = LogStream::new((spec.context.clock)());
         let source = Source {
-            function: function.name.to_string(),
+            function: spec.name.to_string(),
             environment: log_stream.short().to_owned(),
         };
         Arc::new(Self {
             generation,
             log_stream,
             source,
-            memory: Memory::new(function.config.memory_mib),
-            lifecycle: Mutex::new(Lifecycle::starting(begun + function.config.init_timeout)),
+            memory: Memory::new(spec.config.memory_mib),
+            lifecycle: Mutex::new(Lifecycle::starting(begun + spec.config.init_timeout)),
             delivered: Notify::new(),
             told: Notify::new(),
             changed: Notify::new(),
@@ -78,14 +97,13 @@ impl Environment {
             log: Arc::default(),
             facts: Mutex::default(),
             external: OnceLock::new(),
+            spec,
+            owner,
         })
     }
 
     /// The process asks for its next invocation; waits until there is one.
-    pub(crate) async fn next(
-        self: &Arc<Self>,
-        function: &Arc<Function>,
-    ) -> Result<(Arc<Invocation>, Deadline), Refusal> {
+    pub(crate) async fn next(self: &Arc<Self>) -> Result<(Arc<Invocation>, Deadline), Refusal> {
         let limit = Instant::now() + EARLY_LIMIT;
         loop {
             let next = lock(&self.lifecycle).next();
@@ -93,14 +111,14 @@ impl Environment {
                 Next::Deliver(invocation, deadline) => {
                     self.log.begin(invocation.log_type == LogType::Tail);
                     let line = report::start(&invocation.request_id);
-                    self.write(function, &line).await;
+                    self.write(&line).await;
                     return Ok((invocation, deadline));
                 }
                 Next::Refused => return Err(Refusal::WrongState),
                 Next::Early if Instant::now() >= limit => return Err(Refusal::WrongState),
                 Next::Early => _ = timeout_at(limit, self.delivered.notified()).await,
                 Next::Wait => {
-                    self.settle(function).await;
+                    self.settle().await;
                     self.delivered.notified().await;
                 }
             }
@@ -110,7 +128,6 @@ impl Environment {
     /// The extension `id` asks for its next event; waits until there is one.
     pub(crate) async fn extension_next(
         self: &Arc<Self>,
-        function: &Arc<Function>,
         id: Option<&str>,
     ) -> Result<Bytes, Refused> {
         loop {
@@ -119,31 +136,34 @@ impl Environment {
             if let Some(event) = lock(&self.lifecycle).extensions.next(id)? {
                 return Ok(event);
             }
-            self.settle(function).await;
+            self.settle().await;
             told.await;
         }
     }
 
     /// Goes on to the next phase if all have asked for more.
-    async fn settle(self: &Arc<Self>, function: &Arc<Function>) {
+    async fn settle(self: &Arc<Self>) {
         loop {
-            let idle_until = Instant::now() + function.config.idle_timeout;
+            let idle_until = Instant::now() + self.spec.config.idle_timeout;
             let settled = lock(&self.lifecycle).settle(idle_until);
             match settled {
                 Settled::No => return,
-                Settled::Over(outcome) => self.conclude(function, outcome).await,
+                Settled::Over(outcome) => self.conclude(outcome).await,
                 Settled::Idle { first } => {
                     if first {
                         lock(&self.facts).init = Some(self.begun.elapsed());
                     }
-                    return function.ready(Arc::clone(self));
+                    if let Some(owner) = self.owner.upgrade() {
+                        owner.ready(Arc::clone(self));
+                    }
+                    return;
                 }
             }
         }
     }
 
     /// An invocation is over.
-    pub(crate) async fn conclude(&self, function: &Function, outcome: Outcome) {
+    pub(crate) async fn conclude(&self, outcome: Outcome) {
         let mut unsaid = Unsaid(&self.lifecycle, Some(outcome));
         self.log.passed_on().await;
         let Some(outcome) = unsaid.1.take() else {
@@ -152,37 +172,37 @@ impl Environment {
         let lines = {
             let mut facts = lock(&self.facts);
             facts.ask_memory(&self.memory);
-            let now = (function.context.clock)();
-            facts.end(&outcome, function.config.memory_mib, now)
+            let now = (self.spec.context.clock)();
+            facts.end(&outcome, self.spec.config.memory_mib, now)
         };
         self.log.note(lines.as_bytes());
         if let Some(answer) = outcome.held {
             answer.release(self.log.tail());
         }
-        self.pass_on(function, &lines).await;
+        self.pass_on(&lines).await;
     }
 
     /// Writes a line of the service's own into the function's log.
-    pub(crate) async fn write(&self, function: &Function, lines: &str) {
+    pub(crate) async fn write(&self, lines: &str) {
         self.log.note(lines.as_bytes());
-        self.pass_on(function, lines).await;
+        self.pass_on(lines).await;
     }
 
-    async fn pass_on(&self, function: &Function, lines: &str) {
+    async fn pass_on(&self, lines: &str) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
-        let output = &function.context.output;
+        let output = &self.spec.context.output;
         let dropped = output.pass(&self.source, lines.as_bytes(), dropped).await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
     /// Gives the environment work; back comes the call if it is not idle any more.
-    pub(crate) fn deliver(&self, call: Call, function: &Function) -> Result<(), Call> {
-        let limit = function.config.timeout;
+    pub(crate) fn deliver(&self, call: Call) -> Result<(), Call> {
+        let limit = self.spec.config.timeout;
         let deadline = Deadline {
             at: Instant::now() + limit,
-            epoch_ms: epoch_ms(function, limit),
+            epoch_ms: self.spec.epoch_ms(limit),
         };
-        let arn = function.arn(&call.invocation.target);
+        let arn = self.spec.arn(&call.invocation.target);
         let wake = lock(&self.lifecycle).deliver(call, &arn, deadline)?;
         self.delivered.notify_one();
         self.told.notify_waiters();
@@ -349,12 +369,6 @@ impl Drop for Unsaid<'_> {
             lock(self.0).take_back(outcome);
         }
     }
-}
-
-/// The time in `ahead`, in milliseconds since 1970.
-pub(crate) fn epoch_ms(function: &Function, ahead: Duration) -> u128 {
-    let now = (function.context.clock)().duration_since(UNIX_EPOCH);
-    (now.unwrap_or_default() + ahead).as_millis()
 }
 
 #[cfg(test)]

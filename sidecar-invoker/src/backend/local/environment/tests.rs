@@ -1,25 +1,37 @@
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::backend::local::pool::tests::{function, invocation};
+use crate::backend::local::spec::tests::{invocation, spec};
 use crate::invocation::response::Reply;
 
+/// Nobody has to hear of an environment.
+struct NoOwner;
+
+impl EnvironmentOwner for NoOwner {
+    fn ready(self: Arc<Self>, _: Arc<Environment>) {}
+    fn failed_to_start(&self, _: &Environment, _: Failure) {}
+    fn retire(&self, _: &Arc<Environment>) -> bool {
+        true
+    }
+    fn removed(self: Arc<Self>, _: &Arc<Environment>) {}
+}
+
 /// What happens until the process has to wait, and then leaves.
-async fn asks_and_leaves(environment: &Arc<Environment>, function: &Arc<Function>) {
+async fn asks_and_leaves(environment: &Arc<Environment>) {
     tokio::select! {
         biased;
-        _ = environment.next(function) => panic!("there is nothing to do"),
+        _ = environment.next() => panic!("there is nothing to do"),
         () = std::future::ready(()) => {}
     }
 }
 
 #[tokio::test]
 async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
-    let function = function(0);
-    let environment = Environment::new(&function, 0);
+    let spec = Arc::new(spec("concurrency: 1"));
+    let environment = Environment::new(spec, Weak::<NoOwner>::new(), 0);
     let (output, _writer) = std::io::pipe().unwrap();
     let _unread = environment.log.tap(output).unwrap();
-    asks_and_leaves(&environment, &function).await;
+    asks_and_leaves(&environment).await;
     let mut invocation = invocation(&serde_json::json!({}));
     invocation.log_type = LogType::Tail;
     let id = invocation.request_id;
@@ -28,17 +40,17 @@ async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
         invocation: Arc::new(invocation),
         reply,
     };
-    environment.deliver(call, &function).unwrap();
-    environment.next(&function).await.unwrap();
+    environment.deliver(call).unwrap();
+    environment.next().await.unwrap();
     let payload = FunctionAnswer::Success(Bytes::from_static(b"1"));
     environment.answer(id, payload.clone(), None).unwrap();
-    asks_and_leaves(&environment, &function).await;
+    asks_and_leaves(&environment).await;
     assert_eq!(
         answer.try_recv().unwrap_err(),
         oneshot::error::TryRecvError::Empty
     );
     let reply = tokio::select! {
-        _ = environment.next(&function) => panic!("there is nothing to do"),
+        _ = environment.next() => panic!("there is nothing to do"),
         reply = answer => reply.unwrap(),
     };
     let Reply::Whole { answer, log_tail } = reply else {

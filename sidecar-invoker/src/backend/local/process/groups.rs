@@ -1,6 +1,8 @@
 //! The processes of one execution environment: the runtime and the extensions, each in a process
 //! group of its own.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -8,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncRead;
 use tokio::process::{Child, Command};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
-use crate::backend::local::function::Function;
 use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::Output;
 use crate::backend::local::log::writer::Source;
 
 /// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
@@ -44,24 +47,15 @@ pub(crate) enum Exit {
 }
 
 impl Processes {
-    /// Starts the function's own program, or its wrapper with that and the arguments.
+    /// Starts the runtime.
     ///
     /// # Errors
     /// The operating system's reason.
     pub(crate) fn start_runtime(
         &mut self,
         launch: &Launch<'_>,
-        program: PathBuf,
+        command: Command,
     ) -> std::io::Result<Pid> {
-        let mut command = match launch.function.wrapper() {
-            Some(wrapper) => {
-                let mut command = Command::new(wrapper.map_err(std::io::Error::other)?);
-                command.arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        command.args(&launch.function.config.arguments);
         let (child, group) = launch.spawn(command)?;
         self.runtime = Some((child, group));
         Ok(group)
@@ -185,7 +179,12 @@ pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
 
 /// What the processes of an environment have in common.
 pub(crate) struct Launch<'e> {
-    pub(crate) function: &'e Function,
+    pub(crate) directory: &'e Path,
+    pub(crate) variables: &'e BTreeMap<OsString, OsString>,
+    /// Where their output goes.
+    pub(crate) output: &'e Output,
+    pub(crate) tasks: &'e TaskTracker,
+    /// The address of the Runtime API.
     pub(crate) api: SocketAddr,
     pub(crate) log: &'e Arc<Log>,
     pub(crate) log_stream: &'e LogStream,
@@ -194,11 +193,10 @@ pub(crate) struct Launch<'e> {
 
 impl Launch<'_> {
     fn spawn(&self, mut command: Command) -> std::io::Result<(Child, Pid)> {
-        let function = self.function;
         let mut child = command
-            .current_dir(&function.config.directory)
+            .current_dir(self.directory)
             .env_clear()
-            .envs(&function.variables)
+            .envs(self.variables)
             .envs([self.log_stream.variable()])
             .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string())
             .stdin(Stdio::null())
@@ -210,11 +208,18 @@ impl Launch<'_> {
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
         if let Some(stdout) = child.stdout.take() {
-            function.forward(self.source, self.log.tap(stdout)?);
+            self.forward(self.log.tap(stdout)?);
         }
         if let Some(stderr) = child.stderr.take() {
-            function.forward(self.source, self.log.tap(stderr)?);
+            self.forward(self.log.tap(stderr)?);
         }
         Ok((child, group))
+    }
+
+    /// Passes on the output of a process.
+    fn forward(&self, reader: impl AsyncRead + Send + Unpin + 'static) {
+        let output = self.output.clone();
+        self.tasks
+            .spawn(output.forward(self.source.clone(), reader));
     }
 }
