@@ -1,5 +1,4 @@
-//! How many invocations run at once: a limit per function and one over all, with a queue in order
-//! of arrival before them.
+//! A limit of invocations that run at once, with a bounded queue in order of arrival before it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,89 +7,106 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::backend::aws::Budget;
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::Counts;
 
-/// What the callers of one function share.
-pub(crate) struct Gate {
+/// A limit of its own, one that it shares with others, or both.
+pub(crate) struct ConcurrencyLimiter {
     own: Option<Arc<Semaphore>>,
-    all: Arc<Semaphore>,
+    shared: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
-    /// Where the function is counted.
-    pub(crate) counts: Arc<Counts>,
-    /// What the function's retries may cost.
-    pub(crate) budget: Budget,
+    /// The metrics in which those that wait are counted.
+    counts: Option<Arc<Counts>>,
 }
 
 /// The right to run one invocation, until it is dropped.
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     _own: Option<OwnedSemaphorePermit>,
-    _all: OwnedSemaphorePermit,
+    _shared: Option<OwnedSemaphorePermit>,
 }
 
-impl Gate {
-    /// A gate for `most` invocations of its function, and for as many of all as `all` has.
-    pub(crate) fn new(most: Option<usize>, all: Arc<Semaphore>, counts: Arc<Counts>) -> Self {
+impl ConcurrencyLimiter {
+    /// A limiter for `max` invocations, of which `shared` has to allow each too.
+    pub(crate) fn new(
+        max: Option<usize>,
+        shared: Option<Arc<Semaphore>>,
+        counts: Option<Arc<Counts>>,
+    ) -> Self {
         Self {
-            own: most.map(|most| Arc::new(Semaphore::new(most))),
-            all,
+            own: max.map(|max| Arc::new(Semaphore::new(max))),
+            shared,
             waiting: AtomicUsize::new(0),
             counts,
-            budget: Budget::default(),
         }
     }
 
-    /// Waits for a turn, in order, unless `queue` others do already, and for no longer than `limit`.
-    pub(crate) async fn enter(&self, queue: usize, limit: Duration) -> Result<Turn, ServiceError> {
-        if let Some(turn) = self.try_enter() {
-            return Ok(turn);
+    /// Waits for a permit, in order, for at most `limit`.
+    ///
+    /// # Errors
+    /// `queue` others wait already, or there is none in time.
+    pub(crate) async fn acquire(
+        &self,
+        queue: usize,
+        limit: Duration,
+    ) -> Result<Permit, ServiceError> {
+        if let Some(permit) = self.try_acquire() {
+            return Ok(permit);
         }
-        let place = Place(self);
-        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= queue {
-            return Err(ServiceError::TooManyRequests);
-        }
-        let turn = timeout(limit, self.acquire()).await;
-        drop(place);
-        match turn {
-            Ok(turn) => turn.ok_or(ServiceError::ShuttingDown),
+        let slot = QueueSlot::take(self, queue)?;
+        let permit = timeout(limit, self.wait()).await;
+        drop(slot);
+        match permit {
+            Ok(permit) => permit.ok_or(ServiceError::ShuttingDown),
             Err(_) => Err(ServiceError::TooManyRequests),
         }
     }
 
-    fn try_enter(&self) -> Option<Turn> {
-        let own = match &self.own {
-            Some(own) => Some(Arc::clone(own).try_acquire_owned().ok()?),
-            None => None,
-        };
-        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Turn {
-            _own: own,
-            _all: all,
+    fn try_acquire(&self) -> Option<Permit> {
+        let take = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_owned();
+        Some(Permit {
+            _own: self.own.as_ref().map(take).transpose().ok()?,
+            _shared: self.shared.as_ref().map(take).transpose().ok()?,
         })
     }
 
-    async fn acquire(&self) -> Option<Turn> {
+    async fn wait(&self) -> Option<Permit> {
         let own = match &self.own {
             Some(own) => Some(Arc::clone(own).acquire_owned().await.ok()?),
             None => None,
         };
-        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Turn {
+        let shared = match &self.shared {
+            Some(shared) => Some(Arc::clone(shared).acquire_owned().await.ok()?),
+            None => None,
+        };
+        Some(Permit {
             _own: own,
-            _all: all,
+            _shared: shared,
         })
     }
 }
 
 /// A place in the queue, which is left when it is dropped.
-struct Place<'g>(&'g Gate);
+struct QueueSlot<'l>(&'l ConcurrencyLimiter);
 
-impl Drop for Place<'_> {
+impl<'l> QueueSlot<'l> {
+    fn take(limiter: &'l ConcurrencyLimiter, max: usize) -> Result<Self, ServiceError> {
+        let slot = Self(limiter);
+        if let Some(counts) = &limiter.counts {
+            counts.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        match limiter.waiting.fetch_add(1, Ordering::Relaxed) < max {
+            true => Ok(slot),
+            false => Err(ServiceError::TooManyRequests),
+        }
+    }
+}
+
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(counts) = &self.0.counts {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -100,62 +116,60 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn gate(own: Option<usize>, all: usize) -> Arc<Gate> {
-        Arc::new(Gate::new(
-            own,
-            Arc::new(Semaphore::new(all)),
-            Arc::default(),
-        ))
+    fn limiter(own: Option<usize>, all: usize) -> Arc<ConcurrencyLimiter> {
+        let all = Arc::new(Semaphore::new(all));
+        Arc::new(ConcurrencyLimiter::new(own, Some(all), None))
     }
 
     #[tokio::test]
-    async fn turns_come_in_order_and_the_queue_is_bounded() {
-        let gate = gate(Some(1), 10);
-        let first = gate.enter(2, LONG).await.unwrap();
-        let mut second = Box::pin(gate.enter(2, LONG));
-        let mut third = Box::pin(gate.enter(2, LONG));
+    async fn permits_come_in_order_and_the_queue_is_bounded() {
+        let limiter = limiter(Some(1), 10);
+        let first = limiter.acquire(2, LONG).await.unwrap();
+        let mut second = Box::pin(limiter.acquire(2, LONG));
+        let mut third = Box::pin(limiter.acquire(2, LONG));
         assert!(poll_once(&mut second).await.is_none());
         assert!(poll_once(&mut third).await.is_none());
         assert_eq!(
-            gate.enter(2, LONG).await.err(),
+            limiter.acquire(2, LONG).await.err(),
             Some(ServiceError::TooManyRequests)
         );
-        assert_eq!(waiting(&gate), 2);
+        assert_eq!(waiting(&limiter), 2);
         drop(first);
         assert!(poll_once(&mut third).await.is_none(), "not its turn yet");
-        let turn = second.await.unwrap();
-        drop(turn);
+        let permit = second.await.unwrap();
+        drop(permit);
         third.await.unwrap();
-        assert_eq!(waiting(&gate), 0);
+        assert_eq!(waiting(&limiter), 0);
     }
 
     #[tokio::test]
     async fn who_waits_too_long_or_leaves_gives_up_the_place() {
-        let gate = gate(None, 1);
-        let _turn = gate.enter(1, LONG).await.unwrap();
+        let limiter = limiter(None, 1);
+        let _permit = limiter.acquire(1, LONG).await.unwrap();
         assert_eq!(
-            gate.enter(1, Duration::from_millis(1)).await.err(),
+            limiter.acquire(1, Duration::from_millis(1)).await.err(),
             Some(ServiceError::TooManyRequests)
         );
-        assert_eq!(waiting(&gate), 0);
-        let mut left = Box::pin(gate.enter(1, LONG));
+        assert_eq!(waiting(&limiter), 0);
+        let mut left = Box::pin(limiter.acquire(1, LONG));
         assert!(poll_once(&mut left).await.is_none());
         drop(left);
-        assert_eq!(waiting(&gate), 0);
+        assert_eq!(waiting(&limiter), 0);
     }
 
     #[tokio::test]
     async fn the_limit_over_all_holds_for_each_function() {
         let all = Arc::new(Semaphore::new(1));
-        let [one, other] = [(); 2].map(|()| Gate::new(None, Arc::clone(&all), Arc::default()));
-        let turn = one.enter(0, LONG).await.unwrap();
-        assert!(other.enter(0, LONG).await.is_err());
-        drop(turn);
-        assert!(other.enter(0, LONG).await.is_ok());
+        let [one, other] =
+            [(); 2].map(|()| ConcurrencyLimiter::new(None, Some(Arc::clone(&all)), None));
+        let permit = one.acquire(0, LONG).await.unwrap();
+        assert!(other.acquire(0, LONG).await.is_err());
+        drop(permit);
+        assert!(other.acquire(0, LONG).await.is_ok());
     }
 
-    fn waiting(gate: &Gate) -> usize {
-        gate.waiting.load(Ordering::Relaxed)
+    fn waiting(limiter: &ConcurrencyLimiter) -> usize {
+        limiter.waiting.load(Ordering::Relaxed)
     }
 
     /// Polls once.

@@ -2,69 +2,161 @@
 
 pub(crate) mod aws;
 mod concurrency_limit;
-pub(crate) mod event_queue;
+mod event_queue;
 pub(crate) mod local;
-pub(crate) mod rie;
+mod registry;
+mod rie;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use hyper::Response;
+use tokio_util::sync::CancellationToken;
 
-use crate::backend::event_queue::EventQueue;
-use crate::invocation::response::Reply;
-use crate::invocation::{Invocation, InvocationType, Operation};
+use self::event_queue::EventQueue;
+use crate::invocation::{Invocation, InvocationType, Operation, new_trace_id};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::request::{
+    InvokeRequest, client_context, invocation_type, is_trace_id, log_type, tenant_id,
+};
+use crate::invoke_api::{headers as header, response};
+
+pub(crate) use self::registry::Backends;
 
 /// One function's way to be run.
-pub(crate) enum Backend {
+#[derive(Clone)]
+enum Backend {
+    /// By AWS Lambda, which has a queue of its own for events.
+    Aws(Arc<aws::Function>),
     /// By a Runtime Interface Emulator.
     Rie(Arc<rie::Rie>, Arc<EventQueue>),
     /// As processes of the invoker's own.
     Local(Arc<local::Function>, Arc<EventQueue>),
 }
 
-/// What comes back from a backend.
-pub(crate) enum Answer {
-    /// A function's answer, still to be put into the Invoke API's form.
-    Function(Reply),
-    /// A response of the Invoke API, to be passed on as it is. The emulator reports function errors
-    /// as plain 200s, so the caller has to be able to tell its answers from AWS's: they carry no
-    /// `x-amzn-requestid`.
-    Passed(Response<ResponseBody>),
+impl Backend {
+    /// Has the function invoked once; the response is that of the Invoke API.
+    ///
+    /// `stop` ends at once what AWS or an emulator has still to answer. The invoker's own processes
+    /// are told to end instead, and what they still answer counts.
+    async fn invoke(
+        &self,
+        request: InvokeRequest<'_>,
+        stop: &CancellationToken,
+        clock: fn() -> SystemTime,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        match self {
+            Self::Aws(function) => {
+                let call = async {
+                    let call = aws::Call {
+                        operation: request.operation,
+                        qualifier: request.target.qualifier,
+                        headers: request.headers,
+                        payload: request.body.read().await?,
+                        arrival: request.arrival,
+                    };
+                    function.invoke(call).await
+                };
+                until(stop, Box::pin(call)).await
+            }
+            // The emulator reports function errors as plain 200s, so the caller has to be able to tell
+            // its answers from AWS's: they carry no `x-amzn-requestid`.
+            Self::Rie(rie, events) => match admit(request, false, events, stop, clock).await? {
+                Admission::Invoke(invocation) => {
+                    until(stop, Box::pin(rie.invoke(*invocation))).await
+                }
+                Admission::Done(response) => Ok(response),
+            },
+            Self::Local(function, events) => {
+                let invocation = match admit(request, true, events, stop, clock).await? {
+                    Admission::Invoke(invocation) => *invocation,
+                    Admission::Done(response) => return Ok(response),
+                };
+                let (operation, request_id) = (invocation.operation, invocation.request_id);
+                let trace_id = invocation.trace_id.clone();
+                let answer = function.invoke(invocation).await?;
+                Ok(response::invoked(answer, operation, trace_id, request_id))
+            }
+        }
+    }
 }
 
-impl Backend {
-    /// Refuses what this backend cannot do.
-    pub(crate) fn supports(
-        &self,
-        operation: Operation,
-        invocation_type: InvocationType,
-    ) -> Result<(), ServiceError> {
-        let refused = |message: &str| Err(ServiceError::InvalidParameter(message.to_owned()));
-        match (self, operation, invocation_type) {
-            (_, Operation::InvokeWithResponseStream, InvocationType::Event) => {
-                refused("InvokeWithResponseStream takes RequestResponse and DryRun")
-            }
-            (Self::Rie(..), Operation::InvokeWithResponseStream, _) => {
-                refused("an emulator does not stream; use Invoke")
-            }
-            _ => Ok(()),
-        }
-    }
+/// Returns what comes of `work`, unless the invoker ends before. A future that is not behind a
+/// pointer would be copied at each level.
+async fn until<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, ServiceError>> + Unpin,
+) -> Result<T, ServiceError> {
+    let result = stop.run_until_cancelled(work).await;
+    result.unwrap_or(Err(ServiceError::ShuttingDown))
+}
 
-    /// Where asynchronous invocations wait.
-    pub(crate) fn events(&self) -> &Arc<EventQueue> {
-        match self {
-            Self::Rie(_, events) | Self::Local(_, events) => events,
-        }
-    }
+/// What is left to do for a request to a function outside AWS.
+enum Admission {
+    Invoke(Box<Invocation>),
+    /// It was a dry run, or the event has been queued.
+    Done(Response<ResponseBody>),
+}
 
-    /// Has the function called once.
-    pub(crate) async fn invoke(&self, invocation: Invocation) -> Result<Answer, ServiceError> {
-        match self {
-            Self::Rie(rie, _) => rie.invoke(invocation).await.map(Answer::Passed),
-            Self::Local(function, _) => function.invoke(invocation).await.map(Answer::Function),
+/// Reads a request to a function outside AWS, and does what needs no call of the function.
+async fn admit(
+    request: InvokeRequest<'_>,
+    can_stream: bool,
+    events: &Arc<EventQueue>,
+    stop: &CancellationToken,
+    clock: fn() -> SystemTime,
+) -> Result<Admission, ServiceError> {
+    let InvokeRequest {
+        operation,
+        target,
+        mut headers,
+        body,
+        request_id,
+        ..
+    } = request;
+    let invocation_type = invocation_type(&headers)?;
+    let log_type = log_type(&headers)?;
+    let unsupported = match (operation, invocation_type) {
+        (Operation::Invoke, _) => None,
+        (Operation::InvokeWithResponseStream, InvocationType::Event) => {
+            Some("InvokeWithResponseStream takes RequestResponse and DryRun")
         }
+        (Operation::InvokeWithResponseStream, _) if can_stream => None,
+        (Operation::InvokeWithResponseStream, _) => Some("an emulator does not stream; use Invoke"),
+    };
+    if let Some(message) = unsupported {
+        return Err(ServiceError::InvalidParameter(message.to_owned()));
     }
+    let client_context = client_context(&headers)?;
+    let tenant_id = tenant_id(&headers)?;
+    let payload = match until(stop, Box::pin(body.read())).await? {
+        // AWS gives a function that is invoked without a payload an empty object.
+        payload if payload.is_empty() => Bytes::from_static(b"{}"),
+        payload => payload,
+    };
+    let request_id = **request_id;
+    if invocation_type == InvocationType::DryRun {
+        return Ok(Admission::Done(response::dry_run(request_id)));
+    }
+    let trace_id = headers
+        .remove(header::TRACE_ID)
+        .filter(is_trace_id)
+        .unwrap_or_else(|| new_trace_id(clock()));
+    let invocation = Invocation {
+        request_id,
+        operation,
+        log_type,
+        target,
+        payload,
+        trace_id: trace_id.clone(),
+        client_context,
+        tenant_id,
+    };
+    if invocation_type == InvocationType::Event {
+        events.accept(invocation)?;
+        return Ok(Admission::Done(response::queued(trace_id, request_id)));
+    }
+    Ok(Admission::Invoke(Box::new(invocation)))
 }

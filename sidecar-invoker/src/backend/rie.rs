@@ -1,13 +1,12 @@
 //! Functions inside Runtime Interface Emulators.
 //!
 //! An emulator crashes when two invocations overlap, and it goes on with an invocation whose caller
-//! has hung up (both seen with the emulator of AWS SAM 1.170.0). So each emulator has one *turn*;
-//! who holds it reads the emulator's answer to its end, even if nobody waits for it any more. A
-//! turn ends early only when the connection does, which means that the emulator is gone.
+//! has hung up (both seen with the emulator of AWS SAM 1.170.0). So each emulator has one *permit*;
+//! who holds it reads the emulator's response to its end, even if nobody waits for it any more. A
+//! permit is given back early only when the connection ends, which means that the emulator is gone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -19,9 +18,9 @@ use hyper::{Request, Response, client};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::concurrency_limit::ConcurrencyLimiter;
 use crate::config::{HostPort, RieConfig};
 use crate::invocation::{FunctionName, Invocation};
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
@@ -35,7 +34,7 @@ const PATH: &str = "/2015-03-31/functions/function/invocations";
 const START_GRACE: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// The emulators by address, so that functions that name the same one share its turn.
+/// The emulators by address, so that functions that name the same one share its permit.
 #[derive(Default)]
 pub(crate) struct Emulators(HashMap<HostPort, Arc<Emulator>>);
 
@@ -51,8 +50,7 @@ impl Emulators {
         let emulator = self.0.entry(key).or_insert_with(|| {
             Arc::new(Emulator {
                 address: config.address.clone(),
-                turn: Arc::new(Semaphore::new(1)),
-                waiting: AtomicUsize::new(0),
+                limiter: ConcurrencyLimiter::new(Some(1), None, None),
             })
         });
         Rie {
@@ -73,7 +71,7 @@ pub(crate) struct Rie {
 }
 
 impl Rie {
-    /// Calls the function when the emulator's turn comes to this caller.
+    /// Calls the function when it is this caller's turn.
     ///
     /// Dropping the future gives up the place in the queue; an invocation that has begun runs on.
     pub(crate) async fn invoke(
@@ -82,12 +80,13 @@ impl Rie {
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let arrival = Instant::now();
         let call = async {
-            let turn = self.emulator.turn(self.queue).await?;
+            let limiter = &self.emulator.limiter;
+            let permit = limiter.acquire(self.queue, Duration::MAX).await?;
             let emulator = Arc::clone(&self.emulator);
             let name = self.name.clone();
             let call = tokio::spawn(async move {
                 let answer = emulator.call(&name, invocation, arrival).await;
-                drop(turn);
+                drop(permit);
                 answer
             });
             call.await.map_err(|_| ServiceError::EmulatorUnavailable)?
@@ -101,21 +100,10 @@ impl Rie {
 
 struct Emulator {
     address: HostPort,
-    turn: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    limiter: ConcurrencyLimiter,
 }
 
 impl Emulator {
-    /// Waits, in order, until nothing else runs in the emulator.
-    async fn turn(&self, queue: usize) -> Result<OwnedSemaphorePermit, ServiceError> {
-        if let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() {
-            return Ok(turn);
-        }
-        let _place = Place::take(&self.waiting, queue)?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
-        turn.map_err(|_| ServiceError::ShuttingDown)
-    }
-
     async fn call(
         &self,
         name: &FunctionName,
@@ -156,7 +144,7 @@ impl Emulator {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     // A container that is killed may never close its connections; without probes
-                    // its turn would never end.
+                    // its permit would never come back.
                     let keepalive = TcpKeepalive::new()
                         .with_time(Duration::from_secs(10))
                         .with_interval(Duration::from_secs(5))
@@ -213,24 +201,5 @@ impl Emulator {
         header::remove_hop_by_hop(&mut parts.headers);
         parts.headers.remove(CONTENT_LENGTH);
         Ok(Response::from_parts(parts, body::whole(payload)))
-    }
-}
-
-/// One caller's place in an emulator's queue.
-struct Place<'e>(&'e AtomicUsize);
-
-impl<'e> Place<'e> {
-    fn take(waiting: &'e AtomicUsize, most: usize) -> Result<Self, ServiceError> {
-        let place = Self(waiting);
-        match waiting.fetch_add(1, Ordering::Relaxed) < most {
-            true => Ok(place),
-            false => Err(ServiceError::TooManyRequests),
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

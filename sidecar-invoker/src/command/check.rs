@@ -9,12 +9,10 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::{CommandError, setup};
 use crate::backend::aws::Aws;
-use crate::backend::local::{Context, Function, Inherited, Output};
+use crate::backend::local::{Context, Function, Output};
 use crate::config::yaml::scalar::printable;
 use crate::config::{BackendConfig, Config, HostPort};
 use crate::metrics::Metrics;
@@ -94,16 +92,7 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Stri
     let aws = Aws::new(&config, &Metrics::new(&config), clock)
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let (output, _) = Output::to(std::io::sink(), config.log_format, clock);
-    let context = Context {
-        clock,
-        inherited: Arc::new(Inherited::from(std::env::vars_os())),
-        output,
-        guard: None,
-        cgroups: None,
-        census: Arc::default(),
-        stop: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-    };
+    let context = Context::new(clock, output);
     let mut rows = JoinSet::new();
     if let Some(aws) = aws {
         aws.start(&context.tasks, &context.stop);

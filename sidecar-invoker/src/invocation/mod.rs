@@ -1,6 +1,6 @@
 //! What an invocation consists of, in types that only hold what AWS accepts.
 
-pub(crate) mod response;
+mod response;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,6 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use uuid::Uuid;
+
+pub(crate) use response::{
+    Completion, FunctionPayload, FunctionResponse, ResponseStream, StreamPiece, StreamSender,
+    stream,
+};
 
 /// The account in the ARNs of functions that run outside AWS.
 pub const ACCOUNT_ID: &str = "123456789012";
@@ -281,16 +286,6 @@ pub struct Invocation {
     pub client_context: Option<HeaderValue>,
     /// The tenant of a function that isolates tenants.
     pub tenant_id: Option<HeaderValue>,
-}
-
-/// What a function answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FunctionAnswer {
-    /// The payload that the function returned, not parsed.
-    Success(Bytes),
-    /// A function error: JSON with `errorMessage` and `errorType`, by the function itself or by
-    /// the service if the function timed out or exited.
-    Error(Bytes),
 }
 
 #[cfg(test)]

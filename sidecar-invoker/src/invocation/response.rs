@@ -1,4 +1,4 @@
-//! What comes back from a function that the invoker runs: as a whole, or as it comes.
+//! The response of a function that the invoker runs: as a whole, or as it comes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,19 +7,27 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::invocation::FunctionAnswer;
+/// The payload that ends an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FunctionPayload {
+    /// The payload that the function returned, not parsed.
+    Success(Bytes),
+    /// A function error: JSON with `errorMessage` and `errorType`, by the function itself or by
+    /// the service if the function timed out or exited.
+    Error(Bytes),
+}
 
-/// A function's answer on its way to the caller.
+/// A function's response on its way to the caller.
 #[derive(Debug)]
-pub(crate) enum Reply {
-    /// All of it.
-    Whole {
-        answer: FunctionAnswer,
+pub(crate) enum FunctionResponse {
+    /// The whole response.
+    Buffered {
+        payload: FunctionPayload,
         /// The end of the log, if the caller asked for it.
         log_tail: Option<Vec<u8>>,
     },
-    /// The function has begun to answer.
-    Streamed(AnswerStream),
+    /// The function has begun to respond.
+    Streamed(ResponseStream),
 }
 
 /// How a streamed answer ended.
@@ -33,25 +41,25 @@ pub(crate) struct Completion {
 
 /// An answer of which the next piece is fetched when the one before has been taken.
 #[derive(Debug)]
-pub(crate) struct AnswerStream {
+pub(crate) struct ResponseStream {
     /// The media type that the function gave its answer.
     pub(crate) content_type: Option<HeaderValue>,
     chunks: mpsc::Receiver<Bytes>,
     end: oneshot::Receiver<Completion>,
     /// Taken from `end`, while there are chunks before it.
-    ended: Option<Piece>,
+    ended: Option<StreamPiece>,
 }
 
-/// The next of an [`AnswerStream`].
+/// The next of an [`ResponseStream`].
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum StreamPiece {
     Chunk(Bytes),
     End(Completion),
     /// The environment was told to end before the answer had.
     Interrupted,
 }
 
-/// The function's side of an [`AnswerStream`].
+/// The function's side of an [`ResponseStream`].
 #[derive(Debug)]
 pub(crate) struct StreamSender {
     /// Fails once the caller has gone.
@@ -60,10 +68,10 @@ pub(crate) struct StreamSender {
 }
 
 /// A stream and where to write it. A chunk is taken only when the one before has been.
-pub(crate) fn stream(content_type: Option<HeaderValue>) -> (StreamSender, AnswerStream) {
+pub(crate) fn stream(content_type: Option<HeaderValue>) -> (StreamSender, ResponseStream) {
     let (chunks, receiver) = mpsc::channel(1);
     let (end, ended) = oneshot::channel();
-    let stream = AnswerStream {
+    let stream = ResponseStream {
         content_type,
         chunks: receiver,
         end: ended,
@@ -72,33 +80,33 @@ pub(crate) fn stream(content_type: Option<HeaderValue>) -> (StreamSender, Answer
     (StreamSender { chunks, end }, stream)
 }
 
-impl AnswerStream {
-    /// An answer that is there as a whole, as a stream.
-    pub(crate) fn whole(answer: FunctionAnswer, log_tail: Option<Vec<u8>>) -> Self {
+impl ResponseStream {
+    /// A stream of a response that is there as a whole.
+    pub(crate) fn buffered(payload: FunctionPayload, log_tail: Option<Vec<u8>>) -> Self {
         let (sender, stream) = stream(None);
-        let error = match answer {
-            FunctionAnswer::Success(payload) => {
+        let error = match payload {
+            FunctionPayload::Success(payload) => {
                 // The channel has room for one.
                 let _ = sender.chunks.try_send(payload);
                 None
             }
-            FunctionAnswer::Error(payload) => Some(payload),
+            FunctionPayload::Error(payload) => Some(payload),
         };
         let _ = sender.end.send(Completion { error, log_tail });
         stream
     }
 
     /// The next piece; nothing may be asked for after the end.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<StreamPiece> {
         if self.ended.is_none()
             && let Poll::Ready(end) = Pin::new(&mut self.end).poll(context)
         {
             // The function may still be writing if it did not end the answer itself.
             self.chunks.close();
-            self.ended = Some(end.map_or(Piece::Interrupted, Piece::End));
+            self.ended = Some(end.map_or(StreamPiece::Interrupted, StreamPiece::End));
         }
         match self.chunks.poll_recv(context) {
-            Poll::Ready(Some(chunk)) => Poll::Ready(Piece::Chunk(chunk)),
+            Poll::Ready(Some(chunk)) => Poll::Ready(StreamPiece::Chunk(chunk)),
             // All chunks have been taken; the end may still be to come.
             Poll::Ready(None) => self.ended.take().map_or(Poll::Pending, Poll::Ready),
             Poll::Pending => Poll::Pending,
@@ -119,9 +127,9 @@ mod tests {
         let completion = Completion::default();
         sender.end.send(completion).unwrap();
         let chunk = poll_fn(|context| stream.poll_next(context)).await;
-        assert_eq!(chunk, Piece::Chunk(Bytes::from_static(b"a")));
+        assert_eq!(chunk, StreamPiece::Chunk(Bytes::from_static(b"a")));
         let end = poll_fn(|context| stream.poll_next(context)).await;
-        assert_eq!(end, Piece::End(Completion::default()));
+        assert_eq!(end, StreamPiece::End(Completion::default()));
         assert!(sender.chunks.send(Bytes::new()).await.is_err());
     }
 
@@ -130,6 +138,6 @@ mod tests {
         let (sender, mut stream) = stream(None);
         drop(sender);
         let end = poll_fn(|context| stream.poll_next(context)).await;
-        assert_eq!(end, Piece::Interrupted);
+        assert_eq!(end, StreamPiece::Interrupted);
     }
 }

@@ -15,7 +15,7 @@ use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Why the invoker could not have a function called. Not a function's own error: that is a
-/// [`FunctionAnswer`](crate::invocation::FunctionAnswer).
+/// [`FunctionPayload`](crate::invocation::FunctionPayload).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceError {
     /// The path is none of the Invoke API's.

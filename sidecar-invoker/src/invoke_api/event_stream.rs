@@ -16,7 +16,7 @@ use hyper::body::{Body, Frame};
 use hyper::header::HeaderValue;
 use serde_json::{Map, Value};
 
-use crate::invocation::response::{AnswerStream, Completion, Piece};
+use crate::invocation::{Completion, ResponseStream, StreamPiece};
 use crate::invoke_api::body::ResponseBody;
 
 /// The media type of the whole.
@@ -39,7 +39,7 @@ const INVOKE_COMPLETE: [(&str, &str); 3] = [
 
 /// The body that sends an answer as it comes: each chunk as an event, then how the invocation
 /// ended. The next chunk is asked for once the caller has taken the one before.
-pub(crate) fn body(answer: AnswerStream) -> ResponseBody {
+pub(crate) fn body(answer: ResponseStream) -> ResponseBody {
     Events {
         answer: Some(answer),
         ready: VecDeque::new(),
@@ -49,7 +49,7 @@ pub(crate) fn body(answer: AnswerStream) -> ResponseBody {
 
 struct Events {
     /// Until it has ended.
-    answer: Option<AnswerStream>,
+    answer: Option<ResponseStream>,
     /// Pieces of events that are still to be sent.
     ready: VecDeque<Bytes>,
 }
@@ -70,18 +70,18 @@ impl Body for Events {
                 return Poll::Ready(None);
             };
             match ready!(answer.poll_next(context)) {
-                Piece::Chunk(mut chunk) => {
+                StreamPiece::Chunk(mut chunk) => {
                     while !chunk.is_empty() {
                         let part = chunk.split_to(chunk.len().min(MAX_CHUNK_BYTES));
                         self.ready.extend(message(&PAYLOAD_CHUNK, part));
                     }
                 }
-                Piece::End(completion) => {
+                StreamPiece::End(completion) => {
                     self.answer = None;
                     let payload = details(&completion);
                     self.ready.extend(message(&INVOKE_COMPLETE, payload));
                 }
-                Piece::Interrupted => {
+                StreamPiece::Interrupted => {
                     self.answer = None;
                     let error = io::Error::other("the invoker is about to end");
                     return Poll::Ready(Some(Err(error)));

@@ -6,3 +6,4 @@ pub(crate) mod event_stream;
 pub(crate) mod headers;
 pub(crate) mod limits;
 pub(crate) mod request;
+pub(crate) mod response;

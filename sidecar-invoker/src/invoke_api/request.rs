@@ -2,18 +2,88 @@
 //!
 //! Source: `Invoke` in the AWS Lambda API reference.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
+use tokio::time::Instant;
 
-use crate::invocation::{FunctionId, InvocationType, LogType, Operation, Qualifier, Target};
-use crate::invoke_api::error::ServiceError;
-use crate::invoke_api::headers as header;
+use super::body::{self, ReadError};
+use super::error::ServiceError;
+use super::headers as header;
+use super::limits::MAX_PAYLOAD_BYTES;
+use crate::invocation::{
+    FunctionId, InvocationType, LogType, Operation, Qualifier, RequestId, Target,
+};
 
 const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
+
+/// How long a caller may pause in its request's body: as hyper's limit for a head.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A request for an invocation. The headers are not parsed: which of them count depends on what
+/// runs the function.
+pub(crate) struct InvokeRequest<'r> {
+    pub(crate) operation: Operation,
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: &'r mut RequestBody,
+    /// Made when it is asked for: what passes through has one from elsewhere.
+    pub(crate) request_id: &'r LazyLock<RequestId>,
+    /// When the request came.
+    pub(crate) arrival: Instant,
+}
+
+/// A request's body.
+pub(crate) struct RequestBody {
+    pub(crate) body: Incoming,
+    /// The event, if it stood in a header.
+    pub(crate) event: Option<Bytes>,
+    /// Whether it has been read from, which tells a caller who expects so to send it.
+    pub(crate) has_begun: bool,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            event: None,
+            has_begun: false,
+        }
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// It is too large, comes too slowly, or is cut off.
+    pub(crate) async fn read(&mut self) -> Result<Bytes, ServiceError> {
+        if self.body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 {
+            return Err(ServiceError::RequestTooLarge);
+        }
+        self.has_begun = true;
+        let read = body::read_without_pause(&mut self.body, PAUSE_LIMIT).await;
+        let body = read.map_err(|error| match error {
+            ReadError::TooLarge => ServiceError::RequestTooLarge,
+            error if error.is_pause() => ServiceError::RequestTimeout,
+            ReadError::BrokenOff(_) => {
+                ServiceError::InvalidRequestContent("the request's body was cut off")
+            }
+        })?;
+        match self.event.take() {
+            None => Ok(body),
+            Some(event) if body.is_empty() => Ok(event),
+            Some(_) => Err(ServiceError::InvalidRequestContent(
+                "the header x-lambda-mesh-invocation is for requests without a body",
+            )),
+        }
+    }
+}
 
 /// Makes the request that a header has out of the one that has it, and gives its event. Nothing else
 /// of that request counts, but for what Envoy says of it: it is the client's.

@@ -15,21 +15,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::backend::aws::Aws;
-use crate::backend::local::Function;
+use crate::backend::Backends;
 use crate::metrics::Metrics;
 use crate::net::listener::accept;
 
 /// What `/readyz` looks at.
 pub(crate) struct Admin {
-    /// The functions that the invoker runs itself.
-    pub(crate) functions: Vec<Arc<Function>>,
-    /// The functions on AWS.
-    pub(crate) aws: Option<Arc<Aws>>,
+    pub(crate) backends: Arc<Backends>,
     /// What `/metrics` shows.
     pub(crate) metrics: Arc<Metrics>,
-    /// The configuration file, for messages.
-    pub(crate) file: String,
     /// Whether the invoker takes no more requests.
     pub(crate) is_ending: AtomicBool,
 }
@@ -60,25 +54,12 @@ impl Admin {
         }
     }
 
-    /// One sentence for each local function whose command is not there, with file, line and cure.
-    pub(crate) fn missing_commands(&self) -> Vec<String> {
-        let obstacles = self
-            .functions
-            .iter()
-            .filter_map(|function| function.obstacle());
-        obstacles
-            .map(|obstacle| format!("{}:{obstacle}", self.file))
-            .collect()
-    }
-
     /// Why requests would fail, one sentence each.
     fn obstacles(&self) -> Vec<String> {
         if self.is_ending.load(Ordering::Relaxed) {
             return vec!["the invoker is about to end".to_owned()];
         }
-        let mut obstacles = self.missing_commands();
-        obstacles.extend(self.aws.iter().flat_map(|aws| aws.problems()));
-        obstacles
+        self.backends.problems()
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -90,11 +71,8 @@ impl Admin {
                 obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n")),
             },
             (&Method::GET | &Method::HEAD, "/metrics") => {
-                let expiries = self.aws.as_ref().map(|aws| aws.expiries());
-                (
-                    StatusCode::OK,
-                    self.metrics.text(&expiries.unwrap_or_default()),
-                )
+                let expiries = self.backends.credential_expiries();
+                (StatusCode::OK, self.metrics.text(&expiries))
             }
             (_, "/ping" | "/healthz" | "/readyz" | "/metrics") => {
                 (StatusCode::METHOD_NOT_ALLOWED, "use GET".to_owned())
@@ -116,23 +94,26 @@ impl Admin {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::SystemTime;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::timeout;
 
     use super::*;
+    use crate::backend::local::{Context, Output};
     use crate::config::Config;
 
     #[tokio::test]
     async fn a_connection_without_a_request_ends() {
         let config = "functions: { f: { rie: 'http://localhost:1' } }";
         let config = Config::parse("invoker.yaml", config, Path::new("/")).unwrap();
+        let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
+        let context = Context::new(SystemTime::now, output);
+        let metrics = Metrics::new(&config);
         let admin = Arc::new(Admin {
-            functions: Vec::new(),
-            aws: None,
-            metrics: Arc::new(Metrics::new(&config)),
-            file: config.file,
+            backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
+            metrics: Arc::new(metrics),
             is_ending: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,18 +18,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::backend::Backend;
-use crate::backend::aws::Aws;
-use crate::backend::event_queue::{EventQueue, Events, Runner};
+use crate::backend::Backends;
+use crate::backend::local::{Cgroups, Context, Flushed, Guard, Output};
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
 use admin::Admin;
 use first_byte::FirstByte;
 
-use crate::backend::local::{Cgroups, Context, Flushed, Function, Guard, Inherited, Output};
-use crate::backend::rie::Emulators;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use ingress::Ingress;
@@ -76,7 +71,7 @@ pub struct Server {
     admin_listener: TcpListener,
     ingress: Arc<Ingress>,
     admin: Arc<Admin>,
-    events: Events,
+    backends: Arc<Backends>,
     context: Context,
     flushed: Flushed,
     drain_timeout: Duration,
@@ -111,80 +106,36 @@ impl Server {
         }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = Context {
-            clock: options.clock,
-            inherited: Arc::new(Inherited::from(std::env::vars_os())),
-            output,
             guard: guard.map(Arc::new),
             cgroups,
-            census: Arc::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            ..Context::new(options.clock, output)
         };
 
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let aws = Aws::new(&config, &metrics, options.clock)
-            .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?
-            .map(Arc::new);
-        if let Some(aws) = &aws {
-            aws.start(&context.tasks, &context.stop);
-        }
-        let mut emulators = Emulators::default();
-        let mut local = Vec::new();
-        let events = Events::new(context.clock, context.inherited.region.clone());
-        let backends = config.functions.into_iter().filter_map(|(name, function)| {
-            let queue = |runner, at_once| {
-                let events = events.clone();
-                EventQueue::new(name.clone(), function.event, runner, at_once, events)
-            };
-            let backend = match function.backend {
-                BackendConfig::Aws(_) => return None,
-                BackendConfig::Rie(rie) => {
-                    let rie = emulators.function(name.clone(), &rie, function.queue);
-                    let rie = Arc::new(rie);
-                    Backend::Rie(Arc::clone(&rie), queue(Runner::Rie(rie), 1))
-                }
-                BackendConfig::Local(config) => {
-                    let at_once = config.concurrency;
-                    let function = Arc::new(Function::new(
-                        name.clone(),
-                        config,
-                        function.queue,
-                        context.clone(),
-                    ));
-                    local.push(Arc::clone(&function));
-                    let runner = Runner::Local(Arc::clone(&function));
-                    Backend::Local(function, queue(runner, at_once))
-                }
-            };
-            Some((name, backend))
-        });
-        let ingress = Arc::new(Ingress {
-            functions: backends.collect(),
-            aws: aws.clone(),
-            metrics: Arc::clone(&metrics),
-            stop: context.stop.clone(),
-            region: context.inherited.region.clone(),
-            clock: context.clock,
-        });
-        let admin = Arc::new(Admin {
-            functions: local,
-            aws,
-            metrics,
-            file: config.file,
-            is_ending: AtomicBool::new(false),
-        });
-        for obstacle in admin.missing_commands() {
+        let backends = Backends::new(&config, &metrics, context.clone())
+            .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?;
+        let backends = Arc::new(backends);
+        for obstacle in backends.missing_commands() {
             tracing::warn!("{obstacle}");
         }
+        let ingress = Arc::new(Ingress {
+            backends: Arc::clone(&backends),
+            metrics: Arc::clone(&metrics),
+        });
+        let admin = Arc::new(Admin {
+            backends: Arc::clone(&backends),
+            metrics,
+            is_ending: AtomicBool::new(false),
+        });
         Ok(Self {
             listener,
             admin_listener,
             ingress,
             admin,
-            events,
+            backends,
             context,
             flushed,
             drain_timeout: config.drain_timeout,
@@ -216,14 +167,12 @@ impl Server {
             admin_listener,
             ingress,
             admin,
-            events,
+            backends,
             context,
             flushed,
             drain_timeout,
         } = self;
-        for function in &admin.functions {
-            function.begin();
-        }
+        backends.begin();
         let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener, SILENCE_LIMIT));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -263,18 +212,16 @@ impl Server {
         admin.is_ending.store(true, Ordering::Relaxed);
         drop(listener);
         tracing::info!("ending: running invocations have {drain_timeout:?} to finish");
-        let finished = async { tokio::join!(graceful.shutdown(), events.drain()) };
+        let finished = async { tokio::join!(graceful.shutdown(), backends.drain()) };
         if timeout(drain_timeout, finished).await.is_err() {
             tracing::warn!("invocations that still run are given up");
         }
-        events.give_up().await;
-        context.stop.cancel();
-        context.tasks.close();
-        let reaped = timeout(REAP_LIMIT, context.tasks.wait());
+        backends.stop().await;
+        let reaped = timeout(REAP_LIMIT, backends.ended());
         let told = timeout(TELL_LIMIT, async {
             while connections.join_next().await.is_some() {}
         });
-        let (reaped, (), _) = tokio::join!(reaped, events.written(), told);
+        let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), told);
         if reaped.is_err() {
             tracing::warn!("a process that a function started still holds its output open");
         }
@@ -283,6 +230,7 @@ impl Server {
         let _ = admin_server.await;
         drop(admin);
         drop(ingress);
+        drop(backends);
         let Context { output, guard, .. } = context;
         if let Some(guard) = guard {
             guard.end().await;

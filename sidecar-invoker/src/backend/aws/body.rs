@@ -19,15 +19,15 @@ use crate::util::error_chain;
 /// Smaller pieces are put together up to this size.
 const LARGE: usize = 16 << 10;
 
-/// The body of an answer of `function`, which keeps the invocation's `turn` to its end and breaks off
+/// The body of an answer of `function`, which keeps the invocation's `permit` to its end and breaks off
 /// at the deadline.
 ///
 /// A small one is there as soon as its head is: the invocation has ended, and there is nothing to
 /// look after.
-pub(super) fn passed<T: Send + 'static>(
+pub(super) fn forward_body<T: Send + 'static>(
     mut body: Incoming,
     deadline: Instant,
-    turn: T,
+    permit: T,
     function: &FunctionName,
 ) -> ResponseBody {
     let (sender, pieces) = mpsc::channel(1);
@@ -51,20 +51,20 @@ pub(super) fn passed<T: Send + 'static>(
     // Nobody asks for the next piece while the caller does not read on, so a task has to look after
     // the deadline.
     let outcome = tokio::spawn(async move {
-        let _turn = turn;
-        let passing = async {
+        let _permit = permit;
+        let forwarding = async {
             broken?;
-            pass(body, sender).await
+            forward(body, sender).await
         };
-        let passed = match timeout_at(deadline, passing).await {
-            Ok(passed) => passed.map_err(io::Error::other),
+        let forwarded = match timeout_at(deadline, forwarding).await {
+            Ok(forwarded) => forwarded.map_err(io::Error::other),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the time limit")),
         };
-        if let Err(error) = &passed {
+        if let Err(error) = &forwarded {
             let cause = error_chain(error);
             tracing::warn!(function, "AWS's answer was broken off: {cause}");
         }
-        passed
+        forwarded
     });
     let streamed = Streamed {
         pieces,
@@ -79,7 +79,7 @@ pub(super) fn passed<T: Send + 'static>(
 /// hyper's client hands out one chunk at a time, and its server writes each with a system call of its
 /// own. So small pieces are put together for as long as the next is there once all that could run
 /// has run, its sender among them. No time passes for it.
-async fn pass(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hyper::Result<()> {
+async fn forward(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hyper::Result<()> {
     let mut gathered = BytesMut::new();
     loop {
         let next = tokio::select! {
@@ -142,9 +142,9 @@ impl Body for Streamed {
         let Some(outcome) = &mut self.outcome else {
             return Poll::Ready(None);
         };
-        let passed = ready!(Pin::new(outcome).poll(context));
+        let forwarded = ready!(Pin::new(outcome).poll(context));
         self.outcome = None;
-        match passed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match forwarded.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => Poll::Ready(None),
             Err(error) => {
                 self.broken = Some(error);

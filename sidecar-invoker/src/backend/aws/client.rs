@@ -28,11 +28,11 @@ type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Sends requests, whatever their number, each without waiting for another.
 pub(crate) struct Client {
-    lanes: Vec<Lane>,
+    pools: Vec<Http2Pool>,
 }
 
 /// A pool; for an endpoint that speaks HTTP/2 it has one connection.
-struct Lane {
+struct Http2Pool {
     http: Http,
     free: Arc<Semaphore>,
 }
@@ -52,7 +52,7 @@ impl Client {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        let lane = || Lane {
+        let pool = || Http2Pool {
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .timer(TokioTimer::new())
@@ -63,28 +63,28 @@ impl Client {
             free: Arc::new(Semaphore::new(STREAMS)),
         };
         Ok(Self {
-            lanes: std::iter::repeat_with(lane)
+            pools: std::iter::repeat_with(pool)
                 .take(most.div_ceil(STREAMS))
                 .collect(),
         })
     }
 
-    /// A place for one invocation.
-    pub(crate) fn place(&self) -> Option<Place<'_>> {
-        self.lanes.iter().find_map(|Lane { http, free }| {
-            let taken = Arc::clone(free).try_acquire_owned().ok()?;
-            Some(Place { http, taken })
+    /// A slot for one invocation.
+    pub(crate) fn slot(&self) -> Option<ConnectionSlot<'_>> {
+        self.pools.iter().find_map(|Http2Pool { http, free }| {
+            let permit = Arc::clone(free).try_acquire_owned().ok()?;
+            Some(ConnectionSlot { http, permit })
         })
     }
 }
 
-/// One invocation's place on a connection, until it is dropped.
-pub(crate) struct Place<'c> {
+/// A slot for one invocation on a connection, until it is dropped.
+pub(crate) struct ConnectionSlot<'c> {
     http: &'c Http,
-    taken: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
-impl Place<'_> {
+impl ConnectionSlot<'_> {
     /// Sends a request. One that turns out, before anything of it was written, to have been put on
     /// a connection that had just been closed is sent on another.
     pub(crate) async fn send(
@@ -94,9 +94,9 @@ impl Place<'_> {
         self.http.request(request).await
     }
 
-    /// The place alone, for an answer that is still to be read.
-    pub(crate) fn taken(self) -> OwnedSemaphorePermit {
-        self.taken
+    /// The slot alone, for an answer that is still to be read.
+    pub(crate) fn into_permit(self) -> OwnedSemaphorePermit {
+        self.permit
     }
 }
 

@@ -1,14 +1,5 @@
 //! How AWS says that it does not accept the credentials, in plain words.
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Body;
-use serde_json::Value;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Most of an error's body that is read.
-const MAX_ERROR_BYTES: usize = 64 << 10;
-
 /// The names of errors that are the credentials' fault, whatever is asked for.
 ///
 /// Source: "Common Errors" in the AWS Lambda API reference, and what AWS answers.
@@ -26,20 +17,6 @@ pub(crate) fn name(error_type: &str) -> Option<&'static str> {
     NAMES.into_iter().find(|name| *name == error_type)
 }
 
-/// The message in the body of an error of AWS's. (A body that is read lets its connection be used
-/// again.)
-pub(crate) async fn message<B: Body<Error: Into<BoxError>>>(body: B) -> Option<String> {
-    let body = Limited::new(body, MAX_ERROR_BYTES).collect().await.ok()?;
-    let mut body: Value = serde_json::from_slice(&body.to_bytes()).ok()?;
-    let message = ["message", "Message"]
-        .into_iter()
-        .find_map(|key| body.get_mut(key).map(Value::take));
-    match message {
-        Some(Value::String(message)) => Some(message),
-        _ => None,
-    }
-}
-
 /// What is wrong and what to do about it. Nothing of AWS's `message` is repeated but its comparison
 /// of the times, since it may hold the token.
 pub(crate) fn explain(name: &str, message: &str) -> String {
@@ -55,15 +32,6 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
             "AWS does not know the access key or the session token; correct the credentials, or enable the region for the account".to_owned()
         }
         _ => format!("AWS refuses the signature ({name}): the secret access key does not belong to the access key, or something on the way changes requests; correct the credentials"),
-    }
-}
-
-/// What to do about the error of this name, which all calls of a function have until it is done.
-pub(crate) fn cure(error_type: &str) -> Option<&'static str> {
-    match error_type {
-        "AccessDeniedException" => Some("allow the credentials lambda:InvokeFunction on it"),
-        "ResourceNotFoundException" => Some("correct its name, qualifier or region"),
-        _ => None,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Whether a function could be invoked, asked of AWS without invoking it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +7,10 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
 
-use super::{Aws, Call, Function, credential_errors, retry};
-use crate::invocation::{FunctionName, Operation};
+use super::error_response;
+use super::function::{Call, Function};
+use super::route::Destination;
+use crate::invocation::Operation;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 
@@ -18,12 +19,15 @@ const LIMIT: Duration = Duration::from_secs(20);
 impl Function {
     /// Where the function is, for a table.
     pub(crate) fn place(&self) -> String {
-        let qualifier = self
-            .qualifier
-            .as_ref()
-            .map(|qualifier| format!(":{qualifier}"));
-        let mut text = format!("aws: {}{}", self.id, qualifier.unwrap_or_default());
-        if let Some(region) = self.region.as_ref().filter(|_| self.id.region().is_none()) {
+        let Destination {
+            id,
+            qualifier,
+            region,
+            ..
+        } = &self.router.destination;
+        let qualifier = qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
+        let mut text = format!("aws: {}{}", id, qualifier.unwrap_or_default());
+        if let Some(region) = region.as_ref().filter(|_| id.region().is_none()) {
             text.push_str(&format!(", {region}"));
         }
         if let Some(role) = &self.call.role {
@@ -60,7 +64,10 @@ impl Function {
             }
             // What else other functions have found wrong with the credentials is not this one's.
             Err(error @ ServiceError::NoCredentials) => {
-                return Err(self.source.problem().unwrap_or_else(|| error.message()));
+                return Err(self
+                    .credentials
+                    .problem()
+                    .unwrap_or_else(|| error.message()));
             }
             Err(error) => return Err(error.message()),
         };
@@ -68,30 +75,15 @@ impl Function {
         if status == StatusCode::NO_CONTENT {
             return Ok(());
         }
-        let name = retry::error_type(response.headers())
+        let name = error_response::error_type(response.headers())
             .unwrap_or("no error type")
             .to_owned();
-        let message = credential_errors::message(response.into_body()).await;
-        let cure = credential_errors::cure(&name).map(|cure| format!("; {cure}"));
+        let message = error_response::message(response.into_body()).await;
+        let cure = error_response::cure(&name).map(|cure| format!("; {cure}"));
         Err(format!(
             "{status}, {name}: {}{}",
             message.as_deref().unwrap_or("no message"),
             cure.unwrap_or_default()
         ))
-    }
-}
-
-impl Aws {
-    /// The functions that are listed.
-    pub(crate) fn functions(&self) -> impl Iterator<Item = (&FunctionName, &Arc<Function>)> {
-        self.listed.iter()
-    }
-
-    /// Whether functions that are not listed could be called, as far as credentials and region go;
-    /// `None` if such ones are unknown.
-    pub(crate) async fn others(&self) -> Option<Result<(), String>> {
-        let source = &self.unlisted.as_ref()?.source;
-        source.settled().await;
-        Some(source.problem().map_or(Ok(()), Err))
     }
 }

@@ -2,31 +2,34 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::body::passed;
-use super::client::is_unsent;
-use super::credentials::{Session, Source};
-use super::route::{LastRoute, Route};
+use super::body::forward_body;
+use super::client::{Client, is_unsent};
+use super::credentials::{CredentialCache, Session};
+use super::retry::RetryBudget;
+use super::route::{Destination, Route, Router};
 use super::sign::{Digest, Signed};
-use super::{Shared, credential_errors, retry};
-use crate::backend::concurrency_limit::Gate;
+use super::{credential_errors, error_response, retry};
+use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
-use crate::invocation::{FunctionId, FunctionName, Operation, Qualifier};
+use crate::invocation::{FunctionName, Operation, Qualifier};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use crate::metrics::Counts;
 use crate::util::error_chain;
 
 /// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
-static PASSED: [HeaderName; 6] = [
+static FORWARDED: [HeaderName; 6] = [
     CONTENT_TYPE,
     header::CLIENT_CONTEXT,
     header::DURABLE_EXECUTION_NAME,
@@ -44,16 +47,23 @@ const AGENT: HeaderValue =
 /// A function on AWS.
 pub(crate) struct Function {
     pub(super) name: FunctionName,
-    pub(super) id: FunctionId,
-    pub(super) qualifier: Option<Qualifier>,
-    pub(super) region: Option<String>,
     pub(super) call: Arc<AwsCall>,
-    pub(super) source: Arc<Source>,
-    pub(super) route: LastRoute,
-    pub(super) gate: Gate,
-    pub(super) shared: Arc<Shared>,
+    pub(super) credentials: Arc<CredentialCache>,
+    pub(super) router: Router,
+    limiter: ConcurrencyLimiter,
+    retry_budget: RetryBudget,
+    counts: Arc<Counts>,
+    shared: Arc<Shared>,
     /// Whether AWS has denied or not found it since it was last called with success.
-    pub(super) is_refused: AtomicBool,
+    is_refused: AtomicBool,
+}
+
+/// What all functions on AWS share.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    /// The limit of invocations over all functions.
+    pub(super) limit: Arc<Semaphore>,
+    pub(super) clock: fn() -> SystemTime,
 }
 
 /// A call as it came.
@@ -71,6 +81,32 @@ pub(crate) struct Call {
 }
 
 impl Function {
+    pub(super) fn new(
+        name: FunctionName,
+        destination: Destination,
+        call: Arc<AwsCall>,
+        credentials: Arc<CredentialCache>,
+        counts: Arc<Counts>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let limit = Arc::clone(&shared.limit);
+        Self {
+            name,
+            router: Router::new(destination),
+            credentials,
+            limiter: ConcurrencyLimiter::new(
+                call.max_concurrency,
+                Some(limit),
+                Some(Arc::clone(&counts)),
+            ),
+            retry_budget: RetryBudget::default(),
+            counts,
+            call,
+            shared,
+            is_refused: AtomicBool::new(false),
+        }
+    }
+
     /// Calls the function; AWS's answer is passed on as it comes.
     ///
     /// Dropping the future gives the call up.
@@ -98,36 +134,36 @@ impl Function {
             retries,
             ..
         } = *self.call;
-        let turn = self.gate.enter(queue, queue_timeout).await?;
+        let permit = self.limiter.acquire(queue, queue_timeout).await?;
         let session = self.session().await?;
         let qualifier = call.qualifier.as_ref();
-        let route = self.route.of(self, &session, call.operation, qualifier)?;
+        let route = self.router.route(&session, call.operation, qualifier)?;
         let digest = digest(&call.payload).await?;
-        let place = self.shared.client.place();
-        let place = place.ok_or(ServiceError::TooManyRequests)?;
-        let mut tries = 0;
+        let slot = self.shared.client.slot();
+        let slot = slot.ok_or(ServiceError::TooManyRequests)?;
+        let mut attempts = 0;
         loop {
             let request = self.request(call, &route, &digest).await?;
-            if tries > 0 {
-                self.gate.counts.retries.fetch_add(1, Ordering::Relaxed);
+            if attempts > 0 {
+                self.counts.retries.fetch_add(1, Ordering::Relaxed);
             }
-            tries += 1;
+            attempts += 1;
             let may_retry = |asked| {
-                let pause = retry::pause(tries, asked);
+                let pause = retry::pause(attempts, asked);
                 let left = deadline.saturating_duration_since(Instant::now());
-                let worth = tries <= retries && pause < left;
-                (worth && self.gate.budget.take()).then_some(pause)
+                let worth = attempts <= retries && pause < left;
+                (worth && self.retry_budget.take()).then_some(pause)
             };
-            match place.send(request).await {
+            match slot.send(request).await {
                 Ok(response) => {
                     let throttled = retry::throttled(response.status(), response.headers());
                     let Some(pause) = throttled.and_then(may_retry) else {
-                        let place = place.taken();
-                        return self.answer(response, deadline, (place, turn)).await;
+                        let permits = (slot.into_permit(), permit);
+                        return self.respond(response, deadline, permits).await;
                     };
                     tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
                     // Read, so that the connection can be used again.
-                    let _ = Box::pin(credential_errors::message(response.into_body())).await;
+                    let _ = Box::pin(error_response::message(response.into_body())).await;
                     sleep(pause).await;
                 }
                 Err(error) => {
@@ -157,7 +193,7 @@ impl Function {
     ) -> Result<Request<Full<Bytes>>, ServiceError> {
         let session = self.session().await?;
         let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
-        for name in &PASSED {
+        for name in &FORWARDED {
             if let Some(value) = call.headers.get(name) {
                 // Other bytes are not signed by everybody alike, and what AWS refuses then would
                 // look like the invoker's own fault.
@@ -199,15 +235,15 @@ impl Function {
     }
 
     async fn session(&self) -> Result<Arc<Session>, ServiceError> {
-        let session = self.source.session().await;
+        let session = self.credentials.session().await;
         session.map_err(|_| ServiceError::NoCredentials)
     }
 
-    async fn answer<T: Send + Unpin + 'static>(
+    async fn respond<T: Send + Unpin + 'static>(
         &self,
         response: Response<Incoming>,
         deadline: Instant,
-        turn: T,
+        permits: T,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let status = response.status();
         if status.is_informational() {
@@ -217,31 +253,32 @@ impl Function {
             tracing::warn!(function = %self.name, "{cause}");
             return Err(ServiceError::AwsUnavailable(cause));
         }
-        let error = retry::error_type(response.headers()).filter(|_| status.is_client_error());
+        let error =
+            error_response::error_type(response.headers()).filter(|_| status.is_client_error());
         if let Some(name) = error.and_then(credential_errors::name) {
-            let message = Box::pin(credential_errors::message(response.into_body())).await;
+            let message = Box::pin(error_response::message(response.into_body())).await;
             let message = message.unwrap_or_default();
             let cause = credential_errors::explain(name, &message);
-            self.source.refused(&cause);
+            self.credentials.refused(&cause);
             return Err(ServiceError::CredentialsRefused { name, cause });
         }
         if !status.is_server_error() {
-            self.source.accepted();
+            self.credentials.accepted();
         }
         if status.is_success() {
-            self.gate.budget.refill();
+            self.retry_budget.refill();
             if self.is_refused.load(Ordering::Relaxed) {
                 self.is_refused.store(false, Ordering::Relaxed);
             }
         } else if let Some(error) = error
-            && let Some(cure) = credential_errors::cure(error)
+            && let Some(cure) = error_response::cure(error)
             && !self.is_refused.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(function = %self.name, "AWS answers {status}, {error}; {cure}");
         }
         let (mut parts, body) = response.into_parts();
         header::remove_hop_by_hop(&mut parts.headers);
-        let body = passed(body, deadline, turn, &self.name);
+        let body = forward_body(body, deadline, permits, &self.name);
         Ok(Response::from_parts(parts, body))
     }
 }

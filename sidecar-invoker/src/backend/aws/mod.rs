@@ -1,8 +1,8 @@
 //! Functions on AWS Lambda.
 //!
 //! ```text
-//! function ─▶ gate ─▶ credentials ─▶ route ─▶ sign ─▶ client ─▶ AWS
-//!   (one call)  (turns)  (sdk, refusal)                 retry, body
+//! function ─▶ credentials ─▶ route ─▶ sign ─▶ client ─▶ AWS
+//! (one call)                          retry · body
 //! ```
 //!
 //! Requests and answers pass through unread. What AWS says about the invoker's own credentials does
@@ -14,13 +14,14 @@ mod credential_errors;
 mod credentials;
 mod dry_run;
 mod endpoint;
+mod error_response;
 mod function;
 mod retry;
 mod route;
 mod sign;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,33 +30,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::function::{Call, Function};
-pub(crate) use self::retry::Budget;
 
 use self::client::Client;
-use self::credentials::{Source, Who};
-use self::route::LastRoute;
-use crate::backend::concurrency_limit::Gate;
+use self::credentials::{CredentialCache, CredentialsKey};
+use self::function::Shared;
+use self::route::Destination;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::invocation::{FunctionId, FunctionName};
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::{Counts, Metrics};
 use crate::util::lock;
 
-/// Most functions that are not listed whose turns, retries and routes are remembered; callers choose
+/// Most functions that are not listed whose limits, retries and routes are remembered; callers choose
 /// the names.
-const MOST_UNLISTED: usize = 1_024;
-
-/// What all functions on AWS share.
-struct Shared {
-    client: Client,
-    all: Arc<Semaphore>,
-    clock: fn() -> SystemTime,
-}
+const MAX_UNLISTED: usize = 1_024;
 
 /// AWS Lambda.
 pub(crate) struct Aws {
     shared: Arc<Shared>,
-    sources: HashMap<Who, Arc<Source>>,
+    credentials: HashMap<CredentialsKey, Arc<CredentialCache>>,
     /// The region for what has none of its own.
     region: Option<String>,
     listed: HashMap<FunctionName, Arc<Function>>,
@@ -66,7 +59,7 @@ pub(crate) struct Aws {
 struct Unlisted {
     config: AwsConfig,
     call: Arc<AwsCall>,
-    source: Arc<Source>,
+    credentials: Arc<CredentialCache>,
     functions: Mutex<HashMap<FunctionId, Arc<Function>>>,
     counts: Arc<Counts>,
 }
@@ -99,10 +92,10 @@ impl Aws {
         let mut aws = Self {
             shared: Arc::new(Shared {
                 client: Client::new(config.max_concurrency)?,
-                all: Arc::new(Semaphore::new(config.max_concurrency)),
+                limit: Arc::new(Semaphore::new(config.max_concurrency)),
                 clock,
             }),
-            sources: HashMap::new(),
+            credentials: HashMap::new(),
             region,
             listed: HashMap::new(),
             unlisted: None,
@@ -113,7 +106,7 @@ impl Aws {
         }
         aws.unlisted = config.aws.clone().map(|config| Unlisted {
             call: Arc::new(config.call.clone()),
-            source: aws.source(&config.call),
+            credentials: aws.credentials(&config.call),
             functions: Mutex::default(),
             counts: Arc::clone(metrics.others()),
             config,
@@ -147,20 +140,33 @@ impl Aws {
         self.listed.keys()
     }
 
+    /// The functions that are listed.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&FunctionName, &Arc<Function>)> {
+        self.listed.iter()
+    }
+
+    /// Whether functions that are not listed could be called, as far as credentials and region go;
+    /// `None` if such ones are unknown.
+    pub(crate) async fn others(&self) -> Option<Result<(), String>> {
+        let credentials = &self.unlisted.as_ref()?.credentials;
+        credentials.wait_until_loaded().await;
+        Some(credentials.problem().map_or(Ok(()), Err))
+    }
+
     /// Loads credentials and keeps them valid until `stop`.
     pub(crate) fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) {
-        for source in self.sources.values() {
-            let keep = Arc::clone(source).keep();
-            tasks.spawn(stop.clone().run_until_cancelled_owned(keep));
+        for cache in self.credentials.values() {
+            let refresh = Arc::clone(cache).refresh_loop();
+            tasks.spawn(stop.clone().run_until_cancelled_owned(refresh));
         }
     }
 
     /// Why functions cannot be called, one sentence with the cure each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self
-            .sources
+            .credentials
             .values()
-            .filter_map(|source| source.problem())
+            .filter_map(|cache| cache.problem())
             .collect();
         problems.sort();
         problems.dedup();
@@ -170,11 +176,11 @@ impl Aws {
     /// Each role, empty for none, and when its credentials expire, in seconds since 1970.
     pub(crate) fn expiries(&self) -> Vec<(&str, u64)> {
         let mut expiries: Vec<(&str, u64)> = self
-            .sources
+            .credentials
             .iter()
-            .filter_map(|(who, source)| {
-                let role = who.role.as_ref().map_or("", |role| role.arn.as_str());
-                let expiry = source.expiry()?.duration_since(UNIX_EPOCH).ok()?;
+            .filter_map(|(key, cache)| {
+                let role = key.role.as_ref().map_or("", |role| role.arn.as_str());
+                let expiry = cache.expiry()?.duration_since(UNIX_EPOCH).ok()?;
                 Some((role, expiry.as_secs()))
             })
             .collect();
@@ -185,40 +191,38 @@ impl Aws {
     }
 
     fn listed(&mut self, name: &FunctionName, config: &AwsFunction, metrics: &Metrics) -> Function {
-        let call = Arc::new(config.call.clone());
-        Function {
-            name: name.clone(),
+        let destination = Destination {
             id: config.function.clone(),
             qualifier: config.qualifier.clone(),
-            region: call.region.clone(),
-            source: self.source(&call),
-            route: LastRoute::default(),
-            gate: Gate::new(
-                call.max_concurrency,
-                Arc::clone(&self.shared.all),
-                Arc::clone(metrics.of(name)),
-            ),
-            call,
-            shared: Arc::clone(&self.shared),
-            is_refused: AtomicBool::new(false),
-        }
+            region: config.call.region.clone(),
+            endpoint: config.call.endpoint.clone(),
+        };
+        let (credentials, counts) = (self.credentials(&config.call), metrics.of(name));
+        Function::new(
+            name.clone(),
+            destination,
+            Arc::new(config.call.clone()),
+            credentials,
+            Arc::clone(counts),
+            Arc::clone(&self.shared),
+        )
     }
 
-    fn source(&mut self, call: &AwsCall) -> Arc<Source> {
+    fn credentials(&mut self, call: &AwsCall) -> Arc<CredentialCache> {
         let own = call.region.as_ref().filter(|_| call.role.is_some());
-        let who = Who {
+        let key = CredentialsKey {
             role: call.role.clone(),
             region: own.or(self.region.as_ref()).cloned(),
         };
         let clock = self.shared.clock;
-        let source = self
-            .sources
-            .entry(who)
-            .or_insert_with_key(|who| Arc::new(Source::new(who.clone(), clock)));
-        source
+        let cache = self
+            .credentials
+            .entry(key)
+            .or_insert_with_key(|key| Arc::new(CredentialCache::new(key.clone(), clock)));
+        cache
             .needs_region
             .fetch_or(call.region.is_none(), Ordering::Relaxed);
-        Arc::clone(source)
+        Arc::clone(cache)
     }
 }
 
@@ -228,26 +232,24 @@ impl Unlisted {
         if let Some(function) = functions.get(&id) {
             return Arc::clone(function);
         }
-        if functions.len() >= MOST_UNLISTED {
+        if functions.len() >= MAX_UNLISTED {
             functions.retain(|_, function| Arc::strong_count(function) > 1);
         }
         let region = id.region().map(str::to_owned);
-        let function = Arc::new(Function {
-            name: name.clone(),
+        let destination = Destination {
             id: id.clone(),
             qualifier: None,
             region: region.or_else(|| self.call.region.clone()),
-            source: Arc::clone(&self.source),
-            route: LastRoute::default(),
-            gate: Gate::new(
-                self.call.max_concurrency,
-                Arc::clone(&shared.all),
-                Arc::clone(&self.counts),
-            ),
-            call: Arc::clone(&self.call),
-            shared: Arc::clone(shared),
-            is_refused: AtomicBool::new(false),
-        });
+            endpoint: self.call.endpoint.clone(),
+        };
+        let function = Arc::new(Function::new(
+            name.clone(),
+            destination,
+            Arc::clone(&self.call),
+            Arc::clone(&self.credentials),
+            Arc::clone(&self.counts),
+            Arc::clone(shared),
+        ));
         functions.insert(id, Arc::clone(&function));
         function
     }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{HeaderMap, RETRY_AFTER};
 
-use crate::invoke_api::error::ERROR_TYPE;
+use super::error_response::error_type;
 
 const CAPACITY: u32 = 500;
 const RETRY_COST: u32 = 5;
@@ -26,15 +26,15 @@ const THROTTLED: [&str; 4] = [
 
 /// What retries may cost: they take tokens, successes bring them back, so that while all fails there
 /// are at most 100 retries and then one for five successes.
-pub(crate) struct Budget(AtomicU32);
+pub(crate) struct RetryBudget(AtomicU32);
 
-impl Default for Budget {
+impl Default for RetryBudget {
     fn default() -> Self {
         Self(AtomicU32::new(CAPACITY))
     }
 }
 
-impl Budget {
+impl RetryBudget {
     /// Takes what a retry costs; tells whether it was there.
     pub(crate) fn take(&self) -> bool {
         let rest = |tokens: u32| tokens.checked_sub(RETRY_COST);
@@ -71,19 +71,16 @@ pub(crate) fn throttled(status: StatusCode, headers: &HeaderMap) -> Option<Optio
     })
 }
 
-/// The name of AWS's error, without what may follow it.
-pub(crate) fn error_type(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(ERROR_TYPE).map(HeaderValue::to_str)?.ok()?;
-    value.split(':').next()
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
+    use crate::invoke_api::error::ERROR_TYPE;
 
     #[test]
     fn the_budget_ends_and_successes_bring_it_back() {
-        let budget = Budget::default();
+        let budget = RetryBudget::default();
         assert_eq!((0..1_000).filter(|_| budget.take()).count(), 100);
         for _ in 0..4 {
             budget.refill();

@@ -6,8 +6,9 @@ use hyper::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::Session;
-use super::{Function, endpoint};
-use crate::invocation::{Operation, Qualifier};
+use super::endpoint;
+use crate::config::Endpoint;
+use crate::invocation::{FunctionId, Operation, Qualifier};
 use crate::invoke_api::error::ServiceError;
 use crate::util::lock;
 
@@ -36,24 +37,42 @@ pub(super) struct Route {
     pub(super) uri: Uri,
 }
 
-/// The route of the call before, which most often is that of the next one too.
-#[derive(Default)]
-pub(super) struct LastRoute(Mutex<Option<Arc<Route>>>);
+/// The function of a route, as the configuration describes it.
+pub(super) struct Destination {
+    pub(super) id: FunctionId,
+    /// For callers who do not name one.
+    pub(super) qualifier: Option<Qualifier>,
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<Endpoint>,
+}
 
-impl LastRoute {
-    /// The route of a call of `function`; `qualifier` is the caller's own.
+/// Finds the route of each call. It remembers the route of the call before, which most often is that
+/// of the next call too.
+pub(super) struct Router {
+    pub(super) destination: Destination,
+    last: Mutex<Option<Arc<Route>>>,
+}
+
+impl Router {
+    pub(super) fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            last: Mutex::default(),
+        }
+    }
+
+    /// The route of a call; `qualifier` is the caller's own.
     ///
     /// # Errors
     /// There is no region, or no URI comes of it.
-    pub(super) fn of(
+    pub(super) fn route(
         &self,
-        function: &Function,
         session: &Arc<Session>,
         operation: Operation,
         qualifier: Option<&Qualifier>,
     ) -> Result<Arc<Route>, ServiceError> {
-        let qualifier = qualifier.or(function.qualifier.as_ref());
-        let mut last = lock(&self.0);
+        let qualifier = qualifier.or(self.destination.qualifier.as_ref());
+        let mut last = lock(&self.last);
         let known = last.as_ref().filter(|route| {
             Arc::ptr_eq(&route.session, session)
                 && (route.operation, route.qualifier.as_ref()) == (operation, qualifier)
@@ -61,7 +80,8 @@ impl LastRoute {
         if let Some(route) = known {
             return Ok(Arc::clone(route));
         }
-        let route = Arc::new(Route::new(function, session, operation, qualifier)?);
+        let route = Route::new(&self.destination, session, operation, qualifier)?;
+        let route = Arc::new(route);
         *last = Some(Arc::clone(&route));
         Ok(route)
     }
@@ -69,23 +89,19 @@ impl LastRoute {
 
 impl Route {
     fn new(
-        function: &Function,
+        destination: &Destination,
         session: &Arc<Session>,
         operation: Operation,
         qualifier: Option<&Qualifier>,
     ) -> Result<Self, ServiceError> {
-        let region = function.region.as_ref().or(session.region.as_ref());
+        let region = destination.region.as_ref().or(session.region.as_ref());
         let region = region.ok_or(ServiceError::NoCredentials)?.clone();
-        let own = function
-            .call
-            .endpoint
-            .as_ref()
-            .or(session.endpoint.as_ref());
+        let own = destination.endpoint.as_ref().or(session.endpoint.as_ref());
         let endpoint = own
             .cloned()
             .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-        let id = encoded(&function.id.to_string());
+        let id = encoded(&destination.id.to_string());
         let path = match operation {
             Operation::Invoke => format!("/2015-03-31/functions/{id}/invocations"),
             Operation::InvokeWithResponseStream => {

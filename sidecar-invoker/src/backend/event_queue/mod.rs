@@ -10,7 +10,6 @@ mod writer;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Collected};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
@@ -20,8 +19,8 @@ use tokio_util::task::TaskTracker;
 use crate::backend::local::Function;
 use crate::backend::rie::Rie;
 use crate::config::EventConfig;
-use crate::invocation::response::Reply;
-use crate::invocation::{FunctionAnswer, FunctionName, Invocation};
+use crate::invocation::FunctionResponse;
+use crate::invocation::{FunctionName, FunctionPayload, Invocation};
 use crate::invoke_api::error::ServiceError;
 use record::{Condition, Record};
 use writer::{Entry, Writer};
@@ -86,36 +85,22 @@ pub(crate) enum Runner {
     Local(Arc<Function>),
 }
 
-/// How one attempt ended.
-struct Attempt {
-    failed: bool,
-    payload: Bytes,
-}
-
 impl Runner {
-    async fn attempt(&self, invocation: Invocation) -> Result<Attempt, ServiceError> {
+    /// Has the function called once.
+    async fn attempt(&self, invocation: Invocation) -> Result<FunctionPayload, ServiceError> {
         match self {
             Self::Local(function) => match function.invoke(invocation).await? {
-                Reply::Whole { answer, .. } => Ok(match answer {
-                    FunctionAnswer::Success(payload) => Attempt {
-                        failed: false,
-                        payload,
-                    },
-                    FunctionAnswer::Error(payload) => Attempt {
-                        failed: true,
-                        payload,
-                    },
-                }),
-                Reply::Streamed(_) => Err(ServiceError::ShuttingDown),
+                FunctionResponse::Buffered { payload, .. } => Ok(payload),
+                FunctionResponse::Streamed(_) => Err(ServiceError::ShuttingDown),
             },
             Self::Rie(rie) => {
                 let response = rie.invoke(invocation).await?;
                 let succeeded = response.status().is_success();
                 let body = response.into_body().collect().await;
                 let payload = body.map(Collected::to_bytes).unwrap_or_default();
-                Ok(Attempt {
-                    failed: !succeeded || is_emulated_error(&payload),
-                    payload,
+                Ok(match succeeded && !is_emulated_error(&payload) {
+                    true => FunctionPayload::Success(payload),
+                    false => FunctionPayload::Error(payload),
                 })
             }
         }
@@ -196,8 +181,8 @@ impl EventQueue {
             };
             let wait = match attempt {
                 None => break Condition::EventAgeExceeded,
-                Some(Ok(Attempt { failed: false, .. })) => return,
-                Some(Ok(Attempt { payload, .. })) => {
+                Some(Ok(FunctionPayload::Success(_))) => return,
+                Some(Ok(FunctionPayload::Error(payload))) => {
                     record.attempts += 1;
                     record.response = Some(payload);
                     if record.attempts > self.config.maximum_retry_attempts {
@@ -227,7 +212,7 @@ impl EventQueue {
         &self,
         invocation: &Invocation,
         expiry: Instant,
-    ) -> Option<Result<Attempt, ServiceError>> {
+    ) -> Option<Result<FunctionPayload, ServiceError>> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Some(Err(ServiceError::ShuttingDown));
         };

@@ -9,8 +9,8 @@ use super::pool::Pool;
 use super::spec::{Context, FunctionSpec};
 use super::watch::watch;
 use crate::config::LocalConfig;
-use crate::invocation::response::Reply;
-use crate::invocation::{FunctionAnswer, FunctionName, Invocation};
+use crate::invocation::FunctionResponse;
+use crate::invocation::{FunctionName, FunctionPayload, Invocation};
 use crate::invoke_api::error::ServiceError;
 
 /// A function that the invoker runs itself.
@@ -54,7 +54,10 @@ impl Function {
     /// Calls the function once an environment is free for this caller.
     ///
     /// Dropping the future gives up the place in the queue; an invocation that has begun runs on.
-    pub(crate) async fn invoke(&self, invocation: Invocation) -> Result<Reply, ServiceError> {
+    pub(crate) async fn invoke(
+        &self,
+        invocation: Invocation,
+    ) -> Result<FunctionResponse, ServiceError> {
         let (reply, answer) = oneshot::channel();
         let mut call = Call {
             invocation: Arc::new(invocation),
@@ -65,8 +68,8 @@ impl Function {
                 Ok(environment) => environment,
                 Err(failure) => {
                     let payload = failure.payload(&call.invocation.request_id);
-                    return Ok(Reply::Whole {
-                        answer: FunctionAnswer::Error(payload),
+                    return Ok(FunctionResponse::Buffered {
+                        payload: FunctionPayload::Error(payload),
                         log_tail: None,
                     });
                 }

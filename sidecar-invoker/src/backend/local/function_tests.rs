@@ -24,8 +24,8 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
     let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
     assert!([a, b, c].iter().all(|reply| matches!(
         reply,
-        Ok(Reply::Whole {
-            answer: FunctionAnswer::Success(_),
+        Ok(FunctionResponse::Buffered {
+            payload: FunctionPayload::Success(_),
             ..
         })
     )));

@@ -42,6 +42,22 @@ pub(crate) struct Context {
     pub(crate) tasks: TaskTracker,
 }
 
+impl Context {
+    /// What functions share without a guard and without control groups.
+    pub(crate) fn new(clock: fn() -> SystemTime, output: Output) -> Self {
+        Self {
+            clock,
+            inherited: Arc::new(Inherited::from(std::env::vars_os())),
+            output,
+            guard: None,
+            cgroups: None,
+            census: Arc::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
 /// A function that the invoker runs itself: its configuration, and what its processes are started
 /// with.
 pub(crate) struct FunctionSpec {
@@ -192,16 +208,8 @@ pub(crate) mod tests {
         let BackendConfig::Local(local) = config.backend else {
             panic!("not local");
         };
-        let context = Context {
-            clock: SystemTime::now,
-            inherited: Arc::new(Inherited::from(std::env::vars_os())),
-            output: Output::to(io::sink(), LogFormat::Text, SystemTime::now).0,
-            guard: None,
-            cgroups: None,
-            census: Arc::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+        let (output, _) = Output::to(io::sink(), LogFormat::Text, SystemTime::now);
+        let context = Context::new(SystemTime::now, output);
         FunctionSpec::new(name, local, context)
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
-use super::load::{self, Who};
+use super::load::{self, CredentialsKey};
 use crate::backend::aws::endpoint::Variant;
 use crate::backend::aws::sign::Identity;
 use crate::config::Endpoint;
@@ -45,8 +45,8 @@ enum State {
 }
 
 /// Credentials of one identity.
-pub(crate) struct Source {
-    who: Who,
+pub(crate) struct CredentialCache {
+    key: CredentialsKey,
     clock: fn() -> SystemTime,
     /// Whether a function has no region but the one that the SDK finds.
     pub(crate) needs_region: AtomicBool,
@@ -63,10 +63,10 @@ pub(crate) struct Source {
 #[derive(Debug)]
 pub(crate) struct Missing;
 
-impl Source {
-    pub(crate) fn new(who: Who, clock: fn() -> SystemTime) -> Self {
+impl CredentialCache {
+    pub(crate) fn new(key: CredentialsKey, clock: fn() -> SystemTime) -> Self {
         Self {
-            who,
+            key,
             clock,
             needs_region: AtomicBool::new(false),
             state: watch::Sender::new(State::Loading),
@@ -77,7 +77,7 @@ impl Source {
     }
 
     /// Keeps the credentials valid, for ever.
-    pub(crate) async fn keep(self: Arc<Self>) {
+    pub(crate) async fn refresh_loop(self: Arc<Self>) {
         let mut told: Option<String> = None;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -131,7 +131,7 @@ impl Source {
         if let Some(found) = self.found() {
             return found;
         }
-        self.settled().await;
+        self.wait_until_loaded().await;
         self.found().unwrap_or(Err(Missing))
     }
 
@@ -157,7 +157,7 @@ impl Source {
     }
 
     /// Waits until they have been looked for.
-    pub(crate) async fn settled(&self) {
+    pub(crate) async fn wait_until_loaded(&self) {
         let mut state = self.state.subscribe();
         // Fails only if the source is gone.
         let _ = state
@@ -187,7 +187,7 @@ impl Source {
 
     /// AWS has refused the credentials: new ones are looked for.
     pub(crate) fn refused(&self, problem: &str) {
-        let whose = match &self.who.role {
+        let whose = match &self.key.role {
             Some(role) => format!(" (the role {})", role.arn),
             None => String::new(),
         };
@@ -210,7 +210,7 @@ impl Source {
     }
 
     async fn load(&self) -> Result<Arc<Session>, String> {
-        let found = load::load(&self.who).await?;
+        let found = load::load(&self.key).await?;
         let session = Arc::new(Session {
             identity: Identity::new(found.credentials),
             region: found.region,
@@ -267,11 +267,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_expired_while_the_machine_was_suspended_is_renewed_at_once() {
-        let who = Who {
+        let key = CredentialsKey {
             role: None,
             region: None,
         };
-        let source = Source::new(who, SystemTime::now);
+        let cache = CredentialCache::new(key, SystemTime::now);
         let expired = Some(SystemTime::now() - Duration::from_secs(1));
         let session = Session {
             identity: Identity::new(Credentials::new("id", "secret", None, expired, "test")),
@@ -279,11 +279,11 @@ mod tests {
             endpoint: None,
             variant: Variant::default(),
         };
-        source.state.send_replace(State::Valid(Arc::new(session)));
-        source.session().await.unwrap_err();
-        source.reload.notified().await;
-        assert!(source.problem().unwrap().contains("expired"));
-        source.reload.notified().await;
+        cache.state.send_replace(State::Valid(Arc::new(session)));
+        cache.session().await.unwrap_err();
+        cache.reload.notified().await;
+        assert!(cache.problem().unwrap().contains("expired"));
+        cache.reload.notified().await;
     }
 
     #[test]

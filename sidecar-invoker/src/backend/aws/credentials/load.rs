@@ -21,7 +21,7 @@ pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Whose credentials are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Who {
+pub(crate) struct CredentialsKey {
     /// The role to assume with what the SDK finds.
     pub(crate) role: Option<Role>,
     /// The region of STS, instead of the one that the SDK finds.
@@ -29,7 +29,7 @@ pub(crate) struct Who {
 }
 
 /// What the SDK found.
-pub(crate) struct Found {
+pub(crate) struct LoadedCredentials {
     pub(crate) credentials: Credentials,
     pub(crate) region: Option<String>,
     /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`, or the profile's counterpart.
@@ -42,8 +42,8 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// One sentence with the cure.
-pub(crate) async fn load(who: &Who) -> Result<Found, String> {
-    let found = timeout(LOAD_LIMIT, find(who)).await;
+pub(crate) async fn load(key: &CredentialsKey) -> Result<LoadedCredentials, String> {
+    let found = timeout(LOAD_LIMIT, find(key)).await;
     found.unwrap_or_else(|_| {
         Err(format!(
             "the sources of AWS credentials gave no answer within {LOAD_LIMIT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or see that the metadata endpoint or STS can be reached"
@@ -51,17 +51,17 @@ pub(crate) async fn load(who: &Who) -> Result<Found, String> {
     })
 }
 
-async fn find(who: &Who) -> Result<Found, String> {
+async fn find(key: &CredentialsKey) -> Result<LoadedCredentials, String> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
-    if let Some(region) = &who.region {
+    if let Some(region) = &key.region {
         loader = loader.region(Region::new(region.clone()));
     }
     let sdk = loader.load().await;
     let endpoint = endpoint(&sdk)?;
-    let credentials = match &who.role {
+    let credentials = match &key.role {
         None => provided(sdk.credentials_provider()).await,
         Some(role) => {
             let mut provider = AssumeRoleProvider::builder(&role.arn)
@@ -73,14 +73,14 @@ async fn find(who: &Who) -> Result<Found, String> {
             provided(Some(provider.build().await)).await
         }
     };
-    let credentials = credentials.map_err(|error| explain(&error, who))?;
+    let credentials = credentials.map_err(|error| explain(&error, key))?;
     if !is_clean(&credentials) {
         return Err(
             "the AWS credentials have a space or a line break in them; remove it where they are set"
                 .to_owned(),
         );
     }
-    Ok(Found {
+    Ok(LoadedCredentials {
         credentials,
         // An empty variable is as none.
         region: sdk
@@ -181,7 +181,7 @@ const CURES: [(&[&str], &str); 9] = [
 ];
 
 /// What went wrong and what to do, without anything secret.
-fn explain(error: &CredentialsError, who: &Who) -> String {
+fn explain(error: &CredentialsError, key: &CredentialsKey) -> String {
     // The outermost says nothing but that there is a cause.
     let details = chain(error.source().unwrap_or(error));
     let has = |words: &[&str]| words.iter().any(|word| details.contains(word));
@@ -193,7 +193,7 @@ fn explain(error: &CredentialsError, who: &Who) -> String {
     let is_none = matches!(error, CredentialsError::CredentialsNotLoaded(_))
         || has(&["IMDS", "no providers in chain"]);
     if is_none {
-        let role = who
+        let role = key
             .role
             .as_ref()
             .map(|role| format!(" to assume the role {} with", role.arn));
@@ -206,7 +206,7 @@ fn explain(error: &CredentialsError, who: &Who) -> String {
         .iter()
         .find(|(words, _)| words.is_empty() || has(words));
     let cure = cure.map_or("", |(_, cure)| cure);
-    match &who.role {
+    match &key.role {
         Some(role) => format!("the role {} cannot be assumed: {details}; {cure}", role.arn),
         None => format!("AWS credentials cannot be loaded: {details}; {cure}"),
     }
@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_its_cure() {
-        let who = Who {
+        let key = CredentialsKey {
             role: None,
             region: None,
         };
-        let explain = |text: &str| explain(&CredentialsError::provider_error(text), &who);
+        let explain = |text: &str| explain(&CredentialsError::provider_error(text), &key);
         for (text, cure) in [
             ("Signature expired: x is now earlier than y", "clock"),
             ("unhandled error (ExpiredToken)", "aws sso login"),
@@ -258,7 +258,7 @@ mod tests {
                 "{sentence}"
             );
         }
-        let none = super::explain(&CredentialsError::not_loaded_no_source(), &who);
+        let none = super::explain(&CredentialsError::not_loaded_no_source(), &key);
         assert!(
             none.starts_with("no AWS credentials were found; set"),
             "{none}"

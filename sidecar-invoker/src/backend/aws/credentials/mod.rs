@@ -3,5 +3,5 @@
 mod cache;
 mod load;
 
-pub(crate) use cache::{Session, Source};
-pub(crate) use load::Who;
+pub(crate) use cache::{CredentialCache, Session};
+pub(crate) use load::CredentialsKey;

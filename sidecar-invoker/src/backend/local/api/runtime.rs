@@ -24,7 +24,7 @@ use super::response::{accepted, error, text, too_large};
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::failure::{Failure, unexplained};
 use crate::backend::local::environment::transitions::{Deadline, Refusal};
-use crate::invocation::{FunctionAnswer, Invocation, Operation, RequestId};
+use crate::invocation::{FunctionPayload, Invocation, Operation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
 use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
 use crate::net::listener;
@@ -155,14 +155,14 @@ async fn answer(
         return stream(environment, id, headers, body).await;
     }
     let answer = match body::read(body).await {
-        Ok((payload, _)) if is_error => FunctionAnswer::Error(explained(payload, headers)),
+        Ok((payload, _)) if is_error => FunctionPayload::Error(explained(payload, headers)),
         Ok((payload, trailers)) => match trailers.as_ref().and_then(mid_stream_error) {
-            Some(error) => FunctionAnswer::Error(error),
-            None => FunctionAnswer::Success(payload),
+            Some(error) => FunctionPayload::Error(error),
+            None => FunctionPayload::Success(payload),
         },
         Err(ReadError::TooLarge) => {
             let failure = Failure::ResponseTooLarge(MAX_PAYLOAD_BYTES);
-            let answer = FunctionAnswer::Error(failure.payload(&id));
+            let answer = FunctionPayload::Error(failure.payload(&id));
             environment.answer(id, answer, Some(&failure))?;
             return Ok(too_large(MAX_PAYLOAD_BYTES));
         }

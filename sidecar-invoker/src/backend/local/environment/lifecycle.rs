@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use super::extensions::Extensions;
 use super::failure::Failure;
-use super::outcome::{Held, Outcome, Run};
+use super::outcome::{Caller, Outcome, Run};
 use super::transitions::{Call, Deadline, Ending, Next, Refusal, Settled};
-use crate::invocation::response::{Completion, Reply, StreamSender, stream};
-use crate::invocation::{FunctionAnswer, Operation, RequestId};
+use crate::invocation::{Completion, FunctionResponse, StreamSender, stream};
+use crate::invocation::{FunctionPayload, Operation, RequestId};
 
 #[derive(Debug)]
 enum Phase {
@@ -116,19 +116,14 @@ impl Lifecycle {
                 cut_off: true,
             } => {
                 let run = Run::of(&call.invocation, since);
-                let answer = FunctionAnswer::Error(Failure::Truncated.payload(&run.request_id));
-                let to = call.reply;
-                truncated(run, Held::Reply { to, answer }, deadline)
+                truncated(run, Caller::Waiting(call.reply), deadline)
             }
             Phase::Streaming {
                 run,
                 deadline,
-                end: to,
+                end,
                 cut_off: true,
-            } => {
-                let error = Some(Failure::Truncated.payload(&run.request_id));
-                truncated(run, Held::End { to, error }, deadline)
-            }
+            } => truncated(run, Caller::Streaming(end), deadline),
             phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
             phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
                 self.phase = phase;
@@ -168,9 +163,7 @@ impl Lifecycle {
                 ..
             } => *outcome = Some(unsaid),
             _ => {
-                if let Some(answer) = unsaid.held {
-                    answer.release(None);
-                }
+                unsaid.release(None);
             }
         }
     }
@@ -215,7 +208,7 @@ impl Lifecycle {
     pub(crate) fn answer(
         &mut self,
         id: RequestId,
-        answer: FunctionAnswer,
+        payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Result<(), Refusal> {
         self.expects(Some(id))?;
@@ -227,8 +220,8 @@ impl Lifecycle {
                 ..
             } => {
                 let run = Run::of(&call.invocation, since);
-                let to = call.reply;
-                let outcome = Outcome::of(run, Held::Reply { to, answer }, failure);
+                let caller = Caller::Waiting(call.reply);
+                let outcome = Outcome::of(run, caller, payload, failure);
                 Phase::Settling {
                     deadline,
                     outcome: Some(outcome),
@@ -256,7 +249,7 @@ impl Lifecycle {
             } => {
                 let run = Run::of(&call.invocation, since);
                 // Fails if the caller has gone, which is nobody's mistake.
-                let _ = call.reply.send(Reply::Streamed(stream));
+                let _ = call.reply.send(FunctionResponse::Streamed(stream));
                 Phase::Streaming {
                     run,
                     deadline,
@@ -278,12 +271,13 @@ impl Lifecycle {
     ) -> Result<(), Refusal> {
         let (phase, ended) = match self.take() {
             Phase::Streaming {
-                run,
-                deadline,
-                end: to,
-                ..
+                run, deadline, end, ..
             } => {
-                let outcome = Outcome::of(run, Held::End { to, error }, failure);
+                let payload = match error {
+                    Some(error) => FunctionPayload::Error(error),
+                    None => FunctionPayload::Success(Bytes::new()),
+                };
+                let outcome = Outcome::of(run, Caller::Streaming(end), payload, failure);
                 let outcome = Some(outcome);
                 (Phase::Settling { deadline, outcome }, Ok(()))
             }
@@ -341,17 +335,14 @@ impl Lifecycle {
 
     /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) -> Ending {
-        let (run, held) = match (self.take(), failure) {
+        let (run, caller, failure) = match (self.take(), failure) {
             (Phase::Starting { .. }, _) => return Ending::FailedToStart,
             (Phase::Busy { call, since, .. }, Some(failure)) => {
                 let run = Run::of(&call.invocation, since.unwrap_or_else(Instant::now));
-                let answer = FunctionAnswer::Error(failure.payload(&run.request_id));
-                let to = call.reply;
-                (run, Held::Reply { to, answer })
+                (run, Caller::Waiting(call.reply), failure)
             }
-            (Phase::Streaming { run, end: to, .. }, Some(failure)) => {
-                let error = Some(failure.payload(&run.request_id));
-                (run, Held::End { to, error })
+            (Phase::Streaming { run, end, .. }, Some(failure)) => {
+                (run, Caller::Streaming(end), failure)
             }
             (
                 Phase::Settling {
@@ -365,7 +356,8 @@ impl Lifecycle {
             }
             _ => return Ending::Quiet,
         };
-        Ending::During(Outcome::of(run, held, failure))
+        let payload = FunctionPayload::Error(failure.payload(&run.request_id));
+        Ending::During(Outcome::of(run, caller, payload, Some(failure)))
     }
 
     /// When the present phase is over at the latest.
@@ -427,10 +419,12 @@ impl Lifecycle {
 }
 
 /// The process has gone on without the rest of its answer.
-fn truncated(run: Run, answer: Held, deadline: Deadline) -> Phase {
+fn truncated(run: Run, caller: Caller, deadline: Deadline) -> Phase {
+    let failure = Failure::Truncated;
+    let payload = FunctionPayload::Error(failure.payload(&run.request_id));
     Phase::Settling {
         deadline,
-        outcome: Some(Outcome::of(run, answer, Some(&Failure::Truncated))),
+        outcome: Some(Outcome::of(run, caller, payload, Some(&failure))),
     }
 }
 

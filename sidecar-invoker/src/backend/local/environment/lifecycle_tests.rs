@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::invocation::{Invocation, LogType};
+use crate::invocation::{Invocation, LogType, StreamPiece};
 
-type Answer = oneshot::Receiver<Reply>;
+type Answer = oneshot::Receiver<FunctionResponse>;
 
 fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer) {
     let (reply, answer) = oneshot::channel();
@@ -61,15 +61,15 @@ fn busy(call: Call) -> Lifecycle {
     life
 }
 
-fn payload(reply: Reply) -> FunctionAnswer {
+fn payload(reply: FunctionResponse) -> FunctionPayload {
     match reply {
-        Reply::Whole { answer, .. } => answer,
-        Reply::Streamed(_) => panic!("streamed"),
+        FunctionResponse::Buffered { payload, .. } => payload,
+        FunctionResponse::Streamed(_) => panic!("streamed"),
     }
 }
 
-fn success() -> FunctionAnswer {
-    FunctionAnswer::Success(Bytes::from_static(b"1"))
+fn success() -> FunctionPayload {
+    FunctionPayload::Success(Bytes::from_static(b"1"))
 }
 
 #[test]
@@ -130,10 +130,11 @@ fn an_answer_waits_for_the_end_of_the_log_if_that_is_wanted() {
     let Settled::Over(outcome) = life.settle(later()) else {
         panic!("not over");
     };
-    outcome.held.unwrap().release(Some(b"log".to_vec()));
+    assert!(outcome.held.is_some());
+    outcome.release(Some(b"log".to_vec()));
     assert!(matches!(
         answer.try_recv(),
-        Ok(Reply::Whole { log_tail: Some(log), .. }) if log == b"log"
+        Ok(FunctionResponse::Buffered { log_tail: Some(log), .. }) if log == b"log"
     ));
 }
 
@@ -142,7 +143,7 @@ async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on()
     let (call, id, mut answer) = call_of(Operation::InvokeWithResponseStream, LogType::None);
     let mut life = busy(call);
     let chunks = life.begin_stream(id, None).unwrap();
-    let Ok(Reply::Streamed(mut stream)) = answer.try_recv() else {
+    let Ok(FunctionResponse::Streamed(mut stream)) = answer.try_recv() else {
         panic!("not a stream");
     };
     assert_eq!(life.expects(Some(id)), Err(Refusal::WrongState));
@@ -153,7 +154,7 @@ async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on()
     drop(chunks);
     assert!(matches!(life.next(), Next::Wait));
     let piece = std::future::poll_fn(|context| stream.poll_next(context)).await;
-    let crate::invocation::response::Piece::End(completion) = piece else {
+    let StreamPiece::End(completion) = piece else {
         panic!("{piece:?}");
     };
     assert_eq!(completion.error, Some(Failure::Truncated.payload(&id)));
@@ -172,7 +173,7 @@ fn the_end_answers_the_call_that_runs() {
     assert!(
         matches!(life.end(Some(&failure)), Ending::During(outcome) if outcome.request_id == id)
     );
-    let expected = FunctionAnswer::Error(failure.payload(&id));
+    let expected = FunctionPayload::Error(failure.payload(&id));
     assert_eq!(payload(answer.try_recv().unwrap()), expected);
     assert!(life.is_occupied());
     assert!(matches!(life.next(), Next::Refused));

@@ -28,7 +28,7 @@ use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::Source;
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
-use crate::invocation::{FunctionAnswer, Invocation, LogType, Operation, RequestId};
+use crate::invocation::{FunctionPayload, Invocation, LogType, Operation, RequestId};
 use crate::util::lock;
 
 /// How long a process that asks for more before its answer has come has to wait for a refusal.
@@ -176,8 +176,8 @@ impl Environment {
             facts.end(&outcome, self.spec.config.memory_mib, now)
         };
         self.log.note(lines.as_bytes());
-        if let Some(answer) = outcome.held {
-            answer.release(self.log.tail());
+        if outcome.held.is_some() {
+            outcome.release(self.log.tail());
         }
         self.pass_on(&lines).await;
     }
@@ -221,10 +221,10 @@ impl Environment {
     pub(crate) fn answer(
         &self,
         id: RequestId,
-        answer: FunctionAnswer,
+        payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Result<(), Refusal> {
-        let answered = lock(&self.lifecycle).answer(id, answer, failure);
+        let answered = lock(&self.lifecycle).answer(id, payload, failure);
         self.delivered.notify_one();
         answered
     }

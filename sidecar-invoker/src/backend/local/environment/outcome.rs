@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::invocation::response::{Completion, Reply};
-use crate::invocation::{FunctionAnswer, Invocation, LogType, RequestId};
+use crate::invocation::{
+    Completion, FunctionPayload, FunctionResponse, Invocation, LogType, RequestId,
+};
 
 /// An invocation that an environment works on.
 #[derive(Debug, Clone, Copy)]
@@ -31,38 +31,39 @@ impl Run {
     }
 }
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) request_id: RequestId,
     pub(crate) duration: Duration,
-    /// What ended it, if not the function's own answer.
+    /// What ended it, if not the function's own response.
     pub(crate) failure: Option<Failure>,
-    /// The answer, until the end of the log is there to go with it.
-    pub(crate) held: Option<Held>,
+    /// The payload and its caller, until the end of the log is there to go with it.
+    pub(crate) held: Option<(Caller, FunctionPayload)>,
 }
 
-/// An answer with its caller.
+/// The receiver of a response, who may have gone.
 #[derive(Debug)]
-pub(crate) enum Held {
-    Reply {
-        to: oneshot::Sender<Reply>,
-        answer: FunctionAnswer,
-    },
-    /// The end of a streamed answer.
-    End {
-        to: oneshot::Sender<Completion>,
-        error: Option<Bytes>,
-    },
+pub(crate) enum Caller {
+    /// Waits for the response.
+    Waiting(oneshot::Sender<FunctionResponse>),
+    /// Has the beginning of a streamed response.
+    Streaming(oneshot::Sender<Completion>),
 }
 
 impl Outcome {
-    /// The invocation is over, as far as its answer goes; who does not want the log has it now.
-    pub(crate) fn of(run: Run, answer: Held, failure: Option<&Failure>) -> Self {
+    /// The outcome of an invocation that ends with `payload`. The caller gets the payload now, but for
+    /// one who wants the log with it.
+    pub(crate) fn of(
+        run: Run,
+        caller: Caller,
+        payload: FunctionPayload,
+        failure: Option<&Failure>,
+    ) -> Self {
         let held = match run.wants_tail {
-            true => Some(answer),
+            true => Some((caller, payload)),
             false => {
-                answer.release(None);
+                caller.send(payload, None);
                 None
             }
         };
@@ -73,14 +74,28 @@ impl Outcome {
             held,
         }
     }
+
+    /// Sends the payload that is held.
+    pub(crate) fn release(self, log_tail: Option<Vec<u8>>) {
+        if let Some((caller, payload)) = self.held {
+            caller.send(payload, log_tail);
+        }
+    }
 }
 
-impl Held {
-    /// Gives the answer to its caller, who may have gone.
-    pub(crate) fn release(self, log_tail: Option<Vec<u8>>) {
+impl Caller {
+    fn send(self, payload: FunctionPayload, log_tail: Option<Vec<u8>>) {
         match self {
-            Self::Reply { to, answer } => _ = to.send(Reply::Whole { answer, log_tail }),
-            Self::End { to, error } => _ = to.send(Completion { error, log_tail }),
+            Self::Waiting(caller) => {
+                _ = caller.send(FunctionResponse::Buffered { payload, log_tail });
+            }
+            Self::Streaming(caller) => {
+                let error = match payload {
+                    FunctionPayload::Success(_) => None,
+                    FunctionPayload::Error(error) => Some(error),
+                };
+                _ = caller.send(Completion { error, log_tail });
+            }
         }
     }
 }

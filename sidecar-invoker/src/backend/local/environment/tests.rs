@@ -2,7 +2,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::backend::local::spec::tests::{invocation, spec};
-use crate::invocation::response::Reply;
+use crate::invocation::FunctionResponse;
 
 /// Nobody has to hear of an environment.
 struct NoOwner;
@@ -42,21 +42,25 @@ async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
     };
     environment.deliver(call).unwrap();
     environment.next().await.unwrap();
-    let payload = FunctionAnswer::Success(Bytes::from_static(b"1"));
+    let payload = FunctionPayload::Success(Bytes::from_static(b"1"));
     environment.answer(id, payload.clone(), None).unwrap();
     asks_and_leaves(&environment).await;
     assert_eq!(
         answer.try_recv().unwrap_err(),
         oneshot::error::TryRecvError::Empty
     );
-    let reply = tokio::select! {
+    let response = tokio::select! {
         _ = environment.next() => panic!("there is nothing to do"),
-        reply = answer => reply.unwrap(),
+        response = answer => response.unwrap(),
     };
-    let Reply::Whole { answer, log_tail } = reply else {
+    let FunctionResponse::Buffered {
+        payload: sent,
+        log_tail,
+    } = response
+    else {
         panic!("streamed");
     };
-    assert_eq!(answer, payload);
+    assert_eq!(sent, payload);
     let log = String::from_utf8(log_tail.unwrap()).unwrap();
     assert_eq!(log.matches(&format!("REPORT RequestId: {id}")).count(), 1);
 }

@@ -6,15 +6,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
+use crate::invocation::FunctionResponse;
 use crate::invocation::Invocation;
-use crate::invocation::response::Reply;
 
 /// An invocation that waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) invocation: Arc<Invocation>,
     /// Where the answer goes; the caller may have gone.
-    pub(crate) reply: oneshot::Sender<Reply>,
+    pub(crate) reply: oneshot::Sender<FunctionResponse>,
 }
 
 /// When a [`Call`] has to be answered.
