@@ -14,7 +14,7 @@ mod backend;
 pub mod command;
 pub mod config;
 pub mod envoy_config;
-pub mod invocation;
+mod invocation;
 mod invoke_api;
 pub mod lrp;
 mod metrics;
@@ -22,5 +22,4 @@ mod net;
 mod server;
 mod util;
 
-pub use invoke_api::limits::MAX_PAYLOAD_BYTES;
 pub use server::{Options, ServeError, Server};

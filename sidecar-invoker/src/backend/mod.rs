@@ -8,20 +8,23 @@ mod registry;
 mod rie;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::Response;
+use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::event_queue::EventQueue;
-use crate::invocation::{Invocation, InvocationType, Operation, new_trace_id};
+use crate::invocation::Invocation;
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::{
-    InvokeRequest, client_context, invocation_type, is_trace_id, log_type, tenant_id,
+    InvokeRequest, client_context, invocation_type, log_type, tenant_id,
 };
 use crate::invoke_api::{headers as header, response};
+use lambda_api::{InvocationType, Operation, trace};
 
 pub(crate) use self::registry::Backends;
 
@@ -52,7 +55,7 @@ impl Backend {
                 let call = async {
                     let call = aws::Call {
                         operation: request.operation,
-                        qualifier: request.target.qualifier,
+                        qualifier: request.address.qualifier,
                         headers: request.headers,
                         payload: request.body.read().await?,
                         arrival: request.arrival,
@@ -110,7 +113,7 @@ async fn admit(
 ) -> Result<Admission, ServiceError> {
     let InvokeRequest {
         operation,
-        target,
+        address,
         mut headers,
         body,
         request_id,
@@ -142,13 +145,13 @@ async fn admit(
     }
     let trace_id = headers
         .remove(header::TRACE_ID)
-        .filter(is_trace_id)
+        .filter(|value| trace::is_valid(value.as_bytes()))
         .unwrap_or_else(|| new_trace_id(clock()));
     let invocation = Invocation {
         request_id,
         operation,
         log_type,
-        target,
+        address,
         payload,
         trace_id: trace_id.clone(),
         client_context,
@@ -159,4 +162,12 @@ async fn admit(
         return Ok(Admission::Done(response::queued(trace_id, request_id)));
     }
     Ok(Admission::Invoke(Box::new(invocation)))
+}
+
+/// A trace id for a request that came without one: a root at `now`, not sampled.
+fn new_trace_id(now: SystemTime) -> HeaderValue {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // The low 32 bits, in which the seconds since 1970 fit until 2106.
+    let trace_id = trace::new(seconds as u32, Uuid::new_v4().as_u128() >> 32, Some(false));
+    HeaderValue::try_from(trace_id).unwrap_or(HeaderValue::from_static(""))
 }

@@ -11,11 +11,11 @@ use super::event_queue::{EventQueue, Events, Runner};
 use super::local::{Context, Function};
 use super::rie::Emulators;
 use crate::config::{BackendConfig, Config, FunctionConfig};
-use crate::invocation::{FunctionId, FunctionName, Target, function_arn};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
 use crate::metrics::Metrics;
+use lambda_api::{FunctionAddress, FunctionArn, FunctionName};
 
 /// All functions that callers can invoke.
 pub(crate) struct Backends {
@@ -93,32 +93,34 @@ impl Backends {
         }
     }
 
-    /// Has the function invoked that the caller means, `id` as AWS is told it.
+    /// Has the function invoked that the caller means.
     pub(crate) async fn invoke(
         &self,
-        id: FunctionId,
         request: InvokeRequest<'_>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
-        let backend = self.find(id, &request.target)?;
+        let backend = self.find(&request.address)?;
         let Context { stop, clock, .. } = &self.context;
         backend.invoke(request, stop, *clock).await
     }
 
-    fn find(&self, id: FunctionId, target: &Target) -> Result<Backend, ServiceError> {
-        if let Some(backend) = self.listed.get(&target.name) {
+    fn find(&self, address: &FunctionAddress) -> Result<Backend, ServiceError> {
+        if let Some(backend) = self.listed.get(address.function.name()) {
             return Ok(backend.clone());
         }
         let aws = self.aws.as_ref();
-        match aws.and_then(|aws| aws.function(id, &target.name)) {
+        match aws.and_then(|aws| aws.function(&address.function)) {
             Some(function) => function.map(Backend::Aws),
-            None => Err(self.unknown(target)),
+            None => Err(self.unknown(address)),
         }
     }
 
-    fn unknown(&self, target: &Target) -> ServiceError {
-        tracing::warn!(function = %target.name, "no such function; the configuration has {}", self.names());
+    fn unknown(&self, address: &FunctionAddress) -> ServiceError {
+        let name = address.function.name();
+        let region = &self.context.inherited.region;
+        let arn = FunctionArn::outside_aws(region, name, address.qualifier.as_ref());
+        tracing::warn!(function = %name, "no such function; the configuration has {}", self.names());
         ServiceError::FunctionNotFound {
-            arn: function_arn(&self.context.inherited.region, target),
+            arn: arn.to_string(),
         }
     }
 

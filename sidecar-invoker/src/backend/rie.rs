@@ -22,13 +22,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::concurrency_limit::ConcurrencyLimiter;
 use crate::config::{HostPort, RieConfig};
-use crate::invocation::{FunctionName, Invocation};
+use crate::invocation::Invocation;
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use lambda_api::{FunctionName, Operation};
 
-/// The emulator knows its function by no other name.
-const PATH: &str = "/2015-03-31/functions/function/invocations";
+/// The only name by which the emulator knows its function.
+const FUNCTION: &str = "function";
 /// How long after a caller's arrival a refused connection is tried again: an emulator that starts
 /// together with the invoker takes about a second.
 const START_GRACE: Duration = Duration::from_secs(2);
@@ -50,6 +51,7 @@ impl Emulators {
         let emulator = self.0.entry(key).or_insert_with(|| {
             Arc::new(Emulator {
                 address: config.address.clone(),
+                path: Operation::Invoke.path(FUNCTION),
                 limiter: ConcurrencyLimiter::new(Some(1), None, None),
             })
         });
@@ -100,6 +102,7 @@ impl Rie {
 
 struct Emulator {
     address: HostPort,
+    path: String,
     limiter: ConcurrencyLimiter,
 }
 
@@ -162,7 +165,9 @@ impl Emulator {
     fn request(&self, invocation: Invocation) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(invocation.payload));
         *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = hyper::Uri::from_static(PATH);
+        if let Ok(uri) = self.path.parse() {
+            *request.uri_mut() = uri;
+        }
         let headers = request.headers_mut();
         if let Ok(host) = HeaderValue::try_from(self.address.to_string()) {
             headers.insert(HOST, host);

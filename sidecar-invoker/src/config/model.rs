@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 
 use super::routes::Route;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
-use crate::invocation::{FunctionId, FunctionName, Qualifier};
+use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
 /// A configuration that can be served.
 #[derive(Debug, Clone)]
@@ -218,9 +218,10 @@ pub struct AwsConfig {
 impl AwsConfig {
     /// Whether a function that is not listed may be called.
     pub fn allows(&self, name: &FunctionName) -> bool {
-        let name = name.to_string();
-        let matches =
-            |patterns: &[WildMatch]| patterns.iter().any(|pattern| pattern.matches(&name));
+        let matches = |patterns: &[WildMatch]| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.matches(name.as_str()))
+        };
         matches(&self.allow) && !matches(&self.deny)
     }
 }
@@ -229,7 +230,7 @@ impl AwsConfig {
 #[derive(Debug, Clone)]
 pub struct AwsFunction {
     /// `function`: the name on AWS, in any of its forms; default `NAME`.
-    pub function: FunctionId,
+    pub function: FunctionReference,
     /// `qualifier`, for callers who do not name one.
     pub qualifier: Option<Qualifier>,
     /// How it is called.

@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::error::Elapsed;
 use tokio::time::{Timeout, timeout};
 
-use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
 /// A response's body: whole, or passed on as it comes.
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;

@@ -4,31 +4,25 @@
 
 use std::time::Duration;
 
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
-use crate::invocation::NameError;
+use super::headers;
 use crate::invoke_api::body::{ResponseBody, whole};
-use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
-
-pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+use lambda_api::NameError;
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
 /// Why the invoker could not have a function called. Not a function's own error: that is a
-/// [`FunctionPayload`](crate::invocation::FunctionPayload).
+/// `FunctionPayload`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceError {
+pub(crate) enum ServiceError {
     /// The path is none of the Invoke API's.
     UnknownOperation,
     /// The path takes only POST.
     MethodNotAllowed,
     /// The function's name or qualifier has no valid form.
-    InvalidName {
-        /// What the caller sent.
-        value: String,
-        /// What is wrong with it.
-        error: NameError,
-    },
+    InvalidName(NameError),
     /// A header or query parameter has a value that cannot be served.
     InvalidParameter(String),
     /// The client context or the body cannot be read.
@@ -82,7 +76,7 @@ impl ServiceError {
         match self {
             Self::UnknownOperation => (StatusCode::NOT_FOUND, "UnknownOperationException"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "UnknownOperationException"),
-            Self::InvalidName { .. } => (StatusCode::BAD_REQUEST, "ValidationException"),
+            Self::InvalidName(_) => (StatusCode::BAD_REQUEST, "ValidationException"),
             Self::InvalidParameter(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
             }
@@ -119,9 +113,11 @@ impl ServiceError {
         match self {
             Self::UnknownOperation => "the Invoke API has no such path".to_owned(),
             Self::MethodNotAllowed => "functions are invoked by POST".to_owned(),
-            Self::InvalidName { value, error } => {
+            Self::InvalidName(error) => {
                 format!(
-                    "1 validation error detected: Value '{value}' at 'functionName' failed to satisfy constraint: {error}"
+                    "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: {}",
+                    error.found(),
+                    error.expected()
                 )
             }
             Self::InvalidParameter(message) | Self::AccessDenied(message) => message.clone(),
@@ -185,11 +181,11 @@ impl ServiceError {
         }
         let mut response = Response::new(whole(body.to_string()));
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ERROR_TYPE, HeaderValue::from_static(name));
+        let map = response.headers_mut();
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(headers::ERROR_TYPE, HeaderValue::from_static(name));
         if throttled {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            map.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

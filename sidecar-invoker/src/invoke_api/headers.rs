@@ -1,43 +1,29 @@
-//! The Invoke API's headers.
+//! The Invoke API's headers, as the types of `http`.
 
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName};
+use lambda_api::headers;
 
-/// A whole invocation, added by the filter to a request without a body: Envoy lets no filter give it
-/// one.
-pub(crate) const INVOCATION: HeaderName = HeaderName::from_static("x-lambda-mesh-invocation");
-/// How long the caller's Envoy waits, in milliseconds.
-pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+pub(crate) const INVOCATION: HeaderName = HeaderName::from_static(headers::INVOCATION);
+pub(crate) const ENVOY_TIMEOUT_MS: HeaderName = HeaderName::from_static(headers::ENVOY_TIMEOUT_MS);
+pub(crate) const ENVOY_REQUEST_ID: HeaderName = HeaderName::from_static(headers::ENVOY_REQUEST_ID);
+pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static(headers::CLIENT_CONTEXT);
 pub(crate) const DURABLE_EXECUTION_NAME: HeaderName =
-    HeaderName::from_static("x-amz-durable-execution-name");
-pub(crate) const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
-pub(crate) const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
-pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
-pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-pub(crate) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
-pub(crate) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
-pub(crate) const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
-/// The media type that a function gave its streamed answer, which the Invoke API itself has no
-/// place for. A Function URL sends it to the client.
+    HeaderName::from_static(headers::DURABLE_EXECUTION_NAME);
+pub(crate) const INVOCATION_TYPE: HeaderName = HeaderName::from_static(headers::INVOCATION_TYPE);
+pub(crate) const LOG_TYPE: HeaderName = HeaderName::from_static(headers::LOG_TYPE);
+pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static(headers::TENANT_ID);
+pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static(headers::TRACE_ID);
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
+pub(crate) const EXECUTED_VERSION: HeaderName = HeaderName::from_static(headers::EXECUTED_VERSION);
+pub(crate) const FUNCTION_ERROR: HeaderName = HeaderName::from_static(headers::FUNCTION_ERROR);
+pub(crate) const LOG_RESULT: HeaderName = HeaderName::from_static(headers::LOG_RESULT);
+pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static(headers::ERROR_TYPE);
 pub(crate) const FUNCTION_CONTENT_TYPE: HeaderName =
-    HeaderName::from_static("x-lambda-mesh-function-content-type");
+    HeaderName::from_static(headers::FUNCTION_CONTENT_TYPE);
 
-/// Headers that concern one connection only (RFC 9110, section 7.6.1).
-static HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// Removes what concerns the connection on which the headers came.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
+/// Removes the headers that concern the connection on which they came.
+pub(crate) fn remove_hop_by_hop(map: &mut HeaderMap) {
+    let named: Vec<HeaderName> = map
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -45,9 +31,9 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|name| name.trim().parse().ok())
         .collect();
     for name in named {
-        headers.remove(name);
+        map.remove(name);
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    for name in headers::HOP_BY_HOP {
+        map.remove(name);
     }
 }

@@ -4,6 +4,5 @@ pub(crate) mod body;
 pub(crate) mod error;
 pub(crate) mod event_stream;
 pub(crate) mod headers;
-pub(crate) mod limits;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -11,18 +11,16 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
-use percent_encoding::percent_decode_str;
+use lambda_api::limits::{MAX_CLIENT_CONTEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_TENANT_ID_BYTES};
+use lambda_api::{
+    AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
+};
 use tokio::time::Instant;
 
 use super::body::{self, ReadError};
 use super::error::ServiceError;
 use super::headers as header;
-use super::limits::MAX_PAYLOAD_BYTES;
-use crate::invocation::{
-    FunctionId, InvocationType, LogType, Operation, Qualifier, RequestId, Target,
-};
-
-const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583;
+use crate::invocation::RequestId;
 
 /// How long a caller may pause in its request's body: as hyper's limit for a head.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +29,7 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 /// runs the function.
 pub(crate) struct InvokeRequest<'r> {
     pub(crate) operation: Operation,
-    pub(crate) target: Target,
+    pub(crate) address: FunctionAddress,
     pub(crate) headers: HeaderMap,
     pub(crate) body: &'r mut RequestBody,
     /// Made when it is asked for: what passes through has one from elsewhere.
@@ -85,101 +83,60 @@ impl RequestBody {
     }
 }
 
-/// Makes the request that a header has out of the one that has it, and gives its event. Nothing else
-/// of that request counts, but for what Envoy says of it: it is the client's.
+/// Makes the request that a header has out of the one that has it, and gives its event. All other
+/// headers are the client's and are dropped, except Envoy's timeout and request id.
 pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError> {
     const INVALID: ServiceError = ServiceError::InvalidRequestContent(
         "the header x-lambda-mesh-invocation is `TYPE TRACE PATH EVENT`",
     );
-    let Some(invocation) = parts.headers.remove(header::INVOCATION) else {
+    let Some(value) = parts.headers.remove(header::INVOCATION) else {
         return Ok(None);
     };
-    let mut words = invocation.as_bytes().splitn(4, |&byte| byte == b' ');
-    let mut word = || words.next().ok_or(INVALID);
-    let (kind, trace, path, event) = (word()?, word()?, word()?, word()?);
+    let invocation = invocation_header::read(value.as_bytes()).map_err(|_| INVALID)?;
+    let trace_id = HeaderValue::from_bytes(invocation.trace_id).map_err(|_| INVALID)?;
     parts.method = Method::POST;
-    parts.uri = Uri::try_from(path).map_err(|_| INVALID)?;
-    let value = |bytes| HeaderValue::from_bytes(bytes).map_err(|_| INVALID);
+    parts.uri = Uri::try_from(invocation.path_and_query).map_err(|_| INVALID)?;
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::INVOCATION_TYPE, value(kind)?);
-    headers.insert(header::TRACE_ID, value(trace)?);
+    headers.insert(
+        header::INVOCATION_TYPE,
+        HeaderValue::from_static(invocation.invocation_type.as_str()),
+    );
+    headers.insert(header::TRACE_ID, trace_id);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for name in [header::TIMEOUT, header::X_REQUEST_ID] {
+    for name in [header::ENVOY_TIMEOUT_MS, header::ENVOY_REQUEST_ID] {
         if let Some(value) = parts.headers.remove(&name) {
             headers.insert(name, value);
         }
     }
     parts.headers = headers;
-    Ok(Some(Bytes::copy_from_slice(event)))
+    Ok(Some(Bytes::copy_from_slice(invocation.event)))
 }
 
-/// The operation and the function's name, percent-encoded, that a path has.
-pub(crate) fn route(path: &str) -> Option<(Operation, &str)> {
-    let invoke = path
-        .strip_prefix("/2015-03-31/functions/")
-        .and_then(|rest| rest.strip_suffix("/invocations"));
-    if let Some(name) = invoke {
-        return Some((Operation::Invoke, name));
-    }
-    let name = path
-        .strip_prefix("/2021-11-15/functions/")?
-        .strip_suffix("/response-streaming-invocations")?;
-    Some((Operation::InvokeWithResponseStream, name))
-}
-
-/// Whom the caller means, and how AWS is told so.
-pub(crate) fn target(name: &str, uri: &Uri) -> Result<(Target, FunctionId), ServiceError> {
-    let decoded = percent_decode_str(name).decode_utf8_lossy();
-    let invalid = |value: &str, error| ServiceError::InvalidName {
-        value: value.to_owned(),
-        error,
-    };
-    let mut target: Target = decoded.parse().map_err(|error| invalid(&decoded, error))?;
-    let id = FunctionId::of(&decoded, &target);
-    let Some(value) = query_value(uri, "Qualifier") else {
-        return Ok((target, id));
-    };
-    let qualifier: Qualifier = value.parse().map_err(|error| invalid(&value, error))?;
-    if target
-        .qualifier
-        .as_ref()
-        .is_some_and(|embedded| *embedded != qualifier)
-    {
-        let message =
-            "The derived qualifier from the function name does not match the specified qualifier.";
-        return Err(ServiceError::InvalidParameter(message.to_owned()));
-    }
-    target.qualifier = Some(qualifier);
-    Ok((target, id))
-}
-
-fn query_value(uri: &Uri, key: &str) -> Option<String> {
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name == key).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
-    };
-    uri.query()?.split('&').find_map(pair)
+/// The operation and the function that a request names.
+pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), ServiceError> {
+    let (operation, function) =
+        Operation::split_path(uri.path()).ok_or(ServiceError::UnknownOperation)?;
+    let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
+        AddressError::Name(error) => ServiceError::InvalidName(error),
+        AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
+    })?;
+    Ok((operation, address))
 }
 
 /// What the caller waits for.
 pub(crate) fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> {
-    match value(headers, &header::INVOCATION_TYPE) {
-        None | Some(b"RequestResponse") => Ok(InvocationType::RequestResponse),
-        Some(b"DryRun") => Ok(InvocationType::DryRun),
-        Some(b"Event") => Ok(InvocationType::Event),
-        Some(_) => Err(invalid(
-            "the invocation type is one of RequestResponse, DryRun, Event",
-        )),
-    }
+    let value = value(headers, &header::INVOCATION_TYPE);
+    let read = value.map(InvocationType::from_bytes).transpose();
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| invalid(&error.to_string()))
 }
 
 /// Whether the caller wants the end of the log.
 pub(crate) fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
-    match value(headers, &header::LOG_TYPE) {
-        None | Some(b"None") => Ok(LogType::None),
-        Some(b"Tail") => Ok(LogType::Tail),
-        Some(_) => Err(invalid("the log type is one of None, Tail")),
-    }
+    let value = value(headers, &header::LOG_TYPE);
+    let read = value.map(LogType::from_bytes).transpose();
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| invalid(&error.to_string()))
 }
 
 /// The client context as JSON on one line of ASCII, decoded from base64. Other letters in a header
@@ -225,18 +182,15 @@ pub(crate) fn tenant_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, Serv
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(byte);
     let id = headers.get(header::TENANT_ID);
     match id.map(HeaderValue::as_bytes) {
-        Some(text) if !((1..=256).contains(&text.len()) && text.iter().all(letter)) => Err(
-            invalid("a tenant's id is 1 to 256 letters, digits, spaces and . _ : / = + - @"),
-        ),
+        Some(text)
+            if !((1..=MAX_TENANT_ID_BYTES).contains(&text.len()) && text.iter().all(letter)) =>
+        {
+            Err(invalid(
+                "a tenant's id is 1 to 256 letters, digits, spaces and . _ : / = + - @",
+            ))
+        }
         _ => Ok(id.cloned()),
     }
-}
-
-/// A trace reaches the function as a header of the Runtime API, and a long one or one in other
-/// letters has ended a runtime.
-pub(crate) fn is_trace_id(value: &HeaderValue) -> bool {
-    const BYTES: usize = 512;
-    value.len() <= BYTES && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
@@ -250,20 +204,17 @@ fn invalid(message: &str) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invocation::NameError;
 
-    fn parse(uri: &str) -> Result<Target, ServiceError> {
-        let uri: Uri = uri.parse().unwrap();
-        let (_, name) = route(uri.path()).unwrap();
-        target(name, &uri).map(|(target, _)| target)
+    fn parse(uri: &str) -> Result<FunctionAddress, ServiceError> {
+        address(&uri.parse().unwrap()).map(|(_, address)| address)
     }
 
     #[test]
     fn a_name_may_be_percent_encoded_and_have_its_qualifier_in_the_query() {
         let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Ahello/invocations";
-        let target = parse(&format!("{arn}?x=y&Qualifier=%24LATEST")).unwrap();
-        assert_eq!(target.name.to_string(), "hello");
-        assert_eq!(target.qualifier.unwrap().to_string(), "$LATEST");
+        let address = parse(&format!("{arn}?x=y&Qualifier=%24LATEST")).unwrap();
+        assert_eq!(address.function.name().as_str(), "hello");
+        assert_eq!(address.qualifier.unwrap().as_str(), "$LATEST");
     }
 
     #[test]
@@ -277,16 +228,7 @@ mod tests {
     fn a_name_that_is_none_is_refused() {
         for name in ["", "%ff", "a%2Fb", "a/b"] {
             let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    ServiceError::InvalidName {
-                        error: NameError::Target,
-                        ..
-                    }
-                ),
-                "{name}"
-            );
+            assert!(matches!(error, ServiceError::InvalidName(_)), "{name}");
         }
     }
 
@@ -298,19 +240,12 @@ mod tests {
             "/2015-03-31/functions/invocations",
             "/2015-03-31/functions//x",
         ] {
-            assert!(route(path).is_none(), "{path}");
+            assert_eq!(
+                parse(path).unwrap_err(),
+                ServiceError::UnknownOperation,
+                "{path}"
+            );
         }
-    }
-
-    #[test]
-    fn a_trace_id_is_short_and_visible() {
-        let is_one = |bytes: &[u8]| is_trace_id(&HeaderValue::from_bytes(bytes).unwrap());
-        assert!(is_one(
-            b"Root=1-5e6a879e-0123456789abcdef01234567;Sampled=1"
-        ));
-        assert!(!is_one(b"\xff"));
-        assert!(!is_one(b"a b"));
-        assert!(!is_one(&[b'a'; 513]));
     }
 
     #[test]

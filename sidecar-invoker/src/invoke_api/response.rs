@@ -6,7 +6,9 @@ use hyper::{Response, StatusCode};
 
 use super::body::{ResponseBody, whole};
 use super::{event_stream, headers as header};
-use crate::invocation::{FunctionPayload, FunctionResponse, Operation, RequestId, ResponseStream};
+use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, ResponseStream};
+use lambda_api::Operation;
+use lambda_api::headers::UNHANDLED;
 
 /// The response to a dry run of a function that could be invoked.
 pub(crate) fn dry_run(request_id: RequestId) -> Response<ResponseBody> {
@@ -63,10 +65,7 @@ fn buffered(payload: FunctionPayload, log_tail: Option<Vec<u8>>) -> Response<Res
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if is_error {
-        headers.insert(
-            header::FUNCTION_ERROR,
-            HeaderValue::from_static("Unhandled"),
-        );
+        headers.insert(header::FUNCTION_ERROR, HeaderValue::from_static(UNHANDLED));
     }
     let log = log_tail.map(|log| HeaderValue::try_from(BASE64_STANDARD.encode(log)));
     if let Some(Ok(log)) = log {
@@ -80,7 +79,10 @@ fn streamed(mut stream: ResponseStream) -> Response<ResponseBody> {
     let content_type = stream.content_type.take();
     let mut response = Response::new(event_stream::body(stream));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, event_stream::CONTENT_TYPE);
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(lambda_api::event_stream::CONTENT_TYPE),
+    );
     if let Some(content_type) = content_type {
         headers.insert(header::FUNCTION_CONTENT_TYPE, content_type);
     }

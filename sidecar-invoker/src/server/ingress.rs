@@ -16,9 +16,9 @@ use crate::invocation::RequestId;
 use crate::invoke_api::body::{self, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
-use crate::invoke_api::request::{InvokeRequest, RequestBody, in_header, route, target};
+use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
 use crate::metrics::{self, Metrics};
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
 /// How long what is left of a refused request's body is read.
 const SKIP_LIMIT: Duration = Duration::from_secs(5);
@@ -77,21 +77,20 @@ impl Ingress {
         request_id: &LazyLock<RequestId>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         body.event = in_header(&mut parts)?;
-        let (operation, name) = route(parts.uri.path()).ok_or(ServiceError::UnknownOperation)?;
+        let (operation, address) = address(&parts.uri)?;
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let (target, id) = target(name, &parts.uri)?;
-        let running = self.metrics.of(&target.name).begin();
+        let running = self.metrics.of(address.function.name()).begin();
         let request = InvokeRequest {
             operation,
-            target,
+            address,
             headers: parts.headers,
             body,
             request_id,
             arrival: Instant::now(),
         };
-        let result = self.backends.invoke(id, request).await;
+        let result = self.backends.invoke(request).await;
         running.end(match &result {
             Ok(response) => {
                 let is_error = response.headers().contains_key(header::FUNCTION_ERROR);

@@ -12,9 +12,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::invocation::FunctionName;
 use crate::invoke_api::body::{ResponseBody, whole};
 use crate::util::error_chain;
+use lambda_api::FunctionName;
 
 /// Smaller pieces are put together up to this size.
 const LARGE: usize = 16 << 10;

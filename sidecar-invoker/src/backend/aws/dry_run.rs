@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout};
 use super::error_response;
 use super::function::{Call, Function};
 use super::route::Destination;
-use crate::invocation::Operation;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use lambda_api::{InvocationType, Operation};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -20,14 +20,14 @@ impl Function {
     /// Where the function is, for a table.
     pub(crate) fn place(&self) -> String {
         let Destination {
-            id,
+            function,
             qualifier,
             region,
             ..
         } = &self.router.destination;
         let qualifier = qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
-        let mut text = format!("aws: {}{}", id, qualifier.unwrap_or_default());
-        if let Some(region) = region.as_ref().filter(|_| id.region().is_none()) {
+        let mut text = format!("aws: {function}{}", qualifier.unwrap_or_default());
+        if let Some(region) = region.as_ref().filter(|_| function.region().is_none()) {
             text.push_str(&format!(", {region}"));
         }
         if let Some(role) = &self.call.role {
@@ -42,7 +42,10 @@ impl Function {
     /// Why it could not be invoked, with the cure.
     pub(crate) async fn dry_run(&self) -> Result<(), String> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::INVOCATION_TYPE, HeaderValue::from_static("DryRun"));
+        headers.insert(
+            header::INVOCATION_TYPE,
+            HeaderValue::from_static(InvocationType::DryRun.as_str()),
+        );
         let call = Call {
             operation: Operation::Invoke,
             qualifier: None,

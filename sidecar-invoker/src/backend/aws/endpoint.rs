@@ -1,20 +1,8 @@
 //! Where AWS Lambda is.
 
-use crate::config::Endpoint;
+use lambda_api::Partition;
 
-/// DNS suffixes of the partitions whose regions begin so, without and with IPv6.
-///
-/// Source: `partitions.json` of the AWS SDKs.
-const PARTITIONS: [(&str, &str, &str); 7] = [
-    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
-    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-    // All others.
-    ("", "amazonaws.com", "api.aws"),
-];
+use crate::config::Endpoint;
 
 /// Which of a region's endpoints.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,13 +15,10 @@ pub(crate) struct Variant {
 
 /// The endpoint of a region.
 pub(crate) fn of_region(region: &str, variant: Variant) -> Endpoint {
-    let partition = PARTITIONS
-        .iter()
-        .find(|(start, ..)| region.starts_with(start));
-    let (_, suffix, dual_stack) = partition.copied().unwrap_or_default();
+    let partition = Partition::of_region(region);
     let suffix = match variant.dual_stack {
-        true => dual_stack,
-        false => suffix,
+        true => partition.dual_stack_dns_suffix,
+        false => partition.dns_suffix,
     };
     let fips = if variant.fips { "-fips" } else { "" };
     Endpoint {

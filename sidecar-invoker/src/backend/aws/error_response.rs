@@ -5,7 +5,7 @@ use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::invoke_api::error::ERROR_TYPE;
+use crate::invoke_api::headers::ERROR_TYPE;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

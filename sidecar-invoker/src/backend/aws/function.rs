@@ -21,12 +21,12 @@ use super::sign::{Digest, Signed};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
-use crate::invocation::{FunctionName, Operation, Qualifier};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::Counts;
 use crate::util::error_chain;
+use lambda_api::{FunctionName, Operation, Qualifier};
 
 /// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
 static FORWARDED: [HeaderName; 6] = [
@@ -293,7 +293,12 @@ async fn digest(payload: &Bytes) -> Result<Digest, ServiceError> {
 }
 
 fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
-    let milliseconds = headers.get(header::TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    let milliseconds = headers
+        .get(header::ENVOY_TIMEOUT_MS)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
     // Envoy says 0 where it has no limit.
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }

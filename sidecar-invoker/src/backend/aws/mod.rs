@@ -36,10 +36,10 @@ use self::credentials::{CredentialCache, CredentialsKey};
 use self::function::Shared;
 use self::route::Destination;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
-use crate::invocation::{FunctionId, FunctionName};
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::{Counts, Metrics};
 use crate::util::lock;
+use lambda_api::{FunctionName, FunctionReference};
 
 /// Most functions that are not listed whose limits, retries and routes are remembered; callers choose
 /// the names.
@@ -60,7 +60,7 @@ struct Unlisted {
     config: AwsConfig,
     call: Arc<AwsCall>,
     credentials: Arc<CredentialCache>,
-    functions: Mutex<HashMap<FunctionId, Arc<Function>>>,
+    functions: Mutex<HashMap<FunctionReference, Arc<Function>>>,
     counts: Arc<Counts>,
 }
 
@@ -114,17 +114,17 @@ impl Aws {
         Ok(Some(aws))
     }
 
-    /// The function that a caller means by `id`; `None` if it is unknown.
+    /// The function that a caller means; `None` if it is unknown.
     ///
     /// # Errors
     /// It is not listed, and such ones may not be called.
     pub(crate) fn function(
         &self,
-        id: FunctionId,
-        name: &FunctionName,
+        function: &FunctionReference,
     ) -> Option<Result<Arc<Function>, ServiceError>> {
-        if let Some(function) = self.listed.get(name) {
-            return Some(Ok(Arc::clone(function)));
+        let name = function.name();
+        if let Some(listed) = self.listed.get(name) {
+            return Some(Ok(Arc::clone(listed)));
         }
         let unlisted = self.unlisted.as_ref()?;
         if !unlisted.config.allows(name) {
@@ -132,7 +132,7 @@ impl Aws {
                 "the invoker's configuration does not allow the function {name}; it has to be in `functions` or `aws.allow`"
             ))));
         }
-        Some(Ok(unlisted.function(id, name, &self.shared)))
+        Some(Ok(unlisted.function(function, &self.shared)))
     }
 
     /// The names of the functions that are listed.
@@ -192,7 +192,7 @@ impl Aws {
 
     fn listed(&mut self, name: &FunctionName, config: &AwsFunction, metrics: &Metrics) -> Function {
         let destination = Destination {
-            id: config.function.clone(),
+            function: config.function.clone(),
             qualifier: config.qualifier.clone(),
             region: config.call.region.clone(),
             endpoint: config.call.endpoint.clone(),
@@ -227,30 +227,31 @@ impl Aws {
 }
 
 impl Unlisted {
-    fn function(&self, id: FunctionId, name: &FunctionName, shared: &Arc<Shared>) -> Arc<Function> {
+    fn function(&self, function: &FunctionReference, shared: &Arc<Shared>) -> Arc<Function> {
+        let (reference, _) = function.clone().split_qualifier();
         let mut functions = lock(&self.functions);
-        if let Some(function) = functions.get(&id) {
+        if let Some(function) = functions.get(&reference) {
             return Arc::clone(function);
         }
         if functions.len() >= MAX_UNLISTED {
             functions.retain(|_, function| Arc::strong_count(function) > 1);
         }
-        let region = id.region().map(str::to_owned);
+        let region = reference.region().map(str::to_owned);
         let destination = Destination {
-            id: id.clone(),
+            function: reference.clone(),
             qualifier: None,
             region: region.or_else(|| self.call.region.clone()),
             endpoint: self.call.endpoint.clone(),
         };
         let function = Arc::new(Function::new(
-            name.clone(),
+            reference.name().clone(),
             destination,
             Arc::clone(&self.call),
             Arc::clone(&self.credentials),
             Arc::clone(&self.counts),
             Arc::clone(shared),
         ));
-        functions.insert(id, Arc::clone(&function));
+        functions.insert(reference, Arc::clone(&function));
         function
     }
 }

@@ -76,7 +76,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
-    use crate::invoke_api::error::ERROR_TYPE;
+    use crate::invoke_api::headers::ERROR_TYPE;
 
     #[test]
     fn the_budget_ends_and_successes_bring_it_back() {

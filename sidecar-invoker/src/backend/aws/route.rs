@@ -3,21 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use hyper::Uri;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::Session;
 use super::endpoint;
 use crate::config::Endpoint;
-use crate::invocation::{FunctionId, Operation, Qualifier};
 use crate::invoke_api::error::ServiceError;
 use crate::util::lock;
-
-/// What stays as it is in a path or query that is signed (RFC 3986's unreserved characters).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+use lambda_api::operation::query;
+use lambda_api::{FunctionReference, Operation, Qualifier};
 
 /// What the requests of one operation to one function have in common.
 pub(super) struct Route {
@@ -39,7 +32,8 @@ pub(super) struct Route {
 
 /// The function of a route, as the configuration describes it.
 pub(super) struct Destination {
-    pub(super) id: FunctionId,
+    /// Without a qualifier.
+    pub(super) function: FunctionReference,
     /// For callers who do not name one.
     pub(super) qualifier: Option<Qualifier>,
     pub(super) region: Option<String>,
@@ -100,17 +94,8 @@ impl Route {
         let endpoint = own
             .cloned()
             .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
-        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-        let id = encoded(&destination.id.to_string());
-        let path = match operation {
-            Operation::Invoke => format!("/2015-03-31/functions/{id}/invocations"),
-            Operation::InvokeWithResponseStream => {
-                format!("/2021-11-15/functions/{id}/response-streaming-invocations")
-            }
-        };
-        let query = qualifier.map_or_else(String::new, |qualifier| {
-            format!("Qualifier={}", encoded(&qualifier.to_string()))
-        });
+        let path = operation.path(destination.function.as_str());
+        let query = qualifier.map(query).unwrap_or_default();
         let target = match query.as_str() {
             "" => path.clone(),
             query => format!("{path}?{query}"),

@@ -20,13 +20,15 @@ use crate::backend::local::Function;
 use crate::backend::rie::Rie;
 use crate::config::EventConfig;
 use crate::invocation::FunctionResponse;
-use crate::invocation::{FunctionName, FunctionPayload, Invocation};
+use crate::invocation::{FunctionPayload, Invocation};
 use crate::invoke_api::error::ServiceError;
+use lambda_api::FunctionName;
+use lambda_api::function_error::{self, Members};
+use lambda_api::limits::MAX_ASYNC_EVENT_BYTES;
 use record::{Condition, Record};
+use serde_json::{Map, Value};
 use writer::{Entry, Writer};
 
-/// Largest event in bytes, as on AWS since October 2025.
-const MAX_EVENT_BYTES: usize = 1_048_576;
 /// How long after it could not be called at all a function is tried again, which is no attempt: at
 /// first, and at most. As on AWS.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -109,11 +111,12 @@ impl Runner {
 
 /// The emulator reports a function error, and a time-out, as any other answer.
 fn is_emulated_error(payload: &[u8]) -> bool {
-    let object = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(payload);
-    match object {
-        Ok(object) => object.contains_key("errorType") && object.contains_key("errorMessage"),
-        Err(_) => payload.starts_with(b"Task timed out after "),
-    }
+    let Ok(object) = serde_json::from_slice::<Map<String, Value>>(payload) else {
+        return function_error::is_timeout(payload);
+    };
+    let mut members = Members::default();
+    object.keys().for_each(|name| members.add(name));
+    members.is_error()
 }
 
 /// The events of one function.
@@ -151,10 +154,10 @@ impl EventQueue {
     /// # Errors
     /// It is too large, the queue is full, or the invoker is about to end.
     pub(crate) fn accept(self: &Arc<Self>, invocation: Invocation) -> Result<(), ServiceError> {
-        if invocation.payload.len() > MAX_EVENT_BYTES {
+        if invocation.payload.len() > MAX_ASYNC_EVENT_BYTES {
             return Err(ServiceError::EventTooLarge {
                 bytes: invocation.payload.len(),
-                limit: MAX_EVENT_BYTES,
+                limit: MAX_ASYNC_EVENT_BYTES,
             });
         }
         if self.events.draining.is_cancelled() {

@@ -11,8 +11,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::invocation::{Invocation, Qualifier, RequestId, Target, function_arn};
+use crate::invocation::{Invocation, RequestId};
 use crate::util::time::timestamp;
+use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
+use lambda_api::headers::UNHANDLED;
+use lambda_api::{FunctionAddress, FunctionArn, Qualifier};
 
 /// Why an event was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(super) enum Condition {
 /// An event and what came of it.
 pub(super) struct Record {
     pub(super) request_id: RequestId,
-    target: Target,
+    address: FunctionAddress,
     payload: Bytes,
     /// How often the function was called.
     pub(super) attempts: u32,
@@ -39,7 +42,7 @@ impl Record {
     pub(super) fn new(invocation: &Invocation) -> Self {
         Self {
             request_id: invocation.request_id,
-            target: invocation.target.clone(),
+            address: invocation.address.clone(),
             payload: invocation.payload.clone(),
             attempts: 0,
             response: None,
@@ -53,7 +56,7 @@ impl Record {
         };
         let error: Value = serde_json::from_slice(response).unwrap_or_default();
         let text = |name: &str| error.get(name).and_then(Value::as_str);
-        match (text("errorType"), text("errorMessage")) {
+        match (text(ERROR_TYPE), text(ERROR_MESSAGE)) {
             (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
             _ => String::from_utf8_lossy(response)
                 .chars()
@@ -64,18 +67,20 @@ impl Record {
 
     /// AWS's record of it in one line.
     pub(super) fn line(&self, condition: Condition, region: &str, now: SystemTime) -> String {
-        let mut target = self.target.clone();
-        if target.qualifier.is_none() {
-            target.qualifier = "$LATEST".parse::<Qualifier>().ok();
-        }
+        let FunctionAddress {
+            function,
+            qualifier,
+        } = &self.address;
+        let qualifier = qualifier.clone().unwrap_or_else(Qualifier::latest);
+        let arn = FunctionArn::outside_aws(region, function.name(), Some(&qualifier));
         let context = json!({
             "requestId": self.request_id.to_string(),
-            "functionArn": function_arn(region, &target),
+            "functionArn": arn.to_string(),
             "condition": format!("{condition:?}"),
             "approximateInvokeCount": self.attempts,
         });
         let response = self.response.as_ref().map(|response| {
-            let context = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" });
+            let context = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": UNHANDLED });
             format!(",\"responseContext\":{context},\"responsePayload\":{}", on_one_line(response))
         });
         format!(
@@ -113,7 +118,7 @@ mod tests {
     fn a_record_has_aws_s_form_and_the_payload_s_own_digits() {
         let record = Record {
             request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
-            target: "f".parse().unwrap(),
+            address: FunctionAddress::parse("f", None).unwrap(),
             payload: Bytes::from_static(b"{\n \"n\": 12345678901234567890.50\n}"),
             attempts: 3,
             response: Some(Bytes::from_static(b"Task timed out")),

@@ -9,8 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::record;
-use crate::invocation::{FunctionName, RequestId};
+use crate::invocation::RequestId;
 use crate::util::lock;
+use lambda_api::FunctionName;
 
 /// Most bytes that wait to be written: a record has 1 MiB of event and 6 MiB of answer, six times as
 /// much if every byte has to be escaped.

@@ -10,8 +10,9 @@ use super::spec::{Context, FunctionSpec};
 use super::watch::watch;
 use crate::config::LocalConfig;
 use crate::invocation::FunctionResponse;
-use crate::invocation::{FunctionName, FunctionPayload, Invocation};
+use crate::invocation::{FunctionPayload, Invocation};
 use crate::invoke_api::error::ServiceError;
+use lambda_api::FunctionName;
 
 /// A function that the invoker runs itself.
 pub(crate) struct Function {

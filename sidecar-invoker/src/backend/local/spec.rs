@@ -19,7 +19,7 @@ use super::process::command::{self, Inherited, LogStream};
 use super::process::orphan_reaper::Guard;
 use super::process::procfs::Census;
 use crate::config::LocalConfig;
-use crate::invocation::{FunctionName, Target, function_arn};
+use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
 /// What all functions of an invoker share.
 #[derive(Clone)]
@@ -71,13 +71,9 @@ pub(crate) struct FunctionSpec {
 impl FunctionSpec {
     pub(crate) fn new(name: FunctionName, config: LocalConfig, context: Context) -> Self {
         let variables = command::variables(&name, &config, &context.inherited);
-        let target = Target {
-            name,
-            qualifier: None,
-        };
-        let arn = arn_header(&context.inherited.region, &target);
+        let arn = arn_header(&context.inherited.region, &name, None);
         Self {
-            name: target.name,
+            name,
             config,
             context,
             variables,
@@ -139,10 +135,10 @@ impl FunctionSpec {
     }
 
     /// The ARN under which the function was invoked.
-    pub(crate) fn arn(&self, target: &Target) -> HeaderValue {
-        match target.qualifier {
+    pub(crate) fn arn(&self, qualifier: Option<&Qualifier>) -> HeaderValue {
+        match qualifier {
             None => self.arn.clone(),
-            Some(_) => arn_header(&self.context.inherited.region, target),
+            Some(_) => arn_header(&self.context.inherited.region, &self.name, qualifier),
         }
     }
 
@@ -182,8 +178,9 @@ impl FunctionSpec {
     }
 }
 
-fn arn_header(region: &str, target: &Target) -> HeaderValue {
-    HeaderValue::try_from(function_arn(region, target)).unwrap_or(HeaderValue::from_static(""))
+fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {
+    let arn = FunctionArn::outside_aws(region, name, qualifier);
+    HeaderValue::try_from(arn.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -194,7 +191,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{BackendConfig, Config, LogFormat};
-    use crate::invocation::{Invocation, LogType, Operation, RequestId};
+    use crate::invocation::{Invocation, RequestId};
+    use lambda_api::{FunctionAddress, LogType, Operation};
 
     /// A function in Python with these keys.
     pub(crate) fn spec(keys: &str) -> FunctionSpec {
@@ -218,7 +216,7 @@ pub(crate) mod tests {
             request_id: RequestId::random(),
             operation: Operation::Invoke,
             log_type: LogType::None,
-            target: "f".parse().unwrap(),
+            address: FunctionAddress::parse("f", None).unwrap(),
             payload: Bytes::from(event.to_string()),
             trace_id: HeaderValue::from_static("Root=1"),
             client_context: None,

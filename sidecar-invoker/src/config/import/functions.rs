@@ -10,7 +10,7 @@ use super::intrinsic::Scope;
 use super::{ImportedFunction, Template, child, entries, events, runtime, scalar};
 use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
 use crate::config::yaml::tree::{Key, Node};
-use crate::invocation::FunctionName;
+use lambda_api::FunctionName;
 
 /// What has no meaning for a function on this machine.
 const WITHOUT_EFFECT: [&str; 31] = [

@@ -19,7 +19,7 @@ use super::routes::Route;
 use super::yaml::decode::Value;
 use super::yaml::scalar::printable;
 use super::yaml::tree::{self, Key, Kind, Node};
-use crate::invocation::FunctionName;
+use lambda_api::FunctionName;
 
 /// What one or several templates hold.
 #[derive(Debug, Default)]

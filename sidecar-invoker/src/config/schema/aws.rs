@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 use crate::config::model::{AwsCall, AwsConfig, AwsFunction, Role};
 use crate::config::yaml::decode::{Mapping, Value, duration, or_default};
 use crate::config::yaml::scalar::{self, region};
-use crate::invocation::{FunctionId, Qualifier, Target};
+use lambda_api::{FunctionReference, Qualifier};
 
 /// Reads the block `aws`.
 pub(super) fn block(value: &Value<'_>) -> Option<AwsConfig> {
@@ -74,9 +74,9 @@ pub(super) fn function(
     })
 }
 
-fn target(text: &str) -> Option<(FunctionId, Option<Qualifier>)> {
-    let target: Target = text.parse().ok()?;
-    Some((FunctionId::of(text, &target), target.qualifier))
+fn target(text: &str) -> Option<(FunctionReference, Option<Qualifier>)> {
+    let function: FunctionReference = text.parse().ok()?;
+    Some(function.split_qualifier())
 }
 
 fn call(keys: &mut Mapping<'_, '_>, queue: Option<usize>, default: &AwsCall) -> Option<AwsCall> {

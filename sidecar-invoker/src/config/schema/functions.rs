@@ -10,7 +10,7 @@ use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, 
 use crate::config::yaml::decode::{Value, duration, or_default};
 use crate::config::yaml::scalar;
 use crate::config::yaml::tree::Node;
-use crate::invocation::FunctionName;
+use lambda_api::FunctionName;
 
 /// Reads `functions`, and what templates have beside them.
 pub(super) fn functions(

@@ -251,7 +251,7 @@ invoker.yaml:13: functions.hello.timeout: expected a duration from 1ms to 15m su
 invoker.yaml:14: functions.both: `rie` and `local` exclude each other; keep one
 invoker.yaml:15: functions.none: does not say what runs the function; add `aws`, `rie` or `local`
 invoker.yaml:16: functions.late.timeout: the time limit of this function stands inside `local`; move it there
-invoker.yaml:17: functions.a.b: a function's name is 1 to 64 letters, digits, - and _";
+invoker.yaml:17: functions.a.b: expected a function's name of 1 to 64 letters, digits, - and _, found \"a.b\"";
         let problems = parse(text).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {
             assert_eq!(found, expected);

@@ -16,8 +16,8 @@ use super::response::{accepted, error, json_response, text};
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::extensions::Refused;
 use crate::backend::local::spec::FunctionSpec;
-use crate::invocation::ACCOUNT_ID;
 use crate::invoke_api::body;
+use lambda_api::ACCOUNT_ID;
 
 const NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");

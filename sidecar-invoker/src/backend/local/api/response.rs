@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde_json::json;
+use lambda_api::function_error;
 
 pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
     headers
@@ -32,8 +32,7 @@ pub(crate) fn accepted() -> Response<Full<Bytes>> {
 }
 
 pub(crate) fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
-    let body = json!({ "errorMessage": message, "errorType": error_type });
-    json_response(status, body.to_string().into())
+    json_response(status, function_error::payload(error_type, message).into())
 }
 
 pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {

@@ -24,10 +24,12 @@ use super::response::{accepted, error, text, too_large};
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::failure::{Failure, unexplained};
 use crate::backend::local::environment::transitions::{Deadline, Refusal};
-use crate::invocation::{FunctionPayload, Invocation, Operation, RequestId};
+use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
-use crate::invoke_api::limits::MAX_PAYLOAD_BYTES;
 use crate::net::listener;
+use lambda_api::Operation;
+use lambda_api::event_stream::HTTP_RESPONSE_CONTENT_TYPE;
+use lambda_api::limits::{MAX_PAYLOAD_BYTES, MAX_STREAM_BYTES};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -38,9 +40,6 @@ const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
-
-/// Largest streamed answer in bytes, as on AWS.
-const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
 
 /// Serves the process's connections until the task is aborted; `open` counts them.
 pub(crate) async fn serve(listener: TcpListener, open: TaskTracker, environment: Arc<Environment>) {
@@ -131,7 +130,10 @@ fn event(
     if let Ok(deadline) = HeaderValue::try_from(deadline.epoch_ms.to_string()) {
         headers.insert(DEADLINE_MS, deadline);
     }
-    headers.insert(FUNCTION_ARN, environment.spec.arn(&invocation.target));
+    headers.insert(
+        FUNCTION_ARN,
+        environment.spec.arn(invocation.address.qualifier.as_ref()),
+    );
     headers.insert(TRACE_ID, invocation.trace_id.clone());
     if let Some(context) = &invocation.client_context {
         headers.insert(CLIENT_CONTEXT, context.clone());
@@ -185,11 +187,7 @@ fn is_streamed(headers: &HeaderMap) -> bool {
         let found = headers.get(name).map(HeaderValue::as_bytes);
         found.is_some_and(|found| found.eq_ignore_ascii_case(value))
     };
-    is(RESPONSE_MODE, b"streaming")
-        || is(
-            CONTENT_TYPE,
-            b"application/vnd.awslambda.http-integration-response",
-        )
+    is(RESPONSE_MODE, b"streaming") || is(CONTENT_TYPE, HTTP_RESPONSE_CONTENT_TYPE.as_bytes())
 }
 
 /// An answer that goes to its caller as it comes: the function can write no faster than the caller

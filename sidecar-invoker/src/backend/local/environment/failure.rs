@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use lambda_api::function_error;
 
 use crate::invocation::RequestId;
 
@@ -54,8 +54,7 @@ impl Failure {
             Self::ResponseTooLarge(_) => self.to_string(),
             _ => format!("RequestId: {id} Error: {self}"),
         };
-        let payload = json!({ "errorType": self.error_type(), "errorMessage": message });
-        payload.to_string().into()
+        function_error::payload(self.error_type(), &message).into()
     }
 }
 
@@ -138,13 +137,13 @@ pub(crate) fn unexplained(error_type: &str) -> Bytes {
     } else {
         error_type
     };
-    let payload =
-        json!({ "errorType": error_type, "errorMessage": "Unknown application error occurred" });
-    payload.to_string().into()
+    function_error::payload(error_type, "Unknown application error occurred").into()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -174,8 +173,10 @@ mod tests {
         ];
         for (failure, error_type, message) in cases {
             let payload = failure.payload(&id);
-            let expected = json!({ "errorType": error_type, "errorMessage": format!("RequestId: {id} Error: {message}") });
-            assert_eq!(payload, Bytes::from(expected.to_string()));
+            let message = format!("RequestId: {id} Error: {message}");
+            let expected = json!({ "errorType": error_type, "errorMessage": message });
+            let payload: Value = serde_json::from_slice(&payload).unwrap();
+            assert_eq!(payload, expected);
         }
     }
 }

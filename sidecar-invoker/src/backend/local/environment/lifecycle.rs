@@ -21,7 +21,8 @@ use super::failure::Failure;
 use super::outcome::{Caller, Outcome, Run};
 use super::transitions::{Call, Deadline, Ending, Next, Refusal, Settled};
 use crate::invocation::{Completion, FunctionResponse, StreamSender, stream};
-use crate::invocation::{FunctionPayload, Operation, RequestId};
+use crate::invocation::{FunctionPayload, RequestId};
+use lambda_api::Operation;
 
 #[derive(Debug)]
 enum Phase {

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::invocation::{Invocation, LogType, StreamPiece};
+use crate::invocation::{Invocation, StreamPiece};
+use lambda_api::{FunctionAddress, LogType};
 
 type Answer = oneshot::Receiver<FunctionResponse>;
 
@@ -12,7 +13,7 @@ fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer)
         request_id,
         operation,
         log_type,
-        target: "f".parse().unwrap(),
+        address: FunctionAddress::parse("f", None).unwrap(),
         payload: Bytes::from_static(b"{}"),
         trace_id: HeaderValue::from_static("Root=1"),
         client_context: None,

@@ -28,8 +28,9 @@ use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::Source;
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
-use crate::invocation::{FunctionPayload, Invocation, LogType, Operation, RequestId};
+use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::util::lock;
+use lambda_api::{LogType, Operation};
 
 /// How long a process that asks for more before its answer has come has to wait for a refusal.
 const EARLY_LIMIT: Duration = Duration::from_millis(500);
@@ -202,7 +203,7 @@ impl Environment {
             at: Instant::now() + limit,
             epoch_ms: self.spec.epoch_ms(limit),
         };
-        let arn = self.spec.arn(&call.invocation.target);
+        let arn = self.spec.arn(call.invocation.address.qualifier.as_ref());
         let wake = lock(&self.lifecycle).deliver(call, &arn, deadline)?;
         self.delivered.notify_one();
         self.told.notify_waiters();

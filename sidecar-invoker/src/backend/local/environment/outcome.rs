@@ -6,9 +6,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::invocation::{
-    Completion, FunctionPayload, FunctionResponse, Invocation, LogType, RequestId,
-};
+use crate::invocation::{Completion, FunctionPayload, FunctionResponse, Invocation, RequestId};
+use lambda_api::LogType;
 
 /// An invocation that an environment works on.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::config::{InheritEnv, LocalConfig};
-use crate::invocation::{FunctionName, region};
+use crate::invocation::region;
+use lambda_api::FunctionName;
 
 /// What a function sees of the invoker's own environment: how to find programs and temporary
 /// files, its language, and the AWS credentials and region that a developer works with.
