@@ -7,10 +7,10 @@ use hyper::Method;
 use lambda_filter_core::config::Settings;
 use serde_json::{Map, Value as Json};
 
-use super::decode::{Value, nearest};
 use super::pattern::{Host, PathPattern};
-use super::scalar;
-use crate::invocation::{FunctionName, Target};
+use super::yaml::decode::{Value, nearest};
+use super::yaml::scalar;
+use lambda_api::{FunctionName, FunctionReference};
 
 /// One entry of `routes`. Of the routes of a host the first that matches is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,8 +142,8 @@ fn method(value: &Value<'_>) -> Option<Option<Method>> {
 
 fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<FunctionName> {
     let text = value.text("a function's name")?;
-    let name = match text.parse::<Target>() {
-        Ok(target) => target.name,
+    let name = match text.parse::<FunctionReference>() {
+        Ok(function) => function.name().clone(),
         Err(error) => {
             value.problem(error.to_string());
             return None;

@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Lrp;
+use crate::backend::local::Guard;
 use crate::config::{HostPort, Listen};
 use crate::envoy_config::Envoy;
-use crate::guard::Guard;
 use crate::server::{Options, Server};
 
 /// How long running requests may take to finish once it is to end; lrp's own limit.

@@ -1,6 +1,7 @@
-//! A reader of event streams that is independent of the invoker's writer.
+//! A reader of event streams that is independent of the invoker's writer: AWS's own.
 
-use bytes::{Buf, Bytes, BytesMut};
+use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -17,6 +18,7 @@ const PATH: &str = "/2021-11-15/functions/f/response-streaming-invocations";
 pub struct Events {
     pub response: Response<Incoming>,
     buffer: BytesMut,
+    decoder: MessageFrameDecoder,
     connection: JoinHandle<()>,
 }
 
@@ -38,6 +40,7 @@ impl Events {
         Self {
             response,
             buffer: BytesMut::new(),
+            decoder: MessageFrameDecoder::new(),
             connection,
         }
     }
@@ -46,51 +49,29 @@ impl Events {
         self.response.headers()
     }
 
-    async fn fill(&mut self, bytes: usize) -> bool {
-        while self.buffer.len() < bytes {
-            match self.response.body_mut().frame().await {
-                Some(frame) => self
-                    .buffer
-                    .extend_from_slice(&frame.unwrap().into_data().unwrap()),
-                None => return false,
-            }
-        }
-        true
-    }
-
     /// The next event's type and payload.
     pub async fn next(&mut self) -> Option<(String, Bytes)> {
-        if !self.fill(12).await {
-            assert!(self.buffer.is_empty(), "cut off");
-            return None;
-        }
-        let total = (&self.buffer[..4]).get_u32() as usize;
-        let header_bytes = (&self.buffer[4..8]).get_u32() as usize;
-        assert_eq!(
-            (&self.buffer[8..12]).get_u32(),
-            crc32fast::hash(&self.buffer[..8])
-        );
-        assert!(self.fill(total).await, "cut off");
-        let message = self.buffer.split_to(total).freeze();
-        assert_eq!(
-            (&message[total - 4..]).get_u32(),
-            crc32fast::hash(&message[..total - 4])
-        );
-        let mut headers = &message[12..12 + header_bytes];
-        let mut event_type = None;
-        while headers.has_remaining() {
-            let name = take(&mut headers, |headers| usize::from(headers.get_u8()));
-            assert_eq!(headers.get_u8(), 7, "text");
-            let value = take(&mut headers, |headers| usize::from(headers.get_u16()));
-            match name.as_str() {
-                ":event-type" => event_type = Some(value),
-                ":message-type" => assert_eq!(value, "event"),
-                ":content-type" => {}
-                other => panic!("{other}"),
+        let message = loop {
+            let frame = self.decoder.decode_frame(&mut self.buffer).unwrap();
+            if let DecodedFrame::Complete(message) = frame {
+                break message;
             }
-        }
-        let payload = message.slice(12 + header_bytes..total - 4);
-        Some((event_type.unwrap(), payload))
+            let Some(frame) = self.response.body_mut().frame().await else {
+                assert!(self.buffer.is_empty(), "cut off");
+                return None;
+            };
+            let data = frame.unwrap().into_data().unwrap();
+            self.buffer.extend_from_slice(&data);
+        };
+        let header = |name: &str| {
+            let mut headers = message.headers().iter();
+            let header = headers.find(|header| header.name().as_str() == name)?;
+            Some(header.value().as_string().unwrap().as_str().to_owned())
+        };
+        assert_eq!(header(":message-type").unwrap(), "event");
+        assert_eq!(message.headers().len(), 3, "{message:?}");
+        let event_type = header(":event-type").unwrap();
+        Some((event_type, message.payload().clone()))
     }
 
     pub async fn chunk(&mut self) -> Bytes {
@@ -113,11 +94,4 @@ impl Events {
         assert_eq!(complete["ErrorCode"], "Unhandled");
         serde_json::from_str(complete["ErrorDetails"].as_str().unwrap()).unwrap()
     }
-}
-
-fn take(from: &mut &[u8], length: impl FnOnce(&mut &[u8]) -> usize) -> String {
-    let length = length(from);
-    let text = String::from_utf8(from[..length].to_vec()).unwrap();
-    from.advance(length);
-    text
 }

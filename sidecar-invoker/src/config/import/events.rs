@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::intrinsic::Scope;
 use super::{Node, Route, Template, child, entries, scalar};
 use crate::config::{Host, PathPattern};
-use crate::invocation::FunctionName;
+use lambda_api::FunctionName;
 
 /// Reads `Events` of the function `id`.
 pub(super) fn read(

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::local::{CONCURRENCY, Defaults, MEMORY_MIB, variable_name};
-use super::super::tree::Key;
 use super::intrinsic::Scope;
-use super::{ImportedFunction, Node, Template, child, entries, events, runtime, scalar};
-use crate::invocation::FunctionName;
+use super::{ImportedFunction, Template, child, entries, events, runtime, scalar};
+use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
+use crate::config::yaml::tree::{Key, Node};
+use lambda_api::FunctionName;
 
 /// What has no meaning for a function on this machine.
 const WITHOUT_EFFECT: [&str; 31] = [
@@ -141,7 +141,7 @@ impl<'t> Resource<'t> {
                 return None;
             }
         };
-        let mut defaults = Defaults::default();
+        let mut defaults = LocalDefaults::default();
         let text = |property| self.text(scope, property);
         let found = match (text("Runtime"), text("Handler")) {
             (Ok(Some(runtime)), Ok(handler)) => {
@@ -243,13 +243,13 @@ impl<'t> Resource<'t> {
         template: &mut Template<'_>,
         scope: &Scope<'_>,
         name: &FunctionName,
-        defaults: &mut Defaults,
+        defaults: &mut LocalDefaults,
     ) {
         for level in [self.globals, self.properties] {
             let environment = level.iter().find(|(key, _)| key.text == "Environment");
             let variables = environment.and_then(|(_, node)| child(node, "Variables"));
             for (key, value) in variables.map_or(&[][..], entries) {
-                if let Err(reason) = variable_name(&key.text) {
+                if let Err(reason) = check_variable_name(&key.text) {
                     let message = format!(
                         "{name}: the variable \"{}\": {reason}; it is left out",
                         key.text

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::tree::{Kind, Node};
 use super::{child, entries, scalar};
-use crate::invocation::{ACCOUNT_ID, FunctionName, Target, function_arn, region};
+use crate::config::yaml::tree::{Key, Kind, Node};
+use crate::invocation::region;
+use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
 
 /// What names in a template mean.
 pub(super) struct Scope<'t> {
-    parameters: &'t [(super::Key, Node)],
+    parameters: &'t [(Key, Node)],
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<&'t str, FunctionName>,
     region: String,
@@ -80,9 +81,9 @@ impl<'t> Scope<'t> {
         let value = match name {
             "AWS::NoValue" => return Ok(None),
             "AWS::AccountId" => ACCOUNT_ID,
-            "AWS::Partition" => "aws",
+            "AWS::Partition" => Partition::of_region(&self.region).id,
             "AWS::Region" => &self.region,
-            "AWS::URLSuffix" => "amazonaws.com",
+            "AWS::URLSuffix" => Partition::of_region(&self.region).dns_suffix,
             name => return self.named(name).map(Some),
         };
         Ok(Some(value.to_owned()))
@@ -108,13 +109,9 @@ impl<'t> Scope<'t> {
 
     fn attribute(&self, attribute: &str) -> Result<String, String> {
         let name = attribute.strip_suffix(".Arn");
-        let name = name.and_then(|name| self.functions.get(name)).cloned();
+        let name = name.and_then(|name| self.functions.get(name));
         let name = name.ok_or(attribute)?;
-        let target = Target {
-            name,
-            qualifier: None,
-        };
-        Ok(function_arn(&self.region, &target))
+        Ok(FunctionArn::outside_aws(&self.region, name, None).to_string())
     }
 
     /// `${Name}` and `${Name.Attribute}` stand for values, `${!Name}` for itself without the `!`.

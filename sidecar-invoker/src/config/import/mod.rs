@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::decode::Value;
-use super::local::Defaults;
+use super::model::LocalDefaults;
 use super::routes::Route;
-use super::scalar::printable;
-use super::tree::{self, Key, Kind, Node};
-use crate::invocation::FunctionName;
+use super::yaml::decode::Value;
+use super::yaml::scalar::printable;
+use super::yaml::tree::{self, Key, Kind, Node};
+use lambda_api::FunctionName;
 
 /// What one or several templates hold.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) struct ImportedFunction {
     /// The program and its arguments, or what is missing for there to be one.
     pub(super) command: Result<(String, Vec<String>), String>,
     /// The other keys.
-    pub(super) defaults: Defaults,
+    pub(super) defaults: LocalDefaults,
 }
 
 /// Reads the templates that `value`, a path or a list of paths, names, relative to `directory`.

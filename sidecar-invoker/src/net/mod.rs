@@ -1,0 +1,3 @@
+//! Listening sockets and the connections that they accept.
+
+pub(crate) mod listener;
