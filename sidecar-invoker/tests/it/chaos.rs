@@ -1,25 +1,16 @@
 //! Everything at once and at random: each call gets exactly one answer, the right one, and nothing
 //! is left at the end.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::events::Events;
+use crate::support::{Invoker, eventually, fixture_function, runs};
 use hyper::Method;
 use serde_json::{Value, json};
-use support::events::Events;
-use support::{Invoker, eventually, fixture_function};
 
 const CALLS: usize = 500;
 const CALLERS: usize = 20;
@@ -195,7 +186,7 @@ fn processes(folder: &Path) -> Vec<String> {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         String::from_utf8_lossy(&environment).contains(&mark)
     })
-    .filter(|pid| support::runs(pid))
+    .filter(|pid| runs(pid))
     .collect()
 }
 
