@@ -8,6 +8,7 @@
 )]
 
 mod aws;
+#[cfg(target_os = "linux")]
 mod chaos;
 mod envoy_config;
 mod events;
