@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::bench_core::Options;
 use crate::build::cargo;
 use crate::wasm::Toolchain;
-use crate::{bench_core, pypi, run, say, test, workspace_root};
+use crate::{bench_core, layers, pypi, run, say, test, workspace_root};
 
 /// A check by its name.
 type Check = (&'static str, fn() -> Result<()>);
@@ -18,8 +18,9 @@ type Check = (&'static str, fn() -> Result<()>);
 const OPTIONAL: (&str, &str) = ("instructions of the filter's core", "valgrind");
 
 /// In the order of what they cost.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("format", format),
+    ("layers", layers::run),
     ("dependencies: licences, sources, duplicates", deny),
     ("dependencies: unused", shear),
     ("lints", lints),

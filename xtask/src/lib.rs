@@ -24,6 +24,7 @@ mod debian;
 pub mod dist;
 pub mod emulator;
 pub mod envoy;
+pub mod layers;
 mod lock;
 pub mod ports;
 mod pypi;

@@ -38,6 +38,8 @@ enum Task {
     Dist(xtask::dist::Options),
     /// Run every check that a change must pass
     Ci,
+    /// Check that modules import only what stands below them in ARCHITECTURE.md
+    Layers,
     /// Look for dependencies with known vulnerabilities; fetches the advisory database
     Advisories,
     /// Print the path of the Envoy binary, fetching it if need be
@@ -68,6 +70,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { arguments } => xtask::bench::run(&arguments),
         Task::BenchCore(options) => xtask::bench_core::run(&options),
         Task::Ci => xtask::ci::run(),
+        Task::Layers => xtask::layers::run(),
         Task::Advisories => xtask::ci::advisories(),
         Task::EnvoyPath { version } => {
             println!("{}", xtask::envoy::binary(&version)?.display());
