@@ -1,7 +1,7 @@
 //! `sidecar-invoker check`.
 
-use crate::program::{KEYS, command};
-use crate::stand_in::StandIn;
+use super::program::{KEYS, command};
+use super::stand_in::StandIn;
 
 /// Runs it; its exit code and what it prints.
 async fn check(text: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {

@@ -7,8 +7,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::program::Program;
-use crate::stand_in::StandIn;
+use super::program::Program;
+use super::stand_in::StandIn;
 use crate::support::{eventually, request};
 
 async fn start(keys: &str) -> (Program, StandIn) {

@@ -1,21 +1,12 @@
 //! Answers of local functions as event streams, chunk by chunk.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::events::Events;
+use crate::support::{Invoker, exists, fixture_function};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use support::events::Events;
-use support::{Invoker, exists, fixture_function};
 
 #[tokio::test]
 async fn each_chunk_comes_when_the_function_has_written_it() {

@@ -1,5 +1,4 @@
 //! What the tests share: an invoker in this process, a client, and waiting without sleeping.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub mod events;
 

@@ -5,8 +5,8 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::program::{KEYS, Program};
-use crate::stand_in::StandIn;
+use super::program::{KEYS, Program};
+use super::stand_in::StandIn;
 use crate::support::{eventually, request, send};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/tls/ca.pem");

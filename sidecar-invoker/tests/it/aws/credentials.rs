@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::program::{KEYS, Program};
-use crate::stand_in::StandIn;
+use super::program::{KEYS, Program};
+use super::stand_in::StandIn;
 use crate::support::eventually;
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! `sidecar-invoker envoy-config`: what it writes, and what it says if it cannot.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what it does not expect")]
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

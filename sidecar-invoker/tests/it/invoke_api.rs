@@ -1,19 +1,10 @@
 //! The Invoke API as callers see it: addresses, protocols, and AWS's errors.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
+use crate::support::{Invoker, fixture_function, request, send, send_h2};
 use http_body_util::BodyExt;
 use hyper::Method;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use support::{Invoker, fixture_function, request, send, send_h2};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const INVOKE: &str = "/2015-03-31/functions/f/invocations";

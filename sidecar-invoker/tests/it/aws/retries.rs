@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::program::Program;
-use crate::stand_in::StandIn;
+use super::program::Program;
+use super::stand_in::StandIn;
 
 async fn start(keys: &str) -> (Program, StandIn) {
     let aws = StandIn::start().await;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::program::Program;
-use crate::stand_in::StandIn;
+use super::program::Program;
+use super::stand_in::StandIn;
 use crate::support::eventually;
 
 async fn start(keys: &str) -> (Program, StandIn) {

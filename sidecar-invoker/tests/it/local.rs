@@ -1,19 +1,10 @@
 //! Functions that the invoker runs itself: the life cycle, with real processes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::{Gate, Invoker, eventually, exists, fixture, fixture_function, runs};
 use serde_json::json;
-use support::{Gate, Invoker, eventually, exists, fixture_function, runs};
 
 #[tokio::test]
 async fn a_function_gets_its_event_headers_and_environment() {
@@ -74,7 +65,7 @@ async fn a_function_gets_its_event_headers_and_environment() {
     assert_eq!(env["AWS_LAMBDA_LOG_GROUP_NAME"], "/aws/lambda/f");
     let stream = env["AWS_LAMBDA_LOG_STREAM_NAME"].as_str().unwrap();
     assert!(stream.contains("/[$LATEST]"), "{stream}");
-    assert_eq!(env["_HANDLER"], support::fixture());
+    assert_eq!(env["_HANDLER"], fixture());
     assert_eq!(env["LAMBDA_TASK_ROOT"], "/");
     assert_eq!(env["LAMBDA_RUNTIME_DIR"], "/");
     assert_eq!(env["TZ"], ":UTC");

@@ -1,20 +1,11 @@
 //! The program itself: its configuration errors, its ports, its end.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use crate::support::{Gate, Reply, eventually, exists, fixture_function, request, runs, send};
 use serde_json::{Value, json};
-use support::{eventually, fixture_function, request, runs, send};
 use tokio::net::TcpStream;
 
 const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
@@ -83,17 +74,17 @@ impl Running {
         }
     }
 
-    async fn invoke(&self, event: Value) -> support::Reply {
+    async fn invoke(&self, event: Value) -> Reply {
         self.post(&[], event).await
     }
 
     /// Invokes `f` asynchronously.
-    async fn send(&self, event: Value) -> support::Reply {
+    async fn send(&self, event: Value) -> Reply {
         self.post(&[("x-amz-invocation-type", "Event")], event)
             .await
     }
 
-    async fn post(&self, headers: &[(&str, &str)], event: Value) -> support::Reply {
+    async fn post(&self, headers: &[(&str, &str)], event: Value) -> Reply {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(
             stream,
@@ -216,11 +207,11 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
-    let gate = support::Gate::new();
+    let gate = Gate::new();
     let mut running = Running::start(&fixture_function(""));
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
-        support::exists(&gate.path("begun")).await;
+        exists(&gate.path("begun")).await;
         running.signal("-TERM");
         // It accepts no more, and has not ended.
         let refused = async || {
@@ -248,7 +239,7 @@ async fn no_function_outlives_an_invoker_that_is_killed() {
     let mut running = Running::start(&fixture_function(""));
     tokio::select! {
         _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("answered although it waits"),
-        () = support::exists(&file) => {}
+        () = exists(&file) => {}
     }
     running.signal("-KILL");
     running.child.wait().unwrap();
@@ -364,7 +355,7 @@ async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
     assert_eq!(running.invoke(event).await.status, 200);
     tokio::select! {
         _ = running.invoke(json!({ "do": "child", "file": pids })) => panic!("answered although it waits"),
-        () = support::exists(&pids) => {}
+        () = exists(&pids) => {}
     }
     let pids = std::fs::read_to_string(&pids).unwrap();
     let (function, child) = pids.split_once(' ').unwrap();
@@ -481,7 +472,7 @@ async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
     let attempts = folder.path().join("attempts");
     let failing = json!({ "do": "raise", "file": attempts });
     assert_eq!(running.send(failing).await.status, 202);
-    support::exists(&attempts).await;
+    exists(&attempts).await;
     assert_eq!(running.invoke(json!({})).await.status, 200);
     let log = running.ended();
     let id = std::fs::read_to_string(&attempts).unwrap();

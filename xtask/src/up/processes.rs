@@ -1,4 +1,4 @@
-//! The processes that `up` runs: started, shown, watched, and always ended.
+//! The processes of `up`: starts them, shows their output, watches them, and always stops them.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -13,41 +13,42 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// How long a part has to end by itself; the invoker lets running calls finish for 10 s.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often the parts are looked at.
-const TICK: Duration = Duration::from_millis(50);
+/// The time limit for a process to end after SIGTERM. The invoker lets running calls finish for 10 s.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The interval between two looks at the processes.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The processes, which end when this is dropped.
-pub(crate) struct Parts {
-    running: Vec<Part>,
+/// The processes. `Drop` stops them.
+pub(crate) struct Processes {
+    running: Vec<Process>,
     sender: SyncSender<Line>,
     lines: Receiver<Line>,
     /// Set by SIGINT, SIGTERM and SIGHUP, and when nobody reads our output any more.
     interrupted: Arc<AtomicBool>,
 }
 
-struct Part {
+struct Process {
     name: &'static str,
     child: Child,
 }
 
+/// A line of output, and the index of the process.
 struct Line {
-    part: usize,
+    process: usize,
     text: String,
 }
 
-/// What became of the parts.
+/// The state of the processes.
 #[derive(PartialEq)]
 pub(crate) enum State {
-    /// All of them run.
+    /// All processes are running.
     Running,
-    /// We were asked to end.
+    /// A signal has asked to stop.
     Interrupted,
 }
 
-impl Parts {
-    /// None yet; from now on a signal to end is kept for [`Parts::watch`].
+impl Processes {
+    /// Catches signals from now on, for [`Processes::watch`]. No process is running yet.
     ///
     /// # Errors
     /// The signals cannot be caught.
@@ -57,7 +58,7 @@ impl Parts {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))
                 .context("cannot catch signals")?;
         }
-        // Bounded, so that a part that writes without end waits for the terminal.
+        // Bounded, so that a process that writes without end waits for the terminal.
         let (sender, lines) = sync_channel(1024);
         Ok(Self {
             running: Vec::new(),
@@ -67,11 +68,11 @@ impl Parts {
         })
     }
 
-    /// Starts `command` in a process group of its own: a Ctrl-C in the terminal reaches only
-    /// us, and we end the parts in order.
+    /// Starts `command` in a process group of its own, so that a Ctrl-C in the terminal reaches only us,
+    /// and we stop the processes in order.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The command cannot be started.
     pub(crate) fn start(&mut self, name: &'static str, command: &mut Command) -> Result<()> {
         let mut child = command
             .stdin(Stdio::null())
@@ -83,20 +84,20 @@ impl Parts {
                 let program = command.get_program().display();
                 format!("{name} could not be started ({program})")
             })?;
-        let part = self.running.len();
+        let process = self.running.len();
         if let Some(output) = child.stdout.take() {
-            self.forward(part, output);
+            self.forward(process, output);
         }
         if let Some(errors) = child.stderr.take() {
-            self.forward(part, errors);
+            self.forward(process, errors);
         }
-        self.running.push(Part { name, child });
+        self.running.push(Process { name, child });
         Ok(())
     }
 
-    /// Sends what comes from `output` to [`Parts::show`], line by line. A longer line than
-    /// 64 KiB is cut in pieces, so that memory stays bounded.
-    fn forward(&self, part: usize, output: impl Read + Send + 'static) {
+    /// Sends the lines of `output` to [`Processes::show`]. A line of more than 64 KiB is split, so that
+    /// memory stays bounded.
+    fn forward(&self, process: usize, output: impl Read + Send + 'static) {
         let sender = self.sender.clone();
         thread::spawn(move || {
             let mut output = BufReader::new(output);
@@ -104,46 +105,46 @@ impl Parts {
             while let Ok(1..) = (&mut output).take(64 << 10).read_until(b'\n', &mut line) {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                 line.clear();
-                if sender.send(Line { part, text }).is_err() {
+                if sender.send(Line { process, text }).is_err() {
                     break;
                 }
             }
         });
     }
 
-    /// Shows the parts' output for a moment and looks after them.
+    /// Shows the output of the processes for a moment, and returns their state.
     ///
     /// # Errors
-    /// A part has ended: the error names it, and its output has said why.
+    /// A process has ended. The error names it; the cause is in the output.
     pub(crate) fn watch(&mut self) -> Result<State> {
-        self.show(TICK);
+        self.show(POLL_INTERVAL);
         if self.interrupted.swap(false, Ordering::Relaxed) {
             return Ok(State::Interrupted);
         }
         for index in 0..self.running.len() {
-            let Some(part) = self.running.get_mut(index) else {
+            let Some(process) = self.running.get_mut(index) else {
                 continue;
             };
-            if let Some(status) = part.child.try_wait()? {
-                // What it said last may still be on its way.
-                self.show(TICK);
-                return self.died(index, status);
+            if let Some(status) = process.child.try_wait()? {
+                // The last output may still be in the channel.
+                self.show(POLL_INTERVAL);
+                return self.ended(index, status);
             }
         }
         Ok(State::Running)
     }
 
-    fn died(&self, index: usize, status: ExitStatus) -> Result<State> {
-        let Some(part) = self.running.get(index) else {
-            bail!("a part ended ({status})");
+    fn ended(&self, index: usize, status: ExitStatus) -> Result<State> {
+        let Some(process) = self.running.get(index) else {
+            bail!("a process ended ({status})");
         };
         bail!(
-            "{} ended by itself ({status}); its last lines say why",
-            part.name
+            "{} ended by itself ({status}); its last lines have the cause",
+            process.name
         )
     }
 
-    /// Prints what the parts say, prefixed, until nothing has come for `time`.
+    /// Prints the output of the processes for `time`, with their names.
     fn show(&mut self, time: Duration) {
         let deadline = Instant::now() + time;
         let mut output = io::stdout().lock();
@@ -153,10 +154,10 @@ impl Parts {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             };
-            let Some(part) = self.running.get(line.part) else {
+            let Some(process) = self.running.get(line.process) else {
                 continue;
             };
-            if writeln!(output, "{:>7} | {}", part.name, line.text).is_err() {
+            if writeln!(output, "{:>7} | {}", process.name, line.text).is_err() {
                 self.interrupted.store(true, Ordering::Relaxed);
             }
         }
@@ -165,36 +166,36 @@ impl Parts {
     fn any_left(&mut self) -> bool {
         self.running
             .iter_mut()
-            .any(|part| matches!(part.child.try_wait(), Ok(None)))
+            .any(|process| matches!(process.child.try_wait(), Ok(None)))
     }
 
     fn signal(&mut self, signal: Signal) {
-        for part in self.running.iter_mut().rev() {
-            // Its number may belong to another process once it has been waited for.
-            if matches!(part.child.try_wait(), Ok(None)) {
-                // An error means that it has just ended.
-                let _ = kill_process_group(Pid::from_child(&part.child), signal);
+        for process in self.running.iter_mut().rev() {
+            // After a successful wait, the process id may belong to another process.
+            if matches!(process.child.try_wait(), Ok(None)) {
+                // An error means that the process has just ended.
+                let _ = kill_process_group(Pid::from_child(&process.child), signal);
             }
         }
     }
 }
 
-impl Drop for Parts {
-    /// Asks all parts to end, and makes those that have not within [`PATIENCE`], or at the
-    /// second Ctrl-C.
+impl Drop for Processes {
+    /// Asks all processes to end, and kills those that are left after [`SHUTDOWN_TIMEOUT`] or a second
+    /// Ctrl-C.
     fn drop(&mut self) {
         self.signal(Signal::TERM);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while self.any_left() && Instant::now() < deadline {
-            self.show(TICK);
+            self.show(POLL_INTERVAL);
             if self.interrupted.swap(false, Ordering::Relaxed) {
                 break;
             }
         }
         self.signal(Signal::KILL);
-        for part in &mut self.running {
-            // It has ended or been killed; this only collects it.
-            let _ = part.child.wait();
+        for process in &mut self.running {
+            // The process has ended or been killed. This only reaps it.
+            let _ = process.child.wait();
         }
     }
 }

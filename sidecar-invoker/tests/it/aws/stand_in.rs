@@ -72,9 +72,9 @@ impl StandIn {
     /// One that speaks HTTP/2 over TLS, with the certificate of the tests' own authority.
     pub async fn start_tls() -> Self {
         let certificate = CertificateDer::from_pem_slice(include_bytes!(
-            "../../../tests/fixtures/tls/server.pem"
+            "../../../../tests/fixtures/tls/server.pem"
         ));
-        let key = include_bytes!("../../../tests/fixtures/tls/server.key");
+        let key = include_bytes!("../../../../tests/fixtures/tls/server.key");
         let key = PrivateKeyDer::from_pem_slice(key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)

@@ -1,17 +1,7 @@
 //! What a function may use and leave behind: its memory, and processes that run away.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-#![cfg(target_os = "linux")]
-
-mod support;
-
+use crate::support::{Invoker, eventually, fixture_function, runs};
 use serde_json::json;
-use support::{Invoker, eventually, fixture_function, runs};
 
 const MIB: u64 = 1 << 20;
 

@@ -1,19 +1,10 @@
 //! Asynchronous invocations.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Gate, Invoker, Reply, eventually, exists, fixture_function};
 use hyper::Method;
 use serde_json::{Value, json};
-use support::{Gate, Invoker, Reply, eventually, exists, fixture_function};
 
 async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> Reply {
     let path = "/2015-03-31/functions/f/invocations";

@@ -1,20 +1,11 @@
 //! Functions whose files change while they are called.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::{Gate, Invoker, eventually, exists, fixture, runs};
 use serde_json::json;
-use support::{Gate, Invoker, eventually, exists, fixture, runs};
 
 /// Replaces the function's program as a build does: in one step.
 fn write(folder: &Path, script: &str, mode: u32) {

@@ -1,20 +1,11 @@
 //! Execution environments over time: kept, ended, reported on, and with extensions.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{Invoker, Reply, eventually, exists, fixture_function, runs};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::Method;
 use serde_json::{Value, json};
-use support::{Invoker, Reply, eventually, exists, fixture_function, runs};
 
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
 

@@ -1,18 +1,9 @@
 //! Functions of a template, run.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at what it does not expect"
-)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{Invoker, fixture};
 use serde_json::json;
-use support::{Invoker, fixture};
 
 #[tokio::test]
 async fn a_function_of_a_template_runs_with_what_the_template_and_the_file_say() {

@@ -1,7 +1,5 @@
 //! `sidecar-invoker healthcheck` against the program itself.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at what it does not expect")]
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
