@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use lambda_api::function_error::ERROR_TYPE;
+use lambda_api::headers::UNHANDLED;
+
 use crate::config::ConfigError;
 use crate::encoding::shallow_json::ShallowJson;
 
@@ -74,9 +77,9 @@ impl Error {
             Self::Service { kind, .. } => Some(shown(kind)),
             Self::Function { payload } => {
                 let error = ShallowJson::parse(payload).ok();
-                match error.as_ref().and_then(|error| error.member("errorType")) {
+                match error.as_ref().and_then(|error| error.member(ERROR_TYPE)) {
                     Some(ShallowJson::Text(error_type)) => Some(shown(error_type)),
-                    _ => Some("Unhandled".to_owned()),
+                    _ => Some(UNHANDLED.to_owned()),
                 }
             }
             _ => None,

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lambda_api::event_stream::{invoke_complete, payload_chunk};
 use lambda_filter_core::config::{Config, Settings};
 use lambda_filter_core::event;
 use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
@@ -84,11 +85,11 @@ pub fn stream(payload: &str) -> Stream {
     let prelude = json!({ "statusCode": 200, "headers": { "content-type": "image/png" } });
     let mut first = prelude.to_string().into_bytes();
     first.extend_from_slice(&[0; 8]);
-    let mut stream = message("PayloadChunk", &first);
+    let mut stream = payload_chunk(&first).to_vec();
     for piece in noise(1_000_000).chunks(PIECE) {
-        stream.extend(message("PayloadChunk", piece));
+        stream.extend(payload_chunk(piece).to_vec());
     }
-    stream.extend(message("InvokeComplete", b"{}"));
+    stream.extend(invoke_complete(b"{}").to_vec());
     Stream {
         headers: map(&[
             (":status", "200"),
@@ -214,27 +215,6 @@ fn answered(body: &[u8], content_type: &str, payload: &str) -> Answered {
         body: answer.to_string().into_bytes(),
         config: config(payload, "request-response"),
     }
-}
-
-/// A message of `application/vnd.amazon.eventstream`.
-fn message(event: &str, payload: &[u8]) -> Vec<u8> {
-    let mut headers = Vec::new();
-    for (name, value) in [(":event-type", event), (":message-type", "event")] {
-        headers.push(u8::try_from(name.len()).unwrap());
-        headers.extend_from_slice(name.as_bytes());
-        // Text.
-        headers.push(7);
-        headers.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
-        headers.extend_from_slice(value.as_bytes());
-    }
-    let length = |length: usize| u32::try_from(length).unwrap().to_be_bytes();
-    let mut message = length(headers.len() + payload.len() + 16).to_vec();
-    message.extend_from_slice(&length(headers.len()));
-    message.extend_from_slice(&crc32fast::hash(&message).to_be_bytes());
-    message.extend_from_slice(&headers);
-    message.extend_from_slice(payload);
-    message.extend_from_slice(&crc32fast::hash(&message).to_be_bytes());
-    message
 }
 
 /// JSON of about `size` bytes, with the quotation marks and spaces that JSON has.

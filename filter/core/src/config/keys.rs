@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use lambda_api::{FunctionReference, Qualifier};
 use serde_json::{Map, Value};
 
 use super::error::{Problem, Problems};
-use super::function_name::{FunctionName, Qualifier};
 use super::path_template::PathTemplate;
-use super::read::{self, choice, flag, media_ranges, path_prefix, size, stage, text, unknown};
+use super::read::{
+    self, choice, flag, media_ranges, parsed, path_prefix, size, stage, text, unknown,
+};
 use super::template::Template;
 use super::values::{BodylessEvent, Format, HeaderCase, Invocation, MediaRange, Response};
 use crate::encoding::{json, json_writer, protobuf};
@@ -15,7 +17,7 @@ use crate::encoding::{json, json_writer, protobuf};
 /// One level of configuration: each key may be absent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
-    pub(super) function: Option<FunctionName>,
+    pub(super) function: Option<FunctionReference>,
     pub(super) qualifier: Option<Qualifier>,
     pub(super) payload: Option<Format>,
     pub(super) invocation: Option<Invocation>,
@@ -84,8 +86,8 @@ impl Settings {
 
     fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
-            "function" => self.function = Some(FunctionName::parse(text(value)?)?),
-            "qualifier" => self.qualifier = Some(Qualifier::parse(text(value)?)?),
+            "function" => self.function = Some(parsed(value)?),
+            "qualifier" => self.qualifier = Some(parsed(value)?),
             "payload" => self.payload = Some(choice(value, &Format::NAMES)?),
             "invocation" => self.invocation = Some(choice(value, &Invocation::NAMES)?),
             "stage" => self.stage = Some(stage(value)?),

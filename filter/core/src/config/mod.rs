@@ -6,7 +6,6 @@
 //! be wrong.
 
 mod error;
-pub(crate) mod function_name;
 mod keys;
 pub(crate) mod path_template;
 mod read;

@@ -1,5 +1,8 @@
 //! Reads the value of one key, or says what was expected.
 
+use std::str::FromStr;
+
+use lambda_api::NameError;
 use serde_json::Value;
 
 use super::values::MediaRange;
@@ -34,6 +37,13 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(expected("text (in quotes if it is a number)", value)),
     }
+}
+
+/// A name that the Invoke API knows.
+pub(super) fn parsed<T: FromStr<Err = NameError>>(value: &Value) -> Result<T, String> {
+    text(value)?
+        .parse()
+        .map_err(|error: NameError| error.to_string())
 }
 
 pub(super) fn flag(value: &Value) -> Result<bool, String> {

@@ -1,23 +1,18 @@
 //! The configuration of one route, merged from all levels and complete.
 
+use lambda_api::limits::{MAX_ASYNC_EVENT_BYTES, MAX_PAYLOAD_BYTES};
+use lambda_api::{ACCOUNT_ID, FunctionReference, Operation};
+
 use super::error::Problems;
-use super::function_name::FunctionName;
 use super::keys::Settings;
 use super::path_template::PathTemplate;
 use super::values::{BodylessEvent, Format, HeaderCase, Invocation, MediaRange, Payload, Response};
-
-/// The largest event that Lambda accepts synchronously, in bytes: 6 MB and what AWS allows on
-/// top (measured on AWS; the error message of `RequestTooLargeException` names this number).
-pub(crate) const DEFAULT_MAX_REQUEST_BYTES: usize = 6_291_556;
-
-/// The largest event that Lambda accepts asynchronously, in bytes: the API reference, *Invoke*.
-pub(crate) const MAX_ASYNCHRONOUS_BYTES: usize = 1_048_576;
 
 /// The configuration of one route, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The function's name, partial ARN or full ARN.
-    pub(crate) function: FunctionName,
+    pub(crate) function: FunctionReference,
     /// The path and query of its invocation, with its alias or version.
     pub(crate) invoke_path: String,
     /// The event's format.
@@ -46,6 +41,13 @@ pub struct Config {
     pub(crate) bodyless_event: BodylessEvent,
     /// Whether the client sees a function's own error.
     pub(crate) expose_errors: bool,
+}
+
+impl Config {
+    /// Returns the region in the function's ARN; `us-east-1` if it names none.
+    pub(crate) fn region(&self) -> &str {
+        self.function.region().unwrap_or("us-east-1")
+    }
 }
 
 impl Settings {
@@ -99,7 +101,7 @@ impl Settings {
                  body; leave `response` out, or set it to `auto`",
             ));
         }
-        let max_request_bytes = self.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES);
+        let max_request_bytes = self.max_request_bytes.unwrap_or(MAX_PAYLOAD_BYTES);
         let is_rest = payload == Payload::ApigatewayV1;
         let stage = if is_rest { "prod" } else { "$default" };
         let header_case = if is_rest {
@@ -108,17 +110,18 @@ impl Settings {
             HeaderCase::Lower
         };
         let qualifier = self.qualifier.as_ref();
-        let invoke_path = match invocation {
-            Invocation::RequestResponse | Invocation::Event => function.invoke_path(qualifier),
-            Invocation::ResponseStream => function.stream_path(qualifier),
+        let operation = match invocation {
+            Invocation::RequestResponse | Invocation::Event => Operation::Invoke,
+            Invocation::ResponseStream => Operation::InvokeWithResponseStream,
         };
+        let invoke_path = operation.path_and_query(&function, qualifier);
         Ok(Config {
             function,
             invoke_path,
             payload,
             invocation,
             stage: self.stage.unwrap_or_else(|| stage.to_owned()),
-            account_id: self.account_id.unwrap_or_else(|| "123456789012".to_owned()),
+            account_id: self.account_id.unwrap_or_else(|| ACCOUNT_ID.to_owned()),
             api_id: self.api_id.unwrap_or_else(|| "lambda-mesh".to_owned()),
             resource: self.resource,
             strip_prefix: self.strip_prefix,
@@ -126,7 +129,7 @@ impl Settings {
             header_case: self.header_case.unwrap_or(header_case),
             response,
             max_request_bytes: if is_event {
-                max_request_bytes.min(MAX_ASYNCHRONOUS_BYTES)
+                max_request_bytes.min(MAX_ASYNC_EVENT_BYTES)
             } else {
                 max_request_bytes
             },

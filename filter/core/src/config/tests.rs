@@ -51,6 +51,26 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
+fn a_name_that_lambda_refuses_is_refused_in_the_words_of_the_shared_rule() {
+    let longest = "a".repeat(64);
+    assert!(settings(json!({ "function": longest })).is_ok());
+    let name = format!("{longest}a");
+    let problems = settings(json!({ "function": name })).unwrap_err();
+    assert_eq!(
+        problems,
+        format!(
+            "`function`: expected a function's name of 1 to 64 letters, digits, - and _, found \
+             \"{name}\""
+        )
+    );
+    let problems = settings(json!({"function": "f", "qualifier": "a.b"})).unwrap_err();
+    assert!(
+        problems.starts_with("`qualifier`: expected a qualifier that is $LATEST, "),
+        "{problems}"
+    );
+}
+
+#[test]
 fn an_event_is_limited_to_what_lambda_queues() {
     let limit = |value| {
         let config = settings(value).unwrap().into_config().unwrap();

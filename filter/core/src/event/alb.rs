@@ -36,7 +36,7 @@ pub(super) fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Confi
             json.key("elb").object(|json| {
                 json.key("targetGroupArn").string(&format!(
                     "arn:aws:elasticloadbalancing:{}:{}:targetgroup/{}/0000000000000000",
-                    config.function.region(),
+                    config.region(),
                     config.account_id,
                     config.api_id,
                 ));

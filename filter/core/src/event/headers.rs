@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use lambda_api::headers::TRACE_ID;
+
 use crate::config::values::HeaderCase;
 use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
@@ -73,7 +75,7 @@ impl<'a> Headers<'a> {
         let client = request.headers.iter().copied();
         let own = |(name, _): &(&str, &[u8])| match *name {
             "host" | "content-length" => false,
-            "x-amzn-trace-id" => !rules.added.contains(&AddedHeader::TraceId),
+            TRACE_ID => !rules.added.contains(&AddedHeader::TraceId),
             "x-forwarded-port" => !rules.added.contains(&AddedHeader::ForwardedPort),
             "x-forwarded-for" => !rules.added.contains(&AddedHeader::ForwardedFor),
             name => !rules.dropped.contains(&name),
@@ -93,7 +95,7 @@ impl<'a> Headers<'a> {
         for header in rules.added {
             let (name, value) = match header {
                 AddedHeader::Host => ("host", &*request.authority),
-                AddedHeader::TraceId => ("x-amzn-trace-id", &*request.trace_id),
+                AddedHeader::TraceId => (TRACE_ID, &*request.trace_id),
                 AddedHeader::ForwardedFor => ("x-forwarded-for", added.forwarded_for.as_str()),
                 AddedHeader::ForwardedPort => ("x-forwarded-port", added.forwarded_port.as_str()),
             };

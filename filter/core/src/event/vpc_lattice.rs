@@ -52,7 +52,7 @@ pub(super) fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Co
 }
 
 fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let region = config.function.region();
+    let region = config.region();
     let account = &config.account_id;
     let id = &config.api_id;
     let arn = |resource: &str| format!("arn:aws:vpc-lattice:{region}:{account}:{resource}/{id}");

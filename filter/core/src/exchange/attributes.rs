@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use lambda_api::headers::ENVOY_REQUEST_ID;
 use serde_json::{Map, Value};
 
 use super::host::Host;
@@ -41,7 +42,7 @@ pub(super) fn attributes(
             true => string(&["request", "protocol"]),
             false => String::new(),
         },
-        request_id: text(first(headers, "x-request-id").unwrap_or_default()).into_owned(),
+        request_id: text(first(headers, ENVOY_REQUEST_ID).unwrap_or_default()).into_owned(),
         time_ns,
         claims: has_identity.then(|| claims(host)).flatten(),
         client_cert: has_certificate

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION_TYPE, TRACE_ID};
+use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
+use lambda_api::{InvocationType, invocation_header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::config::Config;
@@ -10,15 +13,8 @@ use crate::error::Error;
 use crate::event;
 use crate::request::Request;
 
-/// How long Envoy waits for the answer, in milliseconds, as its router says to every upstream.
-pub(super) const TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
-
-/// The largest event in a header, in bytes. It is as much as Envoy takes of a client's headers by
-/// default, and as much as its HTTP/2 can send as one.
-pub(super) const MAX_HEADER_EVENT: usize = 60 * 1024;
-
 /// The headers of an invocation whose body has `body_bytes`, with its pseudo-headers. `timeout` is
-/// the value of [`TIMEOUT`].
+/// the value of [`ENVOY_TIMEOUT_MS`].
 ///
 /// Once the client's own headers are in the event, the upstream gets none of them: neither
 /// credentials nor anything that the Invoke API could take for an instruction.
@@ -30,7 +26,7 @@ pub(super) fn headers<'a>(
     body_bytes: usize,
     timeout: Option<&'a [u8]>,
 ) -> Vec<(&'static str, Cow<'a, [u8]>)> {
-    let invocation_type = invocation_type(config);
+    let invocation_type = invocation_type(config).as_str();
     let length = body_bytes.to_string().into_bytes();
     let mut headers: Vec<(_, Cow<'a, [u8]>)> = Vec::with_capacity(11);
     headers.extend([
@@ -40,15 +36,15 @@ pub(super) fn headers<'a>(
         (":path", config.invoke_path.as_bytes().into()),
         ("content-type", b"application/json".into()),
         ("content-length", length.into()),
-        ("x-amz-invocation-type", invocation_type.as_bytes().into()),
-        ("x-amzn-trace-id", request.trace_id.as_bytes().into()),
+        (INVOCATION_TYPE, invocation_type.as_bytes().into()),
+        (TRACE_ID, request.trace_id.as_bytes().into()),
     ]);
-    if let Some(id) = request.header("x-request-id") {
-        headers.push(("x-request-id", id.into()));
+    if let Some(id) = request.header(ENVOY_REQUEST_ID) {
+        headers.push((ENVOY_REQUEST_ID, id.into()));
     }
     // The invoker gives up when Envoy does.
     if let Some(timeout) = timeout {
-        headers.push((TIMEOUT, timeout.into()));
+        headers.push((ENVOY_TIMEOUT_MS, timeout.into()));
     }
     headers
 }
@@ -59,19 +55,19 @@ pub(super) fn headers<'a>(
 /// # Errors
 /// As [`event::encode`], and [`Error::HeaderEventTooLarge`].
 pub(super) fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
-    let words = [
+    let mut value = Vec::new();
+    invocation_header::write(
+        &mut value,
         invocation_type(config),
         &request.trace_id,
         &config.invoke_path,
-    ];
-    let mut value = words.join(" ").into_bytes();
-    value.push(b' ');
+    );
     let start = value.len();
     let value = event::append(value, request, config)?;
     match value.len() - start {
-        found if found > MAX_HEADER_EVENT => Err(Error::HeaderEventTooLarge {
+        found if found > MAX_HEADER_EVENT_BYTES => Err(Error::HeaderEventTooLarge {
             found,
-            limit: MAX_HEADER_EVENT,
+            limit: MAX_HEADER_EVENT_BYTES,
         }),
         _ => Ok(value),
     }
@@ -95,10 +91,10 @@ pub(super) fn strict(target: &[u8]) -> Cow<'_, str> {
     percent_encode(target, FOREIGN).into()
 }
 
-fn invocation_type(config: &Config) -> &'static str {
+fn invocation_type(config: &Config) -> InvocationType {
     match config.invocation {
-        Invocation::RequestResponse | Invocation::ResponseStream => "RequestResponse",
-        Invocation::Event => "Event",
+        Invocation::RequestResponse | Invocation::ResponseStream => InvocationType::RequestResponse,
+        Invocation::Event => InvocationType::Event,
     }
 }
 
@@ -185,14 +181,14 @@ mod tests {
         };
         let rest = event_bytes(&value(0).unwrap());
         assert_eq!(
-            event_bytes(&value(MAX_HEADER_EVENT - rest).unwrap()),
-            MAX_HEADER_EVENT
+            event_bytes(&value(MAX_HEADER_EVENT_BYTES - rest).unwrap()),
+            MAX_HEADER_EVENT_BYTES
         );
         let too_large = Error::HeaderEventTooLarge {
-            found: MAX_HEADER_EVENT + 1,
-            limit: MAX_HEADER_EVENT,
+            found: MAX_HEADER_EVENT_BYTES + 1,
+            limit: MAX_HEADER_EVENT_BYTES,
         };
-        assert_eq!(value(MAX_HEADER_EVENT - rest + 1), Err(too_large));
+        assert_eq!(value(MAX_HEADER_EVENT_BYTES - rest + 1), Err(too_large));
     }
 
     fn event_bytes(value: &[u8]) -> usize {

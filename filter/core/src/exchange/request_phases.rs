@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION};
+use lambda_api::limits::MAX_HEADERS;
+
 use super::attempts::{AttemptMarker, HeaderMapState, RequestKey};
 use super::attributes::attributes;
 use super::host::{Flow, Host, Side};
@@ -14,7 +17,7 @@ use crate::config::Config;
 use crate::config::values::BodylessEvent;
 use crate::error::Error;
 use crate::event;
-use crate::request::header_map::{INVOCATION, MAX_HEADERS, first, text};
+use crate::request::header_map::{first, text};
 use crate::request::{HeaderMap, Request};
 use crate::response::error_response;
 
@@ -122,7 +125,7 @@ impl Exchange {
     /// this try. `None` if a try of another VM has changed them, and not put them back.
     fn meet(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
         let mut headers = host.headers(Side::Request);
-        let timeout = first(&headers, invoke_request::TIMEOUT).map(<[u8]>::to_vec);
+        let timeout = first(&headers, ENVOY_TIMEOUT_MS).map(<[u8]>::to_vec);
         let mark = host.property(&[MARKER]);
         if let Some(AttemptMarker {
             key,
@@ -185,7 +188,7 @@ impl Exchange {
         // A wrong configuration was logged when it was first met.
         if let Some(config) = config {
             let headers = host.headers(Side::Request);
-            let id = text(first(&headers, "x-request-id").unwrap_or_default());
+            let id = text(first(&headers, ENVOY_REQUEST_ID).unwrap_or_default());
             log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
         self.phase = Phase::Refused;

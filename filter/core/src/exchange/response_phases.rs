@@ -1,5 +1,7 @@
 //! The second half of an exchange: what came back becomes the response, whole or as it comes.
 
+use lambda_api::headers;
+
 use super::host::{Flow, Host, Side};
 use super::phase::{Body, Call, ERROR_TYPE, Exchange, Phase, REQUEST_ID, restore};
 use crate::config::values::Invocation;
@@ -24,7 +26,7 @@ impl Exchange {
             restore(host, &mut call);
         }
         let headers = host.headers(Side::Response);
-        if let Some(id) = first(&headers, "x-amzn-requestid") {
+        if let Some(id) = first(&headers, headers::REQUEST_ID) {
             host.set_filter_state(REQUEST_ID, id);
         }
         self.phase = Phase::BufferingResponse(call, headers, Body::Unseen);
@@ -257,7 +259,7 @@ fn is_head(call: &Call) -> bool {
 fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> HttpResponse {
     let function = call.config.function.as_str();
     let id = &call.attributes.request_id;
-    match first(headers, "x-amzn-requestid") {
+    match first(headers, headers::REQUEST_ID) {
         Some(lambda) => {
             let lambda = shown(&text(lambda));
             log::warn!("{function}: {error} (request {id}, Lambda's {lambda})");

@@ -1,5 +1,6 @@
 //! StreamedResponse answers: what the client gets, and when.
 
+use lambda_api::event_stream::{invoke_complete, payload_chunk};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,31 +11,17 @@ const WITH_PRELUDE: &[u8] = b"application/vnd.awslambda.http-integration-respons
 const PRELUDE: &[u8] =
     b"{\"statusCode\":201,\"headers\":{\"X-A\":\"1\"},\"cookies\":[\"a=1\"]}\0\0\0\0\0\0\0\0";
 
-fn message(event: &str, payload: &[u8]) -> Vec<u8> {
-    let mut headers = b"\x0b:event-type\x07\0".to_vec();
-    headers.push(u8::try_from(event.len()).unwrap());
-    headers.extend_from_slice(event.as_bytes());
-    let total = u32::try_from(headers.len() + payload.len() + 16).unwrap();
-    let mut bytes = total.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&u32::try_from(headers.len()).unwrap().to_be_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
-    bytes.extend_from_slice(&headers);
-    bytes.extend_from_slice(payload);
-    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
-    bytes
-}
-
 fn chunk(payload: &[u8]) -> Vec<u8> {
-    message("PayloadChunk", payload)
+    payload_chunk(payload).to_vec()
 }
 
 fn complete() -> Vec<u8> {
-    message("InvokeComplete", b"{}")
+    invoke_complete(b"{}").to_vec()
 }
 
 fn failure() -> Vec<u8> {
     let error = br#"{"ErrorCode":"Unhandled","ErrorDetails":"{\"errorType\":\"E\"}"}"#;
-    message("InvokeComplete", error)
+    invoke_complete(error).to_vec()
 }
 
 /// A streamed answer on its way through the filter, as Envoy handles it.

@@ -9,8 +9,10 @@ use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
 use crate::config::{ConfigCache, Settings};
 use crate::request::HeaderMap;
-use crate::request::header_map::{INVOCATION, first, text};
+use crate::request::header_map::{first, text};
 use crate::response::HttpResponse;
+use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION};
+use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 
 /// What Envoy holds for one request, over all its attempts.
 #[derive(Default)]
@@ -301,10 +303,7 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
     assert_eq!(with_body.event()["rawPath"], "/hi");
     // A header has not room for all that may be in a request.
     let large = envoy(b"");
-    let value = (
-        "x-large".to_owned(),
-        vec![b'a'; invoke_request::MAX_HEADER_EVENT],
-    );
+    let value = ("x-large".to_owned(), vec![b'a'; MAX_HEADER_EVENT_BYTES]);
     large.request.borrow_mut().0.push(value);
     assert_eq!(
         exchange(IN_HEADER).on_request_headers(&large, true),
@@ -346,13 +345,13 @@ fn each_try_says_how_long_envoy_waits_for_it() {
     let envoy = envoy(b"");
     let attempts = Rc::default();
     for timeout in [b"300", b"200"] {
-        let timeout = (invoke_request::TIMEOUT.to_owned(), timeout.to_vec());
+        let timeout = (ENVOY_TIMEOUT_MS.to_owned(), timeout.to_vec());
         let mut headers = envoy.headers(Side::Request);
         headers.retain(|(name, _)| *name != timeout.0);
         headers.push(timeout.clone());
         *envoy.request.borrow_mut() = (headers, Vec::new());
         gathered(&envoy, another_attempt(HELLO, &attempts));
-        let sent = envoy.value(Side::Request, invoke_request::TIMEOUT);
+        let sent = envoy.value(Side::Request, ENVOY_TIMEOUT_MS);
         assert_eq!(sent.unwrap().as_bytes(), timeout.1);
         assert!(!envoy.event().to_string().contains("x-envoy"));
     }

@@ -13,37 +13,11 @@ pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> 
     Some(&header.1)
 }
 
-/// Headers of one hop (RFC 9110, section 7.6.1): about the connection, not the message.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether a header is about one connection only.
-#[must_use]
-pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
-}
-
 /// Whether a header is Envoy's own: what it tells its upstreams, or takes from them.
 #[must_use]
 pub(crate) fn is_envoys(name: &str) -> bool {
     name.starts_with("x-envoy-")
 }
-
-/// The whole invocation of a request without a body, for an upstream that looks there: the invoker.
-/// Its value is the invocation type, the trace, the path of the Invoke API with its query, and the
-/// event, with a space between them.
-pub(crate) const INVOCATION: &str = "x-lambda-mesh-invocation";
-
-/// How many headers can be set at once: Envoy takes 1,024, and drops them all if there are more.
-pub(crate) const MAX_HEADERS: usize = 1000;
 
 /// Bytes of a header as text: UTF-8 if they are that, else ISO-8859-1, in which every byte is a
 /// character and so none is lost.

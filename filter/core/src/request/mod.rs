@@ -6,11 +6,14 @@ pub(crate) mod identity;
 
 use std::borrow::Cow;
 
+use lambda_api::headers::{INVOCATION, TRACE_ID, is_hop_by_hop};
+use lambda_api::trace;
+
 pub use attributes::RequestAttributes;
 pub use header_map::HeaderMap;
 pub use identity::ClientCert;
 
-use header_map::{INVOCATION, is_envoys, is_hop_by_hop, text};
+use header_map::{is_envoys, text};
 
 /// A request with the route's changes applied, before the filter's.
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl<'a> Request<'a> {
             path: strip(path, strip_prefix),
             query,
             headers,
-            trace_id: match trace_id.filter(|value| is_trace(value)) {
+            trace_id: match trace_id.filter(|value| trace::is_valid(value)) {
                 Some(value) => text(value),
                 None => Cow::Owned(trace_root(attributes)),
             },
@@ -143,16 +146,7 @@ impl<'a> Request<'a> {
     }
 }
 
-const TRACE_ID: &str = "x-amzn-trace-id";
-
-/// Whether a value can be a trace: it reaches the function as a header of the Runtime API, and a
-/// long one or one in other letters has ended a runtime.
-fn is_trace(value: &[u8]) -> bool {
-    const BYTES: usize = 512;
-    value.len() <= BYTES && value.iter().all(u8::is_ascii_graphic)
-}
-
-/// `1-<seconds, 8 hex digits>-<96 bits>`: the X-Ray developer guide, *Tracing header*.
+/// Returns a trace that is the same for each attempt of one request.
 fn trace_root(attributes: &RequestAttributes) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let seconds = attributes.time_ns / 1_000_000_000;
@@ -161,7 +155,8 @@ fn trace_root(attributes: &RequestAttributes) -> String {
     let high = hasher.finish();
     high.hash(&mut hasher);
     let low = hasher.finish() >> 32;
-    format!("Root=1-{seconds:08x}-{high:016x}{low:08x}")
+    let random = u128::from(high) << 32 | u128::from(low);
+    trace::new(u32::try_from(seconds).unwrap_or_default(), random, None)
 }
 
 fn strip<'a>(path: &'a [u8], prefix: Option<&str>) -> &'a [u8] {

@@ -1,5 +1,7 @@
 //! From what the upstream answered to the response that the client gets.
 
+use lambda_api::{function_error, headers};
+
 use super::contract;
 use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
@@ -25,7 +27,7 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
     let failed = || Error::Function {
         payload: invoked.body.to_vec(),
     };
-    if invoked.header("x-amz-function-error").is_some() {
+    if invoked.header(headers::FUNCTION_ERROR).is_some() {
         return Err(failed());
     }
     let mut answer = Answer::parse(invoked.body);
@@ -40,7 +42,7 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
         return Err(failed());
     }
     if status != 200 {
-        let kind = invoked.header("x-amzn-errortype").unwrap_or_default();
+        let kind = invoked.header(headers::ERROR_TYPE).unwrap_or_default();
         let kind = kind.split(|&byte| byte == b':').next().unwrap_or_default();
         return Err(Error::Service {
             status,
@@ -97,6 +99,6 @@ fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
 fn is_emulated_error(answer: &Result<Answer<'_>, String>, body: &[u8]) -> bool {
     match answer {
         Ok(answer) => answer.is_error(),
-        Err(_) => body.starts_with(b"Task timed out after "),
+        Err(_) => function_error::is_timeout(body),
     }
 }

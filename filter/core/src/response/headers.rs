@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+use lambda_api::headers::is_hop_by_hop;
+use lambda_api::limits::{MAX_HEADERS, MAX_RESPONSE_HEADER_BYTES};
+
 use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
-use crate::request::header_map::{MAX_HEADERS, is_envoys, is_hop_by_hop};
+use crate::request::header_map::is_envoys;
 
 /// Which values a contract takes for a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +20,6 @@ pub(super) enum Values {
     /// Arrays of those too.
     Lists,
 }
-
-/// All headers of a response, in bytes: what Envoy takes of an upstream by default. A function
-/// that answers with millions would else hold up the worker.
-const MAX_BYTES: usize = 60 * 1024;
 
 /// Checked headers, names in lower case, in the order they were given.
 #[derive(Debug, Default)]
@@ -146,10 +145,13 @@ impl Headers {
                 "the value of the header `{name}` has a control character"
             ));
         }
+        // Envoy would refuse more; a function that responds with millions would hold up the worker.
         // An empty header has a cost too.
         self.bytes += name.len() + value.len() + 4;
-        if self.bytes > MAX_BYTES {
-            return invalid(format!("its headers have more than {MAX_BYTES} bytes"));
+        if self.bytes > MAX_RESPONSE_HEADER_BYTES {
+            return invalid(format!(
+                "its headers have more than {MAX_RESPONSE_HEADER_BYTES} bytes"
+            ));
         }
         // Room for the status, the type and the length.
         if self.list.len() > MAX_HEADERS - 3 {

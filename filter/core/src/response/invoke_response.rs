@@ -1,5 +1,7 @@
 //! What the upstream answered to the invocation.
 
+use lambda_api::headers;
+
 use crate::request::HeaderMap;
 use crate::request::header_map::first;
 
@@ -30,6 +32,6 @@ impl InvokeResponse<'_> {
     /// function's error as a plain 200 (or, if the process ended, 502) that only the payload
     /// tells from an answer.
     pub(super) fn is_from_emulator(&self) -> bool {
-        self.header("x-amzn-requestid").is_none() && self.header("x-amzn-errortype").is_none()
+        self.header(headers::REQUEST_ID).is_none() && self.header(headers::ERROR_TYPE).is_none()
     }
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use lambda_api::function_error;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -40,8 +41,7 @@ pub(super) struct Members<'a> {
     pub is_base64_encoded_snake: Option<ShallowJson<'a>>,
     /// The first member that no contract knows.
     pub unknown: Option<String>,
-    error_type: bool,
-    error_message: bool,
+    function_error: function_error::Members,
 }
 
 impl<'a> Members<'a> {
@@ -72,9 +72,7 @@ impl<'a> Answer<'a> {
     /// Whether this has the form in which runtimes report a function's error.
     pub(super) fn is_error(&self) -> bool {
         match self {
-            Self::Members(members) => {
-                members.error_type && members.error_message && members.status_code.is_none()
-            }
+            Self::Members(members) => members.function_error.is_error(),
             _ => false,
         }
     }
@@ -131,6 +129,7 @@ impl<'de> Visitor<'de> for Read {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Box::<Members<'_>>::default();
         while let Some(Text(key)) = map.next_key()? {
+            members.function_error.add(&key);
             if key == "body" {
                 members.body = Some(map.next_value::<&RawValue>()?.get());
                 continue;
@@ -140,8 +139,6 @@ impl<'de> Visitor<'de> for Read {
                 continue;
             }
             map.next_value::<IgnoredAny>()?;
-            members.error_type |= key == "errorType";
-            members.error_message |= key == "errorMessage";
             members.unknown.get_or_insert_with(|| key.into_owned());
         }
         Ok(Answer::Members(members))

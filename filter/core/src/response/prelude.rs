@@ -1,6 +1,8 @@
 //! Tells, while it comes, what a streamed payload begins with: a prelude, one JSON value, or
 //! anything else.
 
+use lambda_api::event_stream::HTTP_PRELUDE_DELIMITER;
+
 /// What the bytes so far are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PreludeMatch {
@@ -12,8 +14,8 @@ pub(super) enum PreludeMatch {
     NotPrelude,
 }
 
-/// How many NULs end a prelude.
-pub(super) const DELIMITER: usize = 8;
+/// The number of NULs that end a prelude.
+const DELIMITER: usize = HTTP_PRELUDE_DELIMITER.len();
 
 /// The longest number; no word of JSON is longer.
 const MAX_SCALAR: usize = 64;

@@ -8,31 +8,29 @@
 //! a 200 with these bytes, unless it is one JSON value: then the function does not stream, and its
 //! answer is read by the format's contract.
 
+use lambda_api::event_stream::{
+    self, End, HTTP_PRELUDE_DELIMITER, HTTP_RESPONSE_CONTENT_TYPE, Reader,
+};
+use lambda_api::headers::FUNCTION_CONTENT_TYPE;
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
+
 use super::contract;
 use super::decode::decode;
-use super::event_stream::{Decoder, End, begins_message};
 use super::http_response::{HttpResponse, has_content};
+use super::invoke_complete;
 use super::invoke_response::InvokeResponse;
 use super::payload::Answer;
-use super::prelude::{DELIMITER, PreludeMatch, PreludeScanner};
+use super::prelude::{PreludeMatch, PreludeScanner};
 use crate::config::Config;
-use crate::config::route_config::DEFAULT_MAX_REQUEST_BYTES;
 use crate::config::values::Response;
 use crate::error::Error;
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 
-const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
-const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
 const BYTES: &str = "application/octet-stream";
-/// The type that the function gave its payload, as the invoker tells it beside the event stream's.
-const FUNCTION_CONTENT_TYPE: &str = "x-lambda-mesh-function-content-type";
 
 /// The longest prelude: room for all headers that a response may have. API Gateway takes 16 KB.
 const MAX_PRELUDE_BYTES: usize = 64 * 1024;
-
-/// The largest answer that is held whole: Lambda's own limit for one that is not streamed.
-const MAX_HELD_BYTES: usize = DEFAULT_MAX_REQUEST_BYTES;
 
 /// What a payload is, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +47,7 @@ enum Form {
 /// An answer of which the client has nothing yet, or only a part.
 #[derive(Debug)]
 pub struct StreamedResponse {
-    decoder: Decoder,
+    reader: Reader,
     /// Whether this is an event stream for sure.
     is_framed: bool,
     form: Form,
@@ -73,22 +71,22 @@ impl StreamedResponse {
     #[must_use]
     pub fn new(headers: &HeaderMap, config: &Config) -> Self {
         let own = text(first(headers, "content-type").unwrap_or_default());
-        let is_framed = essence(&own) == EVENT_STREAM;
+        let is_framed = essence(&own) == event_stream::CONTENT_TYPE;
         let given = first(headers, FUNCTION_CONTENT_TYPE).map_or(own, text);
         let kind = essence(&given);
         let form = match kind.as_str() {
             _ if config.response == Response::Raw => Form::Bytes,
-            WITH_PRELUDE => Form::WithPrelude,
-            "" | EVENT_STREAM => Form::Unknown,
+            HTTP_RESPONSE_CONTENT_TYPE => Form::WithPrelude,
+            "" | event_stream::CONTENT_TYPE => Form::Unknown,
             "application/json" => Form::Json,
             _ => Form::Bytes,
         };
         let media_type = match kind.as_str() {
-            "" | EVENT_STREAM | WITH_PRELUDE => BYTES.to_owned(),
+            "" | event_stream::CONTENT_TYPE | HTTP_RESPONSE_CONTENT_TYPE => BYTES.to_owned(),
             _ => given.into_owned(),
         };
         Self {
-            decoder: Decoder::new(),
+            reader: Reader::new(),
             is_framed,
             form,
             media_type,
@@ -102,7 +100,7 @@ impl StreamedResponse {
     /// few to say. Emulators answer as if nothing were to be streamed.
     pub fn is_framed(&mut self, bytes: &[u8]) -> Option<bool> {
         if !self.is_framed {
-            self.is_framed = begins_message(bytes)?;
+            self.is_framed = event_stream::begins_message(bytes)?;
         }
         Some(self.is_framed)
     }
@@ -112,15 +110,17 @@ impl StreamedResponse {
     /// # Errors
     /// The function has failed, or the stream is broken.
     pub fn next(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
-        self.decoder.decode(bytes).map_err(Error::Stream)?;
-        match self.decoder.end() {
-            None | Some(End::Complete) => Ok(()),
-            Some(End::Function(payload)) => Err(Error::Function {
-                payload: payload.clone(),
-            }),
-            Some(End::Service(kind)) => Err(Error::Service {
+        let end = self.reader.read(bytes);
+        match end.map_err(|error| Error::Stream(error.to_string()))? {
+            None => Ok(()),
+            Some(End::Complete(payload)) => match invoke_complete::function_error(&payload) {
+                Ok(None) => Ok(()),
+                Ok(Some(payload)) => Err(Error::Function { payload }),
+                Err(what) => Err(Error::Stream(what)),
+            },
+            Some(End::Exception(kind)) => Err(Error::Service {
                 status: 500,
-                kind: kind.clone(),
+                kind,
                 retry_after: None,
             }),
         }
@@ -131,9 +131,10 @@ impl StreamedResponse {
     /// # Errors
     /// [`Error::Stream`].
     pub fn complete(&self) -> Result<(), Error> {
-        match self.decoder.end() {
-            Some(_) => Ok(()),
-            None => Err(Error::Stream("it ends without InvokeComplete".to_owned())),
+        if self.reader.has_ended() {
+            Ok(())
+        } else {
+            Err(Error::Stream("it ends without InvokeComplete".to_owned()))
         }
     }
 
@@ -148,8 +149,8 @@ impl StreamedResponse {
             if *has_body {
                 response.body.append(&mut bytes);
             }
-            if response.body.len() > MAX_HELD_BYTES {
-                let what = format!("it is larger than {MAX_HELD_BYTES} bytes");
+            if response.body.len() > MAX_PAYLOAD_BYTES {
+                let what = format!("it is larger than {MAX_PAYLOAD_BYTES} bytes");
                 return Err(Error::Answer(what));
             }
             return Ok(None);
@@ -173,7 +174,7 @@ impl StreamedResponse {
                     "its prelude is longer than {MAX_PRELUDE_BYTES} bytes"
                 )))
             }
-            PreludeMatch::Undecided if self.held.len() <= MAX_HELD_BYTES => Ok(None),
+            PreludeMatch::Undecided if self.held.len() <= MAX_PAYLOAD_BYTES => Ok(None),
             _ if is_required => Err(Error::Answer(
                 "it does not begin with a prelude of JSON and eight NULs".to_owned(),
             )),
@@ -228,7 +229,10 @@ impl StreamedResponse {
     /// The response of a prelude that ends, with its delimiter, at `end`.
     fn prelude(&mut self, end: usize) -> Result<HttpResponse, Error> {
         let body = self.held.split_off(end);
-        let json = self.held.get(..end - DELIMITER).unwrap_or_default();
+        let json = self
+            .held
+            .get(..end - HTTP_PRELUDE_DELIMITER.len())
+            .unwrap_or_default();
         let answer = Answer::parse(json);
         let answer = answer.map_err(|error| Error::Answer(format!("its prelude: {error}")))?;
         let mut response = contract::prelude(answer)?;
