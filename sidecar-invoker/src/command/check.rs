@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{CommandError, setup};
+use super::error::CommandError;
+use super::setup;
 use crate::backend::aws::Aws;
 use crate::backend::local::{Context, Function, Output};
 use crate::config::yaml::scalar::printable;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::{Config, HostPort, Listen, PathPattern};
 use crate::envoy_config::{Envoy, Gateway, find_filter};
 use crate::lrp::Lrp;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::CommandError;
+use super::error::CommandError;
 
 /// How long the server may take to answer.
 const LIMIT: Duration = Duration::from_secs(2);

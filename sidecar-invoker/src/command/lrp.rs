@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, setup};
+use super::error::CommandError;
+use super::setup;
 use crate::envoy_config::{Envoy, find_filter};
 use crate::lrp::{Ended, Lrp, run as run_both};
 

@@ -22,7 +22,7 @@ const WAITING_PIECES: usize = 256;
 const GATHERING: Duration = Duration::from_millis(2);
 /// How long a function that writes waits for that reader. After it, what the function writes is
 /// dropped until the reader goes on: a terminal that was stopped must not make functions time out.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where the output of all functions goes.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Output {
     pub(crate) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
         let mut place = self.pieces.try_reserve().ok();
         if place.is_none() && dropped == 0 {
-            let free = timeout(PATIENCE, self.pieces.reserve()).await;
+            let free = timeout(WRITE_TIMEOUT, self.pieces.reserve()).await;
             place = free.ok().and_then(Result::ok);
         }
         let Some(place) = place else {
@@ -316,7 +316,7 @@ mod tests {
             dropped = output.pass(&source(), b"x\ny\n", dropped).await;
         }
         assert_eq!(dropped, 2 * 84);
-        assert!((PATIENCE..PATIENCE * 20).contains(&begin.elapsed()));
+        assert!((WRITE_TIMEOUT..WRITE_TIMEOUT * 20).contains(&begin.elapsed()));
         drop(tokens);
         while output.pass(&source(), b"z\n", dropped).await > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;

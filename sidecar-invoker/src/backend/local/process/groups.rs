@@ -92,7 +92,7 @@ impl Processes {
 
     /// Waits until what has come over connections that are closed has been read: a process may
     /// answer and end at once.
-    pub(crate) async fn heard_out(&self) {
+    pub(crate) async fn drain_connections(&self) {
         self.connections.close();
         let _ = timeout(READ_LIMIT, self.connections.wait()).await;
     }
