@@ -35,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
         eprintln!("{warning}");
     }
     let report = setup::runtime()?.block_on(check(config, SystemTime::now));
-    let report = report.map_err(CommandError::Failed)?;
+    let report = report.map_err(CommandError::failed)?;
     print!("{report}");
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }

@@ -1,5 +1,7 @@
 //! The errors of the subcommands and their exit codes.
 
+use std::error::Error;
+
 use crate::config::ConfigError;
 
 /// The reason why a subcommand ends without success. Its text is for the user.
@@ -16,13 +18,13 @@ pub(super) enum CommandError {
     EnvoyEnded(u8),
     /// Anything else.
     #[error("{0}")]
-    Failed(String),
+    Failed(Box<dyn Error + Send + Sync>),
 }
 
 impl CommandError {
     /// An error with the text of `error`.
-    pub(super) fn failed(error: impl ToString) -> Self {
-        Self::Failed(error.to_string())
+    pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
     }
 
     pub(super) fn exit_code(&self) -> u8 {

@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(CommandError::failed)?;
     let checked = runtime.block_on(check(&options.url));
-    checked.map_err(CommandError::Failed)?;
+    checked.map_err(CommandError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -150,9 +150,9 @@ fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Functi
         }
     };
     if let Some(functions) = functions
-        && !functions.contains(&name.to_string().as_str())
+        && !functions.contains(&name.as_str())
     {
-        value.problem(match nearest(&name.to_string(), functions) {
+        value.problem(match nearest(name.as_str(), functions) {
             Some(known) => format!("no such function in `functions`; did you mean `{known}`?"),
             None => "no such function in `functions`; add it there".to_owned(),
         });

@@ -57,7 +57,7 @@ impl Lrp {
                     json!({ "aws": { "function": function, "region": region } })
                 }
             };
-            let name = yaml::text(&function.name.to_string());
+            let name = yaml::text(function.name.as_str());
             yaml.push_str(&format!("  {name}: {}\n", yaml::flow(&backend)));
         }
         yaml

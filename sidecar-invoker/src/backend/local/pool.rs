@@ -14,7 +14,7 @@ use super::generation::{Generation, Generations};
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
-use crate::util::lock;
+use crate::util::{Backoff, lock};
 
 /// How long an environment that has answered may take to ask for its next invocation before a
 /// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
@@ -214,7 +214,7 @@ impl Pool {
     /// Whether somebody calls or not. An environment that cannot be started is tried again after a
     /// pause, each time a longer one.
     pub(super) async fn keep_warm(self: Arc<Self>) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let failures = {
                 let mut state = lock(&self.state);
@@ -231,12 +231,12 @@ impl Pool {
                 () = self.environment_removed.notified() => {}
             }
             if lock(&self.state).failures == failures {
-                pause = FIRST_PAUSE;
+                backoff.reset();
                 continue;
             }
             tokio::select! {
                 () = self.spec.stopped() => return,
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = sleep(backoff.pause()) => {}
             }
         }
     }

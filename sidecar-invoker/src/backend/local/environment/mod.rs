@@ -25,7 +25,7 @@ use self::report::EnvironmentStats;
 use self::transitions::{Call, Deadline, Next, Refusal, Transition};
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
-use crate::backend::local::log::writer::Source;
+use crate::backend::local::log::writer::LogSource;
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
@@ -66,7 +66,7 @@ pub(crate) struct Environment {
     pub(crate) begun: Instant,
     pub(crate) log: Arc<Log>,
     /// Whose output it is.
-    pub(crate) source: Source,
+    pub(crate) source: LogSource,
     stats: Mutex<EnvironmentStats>,
     /// The extensions that the invoker has started.
     pub(crate) external: OnceLock<Vec<String>>,
@@ -81,7 +81,7 @@ impl Environment {
     ) -> Arc<Self> {
         let begun = Instant::now();
         let log_stream = LogStream::new((spec.context.clock)());
-        let source = Source {
+        let source = LogSource {
             function: spec.name.to_string(),
             environment: log_stream.short().to_owned(),
         };

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
 use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::LogSource;
 use crate::backend::local::log::writer::Output;
-use crate::backend::local::log::writer::Source;
 
 /// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
@@ -188,7 +188,7 @@ pub(crate) struct Launch<'e> {
     pub(crate) api: SocketAddr,
     pub(crate) log: &'e Arc<Log>,
     pub(crate) log_stream: &'e LogStream,
-    pub(crate) source: &'e Source,
+    pub(crate) source: &'e LogSource,
 }
 
 impl Launch<'_> {
