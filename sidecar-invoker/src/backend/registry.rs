@@ -125,7 +125,7 @@ impl Backends {
     }
 
     fn names(&self) -> String {
-        let on_aws = self.aws.iter().flat_map(|aws| aws.names());
+        let on_aws = self.aws.iter().flat_map(Aws::names);
         let names = self.listed.keys().chain(on_aws);
         let mut names: Vec<String> = names.map(ToString::to_string).collect();
         names.sort();

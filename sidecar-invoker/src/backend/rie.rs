@@ -26,6 +26,7 @@ use crate::invocation::Invocation;
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use crate::util::Backoff;
 use lambda_api::{FunctionName, Operation};
 
 /// The only name by which the emulator knows its function.
@@ -140,7 +141,7 @@ impl Emulator {
 
     async fn connect(&self, arrival: Instant) -> std::io::Result<TcpStream> {
         let address = (self.address.host.as_str(), self.address.port);
-        let mut pause = Duration::from_millis(25);
+        let mut backoff = Backoff::new(Duration::from_millis(25), START_GRACE);
         loop {
             let attempt = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
             match attempt.unwrap_or_else(|elapsed| Err(elapsed.into())) {
@@ -155,10 +156,14 @@ impl Emulator {
                     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
                     return Ok(stream);
                 }
-                Err(error) if arrival.elapsed() + pause > START_GRACE => return Err(error),
-                Err(_) => sleep(pause).await,
+                Err(error) => {
+                    let pause = backoff.pause();
+                    if arrival.elapsed() + pause > START_GRACE {
+                        return Err(error);
+                    }
+                    sleep(pause).await;
+                }
             }
-            pause *= 2;
         }
     }
 

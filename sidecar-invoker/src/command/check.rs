@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{CommandError, setup};
+use super::error::CommandError;
+use super::setup;
 use crate::backend::aws::Aws;
 use crate::backend::local::{Context, Function, Output};
 use crate::config::yaml::scalar::printable;
@@ -34,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
         eprintln!("{warning}");
     }
     let report = setup::runtime()?.block_on(check(config, SystemTime::now));
-    let report = report.map_err(CommandError::Failed)?;
+    let report = report.map_err(CommandError::failed)?;
     print!("{report}");
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }

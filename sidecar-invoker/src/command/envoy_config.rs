@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::{Config, HostPort, Listen, PathPattern};
 use crate::envoy_config::{Envoy, Gateway, find_filter};
 use crate::lrp::Lrp;
@@ -72,7 +72,7 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
     let mut gateway = match (options.source.config, options.source.lrp) {
         (Some(file), _) => {
             let config = Config::load(&file)?;
-            let filter = filter.map_err(CommandError::Failed)?;
+            let filter = filter.map_err(CommandError::failed)?;
             Gateway::of_config(&config, filter).map_err(CommandError::UnusableConfig)?
         }
         (None, file) => {
@@ -81,7 +81,7 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
                 host: "127.0.0.1".to_owned(),
                 port: 9090,
             });
-            let filter = filter.map_err(CommandError::Failed)?;
+            let filter = filter.map_err(CommandError::failed)?;
             lrp.gateway(filter, invoker, admin.clone())
         }
     };
@@ -91,10 +91,10 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
     if let Some(prefix) = options.health_prefix {
         gateway.health.prefix = prefix;
     }
-    let text = gateway.render().map_err(CommandError::Failed)?;
+    let text = gateway.render().map_err(CommandError::failed)?;
     if options.check {
-        let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::Failed)?;
-        envoy.validate(&text).map_err(CommandError::Failed)?;
+        let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
+        envoy.validate(&text).map_err(CommandError::failed)?;
     }
     let written = match options.output {
         Some(file) => std::fs::write(&file, text)
@@ -103,6 +103,6 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
             .write_all(text.as_bytes())
             .map_err(|error| format!("standard output: {error}")),
     };
-    written.map_err(CommandError::Failed)?;
+    written.map_err(CommandError::failed)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::backend::local::watch_over_groups;
+use crate::backend::local::reap_orphans;
 
 /// Ends the functions' processes once standard input ends.
 pub(super) fn run() -> ExitCode {
-    watch_over_groups(std::io::stdin().lock());
+    reap_orphans(std::io::stdin().lock());
     ExitCode::SUCCESS
 }

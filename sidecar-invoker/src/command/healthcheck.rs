@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::CommandError;
+use super::error::CommandError;
 
 /// How long the server may take to answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(CommandError::failed)?;
     let checked = runtime.block_on(check(&options.url));
-    checked.map_err(CommandError::Failed)?;
+    checked.map_err(CommandError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

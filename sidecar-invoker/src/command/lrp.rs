@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, setup};
+use super::error::CommandError;
+use super::setup;
 use crate::envoy_config::{Envoy, find_filter};
 use crate::lrp::{Ended, Lrp, run as run_both};
 
@@ -31,9 +32,9 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
     let lrp = Lrp::load(&options.file)?;
-    let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::Failed)?;
+    let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
     let filter = options.filter.map_or_else(find_filter, Ok);
-    let filter = filter.map_err(CommandError::Failed)?;
+    let filter = filter.map_err(CommandError::failed)?;
     let ended = setup::runtime()?.block_on(async {
         let mut signals = [
             signal(SignalKind::hangup()).map_err(CommandError::failed)?,

@@ -2,6 +2,7 @@
 
 mod check;
 mod envoy_config;
+mod error;
 mod guard;
 mod healthcheck;
 mod lrp;
@@ -13,8 +14,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::config::ConfigError;
 
 /// Serves the AWS Lambda Invoke API in front of AWS, emulators and local function processes.
 #[derive(Parser)]
@@ -41,39 +40,6 @@ enum Command {
     /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
     #[command(hide = true)]
     Guard,
-}
-
-/// The reason why a subcommand ends without success. Its text is for the user.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    /// The configuration file has mistakes.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The configuration file has no mistake by itself, but cannot be used for this subcommand.
-    #[error("{0}")]
-    UnusableConfig(String),
-    /// Envoy has ended although nobody asked it to.
-    #[error("Envoy has ended, with exit status {0}; what it said stands above")]
-    EnvoyEnded(u8),
-    /// Anything else.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl CommandError {
-    /// An error with the text of `error`.
-    fn failed(error: impl ToString) -> Self {
-        Self::Failed(error.to_string())
-    }
-
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::UnusableConfig(_) => 2,
-            // That Envoy ends by itself is no success, whatever its status says.
-            Self::EnvoyEnded(code) => (*code).max(1),
-            Self::Failed(_) => 1,
-        }
-    }
 }
 
 /// Runs the subcommand that `arguments` names, the program's own name first, and prints its error.

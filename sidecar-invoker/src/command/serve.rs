@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, setup};
+use super::error::CommandError;
+use super::setup;
 use crate::config::{BackendConfig, Config, HostPort, Listen};
 use crate::server::Server;
 

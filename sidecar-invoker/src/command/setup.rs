@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::server;
 
 /// What the AWS SDK logs by itself the invoker says in its own words, and once. Naming one of these
@@ -32,7 +32,7 @@ pub(super) fn log_to_stderr() {
 pub(super) fn server_options() -> Result<server::Options, CommandError> {
     Ok(server::Options {
         clock: SystemTime::now,
-        guard: Some(std::env::current_exe().map_err(CommandError::failed)?),
+        orphan_reaper: Some(std::env::current_exe().map_err(CommandError::failed)?),
         cgroups: true,
     })
 }

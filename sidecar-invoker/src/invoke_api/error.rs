@@ -13,60 +13,76 @@ use crate::invoke_api::body::{ResponseBody, whole};
 use lambda_api::NameError;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
-/// Why the invoker could not have a function called. Not a function's own error: that is a
-/// `FunctionPayload`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The invoker could not have a function called. A function's own error is a
+/// [`FunctionPayload`](crate::invocation::FunctionPayload).
+///
+/// Its text is what the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// The path is none of the Invoke API's.
+    #[error("the Invoke API has no such path")]
     UnknownOperation,
     /// The path takes only POST.
+    #[error("functions are invoked by POST")]
     MethodNotAllowed,
     /// The function's name or qualifier has no valid form.
+    #[error(
+        "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: {}",
+        .0.found(), .0.expected()
+    )]
     InvalidName(NameError),
     /// A header or query parameter has a value that cannot be served.
+    #[error("{0}")]
     InvalidParameter(String),
     /// The client context or the body cannot be read.
+    #[error("{0}")]
     InvalidRequestContent(&'static str),
-    /// No function of this name.
-    FunctionNotFound {
-        /// The ARN it would have.
-        arn: String,
-    },
+    /// No function of this name; `arn` is the one that it would have.
+    #[error("Function not found: {arn}")]
+    FunctionNotFound { arn: String },
     /// The event came too slowly.
+    #[error("the request's body did not come in time")]
     RequestTimeout,
     /// The event is larger than [`MAX_PAYLOAD_BYTES`].
+    #[error(
+        "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
+    )]
     RequestTooLarge,
     /// The event of an asynchronous invocation is larger than may be queued.
-    EventTooLarge {
-        /// Its size in bytes.
-        bytes: usize,
-        /// The largest in bytes.
-        limit: usize,
-    },
+    #[error(
+        "{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)"
+    )]
+    EventTooLarge { bytes: usize, limit: usize },
     /// As many callers wait for the function as may.
+    #[error("Rate Exceeded.")]
     TooManyRequests,
     /// The emulator could not be reached, or broke off.
+    #[error("the function's emulator cannot be reached")]
     EmulatorUnavailable,
     /// The emulator's answer is larger than any that Lambda allows.
+    #[error("the emulator's answer is larger than {MAX_PAYLOAD_BYTES} bytes")]
     EmulatorAnswerTooLarge,
     /// The emulator gave no answer in this time.
+    #[error("the function's emulator gave no answer within {:.2} seconds", .0.as_secs_f64())]
     EmulatorTimeout(Duration),
     /// The function is not listed, and the configuration does not allow it: the reason.
+    #[error("{0}")]
     AccessDenied(String),
     /// There are no valid AWS credentials, or there is no region.
+    #[error("the invoker has no valid AWS credentials or region; its log says why")]
     NoCredentials,
-    /// AWS does not accept the invoker's credentials.
-    CredentialsRefused {
-        /// AWS's name of the error.
-        name: &'static str,
-        /// What is wrong and the cure, which the caller is not told.
-        cause: String,
-    },
+    /// AWS does not accept the invoker's credentials: AWS's name of the error, and the cause with its
+    /// cure, which the caller is not told.
+    #[error("AWS does not accept the invoker's credentials; its log says why")]
+    CredentialsRefused { name: &'static str, cause: String },
     /// AWS could not be reached, or broke off: the cause and the cure, which the caller is not told.
+    #[error("AWS Lambda cannot be reached")]
     AwsUnavailable(String),
     /// AWS gave no answer in this time.
+    #[error("no answer within {:.2} seconds", .0.as_secs_f64())]
     AwsTimeout(Duration),
     /// The invoker is about to end.
+    #[error("the invoker is about to end")]
     ShuttingDown,
 }
 
@@ -108,57 +124,6 @@ impl ServiceError {
         self.code().0
     }
 
-    /// What the caller is told.
-    pub(crate) fn message(&self) -> String {
-        match self {
-            Self::UnknownOperation => "the Invoke API has no such path".to_owned(),
-            Self::MethodNotAllowed => "functions are invoked by POST".to_owned(),
-            Self::InvalidName(error) => {
-                format!(
-                    "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: {}",
-                    error.found(),
-                    error.expected()
-                )
-            }
-            Self::InvalidParameter(message) | Self::AccessDenied(message) => message.clone(),
-            Self::InvalidRequestContent(message) => (*message).to_owned(),
-            Self::FunctionNotFound { arn } => format!("Function not found: {arn}"),
-            Self::RequestTimeout => "the request's body did not come in time".to_owned(),
-            Self::RequestTooLarge => {
-                format!(
-                    "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
-                )
-            }
-            Self::EventTooLarge { bytes, limit } => {
-                format!(
-                    "{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)"
-                )
-            }
-            Self::TooManyRequests => "Rate Exceeded.".to_owned(),
-            Self::EmulatorUnavailable => "the function's emulator cannot be reached".to_owned(),
-            Self::EmulatorAnswerTooLarge => {
-                format!("the emulator's answer is larger than {MAX_PAYLOAD_BYTES} bytes")
-            }
-            Self::EmulatorTimeout(limit) => {
-                format!(
-                    "the function's emulator gave no answer within {:.2} seconds",
-                    limit.as_secs_f64()
-                )
-            }
-            Self::NoCredentials => {
-                "the invoker has no valid AWS credentials or region; its log says why".to_owned()
-            }
-            Self::CredentialsRefused { .. } => {
-                "AWS does not accept the invoker's credentials; its log says why".to_owned()
-            }
-            Self::AwsUnavailable(_) => "AWS Lambda cannot be reached".to_owned(),
-            Self::AwsTimeout(limit) => {
-                format!("no answer within {:.2} seconds", limit.as_secs_f64())
-            }
-            Self::ShuttingDown => "the invoker is about to end".to_owned(),
-        }
-    }
-
     /// The response: AWS's error type in a header, `Type` and the message in the body.
     ///
     /// The body has both `message` and `Message`, because AWS's service model spells the member
@@ -170,7 +135,7 @@ impl ServiceError {
         } else {
             "User"
         };
-        let message = self.message();
+        let message = self.to_string();
         let mut body = json!({ "Type": kind, "message": message, "Message": message });
         let throttled = *self == Self::TooManyRequests;
         if throttled && let Some(body) = body.as_object_mut() {

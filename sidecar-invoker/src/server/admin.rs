@@ -13,11 +13,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::backend::Backends;
 use crate::metrics::Metrics;
-use crate::net::listener::accept;
+use crate::net::connections::serve_each;
 
 /// What `/readyz` looks at.
 pub(crate) struct Admin {
@@ -31,14 +30,9 @@ pub(crate) struct Admin {
 impl Admin {
     /// Serves until the task is aborted. A connection on which no request comes ends after `limit`.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, limit: Duration) {
-        let mut connections = JoinSet::new();
-        loop {
-            let Some(stream) = accept(&listener).await else {
-                continue;
-            };
-            while connections.try_join_next().is_some() {}
+        let serve = |stream| {
             let admin = Arc::clone(&self);
-            connections.spawn(async move {
+            async move {
                 let service = service_fn(|request| {
                     let response = admin.respond(&request);
                     async { Ok::<_, Infallible>(response) }
@@ -50,8 +44,9 @@ impl Admin {
                 if let Err(error) = connection.await {
                     tracing::debug!("an admin connection ended: {error}");
                 }
-            });
-        }
+            }
+        };
+        serve_each(listener, serve).await;
     }
 
     /// Why requests would fail, one sentence each.

@@ -5,7 +5,6 @@ mod first_byte;
 mod ingress;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::Backends;
-use crate::backend::local::{Cgroups, Context, Flushed, Guard, Output};
+use crate::backend::local::{Cgroups, Context, Flushed, OrphanReaper, Output};
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
 use admin::Admin;
 use first_byte::FirstByte;
@@ -30,14 +29,14 @@ use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use ingress::Ingress;
 
 /// How long a connection may be silent before a request: as hyper's limit for a head.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Enough for an event of the size that the filter puts into a header (60 KiB), with the headers
 /// that a client may send to Envoy (by default as many bytes).
 const MAX_HEADER_BYTES: u32 = 256 * 1024;
 /// As many headers as the filter takes of a client, with Envoy's own.
 const MAX_HEADERS: usize = 1_024;
 /// How long it may take to tell callers that the invoker ends.
-const TELL_LIMIT: Duration = Duration::from_secs(1);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long ended processes may take to disappear.
 const REAP_LIMIT: Duration = Duration::from_secs(4);
 
@@ -45,25 +44,18 @@ const REAP_LIMIT: Duration = Duration::from_secs(4);
 pub struct Options {
     /// Tells the time, for deadlines that functions are told and for trace ids.
     pub clock: fn() -> SystemTime,
-    /// A program that runs [`watch_over_groups`](crate::watch_over_groups) on its standard input
+    /// A program that runs [`reap_orphans`](crate::reap_orphans) on its standard input
     /// when it is called with the argument `guard`. With it, no function outlives the invoker even
     /// if that is killed.
-    pub guard: Option<PathBuf>,
+    pub orphan_reaper: Option<PathBuf>,
     /// Whether functions get control groups where they can be had.
     pub cgroups: bool,
 }
 
-/// Why the invoker cannot serve: one sentence with the cure.
-#[derive(Debug)]
+/// The invoker cannot serve: one sentence with the cure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct ServeError(String);
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ServeError {}
 
 /// An invoker that listens and is about to serve.
 pub struct Server {
@@ -86,8 +78,12 @@ impl Server {
         let listener = Listener::bind(&config.listen, config.socket_mode).await;
         let listener = listener.map_err(ServeError)?;
         let admin_listener = bind_tcp(&config.admin, "admin").await.map_err(ServeError)?;
-        let guard = options.guard.as_deref().map(Guard::start).transpose();
-        let guard = guard
+        let orphan_reaper = options
+            .orphan_reaper
+            .as_deref()
+            .map(OrphanReaper::start)
+            .transpose();
+        let orphan_reaper = orphan_reaper
             .map_err(|error| ServeError(format!("the guard process cannot be started: {error}")))?;
         let is_local =
             |function: &FunctionConfig| matches!(function.backend, BackendConfig::Local(_));
@@ -100,13 +96,13 @@ impl Server {
                 "functions run in the control group {}",
                 cgroups.folder().display()
             );
-            if let Some(guard) = &guard {
-                guard.watch_cgroup(cgroups.folder()).await;
+            if let Some(orphan_reaper) = &orphan_reaper {
+                orphan_reaper.watch_cgroup(cgroups.folder()).await;
             }
         }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = Context {
-            guard: guard.map(Arc::new),
+            orphan_reaper: orphan_reaper.map(Arc::new),
             cgroups,
             ..Context::new(options.clock, output)
         };
@@ -173,7 +169,8 @@ impl Server {
             drain_timeout,
         } = self;
         backends.begin();
-        let admin_server = tokio::spawn(Arc::clone(&admin).serve(admin_listener, SILENCE_LIMIT));
+        let admin_server =
+            tokio::spawn(Arc::clone(&admin).serve(admin_listener, HEADER_READ_TIMEOUT));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timer lets hyper give up on a peer that never finishes its request's head.
@@ -192,7 +189,7 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some(stream) = stream else { continue };
-            let stream = FirstByte::new(stream, SILENCE_LIMIT);
+            let stream = FirstByte::new(stream, HEADER_READ_TIMEOUT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
             let service = service_fn(move |request| {
@@ -218,7 +215,7 @@ impl Server {
         }
         backends.stop().await;
         let reaped = timeout(REAP_LIMIT, backends.ended());
-        let told = timeout(TELL_LIMIT, async {
+        let told = timeout(GOODBYE_TIMEOUT, async {
             while connections.join_next().await.is_some() {}
         });
         let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), told);
@@ -231,9 +228,13 @@ impl Server {
         drop(admin);
         drop(ingress);
         drop(backends);
-        let Context { output, guard, .. } = context;
-        if let Some(guard) = guard {
-            guard.end().await;
+        let Context {
+            output,
+            orphan_reaper,
+            ..
+        } = context;
+        if let Some(orphan_reaper) = orphan_reaper {
+            orphan_reaper.end().await;
         }
         drop(output);
         flushed.wait().await;

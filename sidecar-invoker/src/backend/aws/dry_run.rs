@@ -70,9 +70,9 @@ impl Function {
                 return Err(self
                     .credentials
                     .problem()
-                    .unwrap_or_else(|| error.message()));
+                    .unwrap_or_else(|| error.to_string()));
             }
-            Err(error) => return Err(error.message()),
+            Err(error) => return Err(error.to_string()),
         };
         let status = response.status();
         if status == StatusCode::NO_CONTENT {

@@ -142,14 +142,15 @@ impl Function {
         let slot = self.shared.client.slot();
         let slot = slot.ok_or(ServiceError::TooManyRequests)?;
         let mut attempts = 0;
+        let mut backoff = retry::backoff();
         loop {
             let request = self.request(call, &route, &digest).await?;
             if attempts > 0 {
                 self.counts.retries.fetch_add(1, Ordering::Relaxed);
             }
             attempts += 1;
-            let may_retry = |asked| {
-                let pause = retry::pause(attempts, asked);
+            let mut may_retry = |asked| {
+                let pause = retry::pause(backoff.pause(), asked);
                 let left = deadline.saturating_duration_since(Instant::now());
                 let worth = attempts <= retries && pause < left;
                 (worth && self.retry_budget.take()).then_some(pause)
@@ -157,7 +158,7 @@ impl Function {
             match slot.send(request).await {
                 Ok(response) => {
                     let throttled = retry::throttled(response.status(), response.headers());
-                    let Some(pause) = throttled.and_then(may_retry) else {
+                    let Some(pause) = throttled.and_then(&mut may_retry) else {
                         let permits = (slot.into_permit(), permit);
                         return self.respond(response, deadline, permits).await;
                     };

@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 
 use super::error_response::error_type;
+use crate::util::Backoff;
 
 const CAPACITY: u32 = 500;
 const RETRY_COST: u32 = 5;
@@ -53,11 +54,14 @@ impl RetryBudget {
     }
 }
 
-/// How long to wait before the next try after `tries` of them: at random up to a limit that doubles
-/// each time, and not less than AWS asks for.
-pub(crate) fn pause(tries: u32, asked: Option<Duration>) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16));
-    let jitter = doubled.min(LONGEST_PAUSE).mul_f64(fastrand::f64());
+/// The limits of the pauses between attempts.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+}
+
+/// A pause at random up to `limit`, and not shorter than AWS asks for.
+pub(crate) fn pause(limit: Duration, asked: Option<Duration>) -> Duration {
+    let jitter = limit.mul_f64(fastrand::f64());
     asked.map_or(jitter, |asked| asked.max(jitter))
 }
 
@@ -96,13 +100,17 @@ mod tests {
 
     #[test]
     fn pauses_are_random_bounded_and_as_long_as_asked() {
-        for tries in 1..40 {
-            assert!(pause(tries, None) <= LONGEST_PAUSE);
+        let mut limits = backoff();
+        let first = limits.pause();
+        assert!((0..100).all(|_| pause(first, None) <= FIRST_PAUSE));
+        limits.pause();
+        let third = limits.pause();
+        assert!((0..100).any(|_| pause(third, None) > FIRST_PAUSE));
+        for _ in 3..40 {
+            assert!(pause(limits.pause(), None) <= LONGEST_PAUSE);
         }
-        assert!((0..100).all(|_| pause(1, None) <= FIRST_PAUSE));
-        assert!((0..100).any(|_| pause(3, None) > FIRST_PAUSE));
         let asked = Duration::from_secs(30);
-        assert_eq!(pause(1, Some(asked)), asked);
+        assert_eq!(pause(first, Some(asked)), asked);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 /// Most signing keys that one identity keeps: one per region on one day is usual.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 /// What is signed of a usual request, with a session token.
 const USUAL_BYTES: usize = 2_048;
 
@@ -133,7 +133,7 @@ impl Identity {
             return Arc::clone(key);
         }
         keys.retain(|key| &*key.day == day);
-        if keys.len() >= MOST_KEYS {
+        if keys.len() >= MAX_KEYS {
             keys.clear();
         }
         let key = Arc::new(Key {

@@ -22,6 +22,7 @@ use crate::config::EventConfig;
 use crate::invocation::FunctionResponse;
 use crate::invocation::{FunctionPayload, Invocation};
 use crate::invoke_api::error::ServiceError;
+use crate::util::Backoff;
 use lambda_api::FunctionName;
 use lambda_api::function_error::{self, Members};
 use lambda_api::limits::MAX_ASYNC_EVENT_BYTES;
@@ -173,8 +174,8 @@ impl EventQueue {
     async fn process(self: Arc<Self>, invocation: Invocation, _place: OwnedSemaphorePermit) {
         let accepted = Instant::now();
         let expiry = accepted + self.config.maximum_event_age;
-        let mut delay = self.config.retry_delay;
-        let mut pause = FIRST_PAUSE;
+        let mut retry_delay = Backoff::new(self.config.retry_delay, Duration::MAX);
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut record = Record::new(&invocation);
         let condition = loop {
             let attempt = tokio::select! {
@@ -191,14 +192,11 @@ impl EventQueue {
                     if record.attempts > self.config.maximum_retry_attempts {
                         break Condition::RetriesExhausted;
                     }
-                    delay *= 2;
-                    delay / 2
+                    retry_delay.pause()
                 }
                 Some(Err(error)) => {
                     tracing::debug!(function = %self.name, "an event has to wait: {error:?}");
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
+                    backoff.pause()
                 }
             };
             tokio::select! {

@@ -15,7 +15,7 @@ use lambda_api::FunctionName;
 
 /// Most bytes that wait to be written: a record has 1 MiB of event and 6 MiB of answer, six times as
 /// much if every byte has to be escaped.
-const MOST_BYTES: u32 = 64 * 1_048_576;
+const MAX_BYTES: u32 = 64 * 1_048_576;
 /// How long the invoker's end waits for what is not yet written.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -60,7 +60,7 @@ impl Writer {
         let unwritten = Arc::new(Mutex::new(VecDeque::new()));
         let writer = Self {
             entries: sender,
-            room: Arc::new(Semaphore::new(MOST_BYTES as usize)),
+            room: Arc::new(Semaphore::new(MAX_BYTES as usize)),
             unwritten: Arc::clone(&unwritten),
         };
         std::thread::spawn(move || {
@@ -87,7 +87,7 @@ impl Writer {
 
     /// Waits until all is written, for [`LIMIT`] at most, and says what is not. Nothing more may come.
     pub(super) async fn finish(&self) {
-        if timeout(LIMIT, self.room.acquire_many(MOST_BYTES))
+        if timeout(LIMIT, self.room.acquire_many(MAX_BYTES))
             .await
             .is_ok()
         {
@@ -126,7 +126,7 @@ mod tests {
             line: "x".repeat(bytes),
         };
         let writer = Writer::start();
-        let half = MOST_BYTES as usize / 2;
+        let half = MAX_BYTES as usize / 2;
         assert!(writer.keep(entry(half)).is_ok());
         let second = entry(half);
         let id = second.request_id;

@@ -59,10 +59,10 @@ impl Function {
         &self,
         invocation: Invocation,
     ) -> Result<FunctionResponse, ServiceError> {
-        let (reply, answer) = oneshot::channel();
+        let (caller, response) = oneshot::channel();
         let mut call = Call {
             invocation: Arc::new(invocation),
-            reply,
+            caller,
         };
         loop {
             let environment = match self.pool.environment().await? {
@@ -81,7 +81,7 @@ impl Function {
                 Err(returned) => call = returned,
             }
         }
-        answer.await.map_err(|_| ServiceError::ShuttingDown)
+        response.await.map_err(|_| ServiceError::ShuttingDown)
     }
 
     /// Why the function cannot run, as far as can be said without running it.

@@ -22,8 +22,8 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
     };
     // One has the environment that is started for it, two the queue's places.
     let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
-    assert!([a, b, c].iter().all(|reply| matches!(
-        reply,
+    assert!([a, b, c].iter().all(|response| matches!(
+        response,
         Ok(FunctionResponse::Buffered {
             payload: FunctionPayload::Success(_),
             ..

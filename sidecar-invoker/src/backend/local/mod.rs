@@ -20,5 +20,5 @@ mod watch;
 pub(crate) use function::Function;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
-pub(crate) use process::orphan_reaper::{Guard, watch_over_groups};
+pub(crate) use process::orphan_reaper::{OrphanReaper, reap_orphans};
 pub(crate) use spec::Context;

@@ -14,7 +14,7 @@ use super::generation::{Generation, Generations};
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
-use crate::util::lock;
+use crate::util::{Backoff, lock};
 
 /// How long an environment that has answered may take to ask for its next invocation before a
 /// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
@@ -33,7 +33,7 @@ pub(super) struct Pool {
     queue: usize,
     state: Mutex<State>,
     /// An environment is gone.
-    fewer: Notify,
+    environment_removed: Notify,
 }
 
 /// Invariant: callers wait only while no environment is idle.
@@ -70,11 +70,11 @@ impl State {
 
 struct Waiter {
     ticket: u64,
-    turn: oneshot::Sender<Turn>,
+    assignment: oneshot::Sender<Assignment>,
 }
 
 /// An idle environment, or why none could be started.
-pub(super) type Turn = Result<Arc<Environment>, Failure>;
+pub(super) type Assignment = Result<Arc<Environment>, Failure>;
 
 impl Pool {
     /// A pool without any environment yet.
@@ -83,7 +83,7 @@ impl Pool {
             spec,
             queue,
             state: Mutex::default(),
-            fewer: Notify::new(),
+            environment_removed: Notify::new(),
         })
     }
 
@@ -94,8 +94,8 @@ impl Pool {
     }
 
     /// An idle environment, or the failure to start one.
-    pub(super) async fn environment(self: &Arc<Self>) -> Result<Turn, ServiceError> {
-        let mut place = {
+    pub(super) async fn environment(self: &Arc<Self>) -> Result<Assignment, ServiceError> {
+        let mut caller = {
             let mut state = lock(&self.state);
             if self.spec.context.stop.is_cancelled() {
                 return Err(ServiceError::ShuttingDown);
@@ -112,35 +112,35 @@ impl Pool {
             if state.waiting.len() >= self.queue + startable {
                 return Err(ServiceError::TooManyRequests);
             }
-            let place = self.enqueue(&mut state);
+            let caller = self.enqueue(&mut state);
             self.grow(&mut state, Environment::is_settling);
-            place
+            caller
         };
         tokio::select! {
             biased;
-            turn = &mut place.turn => return turn.map_err(|_| ServiceError::ShuttingDown),
+            assignment = &mut caller.assignment => return assignment.map_err(|_| ServiceError::ShuttingDown),
             () = self.spec.stopped() => return Err(ServiceError::ShuttingDown),
             () = sleep(SETTLING_GRACE) => self.grow(&mut lock(&self.state), |_| false),
         }
         tokio::select! {
             biased;
-            turn = &mut place.turn => turn.map_err(|_| ServiceError::ShuttingDown),
+            assignment = &mut caller.assignment => assignment.map_err(|_| ServiceError::ShuttingDown),
             () = self.spec.stopped() => Err(ServiceError::ShuttingDown),
         }
     }
 
-    fn enqueue(self: &Arc<Self>, state: &mut State) -> Place {
-        let (sender, turn) = oneshot::channel();
+    fn enqueue(self: &Arc<Self>, state: &mut State) -> WaitingCaller {
+        let (sender, assignment) = oneshot::channel();
         let ticket = state.tickets;
         state.tickets += 1;
         state.waiting.push_back(Waiter {
             ticket,
-            turn: sender,
+            assignment: sender,
         });
-        Place {
+        WaitingCaller {
             pool: Arc::clone(self),
             ticket,
-            turn,
+            assignment,
         }
     }
 
@@ -214,7 +214,7 @@ impl Pool {
     /// Whether somebody calls or not. An environment that cannot be started is tried again after a
     /// pause, each time a longer one.
     pub(super) async fn keep_warm(self: Arc<Self>) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let failures = {
                 let mut state = lock(&self.state);
@@ -228,15 +228,15 @@ impl Pool {
             };
             tokio::select! {
                 () = self.spec.stopped() => return,
-                () = self.fewer.notified() => {}
+                () = self.environment_removed.notified() => {}
             }
             if lock(&self.state).failures == failures {
-                pause = FIRST_PAUSE;
+                backoff.reset();
                 continue;
             }
             tokio::select! {
                 () = self.spec.stopped() => return,
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = sleep(backoff.pause()) => {}
             }
         }
     }
@@ -252,14 +252,14 @@ impl EnvironmentOwner for Pool {
             environment.dismiss();
             return self.grow(state, Environment::is_settling);
         }
-        let mut turn = Ok(environment);
+        let mut assignment = Ok(environment);
         while let Some(waiter) = state.waiting.pop_front() {
-            match waiter.turn.send(turn) {
+            match waiter.assignment.send(assignment) {
                 Ok(()) => return,
-                Err(returned) => turn = returned,
+                Err(returned) => assignment = returned,
             }
         }
-        state.idle.extend(turn);
+        state.idle.extend(assignment);
     }
 
     /// Who has waited longest is told, and nobody else, so that
@@ -282,7 +282,7 @@ impl EnvironmentOwner for Pool {
         };
         if let Some(waiter) = waiter {
             // Fails if the caller has just gone.
-            let _ = waiter.turn.send(Err(failure));
+            let _ = waiter.assignment.send(Err(failure));
         }
     }
 
@@ -304,18 +304,18 @@ impl EnvironmentOwner for Pool {
         state.idle.retain(|one| !Arc::ptr_eq(one, environment));
         self.grow(&mut state, Environment::is_settling);
         self.try_newest(&mut state);
-        self.fewer.notify_one();
+        self.environment_removed.notify_one();
     }
 }
 
-/// A caller's place in the queue, given up when it is dropped.
-struct Place {
+/// A caller in the queue, who leaves it when this is dropped.
+struct WaitingCaller {
     pool: Arc<Pool>,
     ticket: u64,
-    turn: oneshot::Receiver<Turn>,
+    assignment: oneshot::Receiver<Assignment>,
 }
 
-impl Drop for Place {
+impl Drop for WaitingCaller {
     fn drop(&mut self) {
         {
             let waiting = &mut lock(&self.pool.state).waiting;
@@ -327,8 +327,8 @@ impl Drop for Place {
                 return;
             }
         }
-        // The turn came while the caller went away.
-        if let Ok(Ok(environment)) = self.turn.try_recv() {
+        // An environment was assigned while the caller went away.
+        if let Ok(Ok(environment)) = self.assignment.try_recv() {
             Arc::clone(&self.pool).ready(environment);
         }
     }

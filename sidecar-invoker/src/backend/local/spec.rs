@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LogStream};
-use super::process::orphan_reaper::Guard;
-use super::process::procfs::Census;
+use super::process::orphan_reaper::OrphanReaper;
+use super::process::procfs::ProcessTable;
 use crate::config::LocalConfig;
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
@@ -31,11 +31,11 @@ pub(crate) struct Context {
     /// Where their output goes.
     pub(crate) output: Output,
     /// Ends their processes if the invoker cannot.
-    pub(crate) guard: Option<Arc<Guard>>,
+    pub(crate) orphan_reaper: Option<Arc<OrphanReaper>>,
     /// Where their processes are kept together, if the system allows it.
     pub(crate) cgroups: Option<Arc<Cgroups>>,
     /// Which processes there are.
-    pub(crate) census: Arc<Census>,
+    pub(crate) process_table: Arc<ProcessTable>,
     /// Ends them all.
     pub(crate) stop: CancellationToken,
     /// Every task that has to have ended before the invoker may.
@@ -49,9 +49,9 @@ impl Context {
             clock,
             inherited: Arc::new(Inherited::from(std::env::vars_os())),
             output,
-            guard: None,
+            orphan_reaper: None,
             cgroups: None,
-            census: Arc::default(),
+            process_table: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -154,16 +154,16 @@ impl FunctionSpec {
     }
 
     /// Has the guard end the processes of this environment if the invoker cannot.
-    pub(crate) async fn guard(&self, environment: &LogStream, group: Option<Pid>) {
-        if let Some(guard) = &self.context.guard {
-            guard.watch(&environment.entry(), group).await;
+    pub(crate) async fn track_orphans(&self, environment: &LogStream, group: Option<Pid>) {
+        if let Some(orphan_reaper) = &self.context.orphan_reaper {
+            orphan_reaper.watch(&environment.entry(), group).await;
         }
     }
 
     /// Nothing is left of this environment.
-    pub(crate) async fn unguard(&self, environment: &LogStream) {
-        if let Some(guard) = &self.context.guard {
-            guard.forget(&environment.entry()).await;
+    pub(crate) async fn forget_orphans(&self, environment: &LogStream) {
+        if let Some(orphan_reaper) = &self.context.orphan_reaper {
+            orphan_reaper.forget(&environment.entry()).await;
         }
     }
 

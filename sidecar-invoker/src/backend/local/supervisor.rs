@@ -60,7 +60,7 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         .extensions
         .shut_down(cause.shutdown_reason(), limit);
     if told {
-        environment.told.notify_waiters();
+        environment.extension_event.notify_waiters();
     }
     let waits_for = |name: &str| {
         let lifecycle = lock(&environment.lifecycle);
@@ -68,7 +68,10 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
     };
     let groups = supervisor.processes.end(waits_for).await;
     clear(&environment, groups).await;
-    environment.spec.unguard(&environment.log_stream).await;
+    environment
+        .spec
+        .forget_orphans(&environment.log_stream)
+        .await;
     owner.removed(&environment);
 }
 
@@ -100,7 +103,7 @@ impl Supervisor {
         let api = runtime::serve(listener, connections, Arc::clone(&environment));
         self.processes.api = Some(tokio::spawn(api));
 
-        spec.guard(&environment.log_stream, None).await;
+        spec.track_orphans(&environment.log_stream, None).await;
         environment.memory.begin(spec.cgroup());
         let launch = Launch {
             directory: &spec.config.directory,
@@ -126,7 +129,7 @@ impl Supervisor {
                         reason: error.to_string(),
                     })
                 })?;
-            self.look_after(group).await;
+            self.track_process(group).await;
         }
         while environment.unregistered().is_some() {
             if let Some(cause) = self.event().await {
@@ -136,12 +139,12 @@ impl Supervisor {
         let command = spec.runtime_command(program);
         let group = command.and_then(|command| self.processes.start_runtime(&launch, command));
         let group = group.map_err(|error| entrypoint(error.to_string()))?;
-        self.look_after(group).await;
+        self.track_process(group).await;
         Ok(())
     }
 
     /// A process has been started, in a group of its own.
-    async fn look_after(&self, group: Pid) {
+    async fn track_process(&self, group: Pid) {
         let Environment {
             memory,
             spec,
@@ -149,7 +152,7 @@ impl Supervisor {
             ..
         } = &*self.environment;
         memory.add(group);
-        spec.guard(log_stream, Some(group)).await;
+        spec.track_orphans(log_stream, Some(group)).await;
     }
 
     /// Waits for a reason to end.
@@ -190,7 +193,7 @@ impl Supervisor {
                 }
                 exit
             }
-            used = environment.memory.exceeded(is_active, &spec.context.census) => {
+            used = environment.memory.exceeded(is_active, &spec.context.process_table) => {
                 report_memory(environment, Some(used));
                 // It ends as if the kernel had ended it.
                 self.processes.kill_first();
@@ -200,7 +203,7 @@ impl Supervisor {
             () = environment.changed.notified() => return None,
             () = expired => return self.expired(),
         };
-        self.processes.heard_out().await;
+        self.processes.drain_connections().await;
         Some(exited(exit))
     }
 

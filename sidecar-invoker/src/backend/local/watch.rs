@@ -23,7 +23,7 @@ const LONGEST_CHANGE: Duration = Duration::from_secs(10);
 const MAX_FILES: usize = 20_000;
 /// How many changes in a row, each soon after the start that the one before it caused, look like the
 /// function's own doing.
-const RESTLESS: usize = 5;
+const RESTARTS_BEFORE_WARNING: usize = 5;
 /// Folders in which tools keep things of their own.
 const IGNORED_FOLDERS: [&str; 12] = [
     ".git",
@@ -73,13 +73,13 @@ pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
         }
         known = files;
         // One of the starts has to be let alone, or none would ever be ready.
-        let in_turn = restarts.run >= RESTLESS;
+        let in_turn = restarts.run >= RESTARTS_BEFORE_WARNING;
         if !pool.reload(&changed, in_turn) {
             restarts.run = 0;
         } else if restarts.add(Instant::now(), spec.config.init_timeout) {
             tracing::warn!(
                 function = %spec.name,
-                "{} has changed, and so files did soon after each of the last {RESTLESS} starts: if the function writes there itself, it starts anew for ever; have it write elsewhere, or list in `watch` only what is to be watched",
+                "{} has changed, and so files did soon after each of the last {RESTARTS_BEFORE_WARNING} starts: if the function writes there itself, it starts anew for ever; have it write elsewhere, or list in `watch` only what is to be watched",
                 changed.display()
             );
         }
@@ -102,7 +102,7 @@ impl Restarts {
         let is_soon = self.last.is_some_and(|last| now - last <= soon);
         self.run = if is_soon { self.run + 1 } else { 0 };
         self.last = Some(now);
-        let tell = self.run >= RESTLESS && !self.is_told;
+        let tell = self.run >= RESTARTS_BEFORE_WARNING && !self.is_told;
         self.is_told |= tell;
         tell
     }
@@ -204,7 +204,7 @@ mod tests {
             let told: Vec<_> = times.map(|at| restarts.add(at, soon)).collect();
             (0..told.len()).filter(|&at| told[at]).collect::<Vec<_>>()
         };
-        assert_eq!(told(9), [RESTLESS]);
+        assert_eq!(told(9), [RESTARTS_BEFORE_WARNING]);
         assert!(told(11).is_empty());
     }
 

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::intrinsic::Scope;
-use super::{ImportedFunction, Template, child, entries, events, runtime, scalar};
+use super::template::{ImportedFunction, Template, child, entries, scalar};
+use super::{events, runtime};
 use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
-use crate::config::yaml::tree::{Key, Node};
+use crate::config::yaml::tree::{Key, YamlNode};
 use lambda_api::FunctionName;
 
 /// What has no meaning for a function on this machine.
@@ -52,13 +53,13 @@ struct Resource<'t> {
     key: &'t Key,
     /// Where it has a `Condition`.
     condition: Option<&'t Key>,
-    properties: &'t [(Key, Node)],
+    properties: &'t [(Key, YamlNode)],
     /// `Globals.Function`, where it applies.
-    globals: &'t [(Key, Node)],
+    globals: &'t [(Key, YamlNode)],
 }
 
 /// Reads all of them.
-pub(super) fn read(template: &mut Template<'_>, root: &Node, resources: &Node) {
+pub(super) fn read(template: &mut Template<'_>, root: &YamlNode, resources: &YamlNode) {
     let globals = child(root, "Globals").and_then(|globals| child(globals, "Function"));
     let globals = globals.map_or(&[][..], entries);
     let of = |(key, resource)| {
@@ -121,7 +122,7 @@ pub(super) fn read(template: &mut Template<'_>, root: &Node, resources: &Node) {
 
 impl<'t> Resource<'t> {
     /// A property, the function's own before that of all functions.
-    fn property(&self, name: &str) -> Option<&'t Node> {
+    fn property(&self, name: &str) -> Option<&'t YamlNode> {
         let all = self.properties.iter().chain(self.globals);
         all.into_iter()
             .find(|(key, _)| key.text == name)

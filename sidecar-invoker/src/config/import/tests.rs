@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::{BackendConfig, Config, LocalConfig, Route};
 use super::*;
+use std::path::PathBuf;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sam")

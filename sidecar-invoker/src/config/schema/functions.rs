@@ -9,7 +9,7 @@ use crate::config::import::{Imported, ImportedFunction};
 use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig};
 use crate::config::yaml::decode::{Value, duration, or_default};
 use crate::config::yaml::scalar;
-use crate::config::yaml::tree::Node;
+use crate::config::yaml::tree::YamlNode;
 use lambda_api::FunctionName;
 
 /// Reads `functions`, and what templates have beside them.
@@ -35,7 +35,7 @@ pub(super) fn functions(
             functions.insert(name, function);
         }
     }
-    let none = Node::empty(value.line());
+    let none = YamlNode::empty(value.line());
     for (name, template) in &imported.functions {
         if listed.contains(name) {
             continue;
@@ -107,7 +107,7 @@ fn function(
         }
         (None, None, None) if template.is_some() => {
             inside(timeout, "local");
-            let none = Node::empty(value.line());
+            let none = YamlNode::empty(value.line());
             let local = value.with("local", &none);
             local::backend(&local, directory, template).map(BackendConfig::Local)
         }

@@ -12,7 +12,7 @@ use self::functions::functions;
 use super::model::{Config, LogFormat};
 use super::yaml::decode::{Value, duration, or_default};
 use super::yaml::scalar::{HostPort, Listen};
-use super::yaml::tree::Node;
+use super::yaml::tree::YamlNode;
 use super::{import, routes};
 
 /// Reads the whole file.
@@ -87,7 +87,7 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
     let functions = match (listed, &import) {
         (Some(value), _) => functions(&value, directory, &call, &mut imported),
         (None, Some(import)) => {
-            let none = Node::empty(import.line());
+            let none = YamlNode::empty(import.line());
             let value = import.with("functions", &none);
             functions(&value, directory, &call, &mut imported)
         }

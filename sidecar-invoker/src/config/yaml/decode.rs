@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::tree::{Key, Kind, Node};
+use super::tree::{Key, Kind, YamlNode};
 
 /// One mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl std::error::Error for ConfigError {}
 /// Runs `read` on the whole document; any problem it reports makes the result an error.
 pub(crate) fn document<T>(
     file: &str,
-    root: &Node,
+    root: &YamlNode,
     read: impl FnOnce(&Value<'_>) -> Option<T>,
 ) -> Result<T, ConfigError> {
     let report = RefCell::new(Vec::new());
@@ -94,7 +94,7 @@ pub(crate) fn document<T>(
 /// A value in the document.
 #[derive(Clone)]
 pub(crate) struct Value<'t> {
-    node: &'t Node,
+    node: &'t YamlNode,
     path: String,
     report: &'t RefCell<Vec<Problem>>,
 }
@@ -180,7 +180,7 @@ impl<'t> Value<'t> {
     }
 
     /// As if `node` stood here under `key`.
-    pub(crate) fn with<'n>(&self, key: &str, node: &'n Node) -> Value<'n>
+    pub(crate) fn with<'n>(&self, key: &str, node: &'n YamlNode) -> Value<'n>
     where
         't: 'n,
     {
@@ -249,7 +249,7 @@ impl<'t> Value<'t> {
 /// The keys of a mapping; [`finish`](Mapping::finish) reports those that nobody asked for.
 pub(crate) struct Mapping<'v, 't> {
     value: &'v Value<'t>,
-    entries: &'t [(Key, Node)],
+    entries: &'t [(Key, YamlNode)],
     known: Vec<&'static str>,
 }
 
@@ -292,7 +292,7 @@ impl<'t> Mapping<'_, 't> {
         }
     }
 
-    fn child(&self, key: &str, node: &'t Node) -> Value<'t> {
+    fn child(&self, key: &str, node: &'t YamlNode) -> Value<'t> {
         Value {
             node,
             path: self.value.child_path(key),

@@ -14,14 +14,14 @@ const MAX_NODES: usize = 100_000;
 
 /// A value and where it starts.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub(crate) struct YamlNode {
     /// Line in the file, counted from 1.
     pub(crate) line: usize,
     /// What stands there.
     pub(crate) kind: Kind,
 }
 
-impl Node {
+impl YamlNode {
     /// A mapping without keys.
     pub(crate) fn empty(line: usize) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Node {
     }
 }
 
-/// What a [`Node`] holds.
+/// What a [`YamlNode`] holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// Nothing, `~` or `null`.
@@ -39,9 +39,9 @@ pub(crate) enum Kind {
     /// A scalar's text, without its quotes.
     Text(String),
     /// `[a, b]` or lines that start with `-`.
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// `key: value` pairs in their order; the same key may stand there twice.
-    Mapping(Vec<(Key, Node)>),
+    Mapping(Vec<(Key, YamlNode)>),
 }
 
 /// A key of a mapping.
@@ -63,13 +63,13 @@ pub(crate) struct SyntaxError {
 }
 
 /// Reads the one YAML document in `source`; an empty document is [`Kind::Null`].
-pub(crate) fn parse(source: &str) -> Result<Node, SyntaxError> {
+pub(crate) fn parse(source: &str) -> Result<YamlNode, SyntaxError> {
     document(source, Tags::Refused)
 }
 
 /// Reads a CloudFormation template, in which tags are the short form of functions: `!Sub x` becomes
 /// `{ Fn::Sub: x }`.
-pub(crate) fn parse_template(source: &str) -> Result<Node, SyntaxError> {
+pub(crate) fn parse_template(source: &str) -> Result<YamlNode, SyntaxError> {
     document(source, Tags::Functions)
 }
 
@@ -79,7 +79,7 @@ enum Tags {
     Functions,
 }
 
-fn document(source: &str, tags: Tags) -> Result<Node, SyntaxError> {
+fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
     let mut builder = Builder {
         tags,
         events: Parser::new_from_str(source),
@@ -102,7 +102,7 @@ fn document(source: &str, tags: Tags) -> Result<Node, SyntaxError> {
             event => document = Some(builder.node(event, span, 0)?),
         }
     }
-    Ok(document.unwrap_or(Node {
+    Ok(document.unwrap_or(YamlNode {
         line: 1,
         kind: Kind::Null,
     }))
@@ -111,7 +111,7 @@ fn document(source: &str, tags: Tags) -> Result<Node, SyntaxError> {
 struct Builder<'s> {
     tags: Tags,
     events: Parser<'s, StrInput<'s>>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, YamlNode>,
     nodes: usize,
 }
 
@@ -127,7 +127,12 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, SyntaxError> {
+    fn node(
+        &mut self,
+        event: Event<'s>,
+        span: Span,
+        depth: usize,
+    ) -> Result<YamlNode, SyntaxError> {
         if depth > MAX_DEPTH {
             return Err(fault(span, "nested too deeply"));
         }
@@ -144,7 +149,7 @@ impl<'s> Builder<'s> {
             }
             _ => return Err(fault(span, "a value is missing")),
         };
-        let mut node = Node { line, kind };
+        let mut node = YamlNode { line, kind };
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
             let Tag { handle, suffix } = tag.as_ref();
             node = match self.tags {
@@ -203,13 +208,13 @@ impl<'s> Builder<'s> {
 }
 
 /// A function of CloudFormation's in its long form.
-fn function(name: &str, argument: Node) -> Node {
+fn function(name: &str, argument: YamlNode) -> YamlNode {
     let line = argument.line;
     let text = match name {
         "Ref" | "Condition" => name.to_owned(),
         name => format!("Fn::{name}"),
     };
-    Node {
+    YamlNode {
         line,
         kind: Kind::Mapping(vec![(Key { text, line }, argument)]),
     }
@@ -222,7 +227,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Kind {
     }
 }
 
-fn size(node: &Node) -> usize {
+fn size(node: &YamlNode) -> usize {
     1 + match &node.kind {
         Kind::Null | Kind::Text(_) => 0,
         Kind::List(items) => items.iter().map(size).sum(),

@@ -12,7 +12,7 @@ use super::load::{self, CredentialsKey};
 use crate::backend::aws::endpoint::Variant;
 use crate::backend::aws::sign::Identity;
 use crate::config::Endpoint;
-use crate::util::lock;
+use crate::util::{Backoff, lock};
 
 /// How long before they expire credentials are renewed, if they last that long twice. EC2 and ECS
 /// have new ones five minutes ahead.
@@ -79,19 +79,18 @@ impl CredentialCache {
     /// Keeps the credentials valid, for ever.
     pub(crate) async fn refresh_loop(self: Arc<Self>) {
         let mut told: Option<String> = None;
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let (problem, wait) = match self.load().await {
                 Ok(session) => {
-                    pause = FIRST_PAUSE;
+                    backoff.reset();
                     let wait = self.wait(&session);
                     let problem = self.region_problem(&session).map(str::to_owned);
                     self.state.send_replace(State::Valid(session));
                     (problem, wait)
                 }
                 Err(problem) => {
-                    let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    let wait = backoff.pause().mul_f64(0.5 + fastrand::f64() / 2.0);
                     self.state.send_if_modified(|state| {
                         let usable = matches!(state, State::Valid(old) if self.is_valid(old));
                         if !usable {

@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use super::extensions;
@@ -26,7 +25,7 @@ use crate::backend::local::environment::failure::{Failure, unexplained};
 use crate::backend::local::environment::transitions::{Deadline, Refusal};
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
-use crate::net::listener;
+use crate::net::connections::serve_each;
 use lambda_api::Operation;
 use lambda_api::event_stream::HTTP_RESPONSE_CONTENT_TYPE;
 use lambda_api::limits::{MAX_PAYLOAD_BYTES, MAX_STREAM_BYTES};
@@ -43,20 +42,16 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 
 /// Serves the process's connections until the task is aborted; `open` counts them.
 pub(crate) async fn serve(listener: TcpListener, open: TaskTracker, environment: Arc<Environment>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Some(stream) = listener::accept(&listener).await else {
-            continue;
-        };
-        while connections.try_join_next().is_some() {}
+    let serve = |stream| {
         let environment = Arc::clone(&environment);
-        connections.spawn(open.track_future(async move {
+        open.track_future(async move {
             let service = service_fn(|request| handle(request, &environment));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // A process that breaks off says so by its end.
             let _ = connection.await;
-        }));
-    }
+        })
+    };
+    serve_each(listener, serve).await;
 }
 
 async fn handle(

@@ -12,7 +12,7 @@ use super::transitions::Deadline;
 use crate::invocation::Invocation;
 
 /// Most extensions of one environment.
-const MOST: usize = 10;
+const MAX_EXTENSIONS: usize = 10;
 
 /// Those that have registered, in their order.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ impl Extensions {
         if self.has(name) {
             return Err(Refused::NameTaken);
         }
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX_EXTENSIONS {
             return Err(Refused::TooMany);
         }
         let body: Value = serde_json::from_slice(body).map_err(|_| Refused::NotJson)?;
@@ -230,7 +230,7 @@ mod tests {
             extensions.register("a", BOTH, true),
             Err(Refused::NameTaken)
         );
-        for name in 1..MOST {
+        for name in 1..MAX_EXTENSIONS {
             let registered = extensions.register(&name.to_string(), b"{\"events\":[]}", false);
             registered.unwrap();
         }

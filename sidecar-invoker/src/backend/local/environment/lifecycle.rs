@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::extensions::Extensions;
 use super::failure::Failure;
-use super::outcome::{Caller, Outcome, Run};
-use super::transitions::{Call, Deadline, Ending, Next, Refusal, Settled};
+use super::outcome::{ActiveInvocation, Caller, Outcome};
+use super::transitions::{Call, Deadline, Ending, Next, Refusal, Transition};
 use crate::invocation::{Completion, FunctionResponse, StreamSender, stream};
 use crate::invocation::{FunctionPayload, RequestId};
 use lambda_api::Operation;
@@ -41,7 +41,7 @@ enum Phase {
         cut_off: bool,
     },
     Streaming {
-        run: Run,
+        active: ActiveInvocation,
         deadline: Deadline,
         end: oneshot::Sender<Completion>,
         /// The process broke off its answer.
@@ -116,15 +116,15 @@ impl Lifecycle {
                 since: Some(since),
                 cut_off: true,
             } => {
-                let run = Run::of(&call.invocation, since);
-                truncated(run, Caller::Waiting(call.reply), deadline)
+                let active = ActiveInvocation::of(&call.invocation, since);
+                truncated(active, Caller::Waiting(call.caller), deadline)
             }
             Phase::Streaming {
-                run,
+                active,
                 deadline,
                 end,
                 cut_off: true,
-            } => truncated(run, Caller::Streaming(end), deadline),
+            } => truncated(active, Caller::Streaming(end), deadline),
             phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
             phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
                 self.phase = phase;
@@ -138,33 +138,35 @@ impl Lifecycle {
 
     /// Whether the environment has become idle by what was asked last; if so, it stays until
     /// `idle_until`.
-    pub(crate) fn settle(&mut self, idle_until: Instant) -> Settled {
+    pub(crate) fn settle(&mut self, idle_until: Instant) -> Transition {
         if !self.asked || !self.extensions.all_asked() || self.reported.is_some() {
-            return Settled::No;
+            return Transition::None;
         }
         match &mut self.phase {
             Phase::Settling {
                 outcome: outcome @ Some(_),
                 ..
-            } => outcome.take().map_or(Settled::No, Settled::Over),
+            } => outcome
+                .take()
+                .map_or(Transition::None, Transition::InvocationFinished),
             Phase::Settling { .. } | Phase::Starting { .. } => {
                 let first = self.is_starting();
                 self.phase = Phase::Idle { until: idle_until };
-                Settled::Idle { first }
+                Transition::Idle { first }
             }
-            _ => Settled::No,
+            _ => Transition::None,
         }
     }
 
     /// That the invocation is over has not been said after all.
-    pub(crate) fn take_back(&mut self, unsaid: Outcome) {
+    pub(crate) fn take_back(&mut self, unreported: Outcome) {
         match &mut self.phase {
             Phase::Settling {
                 outcome: outcome @ None,
                 ..
-            } => *outcome = Some(unsaid),
+            } => *outcome = Some(unreported),
             _ => {
-                unsaid.release(None);
+                unreported.release(None);
             }
         }
     }
@@ -220,9 +222,9 @@ impl Lifecycle {
                 since: Some(since),
                 ..
             } => {
-                let run = Run::of(&call.invocation, since);
-                let caller = Caller::Waiting(call.reply);
-                let outcome = Outcome::of(run, caller, payload, failure);
+                let active = ActiveInvocation::of(&call.invocation, since);
+                let caller = Caller::Waiting(call.caller);
+                let outcome = Outcome::of(active, caller, payload, failure);
                 Phase::Settling {
                     deadline,
                     outcome: Some(outcome),
@@ -248,11 +250,11 @@ impl Lifecycle {
                 since: Some(since),
                 ..
             } => {
-                let run = Run::of(&call.invocation, since);
+                let active = ActiveInvocation::of(&call.invocation, since);
                 // Fails if the caller has gone, which is nobody's mistake.
-                let _ = call.reply.send(FunctionResponse::Streamed(stream));
+                let _ = call.caller.send(FunctionResponse::Streamed(stream));
                 Phase::Streaming {
-                    run,
+                    active,
                     deadline,
                     end,
                     cut_off: false,
@@ -272,13 +274,16 @@ impl Lifecycle {
     ) -> Result<(), Refusal> {
         let (phase, ended) = match self.take() {
             Phase::Streaming {
-                run, deadline, end, ..
+                active,
+                deadline,
+                end,
+                ..
             } => {
                 let payload = match error {
                     Some(error) => FunctionPayload::Error(error),
                     None => FunctionPayload::Success(Bytes::new()),
                 };
-                let outcome = Outcome::of(run, Caller::Streaming(end), payload, failure);
+                let outcome = Outcome::of(active, Caller::Streaming(end), payload, failure);
                 let outcome = Some(outcome);
                 (Phase::Settling { deadline, outcome }, Ok(()))
             }
@@ -294,7 +299,9 @@ impl Lifecycle {
             Phase::Busy { call, cut_off, .. } if call.invocation.request_id == id => {
                 *cut_off = true;
             }
-            Phase::Streaming { run, cut_off, .. } if run.request_id == id => *cut_off = true,
+            Phase::Streaming {
+                active, cut_off, ..
+            } if active.request_id == id => *cut_off = true,
             _ => {}
         }
     }
@@ -336,14 +343,15 @@ impl Lifecycle {
 
     /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) -> Ending {
-        let (run, caller, failure) = match (self.take(), failure) {
+        let (active, caller, failure) = match (self.take(), failure) {
             (Phase::Starting { .. }, _) => return Ending::FailedToStart,
             (Phase::Busy { call, since, .. }, Some(failure)) => {
-                let run = Run::of(&call.invocation, since.unwrap_or_else(Instant::now));
-                (run, Caller::Waiting(call.reply), failure)
+                let active =
+                    ActiveInvocation::of(&call.invocation, since.unwrap_or_else(Instant::now));
+                (active, Caller::Waiting(call.caller), failure)
             }
-            (Phase::Streaming { run, end, .. }, Some(failure)) => {
-                (run, Caller::Streaming(end), failure)
+            (Phase::Streaming { active, end, .. }, Some(failure)) => {
+                (active, Caller::Streaming(end), failure)
             }
             (
                 Phase::Settling {
@@ -357,8 +365,8 @@ impl Lifecycle {
             }
             _ => return Ending::Quiet,
         };
-        let payload = FunctionPayload::Error(failure.payload(&run.request_id));
-        Ending::During(Outcome::of(run, caller, payload, Some(failure)))
+        let payload = FunctionPayload::Error(failure.payload(&active.request_id));
+        Ending::During(Outcome::of(active, caller, payload, Some(failure)))
     }
 
     /// When the present phase is over at the latest.
@@ -420,12 +428,12 @@ impl Lifecycle {
 }
 
 /// The process has gone on without the rest of its answer.
-fn truncated(run: Run, caller: Caller, deadline: Deadline) -> Phase {
+fn truncated(active: ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
     let failure = Failure::Truncated;
-    let payload = FunctionPayload::Error(failure.payload(&run.request_id));
+    let payload = FunctionPayload::Error(failure.payload(&active.request_id));
     Phase::Settling {
         deadline,
-        outcome: Some(Outcome::of(run, caller, payload, Some(&failure))),
+        outcome: Some(Outcome::of(active, caller, payload, Some(&failure))),
     }
 }
 

@@ -7,7 +7,7 @@ use lambda_api::{FunctionAddress, LogType};
 type Answer = oneshot::Receiver<FunctionResponse>;
 
 fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer) {
-    let (reply, answer) = oneshot::channel();
+    let (caller, response) = oneshot::channel();
     let request_id = RequestId::random();
     let invocation = Invocation {
         request_id,
@@ -20,7 +20,7 @@ fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer)
         tenant_id: None,
     };
     let invocation = Arc::new(invocation);
-    (Call { invocation, reply }, request_id, answer)
+    (Call { invocation, caller }, request_id, response)
 }
 
 fn call() -> (Call, RequestId, Answer) {
@@ -45,11 +45,14 @@ fn deliver(life: &mut Lifecycle, call: Call) -> bool {
 
 fn idle() -> Lifecycle {
     let mut life = Lifecycle::starting(Instant::now());
-    assert!(matches!(life.settle(later()), Settled::No), "nobody asked");
+    assert!(
+        matches!(life.settle(later()), Transition::None),
+        "nobody asked"
+    );
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(
         life.settle(later()),
-        Settled::Idle { first: true }
+        Transition::Idle { first: true }
     ));
     life
 }
@@ -80,12 +83,17 @@ fn an_invocation_is_delivered_answered_and_the_environment_idle_again() {
     life.answer(id, success(), None).unwrap();
     assert_eq!(payload(answer.try_recv().unwrap()), success());
     assert!(life.is_settling() && life.deadline().is_some());
-    assert!(matches!(life.settle(later()), Settled::No), "not asked yet");
+    assert!(
+        matches!(life.settle(later()), Transition::None),
+        "not asked yet"
+    );
     assert!(matches!(life.next(), Next::Wait));
-    assert!(matches!(life.settle(later()), Settled::Over(outcome) if outcome.request_id == id));
+    assert!(
+        matches!(life.settle(later()), Transition::InvocationFinished(outcome) if outcome.request_id == id)
+    );
     assert!(matches!(
         life.settle(later()),
-        Settled::Idle { first: false }
+        Transition::Idle { first: false }
     ));
     assert!(life.is_idle());
 }
@@ -94,7 +102,7 @@ fn an_invocation_is_delivered_answered_and_the_environment_idle_again() {
 fn a_second_poll_waits_and_does_not_make_it_idle_twice() {
     let mut life = idle();
     assert!(matches!(life.next(), Next::Wait));
-    assert!(matches!(life.settle(later()), Settled::No));
+    assert!(matches!(life.settle(later()), Transition::None));
 }
 
 #[test]
@@ -128,7 +136,7 @@ fn an_answer_waits_for_the_end_of_the_log_if_that_is_wanted() {
     life.answer(id, success(), None).unwrap();
     answer.try_recv().unwrap_err();
     assert!(matches!(life.next(), Next::Wait));
-    let Settled::Over(outcome) = life.settle(later()) else {
+    let Transition::InvocationFinished(outcome) = life.settle(later()) else {
         panic!("not over");
     };
     assert!(outcome.held.is_some());
@@ -202,9 +210,9 @@ fn it_is_idle_when_its_extensions_are_too() {
     let id = life.extensions.register("e", events, true).unwrap();
     let id = id.to_string();
     assert!(matches!(life.next(), Next::Wait));
-    assert!(matches!(life.settle(later()), Settled::No));
+    assert!(matches!(life.settle(later()), Transition::None));
     assert_eq!(life.extensions.next(Some(&id)), Ok(None));
-    assert!(matches!(life.settle(later()), Settled::Idle { .. }));
+    assert!(matches!(life.settle(later()), Transition::Idle { .. }));
 
     let (call, request_id, mut answer) = call();
     deliver(&mut life, call);
@@ -216,9 +224,12 @@ fn it_is_idle_when_its_extensions_are_too() {
     life.answer(request_id, success(), None).unwrap();
     answer.try_recv().unwrap();
     assert!(matches!(life.next(), Next::Wait));
-    assert!(matches!(life.settle(later()), Settled::No));
+    assert!(matches!(life.settle(later()), Transition::None));
     assert_eq!(life.extensions.next(Some(&id)), Ok(None));
-    assert!(matches!(life.settle(later()), Settled::Over(_)));
+    assert!(matches!(
+        life.settle(later()),
+        Transition::InvocationFinished(_)
+    ));
 }
 
 #[test]
@@ -230,7 +241,7 @@ fn the_timer_is_set_anew_only_if_it_would_go_off_too_late() {
     let mut life = Lifecycle::starting(Instant::now());
     life.arm();
     assert!(matches!(life.next(), Next::Wait));
-    assert!(matches!(life.settle(later()), Settled::Idle { .. }));
+    assert!(matches!(life.settle(later()), Transition::Idle { .. }));
     let (first, ..) = call();
     assert!(!deliver(&mut life, first), "it goes off before that");
 }
@@ -250,7 +261,7 @@ fn an_answer_that_waits_for_the_log_comes_without_it_if_the_environment_has_ende
     let mut life = busy(call);
     life.answer(id, success(), None).unwrap();
     life.next();
-    let Settled::Over(outcome) = life.settle(later()) else {
+    let Transition::InvocationFinished(outcome) = life.settle(later()) else {
         panic!("not over");
     };
     assert!(matches!(life.end(None), Ending::Quiet));

@@ -21,11 +21,11 @@ use self::extensions::Refused;
 use self::failure::Failure;
 use self::lifecycle::Lifecycle;
 use self::outcome::Outcome;
-use self::report::Facts;
-use self::transitions::{Call, Deadline, Next, Refusal, Settled};
+use self::report::EnvironmentStats;
+use self::transitions::{Call, Deadline, Next, Refusal, Transition};
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
-use crate::backend::local::log::writer::Source;
+use crate::backend::local::log::writer::LogSource;
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
@@ -60,14 +60,14 @@ pub(crate) struct Environment {
     /// Wakes the Runtime API's `next`: there is an invocation, or an answer has ended.
     delivered: Notify,
     /// Wakes the extensions' `next`.
-    pub(crate) told: Notify,
+    pub(crate) extension_event: Notify,
     /// Wakes the task that watches over the processes.
     pub(crate) changed: Notify,
     pub(crate) begun: Instant,
     pub(crate) log: Arc<Log>,
     /// Whose output it is.
-    pub(crate) source: Source,
-    facts: Mutex<Facts>,
+    pub(crate) source: LogSource,
+    stats: Mutex<EnvironmentStats>,
     /// The extensions that the invoker has started.
     pub(crate) external: OnceLock<Vec<String>>,
 }
@@ -81,7 +81,7 @@ impl Environment {
     ) -> Arc<Self> {
         let begun = Instant::now();
         let log_stream = LogStream::new((spec.context.clock)());
-        let source = Source {
+        let source = LogSource {
             function: spec.name.to_string(),
             environment: log_stream.short().to_owned(),
         };
@@ -92,11 +92,11 @@ impl Environment {
             memory: Memory::new(spec.config.memory_mib),
             lifecycle: Mutex::new(Lifecycle::starting(begun + spec.config.init_timeout)),
             delivered: Notify::new(),
-            told: Notify::new(),
+            extension_event: Notify::new(),
             changed: Notify::new(),
             begun,
             log: Arc::default(),
-            facts: Mutex::default(),
+            stats: Mutex::default(),
             external: OnceLock::new(),
             spec,
             owner,
@@ -132,7 +132,7 @@ impl Environment {
         id: Option<&str>,
     ) -> Result<Bytes, Refused> {
         loop {
-            let mut told = std::pin::pin!(self.told.notified());
+            let mut told = std::pin::pin!(self.extension_event.notified());
             told.as_mut().enable();
             if let Some(event) = lock(&self.lifecycle).extensions.next(id)? {
                 return Ok(event);
@@ -146,13 +146,13 @@ impl Environment {
     async fn settle(self: &Arc<Self>) {
         loop {
             let idle_until = Instant::now() + self.spec.config.idle_timeout;
-            let settled = lock(&self.lifecycle).settle(idle_until);
-            match settled {
-                Settled::No => return,
-                Settled::Over(outcome) => self.conclude(outcome).await,
-                Settled::Idle { first } => {
+            let transition = lock(&self.lifecycle).settle(idle_until);
+            match transition {
+                Transition::None => return,
+                Transition::InvocationFinished(outcome) => self.conclude(outcome).await,
+                Transition::Idle { first } => {
                     if first {
-                        lock(&self.facts).init = Some(self.begun.elapsed());
+                        lock(&self.stats).init = Some(self.begun.elapsed());
                     }
                     if let Some(owner) = self.owner.upgrade() {
                         owner.ready(Arc::clone(self));
@@ -165,16 +165,16 @@ impl Environment {
 
     /// An invocation is over.
     pub(crate) async fn conclude(&self, outcome: Outcome) {
-        let mut unsaid = Unsaid(&self.lifecycle, Some(outcome));
+        let mut unreported = UnreportedOutcome(&self.lifecycle, Some(outcome));
         self.log.passed_on().await;
-        let Some(outcome) = unsaid.1.take() else {
+        let Some(outcome) = unreported.1.take() else {
             return;
         };
         let lines = {
-            let mut facts = lock(&self.facts);
-            facts.ask_memory(&self.memory);
+            let mut stats = lock(&self.stats);
+            stats.ask_memory(&self.memory);
             let now = (self.spec.context.clock)();
-            facts.end(&outcome, self.spec.config.memory_mib, now)
+            stats.end(&outcome, self.spec.config.memory_mib, now)
         };
         self.log.note(lines.as_bytes());
         if outcome.held.is_some() {
@@ -206,7 +206,7 @@ impl Environment {
         let arn = self.spec.arn(call.invocation.address.qualifier.as_ref());
         let wake = lock(&self.lifecycle).deliver(call, &arn, deadline)?;
         self.delivered.notify_one();
-        self.told.notify_waiters();
+        self.extension_event.notify_waiters();
         if wake {
             self.changed.notify_one();
         }
@@ -362,9 +362,9 @@ impl Environment {
 
 /// What an invocation came to, which goes back to the lifecycle if whoever was to say it is gone
 /// before: a process that ends closes the connection over which it asked for more.
-struct Unsaid<'e>(&'e Mutex<Lifecycle>, Option<Outcome>);
+struct UnreportedOutcome<'e>(&'e Mutex<Lifecycle>, Option<Outcome>);
 
-impl Drop for Unsaid<'_> {
+impl Drop for UnreportedOutcome<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.1.take() {
             lock(self.0).take_back(outcome);

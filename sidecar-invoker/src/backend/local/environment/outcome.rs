@@ -11,7 +11,7 @@ use lambda_api::LogType;
 
 /// An invocation that an environment works on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Run {
+pub(crate) struct ActiveInvocation {
     pub(crate) request_id: RequestId,
     /// When the process got it.
     pub(crate) since: Instant,
@@ -19,7 +19,7 @@ pub(crate) struct Run {
     pub(crate) wants_tail: bool,
 }
 
-impl Run {
+impl ActiveInvocation {
     /// The process got the invocation at `since`.
     pub(crate) fn of(invocation: &Invocation, since: Instant) -> Self {
         Self {
@@ -54,12 +54,12 @@ impl Outcome {
     /// The outcome of an invocation that ends with `payload`. The caller gets the payload now, but for
     /// one who wants the log with it.
     pub(crate) fn of(
-        run: Run,
+        active: ActiveInvocation,
         caller: Caller,
         payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Self {
-        let held = match run.wants_tail {
+        let held = match active.wants_tail {
             true => Some((caller, payload)),
             false => {
                 caller.send(payload, None);
@@ -67,8 +67,8 @@ impl Outcome {
             }
         };
         Self {
-            request_id: run.request_id,
-            duration: run.since.elapsed(),
+            request_id: active.request_id,
+            duration: active.since.elapsed(),
             failure: failure.cloned(),
             held,
         }

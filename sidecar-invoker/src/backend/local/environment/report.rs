@@ -34,14 +34,14 @@ pub(crate) fn init_failed(duration: Duration, failure: &Failure) -> String {
 
 /// What is known of an environment besides its invocations.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct EnvironmentStats {
     /// How long the initialisation took, until that has been reported.
     pub(crate) init: Option<Duration>,
     /// Most memory that was in use, in MiB, and when that was asked.
     memory: Option<(Instant, u64)>,
 }
 
-impl Facts {
+impl EnvironmentStats {
     /// Asks how much memory has been used at most, unless that is known.
     pub(crate) fn ask_memory(&mut self, memory: &Memory) {
         let is_known = |&(asked, _): &(Instant, u64)| asked.elapsed() < MEMORY_INTERVAL;
@@ -117,19 +117,19 @@ mod tests {
 
     #[test]
     fn the_first_report_has_the_initialisation_and_bills_it() {
-        let mut facts = Facts {
+        let mut stats = EnvironmentStats {
             init: Some(Duration::from_micros(100_700)),
             memory: Some((Instant::now(), 40)),
         };
         let id = "11111111-2222-4333-8444-555555555555";
         assert_eq!(
-            facts.end(&outcome(None), 128, UNIX_EPOCH),
+            stats.end(&outcome(None), 128, UNIX_EPOCH),
             format!(
                 "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: 12.35 ms\tBilled Duration: 114 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\tInit Duration: 100.70 ms\t\n"
             )
         );
         assert_eq!(
-            facts.end(&outcome(None), 128, UNIX_EPOCH),
+            stats.end(&outcome(None), 128, UNIX_EPOCH),
             format!(
                 "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: 12.35 ms\tBilled Duration: 13 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\t\n"
             )
@@ -138,15 +138,15 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_before_and_in_the_report() {
-        let mut facts = Facts::default();
+        let mut stats = EnvironmentStats::default();
         let timed_out = outcome(Some(Failure::TimedOut(Duration::from_secs(3))));
-        let lines = facts.end(&timed_out, 128, UNIX_EPOCH);
+        let lines = stats.end(&timed_out, 128, UNIX_EPOCH);
         let id = "11111111-2222-4333-8444-555555555555";
         let first =
             format!("1970-01-01T00:00:00.000Z {id} Task timed out after 3.00 seconds\n\nEND ");
         assert!(lines.starts_with(&first), "{lines}");
         assert!(lines.ends_with("\tStatus: timeout\t\n"), "{lines}");
-        let lines = facts.end(&outcome(Some(Failure::Truncated)), 128, UNIX_EPOCH);
+        let lines = stats.end(&outcome(Some(Failure::Truncated)), 128, UNIX_EPOCH);
         assert!(
             lines.ends_with("\tStatus: error\tError Type: Runtime.TruncatedResponse\t\n"),
             "{lines}"

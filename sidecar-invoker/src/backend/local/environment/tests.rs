@@ -35,10 +35,10 @@ async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
     let mut invocation = invocation(&serde_json::json!({}));
     invocation.log_type = LogType::Tail;
     let id = invocation.request_id;
-    let (reply, mut answer) = oneshot::channel();
+    let (caller, mut response) = oneshot::channel();
     let call = Call {
         invocation: Arc::new(invocation),
-        reply,
+        caller,
     };
     environment.deliver(call).unwrap();
     environment.next().await.unwrap();
@@ -46,12 +46,12 @@ async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
     environment.answer(id, payload.clone(), None).unwrap();
     asks_and_leaves(&environment).await;
     assert_eq!(
-        answer.try_recv().unwrap_err(),
+        response.try_recv().unwrap_err(),
         oneshot::error::TryRecvError::Empty
     );
     let response = tokio::select! {
         _ = environment.next() => panic!("there is nothing to do"),
-        response = answer => response.unwrap(),
+        response = response => response.unwrap(),
     };
     let FunctionResponse::Buffered {
         payload: sent,

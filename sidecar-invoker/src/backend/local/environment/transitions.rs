@@ -14,7 +14,7 @@ use crate::invocation::Invocation;
 pub(crate) struct Call {
     pub(crate) invocation: Arc<Invocation>,
     /// Where the answer goes; the caller may have gone.
-    pub(crate) reply: oneshot::Sender<FunctionResponse>,
+    pub(crate) caller: oneshot::Sender<FunctionResponse>,
 }
 
 /// When a [`Call`] has to be answered.
@@ -41,11 +41,11 @@ pub(crate) enum Next {
 
 /// What is to be done once somebody has asked for more.
 #[derive(Debug)]
-pub(crate) enum Settled {
+pub(crate) enum Transition {
     /// Somebody has still to ask, or nothing has changed.
-    No,
+    None,
     /// All have asked: the invocation is over. To be asked again when that has been said.
-    Over(Outcome),
+    InvocationFinished(Outcome),
     /// The environment can take an invocation; the `first` one, maybe.
     Idle { first: bool },
 }

@@ -18,7 +18,7 @@ use crate::util::lock;
 /// How much of the log a caller gets, as on AWS.
 const TAIL_BYTES: usize = 4 * 1024;
 /// How long a report waits for output that nobody takes off the invoker's hands.
-const PATIENCE: Duration = Duration::from_millis(100);
+const FORWARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The log of one environment.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Log {
                 }
             };
             // Given up if the invoker's own output is not read.
-            let _ = timeout(PATIENCE, done).await;
+            let _ = timeout(FORWARD_TIMEOUT, done).await;
         }
     }
 }

@@ -22,7 +22,7 @@ const WAITING_PIECES: usize = 256;
 const GATHERING: Duration = Duration::from_millis(2);
 /// How long a function that writes waits for that reader. After it, what the function writes is
 /// dropped until the reader goes on: a terminal that was stopped must not make functions time out.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where the output of all functions goes.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub(crate) struct Flushed(oneshot::Receiver<()>);
 
 /// Whose output it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct LogSource {
     pub(crate) function: String,
     /// The environment's short name.
     pub(crate) environment: String,
@@ -72,7 +72,7 @@ impl Output {
     }
 
     /// Passes on what `reader` gives until it ends, each line with its source.
-    pub(crate) async fn forward(self, source: Source, mut reader: impl AsyncRead + Unpin) {
+    pub(crate) async fn forward(self, source: LogSource, mut reader: impl AsyncRead + Unpin) {
         let mut lines = Lines::default();
         let mut buffer = vec![0; READ_BYTES];
         let mut dropped = 0;
@@ -93,10 +93,10 @@ impl Output {
 
     /// Passes on complete lines, and before them how many were `dropped` since the last; returns
     /// how many are dropped now.
-    pub(crate) async fn pass(&self, source: &Source, lines: &[u8], dropped: usize) -> usize {
+    pub(crate) async fn pass(&self, source: &LogSource, lines: &[u8], dropped: usize) -> usize {
         let mut place = self.pieces.try_reserve().ok();
         if place.is_none() && dropped == 0 {
-            let free = timeout(PATIENCE, self.pieces.reserve()).await;
+            let free = timeout(WRITE_TIMEOUT, self.pieces.reserve()).await;
             place = free.ok().and_then(Result::ok);
         }
         let Some(place) = place else {
@@ -115,8 +115,8 @@ impl Output {
     }
 
     /// Writes one line without its end in the format that is wanted.
-    fn write(&self, source: &Source, line: &[u8], out: &mut Vec<u8>) {
-        let Source {
+    fn write(&self, source: &LogSource, line: &[u8], out: &mut Vec<u8>) {
+        let LogSource {
             function,
             environment,
         } = source;
@@ -267,8 +267,8 @@ mod tests {
         String::from_utf8(pieces.iter().flatten().collect()).unwrap()
     }
 
-    fn source() -> Source {
-        Source {
+    fn source() -> LogSource {
+        LogSource {
             function: "f".to_owned(),
             environment: "1a2b3c4d".to_owned(),
         }
@@ -316,7 +316,7 @@ mod tests {
             dropped = output.pass(&source(), b"x\ny\n", dropped).await;
         }
         assert_eq!(dropped, 2 * 84);
-        assert!((PATIENCE..PATIENCE * 20).contains(&begin.elapsed()));
+        assert!((WRITE_TIMEOUT..WRITE_TIMEOUT * 20).contains(&begin.elapsed()));
         drop(tokens);
         while output.pass(&source(), b"z\n", dropped).await > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
 use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::LogSource;
 use crate::backend::local::log::writer::Output;
-use crate::backend::local::log::writer::Source;
 
 /// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
@@ -92,7 +92,7 @@ impl Processes {
 
     /// Waits until what has come over connections that are closed has been read: a process may
     /// answer and end at once.
-    pub(crate) async fn heard_out(&self) {
+    pub(crate) async fn drain_connections(&self) {
         self.connections.close();
         let _ = timeout(READ_LIMIT, self.connections.wait()).await;
     }
@@ -188,7 +188,7 @@ pub(crate) struct Launch<'e> {
     pub(crate) api: SocketAddr,
     pub(crate) log: &'e Arc<Log>,
     pub(crate) log_stream: &'e LogStream,
-    pub(crate) source: &'e Source,
+    pub(crate) source: &'e LogSource,
 }
 
 impl Launch<'_> {

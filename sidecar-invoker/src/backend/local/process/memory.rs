@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use tokio::time::{Instant, sleep_until};
 
 use super::cgroup::Cgroup;
-use super::procfs::{Census, peak_resident_bytes, proportional_bytes, resident_bytes};
+use super::procfs::{ProcessTable, peak_resident_bytes, proportional_bytes, resident_bytes};
 use crate::util::lock;
 
 /// How often an environment is looked at: a look takes some ten microseconds.
@@ -89,7 +89,11 @@ impl Memory {
     /// Waits until more is used than may be, and says how many bytes; not if the kernel watches. An
     /// environment that `is_active` is looked at more often. Dropped and called anew it goes on as
     /// before.
-    pub(crate) async fn exceeded(&self, is_active: impl Fn() -> bool, census: &Arc<Census>) -> u64 {
+    pub(crate) async fn exceeded(
+        &self,
+        is_active: impl Fn() -> bool,
+        process_table: &Arc<ProcessTable>,
+    ) -> u64 {
         loop {
             let active = is_active();
             let interval = match active {
@@ -108,7 +112,7 @@ impl Memory {
             };
             sleep_until(next).await;
             let began = Instant::now();
-            let used = self.look(active.then_some(census));
+            let used = self.look(active.then_some(process_table));
             lock(&self.state).last_look = Some((began, began.elapsed()));
             self.peak_bytes.fetch_max(used, Ordering::Relaxed);
             if used > self.limit_bytes {
@@ -119,10 +123,10 @@ impl Memory {
     }
 
     /// What is used now, in bytes.
-    fn look(&self, census: Option<&Arc<Census>>) -> u64 {
+    fn look(&self, process_table: Option<&Arc<ProcessTable>>) -> u64 {
         let mut state = lock(&self.state);
-        if let Some(census) = census {
-            state.family = census.family(&state.groups);
+        if let Some(process_table) = process_table {
+            state.family = process_table.family(&state.groups);
         }
         let resident = |pid: &Pid| resident_bytes(*pid).unwrap_or_default();
         let used = state.family.iter().map(resident).sum();

@@ -23,15 +23,15 @@ use tokio::time::timeout;
 use super::{cgroup, procfs};
 
 /// The invoker's side of the guard.
-pub(crate) struct Guard(Mutex<Option<Running>>);
+pub(crate) struct OrphanReaper(Mutex<Option<Running>>);
 
 struct Running {
     pipe: ChildStdin,
     process: Child,
 }
 
-impl Guard {
-    /// Starts `program guard`, which has to run [`watch_over_groups`] on its standard input.
+impl OrphanReaper {
+    /// Starts `program guard`, which has to run [`reap_orphans`] on its standard input.
     pub(crate) fn start(program: &Path) -> io::Result<Self> {
         let mut process = Command::new(program)
             .arg("guard")
@@ -96,7 +96,7 @@ impl Guard {
 /// The lines are `+VARIABLE`, `+VARIABLE GROUP` and `-VARIABLE` for an environment that begins, has
 /// one more process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
 /// `cgroup FOLDER`.
-pub fn watch_over_groups(input: impl BufRead) {
+pub fn reap_orphans(input: impl BufRead) {
     let mut environments: BTreeMap<String, Vec<Pid>> = BTreeMap::new();
     let mut cgroup = None;
     for line in input.lines().map_while(Result::ok) {

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpgid, 
 
 use crate::util::lock;
 
-/// How often a [`Census`] looks.
+/// How often a [`ProcessTable`] looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often processes are looked for that were started while others were being killed.
 const KILL_ROUNDS: usize = 20;
@@ -28,7 +28,7 @@ struct Process {
 /// All processes of the machine as they were a second or two ago. To look at them takes
 /// milliseconds, so it is done once for all who ask, by a thread of its own, and only if they do.
 #[derive(Default)]
-pub(crate) struct Census(Mutex<Look>);
+pub(crate) struct ProcessTable(Mutex<Look>);
 
 #[derive(Default)]
 struct Look {
@@ -36,7 +36,7 @@ struct Look {
     found: Arc<Vec<Process>>,
 }
 
-impl Census {
+impl ProcessTable {
     /// The processes of `groups`, the first of each of which has the same number, and what they
     /// have started, in their groups or out of them.
     pub(crate) fn family(self: &Arc<Self>, groups: &[Pid]) -> Vec<Pid> {
@@ -66,10 +66,10 @@ impl Census {
             .is_none_or(|began| began.elapsed() > LOOK_INTERVAL)
         {
             look.began = Some(Instant::now());
-            let census = Arc::clone(self);
+            let process_table = Arc::clone(self);
             tokio::task::spawn_blocking(move || {
                 let found = all().collect();
-                lock(&census.0).found = Arc::new(found);
+                lock(&process_table.0).found = Arc::new(found);
             });
         }
         Arc::clone(&look.found)
