@@ -92,7 +92,8 @@ impl Supervisor {
                 reason,
             })
         };
-        let program = spec.program().map_err(entrypoint)?;
+        let program = spec.program();
+        let program = program.map_err(|error| entrypoint(error.to_string()))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener
             .map_err(|error| entrypoint(format!("no port for its Runtime API: {error}")))?;
