@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 use crate::config::{HostPort, Listen, SocketMode};
 use crate::util::lock;
 
-/// How often the log says at most that connections cannot be accepted.
-const TELL_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time between two warnings that a connection cannot be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection of either kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -153,19 +153,19 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Too many open files, say: the connection stays in the backlog, and trying again at once would
 /// only burn the CPU.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    if is_due(&mut lock(&TOLD), Instant::now()) {
+    static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
+    if is_due(&mut lock(&LAST_WARNING), Instant::now()) {
         tracing::warn!("a connection could not be accepted: {error}");
     }
     sleep(Duration::from_millis(50)).await;
     None
 }
 
-/// Whether it is to be told again, and remembers that it is.
-fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = told.is_none_or(|told| now.duration_since(told) >= TELL_INTERVAL);
+/// Returns whether the warning is due (at most one per second) and records it.
+fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = last.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
     if is_due {
-        *told = Some(now);
+        *last = Some(now);
     }
     is_due
 }
@@ -235,9 +235,9 @@ mod tests {
     #[test]
     fn what_goes_on_failing_is_told_once_a_second() {
         let start = Instant::now();
-        let mut told = None;
+        let mut last = None;
         let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
-        assert_eq!(times.filter(|now| is_due(&mut told, *now)).count(), 3);
+        assert_eq!(times.filter(|now| is_due(&mut last, *now)).count(), 3);
     }
 
     /// What is said about a path that cannot be listened on.

@@ -217,10 +217,10 @@ impl Server {
         }
         backends.stop().await;
         let reaped = timeout(REAP_LIMIT, backends.ended());
-        let told = timeout(GOODBYE_TIMEOUT, async {
+        let goodbyes = timeout(GOODBYE_TIMEOUT, async {
             while connections.join_next().await.is_some() {}
         });
-        let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), told);
+        let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), goodbyes);
         if reaped.is_err() {
             tracing::warn!("a process that a function started still holds its output open");
         }

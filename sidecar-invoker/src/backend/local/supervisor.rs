@@ -56,15 +56,15 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
     };
     supervisor.end(&cause).await;
     let limit = environment.spec.epoch_ms(SHUTDOWN_LIMIT);
-    let told = lock(&environment.lifecycle)
+    let is_awaited = lock(&environment.lifecycle)
         .extensions
         .shut_down(cause.shutdown_reason(), limit);
-    if told {
+    if is_awaited {
         environment.extension_event.notify_waiters();
     }
     let waits_for = |name: &str| {
         let lifecycle = lock(&environment.lifecycle);
-        lifecycle.extensions.hears_of_the_end(name)
+        lifecycle.extensions.awaits_shutdown(name)
     };
     let groups = supervisor.processes.end(waits_for).await;
     clear(&environment, groups).await;
