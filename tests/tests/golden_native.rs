@@ -6,7 +6,7 @@ use lambda_filter::config::{Config, Settings};
 use lambda_filter::event;
 use lambda_filter::reply::{self, Invoked, Streamed, failure};
 use lambda_filter::request::{Facts, HeaderMap, Request};
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response as Answer;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
 use serde_json::{Map, Value, json};

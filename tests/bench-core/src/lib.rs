@@ -1,6 +1,8 @@
 //! What the micro-benchmarks encode and decode: the exchanges of the benchmark in `tests/bench`.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails ends by a panic")]
 
+pub mod data;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_filter::config::{Config, Settings};
@@ -8,6 +10,8 @@ use lambda_filter::event;
 use lambda_filter::reply::{self, Invoked, Reply, Streamed};
 use lambda_filter::request::{Facts, HeaderMap, Request};
 use serde_json::{Value, json};
+
+use crate::data::{json_text, noise};
 
 /// A request, and the format of the event that it is to become.
 #[derive(Debug)]
@@ -235,25 +239,4 @@ fn message(event: &str, payload: &[u8]) -> Vec<u8> {
     message.extend_from_slice(payload);
     message.extend_from_slice(&crc32fast::hash(&message).to_be_bytes());
     message
-}
-
-/// JSON of about `size` bytes, with the quotation marks and spaces that JSON has.
-fn json_text(size: usize) -> Vec<u8> {
-    let item = json!({ "id": 4711, "name": "A shoe", "price": 49.9 });
-    let count = size / (item.to_string().len() + 1);
-    json!({ "items": vec![item; count] })
-        .to_string()
-        .into_bytes()
-}
-
-/// Bytes of every value in no order, the same each time.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    (0..size).map(|_| next()).collect()
 }

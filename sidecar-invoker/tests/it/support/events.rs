@@ -1,5 +1,8 @@
-//! A reader of event streams that is independent of the invoker's writer.
+//! A reader of event streams: AWS's own, which the invoker does not use.
 
+use std::collections::BTreeMap;
+
+use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -27,6 +30,7 @@ impl Drop for Events {
 }
 
 impl Events {
+    /// Calls `f`.
     pub async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
         let stream = TokioIo::new(invoker.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -46,51 +50,38 @@ impl Events {
         self.response.headers()
     }
 
-    async fn fill(&mut self, bytes: usize) -> bool {
-        while self.buffer.len() < bytes {
-            match self.response.body_mut().frame().await {
-                Some(frame) => self
-                    .buffer
-                    .extend_from_slice(&frame.unwrap().into_data().unwrap()),
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// The next event's type and payload.
+    /// Returns the type and the payload of the next event.
     pub async fn next(&mut self) -> Option<(String, Bytes)> {
-        if !self.fill(12).await {
-            assert!(self.buffer.is_empty(), "cut off");
-            return None;
-        }
-        let total = (&self.buffer[..4]).get_u32() as usize;
-        let header_bytes = (&self.buffer[4..8]).get_u32() as usize;
-        assert_eq!(
-            (&self.buffer[8..12]).get_u32(),
-            crc32fast::hash(&self.buffer[..8])
-        );
-        assert!(self.fill(total).await, "cut off");
-        let message = self.buffer.split_to(total).freeze();
-        assert_eq!(
-            (&message[total - 4..]).get_u32(),
-            crc32fast::hash(&message[..total - 4])
-        );
-        let mut headers = &message[12..12 + header_bytes];
-        let mut event_type = None;
-        while headers.has_remaining() {
-            let name = take(&mut headers, |headers| usize::from(headers.get_u8()));
-            assert_eq!(headers.get_u8(), 7, "text");
-            let value = take(&mut headers, |headers| usize::from(headers.get_u16()));
-            match name.as_str() {
-                ":event-type" => event_type = Some(value),
-                ":message-type" => assert_eq!(value, "event"),
-                ":content-type" => {}
-                other => panic!("{other}"),
+        loop {
+            let mut rest = &self.buffer[..];
+            // This checks the checksums.
+            let frame = MessageFrameDecoder::new().decode_frame(&mut rest);
+            if let DecodedFrame::Complete(message) = frame.unwrap() {
+                let read = self.buffer.len() - rest.len();
+                self.buffer.advance(read);
+                let headers = message.headers().iter();
+                let headers = headers.map(|header| {
+                    let value = header.value().as_string().unwrap().as_str();
+                    (header.name().as_str(), value)
+                });
+                let headers: BTreeMap<_, _> = headers.collect();
+                assert_eq!(headers[":message-type"], "event");
+                assert!(headers.contains_key(":content-type"));
+                assert_eq!(headers.len(), 3);
+                let payload = message.payload().clone();
+                return Some((headers[":event-type"].to_owned(), payload));
+            }
+            match self.response.body_mut().frame().await {
+                Some(frame) => {
+                    let data = frame.unwrap().into_data().unwrap();
+                    self.buffer.extend_from_slice(&data);
+                }
+                None => {
+                    assert!(self.buffer.is_empty(), "cut off");
+                    return None;
+                }
             }
         }
-        let payload = message.slice(12 + header_bytes..total - 4);
-        Some((event_type.unwrap(), payload))
     }
 
     pub async fn chunk(&mut self) -> Bytes {
@@ -99,7 +90,7 @@ impl Events {
         payload
     }
 
-    /// What the last event says; nothing may follow it.
+    /// Returns the JSON of the last event.
     pub async fn complete(&mut self) -> Value {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "InvokeComplete", "{payload:?}");
@@ -107,17 +98,10 @@ impl Events {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The function error in the last event.
+    /// Returns the function error in the last event.
     pub async fn error(&mut self) -> Value {
         let complete = self.complete().await;
         assert_eq!(complete["ErrorCode"], "Unhandled");
         serde_json::from_str(complete["ErrorDetails"].as_str().unwrap()).unwrap()
     }
-}
-
-fn take(from: &mut &[u8], length: impl FnOnce(&mut &[u8]) -> usize) -> String {
-    let length = length(from);
-    let text = String::from_utf8(from[..length].to_vec()).unwrap();
-    from.advance(length);
-    text
 }
