@@ -22,13 +22,13 @@ enum Task {
     TestCompose,
     /// Call functions of many web frameworks in every payload format, and print what works
     Compat {
-        /// `--only FRAMEWORK`, `--format FORMAT`, `--write-readme`
+        /// `--only FRAMEWORK`, `--format FORMAT`, `--write-docs`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Measure lambda-mesh beside its peers, and write target/bench/report.md
     Bench {
-        /// `--only EXPERIMENT`, `--rounds N`, `--seconds N`, `--write-readme`
+        /// `--only EXPERIMENT`, `--rounds N`, `--seconds N`, `--write-docs`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
