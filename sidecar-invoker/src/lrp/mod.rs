@@ -57,7 +57,7 @@ impl Lrp {
                     json!({ "aws": { "function": function, "region": region } })
                 }
             };
-            let name = yaml::text(&function.name.to_string());
+            let name = yaml::text(function.name.as_str());
             yaml.push_str(&format!("  {name}: {}\n", yaml::flow(&backend)));
         }
         yaml
@@ -203,7 +203,7 @@ lrp.yaml:13: local[5]: the key `endpoint` is missing
 lrp.yaml:15: aws[0].hostname: stands in `local` too, in line 9; keep one
 lrp.yaml:16: aws[1]: the key `function_name` is missing
 lrp.yaml:16: aws[1].function: unknown key; the keys here are hostname, function_name
-lrp.yaml:17: aws[2].function_name: a function is named by its name, a partial ARN or a full ARN of at most 256 characters"#;
+lrp.yaml:17: aws[2].function_name: expected a function's name of 1 to 64 letters, digits, - and _, found "a/b""#;
         let found = problems(text);
         for (found, expected) in found.lines().zip(expected.lines()) {
             assert_eq!(found, expected);

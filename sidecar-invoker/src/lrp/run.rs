@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Lrp;
+use crate::backend::local::OrphanReaper;
 use crate::config::{HostPort, Listen};
 use crate::envoy_config::Envoy;
-use crate::guard::Guard;
 use crate::server::{Options, Server};
 
 /// How long running requests may take to finish once it is to end; lrp's own limit.
@@ -34,17 +34,10 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const ADMIN_LIMIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Why it could not go on: one sentence with the cure.
-#[derive(Debug)]
+/// Envoy or the invoker could not go on: one sentence with the cure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct RunError(String);
-
-impl std::fmt::Display for RunError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for RunError {}
 
 /// How it came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +81,8 @@ pub async fn run(
     let yaml = folder.path().join("envoy.yaml");
     std::fs::write(&yaml, gateway.render().map_err(RunError)?).map_err(text)?;
 
-    let guard = options.guard.as_deref().map(Guard::start);
-    let guard = guard.transpose().map_err(text)?;
+    let orphan_reaper = options.orphan_reaper.as_deref().map(OrphanReaper::start);
+    let orphan_reaper = orphan_reaper.transpose().map_err(text)?;
     let server = Server::bind(config, options).await.map_err(text)?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -99,14 +92,14 @@ pub async fn run(
     let mark = folder.path().file_name().unwrap_or_default();
     let mark = ("LAMBDA_MESH_LRP", mark.to_string_lossy());
     let entry = format!("{}={}", mark.0, mark.1);
-    if let Some(guard) = &guard {
-        guard.watch(&entry, None).await;
+    if let Some(orphan_reaper) = &orphan_reaper {
+        orphan_reaper.watch(&entry, None).await;
     }
     let mut command = Command::new(envoy.path());
     command.env(mark.0, &*mark.1).arg("--config-path").arg(yaml);
     let mut envoy = Running::start(command, arguments, admin)?;
-    if let Some(guard) = &guard {
-        guard.watch(&entry, envoy.group).await;
+    if let Some(orphan_reaper) = &orphan_reaper {
+        orphan_reaper.watch(&entry, envoy.group).await;
     }
     let ended = tokio::select! {
         status = envoy.child.wait() => Ended::Envoy(code(status.map_err(text)?)),
@@ -122,9 +115,9 @@ pub async fn run(
         }
         envoy.end().await;
     }
-    if let Some(guard) = guard {
-        guard.forget(&entry).await;
-        guard.end().await;
+    if let Some(orphan_reaper) = orphan_reaper {
+        orphan_reaper.forget(&entry).await;
+        orphan_reaper.end().await;
     }
     stop.cancel();
     invoker.await.map_err(text)?;

@@ -231,7 +231,7 @@ async fn a_dry_run_calls_nobody() {
 #[tokio::test]
 async fn an_event_may_have_6_mib_and_not_a_byte_more_than_aws_takes() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let limit = sidecar_invoker::error::MAX_PAYLOAD_BYTES;
+    let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
     let event = |size: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(size - 8));
     let reply = invoker
         .request(Method::POST, INVOKE, &[], event(limit))
@@ -257,7 +257,7 @@ async fn a_connection_outlives_a_refusal() {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     let unknown = "/2015-03-31/functions/g/invocations";
-    let large = "x".repeat(sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1);
+    let large = "x".repeat(lambda_api::limits::MAX_PAYLOAD_BYTES + 1);
     for (path, body, status) in [(unknown, "x".repeat(1_000_000), 404), (INVOKE, large, 413)] {
         sender.ready().await.unwrap();
         let response = sender
@@ -308,7 +308,7 @@ async fn a_refused_body_that_does_not_come_ends_the_connection() {
 #[tokio::test]
 async fn who_sends_far_too_much_can_read_the_refusal() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let length = 2 * sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1;
+    let length = 2 * lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
     let mut stream = invoker.connect().await;
     let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -320,7 +320,7 @@ async fn who_sends_far_too_much_can_read_the_refusal() {
 
 #[tokio::test]
 async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
-    let length = sidecar_invoker::error::MAX_PAYLOAD_BYTES + 1;
+    let length = lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
     for (expect, length, closes) in [
         ("expect: 100-continue\r\n", length, true),
         ("", 2 * length, true),

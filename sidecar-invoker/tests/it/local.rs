@@ -282,7 +282,7 @@ async fn an_answer_over_the_limit_is_a_function_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("status");
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
-    let limit = sidecar_invoker::error::MAX_PAYLOAD_BYTES;
+    let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
     let reply = invoker
         .invoke(json!({ "do": "large", "bytes": limit, "file": file }))
         .await;

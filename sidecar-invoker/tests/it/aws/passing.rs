@@ -216,7 +216,7 @@ async fn without_the_block_only_listed_functions_are_known() {
 #[tokio::test]
 async fn the_largest_event_passes_both_ways() {
     let (invoker, aws) = start("").await;
-    let event = "x".repeat(sidecar_invoker::error::MAX_PAYLOAD_BYTES);
+    let event = "x".repeat(lambda_api::limits::MAX_PAYLOAD_BYTES);
     let path = "/2015-03-31/functions/f/invocations";
     let reply = invoker.post(path, &[], event.clone()).await;
     assert_eq!(reply.status, 200);

@@ -86,7 +86,7 @@ impl Invoker {
         let config = Config::parse("invoker.yaml", &text, Path::new("/")).unwrap();
         let options = Options {
             clock: SystemTime::now,
-            guard: None,
+            orphan_reaper: None,
             cgroups,
         };
         let server = Server::bind(config, options).await.unwrap();
