@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::StatusCode;
 
 use crate::config::Config;
-use crate::invocation::FunctionName;
+use lambda_api::FunctionName;
 
 /// The label of functions that are not listed: callers choose their names, and each label costs
 /// memory.

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sidecar_invoker::config::{Config, HostPort, Listen, PathPattern};
-use sidecar_invoker::envoy_config::{Envoy, Gateway, find_filter};
-use sidecar_invoker::lrp::Lrp;
+use super::error::CommandError;
+use crate::config::{Config, HostPort, Listen, PathPattern};
+use crate::envoy_config::{Envoy, Gateway, find_filter};
+use crate::lrp::Lrp;
 
-/// Its options.
+/// The options of `envoy-config`.
 #[derive(clap::Args)]
-pub struct Options {
+pub(super) struct Options {
     #[command(flatten)]
     source: Source,
     /// Where to write the configuration, instead of standard output.
@@ -61,19 +62,8 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// Runs it. Exits with 2 if the file has mistakes, with 1 if there is another obstacle.
-pub fn run(options: Options) -> ExitCode {
-    match write(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((code, message)) => {
-            eprintln!("{message}");
-            ExitCode::from(code)
-        }
-    }
-}
-
-fn write(options: Options) -> Result<(), (u8, String)> {
-    let obstacle = |message: String| (1, message);
+/// Writes the configuration.
+pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
     let filter = options.filter.map_or_else(find_filter, Ok);
     let admin = Listen::Tcp(HostPort {
         host: options.admin.ip().to_string(),
@@ -81,18 +71,18 @@ fn write(options: Options) -> Result<(), (u8, String)> {
     });
     let mut gateway = match (options.source.config, options.source.lrp) {
         (Some(file), _) => {
-            let config = Config::load(&file).map_err(|error| (2, error.to_string()))?;
-            let filter = filter.map_err(obstacle)?;
-            Gateway::of_config(&config, filter).map_err(|message| (2, message))?
+            let config = Config::load(&file)?;
+            let filter = filter.map_err(CommandError::failed)?;
+            Gateway::of_config(&config, filter).map_err(CommandError::UnusableConfig)?
         }
         (None, file) => {
-            let file = file.unwrap_or_default();
-            let lrp = Lrp::load(&file).map_err(|error| (2, error.to_string()))?;
+            let lrp = Lrp::load(&file.unwrap_or_default())?;
             let invoker = Listen::Tcp(HostPort {
                 host: "127.0.0.1".to_owned(),
                 port: 9090,
             });
-            lrp.gateway(filter.map_err(obstacle)?, invoker, admin.clone())
+            let filter = filter.map_err(CommandError::failed)?;
+            lrp.gateway(filter, invoker, admin.clone())
         }
     };
     gateway.admin = admin;
@@ -101,16 +91,18 @@ fn write(options: Options) -> Result<(), (u8, String)> {
     if let Some(prefix) = options.health_prefix {
         gateway.health.prefix = prefix;
     }
-    let text = gateway.render().map_err(obstacle)?;
+    let text = gateway.render().map_err(CommandError::failed)?;
     if options.check {
-        let envoy = Envoy::find(options.envoy.as_deref()).map_err(obstacle)?;
-        envoy.validate(&text).map_err(obstacle)?;
+        let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
+        envoy.validate(&text).map_err(CommandError::failed)?;
     }
-    match options.output {
+    let written = match options.output {
         Some(file) => std::fs::write(&file, text)
-            .map_err(|error| obstacle(format!("{}: cannot be written: {error}", file.display()))),
+            .map_err(|error| format!("{}: cannot be written: {error}", file.display())),
         None => std::io::stdout()
             .write_all(text.as_bytes())
-            .map_err(|error| obstacle(format!("standard output: {error}"))),
-    }
+            .map_err(|error| format!("standard output: {error}")),
+    };
+    written.map_err(CommandError::failed)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sidecar_invoker::envoy_config::{Envoy, find_filter};
-use sidecar_invoker::lrp::{Ended, Lrp, run as run_both};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::server_options;
+use super::error::CommandError;
+use super::setup;
+use crate::envoy_config::{Envoy, find_filter};
+use crate::lrp::{Ended, Lrp, run as run_both};
 
-/// Its options.
+/// The options of `lrp`.
 #[derive(clap::Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The configuration file of lrp.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -27,41 +28,19 @@ pub struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Runs it. Exits with 2 if the file has mistakes, with Envoy's own status if that ends, with 1 if
-/// there is another obstacle.
-pub fn run(options: Options) -> ExitCode {
-    let lrp = match Lrp::load(&options.file) {
-        Ok(lrp) => lrp,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    match serve(&lrp, options) {
-        Ok(Ended::Asked) => ExitCode::SUCCESS,
-        Ok(Ended::Envoy(code)) => {
-            eprintln!("Envoy has ended, with exit status {code}; what it said stands above");
-            // It was not asked to end: that is no success, whatever it says.
-            ExitCode::from(code.max(1))
-        }
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn serve(lrp: &Lrp, options: Options) -> Result<Ended, String> {
-    let envoy = Envoy::find(options.envoy.as_deref())?;
-    let filter = options.filter.map_or_else(find_filter, Ok)?;
-    let text = |error: std::io::Error| error.to_string();
-    let runtime = tokio::runtime::Runtime::new().map_err(text)?;
-    runtime.block_on(async {
+/// Serves until a signal asks to end, or Envoy has ended.
+pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
+    setup::log_to_stderr();
+    let lrp = Lrp::load(&options.file)?;
+    let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
+    let filter = options.filter.map_or_else(find_filter, Ok);
+    let filter = filter.map_err(CommandError::failed)?;
+    let ended = setup::runtime()?.block_on(async {
         let mut signals = [
-            signal(SignalKind::hangup()).map_err(text)?,
-            signal(SignalKind::interrupt()).map_err(text)?,
-            signal(SignalKind::quit()).map_err(text)?,
-            signal(SignalKind::terminate()).map_err(text)?,
+            signal(SignalKind::hangup()).map_err(CommandError::failed)?,
+            signal(SignalKind::interrupt()).map_err(CommandError::failed)?,
+            signal(SignalKind::quit()).map_err(CommandError::failed)?,
+            signal(SignalKind::terminate()).map_err(CommandError::failed)?,
         ];
         let [hangup, interrupt, quit, terminate] = &mut signals;
         let end = async || {
@@ -73,9 +52,20 @@ fn serve(lrp: &Lrp, options: Options) -> Result<Ended, String> {
             }
         };
         let ready = |address| println!("listening on {address}");
-        let options = (server_options().map_err(text)?, options.arguments);
-        run_both(lrp, (&envoy, filter), &options.1, options.0, ready, end)
-            .await
-            .map_err(|error| error.to_string())
-    })
+        let server = setup::server_options()?;
+        run_both(
+            &lrp,
+            (&envoy, filter),
+            &options.arguments,
+            server,
+            ready,
+            end,
+        )
+        .await
+        .map_err(CommandError::failed)
+    })?;
+    match ended {
+        Ended::Asked => Ok(ExitCode::SUCCESS),
+        Ended::Envoy(code) => Err(CommandError::EnvoyEnded(code)),
+    }
 }

@@ -7,10 +7,10 @@ use hyper::Method;
 use lambda_filter_core::config::Settings;
 use serde_json::{Map, Value as Json};
 
-use super::decode::{Value, nearest};
 use super::pattern::{Host, PathPattern};
-use super::scalar;
-use crate::invocation::{FunctionName, Target};
+use super::yaml::decode::{Value, nearest};
+use super::yaml::scalar;
+use lambda_api::{FunctionName, FunctionReference};
 
 /// One entry of `routes`. Of the routes of a host the first that matches is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,17 +142,17 @@ fn method(value: &Value<'_>) -> Option<Option<Method>> {
 
 fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<FunctionName> {
     let text = value.text("a function's name")?;
-    let name = match text.parse::<Target>() {
-        Ok(target) => target.name,
+    let name = match text.parse::<FunctionReference>() {
+        Ok(function) => function.name().clone(),
         Err(error) => {
             value.problem(error.to_string());
             return None;
         }
     };
     if let Some(functions) = functions
-        && !functions.contains(&name.to_string().as_str())
+        && !functions.contains(&name.as_str())
     {
-        value.problem(match nearest(&name.to_string(), functions) {
+        value.problem(match nearest(name.as_str(), functions) {
             Some(known) => format!("no such function in `functions`; did you mean `{known}`?"),
             None => "no such function in `functions`; add it there".to_owned(),
         });
@@ -277,7 +277,7 @@ invoker.yaml:4: routes[1].host: expected a host name without a port such as orde
 invoker.yaml:4: routes[1].path: expected a path such as /pets, /pets/*, /pets/{id} or /{proxy+}, percent-encoded and without a query, found "x"
 invoker.yaml:4: routes[1].method: expected a method such as GET, or ANY, found "get"
 invoker.yaml:4: routes[1].timeout: expected a duration from 1ms to 15m such as 30s, found "1h"
-invoker.yaml:4: routes[1].function: a function is named by its name, a partial ARN or a full ARN of at most 256 characters
+invoker.yaml:4: routes[1].function: expected a function's name of 1 to 64 letters, digits, - and _, found "a/b"
 invoker.yaml:5: routes[2].payload: expected one of apigateway-v2, apigateway-v1, alb, alb-multi-value, vpc-lattice-v1, vpc-lattice-v2, function-url, envoy, raw, template, found "albb"
 invoker.yaml:5: routes[2].template: expected JSON as text such as '{"path": "${path}"}', found a list
 invoker.yaml:5: routes[2].max_request_bytes: expected a whole number of bytes, at least 1, found "x"

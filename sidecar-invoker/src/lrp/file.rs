@@ -5,9 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::config::decode::Value;
-use crate::config::{Host, HostPort, scalar};
-use crate::invocation::{FunctionName, Target};
+use crate::config::yaml::decode::Value;
+use crate::config::yaml::scalar;
+use crate::config::{Host, HostPort};
+use lambda_api::{FunctionName, FunctionReference};
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +81,7 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
     if let Some(aws) = aws {
         entries.read("aws", &aws, |value| {
             let function = value.text("a function's name or ARN")?;
-            if let Err(error) = function.parse::<Target>() {
+            if let Err(error) = function.parse::<FunctionReference>() {
                 value.problem(error.to_string());
                 return None;
             }

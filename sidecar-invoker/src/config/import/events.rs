@@ -7,16 +7,18 @@ use hyper::Method;
 use serde_json::Map;
 
 use super::intrinsic::Scope;
-use super::{Node, Route, Template, child, entries, scalar};
-use crate::config::{Host, PathPattern};
-use crate::invocation::FunctionName;
+use super::template::{Template, child, entries, scalar};
+use crate::config::pattern::{Host, PathPattern};
+use crate::config::routes::Route;
+use crate::config::yaml::tree::YamlNode;
+use lambda_api::FunctionName;
 
 /// Reads `Events` of the function `id`.
 pub(super) fn read(
     template: &mut Template<'_>,
     scope: &Scope<'_>,
     function: &FunctionName,
-    events: &Node,
+    events: &YamlNode,
 ) {
     for (key, event) in entries(events) {
         let kind = child(event, "Type").and_then(scalar).unwrap_or_default();
@@ -54,7 +56,7 @@ pub(super) fn read(
 type Match = (PathPattern, Option<Method>, &'static str);
 
 /// Without a path it is the API's default route.
-fn http_api(scope: &Scope<'_>, event: &Node) -> Result<Match, String> {
+fn http_api(scope: &Scope<'_>, event: &YamlNode) -> Result<Match, String> {
     let payload = match property(scope, event, "PayloadFormatVersion")?.as_deref() {
         None | Some("2.0") => "apigateway-v2",
         Some("1.0") => "apigateway-v1",
@@ -65,13 +67,13 @@ fn http_api(scope: &Scope<'_>, event: &Node) -> Result<Match, String> {
     Ok((path, method(scope, event)?, payload))
 }
 
-fn rest_api(scope: &Scope<'_>, event: &Node) -> Result<Match, String> {
+fn rest_api(scope: &Scope<'_>, event: &YamlNode) -> Result<Match, String> {
     let path = property(scope, event, "Path")?.ok_or("it has no Path")?;
     Ok((path.parse()?, method(scope, event)?, "apigateway-v1"))
 }
 
 /// `ANY` and `x-amazon-apigateway-any-method` are every method.
-fn method(scope: &Scope<'_>, event: &Node) -> Result<Option<Method>, String> {
+fn method(scope: &Scope<'_>, event: &YamlNode) -> Result<Option<Method>, String> {
     let Some(text) = property(scope, event, "Method")? else {
         return Ok(None);
     };
@@ -84,7 +86,7 @@ fn method(scope: &Scope<'_>, event: &Node) -> Result<Option<Method>, String> {
     }
 }
 
-fn property(scope: &Scope<'_>, event: &Node, name: &str) -> Result<Option<String>, String> {
+fn property(scope: &Scope<'_>, event: &YamlNode, name: &str) -> Result<Option<String>, String> {
     let value = child(event, "Properties").and_then(|properties| child(properties, name));
     let Some(value) = value else { return Ok(None) };
     scope

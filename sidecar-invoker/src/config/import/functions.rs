@@ -6,11 +6,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::local::{CONCURRENCY, Defaults, MEMORY_MIB, variable_name};
-use super::super::tree::Key;
 use super::intrinsic::Scope;
-use super::{ImportedFunction, Node, Template, child, entries, events, runtime, scalar};
-use crate::invocation::FunctionName;
+use super::template::{ImportedFunction, Template, child, entries, scalar};
+use super::{events, runtime};
+use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
+use crate::config::yaml::tree::{Key, YamlNode};
+use lambda_api::FunctionName;
 
 /// What has no meaning for a function on this machine.
 const WITHOUT_EFFECT: [&str; 31] = [
@@ -52,13 +53,13 @@ struct Resource<'t> {
     key: &'t Key,
     /// Where it has a `Condition`.
     condition: Option<&'t Key>,
-    properties: &'t [(Key, Node)],
+    properties: &'t [(Key, YamlNode)],
     /// `Globals.Function`, where it applies.
-    globals: &'t [(Key, Node)],
+    globals: &'t [(Key, YamlNode)],
 }
 
 /// Reads all of them.
-pub(super) fn read(template: &mut Template<'_>, root: &Node, resources: &Node) {
+pub(super) fn read(template: &mut Template<'_>, root: &YamlNode, resources: &YamlNode) {
     let globals = child(root, "Globals").and_then(|globals| child(globals, "Function"));
     let globals = globals.map_or(&[][..], entries);
     let of = |(key, resource)| {
@@ -121,7 +122,7 @@ pub(super) fn read(template: &mut Template<'_>, root: &Node, resources: &Node) {
 
 impl<'t> Resource<'t> {
     /// A property, the function's own before that of all functions.
-    fn property(&self, name: &str) -> Option<&'t Node> {
+    fn property(&self, name: &str) -> Option<&'t YamlNode> {
         let all = self.properties.iter().chain(self.globals);
         all.into_iter()
             .find(|(key, _)| key.text == name)
@@ -141,7 +142,7 @@ impl<'t> Resource<'t> {
                 return None;
             }
         };
-        let mut defaults = Defaults::default();
+        let mut defaults = LocalDefaults::default();
         let text = |property| self.text(scope, property);
         let found = match (text("Runtime"), text("Handler")) {
             (Ok(Some(runtime)), Ok(handler)) => {
@@ -243,13 +244,13 @@ impl<'t> Resource<'t> {
         template: &mut Template<'_>,
         scope: &Scope<'_>,
         name: &FunctionName,
-        defaults: &mut Defaults,
+        defaults: &mut LocalDefaults,
     ) {
         for level in [self.globals, self.properties] {
             let environment = level.iter().find(|(key, _)| key.text == "Environment");
             let variables = environment.and_then(|(_, node)| child(node, "Variables"));
             for (key, value) in variables.map_or(&[][..], entries) {
-                if let Err(reason) = variable_name(&key.text) {
+                if let Err(reason) = check_variable_name(&key.text) {
                     let message = format!(
                         "{name}: the variable \"{}\": {reason}; it is left out",
                         key.text

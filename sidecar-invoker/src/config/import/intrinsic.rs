@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::tree::{Kind, Node};
-use super::{child, entries, scalar};
-use crate::invocation::{ACCOUNT_ID, FunctionName, Target, function_arn, region};
+use super::template::{child, entries, scalar};
+use crate::config::yaml::tree::{Key, Kind, YamlNode};
+use crate::invocation::region;
+use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
 
 /// What names in a template mean.
 pub(super) struct Scope<'t> {
-    parameters: &'t [(super::Key, Node)],
+    parameters: &'t [(Key, YamlNode)],
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<&'t str, FunctionName>,
     region: String,
@@ -19,7 +20,7 @@ pub(super) struct Scope<'t> {
 
 impl<'t> Scope<'t> {
     /// The parameters of a template, and no function yet.
-    pub(super) fn new(root: &'t Node) -> Self {
+    pub(super) fn new(root: &'t YamlNode) -> Self {
         Self {
             parameters: child(root, "Parameters").map_or(&[], entries),
             functions: BTreeMap::new(),
@@ -31,7 +32,7 @@ impl<'t> Scope<'t> {
     ///
     /// # Errors
     /// What it needs that is not known here.
-    pub(super) fn text(&self, node: &Node) -> Result<Option<String>, String> {
+    pub(super) fn text(&self, node: &YamlNode) -> Result<Option<String>, String> {
         let (function, argument) = match &node.kind {
             Kind::Text(text) => return Ok(Some(text.clone())),
             Kind::Mapping(entries) => match entries.as_slice() {
@@ -60,7 +61,7 @@ impl<'t> Scope<'t> {
             ("Fn::Join", Kind::List(parts)) => match parts.as_slice() {
                 [
                     separator,
-                    Node {
+                    YamlNode {
                         kind: Kind::List(items),
                         ..
                     },
@@ -80,9 +81,9 @@ impl<'t> Scope<'t> {
         let value = match name {
             "AWS::NoValue" => return Ok(None),
             "AWS::AccountId" => ACCOUNT_ID,
-            "AWS::Partition" => "aws",
+            "AWS::Partition" => Partition::of_region(&self.region).id,
             "AWS::Region" => &self.region,
-            "AWS::URLSuffix" => "amazonaws.com",
+            "AWS::URLSuffix" => Partition::of_region(&self.region).dns_suffix,
             name => return self.named(name).map(Some),
         };
         Ok(Some(value.to_owned()))
@@ -108,17 +109,13 @@ impl<'t> Scope<'t> {
 
     fn attribute(&self, attribute: &str) -> Result<String, String> {
         let name = attribute.strip_suffix(".Arn");
-        let name = name.and_then(|name| self.functions.get(name)).cloned();
+        let name = name.and_then(|name| self.functions.get(name));
         let name = name.ok_or(attribute)?;
-        let target = Target {
-            name,
-            qualifier: None,
-        };
-        Ok(function_arn(&self.region, &target))
+        Ok(FunctionArn::outside_aws(&self.region, name, None).to_string())
     }
 
     /// `${Name}` and `${Name.Attribute}` stand for values, `${!Name}` for itself without the `!`.
-    fn substitute(&self, pattern: &str, values: Option<&Node>) -> Result<String, String> {
+    fn substitute(&self, pattern: &str, values: Option<&YamlNode>) -> Result<String, String> {
         let mut text = String::with_capacity(pattern.len());
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {

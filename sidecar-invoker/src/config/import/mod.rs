@@ -9,40 +9,16 @@ mod events;
 mod functions;
 mod intrinsic;
 mod runtime;
+mod template;
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::decode::Value;
-use super::local::Defaults;
-use super::routes::Route;
-use super::scalar::printable;
-use super::tree::{self, Key, Kind, Node};
-use crate::invocation::FunctionName;
+use self::template::{Template, child};
+use super::yaml::decode::Value;
+use super::yaml::tree;
 
-/// What one or several templates hold.
-#[derive(Debug, Default)]
-pub(super) struct Imported {
-    /// Whether there is any template.
-    pub(super) is_asked_for: bool,
-    pub(super) functions: BTreeMap<FunctionName, ImportedFunction>,
-    /// Events of the types `HttpApi` and `Api`, as they stand.
-    pub(super) routes: Vec<Route>,
-    /// What was not understood, each with its file and line.
-    pub(super) warnings: Vec<String>,
-}
-
-/// A function of a template.
-#[derive(Debug)]
-pub(super) struct ImportedFunction {
-    /// File and line.
-    pub(super) place: String,
-    /// The program and its arguments, or what is missing for there to be one.
-    pub(super) command: Result<(String, Vec<String>), String>,
-    /// The other keys.
-    pub(super) defaults: Defaults,
-}
+pub(super) use self::template::{Imported, ImportedFunction};
 
 /// Reads the templates that `value`, a path or a list of paths, names, relative to `directory`.
 pub(super) fn import(value: &Value<'_>, directory: &Path) -> Option<Imported> {
@@ -92,72 +68,6 @@ fn read(value: &Value<'_>, directory: &Path, imported: &mut Imported) -> Option<
     };
     functions::read(&mut template, &root, resources);
     Some(())
-}
-
-/// The template that is being read.
-struct Template<'i> {
-    file: &'i str,
-    /// Where its relative paths start.
-    directory: PathBuf,
-    imported: &'i mut Imported,
-}
-
-impl Template<'_> {
-    fn warn(&mut self, line: usize, message: impl AsRef<str>) {
-        let message = printable(message.as_ref());
-        let warning = format!("{}:{line}: {message}", self.file);
-        self.imported.warnings.push(warning);
-    }
-
-    /// Keeps the first of several keys of one name in a mapping.
-    fn leave_out_repeated(&mut self, node: &mut Node) {
-        match &mut node.kind {
-            Kind::Null | Kind::Text(_) => {}
-            Kind::List(items) => items
-                .iter_mut()
-                .for_each(|item| self.leave_out_repeated(item)),
-            Kind::Mapping(entries) => {
-                let mut lines = HashMap::new();
-                entries.retain_mut(|(key, value)| {
-                    if let Some(first) = lines.get(&key.text) {
-                        let message = format!(
-                            "{} stands on line {first} too, which counts; this one is left out",
-                            key.text
-                        );
-                        self.warn(key.line, message);
-                        return false;
-                    }
-                    lines.insert(key.text.clone(), key.line);
-                    self.leave_out_repeated(value);
-                    true
-                });
-            }
-        }
-    }
-}
-
-/// The pairs of a mapping; none of any other value.
-fn entries(node: &Node) -> &[(Key, Node)] {
-    match &node.kind {
-        Kind::Mapping(entries) => entries,
-        _ => &[],
-    }
-}
-
-/// The value of a key in a mapping.
-fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    entries(node)
-        .iter()
-        .find(|(other, _)| other.text == key)
-        .map(|(_, value)| value)
-}
-
-/// A scalar's text.
-fn scalar(node: &Node) -> Option<&str> {
-    match &node.kind {
-        Kind::Text(text) => Some(text),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Node.js' runtime interface client, as npm installs it.
+/// YamlNode.js' runtime interface client, as npm installs it.
 const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
 
 /// What runs a function.

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::{BackendConfig, Config, LocalConfig, Route};
 use super::*;
+use std::path::PathBuf;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sam")
@@ -12,12 +13,7 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 fn local<'c>(config: &'c Config, name: &str) -> &'c LocalConfig {
-    match &config
-        .functions
-        .get(&name.parse().unwrap())
-        .unwrap()
-        .backend
-    {
+    match &config.functions.get(name).unwrap().backend {
         BackendConfig::Local(local) => local,
         _ => panic!("{name} is not local"),
     }
@@ -162,18 +158,8 @@ functions:
     assert_eq!(orders.env.get("TABLE").unwrap(), "orders");
     assert_eq!(orders.env.get("LEVEL").unwrap(), "warn");
     assert_eq!(orders.env.get("STAGE").unwrap(), "dev");
-    assert_eq!(
-        config
-            .functions
-            .get(&"Orders".parse().unwrap())
-            .unwrap()
-            .queue,
-        3
-    );
-    let worker = config
-        .functions
-        .get(&"worker-dev".parse().unwrap())
-        .unwrap();
+    assert_eq!(config.functions.get("Orders").unwrap().queue, 3);
+    let worker = config.functions.get("worker-dev").unwrap();
     assert!(matches!(worker.backend, BackendConfig::Rie(_)));
     let java = local(&config, "Java");
     assert_eq!((words(java), java.line), (vec!["./run"], 5));

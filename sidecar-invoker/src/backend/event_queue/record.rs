@@ -1,0 +1,134 @@
+//! What is kept of an event that was not processed.
+//!
+//! Source: "Capturing records of Lambda asynchronous invocations" in the AWS Lambda developer
+//! guide.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::invocation::{Invocation, RequestId};
+use crate::util::time::timestamp;
+use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
+use lambda_api::headers::UNHANDLED;
+use lambda_api::{FunctionAddress, FunctionArn, Qualifier};
+
+/// Why an event was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    RetriesExhausted,
+    EventAgeExceeded,
+    /// The invoker ended; AWS has no such reason.
+    ShuttingDown,
+}
+
+/// An event and what came of it.
+pub(super) struct Record {
+    pub(super) request_id: RequestId,
+    address: FunctionAddress,
+    payload: Bytes,
+    /// How often the function was called.
+    pub(super) attempts: u32,
+    /// What it answered last.
+    pub(super) response: Option<Bytes>,
+}
+
+impl Record {
+    /// An event that has not been tried.
+    pub(super) fn new(invocation: &Invocation) -> Self {
+        Self {
+            request_id: invocation.request_id,
+            address: invocation.address.clone(),
+            payload: invocation.payload.clone(),
+            attempts: 0,
+            response: None,
+        }
+    }
+
+    /// The error that the function answered last, in short.
+    pub(super) fn reason(&self) -> String {
+        let Some(response) = &self.response else {
+            return "it did not run".to_owned();
+        };
+        let error: Value = serde_json::from_slice(response).unwrap_or_default();
+        let text = |name: &str| error.get(name).and_then(Value::as_str);
+        match (text(ERROR_TYPE), text(ERROR_MESSAGE)) {
+            (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
+            _ => String::from_utf8_lossy(response)
+                .chars()
+                .take(200)
+                .collect(),
+        }
+    }
+
+    /// AWS's record of it in one line.
+    pub(super) fn line(&self, condition: Condition, region: &str, now: SystemTime) -> String {
+        let FunctionAddress {
+            function,
+            qualifier,
+        } = &self.address;
+        let qualifier = qualifier.clone().unwrap_or_else(Qualifier::latest);
+        let arn = FunctionArn::outside_aws(region, function.name(), Some(&qualifier));
+        let context = json!({
+            "requestId": self.request_id.to_string(),
+            "functionArn": arn.to_string(),
+            "condition": format!("{condition:?}"),
+            "approximateInvokeCount": self.attempts,
+        });
+        let response = self.response.as_ref().map(|response| {
+            let context = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": UNHANDLED });
+            format!(",\"responseContext\":{context},\"responsePayload\":{}", on_one_line(response))
+        });
+        format!(
+            "{{\"version\":\"1.0\",\"timestamp\":\"{}\",\"requestContext\":{context},\"requestPayload\":{}{}}}\n",
+            timestamp(now),
+            on_one_line(&self.payload),
+            response.unwrap_or_default()
+        )
+    }
+}
+
+/// JSON as it came, but in one line; anything else as a text. (Parsed and written anew, numbers
+/// could lose digits.)
+fn on_one_line(payload: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(payload) {
+        // In JSON, line ends only stand between tokens.
+        Ok(_) => String::from_utf8_lossy(payload).replace(['\n', '\r'], " "),
+        Err(_) => Value::from(String::from_utf8_lossy(payload)).to_string(),
+    }
+}
+
+/// Adds a line to a file, in one piece.
+pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(line.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_record_has_aws_s_form_and_the_payload_s_own_digits() {
+        let record = Record {
+            request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
+            address: FunctionAddress::parse("f", None).unwrap(),
+            payload: Bytes::from_static(b"{\n \"n\": 12345678901234567890.50\n}"),
+            attempts: 3,
+            response: Some(Bytes::from_static(b"Task timed out")),
+        };
+        let line = record.line(Condition::RetriesExhausted, "eu-west-1", UNIX_EPOCH);
+        assert_eq!(
+            line,
+            "{\"version\":\"1.0\",\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"requestContext\":{\"approximateInvokeCount\":3,\"condition\":\"RetriesExhausted\",\"functionArn\":\"arn:aws:lambda:eu-west-1:123456789012:function:f:$LATEST\",\"requestId\":\"11111111-2222-4333-8444-555555555555\"},\"requestPayload\":{  \"n\": 12345678901234567890.50 },\"responseContext\":{\"executedVersion\":\"$LATEST\",\"functionError\":\"Unhandled\",\"statusCode\":200},\"responsePayload\":\"Task timed out\"}\n"
+        );
+        serde_json::from_str::<Value>(&line).unwrap();
+        assert_eq!(record.reason(), "Task timed out");
+    }
+}

@@ -1,0 +1,66 @@
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::backend::local::spec::tests::{invocation, spec};
+use crate::invocation::FunctionResponse;
+
+/// Nobody has to hear of an environment.
+struct NoOwner;
+
+impl EnvironmentOwner for NoOwner {
+    fn ready(self: Arc<Self>, _: Arc<Environment>) {}
+    fn failed_to_start(&self, _: &Environment, _: Failure) {}
+    fn retire(&self, _: &Arc<Environment>) -> bool {
+        true
+    }
+    fn removed(self: Arc<Self>, _: &Arc<Environment>) {}
+}
+
+/// What happens until the process has to wait, and then leaves.
+async fn asks_and_leaves(environment: &Arc<Environment>) {
+    tokio::select! {
+        biased;
+        _ = environment.next() => panic!("there is nothing to do"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
+    let spec = Arc::new(spec("concurrency: 1"));
+    let environment = Environment::new(spec, Weak::<NoOwner>::new(), 0);
+    let (output, _writer) = std::io::pipe().unwrap();
+    let _unread = environment.log.tap(output).unwrap();
+    asks_and_leaves(&environment).await;
+    let mut invocation = invocation(&serde_json::json!({}));
+    invocation.log_type = LogType::Tail;
+    let id = invocation.request_id;
+    let (caller, mut response) = oneshot::channel();
+    let call = Call {
+        invocation: Arc::new(invocation),
+        caller,
+    };
+    environment.deliver(call).unwrap();
+    environment.next().await.unwrap();
+    let payload = FunctionPayload::Success(Bytes::from_static(b"1"));
+    environment.answer(id, payload.clone(), None).unwrap();
+    asks_and_leaves(&environment).await;
+    assert_eq!(
+        response.try_recv().unwrap_err(),
+        oneshot::error::TryRecvError::Empty
+    );
+    let response = tokio::select! {
+        _ = environment.next() => panic!("there is nothing to do"),
+        response = response => response.unwrap(),
+    };
+    let FunctionResponse::Buffered {
+        payload: sent,
+        log_tail,
+    } = response
+    else {
+        panic!("streamed");
+    };
+    assert_eq!(sent, payload);
+    let log = String::from_utf8(log_tail.unwrap()).unwrap();
+    assert_eq!(log.matches(&format!("REPORT RequestId: {id}")).count(), 1);
+}

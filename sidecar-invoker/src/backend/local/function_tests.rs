@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::super::spec::tests::{invocation, spec};
+use super::*;
+
+fn function(queue: usize, keys: &str) -> Function {
+    Function::of(spec(keys), queue)
+}
+
+#[tokio::test]
+async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let function = function(2, "concurrency: 1");
+    let call = |line: &str| {
+        let event = json!({ "do": "log", "file": file, "line": line });
+        let function = &function;
+        async move { function.invoke(invocation(&event)).await }
+    };
+    // One has the environment that is started for it, two the queue's places.
+    let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
+    assert!([a, b, c].iter().all(|response| matches!(
+        response,
+        Ok(FunctionResponse::Buffered {
+            payload: FunctionPayload::Success(_),
+            ..
+        })
+    )));
+    assert_eq!(d.unwrap_err(), ServiceError::TooManyRequests);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
+    assert_eq!(function.pool.environments(), 1);
+}
+
+#[tokio::test]
+async fn files_that_go_on_changing_do_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.py");
+    std::fs::write(&file, "").unwrap();
+    let function = function(0, &format!("watch: ['{}']", file.display()));
+    function.begin();
+    let changes = async {
+        for change in 1.. {
+            std::fs::write(&file, "x".repeat(change)).unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = async {
+        // By then the change has been seen.
+        sleep(Duration::from_millis(800)).await;
+        function.spec.context.stop.cancel();
+        function.spec.context.tasks.close();
+        function.spec.context.tasks.wait().await;
+    };
+    tokio::select! {
+        () = changes => {}
+        () = end => {}
+        () = sleep(Duration::from_secs(5)) => panic!("the files are still looked at"),
+    }
+}

@@ -1,0 +1,19 @@
+use super::super::spec::tests::spec;
+use super::*;
+
+#[tokio::test]
+async fn the_environment_used_last_is_used_first() {
+    let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0);
+    let first = pool.new_environment(0);
+    let second = pool.new_environment(0);
+    Arc::clone(&pool).ready(Arc::clone(&first));
+    Arc::clone(&pool).ready(Arc::clone(&second));
+    assert!(Arc::ptr_eq(
+        &pool.environment().await.unwrap().unwrap(),
+        &second
+    ));
+    assert!(Arc::ptr_eq(
+        &pool.environment().await.unwrap().unwrap(),
+        &first
+    ));
+}

@@ -1,0 +1,225 @@
+//! The processes of one execution environment: the runtime and the extensions, each in a process
+//! group of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncRead;
+use tokio::process::{Child, Command};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::command::LogStream;
+use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::writer::LogSource;
+use crate::backend::local::log::writer::Output;
+
+/// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
+const TERMINATION_GRACE: Duration = Duration::from_millis(300);
+/// How long extensions that have registered for it have from SHUTDOWN to SIGKILL, as on AWS.
+pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long what a process wrote before its end may take to be read.
+const READ_LIMIT: Duration = Duration::from_millis(200);
+
+/// What is running.
+#[derive(Default)]
+pub(crate) struct Processes {
+    pub(crate) api: Option<JoinHandle<()>>,
+    /// The connections to the API.
+    pub(crate) connections: TaskTracker,
+    runtime: Option<(Child, Pid)>,
+    extensions: JoinSet<(String, Option<ExitStatus>)>,
+    groups: Vec<(String, Pid)>,
+}
+
+/// How a process ended.
+pub(crate) enum Exit {
+    Runtime(Option<ExitStatus>),
+    Extension(String, Option<ExitStatus>),
+}
+
+impl Processes {
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// The operating system's reason.
+    pub(crate) fn start_runtime(
+        &mut self,
+        launch: &Launch<'_>,
+        command: Command,
+    ) -> std::io::Result<Pid> {
+        let (child, group) = launch.spawn(command)?;
+        self.runtime = Some((child, group));
+        Ok(group)
+    }
+
+    /// Starts an extension; its name is its file's.
+    ///
+    /// # Errors
+    /// The operating system's reason.
+    pub(crate) fn start_extension(
+        &mut self,
+        launch: &Launch<'_>,
+        name: &str,
+        program: &Path,
+    ) -> std::io::Result<Pid> {
+        let (mut child, group) = launch.spawn(Command::new(program))?;
+        self.groups.push((name.to_owned(), group));
+        let name = name.to_owned();
+        self.extensions
+            .spawn(async move { (name, child.wait().await.ok()) });
+        Ok(group)
+    }
+
+    /// Kills the runtime, or the extensions if they are all there is yet.
+    pub(crate) fn kill_first(&self) {
+        match &self.runtime {
+            Some((_, group)) => kill(*group, Signal::KILL),
+            None => self
+                .groups
+                .iter()
+                .for_each(|(_, group)| kill(*group, Signal::KILL)),
+        }
+    }
+
+    /// Waits until what has come over connections that are closed has been read: a process may
+    /// answer and end at once.
+    pub(crate) async fn drain_connections(&self) {
+        self.connections.close();
+        let _ = timeout(READ_LIMIT, self.connections.wait()).await;
+    }
+
+    /// Waits until one of them ends.
+    pub(crate) async fn exit(&mut self) -> Exit {
+        let Self {
+            runtime,
+            extensions,
+            ..
+        } = self;
+        let runtime = async {
+            match runtime {
+                Some((child, _)) => child.wait().await.ok(),
+                None => std::future::pending().await,
+            }
+        };
+        let extension = async {
+            match extensions.join_next().await {
+                Some(Ok((name, status))) => (name, status),
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // A runtime that is killed for its memory may take the extensions with it.
+            biased;
+            status = runtime => Exit::Runtime(status),
+            (name, status) = extension => Exit::Extension(name, status),
+        }
+    }
+
+    /// Ends the processes and all that they started in their groups, which are what comes back;
+    /// extensions that `waits_for` says are to have time have it.
+    pub(crate) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
+        let limit = Instant::now() + SHUTDOWN_LIMIT;
+        let patient = self.groups.iter().any(|(name, _)| waits_for(name));
+        for (_, group) in self.groups.iter().filter(|(name, _)| !waits_for(name)) {
+            kill(*group, Signal::KILL);
+        }
+        if let Some((child, group)) = &mut self.runtime {
+            kill(*group, Signal::TERM);
+            let _ = timeout(TERMINATION_GRACE, child.wait()).await;
+            kill(*group, Signal::KILL);
+            let _ = child.wait().await;
+        }
+        if patient {
+            let all = async { while self.extensions.join_next().await.is_some() {} };
+            let _ = timeout_at(limit, all).await;
+        }
+        for (_, group) in &self.groups {
+            kill(*group, Signal::KILL);
+        }
+        while self.extensions.join_next().await.is_some() {}
+        if let Some(api) = self.api {
+            api.abort();
+        }
+        let runtime = self.runtime.map(|(_, group)| group);
+        let extensions = self.groups.into_iter().map(|(_, group)| group);
+        extensions.chain(runtime).collect()
+    }
+}
+
+fn kill(group: Pid, signal: Signal) {
+    // Fails only if nothing is left in the group.
+    let _ = kill_process_group(group, signal);
+}
+
+/// The executables in `extensions/` of the function's directory, by name and in its order.
+pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
+    let files = std::fs::read_dir(directory.join("extensions"));
+    let mut extensions: Vec<_> = files
+        .into_iter()
+        .flatten()
+        .filter_map(|file| {
+            let file = file.ok()?;
+            let name = file.file_name().into_string().ok()?;
+            let path = file.path();
+            path.is_file().then_some((name, path))
+        })
+        .collect();
+    extensions.sort();
+    extensions
+}
+
+/// What the processes of an environment have in common.
+pub(crate) struct Launch<'e> {
+    pub(crate) directory: &'e Path,
+    pub(crate) variables: &'e BTreeMap<OsString, OsString>,
+    /// Where their output goes.
+    pub(crate) output: &'e Output,
+    pub(crate) tasks: &'e TaskTracker,
+    /// The address of the Runtime API.
+    pub(crate) api: SocketAddr,
+    pub(crate) log: &'e Arc<Log>,
+    pub(crate) log_stream: &'e LogStream,
+    pub(crate) source: &'e LogSource,
+}
+
+impl Launch<'_> {
+    fn spawn(&self, mut command: Command) -> std::io::Result<(Child, Pid)> {
+        let mut child = command
+            .current_dir(self.directory)
+            .env_clear()
+            .envs(self.variables)
+            .envs([self.log_stream.variable()])
+            .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
+        if let Some(stdout) = child.stdout.take() {
+            self.forward(self.log.tap(stdout)?);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            self.forward(self.log.tap(stderr)?);
+        }
+        Ok((child, group))
+    }
+
+    /// Passes on the output of a process.
+    fn forward(&self, reader: impl AsyncRead + Send + Unpin + 'static) {
+        let output = self.output.clone();
+        self.tasks
+            .spawn(output.forward(self.source.clone(), reader));
+    }
+}

@@ -1,0 +1,223 @@
+//! What is known of a local function before there is any process of it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::header::HeaderValue;
+use rustix::process::Pid;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::log::writer::Output;
+use super::process::cgroup::{Cgroup, Cgroups};
+use super::process::command::{self, Inherited, LogStream, ProgramError};
+use super::process::orphan_reaper::OrphanReaper;
+use super::process::procfs::ProcessTable;
+use crate::config::LocalConfig;
+use lambda_api::{FunctionArn, FunctionName, Qualifier};
+
+/// What all functions of an invoker share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// Tells the time.
+    pub(crate) clock: fn() -> SystemTime,
+    /// What functions see of the invoker's own environment.
+    pub(crate) inherited: Arc<Inherited>,
+    /// Where their output goes.
+    pub(crate) output: Output,
+    /// Ends their processes if the invoker cannot.
+    pub(crate) orphan_reaper: Option<Arc<OrphanReaper>>,
+    /// Where their processes are kept together, if the system allows it.
+    pub(crate) cgroups: Option<Arc<Cgroups>>,
+    /// Which processes there are.
+    pub(crate) process_table: Arc<ProcessTable>,
+    /// Ends them all.
+    pub(crate) stop: CancellationToken,
+    /// Every task that has to have ended before the invoker may.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Context {
+    /// What functions share without a guard and without control groups.
+    pub(crate) fn new(clock: fn() -> SystemTime, output: Output) -> Self {
+        Self {
+            clock,
+            inherited: Arc::new(Inherited::from(std::env::vars_os())),
+            output,
+            orphan_reaper: None,
+            cgroups: None,
+            process_table: Arc::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
+/// A function that the invoker runs itself: its configuration, and what its processes are started
+/// with.
+pub(crate) struct FunctionSpec {
+    pub(crate) name: FunctionName,
+    pub(crate) config: LocalConfig,
+    pub(crate) context: Context,
+    pub(crate) variables: BTreeMap<OsString, OsString>,
+    arn: HeaderValue,
+}
+
+impl FunctionSpec {
+    pub(crate) fn new(name: FunctionName, config: LocalConfig, context: Context) -> Self {
+        let variables = command::variables(&name, &config, &context.inherited);
+        let arn = arn_header(&context.inherited.region, &name, None);
+        Self {
+            name,
+            config,
+            context,
+            variables,
+            arn,
+        }
+    }
+
+    /// The executable, or why there is none.
+    pub(crate) fn program(&self) -> Result<PathBuf, ProgramError> {
+        let path = self
+            .variables
+            .get(OsStr::new("PATH"))
+            .map(OsString::as_os_str);
+        command::resolve(&self.config.program, &self.config.directory, path)
+    }
+
+    /// What starts the runtime: `program` with the function's arguments, run by the program that
+    /// `AWS_LAMBDA_EXEC_WRAPPER` names if there is one.
+    ///
+    /// # Errors
+    /// There is no such wrapper.
+    pub(crate) fn runtime_command(&self, program: PathBuf) -> io::Result<Command> {
+        let mut command = match self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER")) {
+            Some(wrapper) => {
+                let wrapper = wrapper.to_string_lossy();
+                let found = command::resolve(&wrapper, &self.config.directory, None);
+                let found = found.map_err(|reason| {
+                    io::Error::other(format!("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}"))
+                })?;
+                let mut command = Command::new(found);
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.args(&self.config.arguments);
+        Ok(command)
+    }
+
+    /// Why the function cannot run, as far as can be said without running it.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let reason = self.program().err()?;
+        let LocalConfig { program, line, .. } = &self.config;
+        let name = &self.name;
+        Some(format!(
+            "{line}: functions.{name}.local.command: {program}: {reason}; build it, install it or correct the command"
+        ))
+    }
+
+    /// The value of `_HANDLER`.
+    pub(crate) fn handler(&self) -> String {
+        let handler = self.variables.get(OsStr::new("_HANDLER"));
+        handler.map_or_else(String::new, |handler| {
+            handler.to_string_lossy().into_owned()
+        })
+    }
+
+    /// The ARN under which the function was invoked.
+    pub(crate) fn arn(&self, qualifier: Option<&Qualifier>) -> HeaderValue {
+        match qualifier {
+            None => self.arn.clone(),
+            Some(_) => arn_header(&self.context.inherited.region, &self.name, qualifier),
+        }
+    }
+
+    /// Waits until all environments have to end.
+    pub(crate) async fn stopped(&self) {
+        self.context.stop.cancelled().await;
+    }
+
+    /// The time in `ahead`, in milliseconds since 1970.
+    pub(crate) fn epoch_ms(&self, ahead: Duration) -> u128 {
+        let now = (self.context.clock)().duration_since(UNIX_EPOCH);
+        (now.unwrap_or_default() + ahead).as_millis()
+    }
+
+    /// Has the guard end the processes of this environment if the invoker cannot.
+    pub(crate) async fn track_orphans(&self, environment: &LogStream, group: Option<Pid>) {
+        if let Some(orphan_reaper) = &self.context.orphan_reaper {
+            orphan_reaper.watch(&environment.entry(), group).await;
+        }
+    }
+
+    /// Nothing is left of this environment.
+    pub(crate) async fn forget_orphans(&self, environment: &LogStream) {
+        if let Some(orphan_reaper) = &self.context.orphan_reaper {
+            orphan_reaper.forget(&environment.entry()).await;
+        }
+    }
+
+    /// A control group for an environment, where one can be had.
+    pub(crate) fn cgroup(&self) -> Option<Cgroup> {
+        let cgroups = self.context.cgroups.as_ref()?;
+        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20);
+        if let Err(error) = &made {
+            tracing::debug!(function = %self.name, "no control group: {error}");
+        }
+        made.ok()
+    }
+}
+
+fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {
+    let arn = FunctionArn::outside_aws(region, name, qualifier);
+    HeaderValue::try_from(arn.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::{BackendConfig, Config, LogFormat};
+    use crate::invocation::{Invocation, RequestId};
+    use lambda_api::{FunctionAddress, LogType, Operation};
+
+    /// A function in Python with these keys.
+    pub(crate) fn spec(keys: &str) -> FunctionSpec {
+        let command = format!(
+            "[python3, {}/tests/fixtures/runtime.py]",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let yaml = format!("functions: {{ f: {{ local: {{ command: {command}, {keys} }} }} }}");
+        let config = Config::parse("invoker.yaml", &yaml, Path::new("/")).unwrap();
+        let (name, config) = config.functions.into_iter().next().unwrap();
+        let BackendConfig::Local(local) = config.backend else {
+            panic!("not local");
+        };
+        let (output, _) = Output::to(io::sink(), LogFormat::Text, SystemTime::now);
+        let context = Context::new(SystemTime::now, output);
+        FunctionSpec::new(name, local, context)
+    }
+
+    pub(crate) fn invocation(event: &serde_json::Value) -> Invocation {
+        Invocation {
+            request_id: RequestId::random(),
+            operation: Operation::Invoke,
+            log_type: LogType::None,
+            address: FunctionAddress::parse("f", None).unwrap(),
+            payload: Bytes::from(event.to_string()),
+            trace_id: HeaderValue::from_static("Root=1"),
+            client_context: None,
+            tenant_id: None,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! `sidecar-invoker guard`, which the invoker starts itself.
+
+use std::process::ExitCode;
+
+use crate::backend::local::reap_orphans;
+
+/// Ends the functions' processes once standard input ends.
+pub(super) fn run() -> ExitCode {
+    reap_orphans(std::io::stdin().lock());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,278 @@
+//! What a configuration file says, in types that cannot be wrong.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wildmatch::WildMatch;
+
+use super::routes::Route;
+use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
+use lambda_api::{FunctionName, FunctionReference, Qualifier};
+
+/// A configuration that can be served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the Invoke API listens: `listen`, default `127.0.0.1:9090`.
+    pub listen: Listen,
+    /// Who may connect, if that is a Unix socket: `socket_mode`; by default what the umask leaves.
+    pub socket_mode: Option<SocketMode>,
+    /// Where the admin endpoints listen: `admin`, default `127.0.0.1:9091`.
+    pub admin: HostPort,
+    /// How long running invocations may take to finish once the invoker is to end:
+    /// `drain_timeout`, default 10 s.
+    pub drain_timeout: Duration,
+    /// Most invocations on AWS at once, over all functions: `max_concurrency`. The default of 1000
+    /// is what AWS gives a new account in each region.
+    pub max_concurrency: usize,
+    /// Where a function goes that is not listed: `aws`; without it such a one is unknown.
+    pub aws: Option<AwsConfig>,
+    /// How functions' output is written: `log_format`, default `text`.
+    pub log_format: LogFormat,
+    /// The functions by the name that callers use.
+    pub functions: BTreeMap<FunctionName, FunctionConfig>,
+    /// Which requests go to which function: `routes`, and behind them the events of imported
+    /// functions. `envoy-config` makes an Envoy configuration of them; the invoker does not route.
+    pub routes: Vec<Route>,
+    /// What `import` did not understand, one sentence each, with its file and line.
+    pub warnings: Vec<String>,
+    /// The file it was read from, as the user named it, for messages.
+    pub file: String,
+}
+
+/// How the lines that functions write appear on the invoker's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `text`: `FUNCTION/ENVIRONMENT | LINE`.
+    Text,
+    /// `json`: an object for each line, with `timestamp`, `function`, `environment` and `message`.
+    Json,
+}
+
+/// One entry of `functions`.
+#[derive(Debug, Clone)]
+pub struct FunctionConfig {
+    /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
+    /// For functions behind the same emulator it counts all that wait for that emulator.
+    pub queue: usize,
+    /// `event`: asynchronous invocations.
+    pub event: EventConfig,
+    /// What runs the function.
+    pub backend: BackendConfig,
+}
+
+/// How asynchronous invocations are run: `event`, not for functions on AWS, which has a queue itself.
+#[derive(Debug, Clone)]
+pub struct EventConfig {
+    /// `queue`: most events that run, wait for their turn or wait to be tried again; default 1000.
+    pub queue: usize,
+    /// `maximum_retry_attempts`: how often a function that fails is called again, 0 to 2; default 2.
+    pub maximum_retry_attempts: u32,
+    /// `maximum_event_age`: the oldest event that is run, 1 s to 6 h; default 6 h.
+    pub maximum_event_age: Duration,
+    /// `retry_delay`: the time before the first further call, and half the time before the second;
+    /// default 1 min, as on AWS.
+    pub retry_delay: Duration,
+    /// `on_failure`: a regular file that gets a line of JSON for each event that was given up;
+    /// relative to the configuration file's directory.
+    pub on_failure: Option<PathBuf>,
+}
+
+impl Default for EventConfig {
+    fn default() -> Self {
+        Self {
+            queue: 1_000,
+            maximum_retry_attempts: 2,
+            maximum_event_age: Duration::from_secs(6 * 3_600),
+            retry_delay: Duration::from_secs(60),
+            on_failure: None,
+        }
+    }
+}
+
+/// What runs a function: exactly one of the keys `aws`, `rie`, `local`.
+#[derive(Debug, Clone)]
+pub enum BackendConfig {
+    /// AWS Lambda. Its queue is that of [`AwsCall`].
+    Aws(AwsFunction),
+    /// A Runtime Interface Emulator.
+    Rie(RieConfig),
+    /// Processes that the invoker starts itself.
+    Local(LocalConfig),
+}
+
+/// A function inside a Runtime Interface Emulator.
+#[derive(Debug, Clone)]
+pub struct RieConfig {
+    /// `rie`: the emulator's address, written as `http://HOST[:PORT]`.
+    pub address: HostPort,
+    /// `timeout`: the longest that a caller waits for its answer, queue included; default 15 min.
+    pub timeout: Duration,
+}
+
+/// A function that the invoker runs as processes of its own.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// `command`: the program and its arguments. A program with a slash is relative to
+    /// `directory`; one without is looked up in `PATH`. Default `./bootstrap`, as on AWS.
+    pub program: String,
+    /// The rest of `command`.
+    pub arguments: Vec<String>,
+    /// `directory`: the working directory, relative to the configuration file's; default that.
+    pub directory: PathBuf,
+    /// `env`: variables of the function, over those that the invoker sets.
+    pub env: BTreeMap<String, String>,
+    /// `inherit_env`: what the function sees of the invoker's own environment besides what every
+    /// function does; default nothing.
+    pub inherit_env: InheritEnv,
+    /// `timeout`: the time limit of one invocation; default 3 s, as on AWS.
+    pub timeout: Duration,
+    /// `init_timeout`: the time limit until the process asks for its first invocation; default
+    /// 10 s, as on AWS.
+    pub init_timeout: Duration,
+    /// `memory` in MiB, default 128: what all processes of an environment may use together. It is
+    /// told to the function too (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`).
+    pub memory_mib: u32,
+    /// `concurrency`: most execution environments, each a process, at once; default 10.
+    pub concurrency: usize,
+    /// `min_environments`: execution environments that are kept running, called or not; default 0.
+    pub min_environments: usize,
+    /// `idle_timeout`: how long an environment stays that nobody calls; default 10 min.
+    pub idle_timeout: Duration,
+    /// `watch`: files and folders whose changes have the function start anew; `true` is its
+    /// `directory`, and the default is none.
+    pub watch: Vec<PathBuf>,
+    /// Line of `command`, or of the function, in the file, for messages.
+    pub line: usize,
+}
+
+/// Which variables of the invoker's environment a function sees besides those that all do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InheritEnv {
+    /// `true`: all.
+    All,
+    /// The ones with these names, as far as the invoker has them; `false` is an empty list.
+    Names(Vec<String>),
+}
+
+/// How functions on AWS are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsCall {
+    /// `region`; without it that of a function's full ARN, else what the SDK finds.
+    pub region: Option<String>,
+    /// `endpoint`: whom to call instead of the region's own endpoint.
+    pub endpoint: Option<Endpoint>,
+    /// `role_arn`, `external_id` and `session_name`: the role to assume; none by default.
+    pub role: Option<Role>,
+    /// `max_concurrency`: most invocations of one function at once; without it only the limit over
+    /// all functions holds, as on AWS for a function without reserved concurrency.
+    pub max_concurrency: Option<usize>,
+    /// `queue`: most callers of one function that wait for their turn; default 100.
+    pub queue: usize,
+    /// `queue_timeout`: the longest that a caller waits for its turn; default 10 s.
+    pub queue_timeout: Duration,
+    /// `timeout`: the time limit of a call, queue included; default 15 min.
+    pub timeout: Duration,
+    /// `retries`: how often an invocation that cannot have started is tried again; default 2.
+    pub retries: u32,
+}
+
+impl Default for AwsCall {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            role: None,
+            max_concurrency: None,
+            queue: 100,
+            queue_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(900),
+            retries: 2,
+        }
+    }
+}
+
+/// A role that is assumed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// `role_arn`.
+    pub arn: String,
+    /// `external_id`: what the role's owner may ask for.
+    pub external_id: Option<String>,
+    /// `session_name`: the name in the role owner's logs; default `lambda-mesh`.
+    pub session_name: String,
+}
+
+/// The block `aws`: functions that are not listed.
+#[derive(Debug, Clone)]
+pub struct AwsConfig {
+    /// How they are called; the default of listed ones.
+    pub call: AwsCall,
+    /// `allow`: patterns of their bare names; default all.
+    pub allow: Vec<WildMatch>,
+    /// `deny`: patterns that win over `allow`.
+    pub deny: Vec<WildMatch>,
+}
+
+impl AwsConfig {
+    /// Whether a function that is not listed may be called.
+    pub fn allows(&self, name: &FunctionName) -> bool {
+        let matches = |patterns: &[WildMatch]| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.matches(name.as_str()))
+        };
+        matches(&self.allow) && !matches(&self.deny)
+    }
+}
+
+/// `functions.NAME.aws`.
+#[derive(Debug, Clone)]
+pub struct AwsFunction {
+    /// `function`: the name on AWS, in any of its forms; default `NAME`.
+    pub function: FunctionReference,
+    /// `qualifier`, for callers who do not name one.
+    pub qualifier: Option<Qualifier>,
+    /// How it is called.
+    pub call: AwsCall,
+}
+
+/// What Lambda allows.
+pub(crate) const MEMORY_MIB: RangeInclusive<u32> = 128..=10_240;
+pub(crate) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
+
+/// What the keys of a local function default to.
+#[derive(Debug)]
+pub(crate) struct LocalDefaults {
+    /// `None` is the file's own.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) timeout: Duration,
+    pub(crate) memory_mib: u32,
+    pub(crate) concurrency: u32,
+}
+
+impl Default for LocalDefaults {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(3),
+            memory_mib: 128,
+            concurrency: 10,
+        }
+    }
+}
+
+/// Why a function can have no variable of this name.
+pub(crate) fn check_variable_name(name: &str) -> Result<(), &'static str> {
+    match name {
+        "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME" => {
+            Err("is set by the invoker, for each execution environment; remove it")
+        }
+        name if name.is_empty() || name.contains(['=', '\0']) => {
+            Err("the name of a variable is not empty and has neither = nor NUL")
+        }
+        _ => Ok(()),
+    }
+}

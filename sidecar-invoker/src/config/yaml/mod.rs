@@ -1,0 +1,5 @@
+//! YAML with line numbers: a tree, its decoding, and values that stand as text.
+
+pub(crate) mod decode;
+pub(crate) mod scalar;
+pub(crate) mod tree;

@@ -1,0 +1,306 @@
+//! A YAML document as a tree that knows the line of every key and value.
+//!
+//! Scalars keep the text as it was written: what `1.10`, `yes` or `0512` mean is for the type that
+//! reads them to say, not for YAML's own rules.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+/// Deepest nesting accepted; a configuration needs about six levels.
+const MAX_DEPTH: usize = 32;
+/// Most values one document may hold, aliases expanded.
+const MAX_NODES: usize = 100_000;
+
+/// A value and where it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct YamlNode {
+    /// Line in the file, counted from 1.
+    pub(crate) line: usize,
+    /// What stands there.
+    pub(crate) kind: Kind,
+}
+
+impl YamlNode {
+    /// A mapping without keys.
+    pub(crate) fn empty(line: usize) -> Self {
+        Self {
+            line,
+            kind: Kind::Mapping(Vec::new()),
+        }
+    }
+}
+
+/// What a [`YamlNode`] holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A scalar's text, without its quotes.
+    Text(String),
+    /// `[a, b]` or lines that start with `-`.
+    List(Vec<YamlNode>),
+    /// `key: value` pairs in their order; the same key may stand there twice.
+    Mapping(Vec<(Key, YamlNode)>),
+}
+
+/// A key of a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    /// The key's text.
+    pub(crate) text: String,
+    /// Line in the file, counted from 1.
+    pub(crate) line: usize,
+}
+
+/// Why a text is not one YAML document that can be a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    /// Line in the file, counted from 1.
+    pub(crate) line: usize,
+    /// What is wrong there.
+    pub(crate) message: String,
+}
+
+/// Reads the one YAML document in `source`; an empty document is [`Kind::Null`].
+pub(crate) fn parse(source: &str) -> Result<YamlNode, SyntaxError> {
+    document(source, Tags::Refused)
+}
+
+/// Reads a CloudFormation template, in which tags are the short form of functions: `!Sub x` becomes
+/// `{ Fn::Sub: x }`.
+pub(crate) fn parse_template(source: &str) -> Result<YamlNode, SyntaxError> {
+    document(source, Tags::Functions)
+}
+
+#[derive(Clone, Copy)]
+enum Tags {
+    Refused,
+    Functions,
+}
+
+fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
+    let mut builder = Builder {
+        tags,
+        events: Parser::new_from_str(source),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
+    let mut document = None;
+    loop {
+        let (event, span) = builder.next()?;
+        match event {
+            Event::StreamEnd => break,
+            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+            Event::DocumentStart(_) if document.is_some() => {
+                return Err(fault(
+                    span,
+                    "a second document starts; one file holds one configuration",
+                ));
+            }
+            Event::DocumentStart(_) => {}
+            event => document = Some(builder.node(event, span, 0)?),
+        }
+    }
+    Ok(document.unwrap_or(YamlNode {
+        line: 1,
+        kind: Kind::Null,
+    }))
+}
+
+struct Builder<'s> {
+    tags: Tags,
+    events: Parser<'s, StrInput<'s>>,
+    anchors: HashMap<usize, YamlNode>,
+    nodes: usize,
+}
+
+impl<'s> Builder<'s> {
+    fn next(&mut self) -> Result<(Event<'s>, Span), SyntaxError> {
+        match self.events.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(SyntaxError {
+                line: error.marker().line(),
+                message: error.info().to_owned(),
+            }),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(
+        &mut self,
+        event: Event<'s>,
+        span: Span,
+        depth: usize,
+    ) -> Result<YamlNode, SyntaxError> {
+        if depth > MAX_DEPTH {
+            return Err(fault(span, "nested too deeply"));
+        }
+        let line = span.start.line();
+        let (kind, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.mapping(depth)?, anchor, tag),
+            Event::Alias(id) => {
+                let anchored = self.anchors.get(&id).cloned();
+                let node = anchored.ok_or_else(|| fault(span, "an alias inside its own anchor"))?;
+                self.count(size(&node), span)?;
+                return Ok(node);
+            }
+            _ => return Err(fault(span, "a value is missing")),
+        };
+        let mut node = YamlNode { line, kind };
+        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
+            let Tag { handle, suffix } = tag.as_ref();
+            node = match self.tags {
+                Tags::Functions => function(suffix, node),
+                Tags::Refused => {
+                    let message =
+                        format!("the tag {handle}{suffix} has no meaning here; remove it");
+                    return Err(fault(span, &message));
+                }
+            };
+        }
+        self.count(1, span)?;
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok(Kind::List(items));
+            }
+            items.push(self.node(event, span, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
+        let mut entries = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Ok(Kind::Mapping(entries));
+            }
+            let Event::Scalar(text, ..) = event else {
+                return Err(fault(span, "a key must be plain text"));
+            };
+            let key = Key {
+                text: text.into_owned(),
+                line: span.start.line(),
+            };
+            let (event, span) = self.next()?;
+            entries.push((key, self.node(event, span, depth + 1)?));
+        }
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), SyntaxError> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(fault(span, &format!("more than {MAX_NODES} values")));
+        }
+        Ok(())
+    }
+}
+
+/// A function of CloudFormation's in its long form.
+fn function(name: &str, argument: YamlNode) -> YamlNode {
+    let line = argument.line;
+    let text = match name {
+        "Ref" | "Condition" => name.to_owned(),
+        name => format!("Fn::{name}"),
+    };
+    YamlNode {
+        line,
+        kind: Kind::Mapping(vec![(Key { text, line }, argument)]),
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Kind {
+    match text {
+        "" | "~" | "null" if style == ScalarStyle::Plain => Kind::Null,
+        text => Kind::Text(text.to_owned()),
+    }
+}
+
+fn size(node: &YamlNode) -> usize {
+    1 + match &node.kind {
+        Kind::Null | Kind::Text(_) => 0,
+        Kind::List(items) => items.iter().map(size).sum(),
+        Kind::Mapping(entries) => entries.iter().map(|(_, value)| size(value)).sum(),
+    }
+}
+
+fn fault(span: Span, message: &str) -> SyntaxError {
+    SyntaxError {
+        line: span.start.line(),
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_text_and_line() {
+        let Kind::Mapping(entries) = parse("a: 1.10\nb:\n  - ~\n  - '~'\n").unwrap().kind else {
+            panic!("not a mapping");
+        };
+        assert!(matches!(&entries[0].1.kind, Kind::Text(text) if text == "1.10"));
+        assert_eq!(entries[1].0.line, 2);
+        let Kind::List(items) = &entries[1].1.kind else {
+            panic!("not a list");
+        };
+        assert!(matches!(items[0].kind, Kind::Null));
+        assert!(matches!(&items[1].kind, Kind::Text(text) if text == "~"));
+        assert_eq!(items[1].line, 4);
+    }
+
+    #[test]
+    fn an_alias_is_the_anchored_value() {
+        let Kind::Mapping(entries) = parse("a: &x {k: v}\nb: *x\n").unwrap().kind else {
+            panic!("not a mapping");
+        };
+        assert!(matches!(&entries[1].1.kind, Kind::Mapping(inner) if inner[0].0.text == "k"));
+    }
+
+    #[test]
+    fn aliases_cannot_explode() {
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for level in 1..10 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(",");
+            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        assert!(parse(&bomb).unwrap_err().message.contains("more than"));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_refused_with_its_line() {
+        assert_eq!(parse("a: 1\nb: [1\n").unwrap_err().line, 3);
+        assert_eq!(parse("a: 1\n---\nb: 2\n").unwrap_err().line, 2);
+        assert_eq!(parse("a: !Ref b\n").unwrap_err().line, 1);
+        assert_eq!(parse("? [a]\n: 1\n").unwrap_err().line, 1);
+        assert!(parse(&"[".repeat(200)).is_err());
+        assert!(parse(&"- ".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn tags_of_a_template_are_functions() {
+        let node = parse_template("!Sub [a, { b: !Ref c }]").unwrap();
+        let Kind::Mapping(entries) = node.kind else {
+            panic!("not a mapping");
+        };
+        assert_eq!(entries[0].0.text, "Fn::Sub");
+        assert!(matches!(&entries[0].1.kind, Kind::List(items) if items.len() == 2));
+    }
+
+    #[test]
+    fn an_empty_file_is_null() {
+        assert!(matches!(parse("# nothing\n").unwrap().kind, Kind::Null));
+    }
+}

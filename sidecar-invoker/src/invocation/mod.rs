@@ -1,0 +1,75 @@
+//! What an invocation consists of: its id, its event, and the function's response.
+
+mod response;
+
+use std::ffi::OsString;
+use std::fmt;
+
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use lambda_api::{FunctionAddress, LogType, Operation};
+use uuid::Uuid;
+
+pub(crate) use response::{
+    Completion, FunctionPayload, FunctionResponse, ResponseStream, StreamPiece, StreamSender,
+    stream,
+};
+
+/// One call of a function.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    /// Its identity.
+    pub(crate) request_id: RequestId,
+    /// How the answer comes back.
+    pub(crate) operation: Operation,
+    /// Whether the answer brings the end of the log.
+    pub(crate) log_type: LogType,
+    /// The function.
+    pub(crate) address: FunctionAddress,
+    /// The event, not parsed; never empty.
+    pub(crate) payload: Bytes,
+    /// The X-Ray trace header.
+    pub(crate) trace_id: HeaderValue,
+    /// The client context as JSON, decoded from base64.
+    pub(crate) client_context: Option<HeaderValue>,
+    /// The tenant of a function that isolates tenants.
+    pub(crate) tenant_id: Option<HeaderValue>,
+}
+
+/// Names one invocation, for its caller, its function and the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RequestId(Uuid);
+
+impl RequestId {
+    /// A new random one (UUID version 4).
+    pub(crate) fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Reads one that a function sent back.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// As the value of a header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        let mut buffer = Uuid::encode_buffer();
+        let text = self.0.hyphenated().encode_lower(&mut buffer);
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// The region of functions outside AWS: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`.
+pub(crate) fn region(variable: impl Fn(&str) -> Option<OsString>) -> String {
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(|name| variable(name)?.into_string().ok())
+        .find(|region| !region.is_empty());
+    region.unwrap_or_else(|| "us-east-1".to_owned())
+}

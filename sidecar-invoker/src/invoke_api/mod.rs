@@ -1,0 +1,8 @@
+//! The Lambda Invoke API on the wire: requests, responses, errors.
+
+pub(crate) mod body;
+pub(crate) mod error;
+pub(crate) mod event_stream;
+pub(crate) mod headers;
+pub(crate) mod request;
+pub(crate) mod response;

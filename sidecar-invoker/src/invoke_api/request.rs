@@ -1,0 +1,282 @@
+//! What a request to the Invoke API says besides its payload.
+//!
+//! Source: `Invoke` in the AWS Lambda API reference.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
+use lambda_api::limits::{MAX_CLIENT_CONTEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_TENANT_ID_BYTES};
+use lambda_api::{
+    AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
+};
+use tokio::time::Instant;
+
+use super::body::{self, ReadError};
+use super::error::ServiceError;
+use super::headers as header;
+use crate::invocation::RequestId;
+
+/// How long a caller may pause in its request's body: as hyper's limit for a head.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A request for an invocation. The headers are not parsed: which of them count depends on what
+/// runs the function.
+pub(crate) struct InvokeRequest<'r> {
+    pub(crate) operation: Operation,
+    pub(crate) address: FunctionAddress,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: &'r mut RequestBody,
+    /// Made when it is asked for: what passes through has one from elsewhere.
+    pub(crate) request_id: &'r LazyLock<RequestId>,
+    /// When the request came.
+    pub(crate) arrival: Instant,
+}
+
+/// A request's body.
+pub(crate) struct RequestBody {
+    pub(crate) body: Incoming,
+    /// The event, if it stood in a header.
+    pub(crate) event: Option<Bytes>,
+    /// Whether it has been read from, which tells a caller who expects so to send it.
+    pub(crate) has_begun: bool,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            event: None,
+            has_begun: false,
+        }
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// It is too large, comes too slowly, or is cut off.
+    pub(crate) async fn read(&mut self) -> Result<Bytes, ServiceError> {
+        if self.body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 {
+            return Err(ServiceError::RequestTooLarge);
+        }
+        self.has_begun = true;
+        let read = body::read_without_pause(&mut self.body, PAUSE_LIMIT).await;
+        let body = read.map_err(|error| match error {
+            ReadError::TooLarge => ServiceError::RequestTooLarge,
+            error if error.is_pause() => ServiceError::RequestTimeout,
+            ReadError::BrokenOff(_) => {
+                ServiceError::InvalidRequestContent("the request's body was cut off")
+            }
+        })?;
+        match self.event.take() {
+            None => Ok(body),
+            Some(event) if body.is_empty() => Ok(event),
+            Some(_) => Err(ServiceError::InvalidRequestContent(
+                "the header x-lambda-mesh-invocation is for requests without a body",
+            )),
+        }
+    }
+}
+
+/// Makes the request that a header has out of the one that has it, and gives its event. All other
+/// headers are the client's and are dropped, except Envoy's timeout and request id.
+pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError> {
+    const INVALID: ServiceError = ServiceError::InvalidRequestContent(
+        "the header x-lambda-mesh-invocation is `TYPE TRACE PATH EVENT`",
+    );
+    let Some(value) = parts.headers.remove(header::INVOCATION) else {
+        return Ok(None);
+    };
+    let invocation = invocation_header::read(value.as_bytes()).map_err(|_| INVALID)?;
+    let trace_id = HeaderValue::from_bytes(invocation.trace_id).map_err(|_| INVALID)?;
+    parts.method = Method::POST;
+    parts.uri = Uri::try_from(invocation.path_and_query).map_err(|_| INVALID)?;
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(
+        header::INVOCATION_TYPE,
+        HeaderValue::from_static(invocation.invocation_type.as_str()),
+    );
+    headers.insert(header::TRACE_ID, trace_id);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for name in [header::ENVOY_TIMEOUT_MS, header::ENVOY_REQUEST_ID] {
+        if let Some(value) = parts.headers.remove(&name) {
+            headers.insert(name, value);
+        }
+    }
+    parts.headers = headers;
+    Ok(Some(Bytes::copy_from_slice(invocation.event)))
+}
+
+/// The operation and the function that a request names.
+pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), ServiceError> {
+    let (operation, function) =
+        Operation::split_path(uri.path()).ok_or(ServiceError::UnknownOperation)?;
+    let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
+        AddressError::Name(error) => ServiceError::InvalidName(error),
+        AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
+    })?;
+    Ok((operation, address))
+}
+
+/// What the caller waits for.
+pub(crate) fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> {
+    let value = value(headers, &header::INVOCATION_TYPE);
+    let read = value.map(InvocationType::from_bytes).transpose();
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| invalid(&error.to_string()))
+}
+
+/// Whether the caller wants the end of the log.
+pub(crate) fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
+    let value = value(headers, &header::LOG_TYPE);
+    let read = value.map(LogType::from_bytes).transpose();
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| invalid(&error.to_string()))
+}
+
+/// The client context as JSON on one line of ASCII, decoded from base64. Other letters in a header
+/// have ended a runtime.
+pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
+    const INVALID: ServiceError = ServiceError::InvalidRequestContent(
+        "Client context must be a valid Base64-encoded JSON object.",
+    );
+    let Some(encoded) = value(headers, &header::CLIENT_CONTEXT) else {
+        return Ok(None);
+    };
+    if encoded.len() > MAX_CLIENT_CONTEXT_BYTES {
+        let message = "the client context is larger than 3583 bytes";
+        return Err(ServiceError::InvalidRequestContent(message));
+    }
+    let json = BASE64_STANDARD.decode(encoded).map_err(|_| INVALID)?;
+    let json = String::from_utf8(json).map_err(|_| INVALID)?;
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json)
+        .map_err(|_| INVALID)?;
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // In JSON they only stand between tokens; in a header they cannot stand.
+            '\0'..' ' => line.push(' '),
+            ' '..='~' => line.push(character),
+            // In JSON they only stand in strings.
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    line.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(line))
+        .map(Some)
+        .map_err(|_| INVALID)
+}
+
+/// The tenant, which reaches the function as a header of the Runtime API.
+///
+/// Source: the `TenantId` of Lambda's `Invoke`.
+pub(crate) fn tenant_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(byte);
+    let id = headers.get(header::TENANT_ID);
+    match id.map(HeaderValue::as_bytes) {
+        Some(text)
+            if !((1..=MAX_TENANT_ID_BYTES).contains(&text.len()) && text.iter().all(letter)) =>
+        {
+            Err(invalid(
+                "a tenant's id is 1 to 256 letters, digits, spaces and . _ : / = + - @",
+            ))
+        }
+        _ => Ok(id.cloned()),
+    }
+}
+
+fn value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
+
+fn invalid(message: &str) -> ServiceError {
+    ServiceError::InvalidParameter(message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(uri: &str) -> Result<FunctionAddress, ServiceError> {
+        address(&uri.parse().unwrap()).map(|(_, address)| address)
+    }
+
+    #[test]
+    fn a_name_may_be_percent_encoded_and_have_its_qualifier_in_the_query() {
+        let arn = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Ahello/invocations";
+        let address = parse(&format!("{arn}?x=y&Qualifier=%24LATEST")).unwrap();
+        assert_eq!(address.function.name().as_str(), "hello");
+        assert_eq!(address.qualifier.unwrap().as_str(), "$LATEST");
+    }
+
+    #[test]
+    fn two_different_qualifiers_are_refused() {
+        assert!(parse("/2015-03-31/functions/hello:a/invocations?Qualifier=a").is_ok());
+        let error = parse("/2015-03-31/functions/hello:a/invocations?Qualifier=b").unwrap_err();
+        assert!(matches!(error, ServiceError::InvalidParameter(_)));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused() {
+        for name in ["", "%ff", "a%2Fb", "a/b"] {
+            let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
+            assert!(matches!(error, ServiceError::InvalidName(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_no_operation() {
+        for path in [
+            "/",
+            "/2015-03-31/functions/hello",
+            "/2015-03-31/functions/invocations",
+            "/2015-03-31/functions//x",
+        ] {
+            assert_eq!(
+                parse(path).unwrap_err(),
+                ServiceError::UnknownOperation,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tenant_s_id_has_the_letters_that_aws_takes() {
+        let tenant = |id: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::TENANT_ID, HeaderValue::from_bytes(id).unwrap());
+            tenant_id(&headers)
+        };
+        assert_eq!(tenant_id(&HeaderMap::new()), Ok(None));
+        let id = "Blue tenant/1_a.b:c=d+e-f@g";
+        assert_eq!(tenant(id.as_bytes()).unwrap().unwrap(), id);
+        for wrong in [&b""[..], b"\xff", b"a,b", &[b'a'; 257]] {
+            assert!(tenant(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_client_context_is_decoded_json_on_one_line_of_ascii() {
+        let mut headers = HeaderMap::new();
+        let encoded =
+            BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\u{1f600}\u{7f}\"}\n}");
+        headers.insert(header::CLIENT_CONTEXT, encoded.parse().unwrap());
+        let context = client_context(&headers).unwrap().unwrap();
+        assert_eq!(
+            context,
+            r#"{  "custom": {"k": "\u00e9\ud83d\ude00\u007f"} }"#
+        );
+        for wrong in ["e30", "[]", "bnVsbA==", ""] {
+            headers.insert(header::CLIENT_CONTEXT, wrong.parse().unwrap());
+            assert!(client_context(&headers).is_err(), "{wrong}");
+        }
+    }
+}

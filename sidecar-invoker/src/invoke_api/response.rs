@@ -1,0 +1,90 @@
+//! Responses of the Invoke API that the invoker makes itself.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::body::{ResponseBody, whole};
+use super::{event_stream, headers as header};
+use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, ResponseStream};
+use lambda_api::Operation;
+use lambda_api::headers::UNHANDLED;
+
+/// The response to a dry run of a function that could be invoked.
+pub(crate) fn dry_run(request_id: RequestId) -> Response<ResponseBody> {
+    empty(StatusCode::NO_CONTENT, request_id)
+}
+
+/// The response to an event that has been queued.
+pub(crate) fn queued(trace_id: HeaderValue, request_id: RequestId) -> Response<ResponseBody> {
+    let mut response = empty(StatusCode::ACCEPTED, request_id);
+    response.headers_mut().insert(header::TRACE_ID, trace_id);
+    response
+}
+
+fn empty(status: StatusCode, request_id: RequestId) -> Response<ResponseBody> {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::REQUEST_ID, request_id.header());
+    response
+}
+
+/// The response of the Invoke API to an invocation that a function has answered.
+pub(crate) fn invoked(
+    response: FunctionResponse,
+    operation: Operation,
+    trace_id: HeaderValue,
+    request_id: RequestId,
+) -> Response<ResponseBody> {
+    let mut response = match (response, operation) {
+        (FunctionResponse::Buffered { payload, log_tail }, Operation::Invoke) => {
+            buffered(payload, log_tail)
+        }
+        (FunctionResponse::Buffered { payload, log_tail }, Operation::InvokeWithResponseStream) => {
+            streamed(ResponseStream::buffered(payload, log_tail))
+        }
+        (FunctionResponse::Streamed(stream), _) => streamed(stream),
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::EXECUTED_VERSION,
+        HeaderValue::from_static("$LATEST"),
+    );
+    headers.insert(header::TRACE_ID, trace_id);
+    headers.insert(header::REQUEST_ID, request_id.header());
+    response
+}
+
+fn buffered(payload: FunctionPayload, log_tail: Option<Vec<u8>>) -> Response<ResponseBody> {
+    let (payload, is_error) = match payload {
+        FunctionPayload::Success(payload) => (payload, false),
+        FunctionPayload::Error(payload) => (payload, true),
+    };
+    let mut response = Response::new(whole(payload));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if is_error {
+        headers.insert(header::FUNCTION_ERROR, HeaderValue::from_static(UNHANDLED));
+    }
+    let log = log_tail.map(|log| HeaderValue::try_from(BASE64_STANDARD.encode(log)));
+    if let Some(Ok(log)) = log {
+        headers.insert(header::LOG_RESULT, log);
+    }
+    response
+}
+
+/// The stream's media type is that of its framing; the function's own goes beside it.
+fn streamed(mut stream: ResponseStream) -> Response<ResponseBody> {
+    let content_type = stream.content_type.take();
+    let mut response = Response::new(event_stream::body(stream));
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(lambda_api::event_stream::CONTENT_TYPE),
+    );
+    if let Some(content_type) = content_type {
+        headers.insert(header::FUNCTION_CONTENT_TYPE, content_type);
+    }
+    response
+}

@@ -1,0 +1,127 @@
+//! The admin endpoints: `/ping`, `/healthz`, `/readyz`, `/metrics`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use crate::backend::Backends;
+use crate::metrics::Metrics;
+use crate::net::connections::serve_each;
+
+/// What `/readyz` looks at.
+pub(crate) struct Admin {
+    pub(crate) backends: Arc<Backends>,
+    /// What `/metrics` shows.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether the invoker takes no more requests.
+    pub(crate) is_ending: AtomicBool,
+}
+
+impl Admin {
+    /// Serves until the task is aborted. A connection on which no request comes ends after `limit`.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, limit: Duration) {
+        let serve = |stream| {
+            let admin = Arc::clone(&self);
+            async move {
+                let service = service_fn(|request| {
+                    let response = admin.respond(&request);
+                    async { Ok::<_, Infallible>(response) }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(limit)
+                    .serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = connection.await {
+                    tracing::debug!("an admin connection ended: {error}");
+                }
+            }
+        };
+        serve_each(listener, serve).await;
+    }
+
+    /// Why requests would fail, one sentence each.
+    fn obstacles(&self) -> Vec<String> {
+        if self.is_ending.load(Ordering::Relaxed) {
+            return vec!["the invoker is about to end".to_owned()];
+        }
+        self.backends.problems()
+    }
+
+    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (status, text) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/ping") => (StatusCode::OK, "pong".to_owned()),
+            (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok".to_owned()),
+            (&Method::GET | &Method::HEAD, "/readyz") => match self.obstacles().as_slice() {
+                [] => (StatusCode::OK, "ready".to_owned()),
+                obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n")),
+            },
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                let expiries = self.backends.credential_expiries();
+                (StatusCode::OK, self.metrics.text(&expiries))
+            }
+            (_, "/ping" | "/healthz" | "/readyz" | "/metrics") => {
+                (StatusCode::METHOD_NOT_ALLOWED, "use GET".to_owned())
+            }
+            _ => (
+                StatusCode::NOT_FOUND,
+                "there are /ping, /healthz, /readyz and /metrics".to_owned(),
+            ),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        // The version is that of Prometheus's text format.
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::SystemTime;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::backend::local::{Context, Output};
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_ends() {
+        let config = "functions: { f: { rie: 'http://localhost:1' } }";
+        let config = Config::parse("invoker.yaml", config, Path::new("/")).unwrap();
+        let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
+        let context = Context::new(SystemTime::now, output);
+        let metrics = Metrics::new(&config);
+        let admin = Arc::new(Admin {
+            backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
+            metrics: Arc::new(metrics),
+            is_ending: AtomicBool::new(false),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(admin.serve(listener, Duration::from_millis(20)));
+        for begun in ["", "GET /pi"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let end = stream.read_to_end(&mut answer);
+            // It may be reset as well.
+            let _ = timeout(Duration::from_secs(10), end).await.unwrap();
+        }
+        server.abort();
+    }
+}

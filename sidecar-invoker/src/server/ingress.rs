@@ -1,0 +1,103 @@
+//! The Invoke API: from an HTTP request to an invocation, and from its answer to a response.
+//!
+//! Source: `Invoke` in the AWS Lambda API reference.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, Version};
+use tokio::time::Instant;
+
+use crate::backend::Backends;
+use crate::invocation::RequestId;
+use crate::invoke_api::body::{self, ResponseBody};
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
+use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
+use crate::metrics::{self, Metrics};
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
+
+/// How long what is left of a refused request's body is read.
+const SKIP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Answers requests to the Invoke API.
+pub(crate) struct Ingress {
+    /// The functions.
+    pub(crate) backends: Arc<Backends>,
+    /// Where invocations are counted.
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Ingress {
+    /// Answers one request; every mistake in it becomes a response in AWS's error form.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        // What passes through has one from elsewhere.
+        let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
+        let (parts, body) = request.into_parts();
+        let mut body = RequestBody::new(body);
+        let is_http_1 = parts.version < Version::HTTP_2;
+        let waits = is_http_1 && parts.headers.contains_key(EXPECT);
+        let error = match self.invoke(parts, &mut body, &request_id).await {
+            Ok(response) => return response,
+            Err(error) => error,
+        };
+        tracing::debug!(request_id = %*request_id, "refused: {error:?}");
+        let mut response = error.response();
+        let headers = response.headers_mut();
+        headers.insert(header::REQUEST_ID, request_id.header());
+        let RequestBody {
+            body, has_begun, ..
+        } = body;
+        // To read would ask for the body.
+        let waits = waits && !has_begun;
+        let is_left = waits || error == ServiceError::RequestTimeout;
+        let is_huge = body.size_hint().lower() > 2 * MAX_PAYLOAD_BYTES as u64;
+        // A connection whose request is not read to its end cannot be used again, which
+        // its owner has to know.
+        if is_http_1 && (is_left || is_huge) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // Closing it while the caller writes loses the answer.
+        if !is_left && !body.is_end_stream() {
+            tokio::spawn(body::skip(body, SKIP_LIMIT));
+        }
+        response
+    }
+
+    async fn invoke(
+        &self,
+        mut parts: Parts,
+        body: &mut RequestBody,
+        request_id: &LazyLock<RequestId>,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        body.event = in_header(&mut parts)?;
+        let (operation, address) = address(&parts.uri)?;
+        if parts.method != Method::POST {
+            return Err(ServiceError::MethodNotAllowed);
+        }
+        let running = self.metrics.of(address.function.name()).begin();
+        let request = InvokeRequest {
+            operation,
+            address,
+            headers: parts.headers,
+            body,
+            request_id,
+            arrival: Instant::now(),
+        };
+        let result = self.backends.invoke(request).await;
+        running.end(match &result {
+            Ok(response) => {
+                let is_error = response.headers().contains_key(header::FUNCTION_ERROR);
+                metrics::Outcome::of(response.status(), is_error)
+            }
+            Err(error) => metrics::Outcome::of(error.status(), false),
+        });
+        result
+    }
+}

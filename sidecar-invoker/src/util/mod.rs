@@ -1,0 +1,10 @@
+//! Small helpers that know nothing of functions.
+
+mod backoff;
+mod error_chain;
+mod lock;
+pub(crate) mod time;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use error_chain::error_chain;
+pub(crate) use lock::lock;
