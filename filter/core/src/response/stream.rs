@@ -236,10 +236,10 @@ impl StreamedResponse {
             .held
             .get(..end - HTTP_PRELUDE_DELIMITER.len())
             .unwrap_or_default();
-        let answer = FunctionPayload::parse(json);
-        let answer =
-            answer.map_err(|error| Error::InvalidResponse(format!("its prelude: {error}")))?;
-        let mut response = contract::prelude(answer)?;
+        let prelude = FunctionPayload::parse(json);
+        let prelude =
+            prelude.map_err(|error| Error::InvalidResponse(format!("its prelude: {error}")))?;
+        let mut response = contract::prelude(prelude)?;
         if has_content(response.status) {
             response.body = body;
         }
