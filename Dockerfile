@@ -1,19 +1,19 @@
-# The images of lambda-mesh. Needs BuildKit, which Docker has used by default since version 23
-# (before: DOCKER_BUILDKIT=1).
+# The images of lambda-mesh. They need BuildKit, which Docker uses by default since version 23. Before
+# that, set DOCKER_BUILDKIT=1.
 #
 #   docker build --target sidecar-invoker --tag lambda-mesh/sidecar-invoker .
 #   docker build --target envoy --tag lambda-mesh/envoy .
-#   docker build --target dist --output target/dist .     # the files alone
+#   docker build --target dist --output target/dist .     # only the files
 #
-# For amd64 and arm64: each is compiled on a machine of its own kind, or, slowly, by emulation
+# For amd64 and arm64. Each is compiled on a machine of that platform, or slowly by emulation
 # (--platform linux/arm64).
 
-# Bookworm's libc makes programs that run on all distributions since 2022 (glibc 2.34).
+# With Bookworm's libc, programs run on all distributions since 2022 (glibc 2.34).
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 ARG TARGETARCH
-# What was downloaded and compiled stays in the builder's cache: a change compiles what it touches.
+# Downloads and compiled crates stay in the builder's cache, so that a change compiles only what it touches.
 RUN --mount=type=cache,id=lambda-mesh-cargo-$TARGETARCH,target=/usr/local/cargo/registry \
     --mount=type=cache,id=lambda-mesh-target-$TARGETARCH,target=/src/target \
     cargo xtask dist && cp -r target/dist /dist
@@ -23,8 +23,7 @@ FROM scratch AS dist
 COPY --from=build /dist /
 
 
-# Without a shell. It runs functions of its own only if you add what they need; to do so, copy
-# the program into your function's image instead.
+# Without a shell. To run local functions, copy the program into the image of your function instead.
 FROM gcr.io/distroless/cc-debian12:nonroot AS sidecar-invoker
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["sidecar-invoker", "healthcheck"]
@@ -32,17 +31,16 @@ ENTRYPOINT ["sidecar-invoker"]
 CMD ["serve", "--config", "/etc/lambda-mesh/invoker.yaml"]
 
 
-# Envoy with the filter at /etc/envoy/lambda_filter.wasm, where the configurations in envoy/ look
-# for it. The invoker is there for the health check, and to stand in for the Lambda Reverse Proxy
-# (docs/lrp.md).
+# Envoy with the filter at /etc/envoy/lambda_filter.wasm. The invoker is in it for the health check, and to
+# replace the Lambda Reverse Proxy (docs/lrp.md).
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 COPY --from=build /dist/lambda_filter.wasm /etc/envoy/
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
 ENV LAMBDA_MESH_FILTER=/etc/envoy/lambda_filter.wasm
 RUN mkdir -p /go/bin && ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp
-# The image's own entry point would start as root, to change to this user.
+# The entry point of the base image would start as root, and then change to this user.
 USER 101:101
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["sidecar-invoker", "healthcheck", "http://127.0.0.1:9901/ready"]
 ENTRYPOINT ["envoy"]
-# Hot restart needs shared memory, and a second process beside the first.
+# Hot restart needs shared memory and a second process.
 CMD ["--disable-hot-restart", "--config-path", "/etc/envoy/envoy.yaml"]

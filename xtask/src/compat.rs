@@ -1,4 +1,4 @@
-//! `cargo xtask compat`: the compatibility matrix of `tests/compat`.
+//! `cargo xtask compat` runs the compatibility matrix in `tests/compat`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -12,12 +12,12 @@ const PACKAGE: &str = "lambda-mesh-compat";
 /// Builds what the matrix needs and runs it with these arguments.
 ///
 /// # Errors
-/// Something cannot be had, or an answer was wrong.
+/// A tool cannot be fetched, a build fails, or the matrix received a wrong response.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     envoy::binary(envoy::NEWEST)?;
     wasm::build()?;
     build::invoker()?;
-    // All its programs: the matrix runs one of them as a function.
+    // Builds all programs of the package: the matrix runs one of them as a function.
     run::shown(
         build::cargo()
             .args(["build", "--locked", "--package", PACKAGE])

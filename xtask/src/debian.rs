@@ -1,5 +1,5 @@
-//! Debian's own Rust compiler, which comes with the source of its standard library: the way
-//! to WebAssembly where rustup cannot download.
+//! Debian's own Rust compiler, which comes with the source of the standard library. It compiles to
+//! WebAssembly on machines where rustup cannot download.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,29 +10,29 @@ use anyhow::{Context, Result, bail};
 use crate::lock::Lock;
 use crate::{run, say};
 
-/// The oldest that compiles this workspace (`rust-version` in its `Cargo.toml`).
-const OLDEST: (u32, u32) = (1, 89);
+/// The oldest compiler for this workspace: `rust-version` of its `Cargo.toml`.
+const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// What [`install`] does, for a person to type. The linker's number is the LLVM version that
-/// `/usr/bin/rustc -vV` shows.
+/// The command that does by hand what [`install`] does. The linker's number is the LLVM version that
+/// `/usr/bin/rustc -vV` prints.
 pub(crate) const INSTALL: &str = "apt-get install rustc-web cargo-web rust-web-src \
                                   rust-web-clippy lld-22";
 
-/// The two sets of packages, newest first: Debian's stable releases carry a current compiler
-/// for its browsers as `rustc-web`.
+/// The two sets of packages, newest first. Debian's stable releases have a current compiler, `rustc-web`,
+/// for their browsers.
 const PACKAGES: [[&str; 4]; 2] = [
     ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"],
     ["rustc", "cargo", "rust-src", "rust-clippy"],
 ];
 
-/// An installed compiler with all that a WebAssembly build needs.
+/// An installed compiler with everything that a WebAssembly build needs.
 pub(crate) struct Compiler {
     version: String,
     linker: PathBuf,
 }
 
 impl Compiler {
-    /// The machine's, if it is whole and new enough.
+    /// Returns the machine's compiler, if it is complete and new enough.
     pub(crate) fn find() -> Option<Self> {
         let parts = [
             "/usr/bin/rustc",
@@ -45,15 +45,15 @@ impl Compiler {
         }
         let about = about()?;
         let linker = run::find(format!("wasm-ld-{}", about.llvm)).or_else(|| run::find("wasm-ld"));
-        (about.release >= OLDEST).then_some(())?;
+        is_new_enough(about.release).then_some(())?;
         Some(Self {
             version: about.name,
             linker: linker?,
         })
     }
 
-    /// `cargo SUBCOMMAND` by this compiler, for WebAssembly. No rustup of the machine's gets in
-    /// the way: every program is named by its path.
+    /// Returns `cargo SUBCOMMAND` with this compiler, for WebAssembly. Every program is named by its path,
+    /// so that a rustup on `PATH` has no effect.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = if subcommand == "clippy" {
             Command::new("/usr/bin/cargo-clippy")
@@ -77,7 +77,7 @@ impl fmt::Display for Compiler {
     }
 }
 
-/// `apt-get` with the right to install: root's own, or by a sudo that asks nothing.
+/// Returns `apt-get` with the right to install: as root, or through a sudo that asks no password.
 pub(crate) fn apt() -> Option<Command> {
     let apt = run::find("apt-get")?;
     let mut command = if rustix::process::geteuid().is_root() {
@@ -94,7 +94,7 @@ pub(crate) fn apt() -> Option<Command> {
 /// Installs the compiler and its parts.
 ///
 /// # Errors
-/// The machine's Debian or Ubuntu offers none that is new enough, or `apt-get` fails.
+/// The machine's Debian or Ubuntu has no compiler that is new enough, or `apt-get` fails.
 pub(crate) fn install() -> Result<()> {
     let _lock = Lock::acquire("debian")?;
     let apt_get = |arguments: &[&str]| {
@@ -106,10 +106,9 @@ pub(crate) fn install() -> Result<()> {
     apt_get(&["update"])?;
     let Some(packages) = PACKAGES
         .iter()
-        .find(|[compiler, ..]| offered(compiler).is_some_and(|version| version >= OLDEST))
+        .find(|[compiler, ..]| candidate(compiler).is_some_and(is_new_enough))
     else {
-        let (major, minor) = OLDEST;
-        bail!("its packages hold no Rust {major}.{minor} or newer");
+        bail!("its packages have no Rust {OLDEST} or newer");
     };
     let install = ["install", "-y", "--no-install-recommends"];
     say(format_args!("apt-get install {}", packages.join(" ")));
@@ -123,8 +122,8 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// The version of `package` that `apt-get install` would take.
-fn offered(package: &str) -> Option<(u32, u32)> {
+/// Returns the version of `package` that `apt-get install` would install.
+fn candidate(package: &str) -> Option<(u32, u32)> {
     let policy = run::captured(Command::new("apt-cache").args(["policy", package])).ok()?;
     let candidate = policy
         .lines()
@@ -152,7 +151,12 @@ fn parse_about(text: &str) -> Option<About> {
     })
 }
 
-/// The first two numbers of a version such as `1.96.0+dfsg1-1~deb12u2`.
+/// Returns whether this version compiles the workspace.
+fn is_new_enough(release: (u32, u32)) -> bool {
+    version(OLDEST).is_some_and(|oldest| release >= oldest)
+}
+
+/// Returns the first two numbers of a version such as `1.96.0+dfsg1-1~deb12u2`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -163,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rustc_tells_its_release_and_the_llvm_whose_linker_fits() {
+    fn the_release_and_the_llvm_version_are_read_from_rustc() {
         let about = parse_about(
             "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\n\
              binary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.96.0\nLLVM version: 22.1.8",
@@ -177,7 +181,8 @@ mod tests {
     #[test]
     fn package_versions_compare_as_numbers() {
         assert_eq!(version("1.96.0+dfsg1-1~deb12u2"), Some((1, 96)));
-        assert!(version("1.63.0+dfsg1-2").unwrap() < OLDEST);
         assert_eq!(version("(none)"), None);
+        assert!(!is_new_enough(version("1.63.0+dfsg1-2").unwrap()));
+        assert!(is_new_enough(version("1.196.0").unwrap()));
     }
 }

@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 
 use crate::pypi;
 
-/// The path of the emulator that the AWS SAM CLI ships (package `aws-sam-cli`); fetched once.
-/// It runs on Linux, on `x86_64` and `aarch64`.
+/// Returns the path of the emulator that the AWS SAM CLI ships (package `aws-sam-cli`). The first call
+/// fetches it. The emulator runs on Linux, on `x86_64` and `aarch64`.
 ///
 /// # Errors
-/// There is none for this platform, or the fetch failed.
+/// The platform is not supported, or the fetch failed.
 pub fn binary() -> Result<PathBuf> {
     let machine = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => "x86_64",
@@ -20,7 +20,7 @@ pub fn binary() -> Result<PathBuf> {
         }
     };
     pypi::program(
-        "aws-sam-cli-1.170.0",
+        "aws-sam-cli",
         &format!("samcli/local/rapid/aws-lambda-rie-{machine}"),
         "aws-lambda-rie",
     )

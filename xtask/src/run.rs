@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs `command` with this process's own output, which then holds the explanation if it
-/// fails.
+/// Runs `command`, which writes to this process's output. If it fails, its output has the cause.
 ///
 /// # Errors
-/// It cannot be started, or ends with anything but 0; `what` says what it was to do.
+/// The command cannot be started, or does not end with 0. `what` names the task in the error.
 pub(crate) fn shown(command: &mut Command, what: &str) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -24,11 +23,11 @@ pub(crate) fn shown(command: &mut Command, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` without showing its output and returns what it wrote to standard output,
-/// trimmed.
+/// Runs `command` and returns its standard output, trimmed.
 ///
 /// # Errors
-/// It cannot be started, or ends with anything but 0: then the error holds the last lines of
+/// The command cannot be started, or does not end with 0. The error has the cause that the command
+/// wrote to standard error.
 pub(crate) fn captured(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -43,18 +42,18 @@ pub(crate) fn captured(command: &mut Command) -> Result<String> {
         .with_context(|| format!("{} did not print text", name(command)))
 }
 
-/// Runs `command` without its output, for `limit` at most.
+/// Runs `command` without its output, and kills it after `timeout`.
 ///
 /// # Errors
-/// It cannot be started, ends with anything but 0, or was ended because its time was up.
-pub(crate) fn quiet_within(command: &mut Command, limit: Duration) -> Result<()> {
+/// The command cannot be started, does not end with 0, or takes longer than `timeout`.
+pub(crate) fn quiet_within(command: &mut Command, timeout: Duration) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| not_started(command, &error))?;
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + timeout;
     loop {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
@@ -62,14 +61,14 @@ pub(crate) fn quiet_within(command: &mut Command, limit: Duration) -> Result<()>
             None if Instant::now() > deadline => {
                 child.kill()?;
                 child.wait()?;
-                bail!("it took longer than {} s", limit.as_secs());
+                bail!("it took longer than {} s", timeout.as_secs());
             }
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-/// The first executable file called `program` on `PATH`.
+/// Returns the first executable file on `PATH` with the name `program`.
 pub(crate) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let program = program.as_ref();
     std::env::split_paths(&std::env::var_os("PATH")?)
@@ -77,14 +76,14 @@ pub(crate) fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
         .find(|path| is_executable(path))
 }
 
-/// Whether `path` is a file that somebody may execute.
+/// Returns whether `path` is a file with an execute permission.
 pub(crate) fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// The line that says why: what pip, apt-get and rustup mark so, else the last one.
+/// Returns the line with the cause: the line that pip, apt-get or rustup marks, or else the last line.
 fn cause(errors: &str) -> &str {
     let mut lines = errors.lines().map(str::trim);
     let marked = ["ERROR: ", "E: ", "error: "];
@@ -92,7 +91,7 @@ fn cause(errors: &str) -> &str {
         .clone()
         .find(|line| marked.iter().any(|mark| line.starts_with(mark)))
         .or_else(|| lines.rfind(|line| !line.is_empty()))
-        .unwrap_or("it did not say why")
+        .unwrap_or("it gave no reason")
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> anyhow::Error {
@@ -113,12 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_is_the_marked_line_else_the_last() {
+    fn the_cause_is_the_marked_line_or_else_the_last() {
         assert_eq!(
             cause("note\nE: no such package\nbye\n"),
             "E: no such package"
         );
         assert_eq!(cause("one\ntwo\n\n"), "two");
-        assert_eq!(cause(""), "it did not say why");
+        assert_eq!(cause(""), "it gave no reason");
     }
 }

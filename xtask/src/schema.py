@@ -1,7 +1,7 @@
-"""Checks the JSON document on standard input against a schema that a Python package carries, and
-prints one line per mistake.
+"""Checks the JSON document on standard input against a schema from a Python package, and prints one
+line per mistake.
 
-    schema.py compose|workflow|cyclonedx
+    schema.py compose|workflow|renovate|cyclonedx
 """
 
 import json
@@ -17,6 +17,7 @@ CYCLONEDX = PACKAGES / "cyclonedx/schema/_res"
 SCHEMAS = {
     "compose": VENDORED / "compose-spec.json",
     "workflow": VENDORED / "github-workflows.json",
+    "renovate": VENDORED / "renovate.json",
     "cyclonedx": CYCLONEDX / "bom-1.6.SNAPSHOT.schema.json",
 }
 
@@ -25,7 +26,7 @@ def load(path):
     return json.loads(path.read_text())
 
 
-# What the schema of CycloneDX refers to, by its `$id`.
+# The schemas that CycloneDX's schema refers to by `$id`.
 others = [load(CYCLONEDX / f"{name}.SNAPSHOT.schema.json") for name in ("spdx", "jsf-0.82")]
 registry = referencing.Registry().with_contents((schema["$id"], schema) for schema in others)
 

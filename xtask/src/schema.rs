@@ -1,4 +1,4 @@
-//! Published schemas, for the tests: of Compose files, GitHub workflows and bills of materials.
+//! Published schemas, for the tests.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -15,20 +15,24 @@ pub enum Schema {
     Compose,
     /// A GitHub workflow, by SchemaStore.
     Workflow,
+    /// The settings of Renovate.
+    Renovate,
     /// CycloneDX 1.6.
     CycloneDx,
 }
 
 impl Schema {
-    /// Checks `document`. The schemas come with the Python packages that
-    /// `xtask/requirements/schemas.txt` pins; the first call fetches them.
+    /// Checks `document`. The schemas are in the Python packages that `xtask/requirements/schemas.txt`
+    /// pins. The first call fetches them.
     ///
     /// # Errors
-    /// The document's mistakes, one a line, or the packages could not be fetched.
+    /// The document has mistakes, which the error lists one per line, or the packages could not be
+    /// fetched.
     pub fn check(self, document: &Value) -> Result<()> {
         let name = match self {
             Self::Compose => "compose",
             Self::Workflow => "workflow",
+            Self::Renovate => "renovate",
             Self::CycloneDx => "cyclonedx",
         };
         let mut checker = python::with_schemas()?
@@ -37,19 +41,21 @@ impl Schema {
             .stdout(Stdio::piped())
             .spawn()
             .context("python3 could not be started")?;
-        // It reads all of it before it writes; dropped, the pipe is closed.
+        // The checker reads until the pipe is closed, which dropping it does.
         if let Some(mut input) = checker.stdin.take() {
             input
                 .write_all(document.to_string().as_bytes())
-                .context("python3 does not read the document")?;
+                .context("python3 did not read the document")?;
         }
-        let output = checker.wait_with_output().context("python3 was lost")?;
+        let output = checker
+            .wait_with_output()
+            .context("cannot wait for python3")?;
         if !output.status.success() {
             bail!("the schema `{name}` cannot be used; the cause is shown above");
         }
         match String::from_utf8_lossy(&output.stdout).trim() {
             "" => Ok(()),
-            mistakes => bail!("not what the schema `{name}` allows:\n{mistakes}"),
+            mistakes => bail!("the schema `{name}` does not allow this:\n{mistakes}"),
         }
     }
 }

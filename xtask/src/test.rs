@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, with all that they need.
+//! `cargo xtask test` runs the tests, and provides what they need.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -10,34 +10,34 @@ use anyhow::{Context, Result, bail};
 
 use crate::{build, emulator, envoy, python, say, target_dir, wasm};
 
-/// Names the file in which tests note that they were skipped.
+/// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
 
-/// Notes that the test `name` does not run, and why; the test returns after it.
-/// `cargo xtask test` counts it as skipped, not as passed, and shows the reason.
+/// Records that the test `name` is skipped, and the reason. The test then returns. `cargo xtask test`
+/// counts it as skipped, not as passed, and prints the reason.
 pub fn skip(name: &str, reason: &str) {
     eprintln!("skipped: {name}: {reason}");
     let Some(path) = std::env::var_os(SKIPPED) else {
         return;
     };
     // One write, so that the lines of tests that run side by side do not mix.
-    let noted = OpenOptions::new()
+    let recorded = OpenOptions::new()
         .append(true)
         .open(&path)
         .and_then(|mut file| file.write_all(format!("{name}: {reason}\n").as_bytes()));
-    if let Err(error) = noted {
-        eprintln!("cannot note it in {}: {error}", path.display());
+    if let Err(error) = recorded {
+        eprintln!("cannot record it in {}: {error}", path.display());
     }
 }
 
-/// Fetches and builds what the tests need, runs them with `cargo test` (`arguments` are added:
-/// a filter, `-p PACKAGE`, ...), and prints a line `N passed, N failed, N skipped`.
+/// Fetches and builds what the tests need, runs `cargo test` with `arguments` (a filter, `-p PACKAGE`,
+/// ...), and prints a line `N passed, N failed, N skipped`.
 ///
 /// # Errors
-/// Something cannot be had, a test failed, or none ran.
+/// A tool cannot be fetched, a build fails, a test fails, or no test runs.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     envoy::binary(envoy::NEWEST)?;
-    // Published for Linux alone; elsewhere the tests that need them say so and are skipped.
+    // Published for Linux only. On other systems, the tests that need them are skipped.
     if cfg!(target_os = "linux") {
         envoy::binary(envoy::OLDEST)?;
         emulator::binary()?;
@@ -51,7 +51,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     build::example(build::EXAMPLE)?;
     say("running the tests");
 
-    let notes = start_notes()?;
+    let records = start_records()?;
     let mut command = build::cargo();
     command.args(["test", "--locked", "--no-fail-fast"]);
     if !arguments.iter().any(|argument| names_package(argument)) {
@@ -60,7 +60,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let mut cargo = command
         .args(arguments)
         .env(build::PREPARED, "1")
-        .env(SKIPPED, &notes)
+        .env(SKIPPED, &records)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -68,16 +68,16 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let mut counts = Counts::default();
     if let Some(output) = cargo.stdout.take() {
         for line in BufReader::new(output).split(b'\n') {
-            let line = line.context("cannot read what the tests say")?;
+            let line = line.context("cannot read the output of the tests")?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
             counts.add(&line);
         }
     }
-    let status = cargo.wait().context("cargo was lost")?;
+    let status = cargo.wait().context("cannot wait for cargo")?;
 
-    let notes = fs::read_to_string(&notes).context("cannot read which tests were skipped")?;
-    counts.move_to_skipped(&notes);
+    let records = fs::read_to_string(&records).context("cannot read which tests were skipped")?;
+    counts.move_to_skipped(&records);
     println!("{counts}");
     if !status.success() {
         bail!("cargo test failed ({status}); the cause is shown above");
@@ -88,8 +88,8 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// An empty file for [`skip`].
-fn start_notes() -> Result<PathBuf> {
+/// Makes an empty file for [`skip`].
+fn start_records() -> Result<PathBuf> {
     let folder = target_dir().join("test");
     let path = folder.join("skipped.txt");
     fs::create_dir_all(&folder)
@@ -103,7 +103,7 @@ fn names_package(argument: &OsStr) -> bool {
     argument.starts_with("-p") || argument.starts_with("--package")
 }
 
-/// What became of the tests.
+/// The number of tests by their results.
 #[derive(Default, Debug, PartialEq)]
 struct Counts {
     passed: usize,
@@ -137,10 +137,10 @@ impl Counts {
         }
     }
 
-    /// A test that notes a skip and returns looks passed to `cargo test`.
-    fn move_to_skipped(&mut self, notes: &str) {
-        for note in notes.lines() {
-            println!("skipped: {note}");
+    /// Counts the skipped tests, which `cargo test` counts as passed.
+    fn move_to_skipped(&mut self, records: &str) {
+        for record in records.lines() {
+            println!("skipped: {record}");
             self.passed = self.passed.saturating_sub(1);
             self.skipped += 1;
         }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_several_binaries_add_up_and_skips_are_not_passes() {
+    fn results_of_several_binaries_add_up_and_a_skipped_test_is_not_passed() {
         let mut counts = Counts::default();
         counts.add("running 4 tests");
         counts.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");

@@ -1,8 +1,8 @@
-//! `cargo xtask up`: the example functions behind the invoker behind Envoy, running.
+//! `cargo xtask up` runs Envoy, the invoker and the example functions.
 
 mod config;
 mod functions;
-mod parts;
+mod processes;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -14,20 +14,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::value_parser;
 
-use crate::up::parts::{Parts, State};
+use crate::up::processes::{Processes, State};
 use crate::{build, envoy, ports, python, say, target_dir, wasm, workspace_root};
 
-/// How long a part may take to be ready; Envoy compiles the filter in that time.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Where the invoker says whether it is ready.
+/// The time limit for a process to become ready. Envoy compiles the filter in that time.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The path on which the invoker reports whether it is ready.
 const INVOKER_READY: &str = "/readyz";
-/// When a person wants to know what is being waited for.
-const SAY_AFTER: Duration = Duration::from_secs(3);
+/// The time after which `up` prints what it is waiting for.
+const WAIT_NOTICE_DELAY: Duration = Duration::from_secs(3);
 
 /// Options of `cargo xtask up`.
 ///
-/// A port that is not given is the one in the configuration file. With one's own files and no
-/// port given, the files are used as they are.
+/// A port without an option is the one in the configuration file.
 #[derive(clap::Args, Debug)]
 pub struct Options {
     /// Port of Envoy's first listener (8080 in envoy/local.yaml)
@@ -36,7 +35,7 @@ pub struct Options {
     /// Port of the invoker's Lambda API (9090 in examples/invoker.yaml)
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
     invoker_port: Option<u16>,
-    /// Port of the invoker's /readyz and the like (9091 in examples/invoker.yaml)
+    /// Port of the invoker's admin interface, such as /readyz (9091 in examples/invoker.yaml)
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
     invoker_admin_port: Option<u16>,
     /// Port of Envoy's admin interface (9901 in envoy/local.yaml)
@@ -53,13 +52,12 @@ pub struct Options {
     envoy_version: String,
 }
 
-/// Builds what is missing, starts everything, says what to curl, shows what the parts say,
-/// and ends them all on Ctrl-C, SIGTERM, SIGHUP or when one of them ends. Being asked to end
-/// is a success.
+/// Builds what is missing, starts everything, prints commands to try, and shows the output of the
+/// processes. Stops all of them on Ctrl-C, SIGTERM or SIGHUP, which is a success, and when one of them
+/// ends.
 ///
 /// # Errors
-/// A configuration, a port, a build or a part is not as it must be; the error says which, and
-/// nothing is left running.
+/// A configuration is wrong, a port is taken, a build fails, or a process ends. Nothing is left running.
 pub fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
     let set_up = SetUp::resolve(options)?;
@@ -72,7 +70,7 @@ pub fn run(options: &Options) -> Result<()> {
     let path = if set_up.needs_python {
         let bin = python::environment()?.join("bin");
         say(format_args!(
-            "functions find {} first, which has awslambdaric",
+            "functions run with {}, which has awslambdaric",
             crate::display(&bin.join("python3"))
         ));
         path_with(&bin)?
@@ -85,8 +83,8 @@ pub fn run(options: &Options) -> Result<()> {
         crate::display(&filter)
     ));
 
-    let mut parts = Parts::new()?;
-    parts.start(
+    let mut processes = Processes::new()?;
+    processes.start(
         "invoker",
         Command::new(invoker)
             .args(["serve", "--config"])
@@ -95,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
             .env("PATH", path),
     )?;
     let ready = wait_until_ready(
-        &mut parts,
+        &mut processes,
         "the invoker",
         set_up.invoker_admin,
         INVOKER_READY,
@@ -104,18 +102,18 @@ pub fn run(options: &Options) -> Result<()> {
     if ready == State::Interrupted {
         return Ok(());
     }
-    parts.start(
+    processes.start(
         "envoy",
         Command::new(envoy_binary)
             .args(["--disable-hot-restart", "--log-level", "warn"])
-            // Its warnings are about servers on the open net, and about being ended.
+            // Its warnings are about servers on the internet, and about being stopped.
             .args(["--component-log-level", "main:error"])
-            // An access-log line shows soon, not after 10 s.
+            // The default shows a line of the access log after up to 10 s.
             .args(["--file-flush-interval-msec", "200", "-c"])
             .arg(&set_up.envoy_file)
             .current_dir(workspace_root()),
     )?;
-    let ready = wait_until_ready(&mut parts, "Envoy", set_up.envoy_admin, "/ready")
+    let ready = wait_until_ready(&mut processes, "Envoy", set_up.envoy_admin, "/ready")
         .with_context(|| not_ready_with(&set_up.envoy_file))?;
     if ready == State::Interrupted {
         return Ok(());
@@ -124,17 +122,17 @@ pub fn run(options: &Options) -> Result<()> {
         "ready in {:.1} s",
         started.elapsed().as_secs_f32()
     ));
-    say(set_up.what_to_try());
-    while parts.watch()? == State::Running {}
-    say("ending");
+    say(set_up.commands_to_try());
+    while processes.watch()? == State::Running {}
+    say("stopping");
     Ok(())
 }
 
-/// The files and addresses that `up` runs with.
+/// The files and addresses of a run.
 struct SetUp {
     invoker_file: PathBuf,
     shipped_invoker: bool,
-    /// A function runs on AWS's client for Python, and no environment of one's own is active.
+    /// A function uses AWS's client for Python, and the user has no virtual environment active.
     needs_python: bool,
     invoker_admin: SocketAddr,
     envoy_file: PathBuf,
@@ -145,7 +143,7 @@ struct SetUp {
 }
 
 impl SetUp {
-    /// Reads both configurations, moves what the options move, and sees that every port is
+    /// Reads both configurations, changes the ports that the options set, and checks that every port is
     /// free.
     fn resolve(options: &Options) -> Result<Self> {
         let (invoker_file, shipped_invoker) = configuration(
@@ -205,16 +203,16 @@ impl SetUp {
         })
     }
 
-    fn what_to_try(&self) -> String {
+    fn commands_to_try(&self) -> String {
         let Some(listener) = self.listener else {
-            return "Ctrl-C ends it".to_owned();
+            return "Ctrl-C stops it".to_owned();
         };
         let at = reachable(listener);
         if !(self.shipped_envoy && self.shipped_invoker) {
-            return format!("Envoy listens on http://{at}; Ctrl-C ends it");
+            return format!("Envoy listens on http://{at}; Ctrl-C stops it");
         }
         format!(
-            "try, in another terminal (Ctrl-C ends it):\n\n  \
+            "try, in another terminal (Ctrl-C stops it):\n\n  \
              curl -i -H 'Host: hello.localhost' 'http://{at}/hi?x=1' -d '{{\"a\":1}}'\n  \
              curl -i -H 'Host: py.localhost' 'http://{at}/hi?x=1'\n  \
              curl -i http://{at}/py/hi\n"
@@ -222,7 +220,7 @@ impl SetUp {
     }
 }
 
-/// Sees that nobody has the ports, and reports all that are taken at once.
+/// Checks that the ports are free. The error lists all that are not.
 fn check_ports(wanted: [(Option<SocketAddr>, &str); 4]) -> Result<()> {
     let mut seen: Vec<(SocketAddr, &str)> = Vec::new();
     let mut problems = Vec::new();
@@ -244,22 +242,22 @@ fn check_ports(wanted: [(Option<SocketAddr>, &str); 4]) -> Result<()> {
     Ok(())
 }
 
-/// The file that `option` names, or the shipped one, and whether it is that.
-fn configuration(own: Option<&Path>, shipped: &str, option: &str) -> Result<(PathBuf, bool)> {
+/// Returns the file that `option` names, or the shipped file, and whether it is the shipped file.
+fn configuration(given: Option<&Path>, shipped: &str, option: &str) -> Result<(PathBuf, bool)> {
     let shipped = workspace_root().join(shipped);
-    let Some(own) = own else {
+    let Some(given) = given else {
         return Ok((shipped, true));
     };
-    let path = own
+    let path = given
         .canonicalize()
-        .with_context(|| format!("{option}: cannot read {}", own.display()))?;
+        .with_context(|| format!("{option}: cannot read {}", given.display()))?;
     let same = shipped.canonicalize().is_ok_and(|shipped| shipped == path);
     Ok((path, same))
 }
 
-/// Shows the parts' output until `address` answers 200 to `path`.
+/// Shows the output of the processes until `address` responds with 200 to `path`.
 fn wait_until_ready(
-    parts: &mut Parts,
+    processes: &mut Processes,
     name: &str,
     address: SocketAddr,
     path: &str,
@@ -267,19 +265,19 @@ fn wait_until_ready(
     let started = Instant::now();
     let mut said = false;
     loop {
-        if parts.watch()? == State::Interrupted {
+        if processes.watch()? == State::Interrupted {
             return Ok(State::Interrupted);
         }
         let reason = match answers_200(address, path) {
             Ok(()) => return Ok(State::Running),
             Err(NotReady::Mistake(reason)) => bail!("{name}: {reason}"),
-            Err(NotReady::Yet(reason)) => reason,
+            Err(NotReady::NotYet(reason)) => reason,
         };
         let waited = started.elapsed();
-        if waited > READY_WITHIN {
-            bail!("{name} was not ready within {READY_WITHIN:?}: {reason:#}");
+        if waited > READY_TIMEOUT {
+            bail!("{name} was not ready within {READY_TIMEOUT:?}: {reason:#}");
         }
-        if waited > SAY_AFTER && !said {
+        if waited > WAIT_NOTICE_DELAY && !said {
             say(format_args!("{name} is not ready yet: {reason:#}"));
             said = true;
         }
@@ -290,42 +288,43 @@ fn not_ready_with(file: &Path) -> String {
     format!("not started with {}", crate::display(file))
 }
 
-/// Why a part is not ready.
+/// The reason why a process is not ready.
 enum NotReady {
-    /// It may be in a moment.
-    Yet(anyhow::Error),
-    /// It says what has to be mended first.
+    /// The process may become ready.
+    NotYet(anyhow::Error),
+    /// The process reports a mistake that the user has to correct.
     Mistake(String),
 }
 
-/// One HTTP request, on loopback, to a server that we have started.
+/// Sends a request to a server that `up` has started.
 fn answers_200(address: SocketAddr, path: &str) -> Result<(), NotReady> {
-    let (status, body) = ask(address, path).map_err(NotReady::Yet)?;
+    let (status, body) = ask(address, path).map_err(NotReady::NotYet)?;
     match status.as_str() {
         "HTTP/1.1 200 OK" => Ok(()),
-        // The invoker, which is ready as soon as it listens, has a reason that time does not mend.
+        // The invoker is ready as soon as it listens, so waiting does not help.
         "HTTP/1.1 503 Service Unavailable" if path == INVOKER_READY => Err(NotReady::Mistake(body)),
-        status => Err(NotReady::Yet(anyhow!(
+        status => Err(NotReady::NotYet(anyhow!(
             "http://{address}{path}: {status}: {body}"
         ))),
     }
 }
 
-/// The status line and the body.
+/// Returns the status line and the body of a response.
 fn ask(address: SocketAddr, path: &str) -> Result<(String, String)> {
-    let limit = Duration::from_secs(1);
-    let mut stream = TcpStream::connect_timeout(&reachable(address), limit)?;
-    stream.set_read_timeout(Some(limit))?;
+    let timeout = Duration::from_secs(1);
+    let mut stream = TcpStream::connect_timeout(&reachable(address), timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let status = answer.lines().next().unwrap_or("an empty answer");
+    let mut response = String::new();
+    stream.take(4096).read_to_string(&mut response)?;
+    let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let status = response.lines().next().unwrap_or("an empty response");
     Ok((status.to_owned(), body.trim().to_owned()))
 }
 
-/// How to reach a server that listens on `address`, which may be "any address".
+/// Returns the address on which to reach a server that listens on `address`. An unspecified address
+/// becomes loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -336,9 +335,10 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// `PATH` with `folder` first.
+/// Returns `PATH` with `folder` as its first entry.
 fn path_with(folder: &Path) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
-    std::env::join_paths(folders).context("the workspace's folder cannot stand in PATH")
+    std::env::join_paths(folders)
+        .context("the path of the workspace's folder is not possible in PATH")
 }

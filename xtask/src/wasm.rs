@@ -96,13 +96,9 @@ fn within(bytes: u64) -> Result<()> {
 /// Builds the filter of the checkout `root` into the folder `target`, and returns its path.
 pub(crate) fn compile(toolchain: &Toolchain, root: &Path, target: &Path) -> Result<PathBuf> {
     run::shown(
-        // Of a crate that is a Rust library too cargo optimises no part at link time.
-        toolchain.command_in("rustc", root, target)?.args([
-            "--profile",
-            "wasm",
-            "--crate-type",
-            "cdylib",
-        ]),
+        toolchain
+            .command_in("build", root, target)?
+            .args(["--profile", "wasm"]),
         "building the filter",
     )?;
     Ok(target.join(TARGET).join("wasm/lambda_filter.wasm"))
@@ -188,7 +184,7 @@ impl Toolchain {
             Self::Debian(compiler) => compiler.cargo(subcommand),
         };
         command
-            .args(["--locked", "--package", "lambda-filter", "--lib"])
+            .args(["--locked", "--package", "lambda-filter"])
             .args(["--target", TARGET, "--target-dir"])
             .arg(target)
             .current_dir(root)

@@ -1,9 +1,9 @@
-//! docker-compose.yaml, the Dockerfile and the workflows, as far as they can be checked without
-//! running them, which is `cargo xtask test-compose`.
+//! Checks docker-compose.yaml, the Dockerfile and the workflows without running them. `cargo xtask
+//! test-compose` runs them.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails where it stands"
+    reason = "a failed test panics"
 )]
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ fn yaml(file: impl AsRef<Path>) -> Value {
 }
 
 fn services() -> Map<String, Value> {
-    compose::shipped().unwrap()["services"]
+    compose::compose_file().unwrap()["services"]
         .as_object()
         .unwrap()
         .clone()
@@ -39,8 +39,12 @@ fn strings(array: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_compose_file_and_the_workflows_fit_their_schemas() {
-    Schema::Compose.check(&compose::shipped().unwrap()).unwrap();
+fn the_compose_file_the_workflows_and_renovates_settings_fit_their_schemas() {
+    Schema::Compose
+        .check(&compose::compose_file().unwrap())
+        .unwrap();
+    let renovate = yaml(".github/renovate.json");
+    Schema::Renovate.check(&renovate).unwrap();
     let folder = workspace_root().join(".github/workflows");
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap().path();
@@ -49,9 +53,10 @@ fn the_compose_file_and_the_workflows_fit_their_schemas() {
     }
 }
 
-/// Whoever can move a tag of an action could otherwise publish in this project's name.
+/// The owner of an action can move its tags. Without a pin, the owner could publish in this project's
+/// name.
 #[test]
-fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
+fn actions_are_pinned_to_a_commit_with_a_comment_that_has_the_version() {
     let folder = workspace_root().join(".github/workflows");
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap().path();
@@ -75,7 +80,7 @@ fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
 
 #[test]
 fn a_document_that_does_not_fit_its_schema_is_refused_with_the_place() {
-    let mut file = compose::shipped().unwrap();
+    let mut file = compose::compose_file().unwrap();
     file["services"]["envoy"]["portz"] = file["services"]["envoy"]["ports"].take();
     let error = Schema::Compose.check(&file).unwrap_err().to_string();
     assert!(
@@ -85,7 +90,7 @@ fn a_document_that_does_not_fit_its_schema_is_refused_with_the_place() {
 }
 
 #[test]
-fn the_images_hold_what_is_there_and_do_not_run_as_root() {
+fn the_images_have_existing_stages_and_do_not_run_as_root() {
     let dockerfile = text("Dockerfile");
     let mut stages = BTreeSet::new();
     for line in dockerfile.lines() {
@@ -106,7 +111,7 @@ fn the_images_hold_what_is_there_and_do_not_run_as_root() {
     let envoy = format!("FROM envoyproxy/envoy:v{} AS envoy", xtask::envoy::NEWEST);
     assert!(
         dockerfile.contains(&envoy),
-        "the image has another Envoy than the tests"
+        "the image and the tests have different versions of Envoy"
     );
     for service in services().values() {
         let Some(build) = service.get("build") else {
@@ -114,11 +119,7 @@ fn the_images_hold_what_is_there_and_do_not_run_as_root() {
                 service["image"].as_str().unwrap().contains(':'),
                 "{service}: no tag"
             );
-            assert_ne!(
-                service["user"],
-                Value::Null,
-                "{service} runs as its image says"
-            );
+            assert_ne!(service["user"], Value::Null, "{service} has no user");
             continue;
         };
         let target = build["target"].as_str().unwrap();
@@ -143,24 +144,24 @@ fn the_images_hold_what_is_there_and_do_not_run_as_root() {
 }
 
 #[test]
-fn every_crate_of_the_workspace_is_sent_to_the_builder() {
+fn every_crate_of_the_workspace_is_in_the_build_context() {
     let ignored = text(".dockerignore");
-    let sent: Vec<&str> = ignored
+    let included: Vec<&str> = ignored
         .lines()
         .filter_map(|line| line.strip_prefix('!'))
         .collect();
-    for path in &sent {
+    for path in &included {
         assert!(
             workspace_root().join(path).exists(),
-            ".dockerignore: {path} is not there"
+            ".dockerignore: {path} does not exist"
         );
     }
     let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
     for member in manifest["workspace"]["members"].as_array().unwrap() {
         let member = Path::new(member.as_str().unwrap());
         assert!(
-            sent.iter().any(|path| member.starts_with(path)),
-            "{} is not sent",
+            included.iter().any(|path| member.starts_with(path)),
+            "{} is not in the build context",
             member.display()
         );
     }

@@ -1,8 +1,8 @@
-//! The files of a release, as `cargo xtask dist` makes them.
+//! The files of a release that `cargo xtask dist` makes.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test fails where it stands"
+    reason = "a failed test panics"
 )]
 
 use std::collections::BTreeMap;
@@ -34,11 +34,14 @@ fn dist(arguments: &[&str]) -> BTreeMap<&'static str, Vec<u8>> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let said = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     let folder: PathBuf = xtask::target_dir().join("dist");
     FILES
         .map(|name| {
-            assert!(said.contains(&format!(" target/dist/{name}\n")), "{said}");
+            assert!(
+                printed.contains(&format!(" target/dist/{name}\n")),
+                "{printed}"
+            );
             (name, fs::read(folder.join(name)).unwrap())
         })
         .into()
@@ -52,7 +55,7 @@ fn sha256(bytes: &[u8]) -> String {
     digits
 }
 
-/// The files of a tar archive.
+/// Returns the files of a tar archive.
 fn untar(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().unwrap().map(|entry| {
@@ -65,7 +68,7 @@ fn untar(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     entries.collect()
 }
 
-/// The content that a descriptor of the image names: its digest and size are checked.
+/// Returns the content that a descriptor of the image names, and checks its digest and size.
 fn blob<'f>(
     files: &'f BTreeMap<String, Vec<u8>>,
     descriptor: &Value,
@@ -81,7 +84,7 @@ fn blob<'f>(
 }
 
 #[test]
-fn a_release_is_made_twice_with_the_same_bytes_in_any_folder() {
+fn two_builds_of_a_release_have_the_same_bytes_in_any_folder() {
     let first = dist(&[]);
     let second = dist(&["--reproduce"]);
     for name in FILES {
@@ -120,16 +123,16 @@ fn check_bill(bill: &[u8], program: &str) {
             .iter()
             .find(|component| component["name"] == name)
     };
-    // Shipped, run during the build, and only in tests.
+    // One crate is shipped, one runs during the build, and one is only in tests.
     let shipped = find("percent-encoding").unwrap();
     assert_eq!(shipped["scope"], "required");
     assert_eq!(shipped["hashes"][0]["content"].as_str().unwrap().len(), 64);
-    // The filter needs nothing that only a build runs.
+    // The build of the filter runs no other crate.
     let built = find("syn").map(|syn| &syn["scope"]);
     let is_filter = bill["metadata"]["component"]["name"] == "lambda-filter";
     assert_eq!(built, (!is_filter).then_some(&json!("excluded")));
     assert_eq!(find("proptest"), None);
-    // Every component is needed by another, or by the program.
+    // Another component or the program needs each component.
     let dependencies = bill["dependencies"].as_array().unwrap();
     let needed: Vec<&Value> = dependencies
         .iter()
@@ -138,7 +141,7 @@ fn check_bill(bill: &[u8], program: &str) {
     for component in components {
         assert!(
             needed.contains(&&component["bom-ref"]),
-            "{component} is needed by none"
+            "nothing needs {component}"
         );
     }
 }
@@ -166,7 +169,7 @@ fn check_image(archive: &[u8], wasm: &[u8]) {
             "application/vnd.oci.image.manifest.v1+json",
         );
         let manifest: Value = serde_json::from_slice(manifest).unwrap();
-        // What Istio's and Envoy Gateway's loaders look for: solo-io/wasm, spec/spec-compat.md.
+        // The loaders of Istio and Envoy Gateway look for it: solo-io/wasm, spec/spec-compat.md.
         assert_eq!(
             manifest["annotations"]["module.wasm.image/variant"],
             "compat"

@@ -1,5 +1,5 @@
-//! `cargo xtask up` as a person uses it: the real parts, on free ports.
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+//! `cargo xtask up` as a person uses it, with the real programs on free ports.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Long enough for a first build of everything.
-const LIMIT: Duration = Duration::from_secs(900);
+/// The time limit for a step, which may build everything.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A running `up`, and the ports of its listener, invoker, and their admin interfaces.
 struct Up {
@@ -55,35 +55,35 @@ impl Up {
         }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         fs::read_to_string(&self.output_file).unwrap()
     }
 
     fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + LIMIT;
-        while !self.said().contains("xtask: ready in") {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.output().contains("xtask: ready in") {
             let ended = self.process.try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < deadline,
                 "{}",
-                self.said()
+                self.output()
             );
             thread::sleep(Duration::from_millis(50));
         }
     }
 
     fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "{}", self.said());
+            assert!(Instant::now() < deadline, "{}", self.output());
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Every port can be taken again: none of the parts is left.
+    /// Asserts that every port is free, which shows that no process is left.
     fn assert_nothing_left(&self) {
         for port in self.ports {
             xtask::ports::check(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "").unwrap();
@@ -93,7 +93,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // Only where a test has failed does it still run.
+        // It is still running only if the test has failed.
         if matches!(self.process.try_wait(), Ok(None)) {
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
             let _ = self.process.wait();
@@ -108,13 +108,13 @@ fn exchange(port: u16, request_line: &str, host: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     let request = format!("{request_line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn both_functions_answer_and_sigterm_ends_everything_with_success() {
+fn both_functions_respond_and_sigterm_stops_everything_with_success() {
     let mut up = Up::start(&[]);
     up.wait_until_ready();
     let rust = exchange(up.ports[0], "GET /hi?x=1", "hello.localhost");
@@ -129,50 +129,50 @@ fn both_functions_answer_and_sigterm_ends_everything_with_success() {
     );
 
     kill_process(Pid::from_child(&up.process), Signal::TERM).unwrap();
-    assert_eq!(up.wait().code(), Some(0), "{}", up.said());
-    let said = up.said();
+    assert_eq!(up.wait().code(), Some(0), "{}", up.output());
+    let output = up.output();
     assert!(
-        said.contains("py/") && said.contains(" | GET /hi"),
-        "{said}"
+        output.contains("py/") && output.contains(" | GET /hi"),
+        "{output}"
     );
     up.assert_nothing_left();
 }
 
 #[test]
-fn a_part_that_ends_is_named_and_takes_the_others_with_it() {
+fn a_process_that_ends_is_named_and_the_others_are_stopped() {
     let mut up = Up::start(&[]);
     up.wait_until_ready();
     exchange(up.ports[3], "POST /quitquitquit", "localhost");
-    assert_eq!(up.wait().code(), Some(1), "{}", up.said());
+    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
     assert!(
-        up.said().contains("xtask: envoy ended by itself"),
+        up.output().contains("xtask: envoy ended by itself"),
         "{}",
-        up.said()
+        up.output()
     );
     up.assert_nothing_left();
 }
 
 #[test]
-fn a_configuration_that_envoy_refuses_is_named_with_envoys_own_words() {
+fn a_configuration_that_envoy_refuses_is_named_with_envoys_message() {
     let root = xtask::workspace_root();
     let config = fs::read_to_string(root.join("envoy/local.yaml")).unwrap();
     let file = xtask::target_dir().join(format!("up/refused-{}.yaml", std::process::id()));
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, config.replace("stat_prefix:", "stat_prefixx:")).unwrap();
     let mut up = Up::start(&["--envoy-config", file.to_str().unwrap()]);
-    assert_eq!(up.wait().code(), Some(1), "{}", up.said());
+    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
     assert!(
-        up.said().contains("xtask: not started with target/up/"),
+        up.output().contains("xtask: not started with target/up/"),
         "{}",
-        up.said()
+        up.output()
     );
-    assert!(up.said().contains("stat_prefixx"), "{}", up.said());
+    assert!(up.output().contains("stat_prefixx"), "{}", up.output());
     up.assert_nothing_left();
     fs::remove_file(file).unwrap();
 }
 
 #[test]
-fn taken_ports_and_unusable_files_are_told_before_anything_starts() {
+fn taken_ports_and_unusable_files_are_reported_before_anything_starts() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let cases = [

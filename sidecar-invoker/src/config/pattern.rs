@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lambda_filter::resource::Resource;
+use lambda_filter_core::config::PathTemplate;
 
 /// The hosts of a route, in lower case: `orders.example.com`, `*.example.com` (any name below it)
 /// or `*` (every host that no other route names).
@@ -152,7 +152,7 @@ impl PathPattern {
     pub(crate) fn resource(&self, strip_prefix: &str) -> Option<&str> {
         let rest = self.text.strip_prefix(strip_prefix).unwrap_or(&self.text);
         let rest = if rest.is_empty() { "/" } else { rest };
-        (self.form != Form::Prefix && Resource::parse(rest).is_ok()).then_some(rest)
+        (self.form != Form::Prefix && PathTemplate::parse(rest).is_ok()).then_some(rest)
     }
 
     /// The regular expression (RE2) of a template.
@@ -204,7 +204,7 @@ impl FromStr for PathPattern {
             return Err(wrong());
         }
         if is_template {
-            Resource::parse(path)?;
+            PathTemplate::parse(path)?;
         }
         let mut open = is_prefix;
         let mut segments = Vec::new();

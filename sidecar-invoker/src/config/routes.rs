@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use lambda_filter::config::Settings;
+use lambda_filter_core::config::Settings;
 use serde_json::{Map, Value as Json};
 
 use super::pattern::{Host, PathPattern};

@@ -1,5 +1,5 @@
-"""Calls both functions by their host names, from a container beside them: each as often at once
-as the first argument says. Ends with 0 if every call got the answer to what it asked."""
+"""Calls both functions by their host names, from a container on their network. The first argument is
+the number of concurrent calls of each function. Exits with 0 if every call got its own response."""
 
 import concurrent.futures
 import json
@@ -17,17 +17,17 @@ def call(name, number):
         headers={"content-type": "text/plain"},
     )
     with urllib.request.urlopen(request, timeout=120) as response:
-        answer = json.load(response)
-    asked = {"method": "POST", "path": f"/{number}", "query": {"n": str(number)}, "body": f"call {number}"}
-    assert asked.items() <= answer.items(), f"{asked} was answered by {answer}"
-    return answer["request_id"]
+        echo = json.load(response)
+    expected = {"method": "POST", "path": f"/{number}", "query": {"n": str(number)}, "body": f"call {number}"}
+    assert expected.items() <= echo.items(), f"expected {expected}, got {echo}"
+    return echo["request_id"]
 
 
 with concurrent.futures.ThreadPoolExecutor(2 * calls) as pool:
-    answers = [
+    responses = [
         pool.submit(call, name, number) for name in ("orders", "billing") for number in range(calls)
     ]
-    ids = {answer.result() for answer in answers}
+    ids = {response.result() for response in responses}
 assert len(ids) == 2 * calls, f"{len(ids)} invocations for {2 * calls} calls"
 
 for name in ("orders-function", "billing-function"):

@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{compose, docker, shipped};
+use super::compose_file;
+use super::docker::{compose, docker};
 use crate::{ports, run, say};
 
-/// How long all containers may take to be healthy.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(300);
-/// Calls of one function at once.
-const CALLS: &str = "50";
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// The time limit for all containers to become healthy.
+const HEALTHY_TIMEOUT: Duration = Duration::from_secs(300);
+/// The number of concurrent calls of each function.
+const CONCURRENT_CALLS: &str = "50";
+/// The time limit for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Compose project of its own name. What is left of it when it is dropped is shown and ended.
+/// A Compose project with a name of its own. `Drop` shows the logs of containers that are still there,
+/// and removes them.
 pub(super) struct Project {
     name: String,
     port: u16,
@@ -31,7 +33,7 @@ impl Project {
         })
     }
 
-    /// `docker compose ARGUMENTS`.
+    /// Runs `docker compose ARGUMENTS`.
     pub(super) fn compose(&self, arguments: &[&str]) -> Result<()> {
         let mut command = compose();
         command
@@ -42,7 +44,7 @@ impl Project {
     }
 
     pub(super) fn wait_until_healthy(&self) -> Result<()> {
-        let deadline = Instant::now() + HEALTHY_WITHIN;
+        let deadline = Instant::now() + HEALTHY_TIMEOUT;
         loop {
             let states = self.inspect("{{.Name}} {{.State.Health.Status}}")?;
             if states.iter().all(|state| state.ends_with(" healthy")) {
@@ -51,40 +53,40 @@ impl Project {
             ensure!(
                 Instant::now() < deadline,
                 "not healthy within {} s: {}",
-                HEALTHY_WITHIN.as_secs(),
+                HEALTHY_TIMEOUT.as_secs(),
                 states.join(", ")
             );
             std::thread::sleep(Duration::from_millis(500));
         }
     }
 
-    /// One call of each function, by the port that is published on this machine.
+    /// Calls each function once, through the port that is published on this machine.
     pub(super) fn call_from_this_machine(&self) -> Result<()> {
         for (host, message) in [
             ("orders.lambda.internal", "hello from Python"),
             ("billing.lambda.internal", "hello from Node.js"),
         ] {
-            let answer = self
+            let response = self
                 .get(host)
                 .with_context(|| format!("cannot call {host}"))?;
             ensure!(
-                answer.starts_with("HTTP/1.1 200 ") && answer.contains(message),
-                "{host} answered: {answer}"
+                response.starts_with("HTTP/1.1 200 ") && response.contains(message),
+                "{host} responded: {response}"
             );
         }
-        let answer = self.get("nobody.lambda.internal")?;
+        let response = self.get("nobody.lambda.internal")?;
         ensure!(
-            answer.starts_with("HTTP/1.1 404 "),
-            "an unknown host was answered: {answer}"
+            response.starts_with("HTTP/1.1 404 "),
+            "an unknown host responded: {response}"
         );
         Ok(())
     }
 
-    /// Many calls of both functions at once, by their host names, from a container on the network
-    /// that other services of the file would be on.
+    /// Calls both functions concurrently by their host names, from a container on the network that other
+    /// services of the file would use.
     pub(super) fn call_from_a_container(&self) -> Result<()> {
-        let shipped = shipped()?;
-        let image = shipped.pointer("/services/orders-function/image");
+        let file = compose_file()?;
+        let image = file.pointer("/services/orders-function/image");
         let image = image
             .and_then(Value::as_str)
             .context("orders-function has no image")?;
@@ -92,22 +94,22 @@ impl Project {
         command
             .args(["run", "--rm", "--entrypoint=python3"])
             .arg(format!("--network={}_default", self.name))
-            .args([image, "-c", include_str!("calls.py"), CALLS]);
+            .args([image, "-c", include_str!("calls.py"), CONCURRENT_CALLS]);
         run::shown(&mut command, "calling the functions from a container")
     }
 
-    /// No container has crashed, and none runs as root.
+    /// Checks that no container has crashed, and that none runs as root.
     pub(super) fn check_containers(&self) -> Result<()> {
         for container in self.inspect("{{.RestartCount}} {{.Config.User}} {{.Name}}")? {
             let (restarts, rest) = container.split_once(' ').unwrap_or_default();
             let (user, name) = rest.split_once(' ').unwrap_or_default();
-            ensure!(restarts == "0", "{name} was started again {restarts} times");
+            ensure!(restarts == "0", "{name} was restarted {restarts} times");
             ensure!(!["", "0", "root"].contains(&user), "{name} runs as root");
         }
         self.wait_until_healthy()
     }
 
-    /// Ends the containers, and sees that nothing of the project is left.
+    /// Stops the containers, and checks that nothing of the project is left.
     pub(super) fn down(&self) -> Result<()> {
         self.remove()?;
         for kind in ["container", "network", "volume"] {
@@ -117,7 +119,7 @@ impl Project {
                 command.arg("--all");
             }
             let left = run::captured(&mut command)?;
-            ensure!(left.is_empty(), "`down` has left a {kind}: {left}");
+            ensure!(left.is_empty(), "`down` left a {kind} behind: {left}");
         }
         Ok(())
     }
@@ -136,10 +138,10 @@ impl Project {
         Ok(list.lines().map(str::to_owned).collect())
     }
 
-    /// One line for each container, by this template of `docker inspect`.
+    /// Returns one line for each container, made by this template of `docker inspect`.
     fn inspect(&self, template: &str) -> Result<Vec<String>> {
         let containers = self.containers()?;
-        ensure!(!containers.is_empty(), "no container runs");
+        ensure!(!containers.is_empty(), "no container is running");
         let lines = run::captured(
             docker()
                 .args(["inspect", "--format", template])
@@ -150,23 +152,23 @@ impl Project {
 
     fn get(&self, host: &str) -> Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
         write!(
             stream,
             "GET /hi?x=1 HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if answer.is_empty() {
-            bail!("the connection was closed without an answer");
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        if response.is_empty() {
+            bail!("the connection was closed without a response");
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
-        // Empty after `down`.
+        // There are none after `down`.
         if self
             .containers()
             .is_ok_and(|containers| containers.is_empty())
@@ -175,7 +177,7 @@ impl Drop for Project {
         }
         let shown = self.compose(&["logs", "--tail=100"]);
         if let Err(error) = shown.and_then(|()| self.remove()) {
-            say(format_args!("what has not been removed: {error:#}"));
+            say(format_args!("containers could not be removed: {error:#}"));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Local images under official names, for machines that reach no image registry.
+//! Local images under official names, for machines without access to an image registry.
 //!
-//! A stand-in has the real Envoy, the real emulator and AWS's runtime client; only the files around
-//! them are Debian's. The official names are taken away again when the test has ended, so that
-//! nothing else is ever run on a stand-in by mistake.
+//! A stand-in has the real Envoy, the real emulator and AWS's runtime client. All other files are
+//! Debian's. When the test ends, the official names are removed, so that nothing else runs on a
+//! stand-in by mistake.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::docker;
+use super::docker::docker;
 use crate::{emulator, envoy, python, run, say, target_dir, workspace_root};
 
-/// An official repository, and the stage of `xtask/stand-ins/Dockerfile` that can stand in for it.
+/// Official repositories, each with the stage of `xtask/stand-ins/Dockerfile` that stands in for it.
 const STAND_INS: [(&str, &str); 5] = [
     ("rust", "rust"),
     ("gcr.io/distroless/cc-debian12", "distroless-cc"),
@@ -21,16 +21,16 @@ const STAND_INS: [(&str, &str); 5] = [
     ("public.ecr.aws/lambda/python", "lambda-python"),
     ("public.ecr.aws/lambda/nodejs", "lambda-nodejs"),
 ];
-/// Of the names that stay, so that the next test need not make them again.
+/// The prefix of the names that stay, so that the next test can reuse the images.
 const PREFIX: &str = "lambda-mesh-stand-in";
-/// Debian's release; the official images are of the same.
+/// The release of Debian, which is also the release of the official images.
 const RELEASE: &str = "bookworm";
 
-/// The official names that this process has given to stand-ins; taken away when dropped.
+/// The official names that this process has given to stand-ins. `Drop` removes them.
 pub(super) struct StandIns(Vec<String>);
 
 impl StandIns {
-    /// Sees to it that each image is there: as it is, pulled, or else by a stand-in.
+    /// Makes each image available: it exists, is pulled, or gets a stand-in.
     pub(super) fn provide(images: &[String]) -> Result<Self> {
         let mut named = Self(Vec::new());
         for image in images {
@@ -45,7 +45,7 @@ impl StandIns {
                 "{image} cannot be pulled ({error:#}); making a stand-in"
             ));
             let stand_in = make(image).with_context(|| {
-                format!("there is no {image}: it cannot be pulled, and no stand-in be made")
+                format!("{image} cannot be pulled, and a stand-in cannot be made")
             })?;
             run::captured(docker().args(["tag", &stand_in, image]))?;
             named.0.push(image.clone());
@@ -69,7 +69,7 @@ impl Drop for StandIns {
 fn make(image: &str) -> Result<String> {
     let repository = image.rsplit_once(':').map_or(image, |(name, _)| name);
     let Some((_, stage)) = STAND_INS.iter().find(|(name, _)| *name == repository) else {
-        bail!("xtask/src/compose/stand_ins.rs knows none for it");
+        bail!("xtask/src/compose/stand_ins.rs has no stand-in for it");
     };
     debian()?;
     let context = target_dir().join("compose");
@@ -94,15 +94,15 @@ fn make(image: &str) -> Result<String> {
     Ok(stand_in)
 }
 
-/// The base of the stand-ins: the smallest Debian, with this machine's certificates (a proxy in
-/// front of the registries may have its own).
+/// Makes the base of the stand-ins: the smallest Debian, with this machine's certificates, since a proxy
+/// in front of the registries may have its own.
 fn debian() -> Result<()> {
     let image = format!("{PREFIX}/debian");
     if run::captured(docker().args(["image", "inspect", &image])).is_ok() {
         return Ok(());
     }
     if !rustix::process::geteuid().is_root() || run::find("debootstrap").is_none() {
-        bail!("that needs root, and debootstrap (`apt-get install debootstrap`)");
+        bail!("this needs root and debootstrap (`apt-get install debootstrap`)");
     }
     say(format_args!("making Debian {RELEASE} with debootstrap"));
     let root = target_dir().join("compose/debian");

@@ -1,10 +1,10 @@
 //! The filter as an OCI image, in the form that Istio and Envoy Gateway pull.
 //!
-//! Both take two variants of the [Wasm Image Specification]; this is *compat*, which standard
-//! tools and registries handle too: one gzipped layer with the file `plugin.wasm`, and an
-//! annotation in the manifest. It is listed for two platforms, with the same layer, so that
-//! `COPY --from` in a Dockerfile and Kubernetes' image volumes work on both. Istio and Envoy
-//! Gateway read the entry of linux/amd64, on any platform.
+//! Both accept two variants of the [Wasm Image Specification]. This is *compat*, which standard tools
+//! and registries understand too: one gzipped layer with the file `plugin.wasm`, and an annotation in
+//! the manifest. The image lists two platforms with the same layer, so that `COPY --from` in a
+//! Dockerfile and Kubernetes' image volumes work on both. Istio and Envoy Gateway read the entry of
+//! linux/amd64 on any platform.
 //!
 //! [Wasm Image Specification]: https://github.com/solo-io/wasm/tree/master/spec
 
@@ -15,15 +15,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::{add, sha256};
+use super::files::{set, sha256};
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// The image as a tar archive of an [OCI image layout], tagged with the workspace's version. The
-/// same module makes the same bytes.
+/// Returns the image as a tar archive of an [OCI image layout], tagged with the workspace's version. The
+/// bytes depend on the module alone.
 ///
 /// [OCI image layout]: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 pub(super) fn archive(wasm: &[u8]) -> Result<Vec<u8>> {
@@ -34,7 +34,7 @@ pub(super) fn archive(wasm: &[u8]) -> Result<Vec<u8>> {
     let mut files = Layout(tar::Builder::new(Vec::new()));
     files.file("plugin.wasm", wasm)?;
     let files = files.0.into_inner().context("cannot write the layer")?;
-    // Without a file name and with the time 0.
+    // The header has no file name, and its time is 0.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     let layer = gzip.write_all(&files).and_then(|()| gzip.finish());
     let layer = layout.blob(LAYER, &layer.context("cannot write the layer")?)?;
@@ -67,11 +67,11 @@ pub(super) fn archive(wasm: &[u8]) -> Result<Vec<u8>> {
                 "schemaVersion": 2,
             }),
         )?;
-        add(&mut manifest, "platform", platform);
+        set(&mut manifest, "platform", platform);
         manifests.push(manifest);
     }
     let mut image = layout.json(INDEX, &index(&manifests))?;
-    add(
+    set(
         &mut image,
         "annotations",
         json!({ "org.opencontainers.image.ref.name": version }),
@@ -84,15 +84,15 @@ fn index(manifests: &[Value]) -> Value {
     json!({ "manifests": manifests, "mediaType": INDEX, "schemaVersion": 2 })
 }
 
-/// With sorted keys: a feature of `serde_json` that another crate may turn on would keep them as
-/// they were inserted.
+/// Returns the JSON text with sorted keys. Another crate may enable the feature of `serde_json` that keeps
+/// keys in the order of insertion.
 fn bytes(value: &Value) -> Vec<u8> {
     let mut value = value.clone();
     value.sort_all_objects();
     value.to_string().into_bytes()
 }
 
-/// An archive whose entries have neither owner nor time.
+/// A tar archive whose entries have no owner and no time.
 struct Layout(tar::Builder<Vec<u8>>);
 
 impl Layout {

@@ -1,11 +1,11 @@
-//! `cargo xtask dist --reproduce`: whether the filter's bytes depend on the folder.
+//! `cargo xtask dist --reproduce` checks that the filter's bytes do not depend on the folder.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{read, sha256};
+use super::files::{read, sha256};
 use crate::lock::Lock;
 use crate::wasm::{self, Toolchain};
 use crate::{say, target_dir, workspace_root};
@@ -24,19 +24,19 @@ pub(super) fn compare(filter: &Path) -> Result<()> {
     let (first, second) = (sha256(&read(filter)?), sha256(&read(&again)?));
     if first != second {
         bail!(
-            "{} has the SHA-256 {first}, but the same source in another folder makes {second}, \
-             {}; compare the two, and delete the first if the source or the compiler has changed",
+            "{} has the SHA-256 {first}, but {}, built from the same source in another folder, has \
+             {second}; compare the files, and delete the first if the source or the compiler has changed",
             crate::display(filter),
             crate::display(&again),
         );
     }
     say(format_args!(
-        "built again in another folder: the same bytes, SHA-256 {first}"
+        "the build in another folder has the same bytes, SHA-256 {first}"
     ));
     Ok(())
 }
 
-/// Copies a folder of the workspace without what was built in it.
+/// Copies a folder of the workspace without its build products.
 fn copy_source(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,8 +1,8 @@
 //! Software bills of materials in the form of [CycloneDX] 1.6.
 //!
-//! Written here, from what cargo says: the tools that do it are published as source alone, which
-//! takes longer to build than the release. There is no time and no serial number in it, so that
-//! the same source makes the same bytes.
+//! They are written here, from the output of cargo: the tools for it are published as source only, and
+//! take longer to build than the release. A bill has no time and no serial number, so that the same
+//! source makes the same bytes.
 //!
 //! [CycloneDX]: https://cyclonedx.org/docs/1.6/json/
 
@@ -12,25 +12,25 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{add, sha256};
+use super::files::{set, sha256};
 use crate::build::cargo;
 use crate::{run, workspace_root};
 
-/// A program that is released.
+/// A program of the release.
 pub(super) struct Program {
-    /// Its package in this workspace.
+    /// The package of the program in this workspace.
     pub(super) package: &'static str,
-    /// What it is built for; `None` for this machine.
+    /// The target triple; `None` for this machine.
     pub(super) target: Option<&'static str>,
 }
 
-/// A package's name and version.
+/// The name and the version of a package.
 type Name = (String, String);
 
 impl Program {
-    /// The bill of materials of the program whose file holds `bytes`.
+    /// Returns the bill of materials of the program whose file has the content `bytes`.
     ///
-    /// Every crate that cargo compiles for it is a component; one that only runs during the
+    /// Every crate that cargo compiles for the program is a component. A crate that only runs during the
     /// build has the scope `excluded`.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let built = self.tree("normal,build")?;
@@ -50,8 +50,8 @@ impl Program {
             };
             let mut component = component(package, &name);
             if name.0 == self.package {
-                add(&mut component, "type", json!("application"));
-                add(&mut component, "hashes", hashes(&sha256(bytes)));
+                set(&mut component, "type", json!("application"));
+                set(&mut component, "hashes", hashes(&sha256(bytes)));
                 root = component;
                 continue;
             }
@@ -60,9 +60,9 @@ impl Program {
             } else {
                 "excluded"
             };
-            add(&mut component, "scope", json!(scope));
+            set(&mut component, "scope", json!(scope));
             if let Some(checksum) = checksums.get(&name) {
-                add(&mut component, "hashes", hashes(checksum));
+                set(&mut component, "hashes", hashes(checksum));
             }
             components.insert(name, component);
         }
@@ -98,8 +98,8 @@ impl Program {
         Ok(text.into_bytes())
     }
 
-    /// The packages that cargo compiles along these kinds of dependencies, with the features that
-    /// this program alone asks for.
+    /// Returns the packages that cargo compiles for dependencies of these kinds, with the features that
+    /// this program alone needs.
     fn tree(&self, edges: &str) -> Result<BTreeSet<Name>> {
         let mut command = cargo();
         command.args([
@@ -114,7 +114,7 @@ impl Program {
             command.args(["--target", target]);
         }
         let text = run::captured(&mut command).context("`cargo tree` failed")?;
-        // `NAME vVERSION`, and for some a note such as `(proc-macro)`.
+        // A line is `NAME vVERSION`, and may have a note such as `(proc-macro)`.
         let packages = text.lines().filter_map(|line| {
             let (name, rest) = line.split_once(" v")?;
             Some((name.to_owned(), rest.split(' ').next()?.to_owned()))
@@ -122,7 +122,7 @@ impl Program {
         Ok(packages.collect())
     }
 
-    /// What `cargo metadata` says: licences, and which package needs which.
+    /// Returns the output of `cargo metadata`: licences, and which package needs which.
     fn metadata(&self) -> Result<Value> {
         let mut command = cargo();
         command.args(["metadata", "--locked", "--format-version=1"]);
@@ -130,11 +130,11 @@ impl Program {
             command.args(["--filter-platform", target]);
         }
         let text = run::captured(&mut command).context("`cargo metadata` failed")?;
-        serde_json::from_str(&text).context("`cargo metadata` printed something else than JSON")
+        serde_json::from_str(&text).context("`cargo metadata` did not print JSON")
     }
 }
 
-/// The SHA-256 of each package of a registry, as pinned in `Cargo.lock`.
+/// Returns the SHA-256 of each package of a registry, as pinned in `Cargo.lock`.
 fn checksums() -> Result<BTreeMap<Name, String>> {
     let file = workspace_root().join("Cargo.lock");
     let text = fs::read_to_string(file).context("cannot read Cargo.lock")?;
@@ -157,23 +157,23 @@ fn component(package: &Value, name: &Name) -> Value {
     });
     let text = |key| package.get(key).and_then(Value::as_str);
     if let Some(license) = text("license") {
-        // Old packages separate alternatives by a slash, which SPDX does not know.
+        // Old packages separate alternatives by a slash, which is not SPDX.
         let expression = license
             .split('/')
             .map(str::trim)
             .collect::<Vec<_>>()
             .join(" OR ");
-        add(
+        set(
             &mut component,
             "licenses",
             json!([{ "expression": expression }]),
         );
     }
     if let Some(description) = text("description") {
-        add(&mut component, "description", json!(description.trim()));
+        set(&mut component, "description", json!(description.trim()));
     }
     if let Some(repository) = text("repository") {
-        add(
+        set(
             &mut component,
             "externalReferences",
             json!([{ "type": "vcs", "url": repository }]),
@@ -187,9 +187,9 @@ fn name(package: &Value) -> Option<Name> {
     Some((field("name")?, field("version")?))
 }
 
-/// The package URL, <https://github.com/package-url/purl-spec>.
+/// Returns the package URL, <https://github.com/package-url/purl-spec>.
 fn purl((name, version): &Name) -> String {
-    // The one character of a version that a package URL does not hold as it is.
+    // `+` is the only character of a version that a package URL must encode.
     format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))
 }
 

@@ -1,5 +1,5 @@
-//! The addresses in the invoker's and Envoy's configuration files: found, and moved to other
-//! ports in a copy.
+//! The addresses in the configuration files of the invoker and of Envoy. `up` changes their ports in a
+//! copy.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Where the invoker listens, as far as its configuration file says.
+/// The parts of an invoker configuration that `up` needs.
 #[derive(Debug)]
 pub(crate) struct Invoker {
-    /// None for a Unix socket.
+    /// `None` for a Unix socket.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
-    /// The names of its functions; none if there is no such mapping, which it will say itself.
+    /// The names of the functions. `None` if the file does not have all of them.
     pub(crate) functions: Option<Vec<String>>,
-    /// Whether the file mentions AWS's runtime client for Python.
+    /// The file mentions AWS's runtime client for Python, or imports a template.
     pub(crate) runs_awslambdaric: bool,
 }
 
 impl Invoker {
-    /// Reads `listen`, `admin` and the names of the functions; the invoker checks the rest itself.
+    /// Reads `listen`, `admin` and the names of the functions. The invoker checks the rest itself.
     ///
     /// # Errors
-    /// The file cannot be read, is not YAML, or one of the two is no address.
+    /// The file cannot be read or is not YAML, or `listen` or `admin` is not an address.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let document = read_yaml(path)?;
         let text = |key: &str, default: &'static str| match document.get(key) {
@@ -36,7 +36,7 @@ impl Invoker {
             ),
         };
         let address = |key: &str, text: &str| {
-            // The name of a host is allowed too, such as localhost.
+            // A host name such as localhost is allowed too.
             let addresses = text.to_socket_addrs().ok();
             addresses.and_then(|mut all| all.next()).with_context(|| {
                 format!(
@@ -54,7 +54,7 @@ impl Invoker {
                 Some(address("listen", &listen)?)
             },
             admin: address("admin", &admin)?,
-            // A template may have more.
+            // An imported template may have more functions.
             functions: match (document.get("functions"), document.get("import")) {
                 (Some(Value::Object(functions)), None) => Some(functions.keys().cloned().collect()),
                 _ => None,
@@ -65,16 +65,17 @@ impl Invoker {
     }
 }
 
-/// An Envoy configuration, and whether it still is what its file says.
+/// An Envoy configuration.
 #[derive(Debug)]
 pub(crate) struct Envoy {
     path: PathBuf,
     pub(crate) document: Value,
+    /// The document differs from its file.
     changed: bool,
 }
 
 impl Envoy {
-    /// Reads the file; Envoy checks it itself.
+    /// Reads the file. Envoy checks the content itself.
     ///
     /// # Errors
     /// The file cannot be read, or is not YAML (or JSON).
@@ -86,23 +87,23 @@ impl Envoy {
         })
     }
 
-    /// Where the admin interface listens.
+    /// Returns the address of the admin interface.
     ///
     /// # Errors
-    /// There is none: nothing else says when Envoy is ready.
+    /// There is no admin interface, so `up` could not find out when Envoy is ready.
     pub(crate) fn admin(&mut self) -> Result<SocketAddr> {
         match self.admin_address().and_then(|address| socket(address)) {
             Some(address) => Ok(address),
             None => bail!(
-                "{}: admin.address.socket_address: missing, but `up` must ask Envoy whether it \
-                 is ready; add `admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, \
+                "{}: admin.address.socket_address: missing, but `up` asks there whether Envoy is \
+                 ready; add `admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, \
                  port_value: 9901 }} }} }}`",
                 crate::display(&self.path)
             ),
         }
     }
 
-    /// Where the first listener listens, if the file has one.
+    /// Returns the address of the first listener, if the file has a listener.
     pub(crate) fn listener(&mut self) -> Option<SocketAddr> {
         self.listener_address().and_then(|address| socket(address))
     }
@@ -121,7 +122,7 @@ impl Envoy {
     /// Moves the admin interface to `port`.
     ///
     /// # Errors
-    /// The file has none.
+    /// The file has no admin interface.
     pub(crate) fn move_admin(&mut self, port: u16) -> Result<()> {
         let moved = self
             .admin_address()
@@ -129,10 +130,10 @@ impl Envoy {
         self.moved(moved, "--envoy-admin-port", "no admin.address")
     }
 
-    /// Makes each endpoint that is `from` have `port` instead.
+    /// Moves each endpoint with the address `from` to `port`.
     ///
     /// # Errors
-    /// The file has no such endpoint: Envoy would not find the invoker.
+    /// The file has no such endpoint, so Envoy would not find the invoker.
     pub(crate) fn move_endpoints(&mut self, from: SocketAddr, port: u16) -> Result<()> {
         let mut moved = false;
         if let Some(clusters) = self
@@ -153,8 +154,8 @@ impl Envoy {
         )
     }
 
-    /// The file to start Envoy with: the one that was read, or, if something was moved, a copy
-    /// in `folder`, named by the listener's port: several `up` may run.
+    /// Returns the file to start Envoy with: the file that was read, or a copy in `folder` if a port has
+    /// changed. The copy's name has the port of the listener, since several `up` may run.
     ///
     /// # Errors
     /// The copy cannot be written.
@@ -174,7 +175,7 @@ impl Envoy {
     fn moved(&mut self, moved: bool, option: &str, lacking: &str) -> Result<()> {
         if !moved {
             bail!(
-                "{option}: {} has {lacking} to give another port",
+                "{option}: {} has {lacking}, so its port cannot be changed",
                 crate::display(&self.path)
             );
         }
@@ -269,7 +270,7 @@ static_resources:
     }
 
     #[test]
-    fn ports_move_and_nothing_else_does() {
+    fn options_change_the_ports_and_nothing_else() {
         let mut config = envoy(ENVOY);
         config.move_listener(1).unwrap();
         config.move_admin(2).unwrap();
@@ -284,14 +285,14 @@ static_resources:
     }
 
     #[test]
-    fn a_file_that_nobody_changed_is_used_itself() {
+    fn a_file_without_changes_is_used_directly() {
         let mut config = envoy(ENVOY);
         let folder = Path::new("/nowhere");
         assert_eq!(config.file(folder).unwrap(), Path::new("envoy.yaml"));
     }
 
     #[test]
-    fn an_option_without_its_place_in_the_file_is_refused() {
+    fn an_option_for_an_address_that_the_file_lacks_is_refused() {
         let mut config = envoy("static_resources: { clusters: [] }");
         let errors = [
             config.move_listener(1).unwrap_err(),

@@ -1,5 +1,5 @@
-//! The functions that Envoy's routes name, held against those that the invoker has: a name that
-//! only one of them knows would be a 502 at the first call.
+//! Compares the functions that Envoy's routes name with the functions of the invoker. A name that the
+//! invoker does not know would be a 502 at the first call.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::say;
 use crate::up::config::{Invoker, socket};
 
-/// Checks that the invoker is reached and has each function that is called through it by name.
+/// Checks that the invoker has each function that Envoy calls through it by name.
 ///
 /// # Errors
-/// A function that it has not, with its place and the two files.
+/// The invoker lacks a function. The error names the function, its place and both files.
 pub(crate) fn check(
     envoy: &Value,
     envoy_file: &Path,
@@ -26,7 +26,7 @@ pub(crate) fn check(
     let clusters = clusters_at(envoy, listen);
     if clusters.is_empty() {
         say(format_args!(
-            "note: no cluster of {} has the address {listen}, where {} has the invoker listen",
+            "note: no cluster of {} has the address {listen}, on which the invoker listens according to {}",
             crate::display(envoy_file),
             crate::display(invoker_file)
         ));
@@ -47,7 +47,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The names of the clusters with an endpoint at this address.
+/// Returns the names of the clusters with an endpoint at this address.
 fn clusters_at(envoy: &Value, address: SocketAddr) -> Vec<&str> {
     let clusters = envoy.pointer("/static_resources/clusters");
     let clusters = clusters.and_then(Value::as_array).into_iter().flatten();
@@ -68,8 +68,8 @@ fn has_address(value: &Value, address: SocketAddr) -> bool {
     }
 }
 
-/// The functions that these clusters, the routes to them and the virtual hosts of such routes name
-/// in their metadata, each with the name of the virtual host or cluster it stands in.
+/// Collects the functions in the metadata of these clusters, of the routes to them and of the virtual
+/// hosts of such routes, each with the name of its virtual host or cluster.
 fn collect<'a>(
     value: &'a Value,
     place: &'a str,
@@ -102,7 +102,7 @@ fn collect<'a>(
     }
 }
 
-/// The bare name in a name, partial ARN or full ARN, with or without a qualifier.
+/// Returns the function name in a name, partial ARN or full ARN, with or without a qualifier.
 fn name(function: &str) -> &str {
     let after_type = function.rsplit_once(":function:").map(|(_, name)| name);
     let name = after_type.unwrap_or(function);
@@ -118,7 +118,8 @@ mod tests {
         json!({ "filter_metadata": { "lambda": { "function": function } } })
     }
 
-    /// What is said of functions in the metadata of a route, its virtual host and its cluster.
+    /// Checks an Envoy configuration with these functions in the metadata of a route, its virtual host and
+    /// its cluster.
     fn checked(route: &str, host: &str, cluster: &str) -> Result<()> {
         let endpoint = json!({ "address": { "socket_address": {
             "address": "127.0.0.1", "port_value": 9090,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_the_invoker_has_not_is_named_with_its_place() {
+    fn a_function_that_the_invoker_lacks_is_named_with_its_place() {
         for (route, host, cluster, place) in [
             ("helo", "hello", "py", "shop"),
             ("hello", "helo", "py", "shop"),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_known_by_its_bare_name() {
+    fn a_function_is_found_by_its_name_without_arn_and_qualifier() {
         for function in [
             "hello",
             "hello:live",

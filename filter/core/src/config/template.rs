@@ -1,0 +1,175 @@
+//! Events of one's own: JSON in which `${...}` stands for a part of the request.
+
+use serde_json::Value;
+
+use crate::encoding::json_writer;
+
+/// A template, read once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Template {
+    /// JSON without placeholders.
+    Literal(Vec<u8>),
+    /// A string that is one placeholder: its value keeps its type.
+    Value(Placeholder),
+    /// A string with placeholders in it.
+    Text(Vec<Piece>),
+    /// An array.
+    Array(Vec<Template>),
+    /// An object.
+    Object(Vec<(String, Template)>),
+}
+
+/// A part of a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// As it stands.
+    Literal(String),
+    /// To be filled; empty where the request has no such part.
+    Placeholder(Placeholder),
+}
+
+/// A part of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placeholder {
+    /// `${method}`
+    Method,
+    /// `${path}`, percent-decoded
+    Path,
+    /// `${raw_path}`, as sent
+    RawPath,
+    /// `${query}`, as sent, without `?`
+    Query,
+    /// `${query.NAME}`, decoded; repeated values joined by `,`
+    QueryValue(String),
+    /// `${header.NAME}`; repeated values joined by `,`
+    Header(String),
+    /// `${cookie.NAME}`
+    Cookie(String),
+    /// `${host}`, with the port if the client gave one
+    Host,
+    /// `${source_ip}`
+    SourceIp,
+    /// `${request_id}`
+    RequestId,
+    /// `${body}`, as text
+    Body,
+    /// `${body_json}`, parsed, or null if it is not JSON
+    BodyJson,
+    /// `${body_base64}`
+    BodyBase64,
+}
+
+/// For errors.
+const PLACEHOLDERS: &str = "${method}, ${path}, ${raw_path}, ${query}, ${query.NAME}, \
+    ${header.NAME}, ${cookie.NAME}, ${host}, ${source_ip}, ${request_id}, ${body}, ${body_json}, \
+    ${body_base64}";
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// A placeholder that is unknown or not closed.
+    pub(crate) fn parse(value: &Value) -> Result<Self, String> {
+        Ok(match value {
+            Value::String(text) => {
+                let mut pieces = pieces(text)?;
+                match (pieces.pop(), pieces.is_empty()) {
+                    (Some(Piece::Placeholder(only)), true) => Self::Value(only),
+                    (Some(Piece::Literal(only)), true) => {
+                        Self::Literal(json_writer::to_text(&Value::String(only)).into_bytes())
+                    }
+                    (None, _) => Self::Literal(b"\"\"".to_vec()),
+                    (Some(last), false) => {
+                        pieces.push(last);
+                        Self::Text(pieces)
+                    }
+                }
+            }
+            Value::Array(items) => {
+                Self::Array(items.iter().map(Self::parse).collect::<Result<_, _>>()?)
+            }
+            Value::Object(members) => {
+                let members = members.iter();
+                let read = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value)?));
+                Self::Object(members.map(read).collect::<Result<_, String>>()?)
+            }
+            literal => Self::Literal(json_writer::to_text(literal).into_bytes()),
+        })
+    }
+}
+
+impl Placeholder {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "method" => Self::Method,
+            "path" => Self::Path,
+            "raw_path" => Self::RawPath,
+            "query" => Self::Query,
+            "host" => Self::Host,
+            "source_ip" => Self::SourceIp,
+            "request_id" => Self::RequestId,
+            "body" => Self::Body,
+            "body_json" => Self::BodyJson,
+            "body_base64" => Self::BodyBase64,
+            _ => match name.split_once('.')? {
+                (_, "") => return None,
+                ("query", key) => Self::QueryValue(key.to_owned()),
+                ("header", key) => Self::Header(key.to_ascii_lowercase()),
+                ("cookie", key) => Self::Cookie(key.to_owned()),
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// Literals and placeholders in turn. `$${` is a literal `${`.
+fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            literal.push_str(before);
+            literal.push_str("${");
+            rest = after;
+            continue;
+        }
+        literal.push_str(before);
+        let (name, after) = after
+            .split_once('}')
+            .ok_or_else(|| format!("a placeholder is not closed in \"{text}\""))?;
+        let placeholder = Placeholder::parse(name)
+            .ok_or_else(|| format!("unknown placeholder ${{{name}}}; there are {PLACEHOLDERS}"))?;
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        pieces.push(Piece::Placeholder(placeholder));
+        rest = after;
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_wrong_placeholder_is_refused_by_name() {
+        for (text, part) in [
+            (
+                "${metod}",
+                "unknown placeholder ${metod}; there are ${method}, ",
+            ),
+            ("${query.}", "unknown placeholder ${query.}"),
+            ("${path", "not closed in \"${path\""),
+        ] {
+            let error = Template::parse(&json!({ "a": [text] })).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

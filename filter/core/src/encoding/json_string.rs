@@ -1,0 +1,168 @@
+//! What stands between the quotation marks of a JSON string. Texts are looked at eight bytes at a
+//! time.
+
+/// Writes a text. What needs no escape is copied in runs. A step with something that does is written
+/// byte by byte, for where there is one more are near, as in JSON within JSON.
+pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
+        out.extend_from_slice(run);
+        let (step, tail) = tail.split_at_checked(STEP).unwrap_or((tail, b""));
+        for &byte in step {
+            match escaped(byte) {
+                None => out.push(byte),
+                Some(b'u') => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            }
+        }
+        rest = tail;
+    }
+}
+
+/// Whether nothing in a text is to be escaped.
+pub(crate) fn is_plain(text: &str) -> bool {
+    plain(text.as_bytes()) == text.len()
+}
+
+/// Bytes that are looked at together.
+const STEP: usize = 8;
+
+/// What follows the backslash in the place of a byte that must not stand in a string as it is. DEL
+/// may, but not in a header.
+fn escaped(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        0..0x20 | 0x7f => Some(b'u'),
+        _ => None,
+    }
+}
+
+/// How many bytes stand before the first step with one that is to be escaped: all, if there is none.
+fn plain(text: &[u8]) -> usize {
+    let is_plain = |step: &[u8; STEP]| !has_special(u64::from_ne_bytes(*step));
+    let (steps, rest) = text.as_chunks();
+    let found = steps.iter().position(|step| !is_plain(step));
+    match (found, text.last_chunk()) {
+        (Some(steps), _) => steps * STEP,
+        // The rest is looked at together with what stands before it.
+        (None, Some(last)) if is_plain(last) => text.len(),
+        (None, None) if rest.iter().all(|&byte| escaped(byte).is_none()) => text.len(),
+        (None, _) => steps.len() * STEP,
+    }
+}
+
+/// Whether one of eight bytes is to be escaped.
+fn has_special(bytes: u64) -> bool {
+    let special = [b'"', b'\\', 0x7f].map(|byte| matches(bytes, byte));
+    special
+        .iter()
+        .fold(below(bytes, 0x20), |all, found| all | found)
+        != 0
+}
+
+/// The highest bit of the first of eight bytes that are this one, perhaps with bits of later ones.
+fn matches(bytes: u64, byte: u8) -> u64 {
+    below(bytes ^ (ONES * u64::from(byte)), 1)
+}
+
+/// The highest bit of the first of eight bytes that are less than `limit`, which is at most 128,
+/// perhaps with bits of later ones: Sean Eron Anderson, *Bit Twiddling Hacks*, "Determine if a word
+/// has a byte less than n".
+fn below(bytes: u64, limit: u64) -> u64 {
+    bytes.wrapping_sub(ONES * limit) & !bytes & (ONES << 7)
+}
+
+/// A one in each byte.
+const ONES: u64 = u64::MAX / 255;
+
+/// What stands between the quotation marks of a string that the parser has found to be one. `None`
+/// if it has `\\u`, which is the parser's to read.
+///
+/// JSON within JSON has an escape every few bytes, for which the parser's own way is a slow one.
+#[must_use]
+pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
+    let mut rest = quoted.as_bytes();
+    // A step is written whole, also where only its beginning counts.
+    let mut out = vec![0; rest.len() + STEP];
+    let mut written = 0;
+    while !rest.is_empty() {
+        let step = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
+        *out.get_mut(written..)?.first_chunk_mut()? = step;
+        let found = matches(u64::from_le_bytes(step), b'\\').trailing_zeros() as usize / 8;
+        let plain = found.min(rest.len());
+        written += plain;
+        rest = rest.get(plain..)?;
+        if let Some((b'\\', escape)) = rest.split_first() {
+            let (letter, tail) = escape.split_first()?;
+            *out.get_mut(written)? = match letter {
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'b' => 8,
+                b'f' => 12,
+                b'u' => return None,
+                escaped => *escaped,
+            };
+            written += 1;
+            rest = tail;
+        }
+    }
+    out.truncate(written);
+    Some(out)
+}
+
+/// Less than a step, with zeros behind it.
+fn padded(rest: &[u8]) -> [u8; STEP] {
+    let mut step = [0; STEP];
+    for (place, byte) in step.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back(text in any::<String>(), plain in "[a-z]{0,40}", at in 0..40_usize) {
+            let at = at.min(plain.len());
+            let (before, after) = plain.split_at(at);
+            let mixed = [before, &text, after].concat();
+            for text in [text, mixed] {
+                let mut quoted = Vec::new();
+                escape(&mut quoted, &text);
+                let quoted = String::from_utf8(quoted).unwrap();
+                prop_assert!(!quoted.bytes().any(|byte| byte.is_ascii_control()));
+                prop_assert_eq!(is_plain(&text), quoted == text);
+                match unescaped(&quoted) {
+                    Some(bytes) => prop_assert_eq!(bytes, text.as_bytes()),
+                    None => prop_assert!(quoted.contains(r"\u")),
+                }
+                let parsed: String = serde_json::from_str(&format!("\"{quoted}\"")).unwrap();
+                prop_assert_eq!(parsed, text);
+            }
+        }
+    }
+
+    #[test]
+    fn an_escape_may_stand_anywhere_in_a_step() {
+        for before in 0..2 * STEP {
+            for after in 0..2 * STEP {
+                let text = ["a".repeat(before), "\n\"".to_owned(), "b".repeat(after)].concat();
+                let mut quoted = Vec::new();
+                escape(&mut quoted, &text);
+                let quoted = String::from_utf8(quoted).unwrap();
+                assert_eq!(quoted, text.replace('"', "\\\"").replace('\n', "\\n"));
+                assert_eq!(unescaped(&quoted).unwrap(), text.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The formats that requests and responses are made of: JSON and protobuf.
+
+pub(crate) mod json;
+pub(crate) mod json_string;
+pub(crate) mod json_writer;
+pub(crate) mod protobuf;
+pub(crate) mod shallow_json;
+pub(crate) mod surrogates;

@@ -1,0 +1,169 @@
+//! What can go wrong with one request, told apart by whose doing it is. The log gets the detail;
+//! what the client gets is in `response::error_response`.
+
+use std::fmt;
+
+use lambda_api::function_error::ERROR_TYPE;
+use lambda_api::headers::UNHANDLED;
+
+use crate::config::ConfigError;
+use crate::encoding::shallow_json::ShallowJson;
+
+/// Why a request gets no answer of its function's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// The operator's: the configuration of this route is wrong.
+    Configuration(ConfigError),
+    /// The operator's: there is nowhere to put the event of a request without a body.
+    NoBodyFilter,
+    /// The caller's: a request of headers and trailers alone. Envoy gives no filter a place for
+    /// a body between the two.
+    TrailersOnly,
+    /// The caller's: `CONNECT` has no path, and so makes no event.
+    NoPath,
+    /// The caller's: the path is not of the form that `resource` gives.
+    NoResource,
+    /// The caller's: the body is to be the event, and is not JSON.
+    NotJson(String),
+    /// Envoy's: the headers are those of an invocation, and those of the client are lost.
+    LostHeaders,
+    /// The caller's: more headers than the filter can put back.
+    TooManyHeaders {
+        /// The number of headers.
+        found: usize,
+        /// The largest number allowed.
+        limit: usize,
+    },
+    /// The caller's: the event would be larger than Lambda takes.
+    EventTooLarge {
+        /// The event's size, or what is known of it so far, in bytes.
+        found: usize,
+        /// The largest one allowed, in bytes.
+        limit: usize,
+    },
+    /// The caller's: the event of a request without a body is too large for a header.
+    HeaderEventTooLarge {
+        /// The event's size in bytes.
+        found: usize,
+        /// The largest one allowed, in bytes.
+        limit: usize,
+    },
+    /// The function's: it raised an error, ran out of time or ended.
+    Function {
+        /// The error as the runtime reported it, usually `{"errorType","errorMessage",...}`.
+        payload: Vec<u8>,
+    },
+    /// The function's: its answer is not what the payload format's contract asks for.
+    Answer(String),
+    /// The upstream's: the stream of the answer is broken, or ends early.
+    Stream(String),
+    /// Lambda's, the emulator's or the invoker's: the function was not run.
+    Service {
+        /// The upstream's status.
+        status: u16,
+        /// AWS's name of the error, from `x-amzn-errortype`.
+        kind: String,
+        /// After how many seconds to try again, if the upstream said.
+        retry_after: Option<String>,
+    },
+}
+
+impl Error {
+    /// AWS's or the function's own name of the error, for access logs; `None` if it is neither's.
+    #[must_use]
+    pub(crate) fn error_type(&self) -> Option<String> {
+        match self {
+            Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
+            Self::Service { kind, .. } => Some(shown(kind)),
+            Self::Function { payload } => {
+                let error = ShallowJson::parse(payload).ok();
+                match error.as_ref().and_then(|error| error.member(ERROR_TYPE)) {
+                    Some(ShallowJson::Text(error_type)) => Some(shown(error_type)),
+                    _ => Some(UNHANDLED.to_owned()),
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Somebody else's words, in one line of bounded length.
+pub(crate) fn shown(text: &str) -> String {
+    const CHARACTERS: usize = 1024;
+    let line = text.chars().take(CHARACTERS);
+    line.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(error) => error.fmt(f),
+            Self::NoBodyFilter => f.write_str(
+                "a request without a body has no place for its event: put the Lua filter \
+                 `function envoy_on_request(handle) handle:body(true) end` in front of this one, or \
+                 set `bodyless_event: header` if the upstream is the sidecar-invoker",
+            ),
+            Self::TrailersOnly => f.write_str(
+                "the request has trailers but no body, which Envoy leaves no room to replace",
+            ),
+            Self::NoPath => f.write_str("the request has no path"),
+            Self::LostHeaders => f.write_str(
+                "another try of this request, in a VM of its own, has not put the client's headers \
+                 back: give all clusters that a request may be tried on the same `vm_config`",
+            ),
+            Self::TooManyHeaders { found, limit } => {
+                write!(
+                    f,
+                    "the request has {found} headers, and {limit} are the most"
+                )
+            }
+            Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
+            Self::NotJson(what) => {
+                write!(f, "the body, which is to be the event, is not JSON: {what}")
+            }
+            Self::EventTooLarge { found, limit } => write!(
+                f,
+                "the event has {found} bytes or more, and {limit} are the most \
+                 (`max_request_bytes`; Lambda takes 1,048,576 for `invocation: event`)"
+            ),
+            Self::HeaderEventTooLarge { found, limit } => write!(
+                f,
+                "the event of a request without a body has {found} bytes, and {limit} are \
+                 the most in a header (`bodyless_event: body` has room for more)"
+            ),
+            Self::Function { payload } => {
+                write!(
+                    f,
+                    "the function failed: {}",
+                    shown(&String::from_utf8_lossy(payload))
+                )
+            }
+            Self::Answer(what) => {
+                write!(f, "the function's answer is not valid: {}", shown(what))
+            }
+            Self::Stream(what) => {
+                write!(
+                    f,
+                    "the event stream of the answer is broken: {}",
+                    shown(what)
+                )
+            }
+            Self::Service { status, kind, .. } => {
+                let kind = if kind.is_empty() {
+                    "no x-amzn-errortype"
+                } else {
+                    kind
+                };
+                write!(f, "the function was not run: {status} ({kind})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error)
+    }
+}

@@ -1,0 +1,137 @@
+//! The event of an API Gateway REST API with Lambda proxy integration.
+//!
+//! Source: the API Gateway developer guide, *Lambda proxy integrations in API Gateway*, "Input
+//! format of a Lambda function for proxy integration", and events recorded on AWS.
+
+use super::body::{Body, is_textual_type};
+use super::clf_time::clf_time;
+use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
+use super::identity;
+use super::query::Query;
+use crate::config::Config;
+use crate::config::path_template::Parameters;
+use crate::encoding::json_writer::JsonWriter;
+use crate::error::Error;
+use crate::request::Request;
+use crate::request::header_map::text;
+
+/// These never reach the function: recorded on a regional REST API.
+const REST_API: Rules = Rules {
+    dropped: &[
+        "content-md5",
+        "max-forwards",
+        "proxy-authenticate",
+        "server",
+        "www-authenticate",
+    ],
+    content_length: ContentLength::Never,
+    added: EDGE,
+};
+
+pub(super) fn write(
+    json: &mut JsonWriter,
+    request: &Request<'_>,
+    config: &Config,
+) -> Result<(), Error> {
+    let (resource, path_parameters) = resource(request, config)?;
+    let added = Added::new(request);
+    let headers = Headers::new(request, &added, REST_API);
+    let query = Query::decoded(request.query);
+    // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise, and so
+    // garbles what is none. Without that setting an HTTP API's rule is the safe one.
+    let body = Body::new(request, config, is_textual_type);
+    json.object(|json| {
+        json.key("resource").string(resource);
+        json.key("path").string(&text(request.path));
+        json.key("httpMethod").string(&request.method);
+        headers.last(json.key("headers"), config.header_case);
+        headers.arrays(json.key("multiValueHeaders"), config.header_case);
+        if query.is_empty() {
+            json.key("queryStringParameters").null();
+            json.key("multiValueQueryStringParameters").null();
+        } else {
+            query.last(json.key("queryStringParameters"));
+            query.arrays(json.key("multiValueQueryStringParameters"));
+        }
+        if path_parameters.is_empty() {
+            json.key("pathParameters").null();
+        } else {
+            json.key("pathParameters").object(|json| {
+                for (name, value) in &path_parameters {
+                    json.name(name).string(&text(value));
+                }
+            });
+        }
+        json.key("stageVariables").null();
+        context(json.key("requestContext"), request, config, resource);
+        body.write(json.key("body"), JsonWriter::null);
+        json.key("isBase64Encoded").boolean(body.is_base64());
+    });
+    Ok(())
+}
+
+/// The configured resource, or the two that make a catch-all: `/` and `/{proxy+}`.
+fn resource<'a>(
+    request: &Request<'a>,
+    config: &'a Config,
+) -> Result<(&'a str, Parameters<'a>), Error> {
+    if let Some(resource) = &config.resource {
+        let filled = resource.matches(request.path).ok_or(Error::NoResource)?;
+        return Ok((resource.as_str(), filled));
+    }
+    let path = request.path.strip_prefix(b"/").unwrap_or(request.path);
+    match path.strip_suffix(b"/").unwrap_or(path) {
+        b"" => Ok(("/", Parameters::new())),
+        proxy => Ok(("/{proxy+}", vec![("proxy", proxy)])),
+    }
+}
+
+fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resource: &str) {
+    let attributes = request.attributes;
+    json.object(|json| {
+        json.key("accountId").string(&config.account_id);
+        json.key("apiId").string(&config.api_id);
+        identity::cognito_authorizer(json, attributes);
+        json.key("deploymentId").string(&config.api_id);
+        json.key("domainName").string(request.domain_name());
+        json.key("domainPrefix").string(request.domain_prefix());
+        json.key("extendedRequestId").string(&attributes.request_id);
+        json.key("httpMethod").string(&request.method);
+        json.key("identity").object(|json| caller(json, request));
+        json.key("path")
+            .pieces(["/", &config.stage, &text(request.path)]);
+        json.key("protocol").string(&attributes.protocol);
+        json.key("requestId").string(&attributes.request_id);
+        json.key("requestTime")
+            .string(&clf_time(attributes.time_ns));
+        json.key("requestTimeEpoch")
+            .integer(attributes.time_ns / 1_000_000);
+        json.key("resourceId").string(&config.api_id);
+        json.key("resourcePath").string(resource);
+        json.key("stage").string(&config.stage);
+    });
+}
+
+/// Nobody signed the request, so all that IAM and Cognito would know is null.
+fn caller(json: &mut JsonWriter, request: &Request<'_>) {
+    for name in [
+        "accessKey",
+        "accountId",
+        "caller",
+        "cognitoAuthenticationProvider",
+        "cognitoAuthenticationType",
+        "cognitoIdentityId",
+        "cognitoIdentityPoolId",
+        "principalOrgId",
+    ] {
+        json.key(name).null();
+    }
+    json.key("sourceIp").string(&request.attributes.source_ip);
+    json.key("user").null();
+    match request.header("user-agent") {
+        Some(user_agent) => json.key("userAgent").string(&text(user_agent)),
+        None => json.key("userAgent").null(),
+    }
+    json.key("userArn").null();
+    identity::client_cert(json, request.attributes);
+}

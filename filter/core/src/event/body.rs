@@ -1,0 +1,83 @@
+//! The body of an event: as text where it is one, else in base64.
+
+use crate::config::Config;
+use crate::encoding::json_writer::JsonWriter;
+use crate::request::Request;
+
+/// A body as it stands in an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body<'a> {
+    Empty,
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl<'a> Body<'a> {
+    /// The request's body by the rule of the format, or by `binary_media_types` if that is set.
+    /// Bytes that are not UTF-8 are never text.
+    pub(super) fn new(
+        request: &Request<'a>,
+        config: &Config,
+        is_text: fn(&Request<'_>) -> bool,
+    ) -> Self {
+        let body = request.body;
+        let text = match &config.binary_media_types {
+            Some(types) => {
+                let content_type = media_type(request);
+                !types.iter().any(|range| range.matches(&content_type))
+            }
+            None => is_text(request),
+        };
+        match std::str::from_utf8(body) {
+            _ if body.is_empty() => Self::Empty,
+            Ok(content) if text => Self::Text(content),
+            _ => Self::Binary(body),
+        }
+    }
+
+    pub(super) fn is_base64(self) -> bool {
+        matches!(self, Self::Binary(_))
+    }
+
+    /// The value; what stands for no body differs.
+    pub(super) fn write(self, json: &mut JsonWriter, empty: impl FnOnce(&mut JsonWriter)) {
+        match self {
+            Self::Empty => empty(json),
+            Self::Text(text) => json.string(text),
+            Self::Binary(bytes) => json.base64(bytes),
+        }
+    }
+}
+
+/// The content type without its parameters, in lower case; empty if there is none.
+fn media_type(request: &Request<'_>) -> String {
+    let content_type = request.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(|&byte| byte == b';').next();
+    let media_type = media_type.unwrap_or_default().trim_ascii();
+    String::from_utf8_lossy(media_type).to_ascii_lowercase()
+}
+
+fn is_textual(media_type: &str) -> bool {
+    media_type.starts_with("text/")
+        || matches!(
+            media_type,
+            "application/json" | "application/javascript" | "application/xml"
+        )
+}
+
+/// `text/*` and `application/json`, `javascript`, `xml`: all that an HTTP API, a Function URL
+/// and VPC Lattice pass as text.
+pub(super) fn is_textual_type(request: &Request<'_>) -> bool {
+    is_textual(&media_type(request))
+}
+
+/// As [`is_textual_type`], but what has a `content-encoding` is binary: a load balancer's rule.
+pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
+    request.header("content-encoding").is_none() && is_textual_type(request)
+}
+
+/// Envoy's own filter compares the whole header: `application/json; charset=utf-8` is binary.
+pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
+    let content_type = request.header("content-type").unwrap_or_default();
+    is_textual(&String::from_utf8_lossy(content_type))
+}

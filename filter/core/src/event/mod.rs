@@ -1,0 +1,97 @@
+//! From a request to the event that its function gets: one module per format.
+
+mod alb;
+mod apigateway_v1;
+mod apigateway_v2;
+mod body;
+mod clf_time;
+mod envoy;
+mod headers;
+mod identity;
+mod query;
+mod template;
+mod vpc_lattice;
+
+use crate::encoding::json;
+use crate::encoding::json_writer::JsonWriter;
+
+use crate::config::Config;
+use crate::config::values::Payload;
+use crate::error::Error;
+use crate::request::Request;
+
+/// Room for all but the headers, the query and the body, so that the buffer rarely grows.
+const FIXED_PART: usize = 1536;
+
+/// The event for a request, as JSON.
+///
+/// # Errors
+/// [`Error::EventTooLarge`]; [`Error::NoResource`] if the path is not of the configured form;
+/// [`Error::NotJson`] if the body is to be the event and is not JSON.
+pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
+    append(Vec::new(), request, config)
+}
+
+/// Other bytes, with the event for a request behind them.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn append(
+    mut before: Vec<u8>,
+    request: &Request<'_>,
+    config: &Config,
+) -> Result<Vec<u8>, Error> {
+    let limit = config.max_request_bytes;
+    within(request.body.len(), limit)?;
+    let start = before.len();
+    before.reserve(room(request).min(limit));
+    let mut json = JsonWriter::after(before);
+    match &config.payload {
+        Payload::ApigatewayV1 => apigateway_v1::write(&mut json, request, config)?,
+        Payload::ApigatewayV2 => apigateway_v2::write_http_api(&mut json, request, config)?,
+        Payload::FunctionUrl => apigateway_v2::write_function_url(&mut json, request, config),
+        Payload::Alb => alb::write(&mut json, request, config, alb::Values::Single),
+        Payload::AlbMultiValue => alb::write(&mut json, request, config, alb::Values::Multi),
+        Payload::VpcLatticeV1 => vpc_lattice::write_v1(&mut json, request, config),
+        Payload::VpcLatticeV2 => vpc_lattice::write_v2(&mut json, request, config),
+        Payload::Envoy => envoy::write(&mut json, request, config),
+        Payload::Raw => raw(&mut json, request)?,
+        Payload::Template(template) => template::write(template, &mut json, request),
+    }
+    let bytes = json.into_bytes();
+    within(bytes.len() - start, limit)?;
+    Ok(bytes)
+}
+
+/// Refuses what is larger than an event may be.
+///
+/// # Errors
+/// [`Error::EventTooLarge`].
+pub(crate) fn within(found: usize, limit: usize) -> Result<(), Error> {
+    if found > limit {
+        return Err(Error::EventTooLarge { found, limit });
+    }
+    Ok(())
+}
+
+/// The body is the event; none is `{}`, as for Lambda itself.
+fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
+    match request.body.trim_ascii() {
+        b"" => json.raw(b"{}"),
+        body => {
+            json::check(body).map_err(Error::NotJson)?;
+            json.raw(body);
+        }
+    }
+    Ok(())
+}
+
+fn room(request: &Request<'_>) -> usize {
+    let headers = request.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.len() + value.len() + 8)
+        .sum();
+    let query = request.query.map_or(0, <[u8]>::len);
+    let body = request.body.len() / 3 * 4 + 4;
+    FIXED_PART + 2 * (headers + query + request.path.len()) + body
+}

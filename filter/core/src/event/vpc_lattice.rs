@@ -1,0 +1,71 @@
+//! The two event formats of VPC Lattice.
+//!
+//! Source: the VPC Lattice user guide, *Lambda functions as targets in VPC Lattice*, "Receive
+//! events from the VPC Lattice service".
+
+use super::body::{Body, is_textual_type};
+use super::headers::{Added, AddedHeader, ContentLength, Headers, Rules};
+use super::query::Query;
+use crate::config::Config;
+use crate::encoding::json_writer::JsonWriter;
+use crate::request::Request;
+
+const LATTICE: Rules = Rules {
+    dropped: &[],
+    content_length: ContentLength::WithBody,
+    added: &[AddedHeader::Host, AddedHeader::ForwardedFor],
+};
+
+pub(super) fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let added = Added::new(request);
+    let headers = Headers::new(request, &added, LATTICE);
+    let body = Body::new(request, config, is_textual_type);
+    json.object(|json| {
+        // As documented, the path of both formats holds the query.
+        json.key("raw_path").string(&request.target());
+        json.key("method").string(&request.method);
+        headers.joined(json.key("headers"), config.header_case, ", ");
+        Query::raw(request.query).last(json.key("query_string_parameters"));
+        body.write(json.key("body"), |json| json.string(""));
+        json.key("is_base64_encoded").boolean(body.is_base64());
+    });
+}
+
+pub(super) fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let added = Added::new(request);
+    let headers = Headers::new(request, &added, LATTICE);
+    let query = Query::raw(request.query);
+    let body = Body::new(request, config, is_textual_type);
+    json.object(|json| {
+        json.key("version").string("2.0");
+        json.key("path").string(&request.target());
+        json.key("method").string(&request.method);
+        headers.arrays(json.key("headers"), config.header_case);
+        if !query.is_empty() {
+            query.arrays(json.key("queryStringParameters"));
+        }
+        // Powertools reads `body` without asking whether it is there.
+        body.write(json.key("body"), JsonWriter::null);
+        json.key("isBase64Encoded").boolean(body.is_base64());
+        context(json.key("requestContext"), request, config);
+    });
+}
+
+fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
+    let region = config.region();
+    let account = &config.account_id;
+    let id = &config.api_id;
+    let arn = |resource: &str| format!("arn:aws:vpc-lattice:{region}:{account}:{resource}/{id}");
+    json.object(|json| {
+        json.key("serviceNetworkArn").string(&arn("servicenetwork"));
+        json.key("serviceArn").string(&arn("service"));
+        json.key("targetGroupArn").string(&arn("targetgroup"));
+        json.key("identity").object(|json| {
+            let vpc = format!("arn:aws:ec2:{region}:{account}:vpc/{id}");
+            json.key("sourceVpcArn").string(&vpc);
+        });
+        json.key("region").string(region);
+        let micros = request.attributes.time_ns / 1000;
+        json.key("timeEpoch").string(&micros.to_string());
+    });
+}

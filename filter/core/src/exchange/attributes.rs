@@ -1,0 +1,95 @@
+//! What Envoy knows of a request beyond its headers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lambda_api::headers::ENVOY_REQUEST_ID;
+use serde_json::{Map, Value};
+
+use super::host::Host;
+use crate::config::Config;
+use crate::config::values::Payload;
+use crate::request::header_map::{first, text};
+use crate::request::identity::{self, ClientCert};
+use crate::request::{HeaderMap, RequestAttributes};
+
+/// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
+pub(super) fn attributes(
+    host: &impl Host,
+    headers: &HeaderMap,
+    config: &Config,
+    time_ns: i64,
+) -> RequestAttributes {
+    let string = |path: &[&str]| {
+        let bytes = host.property(path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    // A mirrored request has no connection, and Envoy (1.36 to 1.40) ends in a segmentation fault
+    // if it is asked for an address of one. This property alone says whether there is any.
+    let has_connection = host.property(&["connection_id"]).is_some();
+    let source = has_connection.then(|| string(&["source", "address"]));
+    let has_identity = matches!(
+        config.payload,
+        Payload::ApigatewayV1 | Payload::ApigatewayV2
+    );
+    let has_certificate = has_identity && has_connection;
+    let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
+    RequestAttributes {
+        source_ip: match &source {
+            Some(address) => source_ip(address),
+            None => last_hop(headers),
+        },
+        protocol: match has_protocol {
+            true => string(&["request", "protocol"]),
+            false => String::new(),
+        },
+        request_id: text(first(headers, ENVOY_REQUEST_ID).unwrap_or_default()).into_owned(),
+        time_ns,
+        claims: has_identity.then(|| claims(host)).flatten(),
+        client_cert: has_certificate
+            .then(|| client_cert(host, headers))
+            .flatten(),
+    }
+}
+
+/// The caller of a mirrored request, as the listener has appended it.
+fn last_hop(headers: &HeaderMap) -> String {
+    let hops = text(first(headers, "x-forwarded-for").unwrap_or_default());
+    let last = hops.rsplit(',').next().unwrap_or_default();
+    last.trim().to_owned()
+}
+
+fn claims(host: &impl Host) -> Option<Map<String, Value>> {
+    identity::claims(&host.property(&["metadata"])?)
+}
+
+/// The header is believed only if it is about the certificate that this connection showed.
+fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
+    let header = text(first(headers, "x-forwarded-client-cert")?);
+    let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
+    ClientCert::from_forwarded(&header, &text(&digest))
+}
+
+/// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
+/// none, and is on this machine; of any other nothing is said.
+fn source_ip(address: &str) -> String {
+    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
+    match ip.or_else(|_| address.parse::<IpAddr>()) {
+        Ok(ip) => ip.to_string(),
+        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_an_address_without_a_port() {
+        assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
+        assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+        assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
+        assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
+        assert_eq!(source_ip("envoy://internal/1"), "");
+    }
+}

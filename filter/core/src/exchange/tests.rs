@@ -1,0 +1,579 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::attempts::AttemptMarker;
+use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
+use super::*;
+use crate::config::{ConfigCache, Settings};
+use crate::request::HeaderMap;
+use crate::request::header_map::{first, text};
+use crate::response::HttpResponse;
+use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION};
+use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
+
+/// What Envoy holds for one request, over all its attempts.
+#[derive(Default)]
+struct FakeEnvoy {
+    properties: RefCell<HashMap<String, Vec<u8>>>,
+    request: RefCell<(HeaderMap, Vec<u8>)>,
+    response: RefCell<(HeaderMap, Vec<u8>)>,
+    cleared_trailers: RefCell<Vec<Side>>,
+    responded: RefCell<Option<HttpResponse>>,
+    is_reset: Cell<bool>,
+    now_ns: Cell<i64>,
+}
+
+impl FakeEnvoy {
+    fn side(&self, side: Side) -> &RefCell<(HeaderMap, Vec<u8>)> {
+        match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        }
+    }
+
+    fn value(&self, side: Side, name: &str) -> Option<String> {
+        first(&self.side(side).borrow().0, name).map(|v| text(v).into_owned())
+    }
+
+    fn event(&self) -> Value {
+        serde_json::from_slice(&self.request.borrow().1).unwrap()
+    }
+
+    fn status(&self) -> Option<u16> {
+        self.responded
+            .borrow()
+            .as_ref()
+            .map(|response| response.status)
+    }
+}
+
+impl Host for FakeEnvoy {
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.properties.borrow().get(&path.join(".")).cloned()
+    }
+
+    fn now_ns(&self) -> i64 {
+        self.now_ns.get()
+    }
+
+    fn set_filter_state(&self, name: &str, value: &[u8]) {
+        self.properties
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_vec());
+    }
+
+    fn headers(&self, side: Side) -> HeaderMap {
+        self.side(side).borrow().0.clone()
+    }
+
+    fn set_header(&self, side: Side, name: &str, value: &[u8]) {
+        let headers = &mut self.side(side).borrow_mut().0;
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.to_owned(), value.to_vec()));
+    }
+
+    fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {
+        self.side(side).borrow_mut().0 = map(&headers);
+    }
+
+    fn body(&self, side: Side) -> Vec<u8> {
+        self.side(side).borrow().1.clone()
+    }
+
+    fn set_body(&self, side: Side, body: &[u8]) {
+        self.side(side).borrow_mut().1 = body.to_vec();
+    }
+
+    fn clear_trailers(&self, side: Side) {
+        self.cleared_trailers.borrow_mut().push(side);
+    }
+
+    fn respond(&self, response: &HttpResponse) {
+        *self.responded.borrow_mut() = Some(response.clone());
+    }
+
+    fn reset(&self) {
+        self.is_reset.set(true);
+    }
+}
+
+fn map(headers: &[(&str, &[u8])]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
+    headers.iter().map(pair).collect()
+}
+
+fn client_headers() -> HeaderMap {
+    map(&[
+        (":authority", b"api.example.com"),
+        (":path", b"/hi?x=1"),
+        (":method", b"POST"),
+        (":scheme", b"https"),
+        ("authorization", b"Bearer secret"),
+        ("cookie", b"a=1; b=2"),
+        ("x-amz-invocation-type", b"Event"),
+        ("x-request-id", b"id-1"),
+    ])
+}
+
+fn envoy(body: &[u8]) -> FakeEnvoy {
+    let envoy = FakeEnvoy::default();
+    *envoy.request.borrow_mut() = (client_headers(), body.to_vec());
+    let mut properties = envoy.properties.borrow_mut();
+    properties.insert("connection_id".to_owned(), vec![1; 8]);
+    properties.insert("source.address".to_owned(), b"198.51.100.23:4711".to_vec());
+    properties.insert("request.protocol".to_owned(), b"HTTP/1.1".to_vec());
+    envoy.now_ns.set(1_584_039_838_390_000_000);
+    drop(properties);
+    envoy
+}
+
+fn exchange(plugin: &str) -> Exchange {
+    another_attempt(plugin, &Rc::default())
+}
+
+fn another_attempt(plugin: &str, attempts: &Rc<Attempts>) -> Exchange {
+    let settings = Settings::from_plugin(plugin.as_bytes()).unwrap();
+    Exchange::new(Rc::new(ConfigCache::new(settings)), Rc::clone(attempts))
+}
+
+fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
+    let headers = map(&[(":status", status.as_bytes()), ("x-amzn-requestid", b"r")]);
+    *envoy.response.borrow_mut() = (headers, payload.to_vec());
+}
+
+/// A request whose body has come whole.
+fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Exchange {
+    gathered(envoy, exchange(plugin))
+}
+
+fn gathered(envoy: &FakeEnvoy, mut exchange: Exchange) -> Exchange {
+    assert_eq!(exchange.on_request_headers(envoy, false), Flow::Pause);
+    let length = envoy.body(Side::Request).len();
+    assert_eq!(
+        exchange.on_request_body(envoy, length, true),
+        Flow::Continue
+    );
+    exchange
+}
+
+const HELLO: &str = r#"{"function":"hello"}"#;
+
+#[test]
+fn only_what_the_invoke_api_needs_leaves() {
+    let envoy = envoy(b"");
+    invoked(&envoy, r#"{"function":"hello","qualifier":"live"}"#);
+    let (headers, event) = envoy.request.borrow().clone();
+    let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            ":authority",
+            ":method",
+            ":path",
+            ":scheme",
+            "content-length",
+            "content-type",
+            "x-amz-invocation-type",
+            "x-amzn-trace-id",
+            "x-request-id",
+        ]
+    );
+    let sent = |name| envoy.value(Side::Request, name).unwrap();
+    assert_eq!(
+        sent(":path"),
+        "/2015-03-31/functions/hello/invocations?Qualifier=live"
+    );
+    assert_eq!(sent(":method"), "POST");
+    assert_eq!(sent("x-amz-invocation-type"), "RequestResponse");
+    assert_eq!(sent("content-length"), event.len().to_string());
+    assert_eq!(sent("x-request-id"), "id-1");
+}
+
+#[test]
+fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
+    let envoy = envoy(b"{}");
+    let mut exchange = invoked(&envoy, HELLO);
+    answered(
+        &envoy,
+        "200",
+        br#"{"statusCode":201,"headers":{"X-A":1},"body":"ok"}"#,
+    );
+    assert_eq!(exchange.on_response_headers(&envoy, false), Flow::Pause);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+    assert_eq!(exchange.on_response_body(&envoy, false), Flow::Pause);
+    assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
+    assert_eq!(
+        *envoy.response.borrow(),
+        (
+            map(&[
+                (":status", b"201"),
+                ("x-a", b"1"),
+                ("content-type", b"text/plain; charset=utf-8"),
+                ("content-length", b"2"),
+            ]),
+            b"ok".to_vec()
+        )
+    );
+}
+
+#[test]
+fn each_try_carries_the_same_event() {
+    let envoy = envoy(b"body");
+    let attempts = Rc::default();
+    let mut first_attempt = gathered(&envoy, another_attempt(HELLO, &attempts));
+    let first = envoy.request.borrow().1.clone();
+    // A hedged try starts on the headers that the first one, still running, has rewritten; the
+    // body is the client's again.
+    envoy.request.borrow_mut().1 = b"body".to_vec();
+    envoy.now_ns.set(envoy.now_ns.get() + 300_000_000);
+    // Of another cluster, perhaps.
+    let mut hedged = gathered(&envoy, another_attempt(HELLO, &attempts));
+    assert_eq!(envoy.request.borrow().1, first);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+    assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
+    // Nothing is kept of a request whose attempts have ended.
+    first_attempt.on_done(&envoy);
+    hedged.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+    let mark = AttemptMarker::decode(&envoy.property(&[MARKER]).unwrap()).unwrap();
+    assert_eq!(attempts.original(mark.key), None);
+}
+
+/// A VM that has been started anew, or is another plugin's, does not know them.
+#[test]
+fn a_try_that_cannot_have_the_clients_headers_is_refused() {
+    let envoy = envoy(b"body");
+    let mut first = invoked(&envoy, HELLO);
+    let mut second = exchange(HELLO);
+    assert_eq!(second.on_request_headers(&envoy, false), Flow::Pause);
+    assert_eq!(envoy.status(), Some(500));
+    first.on_done(&envoy);
+    envoy.request.borrow_mut().1 = b"body".to_vec();
+    invoked(&envoy, HELLO);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+}
+
+/// The type, the trace, the path and the event of an invocation that is in a header.
+fn in_header(envoy: &FakeEnvoy) -> (String, String, String, Value) {
+    let value = envoy.value(Side::Request, INVOCATION).unwrap();
+    let words: Vec<&str> = value.splitn(4, ' ').collect();
+    let [kind, trace, path] = [words[0], words[1], words[2]].map(str::to_owned);
+    (kind, trace, path, serde_json::from_str(words[3]).unwrap())
+}
+
+const IN_HEADER: &str = r#"{"function":"hello","bodyless_event":"header"}"#;
+
+#[test]
+fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
+    for has_trailers in [false, true] {
+        let envoy = envoy(b"");
+        let mut exchange = exchange(IN_HEADER);
+        let flow = exchange.on_request_headers(&envoy, !has_trailers);
+        if has_trailers {
+            assert_eq!(flow, Flow::Pause);
+            assert_eq!(exchange.on_request_trailers(&envoy), Flow::Continue);
+        } else {
+            assert_eq!(flow, Flow::Continue);
+        }
+        let (kind, trace, path, event) = in_header(&envoy);
+        assert_eq!(kind, "RequestResponse");
+        assert_eq!(path, "/2015-03-31/functions/hello/invocations");
+        assert_eq!(event["headers"]["x-amzn-trace-id"], trace);
+        assert_eq!(event["rawPath"], "/hi");
+        // Nothing has to be put back: nothing was taken away.
+        let mut headers = envoy.headers(Side::Request);
+        headers.pop();
+        assert_eq!(headers, client_headers());
+
+        answered(&envoy, "200", br#"{"statusCode":201}"#);
+        exchange.on_response_headers(&envoy, false);
+        assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
+        assert_eq!(envoy.value(Side::Response, ":status").unwrap(), "201");
+        exchange.on_done(&envoy);
+        assert_eq!(in_header(&envoy).3, event);
+    }
+    // One with a body has room for it there.
+    let with_body = envoy(b"text");
+    invoked(&with_body, IN_HEADER);
+    assert_eq!(with_body.value(Side::Request, INVOCATION), None);
+    assert_eq!(with_body.event()["rawPath"], "/hi");
+    // A header has not room for all that may be in a request.
+    let large = envoy(b"");
+    let value = ("x-large".to_owned(), vec![b'a'; MAX_HEADER_EVENT_BYTES]);
+    large.request.borrow_mut().0.push(value);
+    assert_eq!(
+        exchange(IN_HEADER).on_request_headers(&large, true),
+        Flow::Pause
+    );
+    assert_eq!(large.status(), Some(431));
+}
+
+#[test]
+fn each_try_carries_the_same_event_in_a_header() {
+    for (method, path) in [
+        ("GET", "/hi?x=1"),
+        ("HEAD", "/hi"),
+        ("GET", "/a`b?q=\"<x>\" y"),
+    ] {
+        let envoy = envoy(b"");
+        envoy.request.borrow_mut().0[2].1 = method.into();
+        envoy.request.borrow_mut().0[1].1 = path.into();
+        let forged = (INVOCATION.to_owned(), b"Event - /x {}".to_vec());
+        envoy.request.borrow_mut().0.push(forged);
+        let mut first = exchange(IN_HEADER);
+        first.on_request_headers(&envoy, true);
+        let invocation = in_header(&envoy);
+        assert_eq!(invocation.3["requestContext"]["http"]["method"], method);
+        assert!(!invocation.3.to_string().contains("x-lambda-mesh"));
+        let sent = envoy.value(Side::Request, ":path").unwrap();
+        assert_eq!(sent == path, !path.contains('"'), "{sent}");
+        // The answer to HEAD would have no body.
+        assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "GET");
+        first.on_done(&envoy);
+        envoy.now_ns.set(0);
+        exchange(IN_HEADER).on_request_headers(&envoy, true);
+        assert_eq!(in_header(&envoy), invocation);
+    }
+}
+
+#[test]
+fn each_try_says_how_long_envoy_waits_for_it() {
+    let envoy = envoy(b"");
+    let attempts = Rc::default();
+    for timeout in [b"300", b"200"] {
+        let timeout = (ENVOY_TIMEOUT_MS.to_owned(), timeout.to_vec());
+        let mut headers = envoy.headers(Side::Request);
+        headers.retain(|(name, _)| *name != timeout.0);
+        headers.push(timeout.clone());
+        *envoy.request.borrow_mut() = (headers, Vec::new());
+        gathered(&envoy, another_attempt(HELLO, &attempts));
+        let sent = envoy.value(Side::Request, ENVOY_TIMEOUT_MS);
+        assert_eq!(sent.unwrap().as_bytes(), timeout.1);
+        assert!(!envoy.event().to_string().contains("x-envoy"));
+    }
+}
+
+#[test]
+fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
+    let envoy = envoy(b"");
+    let mut exchange = invoked(&envoy, HELLO);
+    assert_ne!(envoy.headers(Side::Request), client_headers());
+    exchange.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+}
+
+/// With a hedging policy a second try may still wait for a connection when the first ends; what
+/// it sends then is the map that they share.
+#[test]
+fn headers_come_back_when_no_other_try_is_under_way() {
+    let envoy = envoy(b"");
+    let attempts = Rc::default();
+    let [mut first, mut second] =
+        [(); 2].map(|()| gathered(&envoy, another_attempt(HELLO, &attempts)));
+    answered(&envoy, "503", b"{}");
+    first.on_response_headers(&envoy, false);
+    assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
+    assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "POST");
+    assert_eq!(envoy.value(Side::Request, "authorization"), None);
+
+    answered(&envoy, "200", b"{}");
+    second.on_response_headers(&envoy, false);
+    assert_eq!(second.on_response_body(&envoy, true), Flow::Continue);
+    first.on_done(&envoy);
+    second.on_done(&envoy);
+    assert_eq!(envoy.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn nothing_of_a_refused_request_passes() {
+    let envoy = envoy(b"");
+    let mut exchange = exchange(r#"{"function":"hello","max_request_bytes":10}"#);
+    exchange.on_request_headers(&envoy, false);
+    assert_eq!(exchange.on_request_body(&envoy, 11, false), Flow::Pause);
+    assert_eq!(envoy.status(), Some(413));
+    assert_eq!(exchange.on_request_body(&envoy, 12, true), Flow::Pause);
+    assert_eq!(exchange.on_request_trailers(&envoy), Flow::Pause);
+}
+
+/// A mirrored request has no connection to ask for an address.
+#[test]
+fn without_a_connection_the_caller_is_the_last_hop() {
+    let envoy = envoy(b"");
+    envoy.properties.borrow_mut().remove("connection_id");
+    let hops = (
+        "x-forwarded-for".to_owned(),
+        b"203.0.113.7, 198.51.100.9".to_vec(),
+    );
+    envoy.request.borrow_mut().0.push(hops);
+    invoked(&envoy, HELLO);
+    let event = envoy.event();
+    assert_eq!(event["requestContext"]["http"]["sourceIp"], "198.51.100.9");
+}
+
+#[test]
+fn trailers_end_a_request_and_an_answer() {
+    let envoy = envoy(b"text");
+    let mut exchange = exchange(HELLO);
+    exchange.on_request_headers(&envoy, false);
+    assert_eq!(exchange.on_request_body(&envoy, 4, false), Flow::Pause);
+    assert_eq!(exchange.on_request_trailers(&envoy), Flow::Continue);
+    assert_eq!(envoy.event()["rawPath"], "/hi");
+
+    answered(&envoy, "200", br#"{"statusCode":204}"#);
+    exchange.on_response_headers(&envoy, false);
+    exchange.on_response_body(&envoy, false);
+    assert_eq!(exchange.on_response_trailers(&envoy), Flow::Continue);
+    assert_eq!(
+        *envoy.response.borrow(),
+        (map(&[(":status", b"204")]), Vec::new())
+    );
+    assert_eq!(
+        *envoy.cleared_trailers.borrow(),
+        [Side::Request, Side::Response]
+    );
+}
+
+#[test]
+fn a_request_that_has_no_place_for_its_event_is_refused_not_passed() {
+    for trailers in [false, true] {
+        let envoy = envoy(b"");
+        let mut exchange = exchange(HELLO);
+        assert_eq!(exchange.on_request_headers(&envoy, !trailers), Flow::Pause);
+        if trailers {
+            assert_eq!(exchange.on_request_trailers(&envoy), Flow::Pause);
+        }
+        let status = if trailers { 501 } else { 500 };
+        assert_eq!(envoy.status(), Some(status));
+        assert_eq!(envoy.headers(Side::Request), client_headers());
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
+    let plugin = r#"{"function":"hello","max_request_bytes":1000}"#;
+    // Announced.
+    let announced = envoy(b"");
+    let length = ("content-length".to_owned(), b"1001".to_vec());
+    announced.request.borrow_mut().0.push(length);
+    exchange(plugin).on_request_headers(&announced, false);
+    assert_eq!(announced.status(), Some(413));
+    // Arrived.
+    let arrived = envoy(b"");
+    let mut gathering = exchange(plugin);
+    gathering.on_request_headers(&arrived, false);
+    assert_eq!(
+        gathering.on_request_body(&arrived, 1000, false),
+        Flow::Pause
+    );
+    assert_eq!(arrived.status(), None);
+    gathering.on_request_body(&arrived, 1001, false);
+    assert_eq!(arrived.status(), Some(413));
+    // Encoded.
+    let encoded = envoy(&[0; 900]);
+    let mut whole = exchange(plugin);
+    whole.on_request_headers(&encoded, false);
+    whole.on_request_body(&encoded, 900, true);
+    assert_eq!(encoded.status(), Some(413));
+    assert_eq!(encoded.headers(Side::Request), client_headers());
+}
+
+#[test]
+fn more_headers_than_can_be_set_are_refused() {
+    let envoy = envoy(b"");
+    let many = (0..1000).map(|number| (format!("x-{number}"), Vec::new()));
+    envoy.request.borrow_mut().0.extend(many);
+    exchange(HELLO).on_request_headers(&envoy, false);
+    assert_eq!(envoy.status(), Some(431));
+}
+
+#[test]
+fn a_route_without_a_function_is_an_error_of_its_own() {
+    let envoy = envoy(b"");
+    exchange("{}").on_request_headers(&envoy, false);
+    assert_eq!(envoy.status(), Some(500));
+}
+
+#[test]
+fn head_has_no_body_and_the_length_that_get_has() {
+    for (headers, body, length) in [
+        ("", "hello", Some("5")),
+        ("", "", None),
+        (r#""Content-Length":"7""#, "", Some("7")),
+        (r#""Content-Length":"x""#, "", None),
+    ] {
+        let envoy = envoy(b"");
+        envoy.request.borrow_mut().0[2].1 = b"HEAD".to_vec();
+        let mut exchange = invoked(&envoy, HELLO);
+        let payload = format!(r#"{{"statusCode":200,"headers":{{{headers}}},"body":"{body}"}}"#);
+        answered(&envoy, "200", payload.as_bytes());
+        exchange.on_response_headers(&envoy, false);
+        exchange.on_response_body(&envoy, true);
+        assert_eq!(envoy.body(Side::Response), b"");
+        let found = envoy.value(Side::Response, "content-length");
+        assert_eq!(found.as_deref(), length);
+    }
+}
+
+#[test]
+fn an_answer_without_a_body_still_has_its_status() {
+    let envoy = envoy(b"");
+    let mut exchange = invoked(&envoy, HELLO);
+    answered(&envoy, "429", b"");
+    assert_eq!(exchange.on_response_headers(&envoy, true), Flow::Continue);
+    assert_eq!(
+        envoy.headers(Side::Response),
+        map(&[
+            (":status", b"429"),
+            ("retry-after", b"1"),
+            ("content-length", b"0")
+        ])
+    );
+}
+
+#[test]
+fn an_event_is_accepted_without_a_body() {
+    for status in ["200", "202"] {
+        let envoy = envoy(b"{}");
+        let plugin = r#"{"function":"hello","invocation":"event"}"#;
+        let mut exchange = invoked(&envoy, plugin);
+        let kind = envoy.value(Side::Request, "x-amz-invocation-type").unwrap();
+        assert_eq!(kind, "Event");
+        answered(&envoy, status, b"null");
+        exchange.on_response_headers(&envoy, false);
+        assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
+        assert_eq!(
+            *envoy.response.borrow(),
+            (
+                map(&[(":status", b"202"), ("content-length", b"0")]),
+                Vec::new()
+            )
+        );
+    }
+}
+
+#[test]
+fn logs_can_tell_what_was_called_and_what_went_wrong() {
+    let envoy = envoy(b"");
+    let mut exchange = invoked(&envoy, HELLO);
+    assert_eq!(envoy.property(&[FUNCTION]).unwrap(), b"hello");
+    answered(&envoy, "429", b"{}");
+    let kind = b"TooManyRequestsException:http://x".to_vec();
+    let kind = ("x-amzn-errortype".to_owned(), kind);
+    envoy.response.borrow_mut().0.push(kind);
+    exchange.on_response_headers(&envoy, false);
+    exchange.on_response_body(&envoy, true);
+    assert_eq!(envoy.property(&[REQUEST_ID]).unwrap(), b"r");
+    let error_type = envoy.property(&[ERROR_TYPE]).unwrap();
+    assert_eq!(error_type, b"TooManyRequestsException");
+    // The next try.
+    envoy.request.borrow_mut().1.clear();
+    invoked(&envoy, HELLO);
+    assert_eq!(envoy.property(&[ERROR_TYPE]).unwrap(), b"");
+}
+
+#[path = "stream_tests.rs"]
+mod streaming;

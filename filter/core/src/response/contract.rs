@@ -1,0 +1,213 @@
+//! What each AWS service makes of a function's answer: strict where that is.
+//!
+//! Sources: the developer guides of API Gateway (*Output format of a Lambda function for proxy
+//! integration*; *Lambda function response for format 2.0*), of Lambda (*Response payload
+//! format* of Function URLs), of Elastic Load Balancing (*Respond to the load balancer*) and of
+//! VPC Lattice (*Respond to the VPC Lattice service*); `aws_lambda_filter.cc` of Envoy; and
+//! responses recorded on AWS.
+
+use super::body::{compact, decode, is_text_or_null};
+use super::headers::{Headers, Values, invalid, map};
+use super::http_response::{HttpResponse, has_content};
+use super::payload::{Answer, Members};
+use crate::encoding::shallow_json::ShallowJson;
+use crate::error::Error;
+
+const JSON: &str = "application/json";
+
+/// API Gateway REST API: an object with none but the known members; JSON if not typed.
+pub(super) fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+    let members = object(answer)?;
+    let foreign = [
+        ("cookies", &members.cookies),
+        ("statusDescription", &members.status_description),
+        ("status_code", &members.status_code_snake),
+        ("is_base64_encoded", &members.is_base64_encoded_snake),
+    ];
+    let is_given = |node: &Option<ShallowJson<'_>>| !matches!(node, None | Some(ShallowJson::Null));
+    let foreign = foreign.into_iter().find(|(_, node)| is_given(node));
+    if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
+        return invalid(format!("it has the unknown member `{name}`"));
+    }
+    let (status, headers) = status_and_both_maps(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// API Gateway HTTP API: an answer without `statusCode` is itself the body.
+pub(super) fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
+    let members = match answer {
+        Answer::Members(members) if members.status_code.is_some() => members,
+        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        Answer::Members(_) | Answer::Other => return Ok(inferred(payload.to_vec())),
+    };
+    let (status, headers) = status_headers_cookies(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    // An empty body has no type.
+    let default = (!body.is_empty()).then_some("text/plain; charset=utf-8");
+    Ok(typed(status, headers, body, default))
+}
+
+/// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
+pub(super) fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
+    let members = match answer {
+        Answer::Members(members) if members.status_code.is_some() => members,
+        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        Answer::Members(_) | Answer::Other => return Ok(inferred(compact(payload))),
+    };
+    let (status, headers) = status_headers_cookies(&members)?;
+    let body = match members.body {
+        Some(json) if !is_text_or_null(json) => compact(json.as_bytes()),
+        body => decode(body, members.is_base64_encoded.as_ref())?,
+    };
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
+/// there is not null. Either map is read in either mode, as adapters mix them.
+pub(super) fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+    let members = object(answer)?;
+    if members.body == Some("null") {
+        return invalid("`body` is null");
+    }
+    if members.status_description == Some(ShallowJson::Null) {
+        return invalid("`statusDescription` is null");
+    }
+    let multi = members.multi_value_headers.as_ref();
+    let single = members.headers.as_ref();
+    // Typed adapters (Go's) send the map of the other mode as null.
+    if single == Some(&ShallowJson::Null) && multi.is_none_or(|multi| *multi == ShallowJson::Null) {
+        return invalid("`headers` is null");
+    }
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", multi)?,
+        map("headers", single)?,
+        Values::Strings,
+    )?;
+    let status = required_status(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, None))
+}
+
+/// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
+pub(super) fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+    let members = object(answer)?;
+    let mut headers = Headers::default();
+    headers.add_multi(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let status = required_status(&members)?;
+    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    Ok(typed(status, headers, body, None))
+}
+
+/// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
+/// Pseudo-headers are left out, not refused.
+pub(super) fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+    let members = object(answer)?;
+    let mut headers = Headers::default();
+    let given = map("headers", members.headers.as_ref())?;
+    let real = given.iter().filter(|(name, _)| !name.starts_with(':'));
+    headers.add_map(&real.cloned().collect::<Vec<_>>(), Values::Scalars)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let status = match members
+        .status_code_snake
+        .as_ref()
+        .or(members.status_code.as_ref())
+    {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    let is_base64 = members.is_base64_encoded_snake.as_ref();
+    let is_base64 = is_base64.or(members.is_base64_encoded.as_ref());
+    let body = decode(members.body, is_base64)?;
+    Ok(typed(status, headers, body, Some(JSON)))
+}
+
+/// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
+/// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
+/// *Lambda proxy integration format for response streaming* of API Gateway.
+pub(super) fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
+    let members = object(answer)?;
+    let (status, mut headers) = status_and_both_maps(&members)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    let default = Some("application/octet-stream");
+    Ok(typed(status, headers, Vec::new(), default))
+}
+
+/// Any JSON is the body, as it stands.
+pub(super) fn raw(payload: &[u8]) -> HttpResponse {
+    inferred(payload.to_vec())
+}
+
+fn inferred(body: Vec<u8>) -> HttpResponse {
+    typed(200, Headers::default(), body, Some(JSON))
+}
+
+fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> HttpResponse {
+    let has_content = has_content(status);
+    if let Some(media_type) = default.filter(|_| has_content && !headers.has("content-type")) {
+        headers.set("content-type", media_type);
+    }
+    HttpResponse {
+        status,
+        declared_length: headers.declared_length,
+        headers: headers.into_vec(),
+        body: if has_content { body } else { Vec::new() },
+    }
+}
+
+fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
+    match answer {
+        Answer::Members(members) => Ok(members),
+        Answer::Text(_) | Answer::Other => invalid("it is not an object"),
+    }
+}
+
+/// The status, 200 unless said, and the headers of both maps.
+fn status_and_both_maps(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+    let mut headers = Headers::default();
+    headers.add_both(
+        map("multiValueHeaders", members.multi_value_headers.as_ref())?,
+        map("headers", members.headers.as_ref())?,
+        Values::Scalars,
+    )?;
+    let status = match &members.status_code {
+        None => 200,
+        Some(status) => status_of(status)?,
+    };
+    Ok((status, headers))
+}
+
+fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+    let status = status_of(members.status_code.as_ref().unwrap_or(&ShallowJson::Null))?;
+    let mut headers = Headers::default();
+    headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
+    headers.add_cookies(members.cookies.as_ref())?;
+    Ok((status, headers))
+}
+
+/// An integer or a numeric string. 1xx would not end the exchange, so it is no answer.
+fn status_of(node: &ShallowJson<'_>) -> Result<u16, Error> {
+    let status = match node {
+        ShallowJson::Integer(status) => u16::try_from(*status).ok(),
+        ShallowJson::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    match status {
+        Some(status @ 200..=599) => Ok(status),
+        _ => invalid("the status is not a whole number from 200 to 599"),
+    }
+}
+
+fn required_status(members: &Members<'_>) -> Result<u16, Error> {
+    match &members.status_code {
+        Some(status @ ShallowJson::Integer(_)) => status_of(status),
+        Some(_) => invalid("`statusCode` is not a number"),
+        None => invalid("it has no `statusCode`"),
+    }
+}

@@ -1,0 +1,192 @@
+//! The headers of a function's answer, checked before Envoy gets them: Envoy itself does not
+//! check what a filter sets, and a value with a line break would become two headers.
+
+use std::borrow::Cow;
+
+use lambda_api::headers::is_hop_by_hop;
+use lambda_api::limits::{MAX_HEADERS, MAX_RESPONSE_HEADER_BYTES};
+
+use crate::encoding::shallow_json::ShallowJson;
+use crate::error::Error;
+use crate::request::header_map::is_envoys;
+
+/// Which values a contract takes for a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Strings only.
+    Strings,
+    /// Numbers and flags too, as text; null is no header.
+    Scalars,
+    /// Arrays of those too.
+    Lists,
+}
+
+/// Checked headers, names in lower case, in the order they were given.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    list: Vec<(String, String)>,
+    bytes: usize,
+    /// The function's own `content-length`, if that is a number.
+    pub declared_length: Option<u64>,
+}
+
+impl Headers {
+    pub(super) fn into_vec(self) -> Vec<(String, String)> {
+        self.list
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|(known, _)| known == name)
+    }
+
+    /// Adds a header of the contract's own.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.list.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds the members of `headers`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] for a member that is no header, or would split the response.
+    pub(super) fn add_map(
+        &mut self,
+        map: &[(Cow<'_, str>, ShallowJson<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        for (name, value) in map {
+            match value {
+                ShallowJson::List(items) if values == Values::Lists => {
+                    for item in items {
+                        self.add(name, item, Values::Scalars)?;
+                    }
+                }
+                value => self.add(name, value, values)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the members of `multiValueHeaders`, each an array.
+    ///
+    /// # Errors
+    /// As [`Self::add_map`].
+    pub(super) fn add_multi(
+        &mut self,
+        map: &[(Cow<'_, str>, ShallowJson<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        for (name, value) in map {
+            let ShallowJson::List(items) = value else {
+                return invalid(format!("`multiValueHeaders` has no array for `{name}`"));
+            };
+            for item in items {
+                self.add(name, item, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds both maps: the same header with the same value in both is one header, as the API
+    /// Gateway developer guide has it.
+    ///
+    /// # Errors
+    /// As [`Self::add_map`].
+    pub(super) fn add_both(
+        &mut self,
+        multi: &[(Cow<'_, str>, ShallowJson<'_>)],
+        single: &[(Cow<'_, str>, ShallowJson<'_>)],
+        values: Values,
+    ) -> Result<(), Error> {
+        self.add_multi(multi, values)?;
+        let multi = self.list.len();
+        self.add_map(single, values)?;
+        let single = self.list.split_off(multi);
+        let new = single
+            .into_iter()
+            .filter(|header| !self.list.contains(header));
+        let new: Vec<_> = new.collect();
+        self.list.extend(new);
+        Ok(())
+    }
+
+    /// Adds `cookies`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] if that is no array of strings.
+    pub(super) fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
+        match cookies {
+            None | Some(ShallowJson::Null) => Ok(()),
+            Some(ShallowJson::List(cookies)) => {
+                let mut cookies = cookies.iter();
+                cookies.try_for_each(|cookie| self.add("set-cookie", cookie, Values::Strings))
+            }
+            Some(_) => invalid("`cookies` is not an array"),
+        }
+    }
+
+    /// Adds one header, unless a function has no say in it: about the connection, about the
+    /// length, or to Envoy (`x-envoy-immediate-health-check-fail` would take the upstream out).
+    fn add(&mut self, name: &str, value: &ShallowJson<'_>, values: Values) -> Result<(), Error> {
+        let value: Cow<'_, str> = match value {
+            ShallowJson::Text(text) => Cow::Borrowed(text),
+            ShallowJson::Integer(number) if values != Values::Strings => number.to_string().into(),
+            ShallowJson::Number(number) if values != Values::Strings => Cow::Borrowed(number),
+            ShallowJson::Bool(flag) if values != Values::Strings => flag.to_string().into(),
+            ShallowJson::Null if values != Values::Strings => return Ok(()),
+            _ => return invalid(format!("the value of the header `{name}` is not a string")),
+        };
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return invalid(format!("{name:?} is not the name of a header"));
+        }
+        let value = value.trim_matches([' ', '\t']);
+        let is_control = |byte| byte == 0x7f || (byte < 0x20 && byte != b'\t');
+        if value.bytes().any(is_control) {
+            return invalid(format!(
+                "the value of the header `{name}` has a control character"
+            ));
+        }
+        // Envoy would refuse more; a function that responds with millions would hold up the worker.
+        // An empty header has a cost too.
+        self.bytes += name.len() + value.len() + 4;
+        if self.bytes > MAX_RESPONSE_HEADER_BYTES {
+            return invalid(format!(
+                "its headers have more than {MAX_RESPONSE_HEADER_BYTES} bytes"
+            ));
+        }
+        // Room for the status, the type and the length.
+        if self.list.len() > MAX_HEADERS - 3 {
+            return invalid(format!("it has more than {MAX_HEADERS} headers"));
+        }
+        let name = name.to_ascii_lowercase();
+        if name == "content-length" {
+            self.declared_length = value.parse().ok();
+        } else if !is_hop_by_hop(&name) && !is_envoys(&name) {
+            self.list.push((name, value.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The members of an object; none if it is absent or null.
+///
+/// # Errors
+/// [`Error::Answer`] for another value.
+pub(super) fn map<'n, 'a>(
+    member: &str,
+    node: Option<&'n ShallowJson<'a>>,
+) -> Result<&'n [(Cow<'a, str>, ShallowJson<'a>)], Error> {
+    match node {
+        None | Some(ShallowJson::Null) => Ok(&[]),
+        Some(ShallowJson::Map(map)) => Ok(map),
+        Some(_) => invalid(format!("`{member}` is not an object")),
+    }
+}
+
+pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Answer(what.into()))
+}
+
+/// A character of a `token`: RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

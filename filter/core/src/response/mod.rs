@@ -1,0 +1,19 @@
+//! From the upstream's answer to the response that the client gets.
+
+mod body;
+mod contract;
+mod decode;
+mod error_response;
+mod headers;
+pub(crate) mod http_response;
+mod invoke_complete;
+mod invoke_response;
+mod payload;
+mod prelude;
+mod stream;
+
+pub use decode::decode;
+pub use error_response::error_response;
+pub use http_response::HttpResponse;
+pub use invoke_response::InvokeResponse;
+pub use stream::StreamedResponse;

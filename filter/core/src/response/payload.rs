@@ -1,0 +1,217 @@
+//! A function's answer, read once: the members that any HTTP contract knows, borrowed from the
+//! payload where they can be.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use lambda_api::function_error;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::encoding::json;
+use crate::encoding::shallow_json::{Depth, ShallowJson, Text};
+
+/// `multiValueHeaders` is the deepest member: lists in a map.
+const DEEPEST: Depth = Depth(2);
+
+/// The payload of a function.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer<'a> {
+    /// An object, which may be a response.
+    Members(Box<Members<'a>>),
+    /// A string, unescaped.
+    Text(Cow<'a, str>),
+    /// Any other JSON.
+    Other,
+}
+
+/// The members of an answer that a contract may read; of one given twice the last counts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Members<'a> {
+    pub status_code: Option<ShallowJson<'a>>,
+    pub status_code_snake: Option<ShallowJson<'a>>,
+    pub status_description: Option<ShallowJson<'a>>,
+    pub headers: Option<ShallowJson<'a>>,
+    pub multi_value_headers: Option<ShallowJson<'a>>,
+    pub cookies: Option<ShallowJson<'a>>,
+    /// As JSON: it is most of the answer, and read once it is known what of.
+    pub body: Option<&'a str>,
+    pub is_base64_encoded: Option<ShallowJson<'a>>,
+    pub is_base64_encoded_snake: Option<ShallowJson<'a>>,
+    /// The first member that no contract knows.
+    pub unknown: Option<String>,
+    function_error: function_error::Members,
+}
+
+impl<'a> Members<'a> {
+    fn named(&mut self, name: &str) -> Option<&mut Option<ShallowJson<'a>>> {
+        Some(match name {
+            "statusCode" => &mut self.status_code,
+            "status_code" => &mut self.status_code_snake,
+            "statusDescription" => &mut self.status_description,
+            "headers" => &mut self.headers,
+            "multiValueHeaders" => &mut self.multi_value_headers,
+            "cookies" => &mut self.cookies,
+            "isBase64Encoded" => &mut self.is_base64_encoded,
+            "is_base64_encoded" => &mut self.is_base64_encoded_snake,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// Bytes that are not one JSON value in UTF-8.
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, String> {
+        json::read(payload)
+    }
+
+    /// Whether this has the form in which runtimes report a function's error.
+    pub(super) fn is_error(&self) -> bool {
+        match self {
+            Self::Members(members) => members.function_error.is_error(),
+            _ => false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Read)
+    }
+}
+
+struct Read;
+
+impl<'de> Visitor<'de> for Read {
+    type Value = Answer<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Answer::Other)
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Answer::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Answer::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Answer::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Box::<Members<'_>>::default();
+        while let Some(Text(key)) = map.next_key()? {
+            members.function_error.add(&key);
+            if key == "body" {
+                members.body = Some(map.next_value::<&RawValue>()?.get());
+                continue;
+            }
+            if let Some(member) = members.named(&key) {
+                *member = Some(map.next_value_seed(DEEPEST)?);
+                continue;
+            }
+            map.next_value::<IgnoredAny>()?;
+            members.unknown.get_or_insert_with(|| key.into_owned());
+        }
+        Ok(Answer::Members(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_left_as_json() {
+        let payload = br#"{"body": "a\n" ,"cookies":["a\n","b"],"body": [1, "x"]}"#;
+        let Ok(Answer::Members(members)) = Answer::parse(payload) else {
+            panic!("an object");
+        };
+        assert_eq!(members.body, Some("[1, \"x\"]"));
+        let cookies = ["a\n", "b"].map(|cookie| ShallowJson::Text(cookie.into()));
+        assert_eq!(members.cookies, Some(ShallowJson::List(cookies.to_vec())));
+    }
+
+    #[test]
+    fn any_nesting_is_read_or_refused() {
+        let nested = |before: &str, after: &str| {
+            let text = [before, &"[".repeat(100_000), &"]".repeat(100_000), after].concat();
+            Answer::parse(text.as_bytes()).map(|_| ())
+        };
+        assert_eq!(nested("", ""), Ok(()));
+        assert_eq!(nested("{\"body\":", "}"), Ok(()));
+        assert_eq!(nested("{\"headers\":", "}"), Ok(()));
+        assert!(Answer::parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are() {
+        let payload = br#"{"headers":{"a":18446744073709551615,"b":1.0,"c":-1}}"#;
+        let Ok(Answer::Members(members)) = Answer::parse(payload) else {
+            panic!("an object");
+        };
+        let expected = [
+            (
+                "a".into(),
+                ShallowJson::Number("18446744073709551615".to_owned()),
+            ),
+            ("b".into(), ShallowJson::Number("1.0".to_owned())),
+            ("c".into(), ShallowJson::Integer(-1)),
+        ];
+        assert_eq!(members.headers, Some(ShallowJson::Map(expected.to_vec())));
+    }
+
+    #[test]
+    fn an_answer_is_utf8() {
+        assert!(Answer::parse(b"[\"\xff\"]").is_err());
+    }
+
+    #[test]
+    fn an_error_has_a_type_and_a_message_and_no_status() {
+        for (payload, is_error) in [
+            (
+                r#"{"errorType":"E","errorMessage":"m","stackTrace":[]}"#,
+                true,
+            ),
+            (r#"{"errorType":"E"}"#, false),
+            (
+                r#"{"errorType":"E","errorMessage":"m","statusCode":200}"#,
+                false,
+            ),
+            ("null", false),
+        ] {
+            assert_eq!(
+                Answer::parse(payload.as_bytes()).unwrap().is_error(),
+                is_error
+            );
+        }
+    }
+}

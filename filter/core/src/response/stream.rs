@@ -1,0 +1,255 @@
+//! A streamed answer, as far as it has come: what status and headers it has, and which bytes are
+//! the body.
+//!
+//! A function that answers by HTTP sends a prelude of JSON, eight NULs, and the body, and says so
+//! by the content type of its payload. Whether that type comes as the answer's own, as botocore's
+//! model has it, or is hidden by that of the event stream depends on the upstream; where it is
+//! hidden the payload's beginning tells. One without a prelude is what a Function URL makes of it,
+//! a 200 with these bytes, unless it is one JSON value: then the function does not stream, and its
+//! answer is read by the format's contract.
+
+use lambda_api::event_stream::{
+    self, End, HTTP_PRELUDE_DELIMITER, HTTP_RESPONSE_CONTENT_TYPE, Reader,
+};
+use lambda_api::headers::FUNCTION_CONTENT_TYPE;
+use lambda_api::limits::MAX_PAYLOAD_BYTES;
+
+use super::contract;
+use super::decode::decode;
+use super::http_response::{HttpResponse, has_content};
+use super::invoke_complete;
+use super::invoke_response::InvokeResponse;
+use super::payload::Answer;
+use super::prelude::{PreludeMatch, PreludeScanner};
+use crate::config::Config;
+use crate::config::values::Response;
+use crate::error::Error;
+use crate::request::HeaderMap;
+use crate::request::header_map::{first, text};
+
+const BYTES: &str = "application/octet-stream";
+
+/// The longest prelude: room for all headers that a response may have. API Gateway takes 16 KB.
+const MAX_PRELUDE_BYTES: usize = 64 * 1024;
+
+/// What a payload is, by its content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    WithPrelude,
+    /// The body as it stands.
+    Bytes,
+    /// One JSON value, unless its beginning tells otherwise.
+    Json,
+    /// Its beginning tells.
+    Unknown,
+}
+
+/// An answer of which the client has nothing yet, or only a part.
+#[derive(Debug)]
+pub struct StreamedResponse {
+    reader: Reader,
+    /// Whether this is an event stream for sure.
+    is_framed: bool,
+    form: Form,
+    /// The type of a body without a prelude.
+    media_type: String,
+    scanner: PreludeScanner,
+    /// The payload, until the client gets the first of it.
+    held: Vec<u8>,
+    /// The response, if the client is to get it whole, and whether that includes a body.
+    whole: Option<(HttpResponse, bool)>,
+}
+
+/// A media type without its parameters.
+fn essence(media_type: &str) -> String {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+impl StreamedResponse {
+    /// With the upstream's headers.
+    #[must_use]
+    pub fn new(headers: &HeaderMap, config: &Config) -> Self {
+        let own = text(first(headers, "content-type").unwrap_or_default());
+        let is_framed = essence(&own) == event_stream::CONTENT_TYPE;
+        let given = first(headers, FUNCTION_CONTENT_TYPE).map_or(own, text);
+        let kind = essence(&given);
+        let form = match kind.as_str() {
+            _ if config.response == Response::Raw => Form::Bytes,
+            HTTP_RESPONSE_CONTENT_TYPE => Form::WithPrelude,
+            "" | event_stream::CONTENT_TYPE => Form::Unknown,
+            "application/json" => Form::Json,
+            _ => Form::Bytes,
+        };
+        let media_type = match kind.as_str() {
+            "" | event_stream::CONTENT_TYPE | HTTP_RESPONSE_CONTENT_TYPE => BYTES.to_owned(),
+            _ => given.into_owned(),
+        };
+        Self {
+            reader: Reader::new(),
+            is_framed,
+            form,
+            media_type,
+            scanner: PreludeScanner::new(),
+            held: Vec::new(),
+            whole: None,
+        }
+    }
+
+    /// Whether the answer is an event stream at all, by its first bytes; `None` if there are too
+    /// few to say. Emulators answer as if nothing were to be streamed.
+    pub fn is_framed(&mut self, bytes: &[u8]) -> Option<bool> {
+        if !self.is_framed {
+            self.is_framed = event_stream::begins_message(bytes)?;
+        }
+        Some(self.is_framed)
+    }
+
+    /// Takes the next bytes, and leaves of them what is body.
+    ///
+    /// # Errors
+    /// The function has failed, or the stream is broken.
+    pub fn next(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let end = self.reader.read(bytes);
+        match end.map_err(|error| Error::Stream(error.to_string()))? {
+            None => Ok(()),
+            Some(End::Complete(payload)) => match invoke_complete::function_error(&payload) {
+                Ok(None) => Ok(()),
+                Ok(Some(payload)) => Err(Error::Function { payload }),
+                Err(what) => Err(Error::Stream(what)),
+            },
+            Some(End::Exception(kind)) => Err(Error::Service {
+                status: 500,
+                kind,
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// Whether the function has said all: only then may the response end.
+    ///
+    /// # Errors
+    /// [`Error::Stream`].
+    pub fn complete(&self) -> Result<(), Error> {
+        if self.reader.has_ended() {
+            Ok(())
+        } else {
+            Err(Error::Stream("it ends without InvokeComplete".to_owned()))
+        }
+    }
+
+    /// Takes the next bytes while the client has none: the response with what there is of its
+    /// body, as soon as status and headers are known.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and [`Error::Answer`].
+    pub fn start(&mut self, mut bytes: Vec<u8>) -> Result<Option<HttpResponse>, Error> {
+        self.next(&mut bytes)?;
+        if let Some((response, has_body)) = &mut self.whole {
+            if *has_body {
+                response.body.append(&mut bytes);
+            }
+            if response.body.len() > MAX_PAYLOAD_BYTES {
+                let what = format!("it is larger than {MAX_PAYLOAD_BYTES} bytes");
+                return Err(Error::Answer(what));
+            }
+            return Ok(None);
+        }
+        if self.held.is_empty() {
+            self.held = bytes;
+        } else {
+            self.held.append(&mut bytes);
+        }
+        if self.held.is_empty() {
+            return Ok(None);
+        }
+        if self.form == Form::Bytes {
+            return Ok(Some(self.bytes()));
+        }
+        let is_required = self.form == Form::WithPrelude;
+        match self.scanner.scan(&self.held) {
+            PreludeMatch::Prelude(end) => self.prelude(end).map(Some),
+            PreludeMatch::Undecided if is_required && self.held.len() > MAX_PRELUDE_BYTES => {
+                Err(Error::Answer(format!(
+                    "its prelude is longer than {MAX_PRELUDE_BYTES} bytes"
+                )))
+            }
+            PreludeMatch::Undecided if self.held.len() <= MAX_PAYLOAD_BYTES => Ok(None),
+            _ if is_required => Err(Error::Answer(
+                "it does not begin with a prelude of JSON and eight NULs".to_owned(),
+            )),
+            _ => Ok(Some(self.bytes())),
+        }
+    }
+
+    /// Keeps the response back until the stream has ended. Without a body nothing is kept of that.
+    pub(crate) fn hold(&mut self, mut response: HttpResponse, has_body: bool) {
+        if !has_body {
+            response.body = Vec::new();
+        }
+        self.whole = Some((response, has_body));
+    }
+
+    /// The stream has ended, and the client has nothing of it: the whole response. `last` are the
+    /// bytes that came with the end, `headers` the upstream's.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and what [`decode`] finds wrong with an answer that is not streamed.
+    pub fn finish(
+        &mut self,
+        last: Vec<u8>,
+        headers: &HeaderMap,
+        config: &Config,
+    ) -> Result<HttpResponse, Error> {
+        let started = self.start(last)?;
+        self.complete()?;
+        let whole = || self.whole.take().map(|(response, _)| response);
+        if let Some(response) = started.or_else(whole) {
+            return Ok(response);
+        }
+        let is_object = self.held.trim_ascii_start().starts_with(b"{");
+        match self.form {
+            Form::WithPrelude | Form::Unknown | Form::Bytes if self.held.is_empty() => {
+                Ok(HttpResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                    declared_length: None,
+                })
+            }
+            Form::WithPrelude => Err(Error::Answer("it ends within its prelude".to_owned())),
+            Form::Unknown if !is_object && Answer::parse(&self.held).is_err() => Ok(self.bytes()),
+            _ => {
+                let body = &self.held;
+                decode(&InvokeResponse { headers, body }, config)
+            }
+        }
+    }
+
+    /// The response of a prelude that ends, with its delimiter, at `end`.
+    fn prelude(&mut self, end: usize) -> Result<HttpResponse, Error> {
+        let body = self.held.split_off(end);
+        let json = self
+            .held
+            .get(..end - HTTP_PRELUDE_DELIMITER.len())
+            .unwrap_or_default();
+        let answer = Answer::parse(json);
+        let answer = answer.map_err(|error| Error::Answer(format!("its prelude: {error}")))?;
+        let mut response = contract::prelude(answer)?;
+        if has_content(response.status) {
+            response.body = body;
+        }
+        self.held = Vec::new();
+        Ok(response)
+    }
+
+    /// The response of a payload that is the body.
+    fn bytes(&mut self) -> HttpResponse {
+        HttpResponse {
+            status: 200,
+            headers: vec![("content-type".to_owned(), self.media_type.clone())],
+            body: std::mem::take(&mut self.held),
+            declared_length: None,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is tried again, and what must not be.
+
+use serde_json::json;
+
+use super::program::Program;
+use super::stand_in::StandIn;
+
+async fn start(keys: &str) -> (Program, StandIn) {
+    let aws = StandIn::start().await;
+    let endpoint = &aws.url;
+    let text = format!("aws: {{ region: eu-west-1, endpoint: '{endpoint}', {keys} }}");
+    (Program::start(&text).await, aws)
+}
+
+#[tokio::test]
+async fn what_aws_throttles_is_tried_again() {
+    let (invoker, aws) = start("").await;
+    let reply = invoker.invoke("throttled-once", json!(1)).await;
+    assert_eq!((reply.status.as_u16(), reply.json()), (200, json!(1)));
+    assert_eq!(aws.seen().len(), 2);
+    invoker
+        .measured("lambda_mesh_aws_retries_total{function=\"(others)\"} 1")
+        .await;
+}
+
+#[tokio::test]
+async fn what_aws_goes_on_throttling_is_passed_on() {
+    let (invoker, aws) = start("retries: 1").await;
+    let reply = invoker.invoke("throttled", json!(1)).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(reply.header("retry-after"), Some("0"));
+    assert_eq!(aws.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn no_retry_waits_longer_than_the_deadline() {
+    let (invoker, aws) = start("").await;
+    let reply = invoker.invoke("throttled-for-ever", json!(1)).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(aws.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_have_run_is_never_tried_again() {
+    let (invoker, aws) = start("retries: 5").await;
+    let reply = invoker.invoke("reset", json!(1)).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    assert_eq!(aws.seen().len(), 1);
+    let reply = invoker.invoke("proxied", json!(1)).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(aws.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_a_bad_gateway() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let invoker = Program::start(&format!(
+        "aws: {{ region: eu-west-1, endpoint: 'http://{address}' }}"
+    ))
+    .await;
+    let reply = invoker.invoke("f", json!(1)).await;
+    assert_eq!(reply.status, 502);
+    invoker.told_once("cannot be reached").await;
+}

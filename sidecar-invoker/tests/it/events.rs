@@ -1,0 +1,141 @@
+//! Asynchronous invocations.
+
+use std::path::Path;
+
+use crate::support::{Gate, Invoker, Reply, eventually, exists, fixture_function};
+use hyper::Method;
+use serde_json::{Value, json};
+
+async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> Reply {
+    let path = "/2015-03-31/functions/f/invocations";
+    let headers = [("x-amz-invocation-type", "Event")];
+    invoker.request(Method::POST, path, &headers, event).await
+}
+
+/// A function whose events have these settings.
+fn function(event: &str, local: &str) -> String {
+    fixture_function(local).replacen("queue: 1,", &format!("queue: 1, event: {{ {event} }},"), 1)
+}
+
+/// The records of a file, once there are as many.
+async fn records(file: &Path, count: usize) -> Vec<Value> {
+    eventually("the records", async || {
+        let text = std::fs::read_to_string(file).ok()?;
+        (text.matches('\n').count() >= count).then(|| {
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            records.collect()
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_event_is_taken_at_once_and_run() {
+    let gate = Gate::new();
+    let invoker = Invoker::start(&function("queue: 1", "concurrency: 1")).await;
+    let reply = invoke(&invoker, gate.event().to_string()).await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
+    assert!(reply.header("x-amzn-requestid").is_some());
+    assert!(reply.header("x-amzn-trace-id").is_some());
+    exists(&gate.path("begun")).await;
+    let refused = invoke(&invoker, "{}").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.header("x-amzn-errortype")),
+        (429, Some("TooManyRequestsException")),
+        "the queue is full"
+    );
+    gate.open();
+    exists(&gate.path("done")).await;
+    eventually("a place", async || {
+        (invoke(&invoker, "{}").await.status == 202).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_fails_is_tried_again_and_then_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (attempts, failed) = (folder.path().join("attempts"), folder.path().join("failed"));
+    let keys = format!("retry_delay: 10ms, on_failure: {}", failed.display());
+    let invoker = Invoker::start(&function(&keys, "")).await;
+    let event = json!({ "do": "raise", "file": attempts });
+    let id = invoke(&invoker, event.to_string()).await;
+    let id = id.header("x-amzn-requestid").unwrap();
+    let [record] = &records(&failed, 1).await[..] else {
+        panic!("more than one record");
+    };
+    let attempts = std::fs::read_to_string(attempts).unwrap();
+    assert_eq!(attempts, format!("{id}\n").repeat(3));
+    let context = &record["requestContext"];
+    assert_eq!(context["requestId"], id);
+    assert_eq!(context["condition"], "RetriesExhausted");
+    assert_eq!(context["approximateInvokeCount"], 3);
+    let arn = context["functionArn"].as_str().unwrap();
+    assert!(arn.ends_with(":function:f:$LATEST"), "{arn}");
+    assert_eq!(record["requestPayload"], event);
+    assert_eq!(record["responseContext"]["functionError"], "Unhandled");
+    assert_eq!(record["responsePayload"]["errorType"], "ValueError");
+}
+
+#[tokio::test]
+async fn an_event_is_smaller_than_a_payload_may_be() {
+    let invoker = Invoker::start(&function("queue: 1", "")).await;
+    let event = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    let reply = invoke(&invoker, event(1_048_577)).await;
+    assert_eq!(reply.status, 413);
+    assert_eq!(
+        reply.json()["message"],
+        "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"
+    );
+    assert_eq!(invoke(&invoker, event(1_048_576)).await.status, 202);
+}
+
+#[tokio::test]
+async fn events_that_are_too_old_are_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let failed = folder.path().join("failed");
+    let gate = Gate::new();
+    let keys = format!("maximum_event_age: 1s, on_failure: {}", failed.display());
+    let invoker = Invoker::start(&function(&keys, "concurrency: 1")).await;
+    invoke(&invoker, gate.event().to_string()).await;
+    exists(&gate.path("begun")).await;
+    invoke(&invoker, r#"{"late":true}"#).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    gate.open();
+    let records = records(&failed, 1).await;
+    assert_eq!(
+        records[0]["requestContext"]["condition"],
+        "EventAgeExceeded"
+    );
+    assert_eq!(records[0]["requestContext"]["approximateInvokeCount"], 0);
+    assert_eq!(records[0]["requestPayload"], json!({ "late": true }));
+    assert_eq!(records[0]["responsePayload"], json!(null));
+}
+
+#[tokio::test]
+async fn no_event_is_lost_when_the_invoker_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let gate = Gate::new();
+    let keys = format!("on_failure: {}", file("failed").display());
+    let invoker = Invoker::start(&function(&keys, "concurrency: 1")).await;
+    let retried = json!({ "do": "raise", "file": file("attempts") });
+    invoke(&invoker, retried.to_string()).await;
+    exists(&file("attempts")).await;
+    invoke(&invoker, gate.event().to_string()).await;
+    exists(&gate.path("begun")).await;
+    let queued = json!({ "do": "log", "file": file("log"), "line": "ran" });
+    invoke(&invoker, queued.to_string()).await;
+    let opened = async {
+        // The invoker has begun to end: it does not wait to try the first event again.
+        records(&file("failed"), 1).await;
+        gate.open();
+    };
+    tokio::join!(invoker.stop(), opened);
+    assert!(gate.path("done").exists());
+    assert_eq!(std::fs::read_to_string(file("log")).unwrap(), "ran\n");
+    let records = records(&file("failed"), 1).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["requestContext"]["condition"], "ShuttingDown");
+    assert_eq!(records[0]["requestPayload"], retried);
+}

@@ -1,0 +1,387 @@
+//! The Invoke API as callers see it: addresses, protocols, and AWS's errors.
+
+use crate::support::{Invoker, fixture_function, request, send, send_h2};
+use http_body_util::BodyExt;
+use hyper::Method;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const INVOKE: &str = "/2015-03-31/functions/f/invocations";
+
+#[tokio::test]
+async fn http_1_and_http_2_are_served_on_the_same_port() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let reply = send(
+        invoker.connect().await,
+        request(Method::POST, INVOKE, &[], "{}"),
+    )
+    .await;
+    assert_eq!(reply.json()["event"], json!({}));
+    let uri = format!("http://invoker{INVOKE}");
+    let reply = send_h2(
+        invoker.connect().await,
+        request(Method::POST, &uri, &[], "{}"),
+    )
+    .await;
+    assert_eq!(reply.json()["event"], json!({}));
+}
+
+/// As the filter sends that of a request without a body.
+#[tokio::test]
+async fn a_whole_invocation_may_stand_in_a_header() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let fill = "\u{e9}".repeat(28 * 1024);
+    let event = json!({ "fill": fill });
+    let invocation = format!("RequestResponse Root=1-a-b {INVOKE}?Qualifier=live {event}");
+    let foreign = "x".repeat(60 * 1024);
+    let headers = [
+        ("x-lambda-mesh-invocation", invocation.as_str()),
+        // The client's, which count for nothing.
+        ("x-amz-invocation-type", "DryRun"),
+        ("x-amz-client-context", "?"),
+        ("x-foreign", &foreign),
+    ];
+    let call = |path: &str, body| request(Method::GET, path, &headers, body);
+    for reply in [
+        send(invoker.connect().await, call("/orders/7", "")).await,
+        send_h2(invoker.connect().await, call("http://shop/orders", "")).await,
+    ] {
+        assert_eq!(reply.status, 200, "{}", reply.json());
+        assert_eq!(reply.json()["event"]["fill"], fill);
+        assert_eq!(reply.header("x-amzn-trace-id"), Some("Root=1-a-b"));
+    }
+    let twice = send(invoker.connect().await, call(INVOKE, "{}")).await;
+    assert_eq!(twice.status, 400);
+    let none = request(
+        Method::GET,
+        "/",
+        &[("x-lambda-mesh-invocation", "Event")],
+        "",
+    );
+    let none = send(invoker.connect().await, none).await;
+    assert_eq!(none.status, 400);
+    let message = none.json().to_string();
+    assert!(message.contains("TYPE TRACE PATH EVENT"), "{message}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_served_replaced_if_stale_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "left behind");
+    let invoker =
+        Invoker::listening(&format!("unix://{}", path.display()), &fixture_function("")).await;
+    assert_eq!(invoker.invoke(json!({})).await.status, 200);
+    invoker.stop().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_function_answers_by_every_form_of_its_name() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    for name in [
+        "f:live",
+        "123456789012:function:f",
+        "arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Af%3Alive?Qualifier=live",
+    ] {
+        let (name, query) = name.split_once('?').unwrap_or((name, ""));
+        let path = format!("/2015-03-31/functions/{name}/invocations?{query}");
+        assert_eq!(
+            invoker.request(Method::POST, &path, &[], "{}").await.status,
+            200,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_has_its_aws_error() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let event = [("x-amz-invocation-type", "Event")];
+    let nonsense = [("x-amz-invocation-type", "Maybe")];
+    let log = [("x-amz-log-type", "All")];
+    let tenant = [("x-amz-tenant-id", "a,b")];
+    let context = [("x-amz-client-context", "not base64!")];
+    let large = [("x-amz-client-context", &*"e30=".repeat(1_000))];
+    let stream = "/2021-11-15/functions/f/response-streaming-invocations";
+    type Case<'c> = (Method, &'c str, &'c [(&'c str, &'c str)], u16, &'c str);
+    let cases: [Case<'_>; 11] = [
+        (
+            Method::POST,
+            "/2015-03-31/functions/g/invocations",
+            &[],
+            404,
+            "ResourceNotFoundException",
+        ),
+        (
+            Method::POST,
+            "/2015-03-31/functions/a.b/invocations",
+            &[],
+            400,
+            "ValidationException",
+        ),
+        (
+            Method::POST,
+            "/2015-03-31/functions/f:a/invocations?Qualifier=b",
+            &[],
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            stream,
+            &event,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &nonsense,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &log,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &tenant,
+            400,
+            "InvalidParameterValueException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &context,
+            400,
+            "InvalidRequestContentException",
+        ),
+        (
+            Method::POST,
+            INVOKE,
+            &large,
+            400,
+            "InvalidRequestContentException",
+        ),
+        (Method::GET, INVOKE, &[], 405, "UnknownOperationException"),
+        (
+            Method::POST,
+            "/2015-03-31/functions",
+            &[],
+            404,
+            "UnknownOperationException",
+        ),
+    ];
+    for (method, path, headers, status, error_type) in cases {
+        let reply = invoker.request(method, path, headers, "{}").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("x-amzn-errortype")),
+            (status, Some(error_type)),
+            "{path}"
+        );
+        assert!(reply.header("x-amzn-requestid").is_some());
+        let body = reply.json();
+        assert_eq!(body["Type"], "User");
+        assert_eq!(body["message"], body["Message"]);
+        assert!(!body["message"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_function_is_named_by_its_arn() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let reply = invoker
+        .request(
+            Method::POST,
+            "/2015-03-31/functions/g:v/invocations",
+            &[],
+            "{}",
+        )
+        .await;
+    let message = reply.json()["Message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("Function not found: arn:aws:lambda:"),
+        "{message}"
+    );
+    assert!(message.ends_with(":123456789012:function:g:v"), "{message}");
+}
+
+#[tokio::test]
+async fn a_dry_run_calls_nobody() {
+    let invoker = Invoker::start(&fixture_function("env: { INIT: exit }")).await;
+    let reply = invoker
+        .request(
+            Method::POST,
+            INVOKE,
+            &[("x-amz-invocation-type", "DryRun")],
+            "{}",
+        )
+        .await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (204, 0));
+}
+
+#[tokio::test]
+async fn an_event_may_have_6_mib_and_not_a_byte_more_than_aws_takes() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
+    let event = |size: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(size - 8));
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], event(limit))
+        .await;
+    // The fixture echoes its event beside other things, which is more than an answer may have.
+    assert_eq!(reply.function_error(), "Function.ResponseSizeTooLarge");
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], event(limit + 1))
+        .await;
+    assert_eq!(reply.status, 413);
+    assert_eq!(
+        reply.header("x-amzn-errortype"),
+        Some("RequestTooLargeException")
+    );
+    let message = "Request must be smaller than 6291556 bytes for the InvokeFunction operation";
+    assert_eq!(reply.json()["message"], message);
+}
+
+#[tokio::test]
+async fn a_connection_outlives_a_refusal() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let stream = TokioIo::new(invoker.connect().await);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let unknown = "/2015-03-31/functions/g/invocations";
+    let large = "x".repeat(lambda_api::limits::MAX_PAYLOAD_BYTES + 1);
+    for (path, body, status) in [(unknown, "x".repeat(1_000_000), 404), (INVOKE, large, 413)] {
+        sender.ready().await.unwrap();
+        let response = sender
+            .send_request(request(Method::POST, path, &[], body))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), status);
+        assert!(!response.headers().contains_key("connection"));
+        response.into_body().collect().await.unwrap();
+    }
+}
+
+/// What comes back for these bytes until the connection ends.
+async fn answer_to(bytes: &[u8]) -> String {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let mut stream = invoker.connect().await;
+    stream.write_all(bytes).await.unwrap();
+    // From here on, who waits for a time limit has it at once.
+    tokio::time::pause();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    tokio::time::resume();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_a_timeout_and_ends_the_connection() {
+    for begun in ["", "half"] {
+        let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n{begun}");
+        let answer = answer_to(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert!(
+            answer.contains("x-amzn-errortype: RequestTimeoutException\r\n"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_that_does_not_come_ends_the_connection() {
+    let head =
+        "POST /2015-03-31/functions/g/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n";
+    let answer = answer_to(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn who_sends_far_too_much_can_read_the_refusal() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let length = 2 * lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
+    let mut stream = invoker.connect().await;
+    let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; length]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
+    let length = lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
+    for (expect, length, closes) in [
+        ("expect: 100-continue\r\n", length, true),
+        ("", 2 * length, true),
+        ("", length, false),
+    ] {
+        let invoker = Invoker::start(&fixture_function("")).await;
+        let mut stream = invoker.connect().await;
+        let head = format!(
+            "POST {INVOKE} HTTP/1.1\r\nhost: x\r\n{expect}content-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let count =
+            tokio::time::timeout(std::time::Duration::from_secs(4), stream.read(&mut answer));
+        let count = count.await.unwrap().unwrap();
+        let answer = String::from_utf8_lossy(&answer[..count]);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert_eq!(answer.contains("connection: close\r\n"), closes, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_invokes_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
+    let line = |text: &str| json!({ "do": "log", "file": file, "line": text }).to_string();
+    let cut = line("cut");
+    let mut stream = invoker.connect().await;
+    let head = format!(
+        "POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        cut.len() + 1
+    );
+    stream
+        .write_all(format!("{head}{cut}").as_bytes())
+        .await
+        .unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    let reply = invoker
+        .request(Method::POST, INVOKE, &[], line("whole"))
+        .await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "whole\n");
+}
+
+#[tokio::test]
+async fn the_admin_endpoints_answer() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    for (path, status, body) in [
+        ("/ping", 200, "pong"),
+        ("/healthz", 200, "ok"),
+        ("/readyz", 200, "ready"),
+    ] {
+        let reply = invoker.admin(path).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.body[..]),
+            (status, body.as_bytes()),
+            "{path}"
+        );
+    }
+    assert_eq!(invoker.admin("/metrics-not-here").await.status, 404);
+}

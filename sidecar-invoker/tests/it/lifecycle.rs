@@ -1,0 +1,291 @@
+//! Execution environments over time: kept, ended, reported on, and with extensions.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Invoker, Reply, eventually, exists, fixture_function, runs};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hyper::Method;
+use serde_json::{Value, json};
+
+const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
+
+async fn with_log(invoker: &Invoker, event: Value) -> (Reply, String) {
+    let path = "/2015-03-31/functions/f/invocations";
+    let reply = invoker.request(Method::POST, path, &TAIL, event.to_string());
+    let reply = reply.await;
+    let log = BASE64_STANDARD.decode(reply.header("x-amz-log-result").unwrap());
+    (reply, String::from_utf8(log.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn the_log_of_an_invocation_has_the_function_s_lines_between_lambda_s_own() {
+    let invoker = Invoker::start(&fixture_function("concurrency: 1, memory: 256")).await;
+    let (reply, log) = with_log(&invoker, json!({ "do": "say", "line": "hello" })).await;
+    let id = reply.header("x-amzn-requestid").unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[0], format!("START RequestId: {id} Version: $LATEST"));
+    assert_eq!(
+        lines[1..3],
+        ["hello", format!("END RequestId: {id}").as_str()]
+    );
+    let report = lines[3];
+    assert!(
+        report.starts_with(&format!("REPORT RequestId: {id}\tDuration: ")),
+        "{report}"
+    );
+    for part in [
+        " ms\tBilled Duration: ",
+        " ms\tMemory Size: 256 MB\t",
+        "Init Duration: ",
+    ] {
+        assert!(report.contains(part), "{report}");
+    }
+    if cfg!(target_os = "linux") {
+        assert!(report.contains("\tMax Memory Used: "), "{report}");
+    }
+    assert_eq!(lines.len(), 4);
+    // The next one has its own lines alone, and was not initialised.
+    let (_, log) = with_log(&invoker, json!({ "do": "say", "line": "again" })).await;
+    assert!(
+        log.contains("\nagain\nEND ") && !log.contains("hello"),
+        "{log}"
+    );
+    assert!(!log.contains("Init Duration"), "{log}");
+    let reply = invoker.invoke(json!({})).await;
+    assert_eq!(reply.header("x-amz-log-result"), None);
+}
+
+#[tokio::test]
+async fn the_log_tells_what_ended_an_invocation() {
+    let keys = "concurrency: 1, timeout: 1s";
+    let invoker = Invoker::start(&fixture_function(keys).replacen("timeout: 10s, ", "", 1)).await;
+    let (reply, log) = with_log(&invoker, json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    let id = reply.header("x-amzn-requestid").unwrap();
+    let line = format!("\nRequestId: {id} Error: Runtime exited with error: exit status 3\nEND ");
+    assert!(log.contains(&line), "{log}");
+    assert!(
+        log.contains("\tStatus: error\tError Type: Runtime.ExitError\t\n"),
+        "{log}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let event = json!({ "do": "child", "file": folder.path().join("pids") });
+    let (reply, log) = with_log(&invoker, event).await;
+    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    assert!(
+        log.contains("Task timed out after 1.00 seconds\n\nEND "),
+        "{log}"
+    );
+    assert!(log.contains("\tStatus: timeout\t\n"), "{log}");
+    // No more than the last 4 KB.
+    let (_, log) = with_log(&invoker, json!({ "do": "print", "lines": 10 })).await;
+    assert_eq!(log.len(), 4_096);
+    assert!(log.contains("REPORT"), "{log}");
+}
+
+#[tokio::test]
+async fn an_environment_that_nobody_calls_ends_but_for_those_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = "concurrency: 2, min_environments: 1, idle_timeout: 300ms";
+    let invoker = Invoker::start(&fixture_function(keys)).await;
+    let meet = json!({ "do": "meet", "folder": folder.path(), "count": 2 });
+    let (one, two) = tokio::join!(invoker.invoke(meet.clone()), invoker.invoke(meet));
+    let pids = [one, two].map(|reply| reply.json()["pid"].to_string());
+    eventually("the end of one", async || {
+        (pids.iter().filter(|pid| runs(pid)).count() < 2).then_some(())
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let kept = pids.iter().filter(|pid| runs(pid)).count();
+    assert_eq!(kept, 1);
+    let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
+    assert!(pids.contains(&pid));
+}
+
+#[tokio::test]
+async fn environments_are_kept_running_before_and_after_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    let env = format!("env: {{ STARTS: {} }}", starts.display());
+    let keys = format!("concurrency: 2, min_environments: 2, {env}");
+    let invoker = Invoker::start(&fixture_function(&keys)).await;
+    let started = async |count: usize| {
+        eventually("the start", async || {
+            let pids = std::fs::read_to_string(&starts).ok()?;
+            (pids.lines().count() == count).then_some(pids)
+        })
+        .await
+    };
+    let pids = started(2).await;
+    let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
+    assert!(pids.lines().any(|started| started == pid));
+    let reply = invoker.invoke(json!({ "do": "exit", "status": 1 })).await;
+    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    started(3).await;
+}
+
+#[tokio::test]
+async fn a_kept_environment_that_cannot_start_is_tried_again_after_pauses() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    let env = format!("env: {{ STARTS: {}, INIT: exit }}", starts.display());
+    let invoker = Invoker::start(&fixture_function(&format!("min_environments: 1, {env}"))).await;
+    eventually("another try", async || {
+        let pids = std::fs::read_to_string(&starts).ok()?;
+        (pids.lines().count() >= 3).then_some(())
+    })
+    .await;
+    // Three tries take two pauses, each twice as long as the one before.
+    let reply = invoker.invoke(json!({})).await;
+    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    invoker.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrapper_starts_the_runtime_in_its_stead() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrapper = folder.path().join("wrapper");
+    std::fs::write(&wrapper, "#!/bin/sh\nWRAPPED=$# exec \"$@\"\n").unwrap();
+    make_executable(&wrapper);
+    let function = |wrapper: &str| {
+        let env = format!("env: {{ AWS_LAMBDA_EXEC_WRAPPER: {wrapper} }}");
+        fixture_function(&format!("directory: {}, {env}", folder.path().display()))
+    };
+    let invoker = Invoker::start(&function("./wrapper")).await;
+    let answer = invoker.invoke(json!({})).await.json();
+    assert_eq!(answer["env"]["WRAPPED"], "2", "program and argument");
+    let invoker = Invoker::start(&function("./absent")).await;
+    let reply = invoker.invoke(json!({})).await;
+    assert_eq!(reply.function_error(), "Runtime.InvalidEntrypoint");
+    let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
+    let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+    assert!(found.ends_with(message), "{found}");
+}
+
+fn make_executable(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A folder with the extension `probe`, and the configuration of a function in it.
+fn with_extension(mode: &str, keys: &str) -> (tempfile::TempDir, PathBuf, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let extension = folder.path().join("extensions/probe");
+    std::fs::create_dir(folder.path().join("extensions")).unwrap();
+    let source = format!("{}/tests/fixtures/extension.py", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(source, &extension).unwrap();
+    make_executable(&extension);
+    let directory = folder.path().display();
+    let keys = format!("directory: {directory}, env: {{ EXTENSION: {mode} }}, {keys}");
+    let log = folder.path().join("probe.log");
+    (folder, log, fixture_function(&keys))
+}
+
+fn notes(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_extension_hears_of_each_invocation_and_of_the_end() {
+    let (_folder, log, function) = with_extension("none", "concurrency: 1, idle_timeout: 500ms");
+    let invoker = Invoker::start(&function).await;
+    let reply = invoker.invoke(json!({})).await;
+    let seen = reply.json()["headers"].clone();
+    let notes = eventually("the end", async || {
+        let notes = notes(&log);
+        (notes.len() == 3).then_some(notes)
+    })
+    .await;
+    let registered = &notes[0]["registered"];
+    assert_eq!(registered["functionName"], "f");
+    assert_eq!(registered["functionVersion"], "$LATEST");
+    assert!(
+        registered["handler"]
+            .as_str()
+            .unwrap()
+            .ends_with("runtime.py")
+    );
+    let event = &notes[1]["event"];
+    assert_eq!(event["eventType"], "INVOKE");
+    assert_eq!(event["requestId"], seen["lambda-runtime-aws-request-id"]);
+    let deadline = event["deadlineMs"].to_string();
+    assert_eq!(seen["lambda-runtime-deadline-ms"], deadline);
+    let arn = &seen["lambda-runtime-invoked-function-arn"];
+    assert_eq!(event["invokedFunctionArn"], *arn);
+    let tracing = json!({ "type": "X-Amzn-Trace-Id", "value": seen["lambda-runtime-trace-id"] });
+    assert_eq!(event["tracing"], tracing);
+    assert_eq!(notes[2]["event"]["eventType"], "SHUTDOWN");
+    assert_eq!(notes[2]["event"]["shutdownReason"], "spindown");
+    let pid = notes[0]["pid"].to_string();
+    eventually("its end", async || (!runs(&pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_environment_is_busy_until_its_extensions_are_done() {
+    let (_folder, log, function) = with_extension("slow", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    let begun = tokio::time::Instant::now();
+    let first = invoker.invoke(json!({})).await.json()["pid"].clone();
+    assert_eq!(invoker.invoke(json!({})).await.json()["pid"], first);
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(300));
+    invoker.stop().await;
+    let last = notes(&log).pop().unwrap();
+    assert_eq!(last["event"]["shutdownReason"], "spindown");
+}
+
+#[tokio::test]
+async fn an_extension_that_fails_fails_the_environment() {
+    for (mode, error_type, message) in [
+        ("exit", "Extension.Crash", "extension probe: exit status: 4"),
+        (
+            "silent",
+            "Sandbox.Timedout",
+            "Task timed out after 1.00 seconds",
+        ),
+        (
+            "init-error",
+            "Extension.NoLuck",
+            "extension probe: it reported an error",
+        ),
+    ] {
+        let limit = if mode == "silent" { "1s" } else { "10s" };
+        let (_folder, _, function) = with_extension(mode, &format!("init_timeout: {limit}"));
+        let invoker = Invoker::start(&function).await;
+        let reply = invoker.invoke(json!({})).await;
+        assert_eq!(reply.function_error(), error_type, "{mode}");
+        let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+        assert!(found.ends_with(message), "{mode}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn an_extension_that_gives_up_ends_the_environment_and_one_that_is_deaf_is_killed() {
+    let (folder, log, function) = with_extension("exit-error", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    let event = json!({ "do": "child", "file": folder.path().join("pids") });
+    let reply = invoker.invoke(event).await;
+    assert_eq!(reply.function_error(), "Extension.Tired");
+    eventually("the end", async || {
+        let last = notes(&log).pop()?;
+        (last["event"]["shutdownReason"] == "failure").then_some(())
+    })
+    .await;
+
+    let (folder, log, function) = with_extension("deaf", "concurrency: 1");
+    let function = function.replacen("timeout: 10s", "timeout: 1s", 1);
+    let invoker = Invoker::start(&function).await;
+    let pids = folder.path().join("pids");
+    let reply = invoker.invoke(json!({ "do": "child", "file": pids })).await;
+    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    exists(&pids).await;
+    eventually("the shutdown", async || {
+        let last = notes(&log).pop()?;
+        (last["event"]["shutdownReason"] == "timeout").then_some(())
+    })
+    .await;
+    let pid = notes(&log)[0]["pid"].to_string();
+    eventually("its end", async || (!runs(&pid)).then_some(())).await;
+}

@@ -1,0 +1,168 @@
+//! Functions whose files change while they are called.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Gate, Invoker, eventually, exists, fixture, runs};
+use serde_json::json;
+
+/// Replaces the function's program as a build does: in one step.
+fn write(folder: &Path, script: &str, mode: u32) {
+    let new = folder.join("bootstrap.tmp");
+    std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&new, PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::rename(new, folder.join("bootstrap")).unwrap();
+}
+
+fn version(number: &str) -> String {
+    format!("VERSION={number} exec python3 {}", fixture())
+}
+
+async fn start(folder: &Path, keys: &str) -> Invoker {
+    let directory = folder.to_str().unwrap();
+    let local = format!("{{ directory: {directory}, timeout: 10s, watch: true, {keys} }}");
+    Invoker::start(&format!("functions: {{ f: {{ local: {local} }} }}")).await
+}
+
+async fn serves(invoker: &Invoker, number: &str) {
+    let look = async || {
+        let reply = invoker.invoke(json!({})).await;
+        assert_eq!(
+            reply.header("x-amz-function-error"),
+            None,
+            "{:?}",
+            reply.body
+        );
+        (reply.json()["env"]["VERSION"] == number).then_some(())
+    };
+    eventually(&format!("version {number}"), look).await;
+}
+
+#[tokio::test]
+async fn a_change_is_served_and_no_call_fails_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 2").await;
+    let done = AtomicBool::new(false);
+    let calls = async || {
+        let mut count = 0;
+        while !done.load(Ordering::Relaxed) {
+            let reply = invoker.invoke(json!({})).await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.header("x-amz-function-error")),
+                (200, None)
+            );
+            count += 1;
+        }
+        count
+    };
+    let changes = async {
+        for number in ["1", "2", "3"] {
+            write(folder.path(), &version(number), 0o755);
+            serves(&invoker, number).await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let (one, two, ()) = tokio::join!(calls(), calls(), changes);
+    assert!(one > 0 && two > 0);
+}
+
+#[tokio::test]
+async fn the_old_finishes_its_call_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1").await;
+    let old = invoker.invoke(json!({})).await.json()["pid"].to_string();
+    let gate = Gate::new();
+    let rest = async {
+        exists(&gate.path("begun")).await;
+        write(folder.path(), &version("2"), 0o755);
+        // With the only place taken, the new one stands beside it.
+        serves(&invoker, "2").await;
+        assert!(runs(&old));
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(invoker.invoke(gate.event()), rest);
+    assert_eq!(reply.json()["pid"].to_string(), old);
+    eventually("the end of the old", async || (!runs(&old)).then_some(())).await;
+    serves(&invoker, "2").await;
+}
+
+#[tokio::test]
+async fn what_does_not_start_leaves_the_old_in_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let tried = folder.path().join("target");
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1").await;
+    let old = invoker.invoke(json!({})).await.json()["pid"].clone();
+    for (script, mode) in [("touch target; exit 1", 0o755), ("half a file", 0o644)] {
+        write(folder.path(), script, mode);
+        if mode == 0o755 {
+            exists(&tried).await;
+        }
+        for _ in 0..20 {
+            assert_eq!(invoker.invoke(json!({})).await.json()["pid"], old);
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+    }
+    write(folder.path(), &version("2"), 0o755);
+    serves(&invoker, "2").await;
+}
+
+#[tokio::test]
+async fn files_of_tools_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1").await;
+    let pid = invoker.invoke(json!({})).await.json()["pid"].clone();
+    std::fs::create_dir(folder.path().join("target")).unwrap();
+    for name in ["target/x", "bootstrap~", ".bootstrap.swp"] {
+        std::fs::write(folder.path().join(name), "x").unwrap();
+    }
+    for _ in 0..20 {
+        assert_eq!(invoker.invoke(json!({})).await.json()["pid"], pid);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn slow_starts_do_not_pile_up() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1, init_timeout: 5m").await;
+    let old = invoker.invoke(json!({})).await.json()["pid"].to_string();
+    // What tools keep is not watched.
+    let begun = folder.path().join("target");
+    std::fs::create_dir(&begun).unwrap();
+    let mut pids: Vec<String> = Vec::new();
+    for number in 0..4 {
+        let script = format!("echo $$ > target/new; mv target/new target/{number}; exec sleep 300");
+        write(folder.path(), &script, 0o755);
+        let pid = begun.join(number.to_string());
+        exists(&pid).await;
+        assert!(pids.iter().all(|pid| !runs(pid)), "more than one extra");
+        assert!(runs(&old));
+        pids.push(std::fs::read_to_string(&pid).unwrap().trim().to_owned());
+    }
+    write(folder.path(), &version("2"), 0o755);
+    serves(&invoker, "2").await;
+}
+
+#[tokio::test]
+async fn what_writes_into_its_own_folder_is_served_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &version("1"), 0o755);
+    let invoker = start(folder.path(), "concurrency: 1").await;
+    invoker.invoke(json!({})).await;
+    let script = format!("echo >> started; sleep 1; {}", version("2"));
+    write(folder.path(), &script, 0o755);
+    for starts in [3, 6] {
+        eventually(&format!("start {starts}"), async || {
+            let lines = std::fs::read(folder.path().join("started")).ok()?;
+            (lines.len() >= starts).then_some(())
+        })
+        .await;
+    }
+    serves(&invoker, "2").await;
+}

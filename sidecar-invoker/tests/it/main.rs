@@ -1,0 +1,26 @@
+//! The invoker's integration tests. They are one program, because each program is linked anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
+mod aws;
+#[cfg(target_os = "linux")]
+mod chaos;
+mod envoy_config;
+mod events;
+mod healthcheck;
+mod import;
+mod invoke_api;
+mod lifecycle;
+mod local;
+#[cfg(target_os = "linux")]
+mod local_memory;
+mod local_watch;
+mod program;
+mod rie;
+mod streaming;
+mod support;

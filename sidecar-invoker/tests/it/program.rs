@@ -1,0 +1,496 @@
+//! The program itself: its configuration errors, its ports, its end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use crate::support::{Gate, Reply, eventually, exists, fixture_function, request, runs, send};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
+
+/// The program on free ports, but for the one address that is given.
+fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
+    command.arg("serve").arg("--config").arg(config);
+    for other in ["listen", "admin"] {
+        let address = if other == key { address } else { "127.0.0.1:0" };
+        command.arg(format!("--{other}")).arg(address);
+    }
+    command
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn ends(config: &Path) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// A running program and the address that it says it serves.
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(config: &str) -> Self {
+        Self::start_by(config, |serve| serve)
+    }
+
+    /// Starts it by another program.
+    fn start_by(config: &str, by: impl FnOnce(Command) -> Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("invoker.yaml");
+        std::fs::write(&file, config).unwrap();
+        let mut child = by(serve(&file, FREE))
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(
+                stderr.read_line(&mut line).unwrap() > 0,
+                "ended before it served"
+            );
+            if let Some((_, rest)) = line.split_once("serving the Invoke API on ") {
+                break rest.split(',').next().unwrap().to_owned();
+            }
+        };
+        Self {
+            child,
+            stderr,
+            address,
+            _folder: folder,
+        }
+    }
+
+    async fn invoke(&self, event: Value) -> Reply {
+        self.post(&[], event).await
+    }
+
+    /// Invokes `f` asynchronously.
+    async fn send(&self, event: Value) -> Reply {
+        self.post(&[("x-amz-invocation-type", "Event")], event)
+            .await
+    }
+
+    async fn post(&self, headers: &[(&str, &str)], event: Value) -> Reply {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        send(
+            stream,
+            request(
+                hyper::Method::POST,
+                "/2015-03-31/functions/f/invocations",
+                headers,
+                event.to_string(),
+            ),
+        )
+        .await
+    }
+
+    /// Tells it to end; what it has logged since it began to serve.
+    fn ended(mut self) -> String {
+        self.signal("-TERM");
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
+        log
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    let shown = path.display().to_string();
+    assert_eq!(
+        ends(&path),
+        (
+            Some(2),
+            format!("{shown}: there is no such file; name one with --config\n")
+        )
+    );
+    let (code, text) = ends(folder.path());
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("this is a directory; name the file in it with --config"),
+        "{text}"
+    );
+    std::fs::write(&path, b"functions:\n  f\xff: 1\n").unwrap();
+    assert_eq!(
+        ends(&path),
+        (
+            Some(2),
+            format!("{shown}:2: not UTF-8; save the file as UTF-8\n")
+        )
+    );
+    std::fs::write(&path, "functions: {\n").unwrap();
+    let (code, text) = ends(&path);
+    assert_eq!(code, Some(2));
+    assert!(
+        text.starts_with(&format!("{shown}:")) && text.contains("not valid YAML"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    std::fs::write(
+        &path,
+        "functions:\n  f:\n    local: { comand: [x], timeout: abc }\n",
+    )
+    .unwrap();
+    let (code, text) = ends(&path);
+    assert_eq!(code, Some(2));
+    let bootstrap = format!(
+        "3: functions.f.local: there is no `command`, and no file `bootstrap` in {}; add one of them",
+        folder.path().display()
+    );
+    let expected = [
+        &bootstrap,
+        "3: functions.f.local.timeout: expected a duration from 1ms to 15m such as 30s, found \"abc\"",
+        "3: functions.f.local.comand: unknown key; did you mean `command`?",
+    ];
+    let expected = expected
+        .map(|line| format!("{}:{line}\n", path.display()))
+        .concat();
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_option_that_changes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoker.yaml");
+    std::fs::write(&path, fixture_function("")).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["listen", "admin"] {
+        let option = format!("--{key}");
+        let Output { status, stderr, .. } = serve(&path, (key, &address)).output().unwrap();
+        assert_eq!(status.code(), Some(1));
+        let expected = format!(
+            "{address} ({key}) is already in use; choose another with {option} or stop the process that holds it\n"
+        );
+        assert_eq!(String::from_utf8(stderr).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
+    let gate = Gate::new();
+    let mut running = Running::start(&fixture_function(""));
+    let pid = running.invoke(json!({})).await.json()["pid"].to_string();
+    let rest = async {
+        exists(&gate.path("begun")).await;
+        running.signal("-TERM");
+        // It accepts no more, and has not ended.
+        let refused = async || {
+            TcpStream::connect(&running.address)
+                .await
+                .is_err()
+                .then_some(())
+        };
+        eventually("its end of listening", refused).await;
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(running.invoke(gate.event()), rest);
+    assert_eq!(reply.status, 200);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(!runs(&pid));
+    let mut log = String::new();
+    running.stderr.read_to_string(&mut log).unwrap();
+    assert!(!log.contains("still holds"), "{log}");
+}
+
+#[tokio::test]
+async fn no_function_outlives_an_invoker_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut running = Running::start(&fixture_function(""));
+    tokio::select! {
+        _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("answered although it waits"),
+        () = exists(&file) => {}
+    }
+    running.signal("-KILL");
+    running.child.wait().unwrap();
+    let pids = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(pids.split(' ').count(), 2);
+    for pid in pids.split(' ') {
+        eventually("the end of the group", async || (!runs(pid)).then_some(())).await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_has_run_away_does_not_outlive_an_invoker_that_is_killed_or_told_to_end() {
+    for signal in ["-KILL", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut running = Running::start(&fixture_function(""));
+        let stray = json!({ "do": "stray", "file": file, "forgets": false });
+        assert_eq!(running.invoke(stray).await.status, 200);
+        let pid = std::fs::read_to_string(&file).unwrap();
+        assert!(runs(pid.trim()));
+        running.signal(signal);
+        running.child.wait().unwrap();
+        let gone = async || (!runs(pid.trim())).then_some(());
+        eventually("the end of the stray", gone).await;
+        let mut log = String::new();
+        running.stderr.read_to_string(&mut log).unwrap();
+        assert!(!log.contains("still holds"), "{log}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_guard_knows_processes_by_their_environment() {
+    let mut guard = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"))
+        .arg("guard")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sleep = |value: &str| {
+        let mut command = Command::new("setsid");
+        command
+            .args(["sleep", "600"])
+            .env("LAMBDA_MESH_TEST", value);
+        command.spawn().unwrap()
+    };
+    let own = format!("own-{}", guard.id());
+    let (mut marked, mut forgotten, mut other) = (sleep(&own), sleep("forgotten"), sleep("other"));
+    let lines = format!(
+        "+LAMBDA_MESH_TEST=forgotten\n+LAMBDA_MESH_TEST={own}\nwhat?\n-LAMBDA_MESH_TEST=forgotten\n"
+    );
+    std::io::Write::write_all(&mut guard.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    assert!(guard.wait().unwrap().success());
+    assert_eq!(marked.wait().unwrap().code(), None, "killed");
+    for process in [&mut forgotten, &mut other] {
+        assert!(process.try_wait().unwrap().is_none(), "not meant");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}
+
+/// So it is in a container that is entered by `docker exec`, and wherever there is no terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_guard_does_its_work_where_its_session_is_of_another_namespace() {
+    let namespace = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args([
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ]);
+        unshare
+    };
+    if !namespace()
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        xtask::test::skip(
+            "the guard in a namespace of its own",
+            "this machine lets nobody make one by `unshare`",
+        );
+        return;
+    }
+    let script = "LAMBDA_MESH_TEST=own sleep 600 &\n\
+        echo +LAMBDA_MESH_TEST=own | \"$0\" guard || exit 1\n\
+        wait $!; test $? = 137";
+    let mut shell = namespace();
+    shell.args(["sh", "-c", script, env!("CARGO_BIN_EXE_sidecar-invoker")]);
+    assert!(shell.status().unwrap().success());
+}
+
+/// In a container the invoker may be the first process, to which all orphans belong.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pids, stray) = (folder.path().join("pids"), folder.path().join("pid"));
+    let running = Running::start_by(&fixture_function("concurrency: 1"), |serve| {
+        let mut adopting = Command::new("python3");
+        // PR_SET_CHILD_SUBREAPER
+        let script = "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1)\nos.execv(sys.argv[1], sys.argv[1:])";
+        adopting
+            .args(["-c", script])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        adopting
+    });
+    let event = json!({ "do": "stray", "file": stray, "forgets": false });
+    assert_eq!(running.invoke(event).await.status, 200);
+    tokio::select! {
+        _ = running.invoke(json!({ "do": "child", "file": pids })) => panic!("answered although it waits"),
+        () = exists(&pids) => {}
+    }
+    let pids = std::fs::read_to_string(&pids).unwrap();
+    let (function, child) = pids.split_once(' ').unwrap();
+    let killed = Command::new("kill")
+        .args(["-9", function])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let stray = std::fs::read_to_string(&stray).unwrap();
+    for pid in [child, stray.trim()] {
+        let gone = async || (!Path::new("/proc").join(pid).exists()).then_some(());
+        eventually("the end of an orphan and of its entry", gone).await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_s_output_appears_with_its_name() {
+    let mut running = Running::start(&fixture_function(""));
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    assert_eq!(
+        running
+            .invoke(json!({ "do": "print", "lines": 2 }))
+            .await
+            .status,
+        200
+    );
+    running.signal("-TERM");
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| {
+            let (source, line) = line.split_once(" | ").unwrap();
+            let (name, environment) = source.split_once('/').unwrap();
+            assert_eq!((name, environment.len()), ("f", 8));
+            line
+        })
+        .collect();
+    // The service's own lines are told apart by what they say.
+    let (own, mut lines): (Vec<&str>, Vec<&str>) =
+        lines.iter().partition(|line| line.contains("RequestId: "));
+    let words: Vec<_> = own.iter().map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, [Some("START"), Some("END"), Some("REPORT")]);
+    lines.sort_unstable();
+    let long = "x".repeat(1_000);
+    assert_eq!(lines, ["to stderr", &long, &long]);
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_slows_no_function_down() {
+    // Its standard output is a pipe of which this test takes nothing.
+    let running = Running::start(&fixture_function("concurrency: 1"));
+    let flood = json!({ "do": "print", "lines": 2_000 });
+    assert_eq!(running.invoke(flood).await.status, 200);
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        assert_eq!(running.invoke(json!({})).await.status, 200);
+    }
+    // Were each line waited for, for a second, it would be forty.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_extension_that_does_not_register_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let extension = folder.path().join("extensions/never");
+    std::fs::create_dir(folder.path().join("extensions")).unwrap();
+    std::fs::write(&extension, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&extension, executable).unwrap();
+    let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
+    let running = Running::start(&fixture_function(&keys));
+    let reply = running.invoke(json!({})).await;
+    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let log = running.ended();
+    let cure = "; the extension `never` did not register within `init_timeout` ";
+    assert!(
+        log.contains(cure) && !log.contains("Lambda runtime"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_file_for_events_is_a_regular_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    make_fifo(&fifo);
+    let missing = folder.path().join("missing/file");
+    for path in [&fifo, &missing, folder.path()] {
+        let file = folder.path().join("invoker.yaml");
+        std::fs::write(
+            &file,
+            fixture_function("").replacen("queue: 1,", &on_failure(path), 1),
+        )
+        .unwrap();
+        let (code, text) = ends(&file);
+        assert_eq!(code, Some(2), "{text}");
+        let problem = format!(
+            "1: functions.f.event.on_failure: {} cannot be written: it has to be a regular file",
+            path.display()
+        );
+        assert!(text.contains(&problem), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let config = fixture_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
+    let running = Running::start(&config);
+    // It was no FIFO yet when the configuration was read.
+    make_fifo(&fifo);
+    let attempts = folder.path().join("attempts");
+    let failing = json!({ "do": "raise", "file": attempts });
+    assert_eq!(running.send(failing).await.status, 202);
+    exists(&attempts).await;
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    let log = running.ended();
+    let id = std::fs::read_to_string(&attempts).unwrap();
+    let lost = |line: &str| line.contains("ERROR an event is lost: ") && line.contains(id.trim());
+    assert!(log.lines().any(lost), "{log}");
+    assert!(
+        log.contains("an event was given up after 1 attempt ("),
+        "{log}"
+    );
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// The settings of a function whose failed events go to this file.
+fn on_failure(file: &Path) -> String {
+    let file = file.display();
+    format!("event: {{ maximum_retry_attempts: 0, on_failure: {file} }},")
+}

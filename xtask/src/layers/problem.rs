@@ -1,0 +1,25 @@
+//! A mistake that the check reports.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A mistake, the place to look at, and the cure.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Problem {
+    /// Relative to the workspace.
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}:{}: {}",
+            self.file.display(),
+            self.line,
+            self.text
+        )
+    }
+}
