@@ -12,28 +12,28 @@ use tokio::net::TcpStream;
 use crate::support::{Reply, eventually, request, send};
 
 /// A running invoker, which ends when this is dropped.
-pub struct Program {
-    pub child: Child,
-    pub address: String,
-    pub admin: String,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) admin: String,
     log: Arc<Mutex<Vec<String>>>,
     _folder: tempfile::TempDir,
 }
 
 /// What every test's invoker has for credentials, unless the test is about them.
-pub const KEYS: [(&str, &str); 2] = [
+pub(crate) const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
 ];
 
 impl Program {
     /// Starts one with keys, and the configuration `text`.
-    pub async fn start(text: &str) -> Self {
+    pub(crate) async fn start(text: &str) -> Self {
         Self::with(text, &KEYS).await
     }
 
     /// Starts one whose environment has these variables of AWS's and no others.
-    pub async fn with(text: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(text: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, text).unwrap();
@@ -70,22 +70,22 @@ impl Program {
     }
 
     /// A synchronous invocation.
-    pub async fn invoke(&self, function: &str, event: Value) -> Reply {
+    pub(crate) async fn invoke(&self, function: &str, event: Value) -> Reply {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.post(&path, &[], event.to_string()).await
     }
 
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(stream, request(Method::POST, path, headers, body)).await
     }
 
-    pub async fn readyz(&self) -> Reply {
+    pub(crate) async fn readyz(&self) -> Reply {
         self.admin("/readyz").await
     }
 
     /// Waits until `/metrics` has this line.
-    pub async fn measured(&self, line: &str) {
+    pub(crate) async fn measured(&self, line: &str) {
         eventually(line, async || {
             let metrics = self.admin("/metrics").await;
             let text = std::str::from_utf8(&metrics.body).unwrap();
@@ -100,7 +100,7 @@ impl Program {
     }
 
     /// Waits until it is ready.
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         eventually("readiness", async || {
             (self.readyz().await.status == 200).then_some(())
         })
@@ -108,7 +108,7 @@ impl Program {
     }
 
     /// Waits for a line of the log with this in it, of which there may be one only.
-    pub async fn told_once(&self, text: &str) {
+    pub(crate) async fn told_once(&self, text: &str) {
         let lines = || {
             let log = self.log.lock().unwrap();
             log.iter().filter(|line| line.contains(text)).count()
@@ -117,7 +117,7 @@ impl Program {
         assert_eq!(lines(), 1, "{text}");
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.unwrap().success());
@@ -137,7 +137,7 @@ impl Drop for Program {
 
 /// The program with a configuration, at home in `home`, where no credentials are. It may open few
 /// files, as on most systems, unless it asks for more.
-pub fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)]) -> Command {
+pub(crate) fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 100; exec \"$0\" \"$@\""]);
     command.arg(env!("CARGO_BIN_EXE_sidecar-invoker"));

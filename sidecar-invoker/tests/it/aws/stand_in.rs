@@ -28,21 +28,21 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A request as it came.
 #[derive(Clone)]
-pub struct Seen {
-    pub path: String,
-    pub query: Option<String>,
-    pub authority: Option<String>,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The region and service of the signature.
-    pub fn scope(&self) -> String {
+    pub(crate) fn scope(&self) -> String {
         let value = self.header("authorization").unwrap();
         let scope = value.split('/').skip(2).take(2).collect::<Vec<_>>();
         scope.join("/")
@@ -50,27 +50,27 @@ impl Seen {
 }
 
 #[derive(Default)]
-pub struct State {
-    pub seen: Mutex<Vec<Seen>>,
-    pub running: AtomicUsize,
-    pub most: AtomicUsize,
+pub(crate) struct State {
+    pub(crate) seen: Mutex<Vec<Seen>>,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most: AtomicUsize,
 }
 
 /// The server; a permit of `release` lets one waiting invocation go on.
-pub struct StandIn {
-    pub url: String,
-    pub state: Arc<State>,
-    pub release: Arc<Semaphore>,
+pub(crate) struct StandIn {
+    pub(crate) url: String,
+    pub(crate) state: Arc<State>,
+    pub(crate) release: Arc<Semaphore>,
 }
 
 impl StandIn {
     /// One that speaks HTTP/1.1.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::listen("http", |stream| async { Some(stream) }).await
     }
 
     /// One that speaks HTTP/2 over TLS, with the certificate of the tests' own authority.
-    pub async fn start_tls() -> Self {
+    pub(crate) async fn start_tls() -> Self {
         let certificate = CertificateDer::from_pem_slice(include_bytes!(
             "../../../../tests/fixtures/tls/server.pem"
         ));
@@ -130,11 +130,11 @@ impl StandIn {
         }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
 
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.state.running.load(Ordering::SeqCst)
     }
 }

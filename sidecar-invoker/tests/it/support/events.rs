@@ -17,8 +17,8 @@ use super::{Invoker, request};
 const PATH: &str = "/2021-11-15/functions/f/response-streaming-invocations";
 
 /// A response of which the events are read one by one.
-pub struct Events {
-    pub response: Response<Incoming>,
+pub(crate) struct Events {
+    pub(crate) response: Response<Incoming>,
     buffer: BytesMut,
     connection: JoinHandle<()>,
 }
@@ -31,7 +31,7 @@ impl Drop for Events {
 
 impl Events {
     /// Calls `f`.
-    pub async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
+    pub(crate) async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
         let stream = TokioIo::new(invoker.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async move {
@@ -46,12 +46,12 @@ impl Events {
         }
     }
 
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
     /// Returns the type and the payload of the next event.
-    pub async fn next(&mut self) -> Option<(String, Bytes)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Bytes)> {
         loop {
             let mut rest = &self.buffer[..];
             // This checks the checksums.
@@ -84,14 +84,14 @@ impl Events {
         }
     }
 
-    pub async fn chunk(&mut self) -> Bytes {
+    pub(crate) async fn chunk(&mut self) -> Bytes {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "PayloadChunk", "{payload:?}");
         payload
     }
 
     /// Returns the JSON of the last event.
-    pub async fn complete(&mut self) -> Value {
+    pub(crate) async fn complete(&mut self) -> Value {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "InvokeComplete", "{payload:?}");
         assert!(self.next().await.is_none());
@@ -99,7 +99,7 @@ impl Events {
     }
 
     /// Returns the function error in the last event.
-    pub async fn error(&mut self) -> Value {
+    pub(crate) async fn error(&mut self) -> Value {
         let complete = self.complete().await;
         assert_eq!(complete["ErrorCode"], "Unhandled");
         serde_json::from_str(complete["ErrorDetails"].as_str().unwrap()).unwrap()

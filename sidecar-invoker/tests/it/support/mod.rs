@@ -1,6 +1,6 @@
 //! What the tests share: an invoker in this process, a client, and waiting without sleeping.
 
-pub mod events;
+pub(crate) mod events;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,30 +19,30 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// An invoker on free ports, which ends when it is dropped.
-pub struct Invoker {
-    pub listen: Listen,
-    pub admin: String,
+pub(crate) struct Invoker {
+    pub(crate) listen: Listen,
+    pub(crate) admin: String,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {:?}", self.body))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The errorType of a function error.
-    pub fn function_error(&self) -> String {
+    pub(crate) fn function_error(&self) -> String {
         assert_eq!(self.status, 200);
         assert_eq!(
             self.header("x-amz-function-error"),
@@ -54,12 +54,12 @@ impl Reply {
     }
 }
 
-pub fn fixture() -> String {
+pub(crate) fn fixture() -> String {
     format!("{}/tests/fixtures/runtime.py", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The configuration of a function `f` that runs the fixture, with these keys beside its command.
-pub fn fixture_function(keys: &str) -> String {
+pub(crate) fn fixture_function(keys: &str) -> String {
     format!(
         "functions: {{ f: {{ queue: 1, local: {{ command: [python3, {}], timeout: 10s, {keys} }} }} }}",
         fixture()
@@ -68,16 +68,16 @@ pub fn fixture_function(keys: &str) -> String {
 
 impl Invoker {
     /// Starts one with this configuration, which does not say where to listen.
-    pub async fn start(functions: &str) -> Self {
+    pub(crate) async fn start(functions: &str) -> Self {
         Self::listening("127.0.0.1:0", functions).await
     }
 
-    pub async fn listening(listen: &str, functions: &str) -> Self {
+    pub(crate) async fn listening(listen: &str, functions: &str) -> Self {
         Self::with(listen, functions, false).await
     }
 
     /// Starts one whose functions may have control groups.
-    pub async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
+    pub(crate) async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
         Self::with("127.0.0.1:0", functions, cgroups).await
     }
 
@@ -102,13 +102,13 @@ impl Invoker {
     }
 
     /// Ends it in order.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap();
     }
 
     /// Invokes `f`.
-    pub async fn invoke(&self, event: Value) -> Reply {
+    pub(crate) async fn invoke(&self, event: Value) -> Reply {
         self.request(
             Method::POST,
             "/2015-03-31/functions/f/invocations",
@@ -118,7 +118,7 @@ impl Invoker {
         .await
     }
 
-    pub async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
@@ -138,7 +138,7 @@ impl Invoker {
         }
     }
 
-    pub async fn admin(&self, path: &str) -> Reply {
+    pub(crate) async fn admin(&self, path: &str) -> Reply {
         send(
             TcpStream::connect(&self.admin).await.unwrap(),
             request(Method::GET, path, &[], ""),
@@ -146,7 +146,7 @@ impl Invoker {
         .await
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listen.to_string()).await.unwrap()
     }
 }
@@ -157,7 +157,7 @@ impl Drop for Invoker {
     }
 }
 
-pub fn request(
+pub(crate) fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -173,7 +173,7 @@ pub fn request(
     request.body(Full::new(body.into())).unwrap()
 }
 
-pub async fn send(
+pub(crate) async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
 ) -> Reply {
@@ -186,7 +186,7 @@ pub async fn send(
     reply
 }
 
-pub async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> Reply {
+pub(crate) async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> Reply {
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
@@ -206,7 +206,7 @@ async fn reply(response: hyper::Response<hyper::body::Incoming>) -> Reply {
 }
 
 /// Looks again and again, for 10 s at most, until `look` finds what it looks for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     while tokio::time::Instant::now() < end {
         if let Some(found) = look().await {
@@ -217,7 +217,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     panic!("{what}: not within 10 s");
 }
 
-pub async fn exists(path: &Path) {
+pub(crate) async fn exists(path: &Path) {
     eventually(&path.display().to_string(), async || {
         path.exists().then_some(())
     })
@@ -225,32 +225,32 @@ pub async fn exists(path: &Path) {
 }
 
 /// Whether the process runs; one that has ended and that nobody has waited for does not.
-pub fn runs(pid: &str) -> bool {
+pub(crate) fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
 /// An event that holds an environment until [`Gate::open`].
-pub struct Gate {
+pub(crate) struct Gate {
     folder: tempfile::TempDir,
 }
 
 impl Gate {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn event(&self) -> Value {
+    pub(crate) fn event(&self) -> Value {
         json!({ "do": "wait", "begun": self.path("begun"), "gate": self.path("gate"), "done": self.path("done") })
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         std::fs::write(self.path("gate"), "").unwrap();
     }
 }
