@@ -1,19 +1,20 @@
-//! What Envoy knows of a request beyond its headers.
+//! Asks Envoy for the attributes of a request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use lambda_api::headers::ENVOY_REQUEST_ID;
 use serde_json::{Map, Value};
 
 use super::host::Host;
 use crate::config::Config;
-use crate::config::values::Payload;
+use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::request::header_map::{first, text};
 use crate::request::identity::{self, ClientCert};
 use crate::request::{HeaderMap, RequestAttributes};
 
-/// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
-pub(super) fn attributes(
+/// Returns the attributes of the request that came at `time_ns`. Attributes that are not in the
+/// event's format are not asked for.
+pub(super) fn collect(
     host: &impl Host,
     headers: &HeaderMap,
     config: &Config,
@@ -23,16 +24,17 @@ pub(super) fn attributes(
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    // A mirrored request has no connection, and Envoy (1.36 to 1.40) ends in a segmentation fault
-    // if it is asked for an address of one. This property alone says whether there is any.
+    // A mirrored request has no connection. If its address is asked for, Envoy (1.36 to 1.40) ends
+    // in a segmentation fault. Only this property tells whether there is a connection.
     let has_connection = host.property(&["connection_id"]).is_some();
     let source = has_connection.then(|| string(&["source", "address"]));
     let has_identity = matches!(
-        config.payload,
-        Payload::ApigatewayV1 | Payload::ApigatewayV2
+        config.format,
+        EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
     );
     let has_certificate = has_identity && has_connection;
-    let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
+    let has_protocol =
+        has_identity || config.format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
     RequestAttributes {
         source_ip: match &source {
             Some(address) => source_ip(address),
@@ -51,7 +53,7 @@ pub(super) fn attributes(
     }
 }
 
-/// The caller of a mirrored request, as the listener has appended it.
+/// Returns the caller of a mirrored request, which the listener has appended to the header.
 fn last_hop(headers: &HeaderMap) -> String {
     let hops = text(first(headers, "x-forwarded-for").unwrap_or_default());
     let last = hops.rsplit(',').next().unwrap_or_default();
@@ -62,20 +64,33 @@ fn claims(host: &impl Host) -> Option<Map<String, Value>> {
     identity::claims(&host.property(&["metadata"])?)
 }
 
-/// The header is believed only if it is about the certificate that this connection showed.
+/// Returns the certificate in the header if it is the one of this connection.
 fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
     let header = text(first(headers, "x-forwarded-client-cert")?);
     let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
     ClientCert::from_forwarded(&header, &text(&digest))
 }
 
-/// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
-/// none, and is on this machine; of any other nothing is said.
+/// Returns the IP address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket
+/// is on this machine. The result is empty for any other caller.
 fn source_ip(address: &str) -> String {
-    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
-    match ip.or_else(|_| address.parse::<IpAddr>()) {
-        Ok(ip) => ip.to_string(),
-        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
+    if address.starts_with(['/', '@']) {
+        return "127.0.0.1".to_owned();
+    }
+    let ip = match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((ip, _port)) => ip,
+        None => match address.rsplit_once(':') {
+            Some((ip, _port)) if !ip.contains(':') => ip,
+            _ => address,
+        },
+    };
+    // An interface may follow the address: `fe80::1%eth0`.
+    let ip = ip.split('%').next().unwrap_or_default();
+    match ip.parse::<IpAddr>() {
+        Ok(_) => ip.to_owned(),
         Err(_) => String::new(),
     }
 }
@@ -88,7 +103,9 @@ mod tests {
     fn the_source_is_an_address_without_a_port() {
         assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
         assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+        assert_eq!(source_ip("[fe80::1%eth0]:4711"), "fe80::1");
         assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
+        assert_eq!(source_ip("198.51.100.23"), "198.51.100.23");
         assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
         assert_eq!(source_ip("envoy://internal/1"), "");
     }

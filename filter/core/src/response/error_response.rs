@@ -18,8 +18,8 @@ fn status(error: &Error, contract: Contract) -> u16 {
         Error::TooManyHeaders { .. } | Error::HeaderEventTooLarge { .. } => 431,
         Error::Configuration(_) | Error::NoBodyFilter | Error::LostHeaders => 500,
         Error::TrailersOnly => 501,
-        Error::Answer(_) if contract == Contract::Envoy => 500,
-        Error::Function { .. } | Error::Answer(_) => match contract {
+        Error::InvalidResponse(_) if contract == Contract::Envoy => 500,
+        Error::Function { .. } | Error::InvalidResponse(_) => match contract {
             Contract::HttpApi => 500,
             _ => 502,
         },
@@ -36,7 +36,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
 #[must_use]
 pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
     let exposed = config.is_some_and(|config| config.expose_errors);
-    let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
+    let contract = config.map_or(Contract::HttpApi, |config| config.format.contract());
     let status = status(error, contract);
     let (media_type, body) = match error {
         Error::Function { payload } if exposed && json::check(payload).is_ok() => {
