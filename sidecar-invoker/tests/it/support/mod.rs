@@ -1,4 +1,4 @@
-//! What the tests share: an invoker in this process, a client, and waiting without sleeping.
+//! Shared by the tests: an invoker in this process, a client, and polling with a time limit.
 
 pub(crate) mod events;
 
@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// An invoker on free ports, which ends when it is dropped.
+/// An invoker on free ports. It ends when it is dropped.
 pub(crate) struct Invoker {
     pub(crate) listen: Listen,
     pub(crate) admin: String,
@@ -26,13 +26,23 @@ pub(crate) struct Invoker {
     task: JoinHandle<()>,
 }
 
-pub(crate) struct Reply {
+/// A complete response.
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Reply {
+impl HttpResponse {
+    async fn collect(response: hyper::Response<hyper::body::Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {:?}", self.body))
     }
@@ -41,7 +51,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The errorType of a function error.
+    /// Returns the `errorType` of a function error.
     pub(crate) fn function_error(&self) -> String {
         assert_eq!(self.status, 200);
         assert_eq!(
@@ -54,11 +64,12 @@ impl Reply {
     }
 }
 
+/// Returns the path of the Python runtime that the tests run.
 pub(crate) fn fixture() -> String {
     format!("{}/tests/fixtures/runtime.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The configuration of a function `f` that runs the fixture, with these keys beside its command.
+/// Returns the configuration of a function `f` that runs the fixture, with additional keys.
 pub(crate) fn fixture_function(keys: &str) -> String {
     format!(
         "functions: {{ f: {{ queue: 1, local: {{ command: [python3, {}], timeout: 10s, {keys} }} }} }}",
@@ -67,7 +78,7 @@ pub(crate) fn fixture_function(keys: &str) -> String {
 }
 
 impl Invoker {
-    /// Starts one with this configuration, which does not say where to listen.
+    /// Starts an invoker with this configuration, which has no addresses.
     pub(crate) async fn start(functions: &str) -> Self {
         Self::listening("127.0.0.1:0", functions).await
     }
@@ -76,7 +87,7 @@ impl Invoker {
         Self::with(listen, functions, false).await
     }
 
-    /// Starts one whose functions may have control groups.
+    /// Starts an invoker whose functions may have control groups.
     pub(crate) async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
         Self::with("127.0.0.1:0", functions, cgroups).await
     }
@@ -101,14 +112,14 @@ impl Invoker {
         }
     }
 
-    /// Ends it in order.
+    /// Shuts the invoker down and waits for its end.
     pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap();
     }
 
     /// Invokes `f`.
-    pub(crate) async fn invoke(&self, event: Value) -> Reply {
+    pub(crate) async fn invoke(&self, event: Value) -> HttpResponse {
         self.request(
             Method::POST,
             "/2015-03-31/functions/f/invocations",
@@ -124,7 +135,7 @@ impl Invoker {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Reply {
+    ) -> HttpResponse {
         let request = request(method, path, headers, body);
         match &self.listen {
             Listen::Tcp(address) => {
@@ -138,7 +149,7 @@ impl Invoker {
         }
     }
 
-    pub(crate) async fn admin(&self, path: &str) -> Reply {
+    pub(crate) async fn admin(&self, path: &str) -> HttpResponse {
         send(
             TcpStream::connect(&self.admin).await.unwrap(),
             request(Method::GET, path, &[], ""),
@@ -176,36 +187,27 @@ pub(crate) fn request(
 pub(crate) async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Reply {
+) -> HttpResponse {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = HttpResponse::collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-pub(crate) async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> Reply {
+pub(crate) async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> HttpResponse {
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = HttpResponse::collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-async fn reply(response: hyper::Response<hyper::body::Incoming>) -> Reply {
-    let (parts, body) = response.into_parts();
-    Reply {
-        status: parts.status,
-        headers: parts.headers,
-        body: body.collect().await.unwrap().to_bytes(),
-    }
-}
-
-/// Looks again and again, for 10 s at most, until `look` finds what it looks for.
+/// Polls `look` until it returns a value, and panics after 10 s.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     while tokio::time::Instant::now() < end {
@@ -217,6 +219,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     panic!("{what}: not within 10 s");
 }
 
+/// Waits until the file exists.
 pub(crate) async fn exists(path: &Path) {
     eventually(&path.display().to_string(), async || {
         path.exists().then_some(())
@@ -224,13 +227,13 @@ pub(crate) async fn exists(path: &Path) {
     .await;
 }
 
-/// Whether the process runs; one that has ended and that nobody has waited for does not.
-pub(crate) fn runs(pid: &str) -> bool {
+/// Returns whether the process is running. A zombie is not.
+pub(crate) fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
-/// An event that holds an environment until [`Gate::open`].
+/// A gate that an invocation waits for until [`Gate::open`].
 pub(crate) struct Gate {
     folder: tempfile::TempDir,
 }
@@ -242,6 +245,7 @@ impl Gate {
         }
     }
 
+    /// Returns the event that waits for the gate.
     pub(crate) fn event(&self) -> Value {
         json!({ "do": "wait", "begun": self.path("begun"), "gate": self.path("gate"), "done": self.path("done") })
     }
