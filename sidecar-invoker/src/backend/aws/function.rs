@@ -17,7 +17,7 @@ use super::client::{Client, is_unsent};
 use super::credentials::{CredentialCache, Session};
 use super::retry::RetryBudget;
 use super::route::{Destination, Route, Router};
-use super::sign::{Digest, Signed};
+use super::sign::{Digest, SignedParts};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
@@ -209,7 +209,7 @@ impl Function {
                 headers.insert(name, value.clone());
             }
         }
-        let signed = Signed {
+        let signed = SignedParts {
             path: &route.path,
             query: &route.query,
             host: &route.authority,
