@@ -21,6 +21,7 @@ mod local;
 mod local_memory;
 mod local_watch;
 mod program;
+mod reference;
 mod rie;
 mod streaming;
 mod support;
