@@ -1,4 +1,4 @@
-//! The invoker's integration tests. They are one program, because each program is linked anew.
+//! The invoker's integration tests, in one program, because each program is linked separately.
 
 #![allow(
     clippy::unwrap_used,

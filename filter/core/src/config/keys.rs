@@ -23,7 +23,7 @@ macro_rules! keys {
         $(#[doc = $description:literal])+
         $name:ident: $value:ty, $default:literal $(, see $section:literal)?;
     )+) => {
-        /// One level of configuration. Each key may be absent.
+        /// A level of configuration, in which each key may be absent.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Settings {
             $($(#[doc = $description])+ pub(super) $name: Option<$value>,)+
@@ -99,7 +99,7 @@ keys! {
 }
 
 impl Settings {
-    /// Reads one level.
+    /// Reads a level.
     ///
     /// # Errors
     /// Every key that is unknown, or of a wrong type or value.
@@ -152,7 +152,7 @@ impl Settings {
     }
 }
 
-/// Returns what is said of a key that does not exist.
+/// Returns the message for a key that does not exist.
 fn unknown(key: &str) -> String {
     let nearest = Settings::KEYS
         .iter()

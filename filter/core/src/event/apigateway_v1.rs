@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::request::header_map::text;
 
-/// These never reach the function: recorded on a regional REST API.
+/// The dropped headers were recorded on a regional REST API.
 const REST_API: Rules = Rules {
     dropped: &[
         "content-md5",
@@ -37,8 +37,8 @@ pub(super) fn write(
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
-    // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise, and so
-    // garbles what is none. Without that setting an HTTP API's rule is the safe one.
+    // A REST API passes every body as text if it has no `binaryMediaTypes`, and garbles binary ones.
+    // Without that setting the rule of an HTTP API is safe.
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
         json.key("resource").string(resource);
@@ -70,7 +70,8 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The configured resource, or the two that make a catch-all: `/` and `/{proxy+}`.
+/// Returns the configured resource with its parameters, or one of the catch-all pair `/` and
+/// `/{proxy+}`.
 fn resource<'a>(
     request: &Request<'a>,
     config: &'a Config,
@@ -112,7 +113,8 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resour
     });
 }
 
-/// Nobody signed the request, so all that IAM and Cognito would know is null.
+/// Writes the caller. The request is not signed, so everything that IAM and Cognito would know is
+/// null.
 fn caller(json: &mut JsonWriter, request: &Request<'_>) {
     for name in [
         "accessKey",

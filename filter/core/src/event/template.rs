@@ -1,4 +1,4 @@
-//! The event of a template: its placeholders filled from a request.
+//! The event of the operator's own format: a template, filled from a request.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 use crate::request::header_map::text;
 
-/// The event for a request.
+/// Writes the event for a request.
 pub(super) fn write(template: &Template, json: &mut JsonWriter, request: &Request<'_>) {
     match template {
         Template::Literal(literal) => json.raw(literal),
@@ -46,7 +46,7 @@ fn text_of<'a>(piece: &'a Piece, request: &'a Request<'_>) -> Cow<'a, str> {
     }
 }
 
-/// The part of the request that a placeholder stands for; `None` if the request has no such part.
+/// Returns the part of the request for which a placeholder stands, if the request has it.
 fn value<'a>(placeholder: &Placeholder, request: &'a Request<'_>) -> Option<Cow<'a, str>> {
     Some(match placeholder {
         Placeholder::Method => Cow::Borrowed(&*request.method),
