@@ -1,5 +1,5 @@
-//! Everything at once and at random: each call gets exactly one answer, the right one, and nothing
-//! is left at the end.
+//! Random calls at once. Each call gets exactly one response, the right one, and no process, connection
+//! or open file is left at the end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const CALLS: usize = 500;
 const CALLERS: usize = 20;
 
-/// What a call asks the function to do, and so how it may end.
+/// The kinds of calls, which differ in the function's behaviour and in the expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Plain,
@@ -52,7 +52,7 @@ const KINDS: [(Kind, usize); 14] = [
     (Kind::Event, 6),
 ];
 
-/// Steele and Vigna's SplitMix64: enough to choose by, and the same everywhere.
+/// Steele and Vigna's generator SplitMix64, whose sequence is the same on every machine.
 struct Random(u64);
 
 impl Random {
@@ -86,14 +86,14 @@ impl Chaos {
         self.folder.path().join(format!("{name}-{call}"))
     }
 
-    /// One call, and that it was answered as it has to be.
+    /// Makes one call and checks its response.
     async fn call(&self, call: usize, kind: Kind) {
         let echo = json!({ "call": call });
         match kind {
             Kind::Plain => {
-                let reply = self.invoker.invoke(echo.clone()).await;
-                assert_eq!(reply.header("x-amz-function-error"), None);
-                assert_eq!(reply.json()["event"], echo);
+                let response = self.invoker.invoke(echo.clone()).await;
+                assert_eq!(response.header("x-amz-function-error"), None);
+                assert_eq!(response.json()["event"], echo);
             }
             Kind::Raise => self.fails(json!({ "do": "raise" }), "ValueError").await,
             Kind::Exit => {
@@ -109,8 +109,8 @@ impl Chaos {
                 self.fails(kill, "Runtime.ExitError").await;
             }
             Kind::WrongId => {
-                let reply = self.invoker.invoke(json!({ "do": "wrong-id" })).await;
-                assert_eq!(reply.json()[0][0], 400);
+                let response = self.invoker.invoke(json!({ "do": "wrong-id" })).await;
+                assert_eq!(response.json()[0][0], 400);
             }
             Kind::Twice => {
                 let twice = json!({ "do": "twice", "file": self.file("twice", call) });
@@ -126,8 +126,8 @@ impl Chaos {
                 let path = "/2015-03-31/functions/f/invocations";
                 let headers = [("x-amz-invocation-type", "Event")];
                 let body = ran.to_string();
-                let reply = self.invoker.request(Method::POST, path, &headers, body);
-                assert_eq!(reply.await.status, 202);
+                let response = self.invoker.request(Method::POST, path, &headers, body);
+                assert_eq!(response.await.status, 202);
             }
             Kind::Stream
             | Kind::StreamExit
@@ -138,8 +138,8 @@ impl Chaos {
     }
 
     async fn fails(&self, event: Value, error_type: &str) {
-        let reply = self.invoker.invoke(event).await;
-        assert_eq!(reply.function_error(), error_type);
+        let response = self.invoker.invoke(event).await;
+        assert_eq!(response.function_error(), error_type);
     }
 
     async fn stream(&self, call: usize, kind: Kind) {
@@ -163,7 +163,7 @@ impl Chaos {
     }
 }
 
-/// The open files of this process by what they are.
+/// Counts the open files of this process by their kind.
 fn descriptors() -> BTreeMap<String, usize> {
     let mut open = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/fd").unwrap() {
@@ -178,23 +178,23 @@ fn descriptors() -> BTreeMap<String, usize> {
     open
 }
 
-/// The processes that have this folder in their environment.
+/// Returns the processes that have this folder in their environment variables.
 fn processes(folder: &Path) -> Vec<String> {
-    let mark = folder.display().to_string();
+    let marker = folder.display().to_string();
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     pids.filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&mark)
+        String::from_utf8_lossy(&environment).contains(&marker)
     })
     .filter(|pid| runs(pid))
     .collect()
 }
 
-/// Set for the process in which the calls are made.
+/// The variable that is set for the process that makes the calls.
 const ALONE: &str = "LAMBDA_MESH_CHAOS_ALONE";
 
-/// Runs in a process of its own, because it counts the open files of the process.
+/// Runs in a process of its own, because the test counts the open files of its process.
 #[test]
 fn each_call_gets_one_answer_and_nothing_is_left() {
     if std::env::var_os(ALONE).is_some() {
@@ -206,7 +206,7 @@ fn each_call_gets_one_answer_and_nothing_is_left() {
         .env(ALONE, "1")
         .output()
         .unwrap();
-    // Not passed through: the tests of this process are counted by lines such as the child's last.
+    // The output is not passed on, because its last line looks like the result of this process.
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     let text = text.concat();
     assert!(

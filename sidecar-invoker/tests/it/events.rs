@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::{Gate, Invoker, Reply, eventually, exists, fixture_function};
+use crate::support::{Gate, HttpResponse, Invoker, eventually, exists, fixture_function};
 use hyper::Method;
 use serde_json::{Value, json};
 
-async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> Reply {
+async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> HttpResponse {
     let path = "/2015-03-31/functions/f/invocations";
     let headers = [("x-amz-invocation-type", "Event")];
     invoker.request(Method::POST, path, &headers, event).await
@@ -33,10 +33,10 @@ async fn records(file: &Path, count: usize) -> Vec<Value> {
 async fn an_event_is_taken_at_once_and_run() {
     let gate = Gate::new();
     let invoker = Invoker::start(&function("queue: 1", "concurrency: 1")).await;
-    let reply = invoke(&invoker, gate.event().to_string()).await;
-    assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
-    assert!(reply.header("x-amzn-requestid").is_some());
-    assert!(reply.header("x-amzn-trace-id").is_some());
+    let response = invoke(&invoker, gate.event().to_string()).await;
+    assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
+    assert!(response.header("x-amzn-requestid").is_some());
+    assert!(response.header("x-amzn-trace-id").is_some());
     exists(&gate.path("begun")).await;
     let refused = invoke(&invoker, "{}").await;
     assert_eq!(
@@ -81,10 +81,10 @@ async fn an_event_that_fails_is_tried_again_and_then_kept() {
 async fn an_event_is_smaller_than_a_payload_may_be() {
     let invoker = Invoker::start(&function("queue: 1", "")).await;
     let event = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
-    let reply = invoke(&invoker, event(1_048_577)).await;
-    assert_eq!(reply.status, 413);
+    let response = invoke(&invoker, event(1_048_577)).await;
+    assert_eq!(response.status, 413);
     assert_eq!(
-        reply.json()["message"],
+        response.json()["message"],
         "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"
     );
     assert_eq!(invoke(&invoker, event(1_048_576)).await.status, 202);

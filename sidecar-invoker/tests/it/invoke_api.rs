@@ -12,19 +12,19 @@ const INVOKE: &str = "/2015-03-31/functions/f/invocations";
 #[tokio::test]
 async fn http_1_and_http_2_are_served_on_the_same_port() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = send(
+    let response = send(
         invoker.connect().await,
         request(Method::POST, INVOKE, &[], "{}"),
     )
     .await;
-    assert_eq!(reply.json()["event"], json!({}));
+    assert_eq!(response.json()["event"], json!({}));
     let uri = format!("http://invoker{INVOKE}");
-    let reply = send_h2(
+    let response = send_h2(
         invoker.connect().await,
         request(Method::POST, &uri, &[], "{}"),
     )
     .await;
-    assert_eq!(reply.json()["event"], json!({}));
+    assert_eq!(response.json()["event"], json!({}));
 }
 
 /// As the filter sends that of a request without a body.
@@ -43,13 +43,13 @@ async fn a_whole_invocation_may_stand_in_a_header() {
         ("x-foreign", &foreign),
     ];
     let call = |path: &str, body| request(Method::GET, path, &headers, body);
-    for reply in [
+    for response in [
         send(invoker.connect().await, call("/orders/7", "")).await,
         send_h2(invoker.connect().await, call("http://shop/orders", "")).await,
     ] {
-        assert_eq!(reply.status, 200, "{}", reply.json());
-        assert_eq!(reply.json()["event"]["fill"], fill);
-        assert_eq!(reply.header("x-amzn-trace-id"), Some("Root=1-a-b"));
+        assert_eq!(response.status, 200, "{}", response.json());
+        assert_eq!(response.json()["event"]["fill"], fill);
+        assert_eq!(response.header("x-amzn-trace-id"), Some("Root=1-a-b"));
     }
     let twice = send(invoker.connect().await, call(INVOKE, "{}")).await;
     assert_eq!(twice.status, 400);
@@ -181,14 +181,17 @@ async fn what_cannot_be_served_has_its_aws_error() {
         ),
     ];
     for (method, path, headers, status, error_type) in cases {
-        let reply = invoker.request(method, path, headers, "{}").await;
+        let response = invoker.request(method, path, headers, "{}").await;
         assert_eq!(
-            (reply.status.as_u16(), reply.header("x-amzn-errortype")),
+            (
+                response.status.as_u16(),
+                response.header("x-amzn-errortype")
+            ),
             (status, Some(error_type)),
             "{path}"
         );
-        assert!(reply.header("x-amzn-requestid").is_some());
-        let body = reply.json();
+        assert!(response.header("x-amzn-requestid").is_some());
+        let body = response.json();
         assert_eq!(body["Type"], "User");
         assert_eq!(body["message"], body["Message"]);
         assert!(!body["message"].as_str().unwrap().is_empty());
@@ -198,7 +201,7 @@ async fn what_cannot_be_served_has_its_aws_error() {
 #[tokio::test]
 async fn an_unknown_function_is_named_by_its_arn() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = invoker
+    let response = invoker
         .request(
             Method::POST,
             "/2015-03-31/functions/g:v/invocations",
@@ -206,7 +209,7 @@ async fn an_unknown_function_is_named_by_its_arn() {
             "{}",
         )
         .await;
-    let message = reply.json()["Message"].as_str().unwrap().to_owned();
+    let message = response.json()["Message"].as_str().unwrap().to_owned();
     assert!(
         message.starts_with("Function not found: arn:aws:lambda:"),
         "{message}"
@@ -217,7 +220,7 @@ async fn an_unknown_function_is_named_by_its_arn() {
 #[tokio::test]
 async fn a_dry_run_calls_nobody() {
     let invoker = Invoker::start(&fixture_function("env: { INIT: exit }")).await;
-    let reply = invoker
+    let response = invoker
         .request(
             Method::POST,
             INVOKE,
@@ -225,7 +228,7 @@ async fn a_dry_run_calls_nobody() {
             "{}",
         )
         .await;
-    assert_eq!((reply.status.as_u16(), reply.body.len()), (204, 0));
+    assert_eq!((response.status.as_u16(), response.body.len()), (204, 0));
 }
 
 #[tokio::test]
@@ -233,21 +236,21 @@ async fn an_event_may_have_6_mib_and_not_a_byte_more_than_aws_takes() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
     let event = |size: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(size - 8));
-    let reply = invoker
+    let response = invoker
         .request(Method::POST, INVOKE, &[], event(limit))
         .await;
     // The fixture echoes its event beside other things, which is more than an answer may have.
-    assert_eq!(reply.function_error(), "Function.ResponseSizeTooLarge");
-    let reply = invoker
+    assert_eq!(response.function_error(), "Function.ResponseSizeTooLarge");
+    let response = invoker
         .request(Method::POST, INVOKE, &[], event(limit + 1))
         .await;
-    assert_eq!(reply.status, 413);
+    assert_eq!(response.status, 413);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("RequestTooLargeException")
     );
     let message = "Request must be smaller than 6291556 bytes for the InvokeFunction operation";
-    assert_eq!(reply.json()["message"], message);
+    assert_eq!(response.json()["message"], message);
 }
 
 #[tokio::test]
@@ -361,10 +364,10 @@ async fn a_body_that_is_cut_off_invokes_nobody() {
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
-    let reply = invoker
+    let response = invoker
         .request(Method::POST, INVOKE, &[], line("whole"))
         .await;
-    assert_eq!(reply.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "whole\n");
 }
 
@@ -376,9 +379,9 @@ async fn the_admin_endpoints_answer() {
         ("/healthz", 200, "ok"),
         ("/readyz", 200, "ready"),
     ] {
-        let reply = invoker.admin(path).await;
+        let response = invoker.admin(path).await;
         assert_eq!(
-            (reply.status.as_u16(), &reply.body[..]),
+            (response.status.as_u16(), &response.body[..]),
             (status, body.as_bytes()),
             "{path}"
         );

@@ -2,26 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Invoker, Reply, eventually, exists, fixture_function, runs};
+use crate::support::{HttpResponse, Invoker, eventually, exists, fixture_function, runs};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::Method;
 use serde_json::{Value, json};
 
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
 
-async fn with_log(invoker: &Invoker, event: Value) -> (Reply, String) {
+async fn with_log(invoker: &Invoker, event: Value) -> (HttpResponse, String) {
     let path = "/2015-03-31/functions/f/invocations";
-    let reply = invoker.request(Method::POST, path, &TAIL, event.to_string());
-    let reply = reply.await;
-    let log = BASE64_STANDARD.decode(reply.header("x-amz-log-result").unwrap());
-    (reply, String::from_utf8(log.unwrap()).unwrap())
+    let response = invoker.request(Method::POST, path, &TAIL, event.to_string());
+    let response = response.await;
+    let log = BASE64_STANDARD.decode(response.header("x-amz-log-result").unwrap());
+    (response, String::from_utf8(log.unwrap()).unwrap())
 }
 
 #[tokio::test]
 async fn the_log_of_an_invocation_has_the_function_s_lines_between_lambda_s_own() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1, memory: 256")).await;
-    let (reply, log) = with_log(&invoker, json!({ "do": "say", "line": "hello" })).await;
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let (response, log) = with_log(&invoker, json!({ "do": "say", "line": "hello" })).await;
+    let id = response.header("x-amzn-requestid").unwrap();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines[0], format!("START RequestId: {id} Version: $LATEST"));
     assert_eq!(
@@ -51,17 +51,17 @@ async fn the_log_of_an_invocation_has_the_function_s_lines_between_lambda_s_own(
         "{log}"
     );
     assert!(!log.contains("Init Duration"), "{log}");
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.header("x-amz-log-result"), None);
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.header("x-amz-log-result"), None);
 }
 
 #[tokio::test]
 async fn the_log_tells_what_ended_an_invocation() {
     let keys = "concurrency: 1, timeout: 1s";
     let invoker = Invoker::start(&fixture_function(keys).replacen("timeout: 10s, ", "", 1)).await;
-    let (reply, log) = with_log(&invoker, json!({ "do": "exit", "status": 3 })).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let (response, log) = with_log(&invoker, json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
+    let id = response.header("x-amzn-requestid").unwrap();
     let line = format!("\nRequestId: {id} Error: Runtime exited with error: exit status 3\nEND ");
     assert!(log.contains(&line), "{log}");
     assert!(
@@ -70,8 +70,8 @@ async fn the_log_tells_what_ended_an_invocation() {
     );
     let folder = tempfile::tempdir().unwrap();
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
-    let (reply, log) = with_log(&invoker, event).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let (response, log) = with_log(&invoker, event).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
     assert!(
         log.contains("Task timed out after 1.00 seconds\n\nEND "),
         "{log}"
@@ -90,7 +90,7 @@ async fn an_environment_that_nobody_calls_ends_but_for_those_that_are_kept() {
     let invoker = Invoker::start(&fixture_function(keys)).await;
     let meet = json!({ "do": "meet", "folder": folder.path(), "count": 2 });
     let (one, two) = tokio::join!(invoker.invoke(meet.clone()), invoker.invoke(meet));
-    let pids = [one, two].map(|reply| reply.json()["pid"].to_string());
+    let pids = [one, two].map(|response| response.json()["pid"].to_string());
     eventually("the end of one", async || {
         (pids.iter().filter(|pid| runs(pid)).count() < 2).then_some(())
     })
@@ -119,8 +119,8 @@ async fn environments_are_kept_running_before_and_after_calls() {
     let pids = started(2).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
     assert!(pids.lines().any(|started| started == pid));
-    let reply = invoker.invoke(json!({ "do": "exit", "status": 1 })).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    let response = invoker.invoke(json!({ "do": "exit", "status": 1 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
     started(3).await;
 }
 
@@ -136,8 +136,8 @@ async fn a_kept_environment_that_cannot_start_is_tried_again_after_pauses() {
     })
     .await;
     // Three tries take two pauses, each twice as long as the one before.
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
     invoker.stop().await;
 }
 
@@ -155,10 +155,10 @@ async fn a_wrapper_starts_the_runtime_in_its_stead() {
     let answer = invoker.invoke(json!({})).await.json();
     assert_eq!(answer["env"]["WRAPPED"], "2", "program and argument");
     let invoker = Invoker::start(&function("./absent")).await;
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Runtime.InvalidEntrypoint");
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
     let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
-    let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+    let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
     assert!(found.ends_with(message), "{found}");
 }
 
@@ -192,8 +192,8 @@ fn notes(log: &Path) -> Vec<Value> {
 async fn an_extension_hears_of_each_invocation_and_of_the_end() {
     let (_folder, log, function) = with_extension("none", "concurrency: 1, idle_timeout: 500ms");
     let invoker = Invoker::start(&function).await;
-    let reply = invoker.invoke(json!({})).await;
-    let seen = reply.json()["headers"].clone();
+    let response = invoker.invoke(json!({})).await;
+    let seen = response.json()["headers"].clone();
     let notes = eventually("the end", async || {
         let notes = notes(&log);
         (notes.len() == 3).then_some(notes)
@@ -254,9 +254,9 @@ async fn an_extension_that_fails_fails_the_environment() {
         let limit = if mode == "silent" { "1s" } else { "10s" };
         let (_folder, _, function) = with_extension(mode, &format!("init_timeout: {limit}"));
         let invoker = Invoker::start(&function).await;
-        let reply = invoker.invoke(json!({})).await;
-        assert_eq!(reply.function_error(), error_type, "{mode}");
-        let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(response.function_error(), error_type, "{mode}");
+        let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
         assert!(found.ends_with(message), "{mode}: {found}");
     }
 }
@@ -266,8 +266,8 @@ async fn an_extension_that_gives_up_ends_the_environment_and_one_that_is_deaf_is
     let (folder, log, function) = with_extension("exit-error", "concurrency: 1");
     let invoker = Invoker::start(&function).await;
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
-    let reply = invoker.invoke(event).await;
-    assert_eq!(reply.function_error(), "Extension.Tired");
+    let response = invoker.invoke(event).await;
+    assert_eq!(response.function_error(), "Extension.Tired");
     eventually("the end", async || {
         let last = notes(&log).pop()?;
         (last["event"]["shutdownReason"] == "failure").then_some(())
@@ -278,8 +278,8 @@ async fn an_extension_that_gives_up_ends_the_environment_and_one_that_is_deaf_is
     let function = function.replacen("timeout: 10s", "timeout: 1s", 1);
     let invoker = Invoker::start(&function).await;
     let pids = folder.path().join("pids");
-    let reply = invoker.invoke(json!({ "do": "child", "file": pids })).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let response = invoker.invoke(json!({ "do": "child", "file": pids })).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
     exists(&pids).await;
     eventually("the shutdown", async || {
         let last = notes(&log).pop()?;

@@ -1,11 +1,11 @@
-//! What a function may use and leave behind: its memory, and processes that run away.
+//! The memory of functions, and processes that leave their process group.
 
 use crate::support::{Invoker, eventually, fixture_function, runs};
 use serde_json::json;
 
 const MIB: u64 = 1 << 20;
 
-/// Both ways to keep processes together; where there is no control group to be had they are one.
+/// Without and with control groups. Where the system allows none, both are the same.
 const CGROUPS: [bool; 2] = [false, true];
 
 #[tokio::test]
@@ -15,12 +15,12 @@ async fn a_function_that_uses_more_than_its_memory_is_killed_and_replaced() {
         let invoker = Invoker::with_cgroups(&function, cgroups).await;
         for in_child in [false, true] {
             let event = json!({ "do": "allocate", "bytes": 200 * MIB, "in_child": in_child });
-            let reply = invoker.invoke(event).await;
-            assert_eq!(reply.function_error(), "Runtime.ExitError");
-            let id = reply.header("x-amzn-requestid").unwrap();
+            let response = invoker.invoke(event).await;
+            assert_eq!(response.function_error(), "Runtime.ExitError");
+            let id = response.header("x-amzn-requestid").unwrap();
             let message =
                 format!("RequestId: {id} Error: Runtime exited with error: signal: killed");
-            assert_eq!(reply.json()["errorMessage"], message);
+            assert_eq!(response.json()["errorMessage"], message);
             assert_eq!(invoker.invoke(json!({})).await.status, 200);
         }
         invoker.stop().await;
@@ -28,16 +28,16 @@ async fn a_function_that_uses_more_than_its_memory_is_killed_and_replaced() {
 }
 
 #[tokio::test]
-async fn address_space_and_shared_pages_are_not_memory_that_is_used() {
+async fn reserved_and_shared_memory_does_not_count_as_used() {
     let function = fixture_function("concurrency: 1, memory: 128");
     for cgroups in CGROUPS {
         let invoker = Invoker::with_cgroups(&function, cgroups).await;
         let reserve = json!({ "do": "reserve", "bytes": 4096 * MIB });
         let pid = invoker.invoke(reserve).await.json()["pid"].clone();
-        // Each of the three has 60 MiB, all of it shared. In two seconds all are seen.
+        // Each of the three processes has 60 MiB, all of it shared. Two seconds suffice to sample all.
         let fork = json!({ "do": "fork", "bytes": 60 * MIB, "count": 2, "seconds": 2 });
-        let reply = invoker.invoke(fork).await;
-        assert_eq!(reply.json()["pid"], pid, "{:?}", reply.body);
+        let response = invoker.invoke(fork).await;
+        assert_eq!(response.json()["pid"], pid, "{:?}", response.body);
         invoker.stop().await;
     }
 }
@@ -56,14 +56,14 @@ async fn a_process_that_has_run_away_ends_with_its_environment() {
             let pid = pid.trim();
             assert!(runs(pid));
             let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-            let known = !forgets || groups.contains("/lambda-mesh-");
-            let reply = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
-            assert_eq!(reply.function_error(), "Runtime.ExitError");
-            if known {
+            let is_known = !forgets || groups.contains("/lambda-mesh-");
+            let response = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
+            assert_eq!(response.function_error(), "Runtime.ExitError");
+            if is_known {
                 let gone = async || (!runs(pid)).then_some(());
                 eventually("the end of the stray", gone).await;
             } else {
-                // Nothing tells whose it is.
+                // Nothing identifies the environment of the process.
                 let kill = std::process::Command::new("kill")
                     .args(["-9", pid])
                     .status();

@@ -1,4 +1,4 @@
-//! Functions whose files change while they are called.
+//! Functions whose files change while they serve.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::{Gate, Invoker, eventually, exists, fixture, runs};
 use serde_json::json;
 
-/// Replaces the function's program as a build does: in one step.
+/// Replaces the function's program in one step, as a build does.
 fn write(folder: &Path, script: &str, mode: u32) {
     let new = folder.join("bootstrap.tmp");
     std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -26,21 +26,21 @@ async fn start(folder: &Path, keys: &str) -> Invoker {
 }
 
 async fn serves(invoker: &Invoker, number: &str) {
-    let look = async || {
-        let reply = invoker.invoke(json!({})).await;
+    let probe = async || {
+        let response = invoker.invoke(json!({})).await;
         assert_eq!(
-            reply.header("x-amz-function-error"),
+            response.header("x-amz-function-error"),
             None,
             "{:?}",
-            reply.body
+            response.body
         );
-        (reply.json()["env"]["VERSION"] == number).then_some(())
+        (response.json()["env"]["VERSION"] == number).then_some(())
     };
-    eventually(&format!("version {number}"), look).await;
+    eventually(&format!("version {number}"), probe).await;
 }
 
 #[tokio::test]
-async fn a_change_is_served_and_no_call_fails_for_it() {
+async fn no_call_fails_because_of_a_change() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 2").await;
@@ -48,9 +48,12 @@ async fn a_change_is_served_and_no_call_fails_for_it() {
     let calls = async || {
         let mut count = 0;
         while !done.load(Ordering::Relaxed) {
-            let reply = invoker.invoke(json!({})).await;
+            let response = invoker.invoke(json!({})).await;
             assert_eq!(
-                (reply.status.as_u16(), reply.header("x-amz-function-error")),
+                (
+                    response.status.as_u16(),
+                    response.header("x-amz-function-error")
+                ),
                 (200, None)
             );
             count += 1;
@@ -69,7 +72,7 @@ async fn a_change_is_served_and_no_call_fails_for_it() {
 }
 
 #[tokio::test]
-async fn the_old_finishes_its_call_and_ends() {
+async fn the_previous_environment_finishes_its_call_and_ends() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
@@ -78,19 +81,22 @@ async fn the_old_finishes_its_call_and_ends() {
     let rest = async {
         exists(&gate.path("begun")).await;
         write(folder.path(), &version("2"), 0o755);
-        // With the only place taken, the new one stands beside it.
+        // The only environment is busy, so the new one runs beside it.
         serves(&invoker, "2").await;
         assert!(runs(&old));
         gate.open();
     };
-    let (reply, ()) = tokio::join!(invoker.invoke(gate.event()), rest);
-    assert_eq!(reply.json()["pid"].to_string(), old);
-    eventually("the end of the old", async || (!runs(&old)).then_some(())).await;
+    let (response, ()) = tokio::join!(invoker.invoke(gate.event()), rest);
+    assert_eq!(response.json()["pid"].to_string(), old);
+    eventually("the end of the previous environment", async || {
+        (!runs(&old)).then_some(())
+    })
+    .await;
     serves(&invoker, "2").await;
 }
 
 #[tokio::test]
-async fn what_does_not_start_leaves_the_old_in_service() {
+async fn a_change_that_does_not_start_leaves_the_previous_environment_in_service() {
     let folder = tempfile::tempdir().unwrap();
     let tried = folder.path().join("target");
     write(folder.path(), &version("1"), 0o755);
@@ -111,7 +117,7 @@ async fn what_does_not_start_leaves_the_old_in_service() {
 }
 
 #[tokio::test]
-async fn files_of_tools_change_nothing() {
+async fn files_of_tools_cause_no_restart() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
@@ -132,7 +138,7 @@ async fn slow_starts_do_not_pile_up() {
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1, init_timeout: 5m").await;
     let old = invoker.invoke(json!({})).await.json()["pid"].to_string();
-    // What tools keep is not watched.
+    // This folder is not watched.
     let begun = folder.path().join("target");
     std::fs::create_dir(&begun).unwrap();
     let mut pids: Vec<String> = Vec::new();
@@ -150,7 +156,7 @@ async fn slow_starts_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn what_writes_into_its_own_folder_is_served_all_the_same() {
+async fn a_function_that_writes_into_its_own_folder_starts_eventually() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;

@@ -1,4 +1,4 @@
-//! The invoker's integration tests. They are one program, because each program is linked anew.
+//! The invoker's integration tests. They are one program, because each program takes time to link.
 
 #![allow(
     clippy::unwrap_used,

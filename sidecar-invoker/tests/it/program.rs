@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::support::{Gate, Reply, eventually, exists, fixture_function, request, runs, send};
+use crate::support::{
+    Gate, HttpResponse, eventually, exists, fixture_function, request, runs, send,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -74,17 +76,17 @@ impl Running {
         }
     }
 
-    async fn invoke(&self, event: Value) -> Reply {
+    async fn invoke(&self, event: Value) -> HttpResponse {
         self.post(&[], event).await
     }
 
     /// Invokes `f` asynchronously.
-    async fn send(&self, event: Value) -> Reply {
+    async fn send(&self, event: Value) -> HttpResponse {
         self.post(&[("x-amz-invocation-type", "Event")], event)
             .await
     }
 
-    async fn post(&self, headers: &[(&str, &str)], event: Value) -> Reply {
+    async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(
             stream,
@@ -223,8 +225,8 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
         eventually("its end of listening", refused).await;
         gate.open();
     };
-    let (reply, ()) = tokio::join!(running.invoke(gate.event()), rest);
-    assert_eq!(reply.status, 200);
+    let (response, ()) = tokio::join!(running.invoke(gate.event()), rest);
+    assert_eq!(response.status, 200);
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
     assert!(!runs(&pid));
     let mut log = String::new();
@@ -428,8 +430,8 @@ async fn an_extension_that_does_not_register_is_named() {
     std::fs::set_permissions(&extension, executable).unwrap();
     let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
     let running = Running::start(&fixture_function(&keys));
-    let reply = running.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let response = running.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
     let log = running.ended();
     let cure = "; the extension `never` did not register within `init_timeout` ";
     assert!(

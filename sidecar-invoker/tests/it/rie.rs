@@ -100,10 +100,13 @@ async fn invocations_never_overlap_and_none_is_lost() {
         );
         let invoker = &invoker;
         async move {
-            let reply = invoker
+            let response = invoker
                 .request(Method::POST, &path, &[], index.to_string())
                 .await;
-            assert_eq!((reply.status.as_u16(), reply.json()), (200, json!(index)));
+            assert_eq!(
+                (response.status.as_u16(), response.json()),
+                (200, json!(index))
+            );
         }
     });
     join_all(calls).await;
@@ -118,8 +121,8 @@ async fn asynchronous_invocations_wait_for_their_turns_too() {
     let headers = [("x-amz-invocation-type", "Event")];
     let error = r#"{"errorType":"E","errorMessage":"m"}"#;
     for event in ["1", "2", error] {
-        let reply = invoker.request(Method::POST, path, &headers, event).await;
-        assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
+        let response = invoker.request(Method::POST, path, &headers, event).await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
     }
     emulator.release.add_permits(10);
     eventually("two calls and three of the one that fails", async || {
@@ -132,21 +135,21 @@ async fn asynchronous_invocations_wait_for_their_turns_too() {
 #[tokio::test]
 async fn an_emulator_s_answer_is_passed_on_as_it_is() {
     let (invoker, _emulator) = start(2, "").await;
-    let reply = invoker.invoke(json!("ok")).await;
-    assert_eq!(reply.header("x-from"), Some("emulator"));
+    let response = invoker.invoke(json!("ok")).await;
+    assert_eq!(response.header("x-from"), Some("emulator"));
     assert_eq!(
-        reply.header("keep-alive"),
+        response.header("keep-alive"),
         None,
         "concerns another connection"
     );
     assert_eq!(
-        reply.header("x-amzn-requestid"),
+        response.header("x-amzn-requestid"),
         None,
         "tells it from AWS's"
     );
-    let reply = invoker.invoke(json!("fail")).await;
+    let response = invoker.invoke(json!("fail")).await;
     assert_eq!(
-        (reply.status.as_u16(), &reply.body[..]),
+        (response.status.as_u16(), &response.body[..]),
         (502, &b"\"fail\""[..])
     );
 }
@@ -164,26 +167,29 @@ async fn a_caller_who_leaves_does_not_end_the_turn_but_gives_up_a_place_in_the_q
     }
     // Nobody waits for the first any more; the second has to.
     let full = async || {
-        let reply = tokio::time::timeout(Duration::from_millis(100), invoker.invoke(json!(3)))
+        let response = tokio::time::timeout(Duration::from_millis(100), invoker.invoke(json!(3)))
             .await
             .ok()?;
-        Some(reply)
+        Some(response)
     };
-    let reply = tokio::select! {
+    let response = tokio::select! {
         biased;
         _ = invoker.invoke(json!(2)) => panic!("answered although the emulator is busy"),
-        reply = eventually("a refusal", full) => reply,
+        response = eventually("a refusal", full) => response,
     };
-    assert_eq!(reply.status, 429);
-    assert_eq!(reply.json()["Reason"], "ConcurrentInvocationLimitExceeded");
+    assert_eq!(response.status, 429);
+    assert_eq!(
+        response.json()["Reason"],
+        "ConcurrentInvocationLimitExceeded"
+    );
     assert_eq!(emulator.begun.load(Ordering::SeqCst), 1);
     emulator.release.add_permits(2);
     // The second left while it was queued, so what runs next is the fourth.
-    let reply = eventually("a free place", async || {
-        Some(invoker.invoke(json!(4)).await).filter(|reply| reply.status == 200)
+    let response = eventually("a free place", async || {
+        Some(invoker.invoke(json!(4)).await).filter(|response| response.status == 200)
     })
     .await;
-    assert_eq!(reply.json(), 4);
+    assert_eq!(response.json(), 4);
     assert_eq!(emulator.ended.load(Ordering::SeqCst), 2);
     assert_eq!(emulator.most.load(Ordering::SeqCst), 1);
 }
@@ -192,15 +198,18 @@ async fn a_caller_who_leaves_does_not_end_the_turn_but_gives_up_a_place_in_the_q
 async fn an_emulator_that_takes_too_long_is_a_gateway_timeout_and_keeps_its_turn() {
     let (invoker, emulator) = start(0, "timeout: 200ms").await;
     for _ in 0..2 {
-        let reply = invoker.invoke(json!(1)).await;
-        assert_eq!(reply.status, 504);
-        assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
-        assert_eq!(reply.json()["Type"], "Service");
+        let response = invoker.invoke(json!(1)).await;
+        assert_eq!(response.status, 504);
+        assert_eq!(
+            response.header("x-amzn-errortype"),
+            Some("ServiceException")
+        );
+        assert_eq!(response.json()["Type"], "Service");
     }
     assert_eq!(emulator.begun.load(Ordering::SeqCst), 1);
     emulator.release.add_permits(2);
     eventually("its answer", async || {
-        Some(invoker.invoke(json!(2)).await).filter(|reply| reply.status == 200)
+        Some(invoker.invoke(json!(2)).await).filter(|response| response.status == 200)
     })
     .await;
     assert_eq!(emulator.most.load(Ordering::SeqCst), 1);
@@ -215,15 +224,15 @@ async fn an_emulator_that_is_down_is_a_bad_gateway_and_one_that_starts_is_waited
         "functions: {{ f: {{ rie: 'http://{address}' }} }}"
     ))
     .await;
-    let reply = invoker.invoke(json!(1)).await;
-    assert_eq!(reply.status, 502);
+    let response = invoker.invoke(json!(1)).await;
+    assert_eq!(response.status, 502);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("ResourceNotReadyException")
     );
-    assert!(reply.header("x-amzn-requestid").is_some());
+    assert!(response.header("x-amzn-requestid").is_some());
     assert!(
-        !reply.json()["message"]
+        !response.json()["message"]
             .as_str()
             .unwrap()
             .contains("127.0.0.1"),
@@ -234,8 +243,8 @@ async fn an_emulator_that_is_down_is_a_bad_gateway_and_one_that_starts_is_waited
         tokio::time::sleep(Duration::from_millis(200)).await;
         Emulator::start(TcpListener::bind(address).await.unwrap(), 1)
     };
-    let (reply, emulator) = tokio::join!(invoker.invoke(json!(2)), start);
-    assert_eq!(reply.json(), 2);
+    let (response, emulator) = tokio::join!(invoker.invoke(json!(2)), start);
+    assert_eq!(response.json(), 2);
     assert_eq!(emulator.ended.load(Ordering::SeqCst), 1);
 }
 
@@ -251,8 +260,8 @@ async fn an_emulator_that_breaks_off_is_a_bad_gateway_and_is_not_asked_again() {
         drop(stream);
         Emulator::start(listener, 1)
     };
-    let (reply, emulator) = tokio::join!(invoker.invoke(json!(1)), emulator);
-    assert_eq!(reply.status, 502);
+    let (response, emulator) = tokio::join!(invoker.invoke(json!(1)), emulator);
+    assert_eq!(response.status, 502);
     assert_eq!(invoker.invoke(json!(2)).await.json(), 2);
     assert_eq!(emulator.begun.load(Ordering::SeqCst), 1);
 }
@@ -278,9 +287,9 @@ async fn callers_of_what_runs_for_too_long_at_the_end_are_told() {
     })
     .await;
     invoker.stop().await;
-    let reply = call.await.unwrap();
-    assert_eq!(reply.status, 503);
-    assert_eq!(reply.json()["message"], "the invoker is about to end");
+    let response = call.await.unwrap();
+    assert_eq!(response.status, 503);
+    assert_eq!(response.json()["message"], "the invoker is about to end");
 }
 
 async fn join_all(calls: impl Iterator<Item = impl Future<Output = ()>>) {

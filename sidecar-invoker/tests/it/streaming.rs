@@ -1,4 +1,4 @@
-//! Answers of local functions as event streams, chunk by chunk.
+//! Streamed responses of local functions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn each_chunk_comes_when_the_function_has_written_it() {
+async fn each_chunk_arrives_once_the_function_has_written_it() {
     let folder = tempfile::tempdir().unwrap();
     let invoker = Invoker::start(&fixture_function("")).await;
     let event = json!({ "do": "stream", "chunks": ["one", "two"], "gates": folder.path() });
@@ -32,7 +32,7 @@ async fn each_chunk_comes_when_the_function_has_written_it() {
 }
 
 #[tokio::test]
-async fn the_media_type_of_http_answers_is_enough() {
+async fn the_media_type_of_http_responses_is_enough_to_stream() {
     let folder = tempfile::tempdir().unwrap();
     let invoker = Invoker::start(&fixture_function("")).await;
     let event =
@@ -46,7 +46,7 @@ async fn the_media_type_of_http_answers_is_enough() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_streamed_is_one_chunk() {
+async fn a_buffered_response_is_one_chunk() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let mut events = Events::of(
         &invoker,
@@ -54,8 +54,8 @@ async fn an_answer_that_is_not_streamed_is_one_chunk() {
         &json!({ "do": "meet", "folder": "/tmp", "count": 0 }),
     )
     .await;
-    let answer: Value = serde_json::from_slice(&events.chunk().await).unwrap();
-    assert!(answer["pid"].is_u64());
+    let payload: Value = serde_json::from_slice(&events.chunk().await).unwrap();
+    assert!(payload["pid"].is_u64());
     assert_eq!(events.complete().await, json!({}));
 
     let mut events = Events::of(&invoker, &[], &json!({ "do": "raise" })).await;
@@ -63,7 +63,7 @@ async fn an_answer_that_is_not_streamed_is_one_chunk() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_log_comes_with_the_end_of_the_stream() {
+async fn the_log_tail_comes_with_the_end_of_the_stream() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let headers = [("x-amz-log-type", "Tail")];
     let mut events = Events::of(&invoker, &headers, &json!({ "do": "stream" })).await;
@@ -79,7 +79,7 @@ async fn the_end_of_the_log_comes_with_the_end_of_the_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_how_it_failed() {
+async fn a_failed_stream_ends_with_its_error() {
     let keys = "concurrency: 1, timeout: 1s";
     let invoker = Invoker::start(&fixture_function(keys).replacen("timeout: 10s, ", "", 1)).await;
     for (end, error_type, message) in [
@@ -112,17 +112,17 @@ async fn a_stream_tells_how_it_failed() {
 }
 
 #[tokio::test]
-async fn a_slow_caller_slows_the_function_and_one_that_leaves_does_not_stop_it() {
+async fn a_slow_caller_slows_the_function_and_a_caller_that_leaves_does_not_stop_it() {
     let folder = tempfile::tempdir().unwrap();
     let done = folder.path().join("done");
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].clone();
-    // More than all buffers between the function and a caller that does not read hold.
+    // This is more than all buffers between the function and a caller that does not read.
     let event = json!({ "do": "stream", "mebibytes": 48, "done": done });
     let mut events = Events::of(&invoker, &[], &event).await;
     assert_eq!(events.chunk().await, "hello");
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!done.exists(), "written to nobody");
+    assert!(!done.exists(), "written although the caller does not read");
     drop(events);
     exists(&done).await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn a_slow_caller_slows_the_function_and_one_that_leaves_does_not_stop_it()
 }
 
 #[tokio::test]
-async fn a_stream_ends_at_200_mib() {
+async fn a_stream_has_at_most_200_mib() {
     let folder = tempfile::tempdir().unwrap();
     let done = folder.path().join("done");
     let invoker = Invoker::start(&fixture_function("concurrency: 1").replace("10s", "5m")).await;
@@ -158,12 +158,15 @@ async fn a_stream_ends_at_200_mib() {
 }
 
 #[tokio::test]
-async fn the_invoker_s_end_cuts_a_stream_off() {
-    // The invocation may run longer than the invoker waits.
+async fn the_end_of_the_invoker_truncates_a_stream() {
+    // The timeout is longer than the invoker waits.
     let invoker = Invoker::start(&fixture_function("").replace("10s", "5m")).await;
     let event = json!({ "do": "stream", "end": "hang" });
     let mut events = Events::of(&invoker, &[], &event).await;
     assert_eq!(events.chunk().await, "hello");
     let (ended, ()) = tokio::join!(events.response.body_mut().frame(), invoker.stop());
-    assert!(ended.is_some_and(|frame| frame.is_err()), "a whole stream");
+    assert!(
+        ended.is_some_and(|frame| frame.is_err()),
+        "the stream is complete"
+    );
 }

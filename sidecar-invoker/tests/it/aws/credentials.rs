@@ -16,13 +16,13 @@ async fn missing_credentials_are_told_once_and_found_when_they_come() {
     let variables = [("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap())];
     let invoker = Program::with(&text, &variables).await;
     for _ in 0..20 {
-        let reply = invoker.invoke("f", json!({})).await;
-        assert_eq!(reply.status, 502);
-        assert!(reply.header("x-amzn-requestid").is_some());
+        let response = invoker.invoke("f", json!({})).await;
+        assert_eq!(response.status, 502);
+        assert!(response.header("x-amzn-requestid").is_some());
     }
-    let reply = invoker.readyz().await;
-    assert_eq!(reply.status, 503);
-    let reason = String::from_utf8(reply.body.to_vec()).unwrap();
+    let response = invoker.readyz().await;
+    assert_eq!(response.status, 503);
+    let reason = String::from_utf8(response.body.to_vec()).unwrap();
     assert!(reason.contains("AWS_ACCESS_KEY_ID"), "{reason}");
     invoker.told_once("no AWS credentials were found").await;
 
@@ -48,9 +48,9 @@ async fn a_missing_region_is_told_once_and_an_arn_needs_none() {
     for _ in 0..3 {
         assert_eq!(invoker.invoke("f", json!({})).await.status, 502);
     }
-    let reply = invoker.readyz().await;
-    assert_eq!(reply.status, 503);
-    assert!(String::from_utf8_lossy(&reply.body).contains("AWS_REGION"));
+    let response = invoker.readyz().await;
+    assert_eq!(response.status, 503);
+    assert!(String::from_utf8_lossy(&response.body).contains("AWS_REGION"));
     invoker.told_once("no AWS region is known").await;
     let arn = "arn%3Aaws%3Alambda%3Aus-west-2%3A123456789012%3Afunction%3Ahello";
     assert_eq!(invoker.invoke(arn, json!({})).await.status, 200);
@@ -70,21 +70,21 @@ async fn a_refusal_is_told_once_until_aws_accepts_the_credentials_again() {
     ))
     .await;
     for _ in 0..5 {
-        let reply = invoker.invoke("late", json!({})).await;
-        assert_eq!(reply.status, 502);
+        let response = invoker.invoke("late", json!({})).await;
+        assert_eq!(response.status, 502);
         assert_eq!(
-            reply.header("x-amzn-errortype"),
+            response.header("x-amzn-errortype"),
             Some("InvalidSignatureException")
         );
     }
     invoker.told_once("clock is wrong").await;
-    let reply = invoker.readyz().await;
-    assert_eq!(reply.status, 503);
-    assert!(String::from_utf8_lossy(&reply.body).contains("clock"));
+    let response = invoker.readyz().await;
+    assert_eq!(response.status, 503);
+    assert!(String::from_utf8_lossy(&response.body).contains("clock"));
 
     // What AWS denies to credentials that it accepts is passed on.
-    let reply = invoker.invoke("denied", json!({})).await;
-    assert_eq!(reply.status, 403);
+    let response = invoker.invoke("denied", json!({})).await;
+    assert_eq!(response.status, 403);
     eventually("readiness", async || {
         (invoker.readyz().await.status == 200).then_some(())
     })

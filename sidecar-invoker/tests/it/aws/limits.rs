@@ -74,9 +74,12 @@ async fn no_answer_in_time_is_a_gateway_timeout_and_envoy_s_limit_counts() {
     let (invoker, _aws) = start("timeout: 10m").await;
     let path = "/2015-03-31/functions/waits/invocations";
     let limit = [("x-envoy-expected-rq-timeout-ms", "100")];
-    let reply = invoker.post(path, &limit, "{}".to_owned()).await;
-    assert_eq!(reply.status, 504);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    let response = invoker.post(path, &limit, "{}".to_owned()).await;
+    assert_eq!(response.status, 504);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
 
     let (invoker, _aws) = start("timeout: 100ms").await;
     assert_eq!(invoker.invoke("waits", json!(1)).await.status, 504);
@@ -97,8 +100,8 @@ async fn a_caller_who_does_not_read_on_keeps_its_turn_no_longer_than_the_time_li
     idle.write_all(head.as_bytes()).await.unwrap();
     eventually("the start", async || (!aws.seen().is_empty()).then_some(())).await;
     eventually("the turn", async || {
-        let reply = invoker.invoke("floods", json!(1)).await;
-        (reply.status == 200).then_some(())
+        let response = invoker.invoke("floods", json!(1)).await;
+        (response.status == 200).then_some(())
     })
     .await;
 }

@@ -42,16 +42,16 @@ async fn what_belongs_to_the_invoke_api_passes_and_nothing_else() {
     ];
     let body = "{\"name\":\"J\u{fc}rgen\"}";
     let path = "/2015-03-31/functions/hello/invocations";
-    let reply = invoker
+    let response = invoker
         .post(path, &[passed.as_slice(), &kept].concat(), body.to_owned())
         .await;
     assert_eq!(
-        (reply.status.as_u16(), &reply.body[..]),
+        (response.status.as_u16(), &response.body[..]),
         (200, body.as_bytes())
     );
-    assert_eq!(reply.header("x-amzn-requestid"), Some("1-2-3"));
-    assert_eq!(reply.header("x-amz-executed-version"), Some("7"));
-    assert_eq!(reply.header("x-internal"), None);
+    assert_eq!(response.header("x-amzn-requestid"), Some("1-2-3"));
+    assert_eq!(response.header("x-amz-executed-version"), Some("7"));
+    assert_eq!(response.header("x-internal"), None);
 
     let seen = &aws.seen()[0];
     assert_eq!(
@@ -114,16 +114,16 @@ functions:
         assert_eq!(seen.query.as_deref(), query, "{asked}");
         assert_eq!(seen.scope(), format!("{region}/lambda"), "{asked}");
     }
-    let reply = invoker
+    let response = invoker
         .post(
             "/2015-03-31/functions/orders:a/invocations?Qualifier=b",
             &[],
             "{}".to_owned(),
         )
         .await;
-    assert_eq!(reply.status, 400);
+    assert_eq!(response.status, 400);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("InvalidParameterValueException")
     );
 }
@@ -186,10 +186,10 @@ async fn functions_that_are_not_listed_are_allowed_and_denied_by_pattern() {
     }
     let reached = aws.seen().len();
     for name in ["other", "orders-admin", "123456789012:function:other"] {
-        let reply = invoker.invoke(name, json!({})).await;
-        assert_eq!(reply.status, 403, "{name}");
+        let response = invoker.invoke(name, json!({})).await;
+        assert_eq!(response.status, 403, "{name}");
         assert_eq!(
-            reply.header("x-amzn-errortype"),
+            response.header("x-amzn-errortype"),
             Some("AccessDeniedException")
         );
     }
@@ -205,10 +205,10 @@ async fn without_the_block_only_listed_functions_are_known() {
     ))
     .await;
     assert_eq!(invoker.invoke("f", json!({})).await.status, 200);
-    let reply = invoker.invoke("g", json!({})).await;
-    assert_eq!(reply.status, 404);
+    let response = invoker.invoke("g", json!({})).await;
+    assert_eq!(response.status, 404);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("ResourceNotFoundException")
     );
 }
@@ -218,17 +218,20 @@ async fn the_largest_event_passes_both_ways() {
     let (invoker, aws) = start("").await;
     let event = "x".repeat(lambda_api::limits::MAX_PAYLOAD_BYTES);
     let path = "/2015-03-31/functions/f/invocations";
-    let reply = invoker.post(path, &[], event.clone()).await;
-    assert_eq!(reply.status, 200);
-    assert!(reply.body == event && aws.seen()[0].body == event);
+    let response = invoker.post(path, &[], event.clone()).await;
+    assert_eq!(response.status, 200);
+    assert!(response.body == event && aws.seen()[0].body == event);
 }
 
 #[tokio::test]
 async fn an_endpoint_that_changes_the_protocol_is_a_bad_gateway() {
     let (invoker, _aws) = start("").await;
-    let reply = invoker.invoke("switches", json!({})).await;
-    assert_eq!(reply.status, 502);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    let response = invoker.invoke("switches", json!({})).await;
+    assert_eq!(response.status, 502);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
 }
 
 #[tokio::test]
@@ -246,8 +249,8 @@ async fn what_runs_ends_and_nothing_new_begins_on_sigterm() {
         aws.release.add_permits(1);
         refused.is_err()
     };
-    let (reply, refused) = tokio::join!(call, end);
-    assert_eq!(reply.json(), "last");
+    let (response, refused) = tokio::join!(call, end);
+    assert_eq!(response.json(), "last");
     assert!(refused, "no new connections");
     assert!(invoker.child.wait().unwrap().success());
 }
@@ -260,7 +263,7 @@ async fn callers_of_what_runs_for_too_long_are_told() {
         eventually("its start", async || (aws.running() == 1).then_some(())).await;
         invoker.signal("-TERM");
     };
-    let (reply, ()) = tokio::join!(call, end);
-    assert_eq!(reply.status, 503);
-    assert_eq!(reply.json()["message"], "the invoker is about to end");
+    let (response, ()) = tokio::join!(call, end);
+    assert_eq!(response.status, 503);
+    assert_eq!(response.json()["message"], "the invoker is about to end");
 }

@@ -9,7 +9,7 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::support::{Reply, eventually, request, send};
+use crate::support::{HttpResponse, eventually, request, send};
 
 /// A running invoker, which ends when this is dropped.
 pub struct Program {
@@ -70,17 +70,17 @@ impl Program {
     }
 
     /// A synchronous invocation.
-    pub async fn invoke(&self, function: &str, event: Value) -> Reply {
+    pub async fn invoke(&self, function: &str, event: Value) -> HttpResponse {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.post(&path, &[], event.to_string()).await
     }
 
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> HttpResponse {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(stream, request(Method::POST, path, headers, body)).await
     }
 
-    pub async fn readyz(&self) -> Reply {
+    pub async fn readyz(&self) -> HttpResponse {
         self.admin("/readyz").await
     }
 
@@ -94,7 +94,7 @@ impl Program {
         .await;
     }
 
-    async fn admin(&self, path: &str) -> Reply {
+    async fn admin(&self, path: &str) -> HttpResponse {
         let stream = TcpStream::connect(&self.admin).await.unwrap();
         send(stream, request(Method::GET, path, &[], "")).await
     }

@@ -15,8 +15,8 @@ async fn start(keys: &str) -> (Program, StandIn) {
 #[tokio::test]
 async fn what_aws_throttles_is_tried_again() {
     let (invoker, aws) = start("").await;
-    let reply = invoker.invoke("throttled-once", json!(1)).await;
-    assert_eq!((reply.status.as_u16(), reply.json()), (200, json!(1)));
+    let response = invoker.invoke("throttled-once", json!(1)).await;
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!(1)));
     assert_eq!(aws.seen().len(), 2);
     invoker
         .measured("lambda_mesh_aws_retries_total{function=\"(others)\"} 1")
@@ -26,29 +26,32 @@ async fn what_aws_throttles_is_tried_again() {
 #[tokio::test]
 async fn what_aws_goes_on_throttling_is_passed_on() {
     let (invoker, aws) = start("retries: 1").await;
-    let reply = invoker.invoke("throttled", json!(1)).await;
-    assert_eq!(reply.status, 429);
-    assert_eq!(reply.header("retry-after"), Some("0"));
+    let response = invoker.invoke("throttled", json!(1)).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(response.header("retry-after"), Some("0"));
     assert_eq!(aws.seen().len(), 2);
 }
 
 #[tokio::test]
 async fn no_retry_waits_longer_than_the_deadline() {
     let (invoker, aws) = start("").await;
-    let reply = invoker.invoke("throttled-for-ever", json!(1)).await;
-    assert_eq!(reply.status, 429);
+    let response = invoker.invoke("throttled-for-ever", json!(1)).await;
+    assert_eq!(response.status, 429);
     assert_eq!(aws.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn what_may_have_run_is_never_tried_again() {
     let (invoker, aws) = start("retries: 5").await;
-    let reply = invoker.invoke("reset", json!(1)).await;
-    assert_eq!(reply.status, 502);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    let response = invoker.invoke("reset", json!(1)).await;
+    assert_eq!(response.status, 502);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
     assert_eq!(aws.seen().len(), 1);
-    let reply = invoker.invoke("proxied", json!(1)).await;
-    assert_eq!(reply.status, 429);
+    let response = invoker.invoke("proxied", json!(1)).await;
+    assert_eq!(response.status, 429);
     assert_eq!(aws.seen().len(), 2);
 }
 
@@ -61,7 +64,7 @@ async fn an_endpoint_that_is_down_is_a_bad_gateway() {
         "aws: {{ region: eu-west-1, endpoint: 'http://{address}' }}"
     ))
     .await;
-    let reply = invoker.invoke("f", json!(1)).await;
-    assert_eq!(reply.status, 502);
+    let response = invoker.invoke("f", json!(1)).await;
+    assert_eq!(response.status, 502);
     invoker.told_once("cannot be reached").await;
 }

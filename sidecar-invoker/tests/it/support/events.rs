@@ -1,4 +1,4 @@
-//! A reader of event streams: AWS's own, which the invoker does not use.
+//! A reader of event streams. It uses AWS's own crate, which the invoker does not.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::{Invoker, request};
 
 const PATH: &str = "/2021-11-15/functions/f/response-streaming-invocations";
 
-/// A response of which the events are read one by one.
+/// A response whose events are read one by one.
 pub struct Events {
     pub response: Response<Incoming>,
     buffer: BytesMut,
@@ -30,7 +30,7 @@ impl Drop for Events {
 }
 
 impl Events {
-    /// Calls `f`.
+    /// Invokes `f` with a streamed response.
     pub async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
         let stream = TokioIo::new(invoker.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share: an invoker in this process, a client, and waiting without sleeping.
+//! Shared by all tests: an invoker in this process, a client, and waiting without fixed pauses.
 
 pub mod events;
 
@@ -26,13 +26,14 @@ pub struct Invoker {
     task: JoinHandle<()>,
 }
 
-pub struct Reply {
+/// A response with its whole body.
+pub struct HttpResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Reply {
+impl HttpResponse {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {:?}", self.body))
     }
@@ -41,7 +42,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The errorType of a function error.
+    /// Returns the `errorType` of a function error.
     pub fn function_error(&self) -> String {
         assert_eq!(self.status, 200);
         assert_eq!(
@@ -58,7 +59,7 @@ pub fn fixture() -> String {
     format!("{}/tests/fixtures/runtime.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The configuration of a function `f` that runs the fixture, with these keys beside its command.
+/// Returns the configuration of a function `f` that runs the fixture, with `keys` beside its command.
 pub fn fixture_function(keys: &str) -> String {
     format!(
         "functions: {{ f: {{ queue: 1, local: {{ command: [python3, {}], timeout: 10s, {keys} }} }} }}",
@@ -67,7 +68,7 @@ pub fn fixture_function(keys: &str) -> String {
 }
 
 impl Invoker {
-    /// Starts one with this configuration, which does not say where to listen.
+    /// Starts an invoker with this configuration, which must not contain addresses.
     pub async fn start(functions: &str) -> Self {
         Self::listening("127.0.0.1:0", functions).await
     }
@@ -76,7 +77,8 @@ impl Invoker {
         Self::with(listen, functions, false).await
     }
 
-    /// Starts one whose functions may have control groups.
+    /// Starts an invoker whose functions have control groups if `cgroups` is true and the system allows
+    /// them.
     pub async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
         Self::with("127.0.0.1:0", functions, cgroups).await
     }
@@ -101,14 +103,14 @@ impl Invoker {
         }
     }
 
-    /// Ends it in order.
+    /// Ends the invoker and waits for it.
     pub async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap();
     }
 
     /// Invokes `f`.
-    pub async fn invoke(&self, event: Value) -> Reply {
+    pub async fn invoke(&self, event: Value) -> HttpResponse {
         self.request(
             Method::POST,
             "/2015-03-31/functions/f/invocations",
@@ -124,7 +126,7 @@ impl Invoker {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Reply {
+    ) -> HttpResponse {
         let request = request(method, path, headers, body);
         match &self.listen {
             Listen::Tcp(address) => {
@@ -138,7 +140,7 @@ impl Invoker {
         }
     }
 
-    pub async fn admin(&self, path: &str) -> Reply {
+    pub async fn admin(&self, path: &str) -> HttpResponse {
         send(
             TcpStream::connect(&self.admin).await.unwrap(),
             request(Method::GET, path, &[], ""),
@@ -176,40 +178,41 @@ pub fn request(
 pub async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Reply {
+) -> HttpResponse {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-pub async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> Reply {
+pub async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> HttpResponse {
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-async fn reply(response: hyper::Response<hyper::body::Incoming>) -> Reply {
+/// Reads the whole body.
+async fn collect(response: hyper::Response<hyper::body::Incoming>) -> HttpResponse {
     let (parts, body) = response.into_parts();
-    Reply {
+    HttpResponse {
         status: parts.status,
         headers: parts.headers,
         body: body.collect().await.unwrap().to_bytes(),
     }
 }
 
-/// Looks again and again, for 10 s at most, until `look` finds what it looks for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Calls `probe` until it returns a value, for 10 s at most.
+pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     while tokio::time::Instant::now() < end {
-        if let Some(found) = look().await {
+        if let Some(found) = probe().await {
             return found;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -224,13 +227,13 @@ pub async fn exists(path: &Path) {
     .await;
 }
 
-/// Whether the process runs; one that has ended and that nobody has waited for does not.
+/// Returns true if the process runs. A zombie does not run.
 pub fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
-/// An event that holds an environment until [`Gate::open`].
+/// A gate for an event that occupies an environment until [`Gate::open`].
 pub struct Gate {
     folder: tempfile::TempDir,
 }
