@@ -28,7 +28,7 @@ pub(super) enum Backend {
     /// By a Runtime Interface Emulator.
     Rie(Arc<rie::Rie>, Arc<EventQueue>),
     /// As processes of the invoker's own.
-    Local(Arc<local::Function>, Arc<EventQueue>),
+    Local(Arc<local::LocalFunction>, Arc<EventQueue>),
 }
 
 impl Backend {

@@ -8,7 +8,7 @@ use hyper::Response;
 use super::aws::Aws;
 use super::event_queue::{EventQueue, Events, Runner};
 use super::invoke::Backend;
-use super::local::{Context, Function};
+use super::local::{LocalContext, LocalFunction};
 use super::rie::Emulators;
 use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
@@ -22,11 +22,11 @@ pub(crate) struct Backends {
     /// The functions outside AWS.
     listed: HashMap<FunctionName, Backend>,
     /// Those of them that the invoker runs itself.
-    local: Vec<Arc<Function>>,
+    local: Vec<Arc<LocalFunction>>,
     /// The functions on AWS.
     aws: Option<Aws>,
     events: Events,
-    context: Context,
+    context: LocalContext,
     /// The configuration file, for messages.
     file: String,
 }
@@ -39,7 +39,7 @@ impl Backends {
     pub(crate) fn new(
         config: &Config,
         metrics: &Metrics,
-        context: Context,
+        context: LocalContext,
     ) -> Result<Self, rustls::Error> {
         let aws = Aws::new(config, metrics, context.clock)?;
         if let Some(aws) = &aws {
@@ -74,7 +74,8 @@ impl Backends {
                 BackendConfig::Local(config) => {
                     let at_once = config.concurrency;
                     let (config, context) = (config.clone(), self.context.clone());
-                    let function = Function::new(name.clone(), config, function.queue, context);
+                    let function =
+                        LocalFunction::new(name.clone(), config, function.queue, context);
                     let function = Arc::new(function);
                     self.local.push(Arc::clone(&function));
                     let queue = queue(Runner::Local(Arc::clone(&function)), at_once);
@@ -99,7 +100,7 @@ impl Backends {
         request: InvokeRequest<'_>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let backend = self.find(&request.address)?;
-        let Context { stop, clock, .. } = &self.context;
+        let LocalContext { stop, clock, .. } = &self.context;
         backend.invoke(request, stop, *clock).await
     }
 
@@ -134,9 +135,10 @@ impl Backends {
 
     /// One sentence for each local function whose command is not there, with file, line and cure.
     pub(crate) fn missing_commands(&self) -> Vec<String> {
-        let obstacles = self.local.iter().filter_map(|function| function.obstacle());
-        obstacles
-            .map(|obstacle| format!("{}:{obstacle}", self.file))
+        let missing = self.local.iter();
+        let missing = missing.filter_map(|function| function.check_command().err());
+        missing
+            .map(|missing| format!("{}:{missing}", self.file))
             .collect()
     }
 

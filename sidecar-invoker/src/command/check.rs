@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::error::CommandError;
 use super::setup;
 use crate::backend::aws::Aws;
-use crate::backend::local::{Context, Function, Output};
+use crate::backend::local::{LocalContext, LocalFunction, Output};
 use crate::config::yaml::scalar::printable;
 use crate::config::{BackendConfig, Config, HostPort};
 use crate::metrics::Metrics;
@@ -93,7 +93,7 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Stri
     let aws = Aws::new(&config, &Metrics::new(&config), clock)
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let (output, _) = Output::to(std::io::sink(), config.log_format, clock);
-    let context = Context::new(clock, output);
+    let context = LocalContext::new(clock, output);
     let mut rows = JoinSet::new();
     if let Some(aws) = aws {
         aws.start(&context.tasks, &context.stop);
@@ -130,14 +130,14 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Stri
             }
             BackendConfig::Local(local) => {
                 let place = format!("local: {}", local.program);
-                let function = Function::new(name.clone(), local, queue, context.clone());
-                let obstacle = function.obstacle();
-                let why = obstacle.map(|obstacle| format!("{}:{obstacle}", config.file));
+                let function = LocalFunction::new(name.clone(), local, queue, context.clone());
+                let result = function.check_command();
+                let result = result.map_err(|missing| format!("{}:{missing}", config.file));
                 rows.spawn(async move {
                     Some(Row {
                         function: name.to_string(),
                         place,
-                        result: why.map_or(Ok(()), Err),
+                        result,
                     })
                 });
             }

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::Backends;
-use crate::backend::local::{Cgroups, Context, Flushed, OrphanReaper, Output};
+use crate::backend::local::{Cgroups, Flushed, LocalContext, OrphanReaper, Output};
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
 use admin::Admin;
 use first_byte::FirstByte;
@@ -72,7 +72,7 @@ pub struct Server {
     ingress: Arc<Ingress>,
     admin: Arc<Admin>,
     backends: Arc<Backends>,
-    context: Context,
+    context: LocalContext,
     flushed: Flushed,
     drain_timeout: Duration,
 }
@@ -105,10 +105,10 @@ impl Server {
             }
         }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
-        let context = Context {
+        let context = LocalContext {
             orphan_reaper: orphan_reaper.map(Arc::new),
             cgroups,
-            ..Context::new(options.clock, output)
+            ..LocalContext::new(options.clock, output)
         };
 
         for warning in &config.warnings {
@@ -230,7 +230,7 @@ impl Server {
         drop(admin);
         drop(ingress);
         drop(backends);
-        let Context {
+        let LocalContext {
             output,
             orphan_reaper,
             ..

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::local::Function;
+use crate::backend::local::LocalFunction;
 use crate::backend::rie::Rie;
 use crate::config::EventConfig;
 use crate::invocation::FunctionResponse;
@@ -85,7 +85,7 @@ impl Events {
 /// What runs the events of a queue.
 pub(crate) enum Runner {
     Rie(Arc<Rie>),
-    Local(Arc<Function>),
+    Local(Arc<LocalFunction>),
 }
 
 impl Runner {
