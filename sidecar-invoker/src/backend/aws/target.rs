@@ -1,10 +1,10 @@
-//! Where the requests of one function go, worked out once and not for each call.
+//! The request targets of a function, computed once instead of for each invocation.
 
 use std::sync::{Arc, Mutex};
 
 use hyper::Uri;
 
-use super::credentials::Session;
+use super::credentials::LoadedCredentials;
 use super::endpoint;
 use crate::config::Endpoint;
 use crate::invoke_api::error::ServiceError;
@@ -12,42 +12,43 @@ use crate::util::lock;
 use lambda_api::operation::query;
 use lambda_api::{FunctionReference, Operation, Qualifier};
 
-/// What the requests of one operation to one function have in common.
-pub(super) struct Route {
-    /// Region and endpoint may be this one's.
-    session: Arc<Session>,
+/// The target of all requests with one operation and qualifier to one function.
+pub(super) struct RequestTarget {
+    /// The credentials, which may provide the region and the endpoint.
+    credentials: Arc<LoadedCredentials>,
     operation: Operation,
     qualifier: Option<Qualifier>,
     /// The region of the endpoint.
     pub(super) region: String,
-    /// The host, with the port if it is not the scheme's own.
+    /// The host, with the port unless it is the default port of the scheme.
     pub(super) authority: String,
     /// The path, percent-encoded.
     pub(super) path: String,
-    /// The query, percent-encoded; empty if there is none.
+    /// The query, percent-encoded. Empty without a query.
     pub(super) query: String,
-    /// All of it together.
+    /// The URI of all these parts.
     pub(super) uri: Uri,
 }
 
-/// The function of a route, as the configuration describes it.
+/// A function on AWS, as the configuration describes it.
 pub(super) struct Destination {
-    /// Without a qualifier.
+    /// The function, without a qualifier.
     pub(super) function: FunctionReference,
-    /// For callers who do not name one.
+    /// The qualifier for callers that do not name one.
     pub(super) qualifier: Option<Qualifier>,
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<Endpoint>,
 }
 
-/// Finds the route of each call. It remembers the route of the call before, which most often is that
-/// of the next call too.
-pub(super) struct Router {
+/// The targets of one function. Only the last target is kept, because most invocations of a function
+/// have the same one.
+pub(super) struct RequestTargets {
     pub(super) destination: Destination,
-    last: Mutex<Option<Arc<Route>>>,
+    last: Mutex<Option<Arc<RequestTarget>>>,
 }
 
-impl Router {
+impl RequestTargets {
+    /// Creates the targets of a function, without computing any.
     pub(super) fn new(destination: Destination) -> Self {
         Self {
             destination,
@@ -55,59 +56,60 @@ impl Router {
         }
     }
 
-    /// The route of a call; `qualifier` is the caller's own.
+    /// Returns the target of an invocation. `qualifier` is the qualifier that the caller named.
     ///
     /// # Errors
-    /// There is no region, or no URI comes of it.
-    pub(super) fn route(
+    /// Returns an error if no region is known, or if the parts are not a valid URI.
+    pub(super) fn target(
         &self,
-        session: &Arc<Session>,
+        credentials: &Arc<LoadedCredentials>,
         operation: Operation,
         qualifier: Option<&Qualifier>,
-    ) -> Result<Arc<Route>, ServiceError> {
+    ) -> Result<Arc<RequestTarget>, ServiceError> {
         let qualifier = qualifier.or(self.destination.qualifier.as_ref());
         let mut last = lock(&self.last);
-        let known = last.as_ref().filter(|route| {
-            Arc::ptr_eq(&route.session, session)
-                && (route.operation, route.qualifier.as_ref()) == (operation, qualifier)
+        let known = last.as_ref().filter(|target| {
+            Arc::ptr_eq(&target.credentials, credentials)
+                && (target.operation, target.qualifier.as_ref()) == (operation, qualifier)
         });
-        if let Some(route) = known {
-            return Ok(Arc::clone(route));
+        if let Some(target) = known {
+            return Ok(Arc::clone(target));
         }
-        let route = Route::new(&self.destination, session, operation, qualifier)?;
-        let route = Arc::new(route);
-        *last = Some(Arc::clone(&route));
-        Ok(route)
+        let target = RequestTarget::new(&self.destination, credentials, operation, qualifier)?;
+        let target = Arc::new(target);
+        *last = Some(Arc::clone(&target));
+        Ok(target)
     }
 }
 
-impl Route {
+impl RequestTarget {
     fn new(
         destination: &Destination,
-        session: &Arc<Session>,
+        credentials: &Arc<LoadedCredentials>,
         operation: Operation,
         qualifier: Option<&Qualifier>,
     ) -> Result<Self, ServiceError> {
-        let region = destination.region.as_ref().or(session.region.as_ref());
+        let region = destination.region.as_ref().or(credentials.region.as_ref());
         let region = region.ok_or(ServiceError::NoCredentials)?.clone();
-        let own = destination.endpoint.as_ref().or(session.endpoint.as_ref());
-        let endpoint = own
+        let configured = destination.endpoint.as_ref();
+        let endpoint = configured
+            .or(credentials.endpoint.as_ref())
             .cloned()
-            .unwrap_or_else(|| endpoint::of_region(&region, session.variant));
+            .unwrap_or_else(|| endpoint::of_region(&region, credentials.variant));
         let path = operation.path(destination.function.as_str());
         let query = qualifier.map(query).unwrap_or_default();
-        let target = match query.as_str() {
+        let path_and_query = match query.as_str() {
             "" => path.clone(),
             query => format!("{path}?{query}"),
         };
         let uri = Uri::builder()
             .scheme(if endpoint.tls { "https" } else { "http" })
             .authority(endpoint.authority.as_str())
-            .path_and_query(target)
+            .path_and_query(path_and_query)
             .build()
             .map_err(|error| ServiceError::AwsUnavailable(error.to_string()))?;
         Ok(Self {
-            session: Arc::clone(session),
+            credentials: Arc::clone(credentials),
             operation,
             qualifier: qualifier.cloned(),
             region,
