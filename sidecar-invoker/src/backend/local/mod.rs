@@ -21,4 +21,4 @@ pub(crate) use function::LocalFunction;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
 pub(crate) use process::orphan_reaper::{OrphanReaper, reap_orphans};
-pub(crate) use spec::LocalContext;
+pub(crate) use spec::{LocalContext, MissingProgram};
