@@ -1,13 +1,13 @@
-//! The only place that calls Envoy.
+//! The host calls: no other file calls Envoy while a request passes.
 
-use std::time::UNIX_EPOCH;
-
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType};
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::exchange::{Host, Side};
 use lambda_filter_core::request::HeaderMap;
 use lambda_filter_core::response::HttpResponse;
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType, Status};
 
 /// The request in whose callback the filter is.
 ///
@@ -15,16 +15,65 @@ use lambda_filter_core::response::HttpResponse;
 /// worker. So each call is made only where Envoy is known to answer it: a body is set only after a
 /// body callback, and only below the limits.
 #[derive(Debug, Clone, Copy)]
-pub struct EnvoyHost;
+pub(crate) struct EnvoyHost;
 
-fn map(side: Side) -> MapType {
+/// A host call, by its name in the proxy-wasm ABI.
+#[derive(Debug, Clone, Copy)]
+#[expect(
+    non_camel_case_types,
+    reason = "the names of the ABI, as they are logged"
+)]
+enum HostCall {
+    proxy_close_stream,
+    proxy_get_buffer_bytes,
+    proxy_get_current_time_nanoseconds,
+    proxy_get_header_map_pairs,
+    proxy_get_property,
+    proxy_replace_header_map_value,
+    proxy_send_local_response,
+    proxy_set_buffer_bytes,
+    proxy_set_header_map_pairs,
+    proxy_set_property,
+}
+
+thread_local! {
+    /// A bit for each [`HostCall`] that has failed in this VM.
+    static FAILED: Cell<u16> = const { Cell::new(0) };
+}
+
+/// Returns the result of a host call, or the default if it failed. The first failure of each call in
+/// a VM is logged: one cause would fail for every request.
+fn or_logged<T: Default>(call: HostCall, result: Result<T, Status>) -> T {
+    result.unwrap_or_else(|status| {
+        log_failure(call, status);
+        T::default()
+    })
+}
+
+fn log_failure(call: HostCall, status: Status) {
+    let bit = 1 << call as u16;
+    let failed = FAILED.get();
+    if failed & bit == 0 {
+        FAILED.set(failed | bit);
+        log::error!("the host call {call:?} failed: {status:?}; its next failures are not logged");
+    }
+}
+
+fn header_map(side: Side) -> MapType {
     match side {
         Side::Request => MapType::HttpRequestHeaders,
         Side::Response => MapType::HttpResponseHeaders,
     }
 }
 
-fn buffer(side: Side) -> BufferType {
+fn trailer_map(side: Side) -> MapType {
+    match side {
+        Side::Request => MapType::HttpRequestTrailers,
+        Side::Response => MapType::HttpResponseTrailers,
+    }
+}
+
+fn body_buffer(side: Side) -> BufferType {
     match side {
         Side::Request => BufferType::HttpRequestBody,
         Side::Response => BufferType::HttpResponseBody,
@@ -33,56 +82,62 @@ fn buffer(side: Side) -> BufferType {
 
 impl Host for EnvoyHost {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        hostcalls::get_property(path.to_vec()).unwrap_or_default()
+        let value = hostcalls::get_property(path.to_vec());
+        or_logged(HostCall::proxy_get_property, value)
     }
 
     fn now_ns(&self) -> i64 {
-        let now = hostcalls::get_current_time().unwrap_or(UNIX_EPOCH);
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        let now = hostcalls::get_current_time().map(Some);
+        let now: Option<SystemTime> = or_logged(HostCall::proxy_get_current_time_nanoseconds, now);
+        let since = now.unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH);
+        i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {
-        let _ = hostcalls::set_property(vec![name], Some(value));
+        let set = hostcalls::set_property(vec![name], Some(value));
+        or_logged(HostCall::proxy_set_property, set);
     }
 
     fn headers(&self, side: Side) -> HeaderMap {
-        hostcalls::get_map_bytes(map(side)).unwrap_or_default()
+        let headers = hostcalls::get_map_bytes(header_map(side));
+        or_logged(HostCall::proxy_get_header_map_pairs, headers)
     }
 
     fn set_header(&self, side: Side, name: &str, value: &[u8]) {
-        let _ = hostcalls::set_map_value_bytes(map(side), name, Some(value));
+        let set = hostcalls::set_map_value_bytes(header_map(side), name, Some(value));
+        or_logged(HostCall::proxy_replace_header_map_value, set);
     }
 
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>) {
-        let _ = hostcalls::set_map_bytes(map(side), headers);
+        let set = hostcalls::set_map_bytes(header_map(side), headers);
+        or_logged(HostCall::proxy_set_header_map_pairs, set);
     }
 
     fn body(&self, side: Side) -> Vec<u8> {
-        let body = hostcalls::get_buffer(buffer(side), 0, usize::MAX);
-        body.unwrap_or_default().unwrap_or_default()
+        let body = hostcalls::get_buffer(body_buffer(side), 0, usize::MAX);
+        or_logged(HostCall::proxy_get_buffer_bytes, body).unwrap_or_default()
     }
 
     fn set_body(&self, side: Side, body: &[u8]) {
-        let _ = hostcalls::set_buffer(buffer(side), 0, usize::MAX, body);
+        let set = hostcalls::set_buffer(body_buffer(side), 0, usize::MAX, body);
+        or_logged(HostCall::proxy_set_buffer_bytes, set);
     }
 
     fn clear_trailers(&self, side: Side) {
-        let trailers = match side {
-            Side::Request => MapType::HttpRequestTrailers,
-            Side::Response => MapType::HttpResponseTrailers,
-        };
-        let _ = hostcalls::set_map_bytes(trailers, Vec::new());
+        let cleared = hostcalls::set_map_bytes(trailer_map(side), Vec::new());
+        or_logged(HostCall::proxy_set_header_map_pairs, cleared);
     }
 
     fn respond(&self, response: &HttpResponse) {
         let headers = response.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
         let status = u32::from(response.status);
-        let _ = hostcalls::send_http_response(status, headers.collect(), Some(&response.body));
+        let sent = hostcalls::send_http_response(status, headers.collect(), Some(&response.body));
+        or_logged(HostCall::proxy_send_local_response, sent);
     }
 
     fn reset(&self) {
-        let _ = hostcalls::reset_http_response();
+        let reset = hostcalls::reset_http_response();
+        or_logged(HostCall::proxy_close_stream, reset);
     }
 }

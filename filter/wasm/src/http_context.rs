@@ -1,21 +1,19 @@
-//! Envoy's callbacks of one request, handed to its [`Exchange`].
+//! Passes Envoy's callbacks of one request to its [`Exchange`].
 
+use lambda_filter_core::exchange::{Exchange, Flow};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::envoy_host::EnvoyHost;
-use lambda_filter_core::exchange::{Exchange, Flow};
 
-/// One try of one request.
+/// A request, or one attempt of a request that is retried.
 #[derive(Debug)]
-pub struct RequestContext {
+pub(crate) struct RequestContext {
     exchange: Exchange,
 }
 
 impl RequestContext {
-    /// With its phases at the start.
-    #[must_use]
-    pub fn new(exchange: Exchange) -> Self {
+    pub(crate) fn new(exchange: Exchange) -> Self {
         Self { exchange }
     }
 }
@@ -35,30 +33,30 @@ impl Context for RequestContext {
 }
 
 impl HttpContext for RequestContext {
-    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _header_count: usize, end_of_stream: bool) -> Action {
         action(self.exchange.on_request_headers(&EnvoyHost, end_of_stream))
     }
 
-    fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
         action(
             self.exchange
-                .on_request_body(&EnvoyHost, held, end_of_stream),
+                .on_request_body(&EnvoyHost, body_size, end_of_stream),
         )
     }
 
-    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+    fn on_http_request_trailers(&mut self, _trailer_count: usize) -> Action {
         action(self.exchange.on_request_trailers(&EnvoyHost))
     }
 
-    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+    fn on_http_response_headers(&mut self, _header_count: usize, end_of_stream: bool) -> Action {
         action(self.exchange.on_response_headers(&EnvoyHost, end_of_stream))
     }
 
-    fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
+    fn on_http_response_body(&mut self, _body_size: usize, end_of_stream: bool) -> Action {
         action(self.exchange.on_response_body(&EnvoyHost, end_of_stream))
     }
 
-    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+    fn on_http_response_trailers(&mut self, _trailer_count: usize) -> Action {
         action(self.exchange.on_response_trailers(&EnvoyHost))
     }
 }

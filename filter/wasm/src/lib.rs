@@ -10,7 +10,12 @@ mod envoy_host;
 mod http_context;
 mod root_context;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::<root_context::PluginContext>::default());
-}}
+/// Private, as the SDK's macro writes functions without documentation.
+mod entry {
+    use crate::root_context::PluginContext;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::<PluginContext>::default());
+    }}
+}

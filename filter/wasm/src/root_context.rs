@@ -1,33 +1,38 @@
-//! The plugin: reads its configuration, makes a context per request.
+//! The plugin: reads its configuration and makes a context for each request.
 
 use std::rc::Rc;
 
+use lambda_filter_core::config::{ConfigCache, Settings};
+use lambda_filter_core::exchange::{Attempts, Exchange};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::http_context::RequestContext;
-use lambda_filter_core::config::{ConfigCache, Settings};
-use lambda_filter_core::exchange::{Attempts, Exchange};
 
 thread_local! {
-    /// Of all plugins that share this VM: a request may be tried by several.
-    static TRIES: Rc<Attempts> = Rc::default();
+    /// The attempts of all plugins that share this VM: several plugins may try one request.
+    static ATTEMPTS: Rc<Attempts> = Rc::default();
 }
 
-/// One plugin in one worker.
+/// A plugin in one worker.
 #[derive(Debug, Default)]
-pub struct PluginContext {
+pub(crate) struct PluginContext {
     configs: Rc<ConfigCache>,
 }
 
 impl Context for PluginContext {}
 
 impl RootContext for PluginContext {
-    /// `false` makes Envoy refuse the configuration; the log says why.
+    /// Returns `false`, on which Envoy refuses the configuration, after the log has said why.
     fn on_configure(&mut self, _size: usize) -> bool {
-        let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
-        let text = text.unwrap_or_default().unwrap_or_default();
+        let text = match hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(status) => {
+                log::error!("Envoy does not hand over the plugin's configuration: {status:?}");
+                return false;
+            }
+        };
         match Settings::from_plugin(&text) {
             Ok(settings) => {
                 self.configs = Rc::new(ConfigCache::new(settings));
@@ -45,7 +50,7 @@ impl RootContext for PluginContext {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let exchange = Exchange::new(Rc::clone(&self.configs), TRIES.with(Rc::clone));
+        let exchange = Exchange::new(Rc::clone(&self.configs), ATTEMPTS.with(Rc::clone));
         Some(Box::new(RequestContext::new(exchange)))
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of the filter, their types, and how levels merge.
+//! The keys of the filter, and how levels merge.
 
 use std::rc::Rc;
 
@@ -7,38 +7,105 @@ use serde_json::{Map, Value};
 
 use super::error::{Problem, Problems};
 use super::path_template::PathTemplate;
-use super::read::{
-    self, choice, flag, media_ranges, parsed, path_prefix, size, stage, text, unknown,
-};
 use super::template::Template;
-use super::values::{BodylessEvent, Format, HeaderCase, Invocation, MediaRange, Response};
+use super::values::{
+    BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
+    Response, Stage, Text, ValueKind,
+};
 use crate::encoding::{json, json_writer, protobuf};
 
-/// One level of configuration: each key may be absent.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    pub(super) function: Option<FunctionReference>,
-    pub(super) qualifier: Option<Qualifier>,
-    pub(super) payload: Option<Format>,
-    pub(super) invocation: Option<Invocation>,
-    pub(super) stage: Option<String>,
-    pub(super) account_id: Option<String>,
-    pub(super) api_id: Option<String>,
-    pub(super) resource: Option<PathTemplate>,
-    pub(super) strip_prefix: Option<String>,
-    pub(super) binary_media_types: Option<Vec<MediaRange>>,
-    pub(super) header_case: Option<HeaderCase>,
-    pub(super) template: Option<Rc<Template>>,
-    pub(super) response: Option<Response>,
-    pub(super) max_request_bytes: Option<usize>,
-    pub(super) bodyless_event: Option<BodylessEvent>,
-    pub(super) expose_errors: Option<bool>,
+/// Makes everything that depends on the list of keys: a key is a line of its own, with its
+/// description, name, type and default.
+macro_rules! keys {
+    ($($(#[doc = $description:literal])+ $name:ident: $value:ty, $default:literal;)+) => {
+        /// One level of configuration. Each key may be absent.
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct Settings {
+            $($(#[doc = $description])+ pub(super) $name: Option<$value>,)+
+        }
+
+        impl Settings {
+            /// The names of all keys.
+            pub const KEYS: [&'static str; [$(stringify!($name)),+].len()] =
+                [$(stringify!($name)),+];
+
+            /// Returns all keys with what a reference or a schema says of them.
+            #[must_use]
+            pub fn reference() -> Vec<Key> {
+                vec![$(Key {
+                    name: stringify!($name),
+                    values: <$value>::kind(),
+                    default: $default,
+                    description: concat!($($description),+).trim_ascii(),
+                }),+]
+            }
+
+            fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+                match key {
+                    $(stringify!($name) => self.$name = Some(ConfigValue::read(value)?),)+
+                    _ => return Err(unknown(key)),
+                }
+                Ok(())
+            }
+
+            /// Completes these settings, key by key, with those of the next level out.
+            #[must_use]
+            pub(crate) fn or(self, outer: &Self) -> Self {
+                Self { $($name: self.$name.or_else(|| outer.$name.clone()),)+ }
+            }
+        }
+    };
+}
+
+keys! {
+    /// The function: a name, a partial ARN or a full ARN, each with or without `:qualifier`.
+    function: FunctionReference, "required";
+    /// An alias or a version of the function.
+    qualifier: Qualifier, "none";
+    /// The format of the events.
+    payload: EventFormat<()>, "`apigateway-v2`";
+    /// The way in which the function is invoked.
+    invocation: Invocation, "`request-response`";
+    /// The stage in `requestContext`.
+    stage: Stage, "`$default`; `prod` for `apigateway-v1`";
+    /// The account in `requestContext`.
+    account_id: Text, "`123456789012`";
+    /// The id of the API in `requestContext`.
+    api_id: Text, "`lambda-mesh`";
+    /// A path template such as `/pets/{id}` that fills `resource`, `routeKey` and `pathParameters`.
+    resource: PathTemplate, "any path";
+    /// The beginning of the path that is removed before the event is made.
+    strip_prefix: PathPrefix, "none";
+    /// The media types of bodies that are in base64 in the event.
+    binary_media_types: Vec<MediaRange>, "the format's own rule";
+    /// The spelling of header names in the event.
+    header_case: HeaderCase, "`lower`; `train` for `apigateway-v1`";
+    /// The event of `payload: template`, with `${...}` for parts of the request.
+    template: Rc<Template>, "none";
+    /// The way from the function's response to that of the client.
+    response: Response, "`auto`";
+    /// The largest event, after encoding.
+    max_request_bytes: Bytes, "`6291556`, Lambda's own limit; at most `1048576` for `invocation: event`";
+    /// The place for the event of a request without a body.
+    bodyless_event: BodylessEvent, "`body`";
+    /// Shows the type, message and stack trace of a function's own error to the client.
+    expose_errors: bool, "`false`";
+}
+
+/// What a reference or a schema says of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// The type of its values.
+    pub values: ValueKind,
+    /// Its default, in Markdown.
+    pub default: &'static str,
+    /// Its meaning: a sentence in Markdown.
+    pub description: &'static str,
 }
 
 impl Settings {
-    /// The names of all keys.
-    pub const KEYS: [&'static str; 16] = read::KEYS;
-
     /// Reads one level.
     ///
     /// # Errors
@@ -65,7 +132,7 @@ impl Settings {
     /// text), a serialised `Struct` (any other message as its bytes), or nothing.
     ///
     /// # Errors
-    /// As [`Settings::parse`], and bytes that are neither.
+    /// Those of [`Settings::parse`], and bytes that are neither.
     pub fn from_plugin(bytes: &[u8]) -> Result<Self, Problems> {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -83,52 +150,18 @@ impl Settings {
             },
         }
     }
+}
 
-    fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
-        match key {
-            "function" => self.function = Some(parsed(value)?),
-            "qualifier" => self.qualifier = Some(parsed(value)?),
-            "payload" => self.payload = Some(choice(value, &Format::NAMES)?),
-            "invocation" => self.invocation = Some(choice(value, &Invocation::NAMES)?),
-            "stage" => self.stage = Some(stage(value)?),
-            "account_id" => self.account_id = Some(text(value)?.to_owned()),
-            "api_id" => self.api_id = Some(text(value)?.to_owned()),
-            "resource" => self.resource = Some(PathTemplate::parse(text(value)?)?),
-            "strip_prefix" => self.strip_prefix = Some(path_prefix(value)?),
-            "binary_media_types" => self.binary_media_types = Some(media_ranges(value)?),
-            "header_case" => self.header_case = Some(choice(value, &HeaderCase::NAMES)?),
-            "template" => self.template = Some(Rc::new(Template::parse(value)?)),
-            "response" => self.response = Some(choice(value, &Response::NAMES)?),
-            "max_request_bytes" => self.max_request_bytes = Some(size(value)?),
-            "bodyless_event" => self.bodyless_event = Some(choice(value, &BodylessEvent::NAMES)?),
-            "expose_errors" => self.expose_errors = Some(flag(value)?),
-            _ => return Err(unknown(key)),
+/// Returns what is said of a key that does not exist.
+fn unknown(key: &str) -> String {
+    let nearest = Settings::KEYS
+        .iter()
+        .map(|known| (strsim::osa_distance(key, known), known))
+        .min();
+    match nearest {
+        Some((distance, known)) if distance <= 3 => {
+            format!("unknown key; did you mean `{known}`?")
         }
-        Ok(())
-    }
-
-    /// These settings, completed key by key with those of the next level out.
-    #[must_use]
-    pub(crate) fn or(self, outer: &Self) -> Self {
-        Self {
-            function: self.function.or_else(|| outer.function.clone()),
-            qualifier: self.qualifier.or_else(|| outer.qualifier.clone()),
-            payload: self.payload.or(outer.payload),
-            invocation: self.invocation.or(outer.invocation),
-            stage: self.stage.or_else(|| outer.stage.clone()),
-            account_id: self.account_id.or_else(|| outer.account_id.clone()),
-            api_id: self.api_id.or_else(|| outer.api_id.clone()),
-            resource: self.resource.or_else(|| outer.resource.clone()),
-            strip_prefix: self.strip_prefix.or_else(|| outer.strip_prefix.clone()),
-            binary_media_types: self
-                .binary_media_types
-                .or_else(|| outer.binary_media_types.clone()),
-            header_case: self.header_case.or(outer.header_case),
-            template: self.template.or_else(|| outer.template.clone()),
-            response: self.response.or(outer.response),
-            max_request_bytes: self.max_request_bytes.or(outer.max_request_bytes),
-            bodyless_event: self.bodyless_event.or(outer.bodyless_event),
-            expose_errors: self.expose_errors.or(outer.expose_errors),
-        }
+        _ => format!("unknown key; the keys are {}", Settings::KEYS.join(", ")),
     }
 }

@@ -8,17 +8,17 @@
 mod error;
 mod keys;
 pub(crate) mod path_template;
-mod read;
 mod resolver;
 pub(crate) mod route_config;
 pub(crate) mod template;
 pub(crate) mod values;
 
 pub use error::{ConfigError, Problems};
-pub use keys::Settings;
+pub use keys::{Key, Settings};
 pub use path_template::PathTemplate;
 pub use resolver::ConfigCache;
 pub use route_config::Config;
+pub use values::ValueKind;
 
 #[cfg(test)]
 mod tests;

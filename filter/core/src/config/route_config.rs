@@ -1,12 +1,17 @@
 //! The configuration of one route, merged from all levels and complete.
 
+use std::rc::Rc;
+
 use lambda_api::limits::{MAX_ASYNC_EVENT_BYTES, MAX_PAYLOAD_BYTES};
 use lambda_api::{ACCOUNT_ID, FunctionReference, Operation};
 
 use super::error::Problems;
 use super::keys::Settings;
 use super::path_template::PathTemplate;
-use super::values::{BodylessEvent, Format, HeaderCase, Invocation, MediaRange, Payload, Response};
+use super::template::Template;
+use super::values::{
+    BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response,
+};
 
 /// The configuration of one route, complete.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +21,7 @@ pub struct Config {
     /// The path and query of its invocation, with its alias or version.
     pub(crate) invoke_path: String,
     /// The event's format.
-    pub(crate) payload: Payload,
+    pub(crate) format: EventFormat<Rc<Template>>,
     /// How the function is invoked.
     pub(crate) invocation: Invocation,
     /// `requestContext.stage`.
@@ -69,27 +74,19 @@ impl Settings {
                 "given twice: `function` ends in a qualifier already; leave one of them out",
             ));
         }
-        let format = self.payload.unwrap_or(Format::ApigatewayV2);
-        let payload = match (format, self.template) {
-            (Format::Template, Some(template)) => Payload::Template(template),
-            (Format::Template, None) => {
+        let default = EventFormat::BuiltIn(BuiltInFormat::ApigatewayV2);
+        let format = match (self.payload.unwrap_or(default), self.template) {
+            (EventFormat::BuiltIn(format), None) => EventFormat::BuiltIn(format),
+            (EventFormat::Template(()), Some(template)) => EventFormat::Template(template),
+            (EventFormat::Template(()), None) => {
                 return Err(Problems::one("template", "required by `payload: template`"));
             }
-            (_, Some(_)) => {
+            (EventFormat::BuiltIn(_), Some(_)) => {
                 return Err(Problems::one(
                     "template",
                     "goes with `payload: template` only",
                 ));
             }
-            (Format::ApigatewayV1, None) => Payload::ApigatewayV1,
-            (Format::ApigatewayV2, None) => Payload::ApigatewayV2,
-            (Format::Alb, None) => Payload::Alb,
-            (Format::AlbMultiValue, None) => Payload::AlbMultiValue,
-            (Format::VpcLatticeV1, None) => Payload::VpcLatticeV1,
-            (Format::VpcLatticeV2, None) => Payload::VpcLatticeV2,
-            (Format::FunctionUrl, None) => Payload::FunctionUrl,
-            (Format::Envoy, None) => Payload::Envoy,
-            (Format::Raw, None) => Payload::Raw,
         };
         let invocation = self.invocation.unwrap_or(Invocation::RequestResponse);
         let response = self.response.unwrap_or(Response::Auto);
@@ -101,8 +98,10 @@ impl Settings {
                  body; leave `response` out, or set it to `auto`",
             ));
         }
-        let max_request_bytes = self.max_request_bytes.unwrap_or(MAX_PAYLOAD_BYTES);
-        let is_rest = payload == Payload::ApigatewayV1;
+        let max_request_bytes = self
+            .max_request_bytes
+            .map_or(MAX_PAYLOAD_BYTES, |bytes| bytes.0);
+        let is_rest = format == EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1);
         let stage = if is_rest { "prod" } else { "$default" };
         let header_case = if is_rest {
             HeaderCase::Train
@@ -118,13 +117,17 @@ impl Settings {
         Ok(Config {
             function,
             invoke_path,
-            payload,
+            format,
             invocation,
-            stage: self.stage.unwrap_or_else(|| stage.to_owned()),
-            account_id: self.account_id.unwrap_or_else(|| ACCOUNT_ID.to_owned()),
-            api_id: self.api_id.unwrap_or_else(|| "lambda-mesh".to_owned()),
+            stage: self.stage.map_or_else(|| stage.to_owned(), |stage| stage.0),
+            account_id: self
+                .account_id
+                .map_or_else(|| ACCOUNT_ID.to_owned(), |id| id.0),
+            api_id: self
+                .api_id
+                .map_or_else(|| "lambda-mesh".to_owned(), |id| id.0),
             resource: self.resource,
-            strip_prefix: self.strip_prefix,
+            strip_prefix: self.strip_prefix.map(|prefix| prefix.0),
             binary_media_types: self.binary_media_types,
             header_case: self.header_case.unwrap_or(header_case),
             response,

@@ -127,14 +127,18 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        if let Some(before) = before.strip_suffix('$') {
-            literal.push_str(before);
-            literal.push_str("${");
-            rest = after;
-            continue;
-        }
+    while let Some((before, after)) = rest.split_once('$') {
         literal.push_str(before);
+        rest = after;
+        let Some(after) = after.strip_prefix('{') else {
+            if let Some(after) = after.strip_prefix("${") {
+                literal.push_str("${");
+                rest = after;
+            } else {
+                literal.push('$');
+            }
+            continue;
+        };
         let (name, after) = after
             .split_once('}')
             .ok_or_else(|| format!("a placeholder is not closed in \"{text}\""))?;

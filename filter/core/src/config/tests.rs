@@ -1,5 +1,7 @@
-use super::values::{HeaderCase, Invocation, MediaRange, Payload};
+use super::values::{BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange};
 use super::*;
+use lambda_api::ACCOUNT_ID;
+use lambda_api::limits::{MAX_ASYNC_EVENT_BYTES, MAX_PAYLOAD_BYTES};
 use serde_json::{Value, json};
 
 fn settings(value: Value) -> Result<Settings, String> {
@@ -14,7 +16,10 @@ fn defaults_are_those_of_the_reference() {
     let config = settings(json!({"function": "hello"}))
         .and_then(|s| s.into_config().map_err(|p| p.to_string()))
         .unwrap();
-    assert_eq!(config.payload, Payload::ApigatewayV2);
+    assert_eq!(
+        config.format,
+        EventFormat::BuiltIn(BuiltInFormat::ApigatewayV2)
+    );
     assert_eq!(config.invocation, Invocation::RequestResponse);
     assert_eq!(config.stage, "$default");
     assert_eq!(config.account_id, "123456789012");
@@ -168,5 +173,31 @@ fn a_plugin_configuration_is_a_json_object_or_a_struct_or_nothing() {
     for text in ["[]", "\"hello\"", "{", "\u{fffd}"] {
         let problems = Settings::from_plugin(text.as_bytes()).unwrap_err();
         assert!(problems.to_string().contains("expected a JSON object"));
+    }
+}
+
+#[test]
+fn the_reference_names_every_key_with_its_values_and_default() {
+    let reference = Settings::reference();
+    let names: Vec<&str> = reference.iter().map(|key| key.name).collect();
+    assert_eq!(names, Settings::KEYS);
+    let key = |name| reference.iter().find(|key| key.name == name).unwrap();
+    assert_eq!(
+        key("header_case").values,
+        ValueKind::Choice(&["lower", "train"])
+    );
+    for (name, default) in [
+        ("account_id", ACCOUNT_ID.to_owned()),
+        ("max_request_bytes", MAX_PAYLOAD_BYTES.to_string()),
+        ("max_request_bytes", MAX_ASYNC_EVENT_BYTES.to_string()),
+    ] {
+        assert!(key(name).default.contains(&default), "{name}");
+    }
+    for key in &reference {
+        let description = key.description;
+        assert!(
+            description.ends_with('.') && !description.starts_with(' '),
+            "{description}"
+        );
     }
 }

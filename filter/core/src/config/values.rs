@@ -1,42 +1,264 @@
-//! The values that a key may name.
+//! The types of values, and how each is read.
 
 use std::rc::Rc;
 
-use super::template::Template;
+use lambda_api::{FunctionReference, NameError, Qualifier};
+use serde_json::Value;
 
-/// The names of the event formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    ApigatewayV1,
-    ApigatewayV2,
-    Alb,
-    AlbMultiValue,
-    VpcLatticeV1,
-    VpcLatticeV2,
-    FunctionUrl,
-    Envoy,
-    Raw,
+use super::path_template::PathTemplate;
+use super::template::Template;
+use crate::encoding::json_writer;
+
+/// A type of values that a key takes.
+pub(super) trait ConfigValue: Sized {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// The expected form.
+    fn read(value: &Value) -> Result<Self, String>;
+
+    /// Returns the type's description for references and schemas.
+    fn kind() -> ValueKind;
+}
+
+/// The type of a key's values, as a reference or a schema describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Text that is not empty.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number of bytes, at least 1.
+    Bytes,
+    /// One of these names.
+    Choice(&'static [&'static str]),
+    /// A list of media types such as `image/*`.
+    MediaTypes,
+    /// Any JSON, in whose texts `${...}` stands for a part of the request.
     Template,
 }
 
-impl Format {
-    pub(super) const NAMES: [(&str, Self); 10] = [
-        ("apigateway-v2", Self::ApigatewayV2),
-        ("apigateway-v1", Self::ApigatewayV1),
-        ("alb", Self::Alb),
-        ("alb-multi-value", Self::AlbMultiValue),
-        ("vpc-lattice-v1", Self::VpcLatticeV1),
-        ("vpc-lattice-v2", Self::VpcLatticeV2),
-        ("function-url", Self::FunctionUrl),
-        ("envoy", Self::Envoy),
-        ("raw", Self::Raw),
-        ("template", Self::Template),
-    ];
+/// A type whose values have names.
+pub(super) trait Choice: Copy + 'static {
+    const NAMES: &'static [&'static str];
+    /// In the order of their names.
+    const VALUES: &'static [Self];
 }
 
-/// The event's format.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Payload {
+/// Names the values of a [`Choice`].
+macro_rules! choice {
+    ($type:ty: $($name:literal => $value:expr),+ $(,)?) => {
+        impl Choice for $type {
+            const NAMES: &'static [&'static str] = &[$($name),+];
+            const VALUES: &'static [Self] = &[$($value),+];
+        }
+    };
+}
+
+impl<T: Choice> ConfigValue for T {
+    fn read(value: &Value) -> Result<Self, String> {
+        let names = T::NAMES;
+        let at = names.iter().position(|name| value.as_str() == Some(name));
+        let choice = at.and_then(|at| T::VALUES.get(at)).copied();
+        choice.ok_or_else(|| expected_one_of(names, value))
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Choice(T::NAMES)
+    }
+}
+
+#[inline(never)]
+fn expected_one_of(names: &[&str], found: &Value) -> String {
+    expected(&format!("one of {}", names.join(", ")), found)
+}
+
+fn expected(what: &str, found: &Value) -> String {
+    format!("expected {what}, found {}", json_writer::to_text(found))
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() => Ok(text),
+        _ => Err(expected("text (in quotes if it is a number)", value)),
+    }
+}
+
+/// Text that is not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text(pub(super) String);
+
+impl ConfigValue for Text {
+    fn read(value: &Value) -> Result<Self, String> {
+        Ok(Self(text(value)?.to_owned()))
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+impl ConfigValue for FunctionReference {
+    fn read(value: &Value) -> Result<Self, String> {
+        let name = text(value)?.parse();
+        name.map_err(|error: NameError| error.to_string())
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+impl ConfigValue for Qualifier {
+    fn read(value: &Value) -> Result<Self, String> {
+        let qualifier = text(value)?.parse();
+        qualifier.map_err(|error: NameError| error.to_string())
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+impl ConfigValue for PathTemplate {
+    fn read(value: &Value) -> Result<Self, String> {
+        Self::parse(text(value)?)
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+impl ConfigValue for Rc<Template> {
+    fn read(value: &Value) -> Result<Self, String> {
+        Template::parse(value).map(Self::new)
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Template
+    }
+}
+
+impl ConfigValue for bool {
+    fn read(value: &Value) -> Result<Self, String> {
+        let flag = value.as_bool();
+        flag.ok_or_else(|| expected("true or false", value))
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Flag
+    }
+}
+
+/// A number of bytes, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bytes(pub(super) usize);
+
+impl ConfigValue for Bytes {
+    fn read(value: &Value) -> Result<Self, String> {
+        // Numbers in Envoy's metadata are always floating point.
+        let bytes = value
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(n));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and within 1 and u32::MAX"
+        )]
+        bytes
+            .map(|n| Self(n as usize))
+            .ok_or_else(|| expected("a whole number of bytes, at least 1", value))
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Bytes
+    }
+}
+
+/// The name of a stage: one segment of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stage(pub(super) String);
+
+impl ConfigValue for Stage {
+    fn read(value: &Value) -> Result<Self, String> {
+        match text(value)? {
+            stage if stage.contains('/') => Err(expected("one path segment such as `prod`", value)),
+            stage => Ok(Self(stage.to_owned())),
+        }
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+/// The beginning of a path: `/shop`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PathPrefix(pub(super) String);
+
+impl ConfigValue for PathPrefix {
+    fn read(value: &Value) -> Result<Self, String> {
+        let prefix = text(value)?;
+        if prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains('?') {
+            Ok(Self(prefix.to_owned()))
+        } else {
+            Err(expected("a path such as `/shop`", value))
+        }
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::Text
+    }
+}
+
+/// A range of media types: `image/png`, `image/*`, `*/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MediaRange(String);
+
+impl MediaRange {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kind, subtype) = text.split_once('/')?;
+        let is_word = |word: &str| !word.is_empty() && !word.contains(['/', ';', ' ']);
+        let is_range = is_word(kind) && is_word(subtype) && (kind != "*" || subtype == "*");
+        is_range.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Returns whether a media type, in lower case and without parameters, is in the range. The
+    /// empty one, of a message without a type, is only in `*/*`.
+    pub(crate) fn matches(&self, media_type: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some("*/") => true,
+            Some(prefix) => media_type.starts_with(prefix),
+            None => media_type == self.0,
+        }
+    }
+}
+
+impl ConfigValue for Vec<MediaRange> {
+    fn read(value: &Value) -> Result<Self, String> {
+        let ranges = value.as_array().and_then(|items| {
+            let ranges = items.iter().map(|item| MediaRange::parse(item.as_str()?));
+            ranges.collect()
+        });
+        ranges.ok_or_else(|| expected("a list of media types such as [\"image/*\"]", value))
+    }
+
+    fn kind() -> ValueKind {
+        ValueKind::MediaTypes
+    }
+}
+
+/// The format of events. `T` is the template of the operator's own format.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum EventFormat<T> {
+    BuiltIn(BuiltInFormat),
+    Template(T),
+}
+
+/// A format that the filter knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BuiltInFormat {
     /// API Gateway REST API, Lambda proxy integration.
     ApigatewayV1,
     /// API Gateway HTTP API, payload format 2.0.
@@ -55,11 +277,24 @@ pub(crate) enum Payload {
     Envoy,
     /// The body is the event.
     Raw,
-    /// The operator's own.
-    Template(Rc<Template>),
 }
 
-/// What a function's answer must look like, and what its errors become.
+choice! {
+    EventFormat<()>:
+    "apigateway-v2" => Self::BuiltIn(BuiltInFormat::ApigatewayV2),
+    "apigateway-v1" => Self::BuiltIn(BuiltInFormat::ApigatewayV1),
+    "alb" => Self::BuiltIn(BuiltInFormat::Alb),
+    "alb-multi-value" => Self::BuiltIn(BuiltInFormat::AlbMultiValue),
+    "vpc-lattice-v1" => Self::BuiltIn(BuiltInFormat::VpcLatticeV1),
+    "vpc-lattice-v2" => Self::BuiltIn(BuiltInFormat::VpcLatticeV2),
+    "function-url" => Self::BuiltIn(BuiltInFormat::FunctionUrl),
+    "envoy" => Self::BuiltIn(BuiltInFormat::Envoy),
+    "raw" => Self::BuiltIn(BuiltInFormat::Raw),
+    "template" => Self::Template(()),
+}
+
+/// The contract of a service: the responses that it takes from a function, and its own responses to
+/// a function that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contract {
     /// API Gateway REST API.
@@ -74,97 +309,70 @@ pub(crate) enum Contract {
     VpcLattice,
     /// Envoy's own `aws_lambda` filter.
     Envoy,
-    /// None: any JSON is an answer.
+    /// No service: any JSON is a response.
     Raw,
 }
 
-impl Payload {
-    /// The contract that goes with the format. A function with events of its own answers as one
-    /// behind an HTTP API, whose contract takes any JSON.
-    #[must_use]
+impl<T> EventFormat<T> {
+    /// Returns the contract that goes with the format. A function with events of the operator's own
+    /// format responds like one behind an HTTP API, whose contract takes any JSON.
     pub(crate) fn contract(&self) -> Contract {
         match self {
-            Self::ApigatewayV1 => Contract::RestApi,
-            Self::ApigatewayV2 | Self::Template(_) => Contract::HttpApi,
-            Self::FunctionUrl => Contract::FunctionUrl,
-            Self::Alb | Self::AlbMultiValue => Contract::LoadBalancer,
-            Self::VpcLatticeV1 | Self::VpcLatticeV2 => Contract::VpcLattice,
-            Self::Envoy => Contract::Envoy,
-            Self::Raw => Contract::Raw,
+            Self::Template(_) => Contract::HttpApi,
+            Self::BuiltIn(format) => match format {
+                BuiltInFormat::ApigatewayV1 => Contract::RestApi,
+                BuiltInFormat::ApigatewayV2 => Contract::HttpApi,
+                BuiltInFormat::FunctionUrl => Contract::FunctionUrl,
+                BuiltInFormat::Alb | BuiltInFormat::AlbMultiValue => Contract::LoadBalancer,
+                BuiltInFormat::VpcLatticeV1 | BuiltInFormat::VpcLatticeV2 => Contract::VpcLattice,
+                BuiltInFormat::Envoy => Contract::Envoy,
+                BuiltInFormat::Raw => Contract::Raw,
+            },
         }
     }
 }
 
-/// How the function is invoked.
+/// The way in which a function is invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invocation {
-    /// The caller waits for the function's answer.
+    /// The caller waits for the function's response.
     RequestResponse,
-    /// Lambda queues the event, and the caller waits for that alone.
+    /// Lambda queues the event, and the caller waits only for that.
     Event,
-    /// The caller gets the function's answer as it comes.
+    /// The caller gets the function's response as it comes.
     ResponseStream,
 }
 
-impl Invocation {
-    pub(super) const NAMES: [(&str, Self); 3] = [
-        ("request-response", Self::RequestResponse),
-        ("event", Self::Event),
-        ("response-stream", Self::ResponseStream),
-    ];
+choice! {
+    Invocation:
+    "request-response" => Self::RequestResponse,
+    "event" => Self::Event,
+    "response-stream" => Self::ResponseStream,
 }
 
-/// Where the event of a request without a body goes.
+/// The place for the event of a request without a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodylessEvent {
-    /// Into the body, for which a Lua filter in front has to make room.
+    /// The body, for which a Lua filter in front has to make room.
     Body,
-    /// Into the header `x-lambda-mesh-invocation`, where the invoker looks for it.
+    /// The header `x-lambda-mesh-invocation`, which the invoker reads.
     Header,
 }
 
-impl BodylessEvent {
-    pub(super) const NAMES: [(&str, Self); 2] = [("body", Self::Body), ("header", Self::Header)];
-}
+choice! { BodylessEvent: "body" => Self::Body, "header" => Self::Header }
 
-/// How the function's answer becomes a response.
+/// The way from a function's response to that of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Response {
-    /// By the contract that goes with the payload.
+    /// The contract that goes with the format of the events.
     Auto,
     /// The function's JSON is the body.
     Raw,
 }
 
-impl Response {
-    pub(super) const NAMES: [(&str, Self); 2] = [("auto", Self::Auto), ("raw", Self::Raw)];
-}
+choice! { Response: "auto" => Self::Auto, "raw" => Self::Raw }
 
-/// Media types that are binary: `image/png`, `image/*`, `*/*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MediaRange(String);
-
-impl MediaRange {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (kind, subtype) = text.split_once('/')?;
-        let is_word = |word: &str| !word.is_empty() && !word.contains(['/', ';', ' ']);
-        let is_range = is_word(kind) && is_word(subtype) && (kind != "*" || subtype == "*");
-        is_range.then(|| Self(text.to_ascii_lowercase()))
-    }
-
-    /// Whether a media type, in lower case and without parameters, is in the range. One that is
-    /// not given is in `*/*` only.
-    #[must_use]
-    pub(crate) fn matches(&self, media_type: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some("*/") => true,
-            Some(prefix) => media_type.starts_with(prefix),
-            None => media_type == self.0,
-        }
-    }
-}
-
-/// How header names are spelt in the event.
+/// The spelling of header names in events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderCase {
     /// `content-type`, as Envoy keeps them.
@@ -173,6 +381,4 @@ pub(crate) enum HeaderCase {
     Train,
 }
 
-impl HeaderCase {
-    pub(super) const NAMES: [(&str, Self); 2] = [("lower", Self::Lower), ("train", Self::Train)];
-}
+choice! { HeaderCase: "lower" => Self::Lower, "train" => Self::Train }

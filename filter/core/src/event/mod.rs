@@ -16,7 +16,7 @@ use crate::encoding::json;
 use crate::encoding::json_writer::JsonWriter;
 
 use crate::config::Config;
-use crate::config::values::Payload;
+use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::error::Error;
 use crate::request::Request;
 
@@ -46,21 +46,33 @@ pub(crate) fn append(
     let start = before.len();
     before.reserve(room(request).min(limit));
     let mut json = JsonWriter::after(before);
-    match &config.payload {
-        Payload::ApigatewayV1 => apigateway_v1::write(&mut json, request, config)?,
-        Payload::ApigatewayV2 => apigateway_v2::write_http_api(&mut json, request, config)?,
-        Payload::FunctionUrl => apigateway_v2::write_function_url(&mut json, request, config),
-        Payload::Alb => alb::write(&mut json, request, config, alb::Values::Single),
-        Payload::AlbMultiValue => alb::write(&mut json, request, config, alb::Values::Multi),
-        Payload::VpcLatticeV1 => vpc_lattice::write_v1(&mut json, request, config),
-        Payload::VpcLatticeV2 => vpc_lattice::write_v2(&mut json, request, config),
-        Payload::Envoy => envoy::write(&mut json, request, config),
-        Payload::Raw => raw(&mut json, request)?,
-        Payload::Template(template) => template::write(template, &mut json, request),
+    match &config.format {
+        EventFormat::Template(template) => template::write(template, &mut json, request),
+        EventFormat::BuiltIn(format) => write(&mut json, request, config, *format)?,
     }
     let bytes = json.into_bytes();
     within(bytes.len() - start, limit)?;
     Ok(bytes)
+}
+
+fn write(
+    json: &mut JsonWriter,
+    request: &Request<'_>,
+    config: &Config,
+    format: BuiltInFormat,
+) -> Result<(), Error> {
+    match format {
+        BuiltInFormat::ApigatewayV1 => apigateway_v1::write(json, request, config)?,
+        BuiltInFormat::ApigatewayV2 => apigateway_v2::write_http_api(json, request, config)?,
+        BuiltInFormat::FunctionUrl => apigateway_v2::write_function_url(json, request, config),
+        BuiltInFormat::Alb => alb::write(json, request, config, alb::Values::Single),
+        BuiltInFormat::AlbMultiValue => alb::write(json, request, config, alb::Values::Multi),
+        BuiltInFormat::VpcLatticeV1 => vpc_lattice::write_v1(json, request, config),
+        BuiltInFormat::VpcLatticeV2 => vpc_lattice::write_v2(json, request, config),
+        BuiltInFormat::Envoy => envoy::write(json, request, config),
+        BuiltInFormat::Raw => raw(json, request)?,
+    }
+    Ok(())
 }
 
 /// Refuses what is larger than an event may be.

@@ -1,13 +1,13 @@
 //! What Envoy knows of a request beyond its headers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use lambda_api::headers::ENVOY_REQUEST_ID;
 use serde_json::{Map, Value};
 
 use super::host::Host;
 use crate::config::Config;
-use crate::config::values::Payload;
+use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::request::header_map::{first, text};
 use crate::request::identity::{self, ClientCert};
 use crate::request::{HeaderMap, RequestAttributes};
@@ -28,11 +28,12 @@ pub(super) fn attributes(
     let has_connection = host.property(&["connection_id"]).is_some();
     let source = has_connection.then(|| string(&["source", "address"]));
     let has_identity = matches!(
-        config.payload,
-        Payload::ApigatewayV1 | Payload::ApigatewayV2
+        config.format,
+        EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
     );
     let has_certificate = has_identity && has_connection;
-    let has_protocol = has_identity || config.payload == Payload::FunctionUrl;
+    let has_protocol =
+        has_identity || config.format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
     RequestAttributes {
         source_ip: match &source {
             Some(address) => source_ip(address),
@@ -69,13 +70,26 @@ fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
     ClientCert::from_forwarded(&header, &text(&digest))
 }
 
-/// The address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket has
-/// none, and is on this machine; of any other nothing is said.
+/// Returns the IP address of `198.51.100.23:4711` or `[2001:db8::7]:4711`. A caller on a Unix socket
+/// is on this machine. The result is empty for any other caller.
 fn source_ip(address: &str) -> String {
-    let ip = address.parse::<SocketAddr>().map(|address| address.ip());
-    match ip.or_else(|_| address.parse::<IpAddr>()) {
-        Ok(ip) => ip.to_string(),
-        Err(_) if address.starts_with(['/', '@']) => "127.0.0.1".to_owned(),
+    if address.starts_with(['/', '@']) {
+        return "127.0.0.1".to_owned();
+    }
+    let ip = match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((ip, _port)) => ip,
+        None => match address.rsplit_once(':') {
+            Some((ip, _port)) if !ip.contains(':') => ip,
+            _ => address,
+        },
+    };
+    // An interface may follow the address: `fe80::1%eth0`.
+    let ip = ip.split('%').next().unwrap_or_default();
+    match ip.parse::<IpAddr>() {
+        Ok(_) => ip.to_owned(),
         Err(_) => String::new(),
     }
 }
@@ -88,7 +102,9 @@ mod tests {
     fn the_source_is_an_address_without_a_port() {
         assert_eq!(source_ip("198.51.100.23:4711"), "198.51.100.23");
         assert_eq!(source_ip("[2001:db8::7]:4711"), "2001:db8::7");
+        assert_eq!(source_ip("[fe80::1%eth0]:4711"), "fe80::1");
         assert_eq!(source_ip("2001:db8::7"), "2001:db8::7");
+        assert_eq!(source_ip("198.51.100.23"), "198.51.100.23");
         assert_eq!(source_ip("/run/envoy.sock"), "127.0.0.1");
         assert_eq!(source_ip("envoy://internal/1"), "");
     }

@@ -154,7 +154,7 @@ mod tests {
             assert!(
                 !event.iter().any(u8::is_ascii_control),
                 "{:?}",
-                config.payload
+                config.format
             );
             serde_json::from_slice::<Value>(event).unwrap();
         }

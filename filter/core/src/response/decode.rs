@@ -55,7 +55,7 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
     if config.response == Response::Raw {
         return Ok(contract::raw(payload));
     }
-    match config.payload.contract() {
+    match config.format.contract() {
         Contract::RestApi => contract::rest_api(answer),
         Contract::HttpApi => contract::http_api(answer, payload),
         Contract::FunctionUrl => contract::function_url(answer, payload),

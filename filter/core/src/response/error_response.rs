@@ -36,7 +36,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
 #[must_use]
 pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
     let exposed = config.is_some_and(|config| config.expose_errors);
-    let contract = config.map_or(Contract::HttpApi, |config| config.payload.contract());
+    let contract = config.map_or(Contract::HttpApi, |config| config.format.contract());
     let status = status(error, contract);
     let (media_type, body) = match error {
         Error::Function { payload } if exposed && json::check(payload).is_ok() => {

@@ -1,8 +1,10 @@
 //! The payload of `InvokeComplete`, with which a streamed response ends.
 
-use lambda_api::{event_stream, function_error};
+use lambda_api::event_stream;
+use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 
 use crate::encoding::json;
+use crate::encoding::json_writer::JsonWriter;
 use crate::encoding::shallow_json::ShallowJson;
 
 /// Returns the function's error as runtimes report one; `None` if the function has not failed.
@@ -30,9 +32,20 @@ pub(super) fn function_error(payload: &[u8]) -> Result<Option<Vec<u8>>, String> 
         if details.starts_with('{') && json::check(details.as_bytes()).is_ok() {
             details.into()
         } else {
-            function_error::payload(code, details).into_bytes()
+            error_payload(code, details)
         }
     }))
+}
+
+/// Returns an error as runtimes report one. [`JsonWriter`] is in the module anyway; the function of
+/// `lambda_api` that writes the same would add 1 KB.
+fn error_payload(error_type: &str, message: &str) -> Vec<u8> {
+    let mut json = JsonWriter::with_capacity(error_type.len() + message.len() + 40);
+    json.object(|json| {
+        json.key(ERROR_TYPE).string(error_type);
+        json.key(ERROR_MESSAGE).string(message);
+    });
+    json.into_bytes()
 }
 
 #[cfg(test)]
