@@ -278,12 +278,46 @@ fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
 
 #[test]
 fn nothing_at_all_is_an_empty_answer() {
-    for content_type in [EVENT_STREAM, WITH_PRELUDE] {
+    let types: [&[u8]; 4] = [EVENT_STREAM, b"text/html", b"application/json", b""];
+    for content_type in types {
         let exchange = whole(content_type, &[complete()]);
         assert_eq!(
             (exchange.status().as_str(), exchange.body.as_slice()),
             ("200", &b""[..])
         );
+    }
+}
+
+/// Clients of AWS's Node.js runtime write the prelude with the first bytes of the body:
+/// `HttpResponseStream.from(stream, { statusCode: 403 }); stream.end()` sends none.
+#[test]
+fn a_prelude_that_does_not_come_is_an_error() {
+    for (payload, status) in [
+        ("apigateway-v1", "502"),
+        ("apigateway-v2", "500"),
+        ("function-url", "502"),
+        ("alb", "502"),
+        ("vpc-lattice-v2", "502"),
+        ("envoy", "500"),
+    ] {
+        let plugin = format!(
+            r#"{{"function":"hello","payload":"{payload}","invocation":"response-stream","expose_errors":true}}"#
+        );
+        for has_type_of_its_own in [false, true] {
+            let mut exchange = if has_type_of_its_own {
+                let headers = [
+                    ("content-type", EVENT_STREAM),
+                    ("x-lambda-mesh-function-content-type", WITH_PRELUDE),
+                ];
+                StreamedExchange::answered(&plugin, "GET", &headers)
+            } else {
+                StreamedExchange::with(&plugin, "GET", WITH_PRELUDE)
+            };
+            exchange.piece(&complete(), true);
+            assert_eq!(exchange.status(), status, "{payload}");
+            let body = String::from_utf8(exchange.body).unwrap();
+            assert!(body.contains("without its prelude"), "{payload}: {body}");
+        }
     }
 }
 
