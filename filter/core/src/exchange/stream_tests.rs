@@ -288,6 +288,34 @@ fn nothing_at_all_is_an_empty_answer() {
     }
 }
 
+/// AWS's Rust runtime writes the values of a repeated header as an array.
+#[test]
+fn a_header_of_the_prelude_may_have_several_values() {
+    let mut exchange = StreamedExchange::new(WITH_PRELUDE);
+    let prelude = br#"{"headers":{"vary":["b","a"],"x-n":[1,true],"set-cookie":["c=1","d=2"]},"cookies":["e=3"]}"#;
+    let prelude = [&prelude[..], &[0; 8]].concat();
+    assert_eq!(exchange.piece(&chunk(&prelude), false), Flow::Continue);
+    assert_eq!(
+        exchange.envoy.headers(Side::Response),
+        map(&[
+            (":status", b"200"),
+            ("vary", b"b"),
+            ("vary", b"a"),
+            ("x-n", b"1"),
+            ("x-n", b"true"),
+            ("set-cookie", b"c=1"),
+            ("set-cookie", b"d=2"),
+            ("set-cookie", b"e=3"),
+            ("content-type", b"application/octet-stream"),
+        ])
+    );
+    for headers in [r#"{"a":[["b"]]}"#, r#"{"a":[{}]}"#, r#"{"a":{"b":"c"}}"#] {
+        let prelude = format!("{{\"headers\":{headers}}}\0\0\0\0\0\0\0\0");
+        let exchange = whole(WITH_PRELUDE, &[chunk(prelude.as_bytes()), complete()]);
+        assert_eq!(exchange.status(), "500", "{headers}");
+    }
+}
+
 /// Clients of AWS's Node.js runtime write the prelude with the first bytes of the body:
 /// `HttpResponseStream.from(stream, { statusCode: 403 }); stream.end()` sends none.
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
         return invalid(format!("it has the unknown member `{name}`"));
     }
-    let (status, headers) = status_and_both_maps(&members)?;
+    let (status, headers) = status_and_both_maps(&members, Values::Scalars)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
     Ok(typed(status, headers, body, Some(JSON)))
 }
@@ -130,10 +130,11 @@ pub(super) fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 
 /// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
 /// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
-/// *Lambda proxy integration format for response streaming* of API Gateway.
+/// *Lambda proxy integration format for response streaming* of API Gateway. `MetadataPrelude` of AWS's
+/// Rust runtime, and so the Lambda Web Adapter, writes the values of a repeated header as an array.
 pub(super) fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
     let members = object(answer)?;
-    let (status, mut headers) = status_and_both_maps(&members)?;
+    let (status, mut headers) = status_and_both_maps(&members, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;
     let default = Some("application/octet-stream");
     Ok(typed(status, headers, Vec::new(), default))
@@ -169,12 +170,12 @@ fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
 }
 
 /// The status, 200 unless said, and the headers of both maps.
-fn status_and_both_maps(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+fn status_and_both_maps(members: &Members<'_>, values: Values) -> Result<(u16, Headers), Error> {
     let mut headers = Headers::default();
     headers.add_both(
         map("multiValueHeaders", members.multi_value_headers.as_ref())?,
         map("headers", members.headers.as_ref())?,
-        Values::Scalars,
+        values,
     )?;
     let status = match &members.status_code {
         None => 200,
