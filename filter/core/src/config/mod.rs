@@ -9,6 +9,7 @@ mod error;
 mod keys;
 pub(crate) mod path_template;
 mod resolver;
+pub(crate) mod resource;
 pub(crate) mod route_config;
 pub(crate) mod template;
 pub(crate) mod values;
