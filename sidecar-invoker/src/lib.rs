@@ -22,4 +22,5 @@ mod net;
 mod server;
 mod util;
 
+pub use net::listener::BindError;
 pub use server::{Options, ServeError, Server};

@@ -1,6 +1,6 @@
 //! A stand-in for AWS (`fixtures/aws/stand_in`), which verifies every signature with botocore, and
-//! AWS's own clients. What the stand-in is told and asked is in its `control.py`; how a function can
-//! behave, in its `functions.py`.
+//! AWS's own clients. `control.py` documents the requests that control the stand-in, and `functions.py`
+//! the behaviour that a function can have.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use xtask::workspace_root;
 
 use crate::client::Request;
+use crate::endpoint::Endpoint;
 use crate::invoker;
-use crate::mesh::Endpoint;
 use crate::process::Process;
-use crate::shared::Part;
+use crate::shared::Component;
 
-/// The region that tests sign for unless they say another.
+/// The default region of the tests.
 pub const REGION: &str = "eu-central-1";
 
-/// The id of a key that every stand-in knows, and its secret.
+/// The id of an access key that every stand-in knows, and its secret.
 pub const KEY: (&str, &str) = ("AKIAEXAMPLE", "secret/with+signs=");
 
-/// A running stand-in. It is dropped with an error if it has failed at a request.
+/// A running stand-in. `Drop` panics if the stand-in has failed at a request.
 #[derive(Debug)]
 pub struct Aws {
-    /// Where its Lambda listens, without TLS.
+    /// The address of Lambda, without TLS.
     pub lambda: SocketAddr,
     lambda_tls: SocketAddr,
     control: SocketAddr,
@@ -34,12 +34,12 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Lambda and the metadata services, knowing [`KEY`].
+    /// Starts Lambda and the metadata services, which know [`KEY`].
     pub fn start() -> Self {
         Self::start_with(None)
     }
 
-    /// The Security Token Service too, which is moto's.
+    /// Starts moto's Security Token Service too.
     pub fn with_sts() -> Self {
         Self::start_with(Some("sts"))
     }
@@ -51,7 +51,7 @@ impl Aws {
             .args(["-m", "stand_in", "tls/server.pem", "tls/server.key"])
             .args(service);
         let process = Process::start("the stand-in for AWS", &command);
-        let ready = process.until(|process| {
+        let ready = process.wait_until(|process| {
             let log = process.log();
             let (line, _) = log.split_once('\n')?;
             serde_json::from_str::<Value>(line).ok()
@@ -72,57 +72,56 @@ impl Aws {
         aws
     }
 
-    /// The URL of Lambda, without TLS.
+    /// Returns the URL of Lambda, without TLS.
     pub fn url(&self) -> String {
         format!("http://{}", self.lambda)
     }
 
-    /// The URL of Lambda over TLS, with a certificate of [`certificates`].
+    /// Returns the URL of Lambda over TLS, with a certificate of [`certificates`].
     pub fn tls_url(&self) -> String {
         format!("https://{}", self.lambda_tls)
     }
 
-    /// The URL of the metadata services.
+    /// Returns the URL of the metadata services.
     pub fn metadata_url(&self) -> String {
         format!("http://{}", self.control)
     }
 
-    /// The URL of the Security Token Service.
+    /// Returns the URL of the Security Token Service.
     ///
     /// # Panics
-    /// This stand-in has none.
+    /// This stand-in was started without it.
     pub fn sts_url(&self) -> String {
         format!("http://{}", self.sts.expect("started with its STS"))
     }
 
-    /// The function `name` exists from now on, and behaves like this.
+    /// Creates or changes the function `name`.
     pub fn function(&self, name: &str, behaviour: &Value) {
         self.put(&format!("/functions/{name}"), behaviour);
     }
 
-    /// The calls of `function` that wait at its gate go on.
+    /// Opens the gate at which calls of `function` wait.
     pub fn open(&self, function: &str) {
         self.put(&format!("/gates/{function}"), &json!({}));
     }
 
-    /// The key `id` is known from now on, with the members `secret`, `token`, and `expires_in` in
-    /// seconds.
+    /// Adds the access key `id`, with the members `secret`, `token`, and `expires_in` in seconds.
     pub fn key(&self, id: &str, key: &Value) {
         self.put(&format!("/keys/{id}"), key);
     }
 
-    /// Any other order, see `control.py`.
+    /// Sends a request of `control.py`.
     ///
     /// # Panics
-    /// There is no such order.
+    /// The stand-in does not know the request.
     pub fn put(&self, path: &str, value: &Value) {
-        let answer = Request::new(self.control, "PUT", path)
+        let response = Request::new(self.control, "PUT", path)
             .body(value.to_string())
             .send();
-        assert_eq!(answer.status, 204, "{path} {value}: {answer:?}");
+        assert_eq!(response.status, 204, "{path} {value}: {response:?}");
     }
 
-    /// All requests so far to one of the services: `calls` (to Lambda), `sts`, `metadata`.
+    /// Returns the requests so far to a service: `calls` (to Lambda), `sts`, `metadata`.
     pub fn requests(&self, service: &str) -> Vec<Value> {
         let mut log = Request::new(self.control, "GET", "/log").send().json();
         match log[service].take() {
@@ -131,10 +130,10 @@ impl Aws {
         }
     }
 
-    /// The calls of a function so far.
+    /// Returns the calls of a function so far.
     ///
     /// # Panics
-    /// Lambda refused a signature since this stand-in started: a test that means to be refused asks
+    /// Lambda has refused a signature since this stand-in started. A test that expects that uses
     /// [`Self::requests`].
     #[track_caller]
     pub fn calls(&self, function: &str) -> Vec<Value> {
@@ -146,19 +145,19 @@ impl Aws {
         calls
     }
 
-    /// An invoker without credentials, and with nothing of this machine's that could give it some:
-    /// its `aws` block has this stand-in's endpoint, [`REGION`], and the members of `aws`, of which
-    /// `null` takes one away.
+    /// Returns an invoker without credentials, isolated from those of this machine. Its `aws` block has the
+    /// endpoint of this stand-in, [`REGION`], and the members of `aws`; a member that is `null` is
+    /// removed.
     pub fn bare_invoker(&self, aws: &Value) -> invoker::Builder {
         self.invoker_of(&json!({ "aws": aws }))
     }
 
-    /// An invoker with [`KEY`] in its environment.
+    /// Returns an invoker with [`KEY`] in its environment.
     pub fn invoker(&self, aws: &Value) -> invoker::Builder {
         with_key(self.bare_invoker(aws))
     }
 
-    /// Like [`Self::bare_invoker`], with other keys of `invoker.yaml` too.
+    /// Returns an invoker like [`Self::bare_invoker`], with other keys of `invoker.yaml` too.
     pub fn invoker_of(&self, config: &Value) -> invoker::Builder {
         let mut aws = json!({ "region": REGION, "endpoint": self.url() });
         merge(&mut aws, &config["aws"]);
@@ -181,13 +180,13 @@ impl From<&Aws> for Endpoint {
     }
 }
 
-impl Part for Aws {
+impl Component for Aws {
     fn log(&self) -> String {
         self.process.log()
     }
 
     fn alive(&self) -> bool {
-        // An exception in a handler is shown by asyncio or werkzeug.
+        // asyncio and werkzeug print the exceptions of handlers.
         self.process.alive() && !self.log().contains("Traceback")
     }
 }
@@ -202,22 +201,22 @@ impl Drop for Aws {
     }
 }
 
-/// `builder` with [`KEY`] in its environment.
+/// Adds [`KEY`] to the environment.
 pub fn with_key(builder: invoker::Builder) -> invoker::Builder {
     builder
         .env("AWS_ACCESS_KEY_ID", KEY.0)
         .env("AWS_SECRET_ACCESS_KEY", KEY.1)
 }
 
-/// The certificates that an invoker must trust for [`Aws::tls_url`].
+/// Returns the file with the certificates that an invoker must trust for [`Aws::tls_url`].
 pub fn certificates() -> PathBuf {
     workspace_root().join("tests/fixtures/tls/ca.pem")
 }
 
-/// What boto3 makes of `calls` to `url`: see `fixtures/aws/boto_client.py`.
+/// Makes `calls` to `url` with boto3 and returns the results; see `fixtures/aws/boto_client.py`.
 ///
 /// # Panics
-/// It fails with something else than an error that AWS could have sent.
+/// boto3 fails, other than by an error that AWS could have sent.
 pub fn boto3(url: &str, calls: &Value) -> Vec<Value> {
     let mut command = python();
     command
@@ -235,7 +234,7 @@ pub fn boto3(url: &str, calls: &Value) -> Vec<Value> {
     let output = boto3.wait_with_output().expect("boto3 ends");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).expect("one result a call")
+    serde_json::from_slice(&output.stdout).expect("a result for each call")
 }
 
 /// Runs `aws lambda` with `--endpoint-url` and these arguments.
@@ -248,8 +247,8 @@ pub fn aws_cli(url: &str, arguments: &[&str]) -> Output {
     command.output().expect("the AWS CLI starts")
 }
 
-/// The Python that has AWS's clients and the stand-in, with [`KEY`] and nothing else of AWS's in
-/// its environment.
+/// Returns a Python with AWS's clients and the stand-in. Of AWS's variables, its environment has only
+/// [`KEY`].
 fn python() -> Command {
     let python = xtask::python::with_aws_clients();
     let mut python = python.unwrap_or_else(|error| panic!("{error:#}"));
@@ -275,13 +274,13 @@ fn fixtures() -> PathBuf {
     workspace_root().join("tests/fixtures/aws")
 }
 
-/// The names of AWS's variables that this process has.
+/// Returns the names of AWS's variables in the environment of this process.
 fn inherited() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with("AWS_")).collect()
 }
 
-/// Adds the members of `from`; `null` takes one away.
+/// Adds the members of `from`. A member that is `null` is removed.
 fn merge(into: &mut Value, from: &Value) {
     let into = into.as_object_mut().expect("an object");
     for (name, value) in from.as_object().into_iter().flatten() {

@@ -1,11 +1,11 @@
-//! A client that sends what a test says and shows all of what came back. Each request has a
-//! connection of its own.
+//! An HTTP client that gives a test control over the request, and the whole response. Each request has
+//! a connection of its own.
 
-use std::fmt::Write as _;
-use std::io::{Read, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -15,9 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::{PATIENCE, block_on};
+use crate::{TIMEOUT, block_on};
 
-/// A request in the making; [`Request::send`] sends it.
+/// A builder of a request. [`Request::send`] sends it.
 #[derive(Clone, Debug)]
 pub struct Request {
     address: SocketAddr,
@@ -31,8 +31,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// `method target` for `address`, over HTTP/1.1, without a body, under a host that no test
-    /// routes by.
+    /// Returns a request to `address` over HTTP/1.1, without a body. Its host is one that no test has a
+    /// route for.
     pub fn new(address: SocketAddr, method: &str, target: impl Into<String>) -> Self {
         Self {
             address,
@@ -46,106 +46,102 @@ impl Request {
         }
     }
 
-    /// The `Host`, or `:authority`.
+    /// Sets the `Host`, or `:authority`.
     #[must_use]
     pub fn host(mut self, authority: &str) -> Self {
         authority.clone_into(&mut self.authority);
         self
     }
 
-    /// One more header. A name given twice is sent twice. The value may be any bytes that
-    /// HTTP allows, which need not be UTF-8.
+    /// Adds a header. A name that is added twice is sent twice. The value can be any bytes that HTTP
+    /// allows, which need not be UTF-8.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         append(&mut self.headers, name, value.as_ref());
         self
     }
 
-    /// The body. An empty one is a body too: it is announced with `content-length: 0`.
+    /// Sets the body. An empty body is sent with `content-length: 0`.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// One more trailer.
+    /// Adds a trailer.
     #[must_use]
     pub fn trailer(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         append(&mut self.trailers, name, value.as_ref());
         self
     }
 
-    /// Over HTTP/2 with prior knowledge, without TLS.
+    /// Selects HTTP/2 with prior knowledge, without TLS.
     #[must_use]
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
     }
 
-    /// Sends it and waits for the whole answer.
+    /// Sends the request and returns the whole response.
     ///
     /// # Panics
-    /// Without a whole answer.
-    pub fn send(self) -> Answer {
+    /// As [`Self::try_send`] fails.
+    pub fn send(self) -> Response {
         let line = format!("{} {}", self.method, self.target);
         self.try_send()
             .unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
-    /// Sends it and waits for the whole answer.
+    /// Sends the request and returns the whole response.
     ///
     /// # Errors
-    /// The connection was refused or ended, or the answer is not HTTP or not whole.
-    pub fn try_send(self) -> Result<Answer, String> {
+    /// The connection is refused or ends, or the response is not HTTP, or not complete within [`TIMEOUT`].
+    pub fn try_send(self) -> Result<Response> {
         block_on(self.exchange())
     }
 
-    /// Sends it, and notes when each piece of the answer comes and how it ends.
+    /// Sends the request, and returns the response with the time of each piece of its body.
     ///
     /// # Panics
-    /// There is no answer.
-    pub fn receive(self) -> Received {
+    /// There is no response, or it does not end within [`TIMEOUT`].
+    pub fn stream(self) -> StreamedResponse {
         let receive = async {
-            let (answer, connection) = self.open().await?;
-            let received = Received::collect(answer).await;
+            let (response, connection) = self.open().await?;
+            let streamed = StreamedResponse::collect(response).await;
             connection.abort();
-            Ok::<_, String>(received)
+            Ok::<_, anyhow::Error>(streamed)
         };
-        let received = block_on(async { tokio::time::timeout(PATIENCE, receive).await });
-        let received = received.unwrap_or_else(|_| panic!("it does not end within {PATIENCE:?}"));
-        received.unwrap_or_else(|error| panic!("{error}"))
+        let streamed = block_on(async { tokio::time::timeout(TIMEOUT, receive).await });
+        let streamed = streamed.unwrap_or_else(|_| panic!("no end within {TIMEOUT:?}"));
+        streamed.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    async fn exchange(self) -> Result<Answer, String> {
+    async fn exchange(self) -> Result<Response> {
         let exchange = async {
-            let (answer, connection) = self.open().await?;
-            let answer = Answer::collect(answer).await;
+            let (response, connection) = self.open().await?;
+            let response = Response::collect(response).await;
             connection.abort();
-            answer
+            response
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await;
-        answer.unwrap_or_else(|_| Err(format!("no whole answer within {PATIENCE:?}")))
+        let response = tokio::time::timeout(TIMEOUT, exchange).await;
+        response.with_context(|| format!("no whole response within {TIMEOUT:?}"))?
     }
 
-    /// Sends it: the answer's head, and the connection that its body comes over.
-    async fn open(self) -> Result<(hyper::Response<Incoming>, AbortHandle), String> {
-        let stream = tokio::net::TcpStream::connect(self.address).await;
-        let stream = TokioIo::new(stream.map_err(text)?);
+    /// Sends the request. Returns the head of the response, and the connection over which the body comes.
+    async fn open(self) -> Result<(hyper::Response<Incoming>, AbortHandle)> {
+        let stream = TokioIo::new(tokio::net::TcpStream::connect(self.address).await?);
         if self.http2 {
             let executor = TokioExecutor::new();
-            let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
-                .await
-                .map_err(text)?;
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(executor, stream).await?;
             let connection = tokio::spawn(connection);
-            let answer = sender.send_request(self.message()).await.map_err(text)?;
-            Ok((answer, connection.abort_handle()))
+            let response = sender.send_request(self.message()).await?;
+            Ok((response, connection.abort_handle()))
         } else {
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-                .await
-                .map_err(text)?;
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
             let connection = tokio::spawn(connection);
-            let answer = sender.send_request(self.message()).await.map_err(text)?;
-            Ok((answer, connection.abort_handle()))
+            let response = sender.send_request(self.message()).await?;
+            Ok((response, connection.abort_handle()))
         }
     }
 
@@ -174,84 +170,82 @@ impl Request {
         };
         *request.uri_mut() = target
             .parse()
-            .expect("a target that hyper sends; for others there is `raw`");
+            .expect("a target that hyper sends; use `raw` for others");
         request
     }
 }
 
-/// Sends all of `requests`, at most `concurrency` at a time, and gives the answers in the order
-/// in which they came.
+/// Sends `requests`, at most `concurrency` at a time, and returns the responses in the order in which they
+/// came.
 pub fn send_all(
     requests: impl IntoIterator<Item = Request>,
     concurrency: usize,
-) -> Vec<Result<Answer, String>> {
+) -> Vec<Result<Response>> {
     block_on(async {
         let mut running = JoinSet::new();
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for request in requests {
             if running.len() == concurrency {
-                answers.extend(running.join_next().await);
+                responses.extend(running.join_next().await);
             }
             running.spawn(request.exchange());
         }
-        answers.extend(running.join_all().await.into_iter().map(Ok));
-        let answers = answers.into_iter();
-        answers.map(|answer| answer.map_err(text)?).collect()
+        responses.extend(running.join_all().await.into_iter().map(Ok));
+        responses.into_iter().map(|response| response?).collect()
     })
 }
 
-/// Sends `request` as it stands and gives what comes back until the other side closes, which
-/// a `connection: close` in the request makes it do. For what no HTTP library sends, and to
-/// see what is really on the wire.
+/// Sends `request` byte by byte as given, and returns all bytes until the server closes the connection,
+/// for which the request asks by `connection: close`. It is for requests that no HTTP library sends, and
+/// for tests of the bytes on the wire.
 ///
 /// # Panics
-/// The connection was refused, or stays open without a byte for [`PATIENCE`].
+/// The connection is refused, or there is no response within [`TIMEOUT`].
 pub fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut stream = connect(address);
     let sent = stream.write_all(request.as_ref());
-    let mut answer = Vec::new();
-    let received = stream.read_to_end(&mut answer);
-    // A server that refuses a request early may reset the connection after its answer.
+    let mut response = Vec::new();
+    let received = stream.read_to_end(&mut response);
+    // A server that refuses a request early may reset the connection after its response.
     assert!(
-        !answer.is_empty(),
-        "no answer (sending: {sent:?}; receiving: {received:?})"
+        !response.is_empty(),
+        "no response (sending: {sent:?}; receiving: {received:?})"
     );
-    // As Latin-1, so that no byte is lost from sight.
-    answer.into_iter().map(char::from).collect()
+    // Latin-1 shows every byte.
+    response.into_iter().map(char::from).collect()
 }
 
-/// A connection to `address` that gives up after [`PATIENCE`], for a test that leaves in the
-/// middle of something.
+/// Returns a connection to `address` with the read timeout [`TIMEOUT`], for a test that disconnects early.
 ///
 /// # Panics
-/// The connection was refused.
+/// The connection is refused.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the connection is accepted");
     stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a time limit");
+        .set_read_timeout(Some(TIMEOUT))
+        .expect("a read timeout");
     stream
 }
 
-/// Reads on, adding to `read`, until `text` has come.
+/// Appends bytes of the connection to `read` until it contains `text`.
 ///
 /// # Panics
-/// The other side closes before, or sends nothing for [`PATIENCE`].
+/// The server closes the connection before that, or sends nothing for [`TIMEOUT`].
 pub fn read_until(stream: &mut TcpStream, read: &mut Vec<u8>, text: &str) {
     while !read.windows(text.len()).any(|part| part == text.as_bytes()) {
         let mut piece = [0; 4096];
-        let length = stream.read(&mut piece).expect("the answer goes on");
+        let length = stream.read(&mut piece).expect("more of the response");
         assert_ne!(length, 0, "ended before {text}");
         read.extend(&piece[..length]);
     }
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The headers; values of one name in their order.
+    /// The headers. The values of a name are in their order.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
@@ -259,8 +253,8 @@ pub struct Answer {
     pub trailers: HeaderMap,
 }
 
-impl Answer {
-    /// An answer that did not come over HTTP. Its length is that of its body.
+impl Response {
+    /// Returns a response that did not come over HTTP, with the length of its body as `content-length`.
     pub fn new(status: u16, headers: &[(String, String)], body: impl Into<Bytes>) -> Self {
         let body = body.into();
         let mut map = HeaderMap::new();
@@ -280,9 +274,9 @@ impl Answer {
         }
     }
 
-    async fn collect(answer: hyper::Response<Incoming>) -> Result<Self, String> {
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(text)?;
+    async fn collect(response: hyper::Response<Incoming>) -> Result<Self> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?;
         let trailers = body.trailers().cloned().unwrap_or_default();
         let body = body.to_bytes();
         Ok(Self {
@@ -293,10 +287,10 @@ impl Answer {
         })
     }
 
-    /// The value of a header that must be there once.
+    /// Returns the value of a header.
     ///
     /// # Panics
-    /// It is not there, is there more than once, or is not ASCII.
+    /// The header is missing or repeated, or the value is not ASCII.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         match self.all(name)[..] {
@@ -305,10 +299,10 @@ impl Answer {
         }
     }
 
-    /// The values of a header, in their order.
+    /// Returns the values of a header, in their order.
     ///
     /// # Panics
-    /// One is not ASCII.
+    /// A value is not ASCII.
     #[track_caller]
     pub fn all(&self, name: &str) -> Vec<&str> {
         let values = self.headers.get_all(name).into_iter();
@@ -317,19 +311,19 @@ impl Answer {
             .collect()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
-    /// It is not UTF-8.
+    /// The body is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body in UTF-8")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
-    /// It is not JSON.
+    /// The body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -337,44 +331,44 @@ impl Answer {
     }
 }
 
-/// An answer as it came, whole or not.
-#[derive(Clone, Debug)]
-pub struct Received {
+/// A response in the pieces in which it came, which may be incomplete.
+#[derive(Debug)]
+pub struct StreamedResponse {
     /// The status code.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The pieces of the body, with the time at which each came.
+    /// The pieces of the body, each with the time at which it came.
     pub pieces: Vec<(Instant, Bytes)>,
-    /// Why the body did not come to its end, if it did not.
-    pub broken: Option<String>,
+    /// The error that ended the body early.
+    pub error: Option<hyper::Error>,
 }
 
-impl Received {
-    async fn collect(answer: hyper::Response<Incoming>) -> Self {
-        let (head, mut body) = answer.into_parts();
-        let mut received = Self {
+impl StreamedResponse {
+    async fn collect(response: hyper::Response<Incoming>) -> Self {
+        let (head, mut body) = response.into_parts();
+        let mut streamed = Self {
             status: head.status.as_u16(),
             headers: head.headers,
             pieces: Vec::new(),
-            broken: None,
+            error: None,
         };
         while let Some(frame) = body.frame().await {
             match frame.map(hyper::body::Frame::into_data) {
                 // HTTP/2 may end a body with an empty piece.
                 Ok(Ok(data)) if data.is_empty() => {}
-                Ok(Ok(data)) => received.pieces.push((Instant::now(), data)),
+                Ok(Ok(data)) => streamed.pieces.push((Instant::now(), data)),
                 Ok(Err(_trailers)) => {}
                 Err(error) => {
-                    received.broken = Some(text(error));
+                    streamed.error = Some(error);
                     break;
                 }
             }
         }
-        received
+        streamed
     }
 
-    /// All of the body that came.
+    /// Returns all pieces of the body.
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
         let pieces = self.pieces.iter();
@@ -385,17 +379,8 @@ impl Received {
 }
 
 fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) {
-    let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name; else use `raw`");
-    let value = HeaderValue::from_bytes(value).expect("a header value; else use `raw`");
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).expect("a valid header name; use `raw` for others");
+    let value = HeaderValue::from_bytes(value).expect("a valid header value; use `raw` for others");
     headers.append(name, value);
-}
-
-fn text(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
 }

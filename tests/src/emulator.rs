@@ -1,24 +1,24 @@
-//! AWS's Runtime Interface Emulator, as it stands in every Lambda base image.
+//! AWS's Runtime Interface Emulator, which every Lambda base image has.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::invoker::free_address;
+use crate::endpoint::{Endpoint, free_address};
 use crate::process::Process;
-use crate::shared::Part;
+use crate::shared::Component;
 
-/// A running emulator. It crashes when two invocations overlap.
+/// A running emulator. It crashes if two invocations overlap.
 #[derive(Debug)]
 pub struct Emulator {
-    /// Where it serves the Invoke API, for the function name `function` only.
+    /// The address of the Invoke API, which serves only the function name `function`.
     pub address: SocketAddr,
     process: Process,
 }
 
 impl Emulator {
-    /// Starts it with the program `bootstrap` as its function. `None` where AWS publishes no
-    /// emulator for this platform, which is then noted as a reason to skip the test `name`.
+    /// Starts the emulator with the program `bootstrap` as its function. If AWS publishes no emulator for
+    /// this platform, it records that the test `name` is skipped, and returns `None`.
     pub fn start(name: &str, bootstrap: &Path) -> Option<Self> {
         let binary = match xtask::emulator::binary() {
             Ok(binary) => binary,
@@ -35,13 +35,19 @@ impl Emulator {
             .args(["--runtime-api-address", &runtime_api.to_string()])
             .arg(bootstrap);
         let process = Process::start("the emulator", &command);
-        let ready = process.until(|_| TcpStream::connect(address).ok());
+        let ready = process.wait_until(|_| TcpStream::connect(address).ok());
         let (process, _) = ready.unwrap_or_else(|error| panic!("{error}"));
         Some(Self { address, process })
     }
 }
 
-impl Part for Emulator {
+impl From<&Emulator> for Endpoint {
+    fn from(emulator: &Emulator) -> Self {
+        Self::Tcp(emulator.address)
+    }
+}
+
+impl Component for Emulator {
     fn log(&self) -> String {
         self.process.log()
     }

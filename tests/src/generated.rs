@@ -1,4 +1,4 @@
-//! What `sidecar-invoker` makes for Envoy: configurations as they are written, and `lrp`.
+//! Envoy with a configuration that `sidecar-invoker` generates: by `envoy-config`, or within `lrp`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Result;
 use tempfile::TempDir;
 use xtask::workspace_root;
 
@@ -13,24 +14,24 @@ use crate::client::Request;
 use crate::invoker::BINARY;
 use crate::mesh::FILTER;
 use crate::process::Process;
-use crate::shared::Part;
+use crate::shared::Component;
 
-/// What a command that has ended printed.
+/// The result of a command.
 #[derive(Debug)]
-pub struct Printed {
-    /// Its exit status.
+pub struct CommandOutput {
+    /// The exit status.
     pub status: Option<i32>,
-    /// Its standard output.
+    /// The standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The standard error.
     pub stderr: String,
 }
 
-/// `sidecar-invoker envoy-config ARGUMENTS` with the filter and an Envoy of this version.
+/// Runs `sidecar-invoker envoy-config ARGUMENTS` with the filter and an Envoy of this version.
 ///
 /// # Panics
-/// It cannot be started.
-pub fn envoy_config(version: &str, arguments: &[&str]) -> Printed {
+/// The program cannot be started.
+pub fn envoy_config(version: &str, arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new(BINARY.path());
     command.arg("envoy-config").args(arguments);
     command.arg("--filter").arg(FILTER.path());
@@ -39,24 +40,24 @@ pub fn envoy_config(version: &str, arguments: &[&str]) -> Printed {
     }
     let output = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Printed {
+    CommandOutput {
         status: output.status.code(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
     }
 }
 
-/// An Envoy that runs a configuration as it was written.
+/// A running Envoy with a generated configuration, unchanged.
 #[derive(Debug)]
 pub struct Generated {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
     process: Process,
     _folder: TempDir,
 }
 
 impl Generated {
-    /// Starts it and waits until it serves. `yaml` must name these addresses.
+    /// Starts Envoy and waits until it is ready. `yaml` must have these addresses.
     ///
     /// # Panics
     /// Envoy refuses the configuration.
@@ -72,7 +73,7 @@ impl Generated {
             .args(["--concurrency", "1", "--file-flush-interval-msec", "5"])
             .args(["--log-level", "warning", "--disable-hot-restart"]);
         let process = Process::start("Envoy", &command);
-        let ready = process.until(|_| {
+        let ready = process.wait_until(|_| {
             let ready = Request::new(admin, "GET", "/ready").try_send().ok()?;
             (ready.status == 200).then_some(())
         });
@@ -84,13 +85,13 @@ impl Generated {
         }
     }
 
-    /// A request to it.
+    /// Returns a request to the listener.
     pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target)
     }
 }
 
-impl Part for Generated {
+impl Component for Generated {
     fn log(&self) -> String {
         self.process.log()
     }
@@ -100,34 +101,29 @@ impl Part for Generated {
     }
 }
 
-/// A running `sidecar-invoker lrp`, called by the name of the program that it replaces.
+/// A running `sidecar-invoker lrp`, started under the name `lrp` of the program that it replaces.
 #[derive(Debug)]
 pub struct Lrp {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
     process: Process,
     folder: TempDir,
 }
 
 impl Lrp {
-    /// Starts it with this `lrp.yaml` and waits until it says that it listens.
+    /// Starts the program with this `lrp.yaml` and waits until it listens.
     ///
     /// # Panics
-    /// It ends instead.
+    /// The program ends instead.
     pub fn start(version: &str, yaml: &str) -> Self {
-        Self::try_start(version, yaml, &[]).unwrap_or_else(|error| panic!("{error}"))
+        Self::try_start(version, yaml, &[]).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Starts it with this `lrp.yaml` and these environment variables, and waits until it
-    /// says that it listens.
+    /// Starts the program with this `lrp.yaml` and these environment variables, and waits until it listens.
     ///
     /// # Errors
-    /// What it printed, if it ends instead.
-    pub fn try_start(
-        version: &str,
-        yaml: &str,
-        variables: &[(&str, &str)],
-    ) -> Result<Self, String> {
+    /// The program ends instead. The error has its output.
+    pub fn try_start(version: &str, yaml: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("lrp.yaml");
         fs::write(&path, yaml).expect("a file in a temporary folder");
@@ -145,7 +141,7 @@ impl Lrp {
             .arg(envoy(version))
             .args(["--", "--concurrency", "1"]);
         let process = Process::start("lrp", &command);
-        let (process, address) = process.until(|process| {
+        let (process, address) = process.wait_until(|process| {
             let log = process.log();
             let line = log
                 .lines()
@@ -159,36 +155,36 @@ impl Lrp {
         })
     }
 
-    /// A request to it.
+    /// Returns a request to the listener.
     pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target)
     }
 
-    /// Its own process id.
+    /// Returns the process id of the program.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The process id of its Envoy.
+    /// Returns the process id of Envoy.
     ///
     /// # Panics
-    /// It has none.
+    /// There is no Envoy.
     pub fn envoy(&self) -> u32 {
         child(self.id(), "envoy").expect("an Envoy")
     }
 
-    /// The exit status with which it ends, as a shell gives it, and all that it printed.
-    pub fn ended(self) -> (i32, String) {
-        self.process.ended()
+    /// Waits for the end of the program. Returns its exit status, as a shell reports it, and its output.
+    pub fn wait(self) -> (i32, String) {
+        self.process.wait()
     }
 
-    /// Where it keeps sockets and configurations while it runs.
+    /// Returns the folder in which the program keeps sockets and configurations.
     pub fn scratch(&self) -> PathBuf {
         self.folder.path().join("scratch")
     }
 }
 
-impl Part for Lrp {
+impl Component for Lrp {
     fn log(&self) -> String {
         self.process.log()
     }
@@ -198,7 +194,7 @@ impl Part for Lrp {
     }
 }
 
-/// Sends a signal such as `TERM`.
+/// Sends a signal such as `TERM` to a process.
 ///
 /// # Panics
 /// There is no such process.
@@ -209,13 +205,13 @@ pub fn signal(process: u32, name: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "kill {process}");
 }
 
-/// Whether there is such a process, other than one that only waits to be asked how it ended.
-pub fn runs(process: u32) -> bool {
+/// Returns whether a process is running. A zombie is not.
+pub fn is_running(process: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/status"));
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-/// The child of a process that has this name.
+/// Returns the child of a process that has this name.
 fn child(parent: u32, name: &str) -> Option<u32> {
     let parent = format!("PPid:\t{parent}");
     let name = format!("Name:\t{name}");
@@ -233,11 +229,11 @@ fn envoy(version: &str) -> PathBuf {
     xtask::envoy::binary(version).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Writes `text` to `NAME` in `folder`, and gives its path.
+/// Writes `text` to the file `name` in `folder` and returns its path.
 ///
 /// # Panics
-/// It cannot be written, or its path is not UTF-8.
-pub fn file(folder: &Path, name: &str, text: &str) -> String {
+/// The file cannot be written, or its path is not UTF-8.
+pub fn write_file(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).expect("a file in a temporary folder");
     path.to_str().expect("a path in UTF-8").to_owned()

@@ -1,5 +1,5 @@
-//! The tables of `fixtures/golden`: what AWS sends and accepts, and when a result agrees. The
-//! rules are those of `fixtures/golden/README.md`.
+//! The cases of `fixtures/golden`, which record what AWS sends and accepts, and their matching rules,
+//! which `fixtures/golden/README.md` explains.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -11,16 +11,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use xtask::workspace_root;
 
-use crate::client::Answer;
+use crate::client::Response;
 
-/// A request, and what the event must hold.
+/// A request, and the expected event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RequestCase {
-    /// Its name in a report.
+    /// The name in a report.
     pub id: String,
     /// The payload format, as in the filter's `payload` key.
     pub format: String,
-    /// What would be set on AWS's side: keys of the filter's configuration.
+    /// Keys of the filter's configuration, for what would be configured at AWS.
     pub config: Map<String, Value>,
     /// The request.
     pub request: GoldenRequest,
@@ -48,37 +48,37 @@ pub struct GoldenRequest {
     pub authority: String,
     /// The path with the query.
     pub path_and_query: String,
-    /// The headers but for the host, as the client spells them.
+    /// The headers without the host, as the client spells them.
     pub headers: Vec<(String, String)>,
     body_base64: Option<String>,
 }
 
-/// A function's payload, and the HTTP response that it must become.
+/// A function's payload, and the expected HTTP response.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ResponseCase {
-    /// Its name in a report.
+    /// The name in a report.
     pub id: String,
     /// The payload format.
     pub format: String,
     /// Keys of the filter's configuration.
     pub config: Map<String, Value>,
-    /// The request that the payload answers.
-    pub request: AnsweredRequest,
+    /// The request of the invocation.
+    pub request: InvokingRequest,
     lambda_payload: Option<String>,
     lambda_payload_gen: Option<Repeated>,
     /// The value of `X-Amz-Function-Error`.
     pub function_error: Option<String>,
-    expect: ExpectedAnswer,
+    expect: ExpectedResponse,
     #[serde(default)]
-    alternatives: Vec<ExpectedAnswer>,
-    /// What holds whatever the status is.
+    alternatives: Vec<ExpectedResponse>,
+    /// The rules that hold for any status.
     #[serde(default)]
     pub invariants: Vec<String>,
 }
 
 /// The request of a [`ResponseCase`].
 #[derive(Clone, Debug, Deserialize)]
-pub struct AnsweredRequest {
+pub struct InvokingRequest {
     /// The method.
     pub method: String,
     /// The headers.
@@ -97,7 +97,7 @@ struct Repeated {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct ExpectedAnswer {
+struct ExpectedResponse {
     status: u16,
     #[serde(default)]
     headers: Vec<(String, String)>,
@@ -110,7 +110,7 @@ struct ExpectedAnswer {
 /// A payload that a framework's adapter made of a known response.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AdapterCase {
-    /// Its name in a report.
+    /// The name in a report.
     pub id: String,
     /// The payload format.
     pub format: String,
@@ -127,19 +127,19 @@ struct AppResponse {
     body_base64: String,
 }
 
-/// What differs from AWS on purpose, and why.
+/// The cases that differ from AWS on purpose, each with the reason.
 pub const DEVIATIONS: [(&str, &str); 1] = [(
     "v1r-base64-without-binary-types",
-    "a REST API decodes only what its binary media types allow, which is the commonest mistake \
-     with it; here what a function marks as base64 is always decoded",
+    "a REST API decodes only its binary media types, which are often not configured; here, a body \
+     that a function marks as base64 is always decoded",
 )];
 
-/// The differences of all cases from what AWS does.
+/// The differences of all cases from AWS.
 #[derive(Debug, Default)]
 pub struct Report(Vec<String>);
 
 impl Report {
-    /// Adds the differences of one case. One of [`DEVIATIONS`] must differ.
+    /// Adds the differences of a case. A case of [`DEVIATIONS`] must differ.
     pub fn add(&mut self, id: &str, differences: &[String]) {
         let deviation = DEVIATIONS.iter().find(|(deviating, _)| *deviating == id);
         match deviation {
@@ -166,17 +166,17 @@ impl Report {
     }
 }
 
-/// The request cases by payload format.
+/// Returns the request cases by payload format.
 pub fn requests() -> BTreeMap<String, Vec<RequestCase>> {
     load("cases.json", |case: &RequestCase| &case.format)
 }
 
-/// The response cases by payload format.
+/// Returns the response cases by payload format.
 pub fn responses() -> BTreeMap<String, Vec<ResponseCase>> {
     load("responses.json", |case: &ResponseCase| &case.format)
 }
 
-/// The adapters' payloads by payload format.
+/// Returns the payloads of adapters by payload format.
 pub fn adapter_responses() -> BTreeMap<String, Vec<AdapterCase>> {
     load("adapter_responses.json", |case: &AdapterCase| &case.format)
 }
@@ -202,18 +202,18 @@ fn load<T: DeserializeOwned>(
 }
 
 impl GoldenRequest {
-    /// The body; `None` if there is none, which an empty one is not.
+    /// Returns the body. An empty body is not `None`.
     pub fn body(&self) -> Option<Vec<u8>> {
         self.body_base64.as_deref().map(decode)
     }
 }
 
 impl RequestCase {
-    /// Where `event` differs from what AWS sends; nothing if it agrees.
+    /// Returns the differences between `event` and the event that AWS sends.
     pub fn differences(&self, event: &Value) -> Vec<String> {
         let mut found = Vec::new();
         for expected in [&self.expect, &self.expect_forwarded, &self.expect_context] {
-            // A table without the member says nothing about it.
+            // A case without the member has no expectation.
             if !expected.is_null() {
                 self.compare("", expected, Some(event), &mut found);
             }
@@ -260,7 +260,8 @@ impl RequestCase {
         }
     }
 
-    /// REST APIs keep the client's spelling of header names, which Envoy has already lowered.
+    /// Returns a member of an object. REST APIs keep the client's spelling of header names, which Envoy has
+    /// lowered, so their case does not count.
     fn member<'a>(&self, object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
         if self.format != "apigateway-v1" {
             return object.get(name);
@@ -271,15 +272,15 @@ impl RequestCase {
     }
 }
 
-/// A time in the table is the recording's: another of as many digits, as a number or a string
-/// as there, is as good.
+/// Returns whether two times have the same form: both a number or both a string, with as many digits. The
+/// times of the cases are those of the recording.
 fn is_same_form(expected: &Value, actual: &Value) -> bool {
     expected.is_string() == actual.is_string()
         && expected.to_string().len() == actual.to_string().len()
 }
 
 impl ResponseCase {
-    /// The function's payload, which need not be JSON.
+    /// Returns the function's payload, which need not be JSON.
     pub fn payload(&self) -> String {
         match (&self.lambda_payload, &self.lambda_payload_gen) {
             (Some(payload), None) => payload.clone(),
@@ -294,63 +295,65 @@ impl ResponseCase {
         }
     }
 
-    /// Where `answer` differs from what AWS answers, for the nearest acceptable answer; nothing
-    /// if it agrees with one.
+    /// Returns the differences between `response` and the nearest of the acceptable responses.
     ///
-    /// The invariants `no_body_on_wire` and `no_crash` are not visible in an answer: they are
-    /// for the caller.
-    pub fn differences(&self, answer: &Answer) -> Vec<String> {
+    /// The caller has to check the invariants `no_body_on_wire` and `no_crash`, which are not visible in a
+    /// response.
+    pub fn differences(&self, response: &Response) -> Vec<String> {
         let acceptable = std::iter::once(&self.expect).chain(&self.alternatives);
         let nearest = acceptable
-            .map(|expected| expected.differences(answer))
+            .map(|expected| expected.differences(response))
             .min_by_key(Vec::len);
         let mut found = nearest.unwrap_or_default();
         found.extend(
             self.invariants
                 .iter()
-                .filter_map(|rule| broken(rule, answer)),
+                .filter_map(|rule| broken(rule, response)),
         );
         found
     }
 }
 
-fn broken(invariant: &str, answer: &Answer) -> Option<String> {
-    let lengths = || answer.all("content-length");
+fn broken(invariant: &str, response: &Response) -> Option<String> {
+    let lengths = || response.all("content-length");
     let holds = match invariant {
-        "valid_http" => (200..=599).contains(&answer.status),
-        "no_injected_header" => answer.all("x-injected").is_empty(),
+        "valid_http" => (200..=599).contains(&response.status),
+        "no_injected_header" => response.all("x-injected").is_empty(),
         "framing_ok" => lengths()
             .iter()
-            .all(|length| **length == *answer.body.len().to_string()),
-        "no_body_on_wire" => answer.body.is_empty(),
+            .all(|length| **length == *response.body.len().to_string()),
+        "no_body_on_wire" => response.body.is_empty(),
         "no_crash" => true,
         counted => {
             let parts: Vec<_> = counted.split(':').collect();
             match parts[..] {
-                ["header_count", name, count] => answer.all(name).len().to_string() == count,
+                ["header_count", name, count] => response.all(name).len().to_string() == count,
                 _ => panic!("{counted}: an unknown invariant"),
             }
         }
     };
-    (!holds).then(|| format!("{invariant} does not hold: {:?}", answer.headers))
+    (!holds).then(|| format!("{invariant} does not hold: {:?}", response.headers))
 }
 
-impl ExpectedAnswer {
-    fn differences(&self, answer: &Answer) -> Vec<String> {
+impl ExpectedResponse {
+    fn differences(&self, response: &Response) -> Vec<String> {
         let mut found = Vec::new();
-        if self.status != answer.status {
+        if self.status != response.status {
             found.push(format!(
                 "status {} expected, found {}",
-                self.status, answer.status
+                self.status, response.status
             ));
         }
-        found.extend(missing(&self.headers, answer));
+        found.extend(missing(&self.headers, response));
         for name in &self.headers_absent {
-            if answer.headers.contains_key(name) {
-                found.push(format!("no {name} expected, found {:?}", answer.all(name)));
+            if response.headers.contains_key(name) {
+                found.push(format!(
+                    "no {name} expected, found {:?}",
+                    response.all(name)
+                ));
             }
         }
-        let body = &answer.body;
+        let body = &response.body;
         if let Some(expected) = &self.body_base64
             && decode(expected) != *body
         {
@@ -366,18 +369,18 @@ impl ExpectedAnswer {
 }
 
 impl AdapterCase {
-    /// Where `answer` differs from the response that the application gave.
-    pub fn differences(&self, answer: &Answer) -> Vec<String> {
+    /// Returns the differences between `response` and the response of the application.
+    pub fn differences(&self, response: &Response) -> Vec<String> {
         let app = &self.app_response;
         let mut found = Vec::new();
-        if app.status != answer.status {
+        if app.status != response.status {
             found.push(format!(
                 "status {} expected, found {}",
-                app.status, answer.status
+                app.status, response.status
             ));
         }
-        if decode(&app.body_base64) != *answer.body {
-            found.push(format!("another body expected, found {:?}", answer.body));
+        if decode(&app.body_base64) != *response.body {
+            found.push(format!("another body expected, found {:?}", response.body));
         }
         let mut names: Vec<_> = app
             .headers
@@ -386,7 +389,7 @@ impl AdapterCase {
             .collect();
         names.sort();
         names.dedup();
-        // `lost_by_adapter` holds `NAME: what is left of it`.
+        // An entry of `lost_by_adapter` is `NAME: REST OF THE VALUES`.
         names.retain(|name| {
             let mut lost = self.lost_by_adapter.iter();
             !lost.any(|lost| lost.split(':').next() == Some(name))
@@ -397,9 +400,9 @@ impl AdapterCase {
                 .iter()
                 .filter(|(given, _)| given.eq_ignore_ascii_case(&name));
             let given: Vec<_> = given.map(|(_, value)| value.as_str()).collect();
-            let received = answer.all(&name);
-            // An adapter may join repeated headers, which means the same (RFC 9110, 5.3) for
-            // all but `set-cookie`.
+            let received = response.all(&name);
+            // An adapter may join repeated headers other than `set-cookie`, with the same meaning
+            // (RFC 9110, 5.3).
             let same = if name == "set-cookie" {
                 given == received
             } else {
@@ -413,18 +416,18 @@ impl AdapterCase {
     }
 }
 
-/// The expected headers that `answer` does not have, values of one name in their order.
-fn missing(expected: &[(String, String)], answer: &Answer) -> Vec<String> {
+/// Returns the expected headers that `response` lacks. The values of a name must be in their order.
+fn missing(expected: &[(String, String)], response: &Response) -> Vec<String> {
     let mut received = HashMap::new();
     let mut missing = Vec::new();
     for (name, value) in expected {
         let values = received
             .entry(name)
-            .or_insert_with(|| answer.headers.get_all(name).iter());
+            .or_insert_with(|| response.headers.get_all(name).iter());
         if !values.any(|received| received == value.as_str()) {
             missing.push(format!(
                 "{name}: {value} expected, found {:?}",
-                answer.all(name)
+                response.all(name)
             ));
         }
     }

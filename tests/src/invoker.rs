@@ -7,15 +7,15 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Answer, Request};
-use crate::mesh::Endpoint;
+use crate::client::{Request, Response};
+use crate::endpoint::{Endpoint, free_address};
 use crate::process::{Prepared, Process};
-use crate::shared::Part;
+use crate::shared::Component;
 
 /// The program, built once per test process.
 pub(crate) static BINARY: Prepared = Prepared::new(xtask::build::invoker);
 
-/// An invoker in the making.
+/// A builder of an [`Invoker`].
 #[derive(Debug)]
 pub struct Builder {
     config: Value,
@@ -28,28 +28,28 @@ pub struct Builder {
 /// A running `sidecar-invoker serve`.
 #[derive(Debug)]
 pub struct Invoker {
-    /// Where it serves the Invoke API.
+    /// The endpoint of the Invoke API.
     pub endpoint: Endpoint,
-    /// Where its admin listener listens.
+    /// The address of the admin listener.
     pub admin: SocketAddr,
     process: Process,
     _folder: TempDir,
 }
 
 impl Invoker {
-    /// Serves `functions`, the value of that key in `invoker.yaml`, on a TCP port.
+    /// Starts an invoker on a TCP port. `functions` is the value of that key in `invoker.yaml`.
     pub fn start(functions: &Value) -> Self {
         Self::with(json!({ "functions": functions })).start()
     }
 
-    /// Serves `functions` on a Unix socket.
+    /// Starts an invoker on a Unix socket.
     pub fn start_on_unix_socket(functions: &Value) -> Self {
         let mut builder = Self::with(json!({ "functions": functions }));
         builder.endpoint = Endpoint::Unix(builder.folder.path().join("invoker.sock"));
         builder.start()
     }
 
-    /// An `invoker.yaml` with these keys, on a TCP port.
+    /// Returns a builder for an `invoker.yaml` with these keys, on a TCP port.
     pub fn with(config: Value) -> Builder {
         Builder {
             config,
@@ -60,10 +60,10 @@ impl Invoker {
         }
     }
 
-    /// Where it serves the Invoke API.
+    /// Returns the address of the Invoke API.
     ///
     /// # Panics
-    /// It is a Unix socket.
+    /// The invoker listens on a Unix socket.
     pub fn address(&self) -> SocketAddr {
         match &self.endpoint {
             Endpoint::Tcp(address) => *address,
@@ -71,66 +71,65 @@ impl Invoker {
         }
     }
 
-    /// What its admin listener answers to `GET path`.
-    pub fn ask(&self, path: &str) -> Answer {
+    /// Sends `GET path` to the admin listener.
+    pub fn ask(&self, path: &str) -> Response {
         Request::new(self.admin, "GET", path).send()
     }
 
-    /// Asks it to end, with SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.process.terminate();
     }
 
-    /// Its exit status, once it has ended.
+    /// Returns the exit status, or `None` while the invoker is running.
     pub fn exit_status(&self) -> Option<i32> {
         self.process.exit_status()
     }
 
-    /// The most memory that it has ever had in use, in KiB. On Linux only.
+    /// Returns the peak of its resident memory in KiB. Linux only.
     pub fn peak_memory_kib(&self) -> u64 {
         self.process.peak_memory_kib()
     }
 }
 
 impl Builder {
-    /// With this variable in its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Without this variable, which this process may have.
+    /// Removes an environment variable that this process may have.
     #[must_use]
     pub fn without_env(mut self, name: impl Into<String>) -> Self {
         self.environment.push((name.into(), None));
         self
     }
 
-    /// Not to wait until it is ready, only until it listens.
+    /// Makes [`Self::start`] wait only until the invoker listens, not until it is ready.
     #[must_use]
     pub fn unready(mut self) -> Self {
         self.ready = false;
         self
     }
 
-    /// A command of the program that reads this configuration, to its end: the exit status, and
-    /// what it wrote to standard output and standard error.
+    /// Runs a command of the program with this configuration to its end.
     pub fn run(self, command: &str) -> std::process::Output {
         let mut command = self.command(command, free_address());
         command.output().expect("the program starts")
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the invoker and waits until it is ready.
     ///
     /// # Panics
-    /// It ends, with what it says.
+    /// The invoker ends. The message has its output.
     pub fn start(self) -> Invoker {
         let admin = free_address();
         let command = self.command("serve", admin);
         let process = Process::start("the invoker", &command);
         let path = if self.ready { "/readyz" } else { "/ping" };
-        let ready = process.until(|_| {
+        let ready = process.wait_until(|_| {
             let ready = Request::new(admin, "GET", path).try_send().ok()?;
             (ready.status == 200).then_some(())
         });
@@ -152,7 +151,7 @@ impl Builder {
         config["listen"] = json!(listen);
         config["admin"] = json!(admin.to_string());
         let path = self.folder.path().join("invoker.yaml");
-        // JSON is YAML.
+        // All JSON is YAML.
         fs::write(&path, config.to_string()).expect("a file in a temporary folder");
         let mut command = Command::new(BINARY.path());
         command.arg(name).arg("--config").arg(path);
@@ -166,7 +165,13 @@ impl Builder {
     }
 }
 
-impl Part for Invoker {
+impl From<&Invoker> for Endpoint {
+    fn from(invoker: &Invoker) -> Self {
+        invoker.endpoint.clone()
+    }
+}
+
+impl Component for Invoker {
     fn log(&self) -> String {
         self.process.log()
     }
@@ -174,13 +179,4 @@ impl Part for Invoker {
     fn alive(&self) -> bool {
         self.process.alive()
     }
-}
-
-/// A loopback address that nothing listens on.
-///
-/// # Panics
-/// The system has no port left.
-pub fn free_address() -> SocketAddr {
-    let port = xtask::ports::free().expect("a free port");
-    SocketAddr::from(([127, 0, 0, 1], port))
 }

@@ -1,8 +1,8 @@
-//! The shipped Kubernetes resources, and what the control planes that read them make of them.
+//! The shipped Kubernetes resources, and the Envoy configurations that control planes make of them.
 //!
-//! Neither Istio's istiod nor Envoy Gateway runs here. What they would send to an Envoy is made by
-//! the rules that each module names, just far enough for the resources that are shipped: a field
-//! that is not known here is a panic, not a field that is overlooked.
+//! Neither Istio's istiod nor Envoy Gateway runs here. The modules make the configuration that they would
+//! send to Envoy, by documented rules, as far as the shipped resources need. An unknown field causes a
+//! panic, so that none is overlooked.
 
 pub mod envoy_gateway;
 pub mod istio;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use xtask::workspace_root;
 
-/// Every YAML file below `envoy/FOLDER`, in the order of names.
+/// Returns every YAML file below `envoy/FOLDER`, sorted by name.
 ///
 /// # Panics
 /// There is no such folder.
@@ -39,36 +39,36 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The documents of a YAML file.
+/// Returns the documents of a YAML file.
 ///
 /// # Panics
-/// It cannot be read, or is not YAML.
+/// The file cannot be read, or is not YAML.
 pub fn documents(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// The resources of `kind` among `resources`.
+/// Returns the resources of this kind.
 fn of_kind<'a>(resources: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
     resources
         .iter()
         .filter(move |resource| resource["kind"] == kind)
 }
 
-/// The items of a list, of which there are none if it is not there.
+/// Returns the items of a list. A missing list has none.
 fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The text of a value that has to be one.
+/// Returns a value's text.
 #[track_caller]
 fn text(value: &Value) -> &str {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("not a text: {value}"))
+        .unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
-/// Panics if `value` has a key other than `known`: it would be overlooked.
+/// Asserts that `value` has no keys other than `known`, which would be overlooked.
 #[track_caller]
 fn only(value: &Value, known: &[&str]) {
     for key in value
@@ -78,7 +78,7 @@ fn only(value: &Value, known: &[&str]) {
     {
         assert!(
             known.contains(&key.as_str()),
-            "not known here: {key} in {value}"
+            "unknown key {key} in {value}"
         );
     }
 }

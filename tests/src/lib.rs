@@ -1,43 +1,45 @@
-//! The harness of the end-to-end tests: every part that a test needs, started in one line,
-//! ended when it goes out of scope, and its log printed when the test failed.
+//! The harness of the end-to-end tests. It starts what a test needs in one line, stops it when it goes
+//! out of scope, and prints its log if the test fails.
 //!
-//! | module | gives a test |
+//! | module | provides |
 //! |---|---|
-//! | [`mesh`] | a real Envoy with the real filter, configured from the shipped `envoy/*.yaml` |
-//! | [`invoker`] | the real `sidecar-invoker`, from a YAML text |
+//! | [`mesh`] | a real Envoy with the real filter, configured by the shipped `envoy/*.yaml` |
+//! | [`invoker`] | the real `sidecar-invoker` |
 //! | [`emulator`] | AWS's Runtime Interface Emulator with a function |
-//! | [`kubernetes`] | what Istio and Envoy Gateway make of the shipped resources |
-//! | [`upstream`] | a stand-in for an Invoke API that misbehaves as scripted and records its calls |
-//! | [`event_stream`] | the messages of a streamed answer |
+//! | [`kubernetes`] | the Envoy configuration that Istio and Envoy Gateway make of the shipped resources |
+//! | [`endpoint`] | addresses of servers |
+//! | [`upstream`] | a scripted stand-in for an Invoke API, which records its calls |
+//! | [`event_stream`] | the messages of a streamed response |
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
-//! | [`generated`] | configurations that `envoy-config` writes, run as they are; `lrp` |
-//! | [`golden`] | the tables of `fixtures/golden` and their matching rules |
-//! | [`shared`] | one part for all tests of a module |
+//! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
+//! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
+//! | [`shared`] | a component that several tests share |
 //!
 //! ```no_run
 //! use lambda_mesh_tests::{mesh::Mesh, upstream::Upstream};
 //! use serde_json::json;
 //!
-//! let upstream = Upstream::answering(json!({ "statusCode": 201 }));
+//! let upstream = Upstream::responding(json!({ "statusCode": 201 }));
 //! let mesh = Mesh::to(&upstream).start();
 //! assert_eq!(mesh.get("/page?x=1").send().status, 201);
 //! assert_eq!(upstream.call().event()["rawPath"], "/page");
 //! ```
 //!
-//! Everything blocks: a test is a plain function. What has to run beside it does so on a
-//! runtime of the harness ([`block_on`]), which outlives the tests, so that a shared part
-//! never depends on the test that happened to start it.
+//! All calls block: a test is a plain function. Tasks in the background run on a runtime of the harness
+//! ([`block_on`]). It outlives the tests, so that a shared component does not depend on the test that
+//! started it.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test fails by a panic, and the harness is a part of the test"
+    reason = "a failed test panics, and the harness is a part of the test"
 )]
 
 pub mod aws;
 pub mod client;
 pub mod emulator;
+pub mod endpoint;
 pub mod event_stream;
 pub mod generated;
 pub mod golden;
@@ -51,14 +53,16 @@ pub mod upstream;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// How long anything may take to become ready or true. Generous, because it is only spent
-/// by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for whatever a test waits for. It is generous, because only a failing test reaches it.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Runtime::new().expect("the runtime of the harness starts"));
 
-/// Runs `future` to its end on the harness's runtime. Not to be called from that runtime.
+/// Runs `future` to its end on the runtime of the harness.
+///
+/// # Panics
+/// The caller is a task of that runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
@@ -70,20 +74,17 @@ where
     RUNTIME.spawn(future)
 }
 
-/// Asks `probe` every few milliseconds until it gives a value.
+/// Calls `probe` every few milliseconds until it returns a value.
 ///
 /// # Panics
-/// After [`PATIENCE`], with `what` it waited for.
+/// `probe` returns no value within [`TIMEOUT`]. `what` names the condition in the message.
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(
-            start.elapsed() < PATIENCE,
-            "{what}: not within {PATIENCE:?}"
-        );
+        assert!(start.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

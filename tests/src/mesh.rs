@@ -1,4 +1,4 @@
-//! A real Envoy with the real filter, in front of whatever speaks the Invoke API.
+//! A real Envoy with the real filter, in front of an Invoke API.
 
 mod config;
 
@@ -6,24 +6,26 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
+use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::workspace_root;
 
-pub use config::{Config, Endpoint, metadata, route};
+pub use config::{Config, metadata, route};
 
-use crate::client::{Answer, Request};
+use crate::client::{Request, Response};
+use crate::endpoint::{Endpoint, socket_address};
 use crate::process::{Prepared, Process};
-use crate::shared::Part;
+use crate::shared::Component;
 use crate::upstream::Upstream;
 
 /// The filter, built once per test process.
 pub(crate) static FILTER: Prepared = Prepared::new(xtask::wasm::build);
 
-/// Loopback and any free port: Envoy says later which one it got.
+/// Loopback with any free port. Envoy reports the port later.
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// An Envoy in the making.
+/// A builder of a [`Mesh`].
 #[derive(Debug)]
 pub struct Builder {
     config: Config,
@@ -37,17 +39,17 @@ pub struct Builder {
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Mesh {
-    /// Where its listener listens.
+    /// The address of the listener.
     pub address: SocketAddr,
-    /// Where its admin interface listens.
+    /// The address of the admin interface.
     pub admin: SocketAddr,
     envoy: Process,
     folder: TempDir,
 }
 
 impl Mesh {
-    /// The shipped `envoy/local.yaml` with `endpoint` in the invoker's place, and the function
-    /// `probe` for every host and path.
+    /// Returns the shipped `envoy/local.yaml` with `endpoint` in place of the invoker, and the function `probe`
+    /// for every host and path.
     pub fn to(endpoint: impl Into<Endpoint>) -> Builder {
         Self::shipped("local.yaml", endpoint).routes(&[route(
             &json!({ "prefix": "/" }),
@@ -55,51 +57,49 @@ impl Mesh {
         )])
     }
 
-    /// The shipped `envoy/NAME` with `endpoint` in the invoker's place, and nothing else
-    /// changed.
+    /// Returns the shipped `envoy/NAME` with `endpoint` in place of the invoker, and no other change.
     pub fn shipped(name: &str, endpoint: impl Into<Endpoint>) -> Builder {
-        Self::of(Config::shipped(name)).endpoint(endpoint)
+        Self::from_config(Config::shipped(name)).endpoint(endpoint)
     }
 
-    /// This configuration, with the endpoints that it has.
-    pub fn of(config: Config) -> Builder {
+    /// Returns a builder for this configuration, with its own endpoints.
+    pub fn from_config(config: Config) -> Builder {
         Builder {
             config,
             endpoints: vec![],
             version: xtask::envoy::NEWEST,
-            // One worker has one instance of the filter: if a test kills it, the next request
-            // shows it.
+            // One worker has one instance of the filter. If a test kills it, the next request fails.
             workers: 1,
             admin: ANY_PORT,
             environment: Vec::new(),
         }
     }
 
-    /// A request to the listener.
+    /// Returns a request to the listener.
     pub fn request(&self, method: &str, target: impl Into<String>) -> Request {
         Request::new(self.address, method, target)
     }
 
-    /// A GET request to the listener.
+    /// Returns a GET request to the listener.
     pub fn get(&self, target: impl Into<String>) -> Request {
         self.request("GET", target)
     }
 
-    /// A POST request to the listener with `body`.
+    /// Returns a POST request to the listener with `body`.
     pub fn post(&self, target: impl Into<String>, body: impl Into<bytes::Bytes>) -> Request {
         self.request("POST", target).body(body)
     }
 
-    /// The most memory that Envoy has ever had in use, in KiB. On Linux only.
+    /// Returns the peak of Envoy's resident memory in KiB. Linux only.
     pub fn peak_memory_kib(&self) -> u64 {
         self.envoy.peak_memory_kib()
     }
 
-    /// The access log's entry of the request that `answer` answers: `method`, `path`, `status`,
-    /// `attempts`, `request_id`, and from the filter's state `original`, `function`,
-    /// `lambda_request_id` and `error_type`. Waits for it, because Envoy writes it after the answer.
-    pub fn access_log(&self, answer: &Answer) -> Value {
-        let id = answer.header("x-request-id");
+    /// Waits for the entry of the access log for the request of `response`, and returns it: `method`, `path`,
+    /// `status`, `attempts`, `request_id`, and from the filter state `original`, `function`,
+    /// `lambda_request_id` and `error_type`. Envoy writes it after the response.
+    pub fn access_log(&self, response: &Response) -> Value {
+        let id = response.header("x-request-id");
         let path = self.folder.path().join("access.jsonl");
         crate::eventually("the access log has the request", || {
             let text = fs::read_to_string(&path).ok()?;
@@ -111,13 +111,13 @@ impl Mesh {
     }
 }
 
-impl Part for Mesh {
+impl Component for Mesh {
     fn log(&self) -> String {
         self.envoy.log()
     }
 
-    /// Whether Envoy still answers, and its filter never had to be loaded anew: with the shipped
-    /// `failure_policy` a filter that died comes back for the next request.
+    /// Returns whether Envoy responds, and has never reloaded the filter. With the shipped `failure_policy`,
+    /// Envoy reloads a filter that has died for the next request.
     fn alive(&self) -> bool {
         let stats = Request::new(self.admin, "GET", "/stats?filter=vm_reload").try_send();
         stats.is_ok_and(|stats| {
@@ -139,41 +139,41 @@ impl Drop for Mesh {
 }
 
 impl Builder {
-    /// One more endpoint in the functions' cluster.
+    /// Adds an endpoint to the functions' cluster.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<Endpoint>) -> Self {
         self.endpoints.push(endpoint.into());
         self
     }
 
-    /// These routes, for every host, instead of those before.
+    /// Replaces all routes by these, for every host.
     #[must_use]
     pub fn routes(self, routes: &[Value]) -> Self {
         self.virtual_hosts(&[json!({ "name": "all", "domains": ["*"], "routes": routes })])
     }
 
-    /// These virtual hosts instead of those before.
+    /// Replaces all virtual hosts.
     #[must_use]
     pub fn virtual_hosts(mut self, hosts: &[Value]) -> Self {
         *self.config.virtual_hosts() = json!(hosts);
         self
     }
 
-    /// This configuration of the filter, and where it has room for events.
+    /// Replaces the configuration of the filter, except for `bodyless_event`.
     #[must_use]
     pub fn plugin(mut self, configuration: &Value) -> Self {
         let settings = &mut self.config.plugin()["configuration"]["value"];
-        let room = settings["bodyless_event"].take();
+        let bodyless_event = settings["bodyless_event"].take();
         *settings = configuration.clone();
-        if !room.is_null() {
-            settings["bodyless_event"] = room;
+        if !bodyless_event.is_null() {
+            settings["bodyless_event"] = bodyless_event;
         }
         self
     }
 
-    /// Events are in bodies, as all upstreams but the invoker need them.
+    /// Sends all events in bodies, as upstreams other than the invoker need them.
     #[must_use]
-    pub fn with_room(self) -> Self {
+    pub fn events_in_bodies(self) -> Self {
         let shim = Config::shipped("aws-direct.yaml").filters()[0].clone();
         assert_eq!(shim["name"], "lambda.body");
         self.edit(|config| {
@@ -182,7 +182,7 @@ impl Builder {
         })
     }
 
-    /// HTTP/2 without TLS towards the endpoints.
+    /// Selects HTTP/2 without TLS towards the endpoints.
     #[must_use]
     pub fn http2(mut self) -> Self {
         let protocol = json!({ "http2_protocol_options": {} });
@@ -190,43 +190,42 @@ impl Builder {
         self
     }
 
-    /// This version of Envoy: [`xtask::envoy::NEWEST`] unless said.
+    /// Sets the version of Envoy, by default [`xtask::envoy::NEWEST`].
     #[must_use]
     pub fn envoy(mut self, version: &'static str) -> Self {
         self.version = version;
         self
     }
 
-    /// This many worker threads: one unless said.
+    /// Sets the number of worker threads, by default 1.
     #[must_use]
     pub fn workers(mut self, workers: u8) -> Self {
         self.workers = workers;
         self
     }
 
-    /// The admin interface at this address, for a configuration that names it: any free port
-    /// unless said.
+    /// Sets the address of the admin interface, by default a free port, for a configuration that refers to it.
     #[must_use]
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = address;
         self
     }
 
-    /// With this variable in Envoy's environment.
+    /// Sets an environment variable of Envoy.
     #[must_use]
     pub fn environment(mut self, name: &'static str, value: &'static str) -> Self {
         self.environment.push((name, value));
         self
     }
 
-    /// Any other change.
+    /// Makes any other change.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// Traces every request to `collector`, which receives Zipkin's JSON, one span a call.
+    /// Traces every request to `collector`, which receives Zipkin's JSON, one span per call.
     #[must_use]
     pub fn tracing(mut self, collector: &Upstream) -> Self {
         self.config.add_cluster("zipkin", collector.address);
@@ -239,7 +238,7 @@ impl Builder {
                 "collector_endpoint_version": "HTTP_JSON",
             },
         } });
-        // Each span is sent as it ends, not in batches or after seconds.
+        // Envoy sends each span when it ends, not in batches or after seconds.
         self.config.0["layered_runtime"] = json!({ "layers": [{
             "name": "test",
             "static_layer": { "tracing.zipkin.min_flush_spans": 1 },
@@ -247,24 +246,24 @@ impl Builder {
         self
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts Envoy and waits until it is ready.
     ///
     /// # Panics
     /// Envoy refuses the configuration.
     pub fn start(self) -> Mesh {
-        self.try_start().unwrap_or_else(|error| panic!("{error}"))
+        self.try_start().unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts Envoy and waits until it is ready.
     ///
     /// # Errors
-    /// What Envoy says when it refuses the configuration.
-    pub fn try_start(mut self) -> Result<Mesh, String> {
+    /// Envoy refuses the configuration. The error has Envoy's output.
+    pub fn try_start(mut self) -> Result<Mesh> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         if !self.endpoints.is_empty() {
             self.config.set_endpoints(&self.endpoints);
         }
-        self.place(&folder);
+        self.set_paths_and_ports(&folder);
         let path = folder.path().join("envoy.json");
         fs::write(&path, self.config.0.to_string()).expect("a file in a temporary folder");
 
@@ -281,7 +280,7 @@ impl Builder {
             .args(["--file-flush-interval-msec", "5"])
             .args(["--log-level", "warning", "--disable-hot-restart"]);
         let envoy = Process::start("Envoy", &envoy);
-        let (envoy, (admin, address)) = envoy.until(|_| {
+        let (envoy, (admin, address)) = envoy.wait_until(|_| {
             let admin = fs::read_to_string(folder.path().join("admin")).ok()?;
             let admin = admin.parse().ok()?;
             Some((admin, listener_address(admin)?))
@@ -294,12 +293,11 @@ impl Builder {
         })
     }
 
-    /// What depends on this run alone: ports, the filter's file, and an access log in `folder`
-    /// beside the shipped one.
-    fn place(&mut self, folder: &TempDir) {
+    /// Sets the values of this run: ports, the file of the filter, and an additional access log in `folder`.
+    fn set_paths_and_ports(&mut self, folder: &TempDir) {
         let config = &mut self.config;
-        *config.at("/admin/address") = config::socket_address(self.admin);
-        config.listener()["address"] = config::socket_address(ANY_PORT);
+        *config.at("/admin/address") = socket_address(self.admin);
+        config.listener()["address"] = socket_address(ANY_PORT);
         config.set_filter(FILTER.path());
         let log = config.connection_manager()["access_log"].as_array_mut();
         log.expect("the shipped listener has an access log").push(json!({
@@ -323,16 +321,16 @@ impl Builder {
     }
 }
 
-/// Runs `test` with each supported Envoy: the newest and the oldest.
+/// Runs `test` with the newest and the oldest supported Envoy.
 pub fn on_each_envoy(test: impl Fn(&'static str)) {
     for version in [xtask::envoy::NEWEST, xtask::envoy::OLDEST] {
-        // Shown only if the test fails.
+        // The output of a test is only shown if it fails.
         println!("--- on Envoy {version}");
         test(version);
     }
 }
 
-/// The address of the listener, once Envoy serves.
+/// Returns the address of the listener once Envoy is ready.
 fn listener_address(admin: SocketAddr) -> Option<SocketAddr> {
     let ask = |path| Request::new(admin, "GET", path).try_send().ok();
     if ask("/ready")?.status != 200 {

@@ -1,4 +1,4 @@
-//! A child process on a leash: it ends with its owner, however the owner ends.
+//! A child process that ends with its owner, in whatever way the owner ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::shared::Part;
+use anyhow::{Result, bail};
 
-/// Runs `"$@"` and ends it when standard input is closed, which the system does for a test
-/// process that is killed too. A shared part in a `static` is never dropped: only this ends it.
+use crate::shared::Component;
+
+/// Runs `"$@"` and ends it when standard input is closed, which the operating system does even if the test
+/// process is killed. Only this ends a shared component in a `static`, which is never dropped.
 const LEASH: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -23,16 +25,16 @@ kill $leash 2>/dev/null
 exit $status
 "#;
 
-/// A file that is built or fetched once per test process; if that fails, every test that needs
-/// it says why.
+/// A file that is built or fetched once per test process. If that fails, every test that needs the file
+/// fails with the cause.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    prepare: fn() -> anyhow::Result<PathBuf>,
-    path: OnceLock<Result<PathBuf, String>>,
+    prepare: fn() -> Result<PathBuf>,
+    path: OnceLock<Result<PathBuf>>,
 }
 
 impl Prepared {
-    pub(crate) const fn new(prepare: fn() -> anyhow::Result<PathBuf>) -> Self {
+    pub(crate) const fn new(prepare: fn() -> Result<PathBuf>) -> Self {
         Self {
             prepare,
             path: OnceLock::new(),
@@ -40,15 +42,12 @@ impl Prepared {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        let path = self.path.get_or_init(|| {
-            let path = (self.prepare)();
-            path.map_err(|error| format!("{error:#}"))
-        });
-        path.as_ref().unwrap_or_else(|error| panic!("{error}"))
+        let path = self.path.get_or_init(self.prepare);
+        path.as_ref().unwrap_or_else(|error| panic!("{error:#}"))
     }
 }
 
-/// A running program, with what it has written so far.
+/// A running program and its output so far.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
@@ -59,8 +58,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the program of `command` with its arguments, in its folder, with its changes of this
-    /// process's environment and an empty input.
+    /// Starts the program of `command` with its arguments, folder and environment, and an empty input.
     pub(crate) fn start(name: &'static str, command: &Command) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", LEASH, name]).arg(command.get_program());
@@ -94,41 +92,42 @@ impl Process {
         }
     }
 
-    /// Its exit status as a shell gives it (128 + N for signal N), or `None` while it runs.
+    /// Returns the exit status as a shell reports it (128 + N for signal N), or `None` while the program is
+    /// running.
     pub(crate) fn exit_status(&self) -> Option<i32> {
         let mut shell = lock(&self.shell);
-        let status = shell.try_wait().expect("a child can be asked");
+        let status = shell.try_wait().expect("the status of a child");
         status.map(|status| status.code().unwrap_or(-1))
     }
 
-    /// Asks it to end, with SIGTERM; what it makes of that is [`Self::exit_status`].
+    /// Sends SIGTERM. Whether the program ends shows in [`Self::exit_status`].
     pub(crate) fn terminate(&self) {
         drop(lock(&self.leash).take());
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         let shell = lock(&self.shell).id();
-        // The program is the first child of its shell.
+        // The program is the first child of the shell.
         let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
         let children = children.expect("Linux lists children");
         let child = children.split(' ').next().expect("a child");
         child.parse().expect("a number")
     }
 
-    /// The most memory that it has ever had in use, in KiB.
+    /// Returns the peak of the resident memory in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
-        let status = status.expect("the program runs");
+        let status = status.expect("the program is running");
         let mut lines = status.lines();
         let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.expect("the peak is told").trim();
+        let peak = peak.expect("the peak").trim();
         let peak = peak.strip_suffix(" kB").expect("in KiB");
         peak.parse().expect("a number")
     }
 
-    /// Waits until it ends by itself: its exit status as a shell gives it, and what it wrote.
-    pub(crate) fn ended(self) -> (i32, String) {
+    /// Waits until the program ends by itself. Returns its exit status as a shell reports it, and its output.
+    pub(crate) fn wait(self) -> (i32, String) {
         let status = crate::eventually(&format!("{} has ended", self.name), || self.exit_status());
         crate::eventually("the output ends", || {
             let mut readers = self.readers.iter();
@@ -138,16 +137,16 @@ impl Process {
         (status, self.log())
     }
 
-    /// Waits until `probe` gives a value.
+    /// Waits until `probe` returns a value.
     ///
     /// # Errors
-    /// What the program wrote, if it ended first.
-    pub(crate) fn until<T>(
+    /// The program ends before. The error has its output.
+    pub(crate) fn wait_until<T>(
         self,
         mut probe: impl FnMut(&Self) -> Option<T>,
-    ) -> Result<(Self, T), String> {
+    ) -> Result<(Self, T)> {
         let ready = crate::eventually(&format!("{} is ready", self.name), || {
-            // Asked first: an answer after the end would be somebody else's.
+            // After the end of the program, another program could respond to the probe.
             match self.exit_status() {
                 Some(status) => Some(Err(status)),
                 None => probe(&self).map(Ok),
@@ -157,14 +156,14 @@ impl Process {
             Ok(value) => Ok((self, value)),
             Err(_) => {
                 let name = self.name;
-                let (status, log) = self.ended();
-                Err(format!("{name} ended with status {status}:\n{log}"))
+                let (status, log) = self.wait();
+                bail!("{name} ended with status {status}:\n{log}");
             }
         }
     }
 }
 
-impl Part for Process {
+impl Component for Process {
     fn log(&self) -> String {
         lock(&self.output).clone()
     }
@@ -229,16 +228,16 @@ mod tests {
         let process = shell(&format!(
             "trap 'echo ended > {path}' TERM; sleep 600 & echo ready; wait; kill $!"
         ));
-        let ready = process.until(|process| process.log().contains("ready").then_some(()));
+        let ready = process.wait_until(|process| process.log().contains("ready").then_some(()));
         let (process, ()) = ready.unwrap();
         drop(process);
         assert_eq!(std::fs::read_to_string(&ended).unwrap(), "ended\n");
     }
 
     #[test]
-    fn a_program_that_ends_early_is_told_with_its_output() {
-        let ended = shell("echo the cause >&2; exit 7").until(|_| None::<()>);
-        let message = ended.unwrap_err();
+    fn a_program_that_ends_early_is_reported_with_its_output() {
+        let ended = shell("echo the cause >&2; exit 7").wait_until(|_| None::<()>);
+        let message = ended.unwrap_err().to_string();
         assert!(message.contains("status 7"), "{message}");
         assert!(message.contains("the cause"), "{message}");
     }

@@ -1,22 +1,22 @@
-//! One part for many tests: an Envoy takes about a second of processor time to start.
+//! Components that several tests share. To start an Envoy takes about a second of processor time.
 
 use std::ops::Deref;
 use std::sync::OnceLock;
 
-/// A part of the system under test. Each checks when it is dropped that it is still alive, so
-/// that no test passes over a crash.
-pub trait Part {
-    /// Everything logged so far.
+/// A component of the system under test. Its `Drop` panics if it is not alive, so that a test fails if it
+/// causes a crash.
+pub trait Component {
+    /// Returns the whole log.
     fn log(&self) -> String;
 
-    /// Whether it has neither ended nor lost its state.
+    /// Returns whether the component has neither ended nor lost its state.
     fn alive(&self) -> bool;
 
-    /// The log once it has a line with `text`: what is logged before an answer may be read
-    /// after it.
+    /// Waits until the log contains `text`, and returns the log. An entry that is written before a response
+    /// may arrive after it.
     ///
     /// # Panics
-    /// There is none within [`PATIENCE`](crate::PATIENCE).
+    /// The log does not contain `text` within [`TIMEOUT`](crate::TIMEOUT).
     fn log_with(&self, text: &str) -> String {
         crate::eventually(&format!("the log has {text:?}"), || {
             Some(self.log()).filter(|log| log.contains(text))
@@ -24,60 +24,60 @@ pub trait Part {
     }
 }
 
-/// A part that the first test to ask for it starts, and that lives until the test process
-/// ends. Tests that share it run at the same time, in any order.
+/// A component that lives until the test process ends. The first test that needs it starts it. The tests
+/// that share it run concurrently, in any order.
 #[derive(Debug)]
 pub struct Shared<T: 'static> {
-    part: OnceLock<T>,
+    component: OnceLock<T>,
     start: fn() -> T,
 }
 
-impl<T: Part> Shared<T> {
-    /// A part that `start` will start.
+impl<T: Component> Shared<T> {
+    /// Returns a component that `start` will start.
     pub const fn new(start: fn() -> T) -> Self {
         Self {
-            part: OnceLock::new(),
+            component: OnceLock::new(),
             start,
         }
     }
 
-    /// The part, for one test. If that test fails, what the part has logged since is printed.
+    /// Returns the component for the use of a test. If the test fails, the log since this call is printed.
     pub fn lease(&'static self) -> Lease<T> {
-        let part = self.part.get_or_init(self.start);
+        let component = self.component.get_or_init(self.start);
         Lease {
-            part,
-            seen: part.log().len(),
-            was_alive: part.alive(),
+            component,
+            log_length: component.log().len(),
+            was_alive: component.alive(),
         }
     }
 }
 
-/// A test's use of a [`Shared`] part.
+/// The use of a [`Shared`] component by a test.
 #[derive(Debug)]
-pub struct Lease<T: Part + 'static> {
-    part: &'static T,
-    seen: usize,
+pub struct Lease<T: Component + 'static> {
+    component: &'static T,
+    log_length: usize,
     was_alive: bool,
 }
 
-impl<T: Part> Deref for Lease<T> {
+impl<T: Component> Deref for Lease<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.part
+        self.component
     }
 }
 
-impl<T: Part> Drop for Lease<T> {
+impl<T: Component> Drop for Lease<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.part.log();
-            let since = log.get(self.seen..).unwrap_or(&log);
+            let log = self.component.log();
+            let since = log.get(self.log_length..).unwrap_or(&log);
             eprintln!("--- log since the test began:\n{since}");
         } else {
-            // A part that was dead before is not this test's doing.
-            let alive = !self.was_alive || self.part.alive();
-            assert!(alive, "a shared part died during this test");
+            // A component that was dead before has not been killed by this test.
+            let alive = !self.was_alive || self.component.alive();
+            assert!(alive, "a shared component died during this test");
         }
     }
 }

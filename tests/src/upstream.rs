@@ -1,5 +1,5 @@
-//! A stand-in for an Invoke API, for what the real ones do not do on demand: it answers as a
-//! script says, fails as a script says, and keeps what it received.
+//! A stand-in for an Invoke API. It responds or fails as a script says, which the real ones cannot do on
+//! demand, and records the requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,29 +11,31 @@ use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use lambda_api::{event_stream, headers, invocation_header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+use crate::endpoint::Endpoint;
 use crate::{block_on, spawn};
 
 /// The stand-in. It speaks HTTP/1.1 and, with prior knowledge, HTTP/2.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
     accepting: AbortHandle,
 }
 
-/// A request as it arrived, whole.
+/// A whole request.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// How many came before it.
+    /// The number of calls before this one.
     pub index: usize,
     /// The method.
     pub method: String,
@@ -43,14 +45,14 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The event.
     pub body: Bytes,
-    /// Whether the invocation stood in a header of a request without a body.
+    /// The invocation was in a header of a request without a body.
     pub is_in_header: bool,
     /// The trailers.
     pub trailers: HeaderMap,
 }
 
 impl Call {
-    /// The event.
+    /// Returns the event.
     ///
     /// # Panics
     /// The body is not JSON.
@@ -62,8 +64,8 @@ impl Call {
 }
 
 impl Upstream {
-    /// One that answers each call with what `script` makes of it.
-    pub fn start(script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+    /// Starts an upstream that responds to each call as `script` says.
+    pub fn start(script: impl Fn(&Call) -> ScriptedResponse + Send + Sync + 'static) -> Self {
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let script = Arc::new(script);
         let record = Arc::clone(&calls);
@@ -75,9 +77,9 @@ impl Upstream {
                 });
                 let mut builder =
                     hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // As the invoker's.
+                // The invoker has this limit.
                 builder.http2().max_header_list_size(256 * 1024);
-                // A connection that fails is what some scripts are for.
+                // Some scripts make the connection fail.
                 let _ = builder
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -85,13 +87,13 @@ impl Upstream {
         })
     }
 
-    /// One that gives every call the same `payload`, as AWS gives a function's answer.
-    pub fn answering(payload: Value) -> Self {
-        Self::start(move |_| Reply::payload(&payload))
+    /// Starts an upstream that responds to every call with this payload of a function.
+    pub fn responding(payload: Value) -> Self {
+        Self::start(move |_| ScriptedResponse::payload(&payload))
     }
 
-    /// One that answers whatever it is asked with `bytes`, which need not be HTTP, and closes.
-    /// It records nothing.
+    /// Starts an upstream that responds to everything with `bytes`, which need not be HTTP, and closes the
+    /// connection. It records nothing.
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self::accept(Arc::default(), move |mut stream| {
@@ -123,20 +125,26 @@ impl Upstream {
         }
     }
 
-    /// The calls so far.
+    /// Returns the calls so far.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.calls).clone()
     }
 
-    /// The only call so far.
+    /// Returns the only call so far.
     ///
     /// # Panics
-    /// There was none, or more than one.
+    /// There was no call, or more than one.
     #[track_caller]
     pub fn call(&self) -> Call {
         let mut calls = self.calls();
         assert_eq!(calls.len(), 1, "calls: {calls:?}");
         calls.remove(0)
+    }
+}
+
+impl From<&Upstream> for Endpoint {
+    fn from(upstream: &Upstream) -> Self {
+        Self::Tcp(upstream.address)
     }
 }
 
@@ -146,15 +154,15 @@ impl Drop for Upstream {
     }
 }
 
-/// What the stand-in answers.
+/// A response, or a failure, of the stand-in.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct ScriptedResponse {
     status: u16,
     headers: HeaderMap,
     body: Bytes,
     trailers: HeaderMap,
     delay: Duration,
-    /// What follows the body, each piece after its time.
+    /// The pieces that follow the body, each with the delay before it.
     pieces: Vec<(Duration, Bytes)>,
     end: End,
 }
@@ -164,17 +172,17 @@ enum End {
     Whole,
     /// The connection (or stream) is reset after this many bytes of the body.
     Cut(usize),
-    /// It is reset before any answer.
+    /// The connection (or stream) is reset before a response.
     Reset,
 }
 
-impl Reply {
-    /// A function's answer.
+impl ScriptedResponse {
+    /// Returns a function's response.
     pub fn payload(payload: &Value) -> Self {
         Self::bytes(payload.to_string())
     }
 
-    /// A function's answer that need not be JSON.
+    /// Returns a function's response that need not be JSON.
     pub fn bytes(payload: impl Into<Bytes>) -> Self {
         Self {
             status: 200,
@@ -186,52 +194,52 @@ impl Reply {
             end: End::Whole,
         }
         .header("content-type", "application/json")
-        .header("x-amzn-requestid", "5a1f2b9e-8f2b-4f6e-9a51-2f0c9d1e7b3a")
-        .header("x-amz-executed-version", "$LATEST")
+        .header(headers::REQUEST_ID, "5a1f2b9e-8f2b-4f6e-9a51-2f0c9d1e7b3a")
+        .header(headers::EXECUTED_VERSION, "$LATEST")
     }
 
-    /// A function's own error, as Lambda reports it.
+    /// Returns a function's own error as Lambda reports it.
     pub fn function_error(error_type: &str, message: &str) -> Self {
         Self::payload(&json!({ "errorType": error_type, "errorMessage": message }))
-            .header("x-amz-function-error", "Unhandled")
+            .header(headers::FUNCTION_ERROR, headers::UNHANDLED)
     }
 
-    /// An error of the service, as Lambda reports it.
+    /// Returns an error of the service as Lambda reports it.
     pub fn service_error(status: u16, error_type: &str) -> Self {
         Self::payload(&json!({ "Type": "User", "Message": "as scripted" }))
             .status(status)
-            .header("x-amzn-errortype", error_type)
+            .header(headers::ERROR_TYPE, error_type)
     }
 
-    /// No answer: the connection ends.
+    /// Returns a failure: the connection ends without a response.
     pub fn reset() -> Self {
-        let mut reply = Self::bytes("");
-        reply.end = End::Reset;
-        reply
+        let mut response = Self::bytes("");
+        response.end = End::Reset;
+        response
     }
 
-    /// A streamed answer: an event stream in these pieces, each after its time.
+    /// Returns an event stream in these pieces, each with the delay before it.
     pub fn stream(pieces: Vec<(Duration, Bytes)>) -> Self {
-        let mut reply = Self::bytes("");
-        reply.pieces = pieces;
-        reply.set("content-type", "application/vnd.amazon.eventstream")
+        let mut response = Self::bytes("");
+        response.pieces = pieces;
+        response.set("content-type", event_stream::CONTENT_TYPE)
     }
 
-    /// With another status.
+    /// Sets the status.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// As the emulator sends it: it never names the request.
+    /// Removes the request id, which the emulator never sends.
     #[must_use]
-    pub fn emulated(mut self) -> Self {
-        self.headers.remove("x-amzn-requestid");
+    pub fn from_emulator(mut self) -> Self {
+        self.headers.remove(headers::REQUEST_ID);
         self
     }
 
-    /// With one more header, whose value need not be UTF-8.
+    /// Adds a header. The value need not be UTF-8.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
@@ -239,29 +247,29 @@ impl Reply {
         self
     }
 
-    /// With another value of a header.
+    /// Replaces a header.
     #[must_use]
     pub fn set(mut self, name: &'static str, value: &str) -> Self {
         self.headers.remove(name);
         self.header(name, value)
     }
 
-    /// With one more trailer, which only HTTP/2 carries through Envoy.
+    /// Adds a trailer. Envoy passes trailers on only over HTTP/2.
     #[must_use]
     pub fn trailer(mut self, name: &'static str, value: &str) -> Self {
-        let value = HeaderValue::from_str(value).expect("a trailer's value");
+        let value = HeaderValue::from_str(value).expect("a header value");
         self.trailers.append(HeaderName::from_static(name), value);
         self
     }
 
-    /// The connection ends after `length` bytes of the body, or after the pieces of a stream.
+    /// Ends the connection after `length` bytes of the body, or after the pieces of a stream.
     #[must_use]
     pub fn cut_at(mut self, length: usize) -> Self {
         self.end = End::Cut(length);
         self
     }
 
-    /// Only after `delay`.
+    /// Delays the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -312,7 +320,7 @@ impl Reply {
     }
 }
 
-/// Why a connection ended before its answer: the script says so.
+/// The error that ends a connection as scripted.
 #[derive(Debug)]
 struct Reset;
 
@@ -326,12 +334,12 @@ impl std::error::Error for Reset {}
 
 async fn serve(
     request: hyper::Request<Incoming>,
-    script: Arc<impl Fn(&Call) -> Reply>,
+    script: Arc<impl Fn(&Call) -> ScriptedResponse>,
     record: Arc<Mutex<Vec<Call>>>,
 ) -> Result<hyper::Response<BoxBody<Bytes, Reset>>, Reset> {
     let (mut head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Reset)?;
-    let event = in_header(&mut head);
+    let event = take_invocation(&mut head);
     let call = {
         let mut calls = lock(&record);
         let call = Call {
@@ -352,32 +360,31 @@ async fn serve(
         calls.push(call.clone());
         call
     };
-    let reply = script(&call);
-    tokio::time::sleep(reply.delay).await;
-    reply.into_response()
+    let response = script(&call);
+    tokio::time::sleep(response.delay).await;
+    response.into_response()
 }
 
-/// The event of an invocation that stands in a header, and `head` as that of the invocation: what the
-/// invoker makes of it.
-fn in_header(head: &mut hyper::http::request::Parts) -> Option<Bytes> {
-    let invocation = head.headers.remove("x-lambda-mesh-invocation")?;
-    let mut words = invocation.as_bytes().splitn(4, |&byte| byte == b' ');
-    let mut word = || words.next().expect("four words");
-    let (kind, trace, path, event) = (word(), word(), word(), word());
+/// Takes an invocation out of its header, as the invoker does. Returns the event, and makes `head` the head
+/// of the invocation.
+fn take_invocation(head: &mut hyper::http::request::Parts) -> Option<Bytes> {
+    let value = head.headers.remove(headers::INVOCATION)?;
+    let invocation = invocation_header::read(value.as_bytes()).expect("an invocation");
     let mut headers = HeaderMap::new();
-    let value = |bytes| HeaderValue::from_bytes(bytes).expect("a value");
-    headers.insert("x-amz-invocation-type", value(kind));
-    headers.insert("x-amzn-trace-id", value(trace));
-    headers.insert("content-type", value(b"application/json"));
-    for name in ["host", "x-request-id", "x-envoy-expected-rq-timeout-ms"] {
+    let invocation_type = HeaderValue::from_static(invocation.invocation_type.as_str());
+    headers.insert(headers::INVOCATION_TYPE, invocation_type);
+    let trace_id = HeaderValue::from_bytes(invocation.trace_id).expect("a header value");
+    headers.insert(headers::TRACE_ID, trace_id);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for name in ["host", headers::ENVOY_REQUEST_ID, headers::ENVOY_TIMEOUT_MS] {
         if let Some(value) = head.headers.remove(name) {
             headers.insert(name, value);
         }
     }
     head.headers = headers;
     head.method = hyper::Method::POST;
-    head.uri = path.try_into().expect("a path");
-    Some(Bytes::copy_from_slice(event))
+    head.uri = invocation.path_and_query.parse().expect("a path");
+    Some(Bytes::copy_from_slice(invocation.event))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

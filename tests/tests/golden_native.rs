@@ -1,12 +1,12 @@
-//! Every case of the golden tables, given to the filter's core: the same cases as through Envoy
-//! (`e2e/golden.rs`), in a second and with a debugger.
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+//! Every golden case, in the filter's core without Envoy. `e2e/golden.rs` runs the same cases through Envoy;
+//! these take a second and can be debugged.
+#![expect(clippy::expect_used, reason = "a failed test panics")]
 
 use lambda_filter_core::config::{Config, Settings};
 use lambda_filter_core::event;
 use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
 use lambda_filter_core::response::{self, InvokeResponse, StreamedResponse, error_response};
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::event_stream::{chunk, complete};
 use lambda_mesh_tests::golden::{self, Report, RequestCase};
 use serde_json::{Map, Value, json};
@@ -48,8 +48,8 @@ fn event(case: &RequestCase) -> Value {
     serde_json::from_slice(&event.expect("an event")).expect("an event is JSON")
 }
 
-/// What the client gets but for HTTP itself: HEAD and the length are the connection's.
-fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answer {
+/// Returns what the client gets, except for the rules of HTTP itself, such as those of HEAD and of lengths.
+fn respond(config: &Config, function_error: Option<&str>, payload: &str) -> Response {
     let mut headers = vec![(":status", "200"), ("x-amzn-requestid", "request-1")];
     headers.extend(function_error.map(|error| ("x-amz-function-error", error)));
     let invoked = InvokeResponse {
@@ -58,7 +58,7 @@ fn answer(config: &Config, function_error: Option<&str>, payload: &str) -> Answe
     };
     let response = response::decode(&invoked, config);
     let response = response.unwrap_or_else(|error| error_response(&error, Some(config)));
-    Answer::new(response.status, &response.headers, response.body)
+    Response::new(response.status, &response.headers, response.body)
 }
 
 #[test]
@@ -80,15 +80,15 @@ fn payloads_become_the_responses_that_aws_gives() {
         .filter(|case| case.request.method != "HEAD")
     {
         let config = config(&case.format, &case.config);
-        let answer = answer(&config, case.function_error.as_deref(), &case.payload());
-        report.add(&case.id, &case.differences(&answer));
+        let response = respond(&config, case.function_error.as_deref(), &case.payload());
+        report.add(&case.id, &case.differences(&response));
     }
     report.assert_empty();
 }
 
-/// A function that does not stream, invoked with a response stream: the same responses. Not so for
-/// the emulator's own text, because it streams nothing, and for no payload at all, which no runtime
-/// sends for a function that does not stream.
+/// A function that does not stream has the same responses if it is invoked with a response stream. The
+/// emulator's own text is left out, because the emulator does not stream. So is no payload at all, which
+/// no runtime sends for a function that does not stream.
 #[test]
 fn payloads_in_a_stream_become_the_same_responses() {
     let mut report = Report::default();
@@ -122,20 +122,20 @@ fn payloads_in_a_stream_become_the_same_responses() {
         assert_eq!(streamed.is_framed(&stream), Some(true));
         let response = streamed.finish(stream, &headers, &config);
         let response = response.unwrap_or_else(|error| error_response(&error, Some(&config)));
-        let answer = Answer::new(response.status, &response.headers, response.body);
-        report.add(&case.id, &case.differences(&answer));
+        let response = Response::new(response.status, &response.headers, response.body);
+        report.add(&case.id, &case.differences(&response));
     }
     report.assert_empty();
 }
 
 #[test]
-fn what_adapters_answer_becomes_what_the_application_answered() {
+fn payloads_of_adapters_become_the_responses_of_the_applications() {
     let mut report = Report::default();
     for (format, cases) in golden::adapter_responses() {
         let config = config(&format, &Map::new());
         for case in cases {
-            let answer = answer(&config, None, &case.lambda_payload);
-            report.add(&case.id, &case.differences(&answer));
+            let response = respond(&config, None, &case.lambda_payload);
+            report.add(&case.id, &case.differences(&response));
         }
     }
     report.assert_empty();

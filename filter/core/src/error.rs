@@ -54,7 +54,7 @@ pub enum Error {
         payload: Vec<u8>,
     },
     /// The function's: its answer is not what the payload format's contract asks for.
-    Answer(String),
+    InvalidResponse(String),
     /// The upstream's: the stream of the answer is broken, or ends early.
     Stream(String),
     /// Lambda's, the emulator's or the invoker's: the function was not run.
@@ -74,11 +74,11 @@ impl Error {
     pub(crate) fn error_type(&self) -> Option<String> {
         match self {
             Self::Service { status, kind, .. } if kind.is_empty() => Some(status.to_string()),
-            Self::Service { kind, .. } => Some(shown(kind)),
+            Self::Service { kind, .. } => Some(single_line(kind)),
             Self::Function { payload } => {
                 let error = ShallowJson::parse(payload).ok();
                 match error.as_ref().and_then(|error| error.member(ERROR_TYPE)) {
-                    Some(ShallowJson::Text(error_type)) => Some(shown(error_type)),
+                    Some(ShallowJson::Text(error_type)) => Some(single_line(error_type)),
                     _ => Some(UNHANDLED.to_owned()),
                 }
             }
@@ -88,7 +88,7 @@ impl Error {
 }
 
 /// Somebody else's words, in one line of bounded length.
-pub(crate) fn shown(text: &str) -> String {
+pub(crate) fn single_line(text: &str) -> String {
     const CHARACTERS: usize = 1024;
     let line = text.chars().take(CHARACTERS);
     line.map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -135,17 +135,17 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "the function failed: {}",
-                    shown(&String::from_utf8_lossy(payload))
+                    single_line(&String::from_utf8_lossy(payload))
                 )
             }
-            Self::Answer(what) => {
-                write!(f, "the function's answer is not valid: {}", shown(what))
+            Self::InvalidResponse(what) => {
+                write!(f, "the function's answer is not valid: {}", single_line(what))
             }
             Self::Stream(what) => {
                 write!(
                     f,
                     "the event stream of the answer is broken: {}",
-                    shown(what)
+                    single_line(what)
                 )
             }
             Self::Service { status, kind, .. } => {

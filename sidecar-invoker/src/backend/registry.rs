@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hyper::Response;
 
-use super::Backend;
 use super::aws::Aws;
 use super::event_queue::{EventQueue, Events, Runner};
+use super::invoke::Backend;
 use super::local::{Context, Function};
 use super::rie::Emulators;
 use crate::config::{BackendConfig, Config, FunctionConfig};

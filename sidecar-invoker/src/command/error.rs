@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::config::ConfigError;
+use crate::envoy_config::EnvoyConfigError;
 
 /// The reason why a subcommand ends without success. Its text is for the user.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +12,8 @@ pub(super) enum CommandError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The configuration file has no mistake by itself, but cannot be used for this subcommand.
-    #[error("{0}")]
-    UnusableConfig(String),
+    #[error(transparent)]
+    UnusableConfig(EnvoyConfigError),
     /// Envoy has ended although nobody asked it to.
     #[error("Envoy has ended, with exit status {0}; what it said stands above")]
     EnvoyEnded(u8),

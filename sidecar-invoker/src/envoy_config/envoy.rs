@@ -5,10 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Obstacle;
-
-/// The filter's file, as it is released.
-const FILTER: &str = "lambda_filter.wasm";
+use super::error::{EnvoyConfigError, FILTER};
 
 /// An Envoy that is installed on this machine.
 #[derive(Debug, Clone)]
@@ -19,15 +16,12 @@ impl Envoy {
     ///
     /// # Errors
     /// There is none.
-    pub fn find(named: Option<&Path>) -> Result<Self, Obstacle> {
+    pub fn find(named: Option<&Path>) -> Result<Self, EnvoyConfigError> {
         if let Some(path) = named {
             return if is_executable(path) {
                 Ok(Self(path.to_owned()))
             } else {
-                Err(format!(
-                    "--envoy {}: not an executable file",
-                    path.display()
-                ))
+                Err(EnvoyConfigError::NotExecutable(path.to_owned()))
             };
         }
         let folders = std::env::var_os("PATH").unwrap_or_default();
@@ -35,18 +29,14 @@ impl Envoy {
         candidates
             .find(|path| is_executable(path))
             .map(Self)
-            .ok_or_else(|| {
-                "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy \
-                 PATH"
-                    .to_owned()
-            })
+            .ok_or(EnvoyConfigError::NoEnvoy)
     }
 
     /// Has Envoy itself check a configuration (`--mode validate`). Nothing is listened on.
     ///
     /// # Errors
     /// What Envoy says against it, or why it cannot be asked.
-    pub fn validate(&self, config: &str) -> Result<(), Obstacle> {
+    pub fn validate(&self, config: &str) -> Result<(), EnvoyConfigError> {
         let asked = || -> std::io::Result<_> {
             // Envoy tells YAML by the name.
             let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
@@ -63,13 +53,19 @@ impl Envoy {
                 .stdin(Stdio::null())
                 .output()
         };
-        let path = self.0.display();
-        let output = asked().map_err(|error| format!("{path} cannot be asked: {error}"))?;
+        let envoy = || self.0.clone();
+        let output = asked().map_err(|error| EnvoyConfigError::NotAsked {
+            envoy: envoy(),
+            error,
+        })?;
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{path} refuses the configuration: {}", said.trim()))
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(EnvoyConfigError::Refused {
+            envoy: envoy(),
+            message,
+        })
     }
 
     /// Where it is.
@@ -84,23 +80,16 @@ impl Envoy {
 ///
 /// # Errors
 /// There is none.
-pub fn find_filter() -> Result<String, Obstacle> {
+pub fn find_filter() -> Result<String, EnvoyConfigError> {
     if let Some(named) = std::env::var_os("LAMBDA_MESH_FILTER") {
-        return named
-            .into_string()
-            .map_err(|named| format!("LAMBDA_MESH_FILTER: {} is not UTF-8", named.display()));
+        return named.into_string().map_err(EnvoyConfigError::FilterName);
     }
     let program = std::env::current_exe();
     let beside = program.ok().map(|program| program.with_file_name(FILTER));
     beside
         .filter(|path| path.is_file())
         .and_then(|path| path.into_os_string().into_string().ok())
-        .ok_or_else(|| {
-            format!(
-                "the filter, {FILTER}, is not beside this program; name it with --filter PATH or \
-                 the variable LAMBDA_MESH_FILTER"
-            )
-        })
+        .ok_or(EnvoyConfigError::NoFilter)
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -1,27 +1,24 @@
 //! Writes Envoy configurations: complete, commented, and the same bytes for the same input.
 
 mod envoy;
+mod error;
 mod routes;
 pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use crate::config::{BackendConfig, Config, FunctionConfig, Host, HostPort, Listen, Route};
+use self::routes::longest_wait;
+use crate::config::{Config, Host, HostPort, Listen, Route};
 
 pub use envoy::{Envoy, find_filter};
+pub use error::EnvoyConfigError;
+pub use routes::Health;
 
 /// The text around the routes. `${NAME}` is filled in.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
-/// The longest that a Lambda function runs.
-const LONGEST: Duration = Duration::from_secs(900);
-/// How much longer than a function Envoy waits, so that the function's own error is what comes:
-/// time for the queue, and for the invoker's answer.
-const MARGIN: Duration = Duration::from_secs(10);
-
 /// An Envoy in front of the invoker.
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -51,15 +48,6 @@ pub struct Gateway {
     pub http_10: bool,
 }
 
-/// Where Envoy itself answers GET and HEAD: `PREFIX/ping` with `pong`, `PREFIX/healthz` with 200.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// What stands before the two paths: empty, or a path such as `/internal`.
-    pub prefix: String,
-    /// Whether they come before the routes of each host, or of `*` only.
-    pub every_host: bool,
-}
-
 /// The body of a 404 of Envoy's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFound {
@@ -78,22 +66,16 @@ pub struct HeadLimit {
     pub headers: u32,
 }
 
-/// Why there is no configuration: one sentence with the cure.
-pub type Obstacle = String;
-
 impl Gateway {
     /// In front of the functions of an invoker's configuration: Envoy on `127.0.0.1:8080`, its admin
     /// interface on `127.0.0.1:9901`, and the health endpoints under `*`.
     ///
     /// # Errors
     /// The file has no routes, or does not say where the invoker listens.
-    pub fn of_config(config: &Config, filter: String) -> Result<Self, Obstacle> {
+    pub fn of_config(config: &Config, filter: String) -> Result<Self, EnvoyConfigError> {
         let file = &config.file;
         if config.routes.is_empty() {
-            return Err(format!(
-                "{file}: has no `routes`; add one such as {{ host: orders.localhost, function: \
-                 orders }}"
-            ));
+            return Err(EnvoyConfigError::NoRoutes { file: file.clone() });
         }
         let with_timeout = |route: &Route| Route {
             timeout: route.timeout.or_else(|| {
@@ -133,10 +115,13 @@ impl Gateway {
     /// # Errors
     /// The invoker's port is 0: nobody can know where it listens. Or a route is for one of the health
     /// endpoints.
-    pub fn render(&self) -> Result<String, Obstacle> {
-        let taken = self.taken();
-        if !taken.is_empty() {
-            return Err(taken.join("\n"));
+    pub fn render(&self) -> Result<String, EnvoyConfigError> {
+        let paths = self.health_paths_in_routes();
+        if !paths.is_empty() {
+            return Err(EnvoyConfigError::HealthPaths {
+                source_file: self.source.clone(),
+                paths,
+            });
         }
         let invoker = reachable(&self.invoker)?;
         let fill = |name: &str| match name {
@@ -165,8 +150,8 @@ impl Gateway {
         Ok(filled(TEMPLATE, fill))
     }
 
-    /// What is wrong with each route whose requests the health endpoints would take.
-    fn taken(&self) -> Vec<Obstacle> {
+    /// The paths of routes whose requests the health endpoints would take.
+    fn health_paths_in_routes(&self) -> Vec<String> {
         let Health { prefix, .. } = &self.health;
         let own = ["ping", "healthz"].map(|name| format!("{prefix}/{name}"));
         let is_taken = |route: &&Route| {
@@ -175,15 +160,8 @@ impl Gateway {
                 && own.iter().any(|path| path == route.path.as_str())
                 && methods.contains(&route.method)
         };
-        // Without its line, which may be one of a template that was imported.
-        let problem = |route: &Route| {
-            format!(
-                "{}: routes: Envoy itself answers {}; give the route a `host`, or Envoy's own paths a \
-                 prefix with --health-prefix",
-                self.source, route.path
-            )
-        };
-        self.routes.iter().filter(is_taken).map(problem).collect()
+        let taken = self.routes.iter().filter(is_taken);
+        taken.map(|route| route.path.to_string()).collect()
     }
 
     fn notes(&self) -> String {
@@ -256,26 +234,13 @@ fn filled(template: &str, fill: impl Fn(&str) -> String) -> String {
     out
 }
 
-/// How long Envoy waits for a function of which no route says it.
-fn longest_wait(function: Option<&FunctionConfig>) -> Duration {
-    let own = match function.map(|function| &function.backend) {
-        Some(BackendConfig::Local(local)) => local.init_timeout + local.timeout,
-        Some(BackendConfig::Rie(rie)) => rie.timeout,
-        Some(BackendConfig::Aws(aws)) => aws.call.timeout,
-        None => LONGEST,
-    };
-    own + MARGIN
-}
-
 /// The address by which a process on the same machine reaches what listens on `listen`.
-fn reachable(listen: &Listen) -> Result<Listen, Obstacle> {
+fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
     let Listen::Tcp(HostPort { host, port }) = listen else {
         return Ok(listen.clone());
     };
     if *port == 0 {
-        return Err(format!(
-            "the invoker's address {listen} has no fixed port; say with --invoker where it listens"
-        ));
+        return Err(EnvoyConfigError::NoFixedPort(listen.clone()));
     }
     let host = match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
@@ -331,6 +296,11 @@ mod tests {
         assert_eq!(reached("[::]:9090").unwrap(), "[::1]:9090");
         assert_eq!(reached("invoker:9090").unwrap(), "invoker:9090");
         assert_eq!(reached("unix:///run/i.sock").unwrap(), "unix:///run/i.sock");
-        assert!(reached("127.0.0.1:0").unwrap_err().contains("--invoker"));
+        assert!(
+            reached("127.0.0.1:0")
+                .unwrap_err()
+                .to_string()
+                .contains("--invoker")
+        );
     }
 }

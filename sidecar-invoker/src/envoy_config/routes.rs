@@ -5,11 +5,36 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Health, longest_wait, yaml};
-use crate::config::{Form, Host, Route};
+use super::yaml;
+use crate::config::{BackendConfig, Form, FunctionConfig, Host, Route};
 
+/// The longest that a Lambda function runs.
+const LONGEST: Duration = Duration::from_secs(900);
+/// How much longer than a function Envoy waits, so that the function's own error is what comes:
+/// time for the queue, and for the invoker's answer.
+const MARGIN: Duration = Duration::from_secs(10);
 /// How long Envoy lets a stream be silent if nothing else is said. A longer call needs a longer one.
 const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+
+/// Where Envoy itself answers GET and HEAD: `PREFIX/ping` with `pong`, `PREFIX/healthz` with 200.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What stands before the two paths: empty, or a path such as `/internal`.
+    pub prefix: String,
+    /// Whether they come before the routes of each host, or of `*` only.
+    pub every_host: bool,
+}
+
+/// How long Envoy waits for a function of which no route says it.
+pub(super) fn longest_wait(function: Option<&FunctionConfig>) -> Duration {
+    let own = match function.map(|function| &function.backend) {
+        Some(BackendConfig::Local(local)) => local.init_timeout + local.timeout,
+        Some(BackendConfig::Rie(rie)) => rie.timeout,
+        Some(BackendConfig::Aws(aws)) => aws.call.timeout,
+        None => LONGEST,
+    };
+    own + MARGIN
+}
 
 /// The list under `virtual_hosts`: `*` first, with the health endpoints, then each host in the
 /// order in which the routes name it. Envoy takes the most specific host, whatever the order.

@@ -21,11 +21,11 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Lrp;
+use super::translate::Lrp;
 use crate::backend::local::OrphanReaper;
-use crate::config::{HostPort, Listen};
-use crate::envoy_config::Envoy;
-use crate::server::{Options, Server};
+use crate::config::{ConfigError, HostPort, Listen};
+use crate::envoy_config::{Envoy, EnvoyConfigError};
+use crate::server::{Options, ServeError, Server};
 
 /// How long running requests may take to finish once it is to end; lrp's own limit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -34,10 +34,38 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const ADMIN_LIMIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Envoy or the invoker could not go on: one sentence with the cure.
+/// Envoy or the invoker could not go on. The text is one sentence with the cure.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RunError(String);
+pub enum RunError {
+    /// There is no folder for temporary files.
+    #[error(
+        "no folder for sockets and Envoy's configuration: {0}; name a writable one with TMPDIR"
+    )]
+    Folder(io::Error),
+    /// Envoy cannot be started.
+    #[error("{envoy} cannot be started: {error}")]
+    Start {
+        /// The program.
+        envoy: String,
+        /// The operating system's reason.
+        error: io::Error,
+    },
+    /// The invoker's own configuration has mistakes.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Envoy's configuration cannot be made.
+    #[error(transparent)]
+    EnvoyConfig(#[from] EnvoyConfigError),
+    /// The invoker cannot serve.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The operating system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The invoker has panicked.
+    #[error(transparent)]
+    Panic(#[from] tokio::task::JoinError),
+}
 
 /// How it came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +91,8 @@ pub async fn run(
     mut end: impl AsyncFnMut(),
 ) -> Result<Ended, RunError> {
     let folder = tempfile::Builder::new().prefix("lambda-mesh-").tempdir();
-    let folder = folder.map_err(|error| {
-        RunError(format!(
-            "no folder for sockets and Envoy's configuration: {error}; name a writable one with \
-             TMPDIR"
-        ))
-    })?;
-    let mut config = lrp.invoker().map_err(text)?;
+    let folder = folder.map_err(RunError::Folder)?;
+    let mut config = lrp.invoker()?;
     config.listen = Listen::Unix(folder.path().join("invoker.sock"));
     // Nobody asks it: Envoy answers the health checks. The system chooses a free port.
     config.admin = HostPort {
@@ -79,11 +102,11 @@ pub async fn run(
     let admin = folder.path().join("envoy-admin.sock");
     let gateway = lrp.gateway(filter, config.listen.clone(), Listen::Unix(admin.clone()));
     let yaml = folder.path().join("envoy.yaml");
-    std::fs::write(&yaml, gateway.render().map_err(RunError)?).map_err(text)?;
+    std::fs::write(&yaml, gateway.render()?)?;
 
     let orphan_reaper = options.orphan_reaper.as_deref().map(OrphanReaper::start);
-    let orphan_reaper = orphan_reaper.transpose().map_err(text)?;
-    let server = Server::bind(config, options).await.map_err(text)?;
+    let orphan_reaper = orphan_reaper.transpose()?;
+    let server = Server::bind(config, options).await?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let invoker = tokio::spawn(server.run(async move { stopped.cancelled().await }));
@@ -102,7 +125,7 @@ pub async fn run(
         orphan_reaper.watch(&entry, envoy.group).await;
     }
     let ended = tokio::select! {
-        status = envoy.child.wait() => Ended::Envoy(code(status.map_err(text)?)),
+        status = envoy.child.wait() => Ended::Envoy(code(status?)),
         never = envoy.admin.serve(ready) => match never {},
         () = end() => Ended::Asked,
     };
@@ -120,7 +143,7 @@ pub async fn run(
         orphan_reaper.end().await;
     }
     stop.cancel();
-    invoker.await.map_err(text)?;
+    invoker.await?;
     Ok(ended)
 }
 
@@ -145,8 +168,8 @@ impl Running {
             .kill_on_drop(true)
             .spawn();
         let child = child.map_err(|error| {
-            let program = command.as_std().get_program().display();
-            RunError(format!("{program} cannot be started: {error}"))
+            let envoy = command.as_std().get_program().display().to_string();
+            RunError::Start { envoy, error }
         })?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Ok(Self {
@@ -244,8 +267,4 @@ impl Admin {
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-fn text(error: impl std::fmt::Display) -> RunError {
-    RunError(error.to_string())
 }

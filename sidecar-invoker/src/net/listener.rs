@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 use crate::config::{HostPort, Listen, SocketMode};
 use crate::util::lock;
 
-/// How often the log says at most that connections cannot be accepted.
-const TELL_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time between two warnings that a connection cannot be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection of either kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,10 +56,66 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
+/// An address cannot be listened on. The text is one sentence with the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process listens there; `key` is the key and option of the address.
+    #[error(
+        "{address} ({key}) is already in use; choose another with --{key} or stop the process that \
+         holds it"
+    )]
+    InUse {
+        /// The address.
+        address: Listen,
+        /// Its key and option.
+        key: &'static str,
+    },
+    /// The path of the Unix domain socket is that of another kind of file.
+    #[error("{0} (listen) is there and is no socket; choose another with --listen or remove it")]
+    NotASocket(Listen),
+    /// The operating system refuses.
+    #[error("{address} ({key}) cannot be listened on: {error}; choose another with --{key}")]
+    Refused {
+        /// The address.
+        address: Listen,
+        /// Its key and option.
+        key: &'static str,
+        /// The operating system's reason.
+        error: io::Error,
+    },
+    /// The Unix domain socket's file cannot have the permissions of `socket_mode`.
+    #[error(
+        "{address} (listen) cannot have the permissions {mode:o} (socket_mode): {error}; choose others"
+    )]
+    Permissions {
+        /// The address.
+        address: Listen,
+        /// The permissions.
+        mode: u32,
+        /// The operating system's reason.
+        error: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: Listen, key: &'static str, error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::AddrInUse => Self::InUse { address, key },
+            _ => Self::Refused {
+                address,
+                key,
+                error,
+            },
+        }
+    }
+}
+
 impl Listener {
-    /// Listens; a Unix socket's file gets the permissions `mode`, if there are any. The error is one
-    /// sentence with the cure.
-    pub(crate) async fn bind(address: &Listen, mode: Option<SocketMode>) -> Result<Self, String> {
+    /// Listens; a Unix socket's file gets the permissions `mode`, if there are any.
+    pub(crate) async fn bind(
+        address: &Listen,
+        mode: Option<SocketMode>,
+    ) -> Result<Self, BindError> {
         match address {
             Listen::Tcp(address) => bind_tcp(address, "listen").await.map(Self::Tcp),
             Listen::Unix(path) => bind_unix(path, mode).await,
@@ -97,19 +153,19 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Too many open files, say: the connection stays in the backlog, and trying again at once would
 /// only burn the CPU.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    if is_due(&mut lock(&TOLD), Instant::now()) {
+    static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
+    if is_due(&mut lock(&LAST_WARNING), Instant::now()) {
         tracing::warn!("a connection could not be accepted: {error}");
     }
     sleep(Duration::from_millis(50)).await;
     None
 }
 
-/// Whether it is to be told again, and remembers that it is.
-fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = told.is_none_or(|told| now.duration_since(told) >= TELL_INTERVAL);
+/// Returns whether the warning is due (at most one per second) and records it.
+fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = last.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
     if is_due {
-        *told = Some(now);
+        *last = Some(now);
     }
     is_due
 }
@@ -123,40 +179,36 @@ pub(crate) fn tcp_address(listener: &TcpListener) -> io::Result<HostPort> {
     })
 }
 
-/// Listens on TCP for what the key and option `key` names.
-pub(crate) async fn bind_tcp(address: &HostPort, key: &str) -> Result<TcpListener, String> {
-    TcpListener::bind((address.host.as_str(), address.port)).await.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => format!(
-            "{address} ({key}) is already in use; choose another with --{key} or stop the process that holds it"
-        ),
-        _ => format!("{address} ({key}) cannot be listened on: {error}; choose another with --{key}"),
-    })
+/// Listens on TCP for the address of the key and option `key`.
+pub(crate) async fn bind_tcp(
+    address: &HostPort,
+    key: &'static str,
+) -> Result<TcpListener, BindError> {
+    let bound = TcpListener::bind((address.host.as_str(), address.port)).await;
+    bound.map_err(|error| BindError::new(Listen::Tcp(address.clone()), key, error))
 }
 
-async fn bind_unix(path: &Path, mode: Option<SocketMode>) -> Result<Listener, String> {
-    let shown = path.display();
+async fn bind_unix(path: &Path, mode: Option<SocketMode>) -> Result<Listener, BindError> {
     let bound = match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && is_left_behind(path).await => {
             std::fs::remove_file(path).and_then(|()| UnixListener::bind(path))
         }
         bound => bound,
     };
-    let listener = bound.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse if is_socket(path) => format!(
-            "unix://{shown} (listen) is already in use; choose another with --listen or stop the process that holds it"
-        ),
-        ErrorKind::AddrInUse => format!(
-            "unix://{shown} (listen) is there and is no socket; choose another with --listen or remove it"
-        ),
-        _ => format!(
-            "unix://{shown} (listen) cannot be listened on: {error}; choose another with --listen"
-        ),
-    })?;
-    let listener = Listener::Unix(listener, SocketFile::at(path));
+    let address = Listen::Unix(path.to_owned());
+    let listener = match bound {
+        Ok(listener) => Listener::Unix(listener, SocketFile::at(path)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && !is_socket(path) => {
+            return Err(BindError::NotASocket(address));
+        }
+        Err(error) => return Err(BindError::new(address, "listen", error)),
+    };
     if let Some(SocketMode(mode)) = mode {
         let permissions = std::fs::Permissions::from_mode(mode);
-        std::fs::set_permissions(path, permissions).map_err(|error| {
-            format!("unix://{shown} (listen) cannot have the permissions {mode:o} (socket_mode): {error}; choose others")
+        std::fs::set_permissions(path, permissions).map_err(|error| BindError::Permissions {
+            address,
+            mode,
+            error,
         })?;
     }
     Ok(listener)
@@ -183,15 +235,15 @@ mod tests {
     #[test]
     fn what_goes_on_failing_is_told_once_a_second() {
         let start = Instant::now();
-        let mut told = None;
+        let mut last = None;
         let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
-        assert_eq!(times.filter(|now| is_due(&mut told, *now)).count(), 3);
+        assert_eq!(times.filter(|now| is_due(&mut last, *now)).count(), 3);
     }
 
     /// What is said about a path that cannot be listened on.
     async fn refusal(path: &Path) -> String {
         let bound = Listener::bind(&Listen::Unix(path.to_owned()), None).await;
-        bound.err().expect("an error")
+        bound.err().expect("an error").to_string()
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use admin::Admin;
 use first_byte::FirstByte;
 
 use crate::metrics::Metrics;
-use crate::net::listener::{Listener, bind_tcp, tcp_address};
+use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
 use ingress::Ingress;
 
 /// How long a connection may be silent before a request: as hyper's limit for a head.
@@ -44,18 +44,26 @@ const REAP_LIMIT: Duration = Duration::from_secs(4);
 pub struct Options {
     /// Tells the time, for deadlines that functions are told and for trace ids.
     pub clock: fn() -> SystemTime,
-    /// A program that runs [`reap_orphans`](crate::reap_orphans) on its standard input
-    /// when it is called with the argument `guard`. With it, no function outlives the invoker even
+    /// The program of which `guard` is a subcommand: `sidecar-invoker` itself. With it, no function outlives the invoker even
     /// if that is killed.
     pub orphan_reaper: Option<PathBuf>,
     /// Whether functions get control groups where they can be had.
     pub cgroups: bool,
 }
 
-/// The invoker cannot serve: one sentence with the cure.
+/// The invoker cannot serve. The text is one sentence with the cure.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ServeError(String);
+pub enum ServeError {
+    /// One of its addresses cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The process that ends functions if the invoker is killed cannot be started.
+    #[error("the guard process cannot be started: {0}")]
+    OrphanReaper(std::io::Error),
+    /// There is no TLS for calls of AWS.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
 
 /// An invoker that listens and is about to serve.
 pub struct Server {
@@ -75,16 +83,12 @@ impl Server {
     /// # Errors
     /// An address is taken or cannot be listened on, or the guard cannot be started.
     pub async fn bind(config: Config, options: Options) -> Result<Self, ServeError> {
-        let listener = Listener::bind(&config.listen, config.socket_mode).await;
-        let listener = listener.map_err(ServeError)?;
-        let admin_listener = bind_tcp(&config.admin, "admin").await.map_err(ServeError)?;
-        let orphan_reaper = options
-            .orphan_reaper
-            .as_deref()
-            .map(OrphanReaper::start)
-            .transpose();
+        let listener = Listener::bind(&config.listen, config.socket_mode).await?;
+        let admin_listener = bind_tcp(&config.admin, "admin").await?;
+        let orphan_reaper = options.orphan_reaper.as_deref().map(OrphanReaper::start);
         let orphan_reaper = orphan_reaper
-            .map_err(|error| ServeError(format!("the guard process cannot be started: {error}")))?;
+            .transpose()
+            .map_err(ServeError::OrphanReaper)?;
         let is_local =
             |function: &FunctionConfig| matches!(function.backend, BackendConfig::Local(_));
         let cgroups = match options.cgroups && config.functions.values().any(is_local) {
@@ -111,9 +115,7 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let backends = Backends::new(&config, &metrics, context.clone())
-            .map_err(|error| ServeError(format!("TLS cannot be set up: {error}")))?;
-        let backends = Arc::new(backends);
+        let backends = Arc::new(Backends::new(&config, &metrics, context.clone())?);
         for obstacle in backends.missing_commands() {
             tracing::warn!("{obstacle}");
         }
@@ -215,10 +217,10 @@ impl Server {
         }
         backends.stop().await;
         let reaped = timeout(REAP_LIMIT, backends.ended());
-        let told = timeout(GOODBYE_TIMEOUT, async {
+        let goodbyes = timeout(GOODBYE_TIMEOUT, async {
             while connections.join_next().await.is_some() {}
         });
-        let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), told);
+        let (reaped, (), _) = tokio::join!(reaped, backends.events_written(), goodbyes);
         if reaped.is_err() {
             tracing::warn!("a process that a function started still holds its output open");
         }

@@ -1,11 +1,11 @@
-//! How many instructions the core takes to encode and to decode: `cargo xtask bench-core`.
+//! Counts the instructions with which the core encodes and decodes: `cargo xtask bench-core`.
 #![expect(missing_docs, reason = "gungraun makes each function and group public")]
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use lambda_filter_core::response::HttpResponse;
-use lambda_mesh_bench_core::{self as cases, Answered, Asked, Stream};
+use lambda_mesh_bench_core::{self as cases, RequestCase, ResponseCase, Stream};
 
-// The functions hand their input back, so that freeing it is not counted.
+// The functions return their input, so that freeing it is not counted.
 
 #[library_benchmark(setup = cases::get)]
 #[bench::apigateway_v1("apigateway-v1")]
@@ -18,8 +18,8 @@ use lambda_mesh_bench_core::{self as cases, Answered, Asked, Stream};
 #[bench::envoy("envoy")]
 #[bench::raw("raw")]
 #[bench::template("template")]
-fn encode_get(asked: Asked) -> (Vec<u8>, Asked) {
-    (asked.encode(), asked)
+fn encode_get(request: RequestCase) -> (Vec<u8>, RequestCase) {
+    (request.encode(), request)
 }
 
 #[library_benchmark(setup = cases::post_json)]
@@ -33,8 +33,8 @@ fn encode_get(asked: Asked) -> (Vec<u8>, Asked) {
 #[bench::envoy("envoy")]
 #[bench::raw("raw")]
 #[bench::template("template")]
-fn encode_10_kb_json(asked: Asked) -> (Vec<u8>, Asked) {
-    (asked.encode(), asked)
+fn encode_10_kb_json(request: RequestCase) -> (Vec<u8>, RequestCase) {
+    (request.encode(), request)
 }
 
 #[library_benchmark(setup = cases::post_binary)]
@@ -47,11 +47,11 @@ fn encode_10_kb_json(asked: Asked) -> (Vec<u8>, Asked) {
 #[bench::vpc_lattice_v2("vpc-lattice-v2")]
 #[bench::envoy("envoy")]
 #[bench::template("template")]
-fn encode_1_mb_binary(asked: Asked) -> (Vec<u8>, Asked) {
-    (asked.encode(), asked)
+fn encode_1_mb_binary(request: RequestCase) -> (Vec<u8>, RequestCase) {
+    (request.encode(), request)
 }
 
-// Formats that are missing below share the contract of one that is there.
+// A format that is missing below shares the contract of another one.
 
 #[library_benchmark(setup = cases::small)]
 #[bench::apigateway_v1("apigateway-v1")]
@@ -61,8 +61,8 @@ fn encode_1_mb_binary(asked: Asked) -> (Vec<u8>, Asked) {
 #[bench::vpc_lattice_v2("vpc-lattice-v2")]
 #[bench::envoy("envoy")]
 #[bench::raw("raw")]
-fn decode_1_kb_json(answered: Answered) -> (HttpResponse, Answered) {
-    (answered.decode(), answered)
+fn decode_1_kb_json(response: ResponseCase) -> (HttpResponse, ResponseCase) {
+    (response.decode(), response)
 }
 
 #[library_benchmark(setup = cases::binary)]
@@ -72,8 +72,8 @@ fn decode_1_kb_json(answered: Answered) -> (HttpResponse, Answered) {
 #[bench::alb("alb")]
 #[bench::vpc_lattice_v2("vpc-lattice-v2")]
 #[bench::envoy("envoy")]
-fn decode_5_mb_binary(answered: Answered) -> (HttpResponse, Answered) {
-    (answered.decode(), answered)
+fn decode_5_mb_binary(response: ResponseCase) -> (HttpResponse, ResponseCase) {
+    (response.decode(), response)
 }
 
 #[library_benchmark(setup = cases::stream)]

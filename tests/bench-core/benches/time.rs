@@ -1,11 +1,11 @@
-//! How long the core takes to encode and to decode, and how often it allocates:
+//! Measures the time and the allocations with which the core encodes and decodes:
 //! `cargo bench -p lambda-mesh-bench-core --bench time`.
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use lambda_mesh_bench_core as cases;
 
-/// All formats but `raw`, whose body is JSON.
+/// All formats except `raw`, whose body is JSON.
 const FORMATS: [&str; 9] = [
     "apigateway-v1",
     "apigateway-v2",
@@ -18,7 +18,7 @@ const FORMATS: [&str; 9] = [
     "template",
 ];
 
-/// One format of each contract with a place for bytes.
+/// A format of each contract that allows binary bodies.
 const CONTRACTS: [&str; 6] = [
     "apigateway-v1",
     "apigateway-v2",
@@ -37,36 +37,36 @@ fn main() {
 
 #[divan::bench(args = FORMATS)]
 fn encode_get(bencher: Bencher<'_, '_>, payload: &str) {
-    let asked = cases::get(payload);
-    bencher.bench_local(|| asked.encode());
+    let request = cases::get(payload);
+    bencher.bench_local(|| request.encode());
 }
 
 #[divan::bench(args = FORMATS)]
 fn encode_10_kb_json(bencher: Bencher<'_, '_>, payload: &str) {
-    let asked = cases::post_json(payload);
-    bencher.bench_local(|| asked.encode());
+    let request = cases::post_json(payload);
+    bencher.bench_local(|| request.encode());
 }
 
 #[divan::bench(args = FORMATS)]
 fn encode_1_mb_binary(bencher: Bencher<'_, '_>, payload: &str) {
-    let asked = cases::post_binary(payload);
+    let request = cases::post_binary(payload);
     bencher
         .counter(BytesCount::new(1_000_000_usize))
-        .bench_local(|| asked.encode());
+        .bench_local(|| request.encode());
 }
 
 #[divan::bench(args = CONTRACTS)]
 fn decode_1_kb_json(bencher: Bencher<'_, '_>, payload: &str) {
-    let answered = cases::small(payload);
-    bencher.bench_local(|| answered.decode());
+    let response = cases::small(payload);
+    bencher.bench_local(|| response.decode());
 }
 
 #[divan::bench(args = CONTRACTS)]
 fn decode_5_mb_binary(bencher: Bencher<'_, '_>, payload: &str) {
-    let answered = cases::binary(payload);
+    let response = cases::binary(payload);
     bencher
         .counter(BytesCount::new(5_000_000_usize))
-        .bench_local(|| answered.decode());
+        .bench_local(|| response.decode());
 }
 
 #[divan::bench]

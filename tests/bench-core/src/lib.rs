@@ -1,5 +1,7 @@
-//! What the micro-benchmarks encode and decode: the exchanges of the benchmark in `tests/bench`.
-#![expect(clippy::unwrap_used, reason = "a benchmark that fails ends by a panic")]
+//! The cases of the micro-benchmarks, which are like the scenarios of the benchmark in `tests/bench`.
+#![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
+
+pub mod data;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,58 +12,60 @@ use lambda_filter_core::request::{HeaderMap, Request, RequestAttributes};
 use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, StreamedResponse};
 use serde_json::{Value, json};
 
-/// A request, and the format of the event that it is to become.
+use crate::data::{json_text, noise};
+
+/// A request, with the format of its event.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestCase {
     headers: HeaderMap,
     body: Vec<u8>,
     attributes: RequestAttributes,
     config: Config,
 }
 
-/// A GET with 12 headers, 3 cookies and 2 query keys.
-pub fn get(payload: &str) -> Asked {
-    asked("GET", None, Vec::new(), payload)
+/// Returns a GET with 12 headers, 3 cookies and 2 query keys.
+pub fn get(payload: &str) -> RequestCase {
+    request("GET", None, Vec::new(), payload)
 }
 
-/// A POST of 10 KB of JSON.
-pub fn post_json(payload: &str) -> Asked {
-    asked("POST", Some("application/json"), json_text(10_000), payload)
+/// Returns a POST of 10 KB of JSON.
+pub fn post_json(payload: &str) -> RequestCase {
+    request("POST", Some("application/json"), json_text(10_000), payload)
 }
 
-/// A POST of 1 MB that is no text.
-pub fn post_binary(payload: &str) -> Asked {
-    asked("POST", Some("image/png"), noise(1_000_000), payload)
+/// Returns a POST of 1 MB of binary data.
+pub fn post_binary(payload: &str) -> RequestCase {
+    request("POST", Some("image/png"), noise(1_000_000), payload)
 }
 
-impl Asked {
-    /// The event.
+impl RequestCase {
+    /// Returns the event.
     pub fn encode(&self) -> Vec<u8> {
         let request = Request::new(&self.headers, None, &self.attributes, &self.body).unwrap();
         event::encode(&request, &self.config).unwrap()
     }
 }
 
-/// A function's answer, and the format whose contract it follows.
+/// A function's response, with its format.
 #[derive(Debug)]
-pub struct Answered {
+pub struct ResponseCase {
     headers: HeaderMap,
     body: Vec<u8>,
     config: Config,
 }
 
-/// 1 KB of JSON in the answer.
-pub fn small(payload: &str) -> Answered {
-    answered(&json_text(1_000), "application/json", payload)
+/// Returns a response with 1 KB of JSON.
+pub fn small(payload: &str) -> ResponseCase {
+    response(&json_text(1_000), "application/json", payload)
 }
 
-/// 5 MB that are no text in the answer.
-pub fn binary(payload: &str) -> Answered {
-    answered(&noise(5_000_000), "image/png", payload)
+/// Returns a response with 5 MB of binary data.
+pub fn binary(payload: &str) -> ResponseCase {
+    response(&noise(5_000_000), "image/png", payload)
 }
 
-impl Answered {
-    /// The response.
+impl ResponseCase {
+    /// Returns the decoded response.
     pub fn decode(&self) -> HttpResponse {
         let invoked = InvokeResponse {
             headers: &self.headers,
@@ -71,22 +75,22 @@ impl Answered {
     }
 }
 
-/// An answer that is streamed, in the parts in which Envoy hands it over.
+/// A streamed response, in the pieces in which Envoy passes it on.
 #[derive(Debug)]
 pub struct Stream {
     headers: HeaderMap,
-    parts: Vec<Vec<u8>>,
+    pieces: Vec<Vec<u8>>,
     config: Config,
 }
 
-/// 1 MB in pieces of 1 KB, which come 16 KiB at a time.
+/// Returns a response of 1 MB with chunks of 1 KB, in pieces of 16 KiB.
 pub fn stream(payload: &str) -> Stream {
-    const PIECE: usize = 1_000;
+    const CHUNK_BYTES: usize = 1_000;
     let prelude = json!({ "statusCode": 200, "headers": { "content-type": "image/png" } });
     let mut first = prelude.to_string().into_bytes();
     first.extend_from_slice(&[0; 8]);
     let mut stream = payload_chunk(&first).to_vec();
-    for piece in noise(1_000_000).chunks(PIECE) {
+    for piece in noise(1_000_000).chunks(CHUNK_BYTES) {
         stream.extend(payload_chunk(piece).to_vec());
     }
     stream.extend(invoke_complete(b"{}").to_vec());
@@ -95,22 +99,22 @@ pub fn stream(payload: &str) -> Stream {
             (":status", "200"),
             ("content-type", "application/vnd.amazon.eventstream"),
         ]),
-        parts: stream.chunks(16 * 1024).map(<[u8]>::to_vec).collect(),
+        pieces: stream.chunks(16 * 1024).map(<[u8]>::to_vec).collect(),
         config: config(payload, "response-stream"),
     }
 }
 
 impl Stream {
-    /// The length of the body that the client gets.
+    /// Returns the length of the body that the client gets.
     pub fn decode(self) -> usize {
         let mut streamed = StreamedResponse::new(&self.headers, &self.config);
         let mut started = false;
         let mut length = 0;
-        for mut part in self.parts {
+        for mut piece in self.pieces {
             if started {
-                streamed.next(&mut part).unwrap();
-                length += part.len();
-            } else if let Some(response) = streamed.start(part).unwrap() {
+                streamed.next(&mut piece).unwrap();
+                length += piece.len();
+            } else if let Some(response) = streamed.start(piece).unwrap() {
                 started = true;
                 length += response.body.len();
             }
@@ -137,7 +141,7 @@ fn map(headers: &[(&str, &str)]) -> HeaderMap {
     headers.iter().map(pair).collect()
 }
 
-fn asked(method: &str, content_type: Option<&str>, body: Vec<u8>, payload: &str) -> Asked {
+fn request(method: &str, content_type: Option<&str>, body: Vec<u8>, payload: &str) -> RequestCase {
     let mut headers = map(&[
         (":method", method),
         (":path", "/orders/2024/items?page=2&sort=price"),
@@ -177,7 +181,7 @@ fn asked(method: &str, content_type: Option<&str>, body: Vec<u8>, payload: &str)
             ("content-length", &body.len().to_string()),
         ]));
     }
-    Asked {
+    RequestCase {
         headers,
         body,
         attributes: RequestAttributes {
@@ -191,13 +195,13 @@ fn asked(method: &str, content_type: Option<&str>, body: Vec<u8>, payload: &str)
     }
 }
 
-fn answered(body: &[u8], content_type: &str, payload: &str) -> Answered {
+fn response(body: &[u8], content_type: &str, payload: &str) -> ResponseCase {
     let headers = json!({ "content-type": content_type, "cache-control": "no-store" });
     let (text, is_base64): (Value, bool) = match std::str::from_utf8(body) {
         Ok(text) => (text.into(), false),
         Err(_) => (STANDARD.encode(body).into(), true),
     };
-    let answer = match payload {
+    let body = match payload {
         "envoy" => {
             json!({ "status_code": 200, "headers": headers, "body": text, "is_base64_encoded": is_base64 })
         }
@@ -205,35 +209,14 @@ fn answered(body: &[u8], content_type: &str, payload: &str) -> Answered {
             json!({ "statusCode": 200, "headers": headers, "body": text, "isBase64Encoded": is_base64 })
         }
     };
-    Answered {
+    ResponseCase {
         headers: map(&[
             (":status", "200"),
             ("content-type", "application/json"),
             ("x-amzn-requestid", "5f2b4c1e-0000-4000-8000-000000000000"),
             ("x-amz-executed-version", "$LATEST"),
         ]),
-        body: answer.to_string().into_bytes(),
+        body: body.to_string().into_bytes(),
         config: config(payload, "request-response"),
     }
-}
-
-/// JSON of about `size` bytes, with the quotation marks and spaces that JSON has.
-fn json_text(size: usize) -> Vec<u8> {
-    let item = json!({ "id": 4711, "name": "A shoe", "price": 49.9 });
-    let count = size / (item.to_string().len() + 1);
-    json!({ "items": vec![item; count] })
-        .to_string()
-        .into_bytes()
-}
-
-/// Bytes of every value in no order, the same each time.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    (0..size).map(|_| next()).collect()
 }

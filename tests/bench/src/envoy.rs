@@ -1,4 +1,4 @@
-//! The contestants: Envoys that differ in what they do between the client and the upstream.
+//! Envoy as a program under measurement, with the configuration of each contestant.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -6,96 +6,46 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::lab::Lab;
-use crate::process::{Process, free_address};
+use crate::contestant::Contestant;
+use crate::process::{Placement, Process, free_address};
 
 const REGION: &str = "eu-central-1";
-
-/// What an Envoy does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Contestant {
-    /// Passes it through untouched: the limit.
-    PassThrough,
-    /// Envoy's own `aws_lambda` filter, which signs.
-    Native,
-    /// Our filter, unsigned, with events in headers where there is no body: as towards the invoker.
-    Ours,
-    /// Our filter behind the Lua filter that makes a body, unsigned: as towards an emulator.
-    OursShim,
-    /// Our filter, then Envoy's `aws_request_signing`.
-    OursSigned,
-    /// Our filter, then the invoker, which signs.
-    OursInvoker,
-}
-
-impl Contestant {
-    /// All of them, in the order of the report.
-    pub const ALL: [Self; 6] = [
-        Self::PassThrough,
-        Self::Native,
-        Self::Ours,
-        Self::OursShim,
-        Self::OursSigned,
-        Self::OursInvoker,
-    ];
-
-    /// Its name in the report's files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PassThrough => "pass-through",
-            Self::Native => "native",
-            Self::Ours => "ours",
-            Self::OursShim => "ours-shim",
-            Self::OursSigned => "ours-signed",
-            Self::OursInvoker => "ours-invoker",
-        }
-    }
-
-    /// What it is, in the report.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::PassThrough => "Envoy, passed through untouched",
-            Self::Native => "Envoy's `aws_lambda` (signs)",
-            Self::Ours => "lambda-mesh, unsigned",
-            Self::OursShim => "lambda-mesh, unsigned, with the Lua filter",
-            Self::OursSigned => "lambda-mesh, signed by Envoy",
-            Self::OursInvoker => "lambda-mesh, signed by the invoker",
-        }
-    }
-}
 
 /// A running Envoy with one worker.
 #[derive(Debug)]
 pub struct Envoy {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
-    /// Its process.
+    /// The process.
     pub process: Process,
-    /// The invoker behind it, if any.
+    /// The invoker behind Envoy.
     pub invoker: Option<Process>,
 }
 
-/// CPU time used so far.
+/// The CPU time so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Cpu {
-    /// By Envoy.
+    /// The CPU time of Envoy.
     pub envoy: Duration,
-    /// By the invoker behind it.
+    /// The CPU time of the invoker behind Envoy.
     pub invoker: Option<Duration>,
 }
 
 impl Envoy {
-    /// Starts an Envoy with this configuration, whose first listener listens at `address`.
+    /// Starts an Envoy with this configuration, whose first listener has this address.
     ///
     /// # Errors
-    /// It does not start.
-    pub fn start(name: &str, address: SocketAddr, config: &Value, lab: &Lab) -> Result<Self> {
+    /// Envoy does not start.
+    pub fn start(
+        name: &str,
+        address: SocketAddr,
+        config: &Value,
+        placement: Placement<'_>,
+    ) -> Result<Self> {
         let binary = xtask::envoy::binary(xtask::envoy::NEWEST)?;
-        let file = lab.folder().join(format!("{name}.json"));
+        let file = placement.folder.join(format!("{name}.json"));
         std::fs::write(&file, config.to_string())
             .with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = Command::new(binary);
@@ -109,7 +59,7 @@ impl Envoy {
             ])
             .arg("-c")
             .arg(&file);
-        let mut process = Process::start(name, &mut command, lab.cores.proxy, lab.folder())?;
+        let mut process = Process::start(name, &mut command, placement)?;
         process.wait_until(|| TcpStream::connect(address).is_ok())?;
         Ok(Self {
             address,
@@ -118,10 +68,10 @@ impl Envoy {
         })
     }
 
-    /// What it and the invoker behind it have used so far.
+    /// Returns the CPU time of Envoy and of the invoker behind it.
     ///
     /// # Errors
-    /// One of them has ended.
+    /// A process has ended.
     pub fn cpu(&self) -> Result<Cpu> {
         let invoker = self.invoker.as_ref().map(Process::usage).transpose()?;
         Ok(Cpu {
@@ -131,24 +81,24 @@ impl Envoy {
     }
 }
 
-/// An Envoy's configuration.
+/// The parameters of an Envoy's configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// Who it is.
+    /// The contestant.
     pub contestant: Contestant,
     /// The filter as WebAssembly.
     pub wasm: PathBuf,
-    /// Where requests go.
+    /// The destination of requests.
     pub upstream: SocketAddr,
-    /// How functions are invoked: the filter's key `invocation`.
+    /// The value of the filter's key `invocation`.
     pub invocation: &'static str,
 }
 
 impl Config {
-    /// The configuration, listening at a free address.
+    /// Returns the configuration with a listener at a free address.
     ///
     /// # Errors
-    /// There is no free port.
+    /// The system has no port left.
     pub fn listen(&self) -> Result<(SocketAddr, Value)> {
         let address = free_address()?;
         Ok((address, self.at(address)))
@@ -189,7 +139,7 @@ impl Config {
     }
 }
 
-/// The upstream filters of a contestant's cluster; empty if it needs none.
+/// Returns the upstream filters of a contestant's cluster. The list is empty if it needs none.
 pub fn chain(contestant: Contestant, wasm: &Path) -> Vec<Value> {
     let signing = json!({
         "name": "envoy.filters.http.aws_request_signing",
@@ -244,7 +194,7 @@ fn shim() -> Value {
     })
 }
 
-/// Not secret: AWS's own examples have them.
+/// Returns the credentials of AWS's own examples, which are not secret.
 fn credentials() -> Value {
     json!({
         "access_key_id": "AKIAIOSFODNN7EXAMPLE",
@@ -252,7 +202,7 @@ fn credentials() -> Value {
     })
 }
 
-/// A cluster with these upstream filters.
+/// Returns a cluster with these upstream filters.
 pub fn cluster(name: &str, address: SocketAddr, filters: &[Value]) -> Value {
     let mut options = Map::from_iter([
         (
@@ -280,7 +230,7 @@ pub fn cluster(name: &str, address: SocketAddr, filters: &[Value]) -> Value {
     })
 }
 
-/// One listener that routes to the clusters; no access log.
+/// Returns a configuration with a listener for these hosts and clusters, and without an access log.
 pub fn bootstrap(
     address: SocketAddr,
     hosts: &[Value],

@@ -1,4 +1,4 @@
-//! What many functions cost: as route metadata of one cluster, and as a cluster each.
+//! The cost of many functions, in the route metadata of one cluster, and with a cluster for each.
 
 use std::time::{Duration, Instant};
 
@@ -6,52 +6,53 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::envoy::{Contestant, Envoy, bootstrap, chain, cluster};
+use crate::contestant::Contestant;
+use crate::envoy::{Envoy, bootstrap, chain, cluster};
 use crate::lab::Lab;
 use crate::load::{Exchange, Load, Until};
 use crate::process::free_address;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 
-/// How many rounds for each one of other figures: the losses that matter here are of a few percent.
-const MORE_ROUNDS: usize = 2;
+/// The number of rounds for each round of other experiments. Losses of a few percent matter here.
+const ROUNDS_FACTOR: usize = 2;
 
-/// Where the functions stand.
+/// The place of the functions in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// One cluster; each route's metadata names its function.
+pub enum Layout {
+    /// One cluster. The metadata of each route names a function.
     RouteMetadata,
-    /// A cluster each, with its own filters.
+    /// A cluster with its own filters for each function.
     Clusters,
 }
 
-/// One number of functions.
+/// The figures for a number of functions.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// Where they stand.
-    pub place: Place,
-    /// How many.
+    /// The place of the functions in the configuration.
+    pub layout: Layout,
+    /// The number of functions.
     pub functions: usize,
-    /// From Envoy's start until it accepts connections, in seconds.
+    /// The time from Envoy's start until it accepts connections, in seconds.
     pub start_seconds: f64,
     /// Envoy's resident memory before any request, in KiB.
     pub resident_kib: u64,
-    /// Its resident memory after requests to every function, in KiB.
+    /// Envoy's resident memory after requests to every function, in KiB.
     pub used_kib: u64,
-    /// Small GETs per second, over all functions in turns.
-    pub answers_per_second: Summary,
-    /// Envoy's CPU time per answer in microseconds.
+    /// Small GETs per second, to all functions in turn.
+    pub responses_per_second: Summary,
+    /// Envoy's CPU time per response in microseconds.
     pub envoy_cpu_us: Summary,
 }
 
-/// Measures 1, 100 and as many functions as are to be.
+/// Measures 1, 100 and the largest number of functions.
 ///
 /// # Errors
-/// An Envoy does not start, or an answer is wrong.
+/// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let mut envoys = Vec::new();
-    for place in [Place::RouteMetadata, Place::Clusters] {
+    for layout in [Layout::RouteMetadata, Layout::Clusters] {
         let most = lab.effort.functions;
         let mut counts = vec![1, 100, most];
         counts.retain(|&count| count <= most);
@@ -59,17 +60,17 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         for functions in counts {
             xtask::say(format_args!(
                 "{functions} functions as {}",
-                match place {
-                    Place::RouteMetadata => "route metadata",
-                    Place::Clusters => "clusters",
+                match layout {
+                    Layout::RouteMetadata => "route metadata",
+                    Layout::Clusters => "clusters",
                 }
             ));
             let start = Instant::now();
-            let envoy = self::start(lab, place, functions)?;
+            let envoy = self::start(lab, layout, functions)?;
             let start_seconds = start.elapsed().as_secs_f64();
             let resident_kib = envoy.process.usage()?.resident_kib;
             envoys.push((
-                place,
+                layout,
                 functions,
                 start_seconds,
                 resident_kib,
@@ -87,7 +88,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         };
         lab.load(envoy.address, &exchange(*functions), each_once)?;
     }
-    let rounds = lab.effort.rounds * MORE_ROUNDS;
+    let rounds = lab.effort.rounds * ROUNDS_FACTOR;
     for round in 0..rounds {
         xtask::say(format_args!("functions: round {} of {rounds}", round + 1));
         for (_, functions, _, _, envoy, (rate, cpu)) in &mut envoys {
@@ -96,20 +97,20 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
                 lab.full_load(envoy.address, &exchange, 32, || envoy.cpu())?;
             let used = after.envoy.saturating_sub(before.envoy);
             rate.push(outcome.rate());
-            cpu.push(used.as_secs_f64() * 1e6 / outcome.answers as f64);
+            cpu.push(used.as_secs_f64() * 1e6 / outcome.responses as f64);
         }
     }
     envoys
         .into_iter()
         .map(
-            |(place, functions, start_seconds, resident_kib, envoy, (rate, cpu))| {
+            |(layout, functions, start_seconds, resident_kib, envoy, (rate, cpu))| {
                 Ok(Row {
-                    place,
+                    layout,
                     functions,
                     start_seconds,
                     resident_kib,
                     used_kib: envoy.process.usage()?.resident_kib,
-                    answers_per_second: Summary::of(rate),
+                    responses_per_second: Summary::of(rate),
                     envoy_cpu_us: Summary::of(cpu),
                 })
             },
@@ -117,7 +118,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         .collect()
 }
 
-/// A request to each function.
+/// Returns an exchange with a request to each function.
 fn exchange(functions: usize) -> Exchange {
     let requests = (0..functions).map(|index| Scenario::SmallGet.request(&host(index)));
     Exchange {
@@ -130,12 +131,12 @@ fn host(index: usize) -> String {
     format!("f{index}.lambda.internal")
 }
 
-fn start(lab: &Lab, place: Place, functions: usize) -> Result<Envoy> {
+fn start(lab: &Lab, layout: Layout, functions: usize) -> Result<Envoy> {
     let upstream = lab.upstream(Scenario::SmallGet.script(Contestant::Ours))?;
     let filters = chain(Contestant::Ours, &lab.wasm);
-    let name = |index| match place {
-        Place::RouteMetadata => "upstream".to_owned(),
-        Place::Clusters => format!("f{index}"),
+    let name = |index| match layout {
+        Layout::RouteMetadata => "upstream".to_owned(),
+        Layout::Clusters => format!("f{index}"),
     };
     let virtual_host = |index| {
         json!({
@@ -148,9 +149,9 @@ fn start(lab: &Lab, place: Place, functions: usize) -> Result<Envoy> {
             }],
         })
     };
-    let clusters: Vec<Value> = match place {
-        Place::RouteMetadata => vec![cluster("upstream", upstream, &filters)],
-        Place::Clusters => (0..functions)
+    let clusters: Vec<Value> = match layout {
+        Layout::RouteMetadata => vec![cluster("upstream", upstream, &filters)],
+        Layout::Clusters => (0..functions)
             .map(|index| cluster(&name(index), upstream, &filters))
             .collect(),
     };
@@ -158,9 +159,9 @@ fn start(lab: &Lab, place: Place, functions: usize) -> Result<Envoy> {
     let address = free_address()?;
     let config = bootstrap(address, &hosts, &[], &clusters);
     Envoy::start(
-        &format!("functions-{functions}-{place:?}"),
+        &format!("functions-{functions}-{layout:?}"),
         address,
         &config,
-        lab,
+        lab.on(lab.cores.proxy),
     )
 }

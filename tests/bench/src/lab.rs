@@ -1,4 +1,4 @@
-//! What every experiment needs.
+//! The setting of the experiments.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,58 +8,59 @@ use anyhow::Result;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::envoy::{Config, Contestant, Envoy};
+use crate::contestant::Contestant;
+use crate::envoy::{Config, Envoy};
 use crate::invoker;
 use crate::load::{self, Exchange, Load, Outcome, Until};
-use crate::process::Cores;
+use crate::process::{Cores, Placement};
 use crate::scenario::Scenario;
 use crate::upstream::{Script, Upstream};
 
-/// The place where all is measured.
+/// The programs, the cores and the effort of a run.
 #[derive(Debug)]
 pub struct Lab {
-    /// Which cores do what.
+    /// The cores.
     pub cores: Cores,
     /// The filter as WebAssembly.
     pub wasm: PathBuf,
     /// The invoker.
     pub invoker: PathBuf,
-    /// The function that runs locally.
+    /// The local function.
     pub function: PathBuf,
-    /// How much is measured.
+    /// The effort of the run.
     pub effort: Effort,
     runtime: Runtime,
     folder: TempDir,
 }
 
-/// How much is measured.
+/// The effort of a run.
 #[derive(Debug, Clone)]
 pub struct Effort {
-    /// How often each figure is taken.
+    /// The number of times that each figure is measured.
     pub rounds: usize,
-    /// How long each time.
+    /// The duration of each measurement.
     pub duration: Duration,
-    /// With how many connections.
+    /// The numbers of connections.
     pub concurrency: Vec<usize>,
     /// The largest number of functions in one Envoy.
     pub functions: usize,
-    /// After how many requests Envoy's memory is read for the last time.
+    /// The number of requests after which Envoy's memory is read for the last time.
     pub requests: u64,
 }
 
 /// A contestant with its upstream.
 #[derive(Debug)]
 pub struct Entrant {
-    /// Who.
+    /// The contestant.
     pub contestant: Contestant,
-    /// Its Envoy, and the invoker behind it.
+    /// The Envoy, and the invoker behind it.
     pub envoy: Envoy,
     upstream: Upstream,
 }
 
 impl Entrant {
-    /// From now on it gets the requests of `scenario`, which is invoked in the same way as the one
-    /// that it was started with.
+    /// Switches the upstream to the responses of `scenario`, whose invocation must be of the same kind as that
+    /// of the first scenario.
     pub fn prepare(&self, scenario: Scenario) {
         self.upstream.play(scenario.script(self.contestant));
     }
@@ -69,12 +70,12 @@ impl Lab {
     /// Claims two cores and builds what is missing.
     ///
     /// # Errors
-    /// Something cannot be had.
+    /// A build fails, or the machine has one core.
     pub fn open(effort: Effort) -> Result<Self> {
         let (wasm, invoker) = (xtask::wasm::build()?, xtask::build::invoker()?);
-        // Built with this program.
+        // It is built together with this program.
         let function = std::env::current_exe()?.with_file_name("trivial");
-        // The runtime's own thread is pinned, so whatever is built has been built before.
+        // This pins the current thread, so that builds must come before.
         let cores = Cores::claim()?;
         Ok(Self {
             cores,
@@ -89,15 +90,31 @@ impl Lab {
         })
     }
 
-    /// For the files of this run.
+    /// Returns the folder for the files of this run.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Returns the placement of a program on this core.
+    pub fn on(&self, core: usize) -> Placement<'_> {
+        Placement {
+            core: Some(core),
+            folder: self.folder(),
+        }
+    }
+
+    /// Returns the placement of a program on the cores of the current thread.
+    pub fn anywhere(&self) -> Placement<'_> {
+        Placement {
+            core: None,
+            folder: self.folder(),
+        }
     }
 
     /// Starts an upstream.
     ///
     /// # Errors
-    /// There is no free port.
+    /// The system has no port left.
     pub fn upstream(&self, script: Script) -> Result<SocketAddr> {
         Ok(self.runtime.block_on(Upstream::serve(script))?.address)
     }
@@ -105,7 +122,7 @@ impl Lab {
     /// Starts a contestant with an upstream for this scenario.
     ///
     /// # Errors
-    /// It does not start.
+    /// The contestant does not start.
     pub fn entrant(&self, scenario: Scenario, contestant: Contestant) -> Result<Entrant> {
         let name = format!("{}-{}", scenario.name(), contestant.name());
         let script = scenario.script(contestant);
@@ -113,7 +130,8 @@ impl Lab {
         let (mut next, mut invoker) = (upstream.address, None);
         if contestant == Contestant::OursInvoker {
             let name = format!("{name}-invoker");
-            let (address, process) = invoker::signing(self, &name, self.cores.load, next)?;
+            let (address, process) =
+                invoker::signing(&self.invoker, &name, self.on(self.cores.load), next)?;
             (next, invoker) = (address, Some(process));
         }
         let config = Config {
@@ -123,7 +141,7 @@ impl Lab {
             invocation: scenario.invocation(),
         };
         let (address, value) = config.listen()?;
-        let mut envoy = Envoy::start(&name, address, &value, self)?;
+        let mut envoy = Envoy::start(&name, address, &value, self.on(self.cores.proxy))?;
         envoy.invoker = invoker;
         Ok(Entrant {
             contestant,
@@ -135,13 +153,13 @@ impl Lab {
     /// Sends a load.
     ///
     /// # Errors
-    /// An answer is wrong, or a connection broke off.
+    /// A response is wrong, or a connection breaks.
     pub fn load(&self, address: SocketAddr, exchange: &Exchange, load: Load) -> Result<Outcome> {
         Ok(self.runtime.block_on(load::run(address, exchange, load))?)
     }
 
-    /// Warms up, then sends as much as can be for as long as a figure takes, and tells what `meter`
-    /// said before and after that.
+    /// Warms up, then sends the highest possible load for the duration of a measurement. Returns the values of
+    /// `meter` before and after that too.
     ///
     /// # Errors
     /// As [`load`](Self::load).

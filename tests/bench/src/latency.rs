@@ -1,11 +1,11 @@
-//! What the filter adds to the latency at half of what it can bear.
+//! The latency that the filter adds at half load.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::envoy::Contestant;
+use crate::contestant::Contestant;
 use crate::lab::Lab;
 use crate::load::{Load, Until};
 use crate::process;
@@ -13,9 +13,9 @@ use crate::scenario::Scenario;
 use crate::stats::Summary;
 
 const CONCURRENCY: usize = 32;
-/// How many rounds for each one of other figures. Only the half counts in which load and Envoy waited
-/// least for their cores: whatever else the machine does shows first in the 99th percentile.
-const MORE_ROUNDS: usize = 4;
+/// The number of rounds for each round of other experiments. Only the half counts in which load and Envoy
+/// waited least for their cores, because other work of the machine affects the 99th percentile most.
+const ROUNDS_FACTOR: usize = 4;
 const CONTESTANTS: [Contestant; 4] = [
     Contestant::PassThrough,
     Contestant::Native,
@@ -23,7 +23,7 @@ const CONTESTANTS: [Contestant; 4] = [
     Contestant::OursSigned,
 ];
 
-/// One contestant at a rate that all of them got.
+/// The figures of a contestant, at the same rate for all contestants.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// The contestant.
@@ -36,10 +36,10 @@ pub struct Row {
     pub p99_us: Summary,
 }
 
-/// Measures small GETs at half of the rate that our filter bears.
+/// Measures small GETs at half of the highest rate of our filter.
 ///
 /// # Errors
-/// An Envoy does not start, or an answer is wrong.
+/// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let scenario = Scenario::SmallGet;
     let exchange = scenario.exchange();
@@ -55,7 +55,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         }
     }
     let mut figures = vec![Vec::new(); envoys.len()];
-    let rounds = lab.effort.rounds * MORE_ROUNDS;
+    let rounds = lab.effort.rounds * ROUNDS_FACTOR;
     for round in 0..rounds {
         xtask::say(format_args!(
             "latency at {rate:.0}/s: round {} of {rounds}",

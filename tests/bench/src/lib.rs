@@ -1,17 +1,18 @@
-//! Measures lambda-mesh side by side with Envoy's own Lambda filter and with Envoy passing
-//! requests through: each on the same core, in turns, in one run.
+//! Measures lambda-mesh beside Envoy's own Lambda filter and beside an Envoy that passes requests through.
+//! The contestants take turns on the same core.
 //!
 //! ```text
 //! core 1: load generator, upstream, invoker          core 0: one Envoy at a time
 //!         load ───────────────────────────────────────▶ contestant
-//!         upstream (prepared answers) ◀────────────────────┘
+//!         upstream (prepared responses) ◀──────────────────┘
 //! ```
 
-pub mod alone;
+pub mod bare_function;
+pub mod contestant;
 pub mod envoy;
-pub mod event_stream;
 pub mod functions;
 pub mod invoker;
+pub mod invoker_alone;
 pub mod lab;
 pub mod latency;
 pub mod load;

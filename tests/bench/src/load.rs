@@ -13,69 +13,68 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::task::JoinSet;
 
-use crate::wire::{Answer, Reader};
+use crate::wire::{Reader, ReceivedResponse};
 
-/// What is sent, and what has to come back.
+/// The requests and the expected response.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The requests' bytes, sent in turns over all connections.
+    /// The bytes of the requests, which are sent in turn over all connections.
     pub requests: Vec<Bytes>,
-    /// The status of each answer.
+    /// The status of each response.
     pub status: u16,
-    /// The size of each answer's body.
-    pub answer_bytes: usize,
+    /// The size of each response's body.
+    pub response_bytes: usize,
 }
 
-/// How much is sent.
+/// The extent of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Connections, each with one request at a time.
+    /// The number of connections, each with one request at a time.
     pub concurrency: usize,
-    /// Until when.
+    /// The end of the load.
     pub until: Until,
-    /// Requests per second over all connections; none for as many as can be. A request that cannot
-    /// be sent when its time has come counts from that time on. The first of each connection, for
-    /// which a proxy has more to do, does not count then.
+    /// Requests per second over all connections, or `None` for as many as possible. The latency of a request
+    /// counts from the time at which it is due. The first request of each connection does not count, because
+    /// a proxy has more work for it.
     pub rate: Option<f64>,
-    /// By how much each connection begins later than the one before: answers that take equally long
-    /// would else begin together again and again.
+    /// The delay between the starts of two connections. Without it, responses of the same duration would
+    /// always start together.
     pub stagger: Duration,
 }
 
-/// When a load ends.
+/// The end of a load.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// After this time, but not before there were as many requests as connections.
+    /// After this time, but not before the number of requests is that of the connections.
     Elapsed(Duration),
     /// After this many requests.
     Requests(u64),
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Answers that were as they had to be.
-    pub answers: u64,
-    /// The time that they took all together.
+    /// The number of responses, all of which were right.
+    pub responses: u64,
+    /// The time for all responses together.
     pub elapsed: Duration,
-    /// Time to the end of an answer, in nanoseconds.
+    /// The time to the end of a response, in nanoseconds.
     pub latency: Histogram<u64>,
-    /// Time to the first byte of an answer's body, in nanoseconds.
+    /// The time to the first byte of a response's body, in nanoseconds.
     pub first_byte: Histogram<u64>,
 }
 
 impl Outcome {
-    /// Answers per second.
+    /// Returns the responses per second.
     pub fn rate(&self) -> f64 {
-        self.answers as f64 / self.elapsed.as_secs_f64()
+        self.responses as f64 / self.elapsed.as_secs_f64()
     }
 }
 
 /// Sends `exchange` to `address`.
 ///
 /// # Errors
-/// A connection broke off, or an answer was not as it had to be: figures of failures are worth
-/// nothing.
+/// A connection breaks, or a response is wrong. Figures with failures would be worthless.
 pub async fn run(address: SocketAddr, exchange: &Exchange, load: Load) -> io::Result<Outcome> {
     let mut connections = Vec::with_capacity(load.concurrency);
     for _ in 0..load.concurrency {
@@ -101,7 +100,7 @@ pub async fn run(address: SocketAddr, exchange: &Exchange, load: Load) -> io::Re
         first_byte.add(first).map_err(io::Error::other)?;
     }
     Ok(Outcome {
-        answers: latency.len(),
+        responses: latency.len(),
         elapsed: start.elapsed(),
         latency,
         first_byte,
@@ -137,7 +136,7 @@ impl Connection {
         let interval = load
             .rate
             .map(|rate| Duration::from_secs_f64(load.concurrency as f64 / rate));
-        // The connections take turns, so that requests are spread evenly over time.
+        // The connections start one after another, so that requests are spread evenly over time.
         let offset = interval
             .unwrap_or_default()
             .mul_f64(index as f64 / load.concurrency as f64);
@@ -160,17 +159,17 @@ impl Connection {
         let mut is_first = interval.is_some();
         while let Some(request) = next() {
             if interval.is_some() {
-                // A timer of tokio's is up to a millisecond late.
+                // A tokio timer can be a millisecond late.
                 while Instant::now() < due {
                     tokio::task::yield_now().await;
                 }
             } else {
                 due = Instant::now();
             }
-            let answer = self.exchange(request, exchange).await?;
+            let response = self.exchange(request, exchange).await?;
             if !std::mem::take(&mut is_first) {
                 latency.saturating_record(nanoseconds(due.elapsed()));
-                first_byte.saturating_record(nanoseconds(answer.first_byte - due));
+                first_byte.saturating_record(nanoseconds(response.first_byte - due));
             }
             if let Some(interval) = interval {
                 due += interval;
@@ -179,26 +178,30 @@ impl Connection {
         Ok((latency, first_byte))
     }
 
-    async fn exchange(&mut self, request: &[u8], exchange: &Exchange) -> io::Result<Answer> {
-        // A large request is answered while it is still being written.
+    async fn exchange(
+        &mut self,
+        request: &[u8],
+        exchange: &Exchange,
+    ) -> io::Result<ReceivedResponse> {
+        // The response to a large request can begin before the request is written.
         let write = self.writer.write_all(request);
-        let (written, answer) = tokio::join!(write, self.reader.response());
+        let (written, response) = tokio::join!(write, self.reader.response());
         written?;
-        let answer = answer?;
-        if (answer.status, answer.bytes) != (exchange.status, exchange.answer_bytes) {
+        let response = response?;
+        if (response.status, response.bytes) != (exchange.status, exchange.response_bytes) {
             return Err(io::Error::other(format!(
                 "expected status {} and {} bytes, found status {} and {} bytes",
-                exchange.status, exchange.answer_bytes, answer.status, answer.bytes
+                exchange.status, exchange.response_bytes, response.status, response.bytes
             )));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// For times in nanoseconds: 1 µs to 60 s, with three digits.
+/// Returns a histogram for times in nanoseconds, from 1 µs to 60 s, with three digits.
 ///
 /// # Errors
-/// None that these bounds could have.
+/// None in practice: the bounds are valid.
 pub fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).map_err(io::Error::other)
 }

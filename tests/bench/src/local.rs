@@ -1,7 +1,7 @@
-//! Functions run by the invoker, by AWS's emulator and by `cargo lambda watch`.
+//! Functions that the invoker, AWS's emulator and `cargo lambda watch` run.
 //!
-//! Nothing has a core of its own here: a runner and its function on one core would show how well they
-//! share it, and the load must not wait for them either.
+//! No program has a core of its own here. A runner and its function on one core would only show how well
+//! they share it, and the load must not wait for them either.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,18 +9,19 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use lambda_api::headers;
 use serde::Serialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::alone::{self, Alone, EVENT};
+use crate::bare_function::{self, BareFunction, EVENT};
 use crate::invoker::{self, invocation};
 use crate::lab::Lab;
 use crate::load::{Exchange, Outcome};
 use crate::process::{Process, free_address};
 use crate::stats::Summary;
 
-/// Who runs the function.
+/// The program that runs the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runner {
@@ -30,53 +31,52 @@ pub enum Runner {
     Emulator,
     /// `cargo lambda watch`.
     CargoLambda,
-    /// Nobody: the function with a Runtime API that has every answer ready. Where the cores are busy,
-    /// that is the limit.
+    /// None. The function has a Runtime API with prepared responses, which is the limit if the cores are busy.
     FunctionAlone,
 }
 
-/// One of them at one concurrency, warm.
+/// The figures of a runner at a concurrency, with warm calls.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// Who.
+    /// The runner.
     pub runner: Runner,
-    /// Connections.
+    /// The number of connections.
     pub concurrency: usize,
-    /// Answers per second.
-    pub answers_per_second: Summary,
+    /// Responses per second.
+    pub responses_per_second: Summary,
     /// Median latency in microseconds.
     pub p50_us: Summary,
     /// 99th percentile of the latency in microseconds.
     pub p99_us: Summary,
-    /// CPU time of the runner per answer in microseconds.
+    /// CPU time of the runner per response in microseconds.
     pub runner_cpu_us: Summary,
-    /// CPU time of the function's processes per answer in microseconds.
+    /// CPU time of the function's processes per response in microseconds.
     pub function_cpu_us: Summary,
 }
 
 /// The first call of a function, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct ColdStart {
-    /// From the start of the function's process until it asks for an invocation, without invoker.
+    /// The time from the start of the function's process until it requests an invocation, without the invoker.
     pub process_ms: Summary,
-    /// From a request to an invoker that runs no process yet until the answer.
+    /// The time from a request to an invoker without running processes until the response.
     pub first_call_ms: Summary,
 }
 
-struct Contestant {
+struct RunnerUnderTest {
     runner: Runner,
     address: SocketAddr,
     path: &'static str,
     process: Process,
 }
 
-/// What is found in several rounds.
+/// The figures of several rounds.
 #[derive(Default)]
 struct Figures([Vec<f64>; 5]);
 
 impl Figures {
     fn add(&mut self, outcome: &Outcome, runner: Duration, functions: Duration) {
-        let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / outcome.answers as f64;
+        let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / outcome.responses as f64;
         let latency = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
         let found = [
             outcome.rate(),
@@ -92,7 +92,7 @@ impl Figures {
 
     fn row(self, runner: Runner, concurrency: usize) -> Row {
         let [
-            answers_per_second,
+            responses_per_second,
             p50_us,
             p99_us,
             runner_cpu_us,
@@ -101,7 +101,7 @@ impl Figures {
         Row {
             runner,
             concurrency,
-            answers_per_second,
+            responses_per_second,
             p50_us,
             p99_us,
             runner_cpu_us,
@@ -113,13 +113,14 @@ impl Figures {
 /// Measures warm calls of the trivial function.
 ///
 /// # Errors
-/// One of them does not start, or an answer is wrong.
+/// A runner does not start, or a response is wrong.
 pub fn warm(lab: &Lab) -> Result<Vec<Row>> {
     let _shared = lab.cores.share()?;
     let contestants = [invoker(lab)?, emulator(lab)?, cargo_lambda(lab)?];
     let mut rows = Vec::new();
     for concurrency in [1, 16] {
-        let takes_part = |one: &&Contestant| one.runner != Runner::Emulator || concurrency == 1;
+        let takes_part =
+            |runner: &&RunnerUnderTest| runner.runner != Runner::Emulator || concurrency == 1;
         let contestants: Vec<_> = contestants.iter().filter(takes_part).collect();
         let mut figures: Vec<Figures> = contestants.iter().map(|_| Figures::default()).collect();
         let mut limit = Figures::default();
@@ -133,7 +134,7 @@ pub fn warm(lab: &Lab) -> Result<Vec<Row>> {
                 let exchange = Exchange {
                     requests: vec![invocation(contestant.path, EVENT.as_bytes())],
                     status: 200,
-                    answer_bytes: answered(contestant)?,
+                    response_bytes: check_response(contestant)?,
                 };
                 let family = || contestant.process.family_cpu();
                 let (outcome, before, after) =
@@ -151,7 +152,7 @@ pub fn warm(lab: &Lab) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Measures the first call, and what of it is the process's own start.
+/// Measures the first call, and the share of the process's own start.
 ///
 /// # Errors
 /// The function does not start.
@@ -161,13 +162,13 @@ pub fn cold(lab: &Lab) -> Result<ColdStart> {
     let (mut process_ms, mut first_call_ms) = (Vec::new(), Vec::new());
     for round in 0..lab.effort.rounds.max(20) {
         xtask::say(format_args!("cold start: round {}", round + 1));
-        let alone = runtime.block_on(Alone::start(lab, 0))?;
-        process_ms.push(alone.start.as_secs_f64() * 1e3);
-        drop(alone);
+        let function = runtime.block_on(BareFunction::start(lab, 0))?;
+        process_ms.push(function.start.as_secs_f64() * 1e3);
+        drop(function);
 
         let contestant = invoker(lab)?;
         let start = Instant::now();
-        answered(&contestant)?;
+        check_response(&contestant)?;
         first_call_ms.push(start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(ColdStart {
@@ -176,17 +177,18 @@ pub fn cold(lab: &Lab) -> Result<ColdStart> {
     })
 }
 
-/// Warms up and measures as [`Lab::full_load`]; back comes the functions' CPU time too.
+/// Warms up and measures like [`Lab::full_load`]. Returns the CPU time of the functions too.
 fn function_alone(lab: &Lab, concurrency: usize) -> Result<(Outcome, Duration)> {
     runtime()?.block_on(async {
         let mut all = Vec::new();
         for index in 0..concurrency {
-            all.push(Alone::start(lab, index).await?);
+            all.push(BareFunction::start(lab, index).await?);
         }
-        let cpu = |all: &[Alone]| all.iter().map(Alone::cpu).sum::<Result<Duration>>();
-        let (all, _) = alone::run(all, lab.effort.duration / 8).await?;
+        let cpu =
+            |all: &[BareFunction]| all.iter().map(BareFunction::cpu).sum::<Result<Duration>>();
+        let (all, _) = bare_function::run(all, lab.effort.duration / 8).await?;
         let before = cpu(&all)?;
-        let (all, outcome) = alone::run(all, lab.effort.duration).await?;
+        let (all, outcome) = bare_function::run(all, lab.effort.duration).await?;
         Ok((outcome, cpu(&all)? - before))
     })
 }
@@ -196,35 +198,42 @@ fn runtime() -> Result<Runtime> {
     Ok(builder.enable_all().build()?)
 }
 
-fn invoker(lab: &Lab) -> Result<Contestant> {
+fn invoker(lab: &Lab) -> Result<RunnerUnderTest> {
     let functions = json!({ "trivial": { "local": {
         "command": [lab.function],
         "concurrency": 16,
     } } });
-    let (address, process) =
-        invoker::start(lab, "invoker-local", None, "functions", functions, &[])?;
-    let contestant = Contestant {
+    let (address, process) = invoker::start(
+        &lab.invoker,
+        "invoker-local",
+        lab.anywhere(),
+        "functions",
+        functions,
+        &[],
+    )?;
+    let contestant = RunnerUnderTest {
         runner: Runner::Invoker,
         address,
         path: "trivial",
         process,
     };
-    // It listens before it serves; this has it answer without starting the function.
-    let (head, _) = call(&contestant, "x-amz-invocation-type: DryRun\r\n")?;
+    // The invoker listens before it is ready. A dry run does not start the function.
+    let dry_run = format!("{}: DryRun\r\n", headers::INVOCATION_TYPE);
+    let (head, _) = call(&contestant, &dry_run)?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 204"), "{head}");
     Ok(contestant)
 }
 
-fn emulator(lab: &Lab) -> Result<Contestant> {
+fn emulator(lab: &Lab) -> Result<RunnerUnderTest> {
     let (address, runtime_api) = (free_address()?, free_address()?);
     let mut command = Command::new(xtask::emulator::binary()?);
     command
         .args(["--runtime-interface-emulator-address", &address.to_string()])
         .args(["--runtime-api-address", &runtime_api.to_string()])
         .arg(&lab.function);
-    let mut process = Process::start("emulator", &mut command, None, lab.folder())?;
+    let mut process = Process::start("emulator", &mut command, lab.anywhere())?;
     process.wait_until(|| TcpStream::connect(address).is_ok())?;
-    Ok(Contestant {
+    Ok(RunnerUnderTest {
         runner: Runner::Emulator,
         address,
         path: "function",
@@ -232,7 +241,7 @@ fn emulator(lab: &Lab) -> Result<Contestant> {
     })
 }
 
-fn cargo_lambda(lab: &Lab) -> Result<Contestant> {
+fn cargo_lambda(lab: &Lab) -> Result<RunnerUnderTest> {
     let address = free_address()?;
     let mut command = Command::new(xtask::cargo_lambda::binary()?);
     command
@@ -242,36 +251,36 @@ fn cargo_lambda(lab: &Lab) -> Result<Contestant> {
         .args(["--invoke-port", &address.port().to_string()])
         .env("CARGO_TARGET_DIR", xtask::target_dir())
         .current_dir(xtask::workspace_root());
-    let mut process = Process::start("cargo-lambda", &mut command, None, lab.folder())?;
+    let mut process = Process::start("cargo-lambda", &mut command, lab.anywhere())?;
     process.wait_until(|| TcpStream::connect(address).is_ok())?;
-    let contestant = Contestant {
+    let contestant = RunnerUnderTest {
         runner: Runner::CargoLambda,
         address,
         path: "trivial",
         process,
     };
-    // The first call has cargo look at the function, which is built already.
+    // On the first call, cargo checks that the function is built.
     let deadline = Instant::now() + Duration::from_secs(600);
-    while let Err(error) = answered(&contestant) {
+    while let Err(error) = check_response(&contestant) {
         if Instant::now() > deadline {
-            return Err(error.context("cargo lambda watch does not answer"));
+            return Err(error.context("cargo lambda watch does not respond"));
         }
         std::thread::sleep(Duration::from_secs(1));
     }
     Ok(contestant)
 }
 
-/// The size of an answer, which has to be the event.
-fn answered(contestant: &Contestant) -> Result<usize> {
+/// Checks that the response is the event, and returns its size.
+fn check_response(contestant: &RunnerUnderTest) -> Result<usize> {
     let (head, body) = call(contestant, "")?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
-    // The emulator's is in chunks.
-    anyhow::ensure!(body.contains(EVENT), "not the function's answer: {body}");
+    // The emulator's body is in chunks.
+    anyhow::ensure!(body.contains(EVENT), "not the function's response: {body}");
     Ok(EVENT.len())
 }
 
-/// Head and body of the response to an invocation with this header more.
-fn call(contestant: &Contestant, header: &str) -> Result<(String, String)> {
+/// Returns the head and the body of the response to an invocation with this additional header.
+fn call(contestant: &RunnerUnderTest, header: &str) -> Result<(String, String)> {
     let mut stream = TcpStream::connect(contestant.address)?;
     stream.set_read_timeout(Some(Duration::from_secs(600)))?;
     let request = invocation(contestant.path, EVENT.as_bytes());
@@ -281,8 +290,8 @@ fn call(contestant: &Contestant, header: &str) -> Result<(String, String)> {
         1,
     );
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response.split_once("\r\n\r\n").context("no response")?;
     Ok((head.to_owned(), body.to_owned()))
 }

@@ -10,35 +10,34 @@ use clap::{Parser, Subcommand, ValueEnum};
 use lambda_mesh_bench::lab::{Effort, Lab};
 use lambda_mesh_bench::report::{Report, Setting};
 use lambda_mesh_bench::{
-    functions, invoker, latency, local, markdown, memory, plot, proxy, stream, throughput,
+    functions, invoker_alone, latency, local, markdown, memory, plot, proxy, stream, throughput,
 };
 
-/// Measures lambda-mesh side by side with its peers and writes report.md, report.json and
-/// report.svg.
+/// Measure lambda-mesh beside its peers, and write report.md, report.json and report.svg
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Cli {
     #[command(subcommand)]
-    part: Option<Part>,
-    /// Only these experiments; all if none is named
+    peer: Option<Peer>,
+    /// Only these experiments [default: all]
     #[arg(long, value_name = "EXPERIMENT", value_enum)]
     only: Vec<Experiment>,
-    /// How often each figure is taken
+    /// The number of times that each figure is measured
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each time
+    /// The duration of each measurement in seconds
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
-    /// With how many connections the throughput is measured
+    /// The numbers of connections for the throughput
     #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
     concurrency: Vec<usize>,
     /// The largest number of functions in one Envoy
     #[arg(long, default_value_t = 10_000)]
     functions: usize,
-    /// After how many requests Envoy's memory is read
+    /// The number of requests after which Envoy's memory is read
     #[arg(long, default_value_t = 1_000_000)]
     requests: u64,
-    /// Where the report goes: target/bench, if it is not said
+    /// The folder for the report [default: target/bench]
     #[arg(long)]
     folder: Option<PathBuf>,
     /// Put the summary into docs/performance.md
@@ -47,8 +46,8 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Part {
-    /// A peer that the benchmark starts itself: hyper in front of hyper
+enum Peer {
+    /// The bare proxy, which the benchmark starts itself
     #[command(hide = true)]
     BareProxy {
         listen: SocketAddr,
@@ -70,17 +69,17 @@ enum Experiment {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    if let Some(Part::BareProxy { listen, upstream }) = cli.part {
+    if let Some(Peer::BareProxy { listen, upstream }) = cli.peer {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         return runtime.block_on(proxy::serve(listen, upstream));
     }
     if cli.rounds == 0 || !(0.01..=3600.0).contains(&cli.seconds) {
-        bail!("--rounds is at least 1, and --seconds from 0.01 to 3600");
+        bail!("--rounds must be at least 1, and --seconds from 0.01 to 3600");
     }
     if cli.functions == 0 || cli.concurrency.contains(&0) {
-        bail!("--functions and --concurrency are at least 1");
+        bail!("--functions and --concurrency must be at least 1");
     }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
     if cli.write_docs && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&32)) {
@@ -103,7 +102,7 @@ fn main() -> Result<()> {
         if !wanted(*experiment) {
             continue;
         }
-        // What the others have found is worth keeping.
+        // The figures of other experiments are kept.
         if let Err(error) = measure(*experiment, &lab, &mut report) {
             xtask::say(format_args!("{experiment:?} failed: {error:#}"));
             failed.push(format!("{experiment:?}"));
@@ -116,7 +115,7 @@ fn main() -> Result<()> {
     )?;
     if !failed.is_empty() {
         bail!(
-            "{} failed, as is said above; the report has the rest",
+            "{} failed (see above); the report has the other experiments",
             failed.join(", ")
         );
     }
@@ -133,7 +132,7 @@ fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()>
         Experiment::Stream => report.stream = stream::run(lab)?,
         Experiment::Memory => report.memory = memory::run(lab)?,
         Experiment::Functions => report.functions = functions::run(lab)?,
-        Experiment::Invoker => report.invoker = invoker::run(lab)?,
+        Experiment::Invoker => report.invoker = invoker_alone::run(lab)?,
         Experiment::Local => report.local = local::warm(lab)?,
         Experiment::ColdStart => report.cold_start = Some(local::cold(lab)?),
     }
@@ -157,7 +156,7 @@ fn write(report: &Report, folder: &Path) -> Result<()> {
 
 fn write_docs(report: &Report) -> Result<()> {
     let path = xtask::workspace_root().join("docs/performance.md");
-    let text = fs::read_to_string(&path)?;
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let (before, rest) = text.split_once(START).context(MISSING)?;
     let (_, after) = rest.split_once(END).context(MISSING)?;
     let summary = markdown::summary(report);

@@ -2,19 +2,19 @@
 
 use std::fmt::Write;
 
-use crate::envoy::Contestant;
-use crate::functions::Place;
+use crate::contestant::Contestant;
+use crate::functions::Layout;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 use crate::stream;
 
-/// The whole report.
+/// Returns the whole report.
 pub fn page(report: &Report) -> String {
     let mut out = String::from("# Benchmark\n\n");
     out.push_str(&setting(report));
     section(&mut out, "Goals", &goals(report));
-    section(&mut out, "Answers per second", &throughput(report));
+    section(&mut out, "Responses per second", &throughput(report));
     let latency = report.latency.iter().map(|row| {
         vec![
             row.contestant.title().to_owned(),
@@ -44,14 +44,14 @@ pub fn page(report: &Report) -> String {
     );
     let functions = report.functions.iter().map(|row| {
         vec![
-            match row.place {
-                Place::RouteMetadata => format!("{} in route metadata", row.functions),
-                Place::Clusters => format!("{} as clusters", row.functions),
+            match row.layout {
+                Layout::RouteMetadata => format!("{} in route metadata", row.functions),
+                Layout::Clusters => format!("{} as clusters", row.functions),
             },
             format!("{:.1}", row.start_seconds),
             mebibytes(row.resident_kib),
             mebibytes(row.used_kib),
-            figure(&row.answers_per_second),
+            figure(&row.responses_per_second),
             figure(&row.envoy_cpu_us),
         ]
     });
@@ -64,7 +64,7 @@ pub fn page(report: &Report) -> String {
                 "start (s)",
                 "MiB at start",
                 "MiB after use",
-                "answers/s",
+                "responses/s",
                 "Envoy's CPU µs",
             ],
             functions,
@@ -74,7 +74,7 @@ pub fn page(report: &Report) -> String {
         vec![
             format!("{:?}", row.between),
             row.concurrency.to_string(),
-            figure(&row.answers_per_second),
+            figure(&row.responses_per_second),
             figure(&row.cpu_us),
             figure(&row.p50_us),
             figure(&row.p99_us),
@@ -84,7 +84,14 @@ pub fn page(report: &Report) -> String {
         &mut out,
         "The invoker alone, signing",
         &table(
-            &["", "concurrency", "answers/s", "CPU µs", "p50 µs", "p99 µs"],
+            &[
+                "",
+                "concurrency",
+                "responses/s",
+                "CPU µs",
+                "p50 µs",
+                "p99 µs",
+            ],
             invoker,
         ),
     );
@@ -92,7 +99,7 @@ pub fn page(report: &Report) -> String {
         vec![
             format!("{:?}", row.runner),
             row.concurrency.to_string(),
-            figure(&row.answers_per_second),
+            figure(&row.responses_per_second),
             figure(&row.p50_us),
             figure(&row.p99_us),
             figure(&row.runner_cpu_us),
@@ -102,7 +109,7 @@ pub fn page(report: &Report) -> String {
     let header = [
         "",
         "concurrency",
-        "answers/s",
+        "responses/s",
         "p50 µs",
         "p99 µs",
         "its CPU µs",
@@ -114,7 +121,7 @@ pub fn page(report: &Report) -> String {
     }
     if let Some(cold) = &report.cold_start {
         let text = format!(
-            "The process alone asks for its first invocation after {} ms; the first call through the invoker is answered after {} ms.\n",
+            "The process alone requests its first invocation after {} ms. The first call through the invoker has its response after {} ms.\n",
             precise(&cold.process_ms),
             precise(&cold.first_call_ms)
         );
@@ -123,31 +130,30 @@ pub fn page(report: &Report) -> String {
     out
 }
 
-/// How the figures of local functions come about.
-const LOCAL: &str = "A function that answers with its event of 15 bytes, the same program for all. Nothing has a core of \
-its own: runner, function and load share both. FunctionAlone is the function, once for each connection, asked by a Runtime \
-API that has every answer ready, without a caller and without the Invoke API: what no runner can exceed where the cores \
-are busy. Its latency is from one event to the next.\n\n";
+/// The explanation of the figures of local functions.
+const LOCAL: &str = "The function responds with its event of 15 bytes, and is the same program for all. Runner, function and \
+load share both cores. FunctionAlone has a process for each connection, invoked by a Runtime API with prepared responses, \
+without a caller and without the Invoke API. No runner can exceed it if the cores are busy. Its latency is the time from one \
+event to the next.\n\n";
 
-/// The summary for docs/performance.md: ratios to Envoy's own filter, what else is worth knowing, and
-/// where and when it was measured.
+/// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
 pub fn summary(report: &Report) -> String {
     let base = |scenario| {
         let native = report.row(scenario, Contestant::Native);
-        native.map(|row| row.answers_per_second.median)
+        native.map(|row| row.responses_per_second.median)
     };
     let rows = Contestant::ALL.iter().map(|&contestant| {
         let mut cells = vec![contestant.title().to_owned()];
         cells.extend(Scenario::WHOLE.map(|scenario| {
             let row = report.row(scenario, contestant);
             match row.zip(base(scenario)) {
-                Some((row, base)) => format!("{:.2} ×", row.answers_per_second.median / base),
+                Some((row, base)) => format!("{:.2} ×", row.responses_per_second.median / base),
                 None => "–".to_owned(),
             }
         }));
         cells
     });
-    let header: Vec<&str> = std::iter::once("answers per second")
+    let header: Vec<&str> = std::iter::once("responses per second")
         .chain(Scenario::WHOLE.map(Scenario::title))
         .collect();
     let mut out = table(&header, rows);
@@ -156,7 +162,7 @@ pub fn summary(report: &Report) -> String {
         let _ = write!(out, "\n{}\n", facts.join(" "));
     }
     let spread = report.throughput.iter().filter(|row| row.concurrency == 32);
-    let spread = spread.map(|row| row.answers_per_second.spread_percent());
+    let spread = spread.map(|row| row.responses_per_second.spread_percent());
     let setting = setting(report);
     let _ = write!(
         out,
@@ -167,10 +173,10 @@ pub fn summary(report: &Report) -> String {
     out
 }
 
-/// A sentence each.
+/// Returns a sentence for each fact.
 fn facts(report: &Report) -> Vec<String> {
     let mut facts = Vec::new();
-    // The 99th percentile is the machine's own more often than not.
+    // The 99th percentile depends more on the machine than on the filter.
     let median = |contestant| {
         let mut rows = report.latency.iter();
         Some(rows.find(|row| row.contestant == contestant)?.p50_us.median)
@@ -189,7 +195,7 @@ fn facts(report: &Report) -> Vec<String> {
     let (ours, limit) = (Contestant::Ours, Contestant::PassThrough);
     if let Some((ours, limit)) = first_byte(ours).zip(first_byte(limit)) {
         facts.push(format!(
-            "The first byte of a streamed answer takes {ours:.1} ms, passed through untouched {limit:.1} ms."
+            "The first byte of a streamed response takes {ours:.1} ms, passed through untouched {limit:.1} ms."
         ));
     }
     if let Some(goal) = report.memory_growth() {
@@ -240,11 +246,11 @@ fn throughput(report: &Report) -> String {
             .iter()
             .filter(|row| row.scenario == scenario)
         {
-            let busy = row.answers_per_second.median * row.envoy_cpu_us.median / 1e4;
+            let busy = row.responses_per_second.median * row.envoy_cpu_us.median / 1e4;
             rows.push(vec![
                 row.contestant.title().to_owned(),
                 row.concurrency.to_string(),
-                figure(&row.answers_per_second),
+                figure(&row.responses_per_second),
                 format!("{busy:.0} %"),
                 figure(&row.envoy_cpu_us),
                 row.invoker_cpu_us.as_ref().map_or("–".to_owned(), figure),
@@ -264,7 +270,7 @@ fn throughput(report: &Report) -> String {
             let header = [
                 "",
                 "concurrency",
-                "answers/s",
+                "responses/s",
                 "Envoy's core busy",
                 "Envoy's CPU µs",
                 "invoker's CPU µs",
@@ -279,9 +285,9 @@ fn throughput(report: &Report) -> String {
     }
     if !out.is_empty() {
         out.push_str(
-            "CPU times are per answer. Where Envoy's core is not busy the load or the upstream is the \
-             limit, and CPU time tells more than answers per second. Where more than 200 MB of bodies \
-             are under way at once, each connection makes one request, once.\n",
+            "CPU times are per response. If Envoy's core is not busy, the load or the upstream is the limit, \
+             and the CPU time means more than the responses per second. If the bodies of all connections \
+             exceed 200 MB, each connection makes only one request.\n",
         );
     }
     out
@@ -313,17 +319,17 @@ fn streams(report: &Report) -> String {
         "Envoy's CPU µs per MB",
     ];
     format!(
-        "{} streams at a time, each of 100 pieces of 1 KB that come one every two milliseconds; then \
-         of 5,000 such pieces without pauses. What is passed through has no framing of AWS's. Envoy's \
-         own filter cannot take part: it does not invoke with a response stream, and holds each \
-         answer until it is whole.\n\n{}",
+        "{} concurrent streams, first of 100 pieces of 1 KB, one every two milliseconds, then of 5,000 such \
+         pieces without pauses. The stream that is passed through has no event-stream framing. Envoy's \
+         own filter cannot take part: it does not invoke with a response stream, and buffers each \
+         response.\n\n{}",
         stream::CONCURRENCY,
         table(&header, rows)
     )
 }
 
 fn section(out: &mut String, title: &str, text: &str) {
-    // A table without rows is two lines.
+    // A table without rows has two lines.
     if text.lines().count() > 2 || !text.starts_with('|') && !text.is_empty() {
         // Writing to a string cannot fail.
         let _ = write!(out, "\n## {title}\n\n{text}");

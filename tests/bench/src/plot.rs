@@ -1,8 +1,8 @@
-//! The report as a picture: answers per second of small GETs at concurrency 32.
+//! The picture of the report: small GETs per second at concurrency 32.
 
 use std::fmt::Write;
 
-use crate::envoy::Contestant;
+use crate::contestant::Contestant;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
@@ -10,7 +10,7 @@ const WIDTH: f64 = 420.0;
 const BAR: f64 = 22.0;
 const LEFT: f64 = 330.0;
 
-/// An SVG image; none without figures.
+/// Returns an SVG image, or `None` without figures.
 pub fn svg(report: &Report) -> Option<String> {
     let bars: Vec<_> = Contestant::ALL
         .iter()
@@ -19,7 +19,7 @@ pub fn svg(report: &Report) -> Option<String> {
                 contestant,
                 report
                     .row(Scenario::SmallGet, contestant)?
-                    .answers_per_second,
+                    .responses_per_second,
             ))
         })
         .collect();

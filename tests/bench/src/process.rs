@@ -1,4 +1,4 @@
-//! Programs under measurement: on a core of their own, with their CPU time and memory.
+//! Programs under measurement, each on a core, with their CPU time and memory.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,20 +10,20 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The cores that the measured programs and the load run on.
+/// The cores of the measured programs and of the load.
 #[derive(Debug, Clone, Copy)]
 pub struct Cores {
-    /// Envoy's.
+    /// The core of Envoy.
     pub proxy: usize,
-    /// The load generator's, the upstream's and the invoker's.
+    /// The core of the load generator, the upstream and the invoker.
     pub load: usize,
 }
 
 impl Cores {
-    /// The last two cores that this process may use, and the present thread moved to the second.
+    /// Selects the first two cores that this process may use, and moves the current thread to the second.
     ///
     /// # Errors
-    /// There is only one.
+    /// This process may use only one core.
     pub fn claim() -> Result<Self> {
         let allowed = sched_getaffinity(None).context("cannot read which cores may be used")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
@@ -36,12 +36,12 @@ impl Cores {
     }
 }
 
-/// The present thread back on the core of the load when it is dropped.
+/// The use of both cores by the current thread. `Drop` moves the thread back to the core of the load.
 #[derive(Debug)]
 pub struct Shared(Cores);
 
 impl Cores {
-    /// Lets the present thread run on both cores, and what it starts without a core of its own.
+    /// Lets the current thread run on both cores, and the programs that it starts without a core.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -56,7 +56,7 @@ impl Cores {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // It was there before.
+        // An error is impossible: the thread was there before.
         let _ = pin(self.0.load);
     }
 }
@@ -67,7 +67,16 @@ fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot move to core {core}"))
 }
 
-/// A running program, ended when it is dropped.
+/// The core of a program, and the folder for its files.
+#[derive(Debug, Clone, Copy)]
+pub struct Placement<'a> {
+    /// The core, or `None` for the cores of the current thread.
+    pub core: Option<usize>,
+    /// The folder.
+    pub folder: &'a Path,
+}
+
+/// A running program. `Drop` ends it.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -78,32 +87,25 @@ pub struct Process {
 /// CPU time and memory of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// User and system time of all its threads.
+    /// The user and system time of all threads.
     pub cpu: Duration,
-    /// Resident memory in KiB.
+    /// The resident memory in KiB.
     pub resident_kib: u64,
-    /// The most that its resident memory has been since its start, or since
-    /// [`Process::forget_peak`], in KiB.
+    /// The peak of the resident memory since the start, or since [`Process::forget_peak`], in KiB.
     pub peak_kib: u64,
 }
 
 impl Process {
-    /// Starts `command` on `core`, or where the present thread may run; its output goes to a file in
-    /// `folder`.
+    /// Starts `command`. Its output goes to a file in the folder of `placement`.
     ///
     /// # Errors
-    /// It cannot be started.
-    pub fn start(
-        name: &str,
-        command: &mut Command,
-        core: impl Into<Option<usize>>,
-        folder: &Path,
-    ) -> Result<Self> {
-        let log = folder.join(format!("{name}.log"));
+    /// The program cannot be started.
+    pub fn start(name: &str, command: &mut Command, placement: Placement<'_>) -> Result<Self> {
+        let log = placement.folder.join(format!("{name}.log"));
         let file = File::create(&log)?;
         let own = sched_getaffinity(None)?;
-        // A child starts where its parent is.
-        if let Some(core) = core.into() {
+        // A child starts on the core of its parent.
+        if let Some(core) = placement.core {
             pin(core)?;
         }
         let child = command
@@ -119,10 +121,10 @@ impl Process {
         })
     }
 
-    /// Waits until `ready` says so, for at most 3 minutes: an Envoy with 10,000 clusters takes one.
+    /// Waits until `ready` returns `true`, for at most 3 minutes. An Envoy with 10,000 clusters takes one.
     ///
     /// # Errors
-    /// The program has ended, or is not ready in time; with the end of its output.
+    /// The program has ended, or is not ready in time. The error has the end of its output.
     pub fn wait_until(&mut self, ready: impl Fn() -> bool) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(180);
         while !ready() {
@@ -141,29 +143,29 @@ impl Process {
         Ok(())
     }
 
-    /// Has the peak of its memory begin at what it is now.
+    /// Resets the peak of the memory to the current value.
     ///
     /// # Errors
-    /// It has ended.
+    /// The program has ended.
     pub fn forget_peak(&self) -> Result<()> {
         // proc(5): 5 resets the peak resident set size.
         let file = format!("/proc/{}/clear_refs", self.child.id());
         fs::write(file, "5").with_context(|| format!("{} has ended", self.name))
     }
 
-    /// For how long it could have run so far, and did not have a core.
+    /// Returns the time for which the program has waited for a core.
     ///
     /// # Errors
-    /// It has ended.
+    /// The program has ended.
     pub fn waiting(&self) -> Result<Duration> {
         schedule(&self.child.id().to_string(), 1)
             .with_context(|| format!("{} has ended", self.name))
     }
 
-    /// What it has used so far.
+    /// Returns the CPU time and the memory.
     ///
     /// # Errors
-    /// It has ended.
+    /// The program has ended.
     pub fn usage(&self) -> Result<Usage> {
         let pid = self.child.id();
         let gone = || format!("{} has ended", self.name);
@@ -185,18 +187,18 @@ impl Process {
     }
 }
 
-/// CPU time of this very process so far.
+/// Returns the CPU time of this process.
 ///
 /// # Errors
-/// There is no /proc.
+/// The system has no /proc.
 pub fn own_cpu() -> io::Result<Duration> {
     cpu("self")
 }
 
-/// For how long this very process so far could have run, and did not have a core.
+/// Returns the time for which this process has waited for a core.
 ///
 /// # Errors
-/// There is no /proc.
+/// The system has no /proc.
 pub fn own_waiting() -> io::Result<Duration> {
     schedule("self", 1)
 }
@@ -205,7 +207,7 @@ fn cpu(pid: &str) -> io::Result<Duration> {
     schedule(pid, 0)
 }
 
-/// A field of `schedstat`, over all threads.
+/// Returns a field of `schedstat`, summed over all threads.
 fn schedule(pid: &str, field: usize) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -241,16 +243,16 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// CPU time of itself and of the processes that it has started and that still run.
+    /// Returns the CPU time of the program, and that of its running child processes.
     ///
     /// # Errors
-    /// It has ended.
+    /// The program has ended.
     pub fn family_cpu(&self) -> Result<(Duration, Duration)> {
         let mut children = Duration::ZERO;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
             for child in list.split_whitespace() {
-                // One may have ended since.
+                // The child may have ended since.
                 let text = fs::read_to_string(format!("/proc/{child}/schedstat"));
                 let time = text
                     .ok()
@@ -262,10 +264,10 @@ impl Process {
     }
 }
 
-/// A TCP address that is free now.
+/// Returns a TCP address on which nothing listens.
 ///
 /// # Errors
-/// There is none.
+/// The system has no port left.
 pub fn free_address() -> io::Result<std::net::SocketAddr> {
     std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

@@ -1,5 +1,5 @@
-//! A bare reverse proxy: hyper's server in front of hyper-util's pooling client, and nothing else.
-//! It is what the invoker could be at best.
+//! A bare reverse proxy, which is hyper's server in front of hyper-util's pooling client. It shows the limit
+//! of the invoker.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-/// Serves at `listen` until the process ends; everything goes to `upstream`.
+/// Forwards everything from `listen` to `upstream` until the process ends.
 ///
 /// # Errors
-/// It cannot listen.
+/// The address cannot be used.
 pub async fn serve(listen: SocketAddr, upstream: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let builder = Client::builder(TokioExecutor::new());
@@ -35,7 +35,7 @@ pub async fn serve(listen: SocketAddr, upstream: SocketAddr) -> Result<()> {
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(client.request(request).await?)
             }
         });
-        // A client that breaks off is no concern of the others.
+        // A broken connection does not affect the others.
         tokio::spawn(
             server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
         );

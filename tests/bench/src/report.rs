@@ -1,31 +1,31 @@
-//! All figures of a run, and the goals that they are held against.
+//! All figures of a run, and the goals.
 
 use serde::Serialize;
 
-use crate::envoy::Contestant;
-use crate::functions::{self, Place};
-use crate::invoker::{self, Between};
+use crate::contestant::Contestant;
+use crate::functions::{self, Layout};
+use crate::invoker_alone::{self, Between};
 use crate::local::{self, Runner};
 use crate::scenario::Scenario;
 use crate::{latency, memory, stream, throughput};
 
-/// All figures of a run; what was not measured is empty.
+/// All figures of a run. Experiments that were not run are empty.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Where and when.
+    /// The setting.
     pub setting: Setting,
-    /// Answers per second.
+    /// Responses per second.
     pub throughput: Vec<throughput::Row>,
     /// Latency at half load.
     pub latency: Vec<latency::Row>,
-    /// Answers that are streamed.
+    /// Streamed responses.
     pub stream: Vec<stream::Row>,
     /// Envoy's memory over many requests.
     pub memory: Vec<memory::Row>,
     /// Many functions.
     pub functions: Vec<functions::Row>,
     /// The invoker alone.
-    pub invoker: Vec<invoker::Row>,
+    pub invoker: Vec<invoker_alone::Row>,
     /// Local functions.
     pub local: Vec<local::Row>,
     /// The first call of a local function.
@@ -34,10 +34,10 @@ pub struct Report {
     pub wasm_bytes: u64,
 }
 
-/// Where and when a run took place.
+/// The setting of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Setting {
-    /// The day, as `2026-11-22`.
+    /// The date, such as `2026-11-22`.
     pub date: String,
     /// The processor.
     pub processor: String,
@@ -45,27 +45,27 @@ pub struct Setting {
     pub envoy: String,
     /// This project's version.
     pub version: String,
-    /// Rounds of each figure.
+    /// The number of rounds of each figure.
     pub rounds: usize,
-    /// Seconds of each round.
+    /// The duration of each round in seconds.
     pub seconds: f64,
 }
 
-/// What is to be reached, and what was.
+/// A goal and its figure.
 #[derive(Debug, Serialize)]
 pub struct Goal {
-    /// What is measured.
+    /// The measured quantity.
     pub what: &'static str,
-    /// What it is to be.
+    /// The goal.
     pub target: &'static str,
-    /// What it is, with its unit.
+    /// The figure with its unit.
     pub found: String,
-    /// Whether that is enough.
+    /// The figure reaches the goal.
     pub is_met: bool,
 }
 
 impl Report {
-    /// A figure of one contestant in one scenario at concurrency 32.
+    /// Returns the figures of a contestant in a scenario at concurrency 32.
     pub fn row(&self, scenario: Scenario, contestant: Contestant) -> Option<&throughput::Row> {
         let mut rows = self.throughput.iter();
         rows.find(|row| {
@@ -74,10 +74,10 @@ impl Report {
     }
 
     fn rate(&self, scenario: Scenario, contestant: Contestant) -> Option<f64> {
-        Some(self.row(scenario, contestant)?.answers_per_second.median)
+        Some(self.row(scenario, contestant)?.responses_per_second.median)
     }
 
-    /// All goals for which there are figures.
+    /// Returns the goals that have figures.
     pub fn goals(&self) -> Vec<Goal> {
         use Contestant::{Native, Ours, OursShim, OursSigned, PassThrough};
         let ratio = |contestant, peer| {
@@ -156,7 +156,7 @@ impl Report {
         goals.into_iter().flatten().collect()
     }
 
-    /// By CPU time, because the invoker shares the load generator's core.
+    /// Returns the ratio of CPU times, because the invoker shares the core of the load generator.
     fn cpu_ratio(&self) -> Option<f64> {
         let cpu = |contestant| {
             Some(
@@ -172,12 +172,12 @@ impl Report {
         let rate = |between: Between| {
             let mut rows = self.invoker.iter();
             let row = rows.find(|row| row.between == between && row.concurrency == 32)?;
-            Some(row.answers_per_second.median)
+            Some(row.responses_per_second.median)
         };
         Some(rate(Between::Invoker)? / rate(Between::BareProxy)?)
     }
 
-    /// The filter's share of the 99th percentile.
+    /// Returns the latency that the filter adds to the 99th percentile.
     fn added_p99(&self) -> Option<Goal> {
         let p99 = |contestant| {
             let mut rows = self.latency.iter();
@@ -192,7 +192,7 @@ impl Report {
         })
     }
 
-    /// How Envoy's memory changes over many requests.
+    /// Returns the growth of Envoy's memory over many requests.
     pub fn memory_growth(&self) -> Option<Goal> {
         let resident = |requests| {
             let mut rows = self.memory.iter();
@@ -219,17 +219,18 @@ impl Report {
         })
     }
 
-    /// What many functions cost: memory first, then throughput.
+    /// Returns the cost of many functions: memory, then throughput.
     pub fn many_functions(&self) -> Vec<Option<Goal>> {
         let row = |functions| {
             let mut rows = self.functions.iter();
-            rows.find(|row| row.place == Place::RouteMetadata && row.functions == functions)
+            rows.find(|row| row.layout == Layout::RouteMetadata && row.functions == functions)
         };
         let (Some(one), Some(many)) = (row(1), row(10_000)) else {
             return Vec::new();
         };
         let each = many.used_kib.saturating_sub(one.used_kib) as f64 / 9_999.0;
-        let loss = (1.0 - many.answers_per_second.median / one.answers_per_second.median) * 100.0;
+        let loss =
+            (1.0 - many.responses_per_second.median / one.responses_per_second.median) * 100.0;
         let what = "10,000 functions in route metadata";
         vec![
             Some(Goal {
@@ -254,7 +255,7 @@ impl Report {
         };
         let ratio =
             |what, target, least: f64, ours: Option<&local::Row>, peer: Option<&local::Row>| {
-                let found = ours?.answers_per_second.median / peer?.answers_per_second.median;
+                let found = ours?.responses_per_second.median / peer?.responses_per_second.median;
                 Some(Goal {
                     what,
                     target,

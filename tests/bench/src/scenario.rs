@@ -1,38 +1,39 @@
-//! What is asked and answered.
+//! The requests and responses of the benchmark.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
+use lambda_api::event_stream;
+use lambda_mesh_bench_core::data::{json_text, noise};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::envoy::Contestant;
-use crate::event_stream;
+use crate::contestant::Contestant;
 use crate::load::Exchange;
 use crate::upstream::Script;
 
-/// A kind of request with its answer.
+/// A kind of request with its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
-    /// A GET with 12 browser headers, 3 cookies and 2 query keys; 1 KB of JSON comes back.
+    /// A GET with 12 browser headers, 3 cookies and 2 query keys. The response is 1 KB of JSON.
     SmallGet,
-    /// A POST of 10 KB of JSON; 1 KB of JSON comes back.
+    /// A POST of 10 KB of JSON. The response is 1 KB of JSON.
     PostJson,
-    /// A POST of 1 MB that is no text; 1 KB of JSON comes back.
+    /// A POST of 1 MB of binary data. The response is 1 KB of JSON.
     PostBinary,
-    /// The GET; 5 MB that are no text come back.
+    /// The GET. The response is 5 MB of binary data.
     GetBinary,
-    /// The GET; 100 pieces of 1 KB come back, with a pause before each.
+    /// The GET. The response is 100 pieces of 1 KB with pauses.
     PacedStream,
-    /// The GET; 5 MB in pieces of 1 KB come back without a pause.
+    /// The GET. The response is 5 MB in pieces of 1 KB without pauses.
     FastStream,
 }
 
-/// Bytes of a piece of a stream.
-const PIECE: usize = 1_000;
+/// The size of a piece of a stream in bytes.
+const PIECE_BYTES: usize = 1_000;
 
 /// The pause between two pieces of [`Scenario::PacedStream`].
 const PAUSE: Duration = Duration::from_millis(1);
@@ -50,7 +51,7 @@ const BROWSER: &str = "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gec
     cookie: session=2f1c9a0e7b5d4c3f8a6e; theme=dark; consent=analytics%3Dno\r\n";
 
 impl Scenario {
-    /// Those whose answers come whole.
+    /// The scenarios without streams.
     pub const WHOLE: [Self; 4] = [
         Self::SmallGet,
         Self::PostJson,
@@ -58,7 +59,7 @@ impl Scenario {
         Self::GetBinary,
     ];
 
-    /// Its name in the report's files.
+    /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::SmallGet => "get-1k",
@@ -70,7 +71,7 @@ impl Scenario {
         }
     }
 
-    /// What it is, in the report.
+    /// Returns the title in the report.
     pub fn title(self) -> &'static str {
         match self {
             Self::SmallGet => "GET, 12 headers, 1 KB JSON back",
@@ -82,9 +83,9 @@ impl Scenario {
         }
     }
 
-    /// Bytes of bodies that one exchange moves.
+    /// Returns the bytes of both bodies of an exchange.
     pub fn body_bytes(self) -> usize {
-        self.request_body().len() + self.answer_body().len()
+        self.request_body().len() + self.response_body().len()
     }
 
     fn request_body(self) -> Vec<u8> {
@@ -95,16 +96,16 @@ impl Scenario {
         }
     }
 
-    fn answer_body(self) -> Vec<u8> {
+    fn response_body(self) -> Vec<u8> {
         match self {
             Self::GetBinary => noise(5_000_000),
-            Self::PacedStream => noise(100 * PIECE),
-            Self::FastStream => noise(5_000 * PIECE),
+            Self::PacedStream => noise(100 * PIECE_BYTES),
+            Self::FastStream => noise(5_000 * PIECE_BYTES),
             _ => json_text(1_000),
         }
     }
 
-    fn answer_type(self) -> &'static str {
+    fn response_type(self) -> &'static str {
         match self {
             Self::GetBinary => "image/png",
             Self::PacedStream | Self::FastStream => "application/octet-stream",
@@ -112,16 +113,16 @@ impl Scenario {
         }
     }
 
-    /// What the client sends and has to get.
+    /// Returns the request of the client and the expected response.
     pub fn exchange(self) -> Exchange {
         Exchange {
             requests: vec![self.request("shop.example.com")],
             status: 200,
-            answer_bytes: self.answer_body().len(),
+            response_bytes: self.response_body().len(),
         }
     }
 
-    /// The request to this host.
+    /// Returns the request to this host.
     pub fn request(self, host: &str) -> Bytes {
         let body = self.request_body();
         let mut request = match self {
@@ -151,7 +152,7 @@ impl Scenario {
         request.into()
     }
 
-    /// The event that the request becomes, in the format apigateway-v2.
+    /// Returns the event of the request in the format apigateway-v2.
     pub fn event(self) -> Vec<u8> {
         let lines = BROWSER
             .split("\r\n")
@@ -195,7 +196,7 @@ impl Scenario {
         event.to_string().into_bytes()
     }
 
-    /// How functions are invoked for it: the filter's key `invocation`.
+    /// Returns the value of the filter's key `invocation`.
     pub fn invocation(self) -> &'static str {
         match self.pause() {
             Some(_) => "response-stream",
@@ -203,7 +204,7 @@ impl Scenario {
         }
     }
 
-    /// The pause between two pieces of an answer that is streamed.
+    /// Returns the pause between two pieces of a streamed response.
     fn pause(self) -> Option<Duration> {
         match self {
             Self::PacedStream => Some(PAUSE),
@@ -212,18 +213,18 @@ impl Scenario {
         }
     }
 
-    /// What the upstream of `contestant` answers.
+    /// Returns the response of the upstream of `contestant`.
     pub fn script(self, contestant: Contestant) -> Script {
-        let body = self.answer_body();
-        let headers = json!({ "content-type": self.answer_type(), "cache-control": "no-store" });
+        let body = self.response_body();
+        let headers = json!({ "content-type": self.response_type(), "cache-control": "no-store" });
         if let Some(pause) = self.pause() {
-            let pieces: Vec<&[u8]> = body.chunks(PIECE).collect();
+            let pieces: Vec<&[u8]> = body.chunks(PIECE_BYTES).collect();
             if contestant == Contestant::PassThrough {
                 let pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::copy_from_slice).collect();
-                return Script::streamed(self.answer_type(), &pieces, pause);
+                return Script::streamed(self.response_type(), &pieces, pause);
             }
             let prelude = json!({ "statusCode": 200, "headers": headers });
-            let messages = event_stream::answer(&prelude, &pieces);
+            let messages = streamed_messages(&prelude, &pieces);
             return Script::streamed(event_stream::CONTENT_TYPE, &messages, pause);
         }
         let (text, base64): (Value, bool) = match std::str::from_utf8(&body) {
@@ -231,7 +232,7 @@ impl Scenario {
             Err(_) => (BASE64_STANDARD.encode(&body).into(), true),
         };
         let payload = match contestant {
-            Contestant::PassThrough => return Script::whole(self.answer_type(), &body),
+            Contestant::PassThrough => return Script::whole(self.response_type(), &body),
             Contestant::Native => {
                 json!({ "status_code": 200, "headers": headers, "body": text, "is_base64_encoded": base64 })
             }
@@ -243,29 +244,19 @@ impl Scenario {
     }
 }
 
-/// JSON of `size` bytes, with the quotation marks and spaces that JSON has.
-fn json_text(size: usize) -> Vec<u8> {
-    let mut text = String::from("{\"items\":[");
-    while text.len() + 64 < size {
-        let id = text.len();
-        let _ = write!(text, "{{\"id\":{id},\"name\":\"A shoe\",\"price\":49.9}},");
+/// Returns the messages of a streamed HTTP response: the prelude with the first piece of the body, each
+/// further piece, and the end with the last piece.
+fn streamed_messages(prelude: &Value, pieces: &[&[u8]]) -> Vec<Bytes> {
+    let mut first = prelude.to_string().into_bytes();
+    first.extend_from_slice(&event_stream::HTTP_PRELUDE_DELIMITER);
+    let mut bytes = event_stream::payload_chunk(&first).to_vec();
+    let mut messages = Vec::with_capacity(pieces.len());
+    for (index, piece) in pieces.iter().enumerate() {
+        bytes.extend(event_stream::payload_chunk(piece).to_vec());
+        if index + 1 == pieces.len() {
+            bytes.extend(event_stream::invoke_complete(b"{}").to_vec());
+        }
+        messages.push(std::mem::take(&mut bytes).into());
     }
-    text.push_str("0],\"fill\":\"");
-    while text.len() + 2 < size {
-        text.push('x');
-    }
-    text.push_str("\"}");
-    text.into_bytes()
-}
-
-/// Bytes of every value in no order, the same each time.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    (0..size).map(|_| next()).collect()
+    messages
 }

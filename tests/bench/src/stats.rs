@@ -1,20 +1,20 @@
-//! Figures from several rounds.
+//! Summaries of several rounds.
 
 use serde::Serialize;
 
-/// The middle of several figures, and how far they spread.
+/// The median and the range of several figures.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Summary {
-    /// The figure in the middle.
+    /// The median.
     pub median: f64,
-    /// The smallest.
+    /// The minimum.
     pub min: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Summary {
-    /// Of these figures; all zero if there are none.
+    /// Returns the summary of these figures, which is zero if there are none.
     pub fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Answers that a function streams: how soon the client has the first byte, and how much passes.
+//! Streamed responses: the time to the first byte, and the throughput.
 
 use std::time::Duration;
 
@@ -6,38 +6,39 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::envoy::Contestant;
+use crate::contestant::Contestant;
 use crate::lab::{Entrant, Lab};
 use crate::load::{Exchange, Load, Until, histogram};
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 
-/// Envoy's own filter is not among them: it cannot invoke with a response stream.
+/// The contestants. Envoy's own filter is missing, because it cannot invoke with a response stream.
 const CONTESTANTS: [Contestant; 3] = [
     Contestant::PassThrough,
     Contestant::Ours,
     Contestant::OursInvoker,
 ];
 
-/// Streams at once.
+/// The number of concurrent streams.
 pub const CONCURRENCY: usize = 16;
 
-/// What spreads the starts of paced streams, which take about a quarter of a second.
+/// The delay between the starts of two paced streams, which take about a quarter of a second.
 const STAGGER: Duration = Duration::from_millis(15);
 
-/// How much longer paced streams are measured than other things: there are few in a second.
-const LONGER: u32 = 4;
+/// The duration of the measurement of paced streams, as a multiple of that of others. There are few paced
+/// streams per second.
+const DURATION_FACTOR: u32 = 4;
 
-/// One contestant.
+/// The figures of a contestant.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// The contestant.
     pub contestant: Contestant,
-    /// From the request to the first byte of the body of a paced stream: median, in milliseconds.
+    /// The time from the request to the first byte of a paced stream's body, median, in milliseconds.
     pub first_byte_p50_ms: f64,
     /// The same, 99th percentile over all rounds.
     pub first_byte_p99_ms: f64,
-    /// From the request to the end of a paced stream: median, in milliseconds.
+    /// The time from the request to the end of a paced stream, median, in milliseconds.
     pub end_p50_ms: f64,
     /// The same, 99th percentile over all rounds.
     pub end_p99_ms: f64,
@@ -47,10 +48,10 @@ pub struct Row {
     pub envoy_cpu_us: Summary,
 }
 
-/// Measures paced streams first, then those without pauses.
+/// Measures paced streams, then streams without pauses.
 ///
 /// # Errors
-/// An Envoy does not start, or an answer is wrong.
+/// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let entrants = CONTESTANTS.map(|contestant| lab.entrant(Scenario::PacedStream, contestant));
     let entrants = entrants.into_iter().collect::<Result<Vec<_>>>()?;
@@ -64,7 +65,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         for (entrant, (first_byte, end)) in entrants.iter().zip(&mut paced) {
             let load = Load {
                 concurrency: CONCURRENCY,
-                until: Until::Elapsed(lab.effort.duration * LONGER),
+                until: Until::Elapsed(lab.effort.duration * DURATION_FACTOR),
                 rate: None,
                 stagger: STAGGER,
             };
@@ -102,13 +103,13 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     Ok(rows.collect())
 }
 
-/// Megabytes per second, and Envoy's CPU time per megabyte in microseconds.
+/// Returns the megabytes per second, and Envoy's CPU time per megabyte in microseconds.
 fn measure(lab: &Lab, entrant: &Entrant, exchange: &Exchange) -> Result<(f64, f64)> {
     let envoy = &entrant.envoy;
     let (outcome, before, after) = lab
         .full_load(envoy.address, exchange, CONCURRENCY, || envoy.cpu())
         .with_context(|| entrant.contestant.title())?;
-    let megabytes = outcome.answers as f64 * exchange.answer_bytes as f64 / 1e6;
+    let megabytes = outcome.responses as f64 * exchange.response_bytes as f64 / 1e6;
     let cpu = after.envoy.saturating_sub(before.envoy).as_secs_f64() * 1e6;
     Ok((megabytes / outcome.elapsed.as_secs_f64(), cpu / megabytes))
 }

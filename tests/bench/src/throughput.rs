@@ -1,37 +1,37 @@
-//! Answers per second, CPU time per answer and memory, of each contestant in each scenario.
+//! Responses per second, CPU time per response and memory of each contestant in each scenario.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::envoy::Contestant;
+use crate::contestant::Contestant;
 use crate::lab::{Entrant, Lab};
 use crate::load::{Exchange, Load, Until};
 use crate::process;
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 
-/// With more body than this under way at once, in bytes, every connection makes one request only:
-/// one round of Envoy's own filter would take minutes.
-const MOST_BYTES: usize = 200_000_000;
+/// If the bodies of all connections exceed this size in bytes, every connection makes only one request: a
+/// round of Envoy's own filter would take minutes.
+const MAX_CONCURRENT_BYTES: usize = 200_000_000;
 
-/// One contestant in one scenario at one concurrency.
+/// The figures of a contestant in a scenario at a concurrency.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// The scenario.
     pub scenario: Scenario,
-    /// Connections.
+    /// The number of connections.
     pub concurrency: usize,
     /// The contestant.
     pub contestant: Contestant,
-    /// Answers per second.
-    pub answers_per_second: Summary,
-    /// Envoy's CPU time per answer in microseconds.
+    /// Responses per second.
+    pub responses_per_second: Summary,
+    /// Envoy's CPU time per response in microseconds.
     pub envoy_cpu_us: Summary,
-    /// The invoker's, where there is one.
+    /// The invoker's CPU time per response, if it takes part, in microseconds.
     pub invoker_cpu_us: Option<Summary>,
-    /// The load generator's and the upstream's, which are one process.
+    /// The CPU time per response of load generator and upstream, which are one process, in microseconds.
     pub load_cpu_us: Summary,
     /// Median latency in microseconds.
     pub p50_us: Summary,
@@ -39,17 +39,17 @@ pub struct Row {
     pub p99_us: Summary,
     /// Envoy's resident memory before the first round, in KiB.
     pub before_kib: u64,
-    /// Its resident memory after the last round, in KiB.
+    /// Envoy's resident memory after the last round, in KiB.
     pub after_kib: u64,
-    /// The most that it was in between, in KiB.
+    /// The peak of Envoy's resident memory in between, in KiB.
     pub peak_kib: u64,
 }
 
-/// Measures all of them in turns, round after round. One Envoy of each serves all scenarios, the
+/// Measures all contestants in turn in each round. One Envoy of each contestant serves all scenarios, the
 /// small ones first.
 ///
 /// # Errors
-/// An Envoy does not start, or an answer is wrong.
+/// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let entrants = Contestant::ALL.map(|contestant| lab.entrant(Scenario::SmallGet, contestant));
     let entrants = entrants.into_iter().collect::<Result<Vec<_>>>()?;
@@ -64,7 +64,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
                 "{}: concurrency {concurrency}",
                 scenario.title()
             ));
-            let is_heavy = concurrency * scenario.body_bytes() > MOST_BYTES;
+            let is_heavy = concurrency * scenario.body_bytes() > MAX_CONCURRENT_BYTES;
             let mut figures = Vec::new();
             figures.resize_with(entrants.len(), Rounds::default);
             for _ in 0..if is_heavy { 1 } else { lab.effort.rounds } {
@@ -121,7 +121,7 @@ fn measure(
         lab.full_load(envoy.address, exchange, concurrency, meter)?
     };
     let each = |before: Duration, after: Duration| {
-        after.saturating_sub(before).as_secs_f64() * 1e6 / outcome.answers as f64
+        after.saturating_sub(before).as_secs_f64() * 1e6 / outcome.responses as f64
     };
     rounds.rate.push(outcome.rate());
     rounds.envoy.push(each(before.0.envoy, after.0.envoy));
@@ -145,7 +145,7 @@ impl Rounds {
             scenario,
             concurrency,
             contestant,
-            answers_per_second: Summary::of(self.rate),
+            responses_per_second: Summary::of(self.rate),
             envoy_cpu_us: Summary::of(self.envoy),
             invoker_cpu_us: (!self.invoker.is_empty()).then(|| Summary::of(self.invoker)),
             load_cpu_us: Summary::of(self.load),

@@ -1,4 +1,4 @@
-//! The upstream: answers every request with the same prepared bytes.
+//! The upstream, which responds to every request with the same prepared bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,35 +6,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambda_api::headers;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::Reader;
 
-/// What is answered: the pieces of a whole response, the second and later ones after a pause.
+const REQUEST_ID: &str = "5f2b4c1e-0000-4000-8000-000000000000";
+
+/// A prepared response in pieces.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// The bytes, head included.
+    /// The bytes, including the head.
     pub pieces: Vec<Bytes>,
-    /// The pause before each piece but the first.
+    /// The pause before each piece except the first.
     pub pause: Duration,
     /// The size of the body.
     pub body_bytes: usize,
 }
 
 impl Script {
-    /// A JSON response of a service or of the Invoke API.
+    /// Returns a JSON response.
     pub fn json(body: &[u8]) -> Self {
         Self::whole("application/json", body)
     }
 
-    /// A response with this body.
+    /// Returns a response with this body.
     pub fn whole(content_type: &str, body: &[u8]) -> Self {
         let mut response = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\
-             x-amzn-requestid: 5f2b4c1e-0000-4000-8000-000000000000\r\n\
-             x-amz-executed-version: $LATEST\r\n\r\n",
-            body.len()
+             {}: {REQUEST_ID}\r\n{}: $LATEST\r\n\r\n",
+            body.len(),
+            headers::REQUEST_ID,
+            headers::EXECUTED_VERSION
         )
         .into_bytes();
         response.extend_from_slice(body);
@@ -45,12 +49,12 @@ impl Script {
         }
     }
 
-    /// A response whose body comes in these pieces, with a pause between each two; at once if there
-    /// is none.
+    /// Returns a response with these pieces of a body, with a pause between them.
     pub fn streamed(content_type: &str, body: &[Bytes], pause: Duration) -> Self {
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\
-             x-amzn-requestid: 5f2b4c1e-0000-4000-8000-000000000000\r\n\r\n"
+             {}: {REQUEST_ID}\r\n\r\n",
+            headers::REQUEST_ID
         );
         let mut pieces: Vec<Vec<u8>> = Vec::with_capacity(body.len());
         let mut before = head.into_bytes();
@@ -75,10 +79,10 @@ impl Script {
     }
 }
 
-/// A running upstream, until the runtime ends.
+/// An upstream that runs until the runtime ends.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     script: Arc<Mutex<Arc<Script>>>,
 }
@@ -87,7 +91,7 @@ impl Upstream {
     /// Serves `script` on a free port of the loopback interface.
     ///
     /// # Errors
-    /// There is no free port.
+    /// The system has no port left.
     pub async fn serve(script: Script) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let upstream = Self {
@@ -99,15 +103,15 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 let serving = serving.clone();
                 tokio::spawn(async move {
-                    // A proxy that ends breaks its connections off.
-                    let _ = serving.answer(stream).await;
+                    // A proxy that ends breaks its connections.
+                    let _ = serving.respond(stream).await;
                 });
             }
         });
         Ok(upstream)
     }
 
-    /// Answers with `script` from now on.
+    /// Changes the response.
     pub fn play(&self, script: Script) {
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
     }
@@ -117,7 +121,7 @@ impl Upstream {
         Arc::clone(&script)
     }
 
-    async fn answer(&self, stream: TcpStream) -> io::Result<()> {
+    async fn respond(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let (reader, mut writer) = stream.into_split();
         let mut reader = Reader::new(reader);

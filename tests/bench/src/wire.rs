@@ -1,5 +1,5 @@
-//! HTTP/1.1 messages, read with as little work as can be: the load generator and the upstream
-//! share one core, which must not be what is measured.
+//! A reader of HTTP/1.1 messages that does as little work as possible: the load generator and the upstream
+//! share a core, which must not become the limit.
 
 use std::io::{self, ErrorKind};
 use std::time::Instant;
@@ -10,25 +10,25 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 const MAX_HEADERS: usize = 64;
 
-/// How a message's body ends.
+/// The framing of a message's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length(usize),
     Chunked,
 }
 
-/// A response, read to its end.
+/// A response that was read to its end.
 #[derive(Debug, Clone, Copy)]
-pub struct Answer {
-    /// Its status.
+pub struct ReceivedResponse {
+    /// The status.
     pub status: u16,
-    /// Bytes of its body.
+    /// The size of the body in bytes.
     pub bytes: usize,
-    /// When the first byte of its body was there.
+    /// The time at which the first byte of the body was there.
     pub first_byte: Instant,
 }
 
-/// Reads messages from a stream one after the other.
+/// A reader of successive messages of a stream.
 #[derive(Debug)]
 pub struct Reader<S> {
     stream: S,
@@ -36,7 +36,7 @@ pub struct Reader<S> {
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
-    /// Nothing has been read yet.
+    /// Returns a reader of this stream.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
@@ -47,8 +47,8 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     /// Reads a response.
     ///
     /// # Errors
-    /// The stream ends or breaks off, or what comes is no response.
-    pub async fn response(&mut self) -> io::Result<Answer> {
+    /// The stream ends or breaks, or has something other than a response.
+    pub async fn response(&mut self) -> io::Result<ReceivedResponse> {
         let head = self.head().await?.ok_or(ErrorKind::UnexpectedEof)?;
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -63,17 +63,17 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         }
         let first_byte = Instant::now();
         let bytes = self.skip(framing).await?;
-        Ok(Answer {
+        Ok(ReceivedResponse {
             status,
             bytes,
             first_byte,
         })
     }
 
-    /// Reads a request; `false` if the client has closed the connection instead.
+    /// Reads a request. Returns `false` if the client has closed the connection instead.
     ///
     /// # Errors
-    /// The stream breaks off, or what comes is no request.
+    /// The stream breaks, or has something other than a request.
     pub async fn request(&mut self) -> io::Result<bool> {
         let Some(head) = self.head().await? else {
             return Ok(false);
@@ -89,7 +89,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         Ok(true)
     }
 
-    /// The length of the next message's head; none if the stream ends before it.
+    /// Returns the length of the next message's head, or `None` if the stream ends before it.
     async fn head(&mut self) -> io::Result<Option<usize>> {
         loop {
             if let Some(end) = memmem::find(&self.buffer, b"\r\n\r\n") {
@@ -194,12 +194,12 @@ mod tests {
                     .unwrap();
             });
             let mut reader = Reader::new(stream);
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for _ in 0..3 {
-                let answer = reader.response().await.unwrap();
-                answers.push((answer.status, answer.bytes));
+                let response = reader.response().await.unwrap();
+                responses.push((response.status, response.bytes));
             }
-            assert_eq!(answers, [(200, 3), (201, 5), (204, 0)]);
+            assert_eq!(responses, [(200, 3), (201, 5), (204, 0)]);
             assert!(reader.response().await.is_err());
         }
     }

@@ -1,17 +1,17 @@
-//! The benchmark with as little effort as can be: everything starts, and every answer is right, or
-//! the program would say so. What it measured is worth nothing here.
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+//! The benchmark with the least possible effort. It fails if a program does not start or a response is wrong.
+//! Its figures are worthless.
+#![expect(clippy::expect_used, reason = "a failed test panics")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-use lambda_mesh_bench::envoy::Contestant;
+use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::scenario::Scenario;
 use serde_json::Value;
 
-/// All but `local`, for which `cargo lambda` would compile a function.
+/// All experiments except `local`, for which `cargo lambda` would compile a function.
 const EXPERIMENTS: [&str; 7] = [
     "throughput",
     "latency",
@@ -23,7 +23,7 @@ const EXPERIMENTS: [&str; 7] = [
 ];
 
 #[test]
-fn every_contestant_answers_rightly_in_every_experiment() {
+fn every_contestant_responds_correctly_in_every_experiment() {
     if available_parallelism().map_or(1, usize::from) < 2 {
         xtask::skip("the benchmark in short", "it needs two cores");
         return;
@@ -52,7 +52,7 @@ fn every_contestant_answers_rightly_in_every_experiment() {
             let row = throughput
                 .iter()
                 .find(|row| of.iter().all(|(key, value)| row[key] == *value));
-            let rate = row.and_then(|row| row["answers_per_second"]["median"].as_f64());
+            let rate = row.and_then(|row| row["responses_per_second"]["median"].as_f64());
             assert!(rate.is_some_and(|rate| rate > 0.0), "{of:?}: {row:?}");
         }
     }
@@ -71,7 +71,7 @@ fn every_contestant_answers_rightly_in_every_experiment() {
     assert!(report["cold_start"]["first_call_ms"]["median"].is_f64());
 
     let page = fs::read_to_string(folder.path().join("report.md")).expect("a page");
-    for heading in ["## Goals", "## Answers per second", "## Streams"] {
+    for heading in ["## Goals", "## Responses per second", "## Streams"] {
         assert!(page.contains(heading), "{page}");
     }
 }

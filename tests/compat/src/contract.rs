@@ -1,15 +1,16 @@
-//! What every application is asked, and what a right answer is.
+//! The requests to every application, and the expected responses.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::manifest::Format;
+use crate::format::Format;
 
 /// The boundary of the multipart body.
 const BOUNDARY: &str = "compat-boundary";
@@ -28,30 +29,30 @@ pub const RESOURCES: [&str; 10] = [
     "/path/{name}",
 ];
 
-/// A request, and the answer that any framework should give to it.
+/// A request, and the response that any framework should give.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its name in `matrix.yaml` and in reports.
+    /// The name in `matrix.yaml` and in reports.
     pub id: &'static str,
     /// The method.
     pub method: &'static str,
     /// The path, with the query.
     pub target: &'static str,
-    /// The headers but for the host.
+    /// The headers without the host.
     pub headers: Vec<(&'static str, &'static str)>,
     /// The body, if it has one.
     pub body: Option<Vec<u8>>,
-    /// The right answer.
+    /// The expected response.
     pub expect: Expectation,
 }
 
-/// What is expected of an answer. What is `None`, or not named, may be anything.
+/// The expectation of a response. A member that is `None` and a header without an entry can be anything.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// The status code.
     pub status: Option<u16>,
-    /// Headers by name; `None` for one that must not be there.
+    /// Headers by name. A header that is `None` must be absent.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<String>>,
     /// The `NAME=VALUE` of each `set-cookie` header, in their order.
@@ -60,7 +61,7 @@ pub struct Expectation {
     pub body: Option<Body>,
 }
 
-/// What is expected of a body.
+/// The expectation of a body.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {
@@ -68,18 +69,35 @@ pub enum Body {
     Json(Value),
     /// Equal as text.
     Text(String),
-    /// Byte for byte every value from 0 to 255.
+    /// The bytes 0 to 255.
     AllBytes,
-    /// As [`Self::AllBytes`], but still encoded as base64.
+    /// The bytes 0 to 255, still encoded as base64.
     AllBytesInBase64,
-    /// Nothing.
+    /// No bytes.
     Empty,
-    /// Anything but what the contract asks for.
+    /// Any body.
     Any,
 }
 
+/// The first difference between a response and its expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The expected part of the response.
+    expected: String,
+    found: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected, found } = self;
+        write!(formatter, "{expected} expected, found {found}")
+    }
+}
+
+impl std::error::Error for Difference {}
+
 impl Expectation {
-    /// This, with what `other` names in its place.
+    /// Returns this expectation with the members of `other` in place of its own.
     #[must_use]
     pub fn replaced_by(&self, other: &Self) -> Self {
         let mut headers = self.headers.clone();
@@ -92,32 +110,41 @@ impl Expectation {
         }
     }
 
-    /// Whether `answer` is as expected.
+    /// Checks a response.
     ///
     /// # Errors
     /// The first difference.
-    pub fn check(&self, answer: &Answer) -> Result<(), String> {
+    pub fn check(&self, response: &Response) -> Result<(), Difference> {
         if let Some(status) = self.status
-            && answer.status != status
+            && response.status != status
         {
-            return Err(format!("status {status} expected, found {}", answer.status));
+            return Err(Difference {
+                expected: format!("status {status}"),
+                found: response.status.to_string(),
+            });
         }
         for (name, expected) in &self.headers {
-            let found = answer.headers.get(name);
+            let found = response.headers.get(name);
             let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()));
             if found.as_deref().map(essence) != expected.as_deref() {
-                return Err(format!("{name}: {expected:?} expected, found {found:?}"));
+                return Err(Difference {
+                    expected: format!("{name}: {expected:?}"),
+                    found: format!("{found:?}"),
+                });
             }
         }
         if let Some(expected) = &self.cookies {
-            let found = cookies(answer);
+            let found = cookies(response);
             if found != *expected {
-                return Err(format!("cookies {expected:?} expected, found {found:?}"));
+                return Err(Difference {
+                    expected: format!("cookies {expected:?}"),
+                    found: format!("{found:?}"),
+                });
             }
         }
         self.body
             .as_ref()
-            .map_or(Ok(()), |body| body.check(&answer.body))
+            .map_or(Ok(()), |body| body.check(&response.body))
     }
 }
 
@@ -139,7 +166,7 @@ impl Case {
         self.header("content-type", "application/json")
     }
 
-    /// The type is asked for, because Chalice answers with bytes to nobody else.
+    /// The request asks for the type, because Chalice sends bytes only then.
     fn octets(mut self) -> Self {
         self.headers.push(("accept", "application/octet-stream"));
         self.expect.body = Some(Body::AllBytes);
@@ -148,7 +175,7 @@ impl Case {
 }
 
 impl Body {
-    fn check(&self, found: &[u8]) -> Result<(), String> {
+    fn check(&self, found: &[u8]) -> Result<(), Difference> {
         let right = match self {
             Self::Json(expected) => {
                 serde_json::from_slice::<Value>(found).is_ok_and(|found| found == *expected)
@@ -169,14 +196,14 @@ impl Body {
             other => format!("{other:?}"),
         };
         let text = String::from_utf8_lossy(found);
-        Err(format!(
-            "body {shown} expected, found {} bytes: {text:.300}",
-            found.len()
-        ))
+        Err(Difference {
+            expected: format!("body {shown}"),
+            found: format!("{} bytes: {text:.300}", found.len()),
+        })
     }
 }
 
-/// Every request, in the order in which they are sent.
+/// Returns the requests in the order in which they are sent.
 pub fn cases() -> &'static [Case] {
     static CASES: LazyLock<[Case; 12]> = LazyLock::new(|| {
         [
@@ -218,7 +245,7 @@ pub fn cases() -> &'static [Case] {
     &*CASES
 }
 
-/// What a client gets in `format` when the invocation itself fails.
+/// Returns what a client gets in `format` if the invocation itself fails.
 #[must_use]
 pub fn function_error(format: Format) -> Expectation {
     let (status, body) = match format {
@@ -301,7 +328,7 @@ fn get(id: &'static str, target: &'static str) -> Case {
     }
 }
 
-/// A header's value without its parameters: `charset` is a matter of taste.
+/// Returns the value of a header without its parameters, such as `charset`, which adapters choose.
 fn essence(value: &str) -> &str {
     value.split(';').next().unwrap_or(value)
 }
@@ -310,9 +337,9 @@ fn all_bytes() -> Vec<u8> {
     (0..=u8::MAX).collect()
 }
 
-/// The `NAME=VALUE` of each `set-cookie` header.
-fn cookies(answer: &Answer) -> Vec<String> {
-    let values = answer.headers.get_all("set-cookie").iter();
+/// Returns the `NAME=VALUE` of each `set-cookie` header.
+fn cookies(response: &Response) -> Vec<String> {
+    let values = response.headers.get_all("set-cookie").iter();
     let pairs = values.map(|value| {
         let value = String::from_utf8_lossy(value.as_bytes());
         essence(&value).to_owned()
@@ -324,21 +351,21 @@ fn cookies(answer: &Answer) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answer(headers: &[(&'static str, &'static str)], body: &'static [u8]) -> Answer {
-        let mut answer = Answer {
+    fn response(headers: &[(&'static str, &'static str)], body: &'static [u8]) -> Response {
+        let mut response = Response {
             status: 200,
             headers: Default::default(),
             body: body.into(),
             trailers: Default::default(),
         };
         for (name, value) in headers {
-            answer.headers.append(*name, value.parse().unwrap());
+            response.headers.append(*name, value.parse().unwrap());
         }
-        answer
+        response
     }
 
     #[test]
-    fn every_part_of_an_answer_is_compared() {
+    fn every_part_of_a_response_is_compared() {
         let expect = Expectation {
             status: Some(200),
             headers: [
@@ -350,23 +377,23 @@ mod tests {
             body: Some(Body::Text("hello".to_owned())),
         };
         let right = [("x-a", "1; charset=x"), ("set-cookie", "a=1; Path=/")];
-        assert_eq!(expect.check(&answer(&right, b"hello")), Ok(()));
+        assert_eq!(expect.check(&response(&right, b"hello")), Ok(()));
         let wrong = [
-            answer(&right, b"hallo"),
-            answer(&[("x-a", "2"), ("set-cookie", "a=1")], b"hello"),
-            answer(
+            response(&right, b"hallo"),
+            response(&[("x-a", "2"), ("set-cookie", "a=1")], b"hello"),
+            response(
                 &[("x-a", "1"), ("x-b", ""), ("set-cookie", "a=1")],
                 b"hello",
             ),
-            answer(&[("x-a", "1")], b"hello"),
+            response(&[("x-a", "1")], b"hello"),
         ];
-        for answer in wrong {
-            assert!(expect.check(&answer).is_err(), "{answer:?}");
+        for response in wrong {
+            assert!(expect.check(&response).is_err(), "{response:?}");
         }
     }
 
     #[test]
-    fn a_replacement_keeps_what_it_does_not_name() {
+    fn a_replacement_keeps_the_other_members() {
         let case = cases().iter().find(|case| case.id == "redirect").unwrap();
         let other = Expectation {
             status: Some(301),

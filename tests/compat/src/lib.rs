@@ -1,19 +1,20 @@
-//! The compatibility matrix: web frameworks down, payload formats across.
+//! The compatibility matrix, with a row for each web framework and a column for each payload format.
 //!
-//! Each cell is a real function: an application on that framework, behind its own adapter for
-//! Lambda, on its own runtime client, started by the invoker and called through a real Envoy
-//! with the filter in that format. Every application has the same routes and gets the same
-//! dozen requests ([`contract`]).
+//! Each cell is a real function: an application on that framework, with its adapter for Lambda, on its
+//! own runtime client, started by the invoker and called through a real Envoy with the filter in that
+//! format. Every application has the same routes and gets the same dozen requests ([`contract`]).
 //!
-//! | module | owns |
+//! | module | content |
 //! |---|---|
-//! | [`manifest`] | `matrix.yaml`: the rows, what they do not support, where they deviate |
-//! | [`contract`] | the requests, and what a right answer is |
+//! | [`format`](mod@format) | the columns |
+//! | [`contract`] | the requests, and the expected responses |
+//! | [`manifest`] | `matrix.yaml`: the rows, their unsupported formats and deviations |
 //! | [`prepare`] | an application's dependencies and build, in `target/compat/` |
 //! | [`run`] | a row: functions, invoker, Envoy, requests, outcomes |
 //! | [`report`] | the table, as Markdown and as JSON |
 
 pub mod contract;
+pub mod format;
 pub mod manifest;
 pub mod prepare;
 pub mod report;
@@ -21,13 +22,13 @@ pub mod run;
 
 use std::path::{Path, PathBuf};
 
-/// `tests/compat` of the workspace.
+/// Returns `tests/compat` of the workspace.
 #[must_use]
 pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where applications are prepared and reports are written: `target/compat` of the workspace.
+/// Returns `target/compat` of the workspace, the folder of prepared applications and of reports.
 #[must_use]
 pub fn output_folder() -> PathBuf {
     xtask::target_dir().join("compat")

@@ -4,19 +4,19 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use lambda_mesh_compat::manifest::{self, Format};
+use lambda_mesh_compat::format::Format;
 use lambda_mesh_compat::report::Report;
-use lambda_mesh_compat::{output_folder, prepare, run};
+use lambda_mesh_compat::{manifest, output_folder, prepare, run};
 
-/// Call real functions on many web frameworks through Envoy, in every payload format, and
-/// print which of them are answered right.
+/// Call real functions of many web frameworks through Envoy, in every payload format, and print
+/// which responses are right.
 #[derive(Parser)]
 #[command(name = "compat")]
 struct Options {
-    /// Only this row of tests/compat/matrix.yaml; may be given more than once
+    /// Only this row of tests/compat/matrix.yaml; can be given more than once
     #[arg(long, value_name = "FRAMEWORK")]
     only: Vec<String>,
-    /// Only this payload format; may be given more than once
+    /// Only this payload format; can be given more than once
     #[arg(long, value_name = "FORMAT")]
     format: Vec<Format>,
     /// Put the table into docs/compatibility.md; needs all rows and formats
@@ -46,7 +46,7 @@ fn matrix(options: &Options) -> Result<()> {
         .find(|name| !known.contains(&name.as_str()))
     {
         bail!(
-            "--only {name}: there is no such row; there are {}",
+            "--only {name}: no such row; the rows are {}",
             known.join(", ")
         );
     }
@@ -79,7 +79,7 @@ fn matrix(options: &Options) -> Result<()> {
     println!("{}", report.counts());
     if !wrong.is_empty() {
         bail!(
-            "{} requests were answered wrong; they are listed above",
+            "{} responses were wrong; they are listed above",
             wrong.len()
         );
     }

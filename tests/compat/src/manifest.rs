@@ -1,56 +1,16 @@
-//! `matrix.yaml`: which frameworks there are, and what is known of each.
+//! `matrix.yaml`: the frameworks, and their known deviations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::contract::{self, Expectation};
+use crate::format::Format;
 
-/// A payload format that web frameworks have adapters for: a column of the matrix. The others
-/// (`envoy`, `raw`, `template`) are for functions without a framework.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-#[expect(
-    missing_docs,
-    reason = "each is the filter's `payload` value of the same name"
-)]
-pub enum Format {
-    ApigatewayV1,
-    ApigatewayV2,
-    FunctionUrl,
-    Alb,
-    AlbMultiValue,
-    VpcLatticeV1,
-    VpcLatticeV2,
-}
-
-impl Format {
-    /// The value of the filter's `payload` key.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ApigatewayV1 => "apigateway-v1",
-            Self::ApigatewayV2 => "apigateway-v2",
-            Self::FunctionUrl => "function-url",
-            Self::Alb => "alb",
-            Self::AlbMultiValue => "alb-multi-value",
-            Self::VpcLatticeV1 => "vpc-lattice-v1",
-            Self::VpcLatticeV2 => "vpc-lattice-v2",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
-/// What an application is built with and runs on.
+/// The language of an application, with its tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Toolchain {
@@ -66,25 +26,25 @@ pub enum Toolchain {
     Java,
 }
 
-/// Who answers a request that throws in the application.
+/// The component that handles an exception of the application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exceptions {
-    /// The framework, with a 500 of its own.
+    /// The framework, with its own 500.
     #[default]
     Framework,
-    /// Nobody: the invocation fails, and the client gets the format's error.
+    /// None. The invocation fails, and the client gets the format's error.
     Function,
 }
 
-/// Who knows the routes.
+/// The component that knows the routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Routes {
-    /// The application: one route leads to it.
+    /// The application. Envoy has one route to it.
     #[default]
     Application,
-    /// API Gateway: each route is a `resource` of its own there, which the framework looks up.
+    /// API Gateway. Each route is a `resource` of its own, which the framework looks up.
     Gateway,
 }
 
@@ -99,57 +59,57 @@ struct Matrix {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Framework {
-    /// Its short name, as `--only` takes it.
+    /// The short name, for `--only`.
     pub id: String,
-    /// How the table calls it.
+    /// The name in the table.
     pub name: String,
-    /// What it runs on.
+    /// The language of the application.
     pub toolchain: Toolchain,
-    /// The folder of its application in `apps/`.
+    /// The folder of the application in `apps/`.
     pub app: String,
-    /// What the runtime client calls: `MODULE.NAME` for Python and Node.js, the class for Java.
-    /// Go and Rust programs know it themselves.
+    /// The handler for the runtime client: `MODULE.NAME` for Python and Node.js, the class for Java. Go and
+    /// Rust programs need none.
     #[serde(default)]
     pub handler: String,
-    /// Variables of its functions, beside `PAYLOAD_FORMAT`.
+    /// Environment variables of the functions, in addition to `PAYLOAD_FORMAT`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Who knows the routes.
+    /// The component that knows the routes.
     #[serde(default)]
     pub routes: Routes,
-    /// Who answers a request that throws.
+    /// The component that handles exceptions.
     #[serde(default)]
     pub exceptions: Exceptions,
-    /// The formats that its adapter does not know, with where it says so.
+    /// The formats that the adapter does not support, each with the source of that.
     #[serde(default)]
     pub unsupported: BTreeMap<Format, String>,
-    /// Answers that are not the contract's, for a reason that is the adapter's or the format's.
+    /// The deviations from the contract, for reasons of the adapter or the format.
     #[serde(default)]
     pub deviations: Vec<Deviation>,
 }
 
-/// An answer that differs from the contract's, and is known to.
+/// A known difference from the contract.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deviation {
-    /// The requests that it is about, by [`contract::Case::id`].
+    /// The requests, by [`contract::Case::id`].
     pub requests: BTreeSet<String>,
-    /// The formats that it happens in.
+    /// The formats.
     pub formats: BTreeSet<Format>,
-    /// What is answered instead. What is not named here stays as in the contract.
+    /// The expectation that replaces members of the contract's.
     pub expect: Expectation,
-    /// Why, with the place that shows it.
+    /// The reason, with its source.
     pub reason: String,
 }
 
 impl Framework {
-    /// The formats that its adapter knows.
+    /// Returns the formats that the adapter supports.
     pub fn formats(&self) -> impl Iterator<Item = Format> {
         let formats = Format::value_variants().iter().copied();
         formats.filter(|format| !self.unsupported.contains_key(format))
     }
 
-    /// What is known of the answer to `request` in `format`, if it is not the contract's.
+    /// Returns the known deviation of the response to `request` in `format`.
     #[must_use]
     pub fn deviation(&self, request: &str, format: Format) -> Option<&Deviation> {
         let mut deviations = self.deviations.iter();
@@ -159,11 +119,11 @@ impl Framework {
     }
 }
 
-/// The rows, in their order.
+/// Returns the rows in their order.
 ///
 /// # Errors
-/// `matrix.yaml` cannot be read, has an unknown key or a wrong type, or names a request or an
-/// application that is not there.
+/// `matrix.yaml` cannot be read, has an unknown key or a wrong type, or names an unknown request or
+/// application.
 pub fn load() -> Result<Vec<Framework>> {
     let path = crate::folder().join("matrix.yaml");
     let text =
@@ -173,7 +133,7 @@ pub fn load() -> Result<Vec<Framework>> {
     let mut rows = matrix.rows;
     for row in &mut rows {
         check(row).with_context(|| format!("{}: {}", path.display(), row.id))?;
-        // After its own, which win.
+        // The row's own deviations come first and win.
         row.deviations.extend(matrix.every.iter().cloned());
     }
     Ok(rows)
@@ -181,13 +141,13 @@ pub fn load() -> Result<Vec<Framework>> {
 
 fn check(framework: &Framework) -> Result<()> {
     if !crate::folder().join("apps").join(&framework.app).is_dir() {
-        bail!("app: there is no folder apps/{}", framework.app);
+        bail!("app: the folder apps/{} does not exist", framework.app);
     }
     let known: BTreeSet<_> = contract::cases().iter().map(|case| case.id).collect();
     for deviation in &framework.deviations {
         for request in &deviation.requests {
             if !known.contains(request.as_str()) {
-                bail!("deviations: there is no request `{request}`; there are {known:?}");
+                bail!("deviations: unknown request `{request}`; the requests are {known:?}");
             }
         }
         let unsupported = deviation
@@ -195,7 +155,9 @@ fn check(framework: &Framework) -> Result<()> {
             .iter()
             .find(|format| framework.unsupported.contains_key(format));
         if let Some(format) = unsupported {
-            bail!("deviations: {format} is listed as unsupported; remove it from one of the two");
+            bail!(
+                "deviations: {format} is listed as unsupported too; remove one of the two entries"
+            );
         }
     }
     Ok(())

@@ -1,6 +1,5 @@
-//! Applications, made ready to run: a copy in `target/compat/APP` with its dependencies and its
-//! build. What an earlier run prepared is taken as it is while the files that pin it are the
-//! same.
+//! Prepares applications: makes a copy in `target/compat/APP`, installs its dependencies and builds it.
+//! A prepared copy is reused until the files that pin its dependencies change.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,9 +9,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::manifest::{Format, Framework, Toolchain};
+use crate::format::Format;
+use crate::manifest::{Framework, Toolchain};
 
-/// How a prepared application is run, in the terms of `invoker.yaml`.
+/// The command and the folder of a prepared application.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     command: Vec<OsString>,
@@ -20,8 +20,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The value of the key `local` for the function of `framework` in `format`, which it is
-    /// told in the variable `PAYLOAD_FORMAT`.
+    /// Returns the value of the key `local` of `invoker.yaml` for the function of `framework` in `format`. The
+    /// function gets the format in the variable `PAYLOAD_FORMAT`.
     #[must_use]
     pub fn local(&self, framework: &Framework, format: Format) -> Value {
         let mut env = framework.env.clone();
@@ -41,7 +41,7 @@ impl Prepared {
 }
 
 impl Toolchain {
-    /// The programs that must be on `PATH`.
+    /// Returns the programs that must be on `PATH`.
     #[must_use]
     pub fn programs(self) -> &'static [&'static str] {
         match self {
@@ -53,13 +53,13 @@ impl Toolchain {
         }
     }
 
-    /// The first of [`Self::programs`] that is not there.
+    /// Returns the first of [`Self::programs`] that is missing.
     #[must_use]
     pub fn missing(self) -> Option<&'static str> {
         missing(self.programs())
     }
 
-    /// What makes an application of this kind ready, in its folder.
+    /// Returns the commands that prepare an application, in its folder.
     #[must_use]
     pub fn steps(self) -> &'static [&'static str] {
         match self {
@@ -75,7 +75,7 @@ impl Toolchain {
         }
     }
 
-    /// The files that decide whether [`Self::steps`] must run again; none means all.
+    /// Returns the files that decide whether [`Self::steps`] must run again. An empty list means all files.
     #[must_use]
     pub fn pins(self) -> &'static [&'static str] {
         match self {
@@ -86,7 +86,7 @@ impl Toolchain {
     }
 }
 
-/// The first of `programs` that is not on `PATH`.
+/// Returns the first of `programs` that is not on `PATH`.
 #[must_use]
 pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -95,10 +95,10 @@ pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
     programs.find(|program| !folders.iter().any(|folder| folder.join(program).is_file()))
 }
 
-/// Makes the application of `framework` ready.
+/// Prepares the application of `framework`.
 ///
 /// # Errors
-/// A step failed; its own output says why.
+/// A step fails. Its output has the cause.
 pub fn prepare(framework: &Framework) -> Result<Prepared> {
     if framework.toolchain == Toolchain::Rust {
         return built(&framework.app);
@@ -109,15 +109,15 @@ pub fn prepare(framework: &Framework) -> Result<Prepared> {
     Ok(prepared(framework, work))
 }
 
-/// Copies the folder `source` to `target/compat/NAME`, and runs `steps` there unless they have been
-/// run for the same `pins`, which are names of files (none: all of them). Gives the copy's path.
+/// Copies the folder `source` to `target/compat/NAME` and returns the copy's path. Runs `steps` there,
+/// unless they have run with the same content of the files `pins` (of all files if there are no `pins`).
 ///
 /// # Errors
-/// A file cannot be copied, or a step failed; its own output says why.
+/// A file cannot be copied, or a step fails. Its output has the cause.
 pub fn folder(source: &Path, name: &str, steps: &[&str], pins: &[&str]) -> Result<PathBuf> {
     let work = crate::output_folder().join(name);
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    // Two rows may share an application, and two test processes a row.
+    // Two rows can share an application, and two test processes can run a row.
     let lock = File::create(work.join("lock")).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.with_context(|| format!("cannot lock {}", work.display()))?;
     let pinned = copy(source, &work, steps, pins)
@@ -137,8 +137,7 @@ pub fn folder(source: &Path, name: &str, steps: &[&str], pins: &[&str]) -> Resul
     Ok(work)
 }
 
-/// Copies the files that are not there yet or have changed, and gives the text of those that
-/// pin the preparation.
+/// Copies new and changed files. Returns the steps and the text of the files that pin the preparation.
 fn copy(source: &Path, work: &Path, steps: &[&str], pins: &[&str]) -> Result<String> {
     let mut pinned = steps.join("\n");
     let mut folders = vec![PathBuf::new()];
@@ -196,11 +195,11 @@ fn prepared(framework: &Framework, directory: PathBuf) -> Prepared {
     Prepared { command, directory }
 }
 
-/// The program `compat-APP` of this package, which lies beside the running one, or one folder
-/// up if that is a test.
+/// Returns the program `compat-APP` of this package. It is beside the running program, or one folder up if
+/// that is a test.
 fn built(app: &str) -> Result<Prepared> {
     let program = format!("compat-{app}");
-    let running = std::env::current_exe().context("this program cannot find itself")?;
+    let running = std::env::current_exe().context("the path of this program is unknown")?;
     let folders = running.ancestors().skip(1).take(2);
     let mut found = folders
         .map(|folder| folder.join(&program))
@@ -218,7 +217,7 @@ fn built(app: &str) -> Result<Prepared> {
 }
 
 fn run(command: &mut Command, what: &str) -> Result<()> {
-    // Maven explains itself on standard output, which is the report's.
+    // Maven writes errors to standard output, which is for the report.
     let status = command
         .stdin(Stdio::null())
         .stdout(std::io::stderr())

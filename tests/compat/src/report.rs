@@ -1,4 +1,4 @@
-//! The matrix on paper: a Markdown table with its footnotes, and the same as JSON.
+//! The report: a Markdown table with footnotes, and the same as JSON.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,14 +10,15 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::contract;
-use crate::manifest::{Format, Framework};
+use crate::format::Format;
+use crate::manifest::Framework;
 use crate::run::{Cell, Outcome};
 
-/// Markers around the table in docs/compatibility.md.
+/// The markers around the table in docs/compatibility.md.
 const BEGIN: &str = "<!-- compat:begin -->\n";
 const END: &str = "<!-- compat:end -->";
 
-/// What became of the rows.
+/// The results of the rows.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     rows: Vec<Row>,
@@ -26,7 +27,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    /// Why it did not run, if it did not.
+    /// The reason why the row did not run.
     skipped: Option<String>,
     cells: Vec<Cell>,
     unsupported: Vec<Unsupported>,
@@ -44,7 +45,7 @@ impl Report {
         self.add(framework, None, cells);
     }
 
-    /// Adds a row that could not run, for `reason`.
+    /// Adds a row that could not run.
     pub fn skipped(&mut self, framework: &Framework, reason: String) {
         self.add(framework, Some(reason), Vec::new());
     }
@@ -64,7 +65,7 @@ impl Report {
         });
     }
 
-    /// Each request that was answered wrong, in one line.
+    /// Returns a line for each wrong response.
     #[must_use]
     pub fn wrong(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -81,8 +82,8 @@ impl Report {
         lines
     }
 
-    /// Cells passed, failed and skipped, as `N passed, N failed, N skipped`. A skipped row
-    /// counts with the formats that it supports.
+    /// Returns the number of cells as `N passed, N failed, N skipped`. A skipped row counts with the formats
+    /// that it supports.
     #[must_use]
     pub fn counts(&self) -> String {
         let (mut passed, mut failed, mut skipped) = (0, 0, 0);
@@ -101,7 +102,7 @@ impl Report {
         format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
 
-    /// The table, its legend and its footnotes.
+    /// Returns the table, its legend and its footnotes.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut notes = Notes::default();
@@ -120,8 +121,8 @@ impl Report {
         let all: Vec<_> = contract::cases().iter().map(|case| case.id).collect();
         let _ = writeln!(
             table,
-            "\n\n✓: all {} requests were answered right ({}). A number says how many were, and –\n\
-             that the adapter does not know the format; the note says why.\n",
+            "\n\n✓: all {} responses are right ({}). A number is that of the right responses. –: the\n\
+             adapter does not support the format. The notes have the reasons.\n",
             all.len(),
             all.join(", ")
         );
@@ -150,13 +151,13 @@ impl Report {
     /// Puts the table between the two markers in the file `page`.
     ///
     /// # Errors
-    /// A row was skipped or answered wrong, or the markers are not there.
+    /// A row was skipped or has a wrong response, or the markers are missing.
     pub fn write_docs(&self, page: &Path) -> Result<()> {
         if let Some(row) = self.rows.iter().find(|row| row.skipped.is_some()) {
-            bail!("the page is left as it is: {} was skipped", row.name);
+            bail!("the table is unchanged: {} was skipped", row.name);
         }
         if let Some(wrong) = self.wrong().first() {
-            bail!("the page is left as it is: {wrong}");
+            bail!("the table is unchanged: {wrong}");
         }
         let file = page.display();
         let text = fs::read_to_string(page).with_context(|| format!("cannot read {file}"))?;
@@ -207,7 +208,7 @@ impl Row {
     }
 }
 
-/// The footnotes, each once, numbered as they come.
+/// The footnotes without repetition, numbered in the order of their use.
 #[derive(Default)]
 struct Notes(Vec<String>);
 
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn each_footnote_stands_once() {
+    fn each_footnote_appears_once() {
         let report = report(Outcome::Deviation("no".to_owned()));
         let row = "\n| F | ✓ | 1/2 <sup>1</sup> | – <sup>1</sup> | – <sup>1</sup> | – <sup>1</sup> \
                    | – <sup>1</sup> | – <sup>2</sup> |\n";
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_gets_a_whole_table_only() {
+    fn the_page_gets_only_a_complete_table() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("compatibility.md");
         let before = format!("above\n{BEGIN}old\n{END}below\n");

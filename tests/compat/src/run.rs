@@ -1,50 +1,52 @@
-//! A row of the matrix, run: its functions behind the invoker, the invoker behind Envoy, each
-//! format under a host name of its own.
+//! Runs a row of the matrix: its functions behind the invoker behind Envoy, with a host name for each
+//! format.
 
-use lambda_mesh_tests::client::Answer;
+use anyhow::Result;
+use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::shared::Component;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::contract::{self, Case};
-use crate::manifest::{Exceptions, Format, Framework, Routes};
+use crate::format::Format;
+use crate::manifest::{Exceptions, Framework, Routes};
 use crate::prepare::Prepared;
 
-/// What became of a framework in a format.
+/// The result of a framework in a format.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
     /// The format.
     pub format: Format,
-    /// One for each request, in the order of [`contract::cases`].
+    /// The results of the requests, in the order of [`contract::cases`].
     pub requests: Vec<Request>,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, Serialize)]
 pub struct Request {
     /// [`Case::id`].
     pub id: &'static str,
-    /// Whether it was answered right.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// Whether a request was answered right.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// As the contract says.
+    /// The response fulfils the contract.
     Right,
-    /// As a known deviation says, for this reason.
+    /// The response is that of a known deviation, for this reason.
     Deviation(String),
-    /// Neither, because of this difference.
+    /// The response is wrong, with this difference.
     Wrong(String),
 }
 
-/// Calls `framework` in each of `formats`. If anything was answered wrong, the logs of the
-/// functions, the invoker and Envoy are written to standard error.
+/// Calls `framework` in each of `formats`. If a response is wrong, prints the logs of the functions, the
+/// invoker and Envoy on standard error.
 #[must_use]
 pub fn row(framework: &Framework, prepared: &Prepared, formats: &[Format]) -> Vec<Cell> {
     let functions: Map<_, _> = formats
@@ -83,7 +85,7 @@ pub fn row(framework: &Framework, prepared: &Prepared, formats: &[Format]) -> Ve
 }
 
 impl Cell {
-    /// The requests that were answered wrong, with the difference.
+    /// Returns the requests with a wrong response, each with the difference.
     pub fn wrong(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.requests
             .iter()
@@ -98,8 +100,8 @@ fn requests(framework: &Framework, mesh: &Mesh, format: Format) -> Vec<Request> 
     let cases = contract::cases().iter();
     let requests = cases.map(|case| {
         let outcome = match send(mesh, case, format) {
-            Ok(answer) => judge(framework, case, format, &answer),
-            Err(error) => Outcome::Wrong(error),
+            Ok(response) => judge(framework, case, format, &response),
+            Err(error) => Outcome::Wrong(format!("{error:#}")),
         };
         Request {
             id: case.id,
@@ -109,7 +111,7 @@ fn requests(framework: &Framework, mesh: &Mesh, format: Format) -> Vec<Request> 
     requests.collect()
 }
 
-fn send(mesh: &Mesh, case: &Case, format: Format) -> Result<Answer, String> {
+fn send(mesh: &Mesh, case: &Case, format: Format) -> Result<Response> {
     let mut request = mesh.request(case.method, case.target).host(&host(format));
     for (name, value) in &case.headers {
         request = request.header(name, value);
@@ -120,21 +122,24 @@ fn send(mesh: &Mesh, case: &Case, format: Format) -> Result<Answer, String> {
     request.try_send()
 }
 
-fn judge(framework: &Framework, case: &Case, format: Format, answer: &Answer) -> Outcome {
+fn judge(framework: &Framework, case: &Case, format: Format, response: &Response) -> Outcome {
     let mut contract = case.expect.clone();
     if case.id == "exception" && framework.exceptions == Exceptions::Function {
         contract = contract::function_error(format);
     }
-    let right = contract.check(answer);
+    let right = contract.check(response);
     let Some(deviation) = framework.deviation(case.id, format) else {
-        return right.map_or_else(Outcome::Wrong, |()| Outcome::Right);
+        return match right {
+            Ok(()) => Outcome::Right,
+            Err(difference) => Outcome::Wrong(difference.to_string()),
+        };
     };
     if right.is_ok() {
-        return Outcome::Wrong("right, though listed as a deviation: remove it there".to_owned());
+        return Outcome::Wrong("the response is right; remove the deviation".to_owned());
     }
-    match contract.replaced_by(&deviation.expect).check(answer) {
+    match contract.replaced_by(&deviation.expect).check(response) {
         Ok(()) => Outcome::Deviation(deviation.reason.clone()),
-        Err(difference) => Outcome::Wrong(format!("not even as its deviation says: {difference}")),
+        Err(difference) => Outcome::Wrong(format!("not the listed deviation: {difference}")),
     }
 }
 
@@ -156,7 +161,7 @@ fn virtual_host(framework: &Framework, format: Format) -> Value {
     json!({ "name": format.name(), "domains": [host(format)], "routes": routes })
 }
 
-/// What a resource of API Gateway is in Envoy.
+/// Returns the route for a resource of API Gateway.
 fn resource(resource: &str, format: Format) -> Value {
     let lambda = json!({
         "function": format.name(), "payload": format.name(), "resource": resource,
@@ -181,17 +186,17 @@ mod tests {
 
     fn judged(framework: &Framework, id: &str, format: Format, status: u16) -> Outcome {
         let case = contract::cases().iter().find(|case| case.id == id).unwrap();
-        let answer = Answer {
+        let response = Response {
             status,
             headers: Default::default(),
             body: Default::default(),
             trailers: Default::default(),
         };
-        judge(framework, case, format, &answer)
+        judge(framework, case, format, &response)
     }
 
     #[test]
-    fn an_answer_is_right_if_it_is_the_contract_s() {
+    fn a_response_is_right_if_it_fulfils_the_contract() {
         let judged = |status| judged(&framework(), "not-found", Format::ApigatewayV2, status);
         assert_eq!(judged(404), Outcome::Right);
         assert_eq!(
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deviation_is_checked_too_and_must_still_be_one() {
+    fn a_deviation_is_checked_and_must_still_exist() {
         let judged = |status| judged(&framework(), "not-found", Format::Alb, status);
         assert_eq!(judged(500), Outcome::Deviation("why".to_owned()));
         for status in [404, 502] {
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_an_exception_decides_what_is_right() {
+    fn the_handler_of_exceptions_decides_what_is_right() {
         let mut framework = framework();
         assert_eq!(
             judged(&framework, "exception", Format::Alb, 500),

@@ -1,23 +1,22 @@
-//! Three rows of the matrix, one for each language that most machines have. All of them:
-//! `cargo xtask compat`.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+//! Three rows of the matrix, in the languages that most machines have. `cargo xtask compat` runs all rows.
+#![expect(clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 use lambda_mesh_compat::manifest;
 use lambda_mesh_compat::report::Report;
 use lambda_mesh_compat::{prepare, run};
 
 #[test]
-fn mangum_in_every_format() {
+fn mangum_works_in_every_format() {
     row("mangum");
 }
 
 #[test]
-fn hono_in_every_format() {
+fn hono_works_in_every_format() {
     row("hono");
 }
 
 #[test]
-fn lambda_http_in_every_format() {
+fn lambda_http_works_in_every_format() {
     row("lambda_http");
 }
 
@@ -37,7 +36,7 @@ fn row(id: &str) {
     let mut report = Report::default();
     report.ran(framework, run::row(framework, &prepared, &formats));
     let wrong = report.wrong();
-    assert!(wrong.is_empty(), "answered wrong:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "wrong responses:\n{}", wrong.join("\n"));
     assert_eq!(
         report.counts(),
         format!("{} passed, 0 failed, 0 skipped", formats.len())

@@ -1,18 +1,17 @@
-//! Functions on the runtime clients that people have, run by the invoker and called by AWS's client
-//! for Rust. Each of them answers, returns an error, runs out of time, and streams if it can. All
-//! have the same contract:
+//! Functions on widespread runtime clients, run by the invoker and called by AWS's client for Rust. Each
+//! responds, returns an error, times out, and streams if it can. All have the same contract:
 //!
 //! | request path | the function |
 //! |---|---|
-//! | `/answer` | answers with the event, the id of the request, the time left, its environment |
+//! | `/answer` | responds with the event, the id of the request, the remaining time, its environment |
 //! | `/fail` | returns the error `as asked` |
-//! | `/hang` | does not come back |
-//! | `/stream` | streams `first`, and `last` once there is the file that the event's body names |
+//! | `/hang` | never returns |
+//! | `/stream` | streams `first`, and `last` once the file that the event's body names exists |
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test fails by a panic"
+    reason = "a failed test panics"
 )]
 
 use std::path::{Path, PathBuf};
@@ -33,11 +32,11 @@ use lambda_mesh_tests::block_on;
 use lambda_mesh_tests::invoker::Invoker;
 use serde_json::{Value, json};
 
-/// In an event: beyond ASCII, and what JSON escapes.
+/// A body with characters beyond ASCII, and with some that JSON escapes.
 const TEXT: &str = "Zoë ☃ \"quoted\"\n";
 
 #[test]
-fn python_by_awslambdaric() {
+fn python_with_awslambdaric_works() {
     let python = xtask::python::environment().expect("awslambdaric");
     let command = json!([
         python.join("bin/python3"),
@@ -51,9 +50,9 @@ fn python_by_awslambdaric() {
 }
 
 #[test]
-fn node_by_aws_lambda_ric() {
+fn node_with_aws_lambda_ric_works() {
     let name = "runtimes: Node.js";
-    // It compiles itself, and a curl of its own, when it is installed.
+    // The installation compiles the client, and its own copy of curl.
     let programs = [
         "node",
         "npm",
@@ -84,7 +83,7 @@ fn node_by_aws_lambda_ric() {
 }
 
 #[test]
-fn rust_by_lambda_http() {
+fn rust_with_lambda_http_works() {
     let function = function(
         &json!([env!("CARGO_BIN_EXE_runtime-rust")]),
         &source("rust"),
@@ -95,21 +94,21 @@ fn rust_by_lambda_http() {
 }
 
 #[test]
-fn go_by_aws_lambda_go() {
+fn go_with_aws_lambda_go_works() {
     if skipped("runtimes: Go", Toolchain::Go.programs()) {
         return;
     }
-    let folder = prepared("go", Toolchain::Go).expect("it compiles");
+    let folder = prepared("go", Toolchain::Go).expect("a build");
     let function = function(&json!(["./function"]), &folder);
     check(&function, Some(function.clone()), "errorString");
 }
 
 #[test]
-fn java_by_its_runtime_interface_client() {
+fn java_with_its_runtime_interface_client_works() {
     if skipped("runtimes: Java", Toolchain::Java.programs()) {
         return;
     }
-    let folder = prepared("java", Toolchain::Java).expect("it compiles");
+    let folder = prepared("java", Toolchain::Java).expect("a build");
     let architecture = match std::env::consts::ARCH {
         "aarch64" => "aarch_64",
         other => other,
@@ -131,16 +130,16 @@ fn java_by_its_runtime_interface_client() {
 }
 
 #[test]
-fn php_by_a_bootstrap() {
+fn php_with_a_bootstrap_works() {
     bootstrap("PHP", &["php"], "DomainException");
 }
 
 #[test]
-fn shell_by_a_bootstrap() {
+fn shell_with_a_bootstrap_works() {
     bootstrap("shell", &["curl"], "Refused");
 }
 
-/// The file `bootstrap` of a folder needs no command.
+/// Checks a function that is a file `bootstrap`, which needs no command.
 fn bootstrap(name: &str, programs: &[&str], error_type: &str) {
     if skipped(&format!("runtimes: {name}"), programs) {
         return;
@@ -167,7 +166,7 @@ fn skipped(name: &str, programs: &[&str]) -> bool {
     missing.is_some()
 }
 
-/// The keys of `local`. It has the time-out that functions have by default.
+/// Returns the keys of `local`, with the default timeout.
 fn function(command: &Value, directory: &Path) -> Value {
     json!({
         "command": command,
@@ -178,7 +177,7 @@ fn function(command: &Value, directory: &Path) -> Value {
     })
 }
 
-/// Calls `function`, and `streamed` if the runtime can stream; its errors are of this type.
+/// Calls `function`, whose errors have this type, and `streamed` if the runtime can stream.
 fn check(function: &Value, streamed: Option<Value>, error_type: &str) {
     let patient = |mut function: Value| {
         function["timeout"] = json!("60s");
@@ -186,7 +185,7 @@ fn check(function: &Value, streamed: Option<Value>, error_type: &str) {
     };
     let mut functions = json!({
         "f": patient(function.clone()),
-        "hasty": { "local": function },
+        "impatient": { "local": function },
     });
     let streams = streamed.is_some();
     if let Some(streamed) = streamed {
@@ -195,10 +194,10 @@ fn check(function: &Value, streamed: Option<Value>, error_type: &str) {
     let invoker = Invoker::start(&functions);
     let client = client(&invoker);
     block_on(async {
-        // Together, because a time-out takes its time.
+        // Concurrently, because a timeout takes its time.
         tokio::join!(
-            answers_and_errors(&client, error_type),
-            time_out(&client),
+            responses_and_errors(&client, error_type),
+            timeout(&client),
             async {
                 if streams {
                     stream(&client).await;
@@ -208,8 +207,8 @@ fn check(function: &Value, streamed: Option<Value>, error_type: &str) {
     });
 }
 
-async fn answers_and_errors(client: &Client, error_type: &str) {
-    let first = answer(client, "f").await;
+async fn responses_and_errors(client: &Client, error_type: &str) {
+    let first = response(client, "f").await;
     let left = first["remaining_ms"].as_u64().expect("milliseconds");
     assert!((30_000..=60_000).contains(&left), "{first}");
 
@@ -221,12 +220,15 @@ async fn answers_and_errors(client: &Client, error_type: &str) {
         (&json!(error_type), &json!("as asked"))
     );
 
-    let next = answer(client, "f").await;
-    assert_eq!(next["environment"], first["environment"], "it goes on");
+    let next = response(client, "f").await;
+    assert_eq!(
+        next["environment"], first["environment"],
+        "another environment"
+    );
 }
 
-async fn time_out(client: &Client) {
-    let output = invoke(client, "hasty", "/hang").await;
+async fn timeout(client: &Client) {
+    let output = invoke(client, "impatient", "/hang").await;
     let error = payload(&output);
     assert_eq!(output.function_error(), Some("Unhandled"), "{error}");
     assert_eq!(error["errorType"], "Sandbox.Timedout");
@@ -235,7 +237,7 @@ async fn time_out(client: &Client) {
         message.ends_with("Task timed out after 3.00 seconds"),
         "{message}"
     );
-    answer(client, "hasty").await;
+    response(client, "impatient").await;
 }
 
 async fn stream(client: &Client) {
@@ -246,12 +248,12 @@ async fn stream(client: &Client) {
         .function_name("streamed")
         .payload(event("/stream", gate.to_str().expect("a path in UTF-8")));
     let mut messages = call.send().await.expect("a stream").event_stream;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     loop {
         match messages.recv().await.expect("whole messages") {
             Some(Message::PayloadChunk(chunk)) => {
-                answer.extend(chunk.payload.expect("a payload").into_inner());
-                if answer.ends_with(b"first") {
+                response.extend(chunk.payload.expect("a payload").into_inner());
+                if response.ends_with(b"first") {
                     std::fs::write(&gate, "").expect("a file in a temporary folder");
                 }
             }
@@ -259,11 +261,11 @@ async fn stream(client: &Client) {
                 assert_eq!((end.error_code, end.error_details), (None, None));
                 break;
             }
-            other => panic!("neither a part nor the end: {other:?}"),
+            other => panic!("neither a chunk nor the end: {other:?}"),
         }
     }
-    let answer = String::from_utf8(answer).expect("text");
-    let (prelude, body) = answer.split_once("\0\0\0\0\0\0\0\0").expect("a prelude");
+    let response = String::from_utf8(response).expect("text");
+    let (prelude, body) = response.split_once("\0\0\0\0\0\0\0\0").expect("a prelude");
     let prelude: Value = serde_json::from_str(prelude).expect("a prelude in JSON");
     assert_eq!(
         (&prelude["statusCode"], body),
@@ -272,27 +274,27 @@ async fn stream(client: &Client) {
     );
 }
 
-/// What a function answers to `/answer`.
-async fn answer(client: &Client, function: &str) -> Value {
+/// Returns the response of a function to `/answer`.
+async fn response(client: &Client, function: &str) -> Value {
     let output = invoke(client, function, "/answer").await;
-    let mut answer = payload(&output);
-    assert_eq!(output.function_error(), None, "{answer}");
-    // lambda_http answers as a service does.
-    if let Some(body) = answer["body"].as_str() {
-        answer = serde_json::from_str(body).expect("JSON");
+    let mut response = payload(&output);
+    assert_eq!(output.function_error(), None, "{response}");
+    // lambda_http responds in the format of an HTTP service.
+    if let Some(body) = response["body"].as_str() {
+        response = serde_json::from_str(body).expect("JSON");
     }
     assert_eq!(
-        (&answer["event"]["rawPath"], &answer["event"]["body"]),
+        (&response["event"]["rawPath"], &response["event"]["body"]),
         (&json!("/answer"), &json!(TEXT))
     );
-    assert_eq!(answer["request_id"].as_str(), output.request_id());
-    answer
+    assert_eq!(response["request_id"].as_str(), output.request_id());
+    response
 }
 
 async fn invoke(client: &Client, function: &str, path: &str) -> InvokeOutput {
     let call = client.invoke().function_name(function);
     let output = call.payload(event(path, TEXT)).send().await;
-    output.expect("an answer")
+    output.expect("a response")
 }
 
 fn payload(output: &InvokeOutput) -> Value {
@@ -300,7 +302,7 @@ fn payload(output: &InvokeOutput) -> Value {
     serde_json::from_slice(payload.as_ref()).expect("a payload in JSON")
 }
 
-/// As an HTTP API sends it.
+/// Returns an event in the format of an HTTP API.
 fn event(path: &str, body: &str) -> Blob {
     let event = json!({
         "version": "2.0",

@@ -1,23 +1,19 @@
-//! The function under test: does what the request asks for, on AWS's own Rust runtime.
+//! The function under test, on AWS's own Rust runtime. It does what the request asks for.
 //!
 //! | request path | the function |
 //! |---|---|
-//! | `/echo` and any other | answers with the event that it got, as JSON |
-//! | `/reply` | answers with the request's body as its payload, unseen by anything between |
-//! | `/bytes/N` | answers with N bytes, 0 to 255 over and over, base64-encoded |
-//! | `/text/N` | answers with N letters |
+//! | `/echo` and any other | responds with the event, as JSON |
+//! | `/reply` | responds with the request's body as its payload |
+//! | `/bytes/N` | responds with N bytes, 0 to 255 repeatedly, base64-encoded |
+//! | `/text/N` | responds with N letters |
 //! | `/fail` | returns an error |
 //! | `/panic` | panics |
 //! | `/exit/N` | ends the process with status N in the middle of the call |
-//! | `/sleep/N` | answers after N milliseconds |
-//! | `/stream` | streams `first`, and `last` once there is the file that the request's body names |
+//! | `/sleep/N` | responds after N milliseconds |
+//! | `/stream` | streams `first`, and `last` once the file that the request's body names exists |
 //!
-//! Each call is noted as one line, the path, in the file that the variable `PROBE_CALLS`
-//! names, if it is set.
-#![expect(
-    clippy::panic,
-    reason = "panicking on request is what a function under test is for"
-)]
+//! If the variable `PROBE_CALLS` names a file, each call appends its path to it as a line.
+#![expect(clippy::panic, reason = "the function under test panics on request")]
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -41,7 +37,7 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(event: Value) -> Result<FunctionResponse<Value, Body>, Error> {
     let path = text(&event, "rawPath").unwrap_or_default();
-    note(path)?;
+    record(path)?;
     let request = path.trim_start_matches('/');
     let (command, argument) = request.split_once('/').unwrap_or((request, ""));
     let number = || argument.parse();
@@ -113,7 +109,7 @@ fn text<'a>(event: &'a Value, member: &str) -> Option<&'a str> {
     event.get(member)?.as_str()
 }
 
-fn note(path: &str) -> std::io::Result<()> {
+fn record(path: &str) -> std::io::Result<()> {
     let Some(calls) = std::env::var_os("PROBE_CALLS") else {
         return Ok(());
     };

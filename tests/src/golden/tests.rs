@@ -20,7 +20,7 @@ fn merge(into: &mut Value, members: &Value) {
 }
 
 #[test]
-fn an_event_agrees_by_containment_and_exact_values() {
+fn an_event_agrees_if_it_contains_the_exact_values() {
     let case = request_case(&json!({
         "expect": { "a": { "b": 1 }, "list": ["x"] },
         "alternatives": { "/a/b": [2] },
@@ -46,7 +46,7 @@ fn an_event_agrees_by_containment_and_exact_values() {
 }
 
 #[test]
-fn only_rest_apis_headers_are_compared_without_case() {
+fn only_the_headers_of_rest_apis_are_compared_without_case() {
     let expect = json!({ "expect": { "headers": { "X-One": "1" } } });
     let event = json!({ "headers": { "x-one": "1" } });
     let mut case = request_case(&expect);
@@ -55,17 +55,17 @@ fn only_rest_apis_headers_are_compared_without_case() {
     assert_eq!(case.differences(&event).len(), 0);
 }
 
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
-    let mut answer = Answer {
+fn response(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Response {
+    let mut response = Response {
         status,
         headers: hyper::HeaderMap::new(),
         body: body.into(),
         trailers: hyper::HeaderMap::new(),
     };
     for (name, value) in headers {
-        answer.headers.append(*name, value.parse().unwrap());
+        response.headers.append(*name, value.parse().unwrap());
     }
-    answer
+    response
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn a_response_agrees_with_the_expected_or_an_alternative() {
     .unwrap();
     assert_eq!(case.payload(), "<abab>");
     let agreeing = [("x-a", "1"), ("x-a", "2")];
-    assert_eq!(case.differences(&answer(200, &agreeing, "a")).len(), 0);
+    assert_eq!(case.differences(&response(200, &agreeing, "a")).len(), 0);
     assert_eq!(
-        case.differences(&answer(500, &agreeing, r#"{ "m": 1 }"#))
+        case.differences(&response(500, &agreeing, r#"{ "m": 1 }"#))
             .len(),
         0
     );
@@ -100,13 +100,13 @@ fn a_response_agrees_with_the_expected_or_an_alternative() {
         (500, &[("x-a", "1")], r#"{"m":1}"#),
         (500, &agreeing, "null"),
     ] {
-        let answer = answer(status, headers, body);
-        assert_eq!(case.differences(&answer).len(), 1, "{answer:?}");
+        let response = response(status, headers, body);
+        assert_eq!(case.differences(&response).len(), 1, "{response:?}");
     }
 }
 
 #[test]
-fn an_adapters_answer_agrees_but_for_what_it_lost() {
+fn a_response_agrees_except_for_headers_that_the_adapter_lost() {
     let case: AdapterCase = serde_json::from_value(json!({
         "id": "case", "format": "alb", "lambda_payload": "{}",
         "app_response": { "status": 200, "body_base64": "YQ==", "headers":
@@ -116,7 +116,7 @@ fn an_adapters_answer_agrees_but_for_what_it_lost() {
     .unwrap();
     let joined = [("x-many", "one, two"), ("set-cookie", "a=1, b")];
     assert_eq!(
-        case.differences(&answer(200, &joined, "a")),
+        case.differences(&response(200, &joined, "a")),
         Vec::<String>::new()
     );
     let split = [
@@ -124,6 +124,6 @@ fn an_adapters_answer_agrees_but_for_what_it_lost() {
         ("set-cookie", "a=1"),
         ("set-cookie", "b"),
     ];
-    assert_eq!(case.differences(&answer(200, &split, "a")).len(), 1);
-    assert_eq!(case.differences(&answer(200, &joined[1..], "b")).len(), 2);
+    assert_eq!(case.differences(&response(200, &split, "a")).len(), 1);
+    assert_eq!(case.differences(&response(200, &joined[1..], "b")).len(), 2);
 }

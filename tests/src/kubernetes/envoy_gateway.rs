@@ -1,6 +1,6 @@
-//! What Envoy Gateway makes of `envoy/envoy-gateway`.
+//! The Envoy configuration that Envoy Gateway makes of `envoy/envoy-gateway`.
 //!
-//! Sources of the rules: what `egctl x translate` of Envoy Gateway 1.9 prints for resources of these
+//! Sources of the rules: the output of `egctl x translate` of Envoy Gateway 1.9 for resources of these
 //! kinds (the golden files of its own tests), and the reference of `EnvoyPatchPolicy`.
 
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{documents, files, items, of_kind, only, text};
 use crate::mesh::Config;
 
-/// The configuration of the Gateway's Envoys in a cluster to which `envoy/envoy-gateway` was
+/// Returns the configuration of the Gateway's Envoys in a cluster to which `envoy/envoy-gateway` was
 /// applied, with the invoker at `invoker`.
 ///
 /// # Panics
-/// A patch has nothing to change, or the resources have what is not known here.
+/// A patch has nothing to change, or the resources have an unknown field.
 pub fn configure(invoker: SocketAddr) -> Config {
     let files = files("envoy-gateway")
         .into_iter()
@@ -29,7 +29,7 @@ pub fn configure(invoker: SocketAddr) -> Config {
     Config(envoy)
 }
 
-/// What Envoy Gateway generates before it patches.
+/// Returns the configuration before the patches.
 fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
     let one = |kind: &'static str| {
         let mut found = of_kind(resources, kind);
@@ -108,7 +108,7 @@ fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
     })
 }
 
-/// The name of the cluster of a route's only rule.
+/// Returns the name of the cluster of a route's only rule.
 fn cluster_name(route: &Value) -> String {
     let metadata = &route["metadata"];
     format!(
@@ -195,13 +195,13 @@ fn cluster(route: &Value, resources: &[Value], policy: &Value, invoker: SocketAd
     })
 }
 
-/// Envoy Gateway's own metadata.
+/// Returns Envoy Gateway's own metadata.
 fn resource(route: &Value) -> Value {
     let resource = json!({ "kind": "HTTPRoute", "name": route["metadata"]["name"] });
     json!({ "filter_metadata": { "envoy-gateway": { "resources": [resource] } } })
 }
 
-/// The number of bytes of a quantity such as `16Mi`.
+/// Returns the bytes of a quantity such as `16Mi`.
 fn bytes(quantity: &Value) -> u64 {
     let mebibytes = text(quantity)
         .strip_suffix("Mi")
@@ -209,7 +209,7 @@ fn bytes(quantity: &Value) -> u64 {
     mebibytes.expect("a number of Mi") << 20
 }
 
-/// A JSON patch (RFC 6902) that adds a member to an object of the resource that it names.
+/// Applies a JSON patch (RFC 6902) that adds a member to an object of the named resource.
 fn apply(envoy: &mut Value, patch: &Value) {
     assert_eq!(
         patch["type"],

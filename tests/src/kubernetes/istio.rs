@@ -1,4 +1,4 @@
-//! What istiod and Istio's agent make of `envoy/istio`.
+//! The Envoy configurations that istiod and Istio's agent make of `envoy/istio`.
 //!
 //! Sources of the rules: the reference of `EnvoyFilter`, and istiod's own `merge.go`,
 //! `cluster_patch.go`, `rc_patch.go` (an entry of a map is replaced, a list grows, a message is
@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use super::{documents, files, items, of_kind, only, text};
 use crate::mesh::Config;
 
-/// Fields of Envoy's that are maps, of which a patch replaces whole entries.
+/// The fields of Envoy that are maps. A patch replaces whole entries of a map.
 const MAPS: [&str; 2] = ["typed_extension_protocol_options", "filter_metadata"];
 
-/// Which of Istio's proxies.
+/// A proxy of Istio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Proxy {
-    /// A pod's sidecar, for the calls that the pod makes.
+    /// The sidecar of a pod, for outgoing calls.
     Sidecar,
     /// The ingress gateway.
     Gateway,
-    /// The sidecar of the invoker's pods, for the calls that they get.
+    /// The sidecar of the invoker's pods, for incoming calls.
     Invoker,
 }
 
@@ -36,7 +36,7 @@ impl Proxy {
         }
     }
 
-    /// Whether an `EnvoyFilter` is for its pods.
+    /// Returns whether an `EnvoyFilter` selects the pods of this proxy.
     fn is_selected(self, filter: &Value) -> bool {
         let Some(selector) = filter["spec"].get("workloadSelector") else {
             return true;
@@ -50,20 +50,20 @@ impl Proxy {
     }
 }
 
-/// A proxy's configuration, and the patches that had nothing to change in it.
+/// A proxy's configuration, and the patches without an effect on it.
 #[derive(Debug)]
 pub struct Patched {
     /// The configuration with all patches.
     pub config: Config,
-    /// `NAME of the EnvoyFilter/number of the patch`, counted from 0.
+    /// `NAME/NUMBER`: the name of the `EnvoyFilter`, and the number of the patch, from 0.
     pub unused: Vec<String>,
 }
 
-/// The configuration of `proxy` in a mesh to which `envoy/istio` was applied, with the invoker at
-/// `invoker`. `folder` holds what the proxy gets by ECDS.
+/// Returns the configuration of `proxy` in a mesh to which `envoy/istio` was applied, with the invoker at
+/// `invoker`. Writes the configurations that the proxy receives through ECDS to `folder`.
 ///
 /// # Panics
-/// The resources do not fit each other, or have what is not known here.
+/// The resources do not fit together, or have an unknown field.
 pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
     let resources: Vec<_> = files("istio")
         .iter()
@@ -85,7 +85,7 @@ pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
     }
 }
 
-/// What istiod generates before it patches.
+/// Returns the configuration before the patches.
 fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
     if proxy == Proxy::Invoker {
         return inbound(invoker);
@@ -97,7 +97,7 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
     let direct = format!("outbound|9090||{service}");
     let mut clusters = vec![cluster(&direct, invoker)];
     if proxy == Proxy::Sidecar {
-        // What a pod that calls the invoker itself goes by (on a listener of its own, in Istio).
+        // The route for a pod that calls the invoker itself. In Istio, it has a listener of its own.
         hosts.push(json!({
             "name": format!("{service}:9090"),
             "domains": [service],
@@ -107,7 +107,7 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
     for rule in of_kind(resources, "DestinationRule") {
         only(&rule["spec"], &["host", "subsets"]);
         for subset in items(&rule["spec"]["subsets"]) {
-            assert_eq!(subset.get("labels"), None, "a subset of some pods");
+            assert_eq!(subset.get("labels"), None, "a subset with labels");
             let (host, subset) = (text(&rule["spec"]["host"]), text(&subset["name"]));
             clusters.push(cluster(&format!("outbound|9090|{subset}|{host}"), invoker));
         }
@@ -116,7 +116,7 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
     envoy(port, &hosts, &clusters)
 }
 
-/// What the sidecar of the invoker's pods has for the port 9090.
+/// Returns the configuration for port 9090 in the sidecar of the invoker's pods.
 fn inbound(invoker: SocketAddr) -> Value {
     let name = "inbound|9090||";
     let host = json!({
@@ -155,7 +155,7 @@ fn envoy(port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
     })
 }
 
-/// A virtual host for each host of a `VirtualService` that `proxy` serves.
+/// Returns a virtual host for each host of a `VirtualService` that `proxy` serves.
 fn virtual_hosts(proxy: Proxy, resources: &[Value], service: &Value) -> Vec<Value> {
     let spec = &service["spec"];
     only(spec, &["hosts", "gateways", "http"]);
@@ -221,7 +221,7 @@ fn route(http: &Value) -> Value {
     })
 }
 
-/// A cluster of a port that is called `http2-...`.
+/// Returns the cluster of a port with a name that begins with `http2-`.
 fn cluster(name: &str, invoker: SocketAddr) -> Value {
     json!({
         "name": name,
@@ -242,7 +242,7 @@ fn cluster(name: &str, invoker: SocketAddr) -> Value {
     })
 }
 
-/// Applies one patch, and tells whether it had anything to change.
+/// Applies a patch. Returns whether it had an effect.
 fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool {
     let (wanted, what) = (&patch["match"], &patch["patch"]);
     let context = wanted["context"].as_str().unwrap_or("ANY");
@@ -294,7 +294,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
             only(&wanted["listener"]["filterChain"], &["filter"]);
             let filter = &wanted["listener"]["filterChain"]["filter"];
             only(filter, &["name"]);
-            // Merged too if it is of the same type.
+            // Istio merges the configuration if the types are the same.
             let config = value["typed_config"].as_object_mut();
             let kind = config.and_then(|config| config.remove("@type"));
             list(&mut resources["listeners"])
@@ -304,7 +304,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
                 .inspect(|own| assert_eq!(own["typed_config"].get("@type"), kind.as_ref()))
                 .collect()
         }
-        other => panic!("not known here: {other:?}"),
+        other => panic!("unknown operation: {other:?}"),
     };
     subscribe(&mut value, folder);
     let used = !objects.is_empty();
@@ -316,7 +316,7 @@ fn list(value: &mut Value) -> impl Iterator<Item = &mut Value> {
     value.as_array_mut().expect("a list").iter_mut()
 }
 
-/// Whether a `ClusterMatch` means the cluster with the name `outbound|PORT|SUBSET|SERVICE`.
+/// Returns whether a `ClusterMatch` matches the cluster, whose name is `outbound|PORT|SUBSET|SERVICE`.
 fn is_cluster(cluster: &Value, wanted: &Value) -> bool {
     only(wanted, &["service", "subset"]);
     let parts: Vec<_> = text(&cluster["name"]).split('|').collect();
@@ -324,7 +324,7 @@ fn is_cluster(cluster: &Value, wanted: &Value) -> bool {
     is("service", 3) && is("subset", 2)
 }
 
-/// istiod's `merge.Merge`.
+/// Merges like istiod's `merge.Merge`.
 fn merge(into: &mut Value, patch: &Value) {
     match (into, patch) {
         (Value::Object(into), Value::Object(patch)) if !patch.contains_key("@type") => {
@@ -347,7 +347,7 @@ fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-/// Istio's agent: it pulls the image and serves the configuration with a local file.
+/// Does the work of Istio's agent, which pulls the image and serves the configuration with a local file.
 fn provide(extension: &Value, folder: &Path) {
     let mut extension = extension.clone();
     extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
@@ -360,7 +360,7 @@ fn provide(extension: &Value, folder: &Path) {
     fs::write(&path, json!({ "resources": [extension] }).to_string()).expect("a file");
 }
 
-/// Has a subscription read from `folder` instead of from the agent.
+/// Redirects a subscription from the agent to `folder`.
 fn subscribe(value: &mut Value, folder: &Path) {
     if let Some(name) = value
         .get("config_discovery")
@@ -370,7 +370,11 @@ fn subscribe(value: &mut Value, folder: &Path) {
         let ads = source
             .as_object_mut()
             .and_then(|source| source.remove("ads"));
-        assert_eq!(ads, Some(json!({})), "where Istio's proxies subscribe");
+        assert_eq!(
+            ads,
+            Some(json!({})),
+            "Istio's proxies subscribe through ADS"
+        );
         source["path_config_source"] = json!({ "path": folder.join(format!("{name}.json")) });
     }
     match value {

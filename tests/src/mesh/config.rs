@@ -1,69 +1,24 @@
-//! Envoy's configuration, made from a shipped file: what a test changes is small, so each test
-//! also tests what users paste.
+//! Envoy's configuration. A test makes a small change to a shipped file, so that each test also tests the
+//! files that users copy.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use xtask::workspace_root;
 
-use crate::emulator::Emulator;
-use crate::invoker::Invoker;
-use crate::upstream::Upstream;
+use crate::endpoint::Endpoint;
 
-/// Where an Invoke API listens.
-#[derive(Clone, Debug)]
-pub enum Endpoint {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl From<SocketAddr> for Endpoint {
-    fn from(address: SocketAddr) -> Self {
-        Self::Tcp(address)
-    }
-}
-
-impl From<&Upstream> for Endpoint {
-    fn from(upstream: &Upstream) -> Self {
-        Self::Tcp(upstream.address)
-    }
-}
-
-impl From<&Emulator> for Endpoint {
-    fn from(emulator: &Emulator) -> Self {
-        Self::Tcp(emulator.address)
-    }
-}
-
-impl From<&Invoker> for Endpoint {
-    fn from(invoker: &Invoker) -> Self {
-        invoker.endpoint.clone()
-    }
-}
-
-impl Endpoint {
-    fn lb_endpoint(&self) -> Value {
-        json!({ "endpoint": { "address": match self {
-            Self::Tcp(address) => socket_address(*address),
-            Self::Unix(path) => json!({ "pipe": { "path": path } }),
-        } } })
-    }
-}
-
-/// An Envoy configuration that can be changed at named places. In all of them Envoy's own JSON
-/// form is what a value has.
+/// An Envoy configuration in Envoy's own JSON form, with methods for the parts that tests change.
 #[derive(Clone, Debug)]
 pub struct Config(pub Value);
 
 impl Config {
-    /// `envoy/NAME` of this workspace.
+    /// Reads `envoy/NAME` of this workspace.
     ///
     /// # Panics
-    /// It is not there, or not YAML.
+    /// The file is missing, or not YAML.
     pub fn shipped(name: impl AsRef<Path>) -> Self {
         let path = workspace_root().join("envoy").join(name);
         let yaml =
@@ -73,10 +28,10 @@ impl Config {
         Self(value)
     }
 
-    /// What stands at a JSON pointer.
+    /// Returns the value at a JSON pointer.
     ///
     /// # Panics
-    /// Nothing stands there.
+    /// There is no such value.
     #[track_caller]
     pub fn at(&mut self, pointer: &str) -> &mut Value {
         self.0
@@ -84,49 +39,49 @@ impl Config {
             .unwrap_or_else(|| panic!("the shipped configuration has no {pointer}"))
     }
 
-    /// The listener.
+    /// Returns the listener.
     pub fn listener(&mut self) -> &mut Value {
         self.at("/static_resources/listeners/0")
     }
 
-    /// The HTTP connection manager of the listener.
+    /// Returns the HTTP connection manager of the listener.
     pub fn connection_manager(&mut self) -> &mut Value {
         self.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
     }
 
-    /// The virtual hosts.
+    /// Returns the virtual hosts.
     pub fn virtual_hosts(&mut self) -> &mut Value {
         at(self.connection_manager(), "/route_config/virtual_hosts")
     }
 
-    /// All clusters.
+    /// Returns all clusters.
     pub fn clusters(&mut self) -> &mut Vec<Value> {
         array(self.at("/static_resources/clusters"))
     }
 
-    /// The cluster that stands for the functions: the first.
+    /// Returns the first cluster, which is that of the functions.
     pub fn cluster(&mut self) -> &mut Value {
         self.at("/static_resources/clusters/0")
     }
 
-    /// The HTTP protocol options of that cluster.
+    /// Returns the HTTP protocol options of the functions' cluster.
     pub fn protocol_options(&mut self) -> &mut Value {
         let options = at(self.cluster(), "/typed_extension_protocol_options");
         &mut options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
     }
 
-    /// The chain of HTTP filters of that cluster.
+    /// Returns the HTTP filters of the functions' cluster.
     pub fn filters(&mut self) -> &mut Vec<Value> {
         array(at(self.protocol_options(), "/http_filters"))
     }
 
-    /// That cluster's own configuration of the Lambda filter, of which `configuration` is what
-    /// the filter reads.
+    /// Returns the configuration of the Lambda filter in the functions' cluster. The filter reads its member
+    /// `configuration`.
     pub fn plugin(&mut self) -> &mut Value {
-        plugin(self.cluster()).expect("a filter called lambda")
+        plugin(self.cluster()).expect("a filter with the name lambda")
     }
 
-    /// Sends each cluster of functions to `endpoints`.
+    /// Sets the endpoints of each cluster of functions.
     pub(super) fn set_endpoints(&mut self, endpoints: &[Endpoint]) {
         for cluster in self.clusters() {
             if plugin(cluster).is_some() {
@@ -135,18 +90,18 @@ impl Config {
         }
     }
 
-    /// Has each cluster of functions load the filter from `path`.
+    /// Sets the file of the filter in each cluster of functions.
     pub(super) fn set_filter(&mut self, path: &Path) {
         for plugin in self.clusters().iter_mut().filter_map(plugin) {
             plugin["vm_config"]["code"] = json!({ "local": { "filename": path } });
         }
     }
 
-    /// Sends the cluster `name`, which is no function, to `address`.
+    /// Sets the address of the cluster `name`, which is not one of functions.
     ///
     /// # Panics
     /// There is no such cluster.
-    pub fn send(&mut self, name: &str, address: SocketAddr) {
+    pub fn set_address(&mut self, name: &str, address: SocketAddr) {
         let cluster = self
             .clusters()
             .iter_mut()
@@ -155,7 +110,7 @@ impl Config {
         set_endpoints(cluster, &[Endpoint::Tcp(address)]);
     }
 
-    /// One more cluster, which is no function.
+    /// Adds a cluster that is not one of functions.
     pub(super) fn add_cluster(&mut self, name: &str, address: SocketAddr) {
         let endpoint = Endpoint::Tcp(address).lb_endpoint();
         self.clusters().push(json!({
@@ -169,13 +124,12 @@ impl Config {
     }
 }
 
-/// What a route with this metadata calls: for use as `metadata` of a route, a virtual host or
-/// a cluster.
+/// Returns the `metadata` of a route, a virtual host or a cluster with these keys of the filter.
 pub fn metadata(lambda: &Value) -> Value {
     json!({ "filter_metadata": { "lambda": lambda } })
 }
 
-/// A route to the functions' cluster.
+/// Returns a route to the functions' cluster.
 pub fn route(route_match: &Value, lambda: &Value) -> Value {
     json!({
         "match": route_match,
@@ -184,14 +138,7 @@ pub fn route(route_match: &Value, lambda: &Value) -> Value {
     })
 }
 
-pub(super) fn socket_address(address: SocketAddr) -> Value {
-    json!({ "socket_address": {
-        "address": address.ip(),
-        "port_value": address.port(),
-    } })
-}
-
-/// The configuration of the Lambda filter in `cluster`, if that is one of functions.
+/// Returns the configuration of the Lambda filter in `cluster`, if it is a cluster of functions.
 fn plugin(cluster: &mut Value) -> Option<&mut Value> {
     let filters = cluster.pointer_mut(
         "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
@@ -211,7 +158,7 @@ fn set_endpoints(cluster: &mut Value, endpoints: &[Endpoint]) {
 fn at<'a>(value: &'a mut Value, pointer: &str) -> &'a mut Value {
     value
         .pointer_mut(pointer)
-        .unwrap_or_else(|| panic!("the shipped configuration has no {pointer} there"))
+        .unwrap_or_else(|| panic!("this part of the shipped configuration has no {pointer}"))
 }
 
 #[track_caller]

@@ -1,7 +1,7 @@
-//! `invocation: event`: the client is told that the event is queued, and no more.
+//! `invocation: event`: the client learns that the event is queued, and nothing more.
 
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 
 fn asynchronous(upstream: &Upstream) -> Mesh {
@@ -12,7 +12,7 @@ fn asynchronous(upstream: &Upstream) -> Mesh {
 
 #[test]
 fn a_queued_event_is_202_without_a_body() {
-    let upstream = Upstream::start(|_| Reply::bytes("").status(202));
+    let upstream = Upstream::start(|_| ScriptedResponse::bytes("").status(202));
     let mesh = asynchronous(&upstream);
     for request in [
         mesh.get("/page"),
@@ -20,9 +20,12 @@ fn a_queued_event_is_202_without_a_body() {
         mesh.request("HEAD", "/page"),
         mesh.post("/page", "text").http2(),
     ] {
-        let answer = request.send();
-        assert_eq!((answer.status, answer.text()), (202, ""));
-        assert!(!answer.headers.contains_key("content-type"), "{answer:?}");
+        let response = request.send();
+        assert_eq!((response.status, response.text()), (202, ""));
+        assert!(
+            !response.headers.contains_key("content-type"),
+            "{response:?}"
+        );
     }
     for call in upstream.calls() {
         assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
@@ -32,35 +35,35 @@ fn a_queued_event_is_202_without_a_body() {
 }
 
 #[test]
-fn an_upstream_without_a_queue_has_run_the_function() {
-    let upstream = Upstream::answering(json!({ "statusCode": 418, "body": "tea" }));
-    let answer = asynchronous(&upstream).get("/").send();
-    assert_eq!((answer.status, answer.text()), (202, ""));
+fn an_upstream_that_runs_the_function_at_once_is_202_too() {
+    let upstream = Upstream::responding(json!({ "statusCode": 418, "body": "tea" }));
+    let response = asynchronous(&upstream).get("/").send();
+    assert_eq!((response.status, response.text()), (202, ""));
 }
 
 #[test]
 fn an_event_that_is_not_queued_is_an_error() {
     let upstream = Upstream::start(|call| match call.index {
-        0 => Reply::service_error(429, "TooManyRequestsException"),
-        _ => Reply::service_error(404, "ResourceNotFoundException"),
+        0 => ScriptedResponse::service_error(429, "TooManyRequestsException"),
+        _ => ScriptedResponse::service_error(404, "ResourceNotFoundException"),
     });
     let mesh = asynchronous(&upstream);
     for status in [429, 502] {
-        let answer = mesh.get("/").send();
-        assert_eq!(answer.status, status);
-        assert!(answer.json()["message"].is_string());
+        let response = mesh.get("/").send();
+        assert_eq!(response.status, status);
+        assert!(response.json()["message"].is_string());
     }
 }
 
 #[test]
-fn an_event_larger_than_lambda_queues_is_413() {
-    let upstream = Upstream::start(|_| Reply::bytes("").status(202));
+fn an_event_too_large_for_lambdas_queue_is_413() {
+    let upstream = Upstream::start(|_| ScriptedResponse::bytes("").status(202));
     let mesh = asynchronous(&upstream);
     assert_eq!(mesh.post("/", vec![b'x'; 700_000]).send().status, 202);
-    let answer = mesh.post("/", vec![b'x'; 1_048_577]).send();
-    assert_eq!(answer.status, 413);
+    let response = mesh.post("/", vec![b'x'; 1_048_577]).send();
+    assert_eq!(response.status, 413);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({ "message": "Request Entity Too Large" })
     );
     assert_eq!(upstream.calls().len(), 1);

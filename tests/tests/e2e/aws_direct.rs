@@ -1,12 +1,13 @@
 //! The shipped `envoy/aws-direct.yaml`, in front of a stand-in for AWS that verifies signatures with
-//! botocore: only the address and the CA are changed.
+//! botocore. Only the address and the CA are changed.
 
 use std::net::SocketAddr;
 
 use lambda_mesh_tests::aws::Aws;
-use lambda_mesh_tests::invoker::free_address;
-use lambda_mesh_tests::mesh::{Config, Endpoint, Mesh, on_each_envoy};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::endpoint::Endpoint;
+use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
+use lambda_mesh_tests::shared::Component;
 use serde_json::json;
 use xtask::workspace_root;
 
@@ -14,8 +15,8 @@ const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "a-session-token";
 
-/// A second listener, which ends TLS as AWS's does, and passes all on to `aws`.
-fn end_tls(config: &mut Config, address: SocketAddr, aws: &Aws) {
+/// Adds a listener that terminates TLS, as AWS does, and forwards to `aws`.
+fn terminate_tls(config: &mut Config, address: SocketAddr, aws: &Aws) {
     let fixtures = workspace_root().join("tests/fixtures/tls");
     let file = |name| json!({ "filename": fixtures.join(name) });
     let socket = |address: SocketAddr| json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } });
@@ -63,12 +64,12 @@ fn direct(aws: &Aws, version: &'static str) -> Mesh {
         .environment("AWS_SECRET_ACCESS_KEY", SECRET)
         .environment("AWS_SESSION_TOKEN", TOKEN)
         .environment("AWS_EC2_METADATA_DISABLED", "true")
-        .edit(|config| end_tls(config, address, aws))
+        .edit(|config| terminate_tls(config, address, aws))
         .start()
 }
 
 #[test]
-fn envoy_signs_what_the_filter_has_made() {
+fn envoy_signs_the_requests_of_the_filter() {
     let streamed = "{\"statusCode\":201}\0\0\0\0\0\0\0\0";
     on_each_envoy(|version| {
         let aws = Aws::start();
@@ -81,18 +82,18 @@ fn envoy_signs_what_the_filter_has_made() {
         let mesh = direct(&aws, version);
         let host = "orders.localhost";
         let request = mesh.post("/page?x=%20", "gr\u{fc}\u{df}e").host(host);
-        let answer = request
+        let response = request
             .header("authorization", "Bearer t")
             .header("content-type", "text/plain");
-        let event = answer.send().json();
+        let event = response.send().json();
         assert_eq!(event["rawQueryString"], "x=%20", "{event}");
         assert_eq!(event["headers"]["authorization"], "Bearer t");
         assert_eq!(event["body"], "gr\u{fc}\u{df}e");
-        let answer = mesh.post("/jobs", "text").host(host).send();
-        assert_eq!((answer.status, answer.text()), (202, ""));
-        let answer = mesh.get("/stream").host(host).send();
-        assert_eq!((answer.status, answer.text()), (201, "onetwo"));
-        // Each of them was accepted, or this panics.
+        let response = mesh.post("/jobs", "text").host(host).send();
+        assert_eq!((response.status, response.text()), (202, ""));
+        let response = mesh.get("/stream").host(host).send();
+        assert_eq!((response.status, response.text()), (201, "onetwo"));
+        // `calls` panics if a signature was refused.
         assert_eq!(aws.calls("orders")[0]["qualifier"], "live");
         assert_eq!(aws.calls("orders-jobs").len(), 1);
         assert_eq!(aws.calls("orders-stream").len(), 1);
@@ -100,16 +101,16 @@ fn envoy_signs_what_the_filter_has_made() {
 }
 
 #[test]
-fn a_throttled_call_is_tried_again_and_signed_anew_and_a_failed_one_is_not() {
+fn a_throttled_call_is_retried_and_signed_again_and_a_failed_one_is_not() {
     let aws = Aws::start();
     let throttled = json!({ "error": "TooManyRequestsException", "retry_after": 1 });
     let answered = json!({ "payload": { "statusCode": 200, "body": "second" } });
     let failed = json!({ "error": "ServiceException" });
     aws.function("orders", &json!({ "turns": [throttled, answered, failed] }));
     let mesh = direct(&aws, xtask::envoy::NEWEST);
-    let answer = mesh.post("/", "text").host("orders.localhost").send();
-    assert_eq!((answer.status, answer.text()), (200, "second"));
-    let entry = mesh.access_log(&answer);
+    let response = mesh.post("/", "text").host("orders.localhost").send();
+    assert_eq!((response.status, response.text()), (200, "second"));
+    let entry = mesh.access_log(&response);
     assert_eq!(
         (&entry["method"], &entry["path"]),
         (&json!("POST"), &json!("/"))

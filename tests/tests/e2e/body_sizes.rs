@@ -1,9 +1,9 @@
-//! Bodies from nothing to what Lambda carries.
+//! Bodies from empty to the largest that Lambda allows.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::parts::service;
+use crate::service::service;
 
 const MIB: usize = 1024 * 1024;
 
@@ -22,7 +22,7 @@ fn text_bodies_arrive_whole() {
 
 #[test]
 fn binary_bodies_arrive_whole() {
-    // As base64, 4.5 MiB are 6 MiB: the most that an event carries.
+    // As base64, 4.5 MiB are 6 MiB, the largest event.
     for length in [0, 1, MIB, 9 * MIB / 2 - 4096] {
         let sent: Vec<u8> = (0..=255).cycle().take(length).collect();
         let request = service().post("/echo", sent.clone());
@@ -33,19 +33,19 @@ fn binary_bodies_arrive_whole() {
 }
 
 #[test]
-fn text_answers_arrive_whole() {
+fn text_responses_arrive_whole() {
     for length in [0, 1, MIB, 5 * MIB] {
-        let answer = service().get(format!("/text/{length}")).send();
-        assert_eq!(answer.header("content-length"), length.to_string());
-        assert!(answer.body == "x".repeat(length), "{length} bytes");
+        let response = service().get(format!("/text/{length}")).send();
+        assert_eq!(response.header("content-length"), length.to_string());
+        assert!(response.body == "x".repeat(length), "{length} bytes");
     }
 }
 
 #[test]
-fn binary_answers_arrive_whole() {
+fn binary_responses_arrive_whole() {
     for length in [MIB, 9 * MIB / 2 - 4096] {
-        let answer = service().get(format!("/bytes/{length}")).send();
+        let response = service().get(format!("/bytes/{length}")).send();
         let sent: Vec<u8> = (0..=255).cycle().take(length).collect();
-        assert!(answer.body == sent, "{length} bytes");
+        assert!(response.body == sent, "{length} bytes");
     }
 }

@@ -1,12 +1,12 @@
-//! Requests without a body, which has to be made room for, or done without.
+//! Requests without a body, in which the event needs room in a header or in an added body.
 
 use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{Call, Upstream};
 use serde_json::{Value, json};
 
-/// The function's event goes into a body, whether or not there is room for one.
+/// Makes the filter put the event into a body, even if the request has none.
 fn in_a_body(config: &mut Config) {
     let settings = config.plugin()["configuration"]["value"].as_object_mut();
     settings
@@ -20,10 +20,10 @@ fn last(upstream: &Upstream) -> Call {
 }
 
 #[test]
-fn the_invoker_takes_the_event_from_a_header() {
+fn the_invoker_gets_the_event_in_a_header() {
     on_each_envoy(|version| {
         for is_http2 in [false, true] {
-            let upstream = Upstream::answering(json!({ "statusCode": 200, "body": "hi" }));
+            let upstream = Upstream::responding(json!({ "statusCode": 200, "body": "hi" }));
             let mesh = Mesh::to(&upstream).envoy(version).edit(|config| {
                 if is_http2 {
                     config.protocol_options()["explicit_http_config"] =
@@ -32,12 +32,12 @@ fn the_invoker_takes_the_event_from_a_header() {
             });
             let mesh = mesh.start();
             for method in ["GET", "DELETE", "OPTIONS", "HEAD"] {
-                let answer = mesh
+                let response = mesh
                     .request(method, "/caf%C3%A9?x=1")
                     .header("x-del", "caf\u{e9} \"quoted\"")
                     .send();
-                assert_eq!(answer.status, 200, "{method}");
-                assert_eq!(answer.text(), if method == "HEAD" { "" } else { "hi" });
+                assert_eq!(response.status, 200, "{method}");
+                assert_eq!(response.text(), if method == "HEAD" { "" } else { "hi" });
                 let call = last(&upstream);
                 assert!(call.is_in_header, "{call:?}");
                 assert_eq!(call.method, "POST");
@@ -45,7 +45,7 @@ fn the_invoker_takes_the_event_from_a_header() {
                 assert_eq!(event["requestContext"]["http"]["method"], method);
                 assert_eq!(event["rawQueryString"], "x=1");
                 assert_eq!(event["headers"]["x-del"], "caf\u{e9} \"quoted\"");
-                let entry = mesh.access_log(&answer);
+                let entry = mesh.access_log(&response);
                 assert_eq!(entry["path"], "/caf%C3%A9?x=1");
                 assert_eq!(entry["original"], format!("{method} /caf%C3%A9?x=1"));
             }
@@ -58,20 +58,20 @@ fn the_invoker_takes_the_event_from_a_header() {
                 (call.is_in_header, &call.event()["body"]),
                 (false, &json!("a body"))
             );
-            // What a client may send, and a server need not take.
+            // A client may send such a path, and a server need not accept it.
             for (path, query) in [("/a`b|c", "q=<\"x\">&y={1}^2"), ("/a", "x=[1]\\")] {
                 let head = format!("GET {path}?{query} HTTP/1.1\r\nhost: service.test\r\n");
-                let answer = raw(mesh.address, format!("{head}connection: close\r\n\r\n"));
-                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                let response = raw(mesh.address, format!("{head}connection: close\r\n\r\n"));
+                assert!(response.starts_with("HTTP/1.1 200"), "{response}");
                 let event = last(&upstream).event();
                 let sent = (&event["rawPath"], &event["rawQueryString"]);
                 assert_eq!(sent, (&json!(path), &json!(query)));
             }
-            // Only trailers: the event has no room in a body, and needs none.
+            // A request with only trailers has no body for the event.
             let request = mesh.request("POST", "/").http2();
             assert_eq!(request.trailer("x-only", "trailers").send().status, 200);
             assert!(last(&upstream).is_in_header);
-            // The largest that Envoy's own default limit lets through becomes too large.
+            // Escapes make a header too large that is within Envoy's default limit.
             let request = mesh.get("/").header("x-large", "a".repeat(59_000));
             assert_eq!(request.send().status, 200);
             assert!(last(&upstream).body.len() > 59_000);
@@ -83,7 +83,7 @@ fn the_invoker_takes_the_event_from_a_header() {
 
 #[test]
 fn a_client_cannot_send_an_event_of_its_own() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let forged = mesh.get("/").header(
         "x-lambda-mesh-invocation",
@@ -98,11 +98,11 @@ fn a_client_cannot_send_an_event_of_its_own() {
 }
 
 #[test]
-fn a_request_that_has_no_room_for_its_event_is_refused_not_passed_through() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_request_without_room_for_its_event_is_refused_and_not_passed_through() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).edit(in_a_body).start();
-    let answer = mesh.get("/2015-03-31/functions/secret/invocations").send();
-    assert_eq!(answer.status, 500);
+    let response = mesh.get("/2015-03-31/functions/secret/invocations").send();
+    assert_eq!(response.status, 500);
     let request = mesh
         .request("POST", "/")
         .http2()

@@ -1,8 +1,8 @@
-//! Cookies, several each way.
+//! Several cookies, in both directions.
 
 use serde_json::json;
 
-use crate::parts::{reply, service};
+use crate::service::{echo_payload, service};
 
 #[test]
 fn the_clients_cookies_are_a_list() {
@@ -20,9 +20,10 @@ fn cookies_split_by_http2_are_the_same_list() {
 }
 
 #[test]
-fn the_functions_cookies_are_a_header_each() {
+fn each_cookie_of_the_function_is_a_header() {
     let first = "a=1; Path=/; HttpOnly";
     let second = "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT";
-    let answer = reply(&json!({ "statusCode": 200, "cookies": [first, second], "body": "" }));
-    assert_eq!(answer.all("set-cookie"), [first, second]);
+    let response =
+        echo_payload(&json!({ "statusCode": 200, "cookies": [first, second], "body": "" }));
+    assert_eq!(response.all("set-cookie"), [first, second]);
 }

@@ -1,4 +1,4 @@
-//! AWS's emulator, which crashes when two invocations overlap.
+//! AWS's emulator, which crashes if two invocations overlap.
 
 use std::collections::HashSet;
 
@@ -6,14 +6,14 @@ use lambda_mesh_tests::client::send_all;
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::shared::Component;
 use serde_json::json;
 
-use crate::parts::probe;
+use crate::service::probe;
 
 #[test]
-fn it_survives_many_callers_behind_the_invoker_and_none_is_lost() {
-    let name = "it_survives_many_callers_behind_the_invoker_and_none_is_lost";
+fn an_emulator_behind_the_invoker_survives_many_callers_and_serves_each() {
+    let name = "an_emulator_behind_the_invoker_survives_many_callers_and_serves_each";
     let Some(emulator) = Emulator::start(name, probe()) else {
         return;
     };
@@ -21,13 +21,13 @@ fn it_survives_many_callers_behind_the_invoker_and_none_is_lost() {
     let invoker = Invoker::start(&json!({ "probe": { "rie": url } }));
     let mesh = Mesh::to(&invoker).workers(2).start();
     let requests = (0..200).map(|number| mesh.get(format!("/echo?call={number}")));
-    let answers = send_all(requests, 32);
-    let calls: HashSet<_> = answers
+    let responses = send_all(requests, 32);
+    let calls: HashSet<_> = responses
         .into_iter()
-        .map(|answer| {
-            let answer = answer.expect("an answer");
-            assert_eq!(answer.status, 200, "{answer:?}");
-            answer.json()["rawQueryString"].to_string()
+        .map(|response| {
+            let response = response.expect("a response");
+            assert_eq!(response.status, 200, "{response:?}");
+            response.json()["rawQueryString"].to_string()
         })
         .collect();
     assert_eq!(calls.len(), 200);
@@ -35,22 +35,28 @@ fn it_survives_many_callers_behind_the_invoker_and_none_is_lost() {
 }
 
 #[test]
-fn envoy_calls_it_directly() {
-    let Some(emulator) = Emulator::start("envoy_calls_it_directly", probe()) else {
+fn envoy_calls_an_emulator_directly() {
+    let Some(emulator) = Emulator::start("envoy_calls_an_emulator_directly", probe()) else {
         return;
     };
-    // It knows its function by this name alone.
+    // The emulator knows its function only by this name.
     let lambda = json!({ "function": "function" });
     let routes = vec![route(&json!({ "prefix": "/" }), &lambda)];
-    let mesh = Mesh::to(&emulator).with_room().routes(&routes).start();
+    let mesh = Mesh::to(&emulator)
+        .events_in_bodies()
+        .routes(&routes)
+        .start();
     let event = mesh.get("/echo?x=1").send().json();
     assert_eq!(event["rawQueryString"], "x=1");
-    let answer = mesh
+    let response = mesh
         .post("/reply", r#"{"statusCode":418,"body":"short"}"#)
         .send();
-    assert_eq!((answer.status, answer.text()), (418, "short"));
-    let answer = mesh.get("/fail").send();
-    assert_eq!(answer.status, 500);
-    assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
+    assert_eq!((response.status, response.text()), (418, "short"));
+    let response = mesh.get("/fail").send();
+    assert_eq!(response.status, 500);
+    assert_eq!(
+        response.json(),
+        json!({ "message": "Internal Server Error" })
+    );
     assert!(emulator.alive());
 }

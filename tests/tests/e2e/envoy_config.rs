@@ -1,28 +1,30 @@
-//! Configurations that `sidecar-invoker envoy-config` writes, run in the real Envoy as they are.
+//! Configurations that `sidecar-invoker envoy-config` writes, unchanged in the real Envoy.
 
 use lambda_mesh_tests::emulator::Emulator;
-use lambda_mesh_tests::generated::{Generated, envoy_config, file};
-use lambda_mesh_tests::invoker::{Invoker, free_address};
-use lambda_mesh_tests::mesh::{self, Endpoint, on_each_envoy};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::endpoint::Endpoint;
+use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::generated::{Generated, envoy_config, write_file};
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::mesh::{self, on_each_envoy};
+use lambda_mesh_tests::shared::Component;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use xtask::envoy::NEWEST;
 
-use crate::parts::{functions, probe};
+use crate::service::{functions, probe};
 
-/// Envoy with what `envoy-config` makes of these routes, before `invoker`.
+/// Starts an Envoy in front of `invoker`, with the configuration that `envoy-config` makes of these routes.
 fn generated(version: &str, functions: &Value, routes: &Value, invoker: &Invoker) -> Generated {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = json!({ "functions": functions, "routes": routes }).to_string();
-    let config = file(folder.path(), "invoker.yaml", &config);
+    let config = write_file(folder.path(), "invoker.yaml", &config);
     let invoker = match &invoker.endpoint {
         Endpoint::Tcp(address) => address.to_string(),
         Endpoint::Unix(path) => format!("unix://{}", path.display()),
     };
     let (listen, admin) = (free_address(), free_address());
-    let printed = envoy_config(
+    let output = envoy_config(
         version,
         &[
             "--config",
@@ -36,8 +38,8 @@ fn generated(version: &str, functions: &Value, routes: &Value, invoker: &Invoker
             "--check",
         ],
     );
-    assert_eq!(printed.status, Some(0), "{}", printed.stderr);
-    Generated::start(version, &printed.stdout, listen, admin)
+    assert_eq!(output.status, Some(0), "{}", output.stderr);
+    Generated::start(version, &output.stdout, listen, admin)
 }
 
 #[test]
@@ -54,9 +56,9 @@ fn routes_by_host_path_and_method_reach_their_functions() {
     on_each_envoy(|version| {
         let envoy = generated(version, &functions(), &routes, &invoker);
         let event = |method: &str, host: &str, path: &str| {
-            let answer = envoy.request(method, path).host(host).send();
-            assert_eq!(answer.status, 200, "{host}{path}: {answer:?}");
-            answer.json()
+            let response = envoy.request(method, path).host(host).send();
+            assert_eq!(response.status, 200, "{host}{path}: {response:?}");
+            response.json()
         };
         let pets = event("GET", "api.test", "/pets?a=1");
         assert_eq!(
@@ -81,10 +83,10 @@ fn routes_by_host_path_and_method_reach_their_functions() {
             ("GET", "api.test", "/ping"),
             ("POST", "other", "/ping"),
         ] {
-            let answer = envoy.request(method, path).host(host).send();
-            assert_eq!(answer.status, 404, "{method} {host}{path}: {answer:?}");
-            assert_eq!(answer.header("content-type"), "application/json");
-            assert_eq!(answer.text(), r#"{"message":"Not Found"}"#);
+            let response = envoy.request(method, path).host(host).send();
+            assert_eq!(response.status, 404, "{method} {host}{path}: {response:?}");
+            assert_eq!(response.header("content-type"), "application/json");
+            assert_eq!(response.text(), r#"{"message":"Not Found"}"#);
         }
         let ping = envoy.request("GET", "/ping").host("other").send();
         assert_eq!((ping.status, ping.text()), (200, "pong"));
@@ -95,8 +97,8 @@ fn routes_by_host_path_and_method_reach_their_functions() {
 }
 
 #[test]
-fn an_emulator_and_a_local_function_stand_side_by_side() {
-    let name = "an_emulator_and_a_local_function_stand_side_by_side";
+fn an_emulator_and_a_local_function_are_served_together() {
+    let name = "an_emulator_and_a_local_function_are_served_together";
     let Some(emulator) = Emulator::start(name, probe()) else {
         return;
     };
@@ -121,14 +123,14 @@ fn an_emulator_and_a_local_function_stand_side_by_side() {
 }
 
 #[test]
-fn check_passes_on_what_envoy_says() {
+fn check_reports_envoys_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let lrp = "local: [{ hostname: a.lb, endpoint: http://a }]";
-    let lrp = file(folder.path(), "lrp.yaml", lrp);
+    let lrp = write_file(folder.path(), "lrp.yaml", lrp);
     let good = envoy_config(NEWEST, &["--lrp", &lrp, "--check"]);
     assert_eq!((good.status, good.stderr.as_str()), (Some(0), ""));
     assert_eq!(good.stdout, envoy_config(NEWEST, &["--lrp", &lrp]).stdout);
-    // An Envoy that has no such socket.
+    // No Envoy can connect to such a path.
     let long = format!("unix:///{}", "x".repeat(200));
     let bad = envoy_config(NEWEST, &["--lrp", &lrp, "--check", "--invoker", &long]);
     assert_eq!((bad.status, bad.stdout.as_str()), (Some(1), ""));
@@ -141,12 +143,12 @@ fn check_passes_on_what_envoy_says() {
 }
 
 #[test]
-fn the_filters_are_those_of_the_shipped_configurations() {
+fn the_filters_equal_those_of_the_shipped_configurations() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }";
-    let config = file(folder.path(), "invoker.yaml", config);
-    let printed = envoy_config(NEWEST, &["--config", &config]);
-    let mut generated = mesh::Config(serde_saphyr::from_str(&printed.stdout).expect("YAML"));
+    let config = write_file(folder.path(), "invoker.yaml", config);
+    let output = envoy_config(NEWEST, &["--config", &config]);
+    let mut generated = mesh::Config(serde_saphyr::from_str(&output.stdout).expect("YAML"));
     let mut shipped = mesh::Config::shipped("local.yaml");
     for config in [&mut generated, &mut shipped] {
         config.plugin()["vm_config"]["code"] = json!("wherever the filter is");
@@ -154,7 +156,7 @@ fn the_filters_are_those_of_the_shipped_configurations() {
     assert_eq!(generated.protocol_options(), shipped.protocol_options());
 }
 
-/// Any route that a file may hold.
+/// Generates any route that a file may have.
 fn route() -> impl Strategy<Value = Value> {
     let host = prop_oneof![
         Just("*".to_owned()),
@@ -191,10 +193,10 @@ fn route() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn envoy_takes_whatever_routes_a_file_may_hold() {
+fn envoy_accepts_all_valid_routes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = Config {
-        // Each takes Envoy a second of processor time.
+        // Each case takes a second of processor time.
         cases: 4,
         failure_persistence: None,
         ..Config::default()
@@ -203,12 +205,12 @@ fn envoy_takes_whatever_routes_a_file_may_hold() {
     let outcome = TestRunner::new(config).run(&routes, |routes| {
         let functions = json!({ "probe": { "rie": "http://probe" } });
         let text = json!({ "functions": functions, "routes": routes }).to_string();
-        let path = file(folder.path(), "invoker.yaml", &text);
-        let printed = envoy_config(NEWEST, &["--config", &path, "--check"]);
-        // Routes that hide each other, and names that stand twice in a path, are told so.
-        prop_assume!(printed.status != Some(2));
-        prop_assert_eq!(printed.status, Some(0), "{}\n{}", text, printed.stderr);
+        let path = write_file(folder.path(), "invoker.yaml", &text);
+        let output = envoy_config(NEWEST, &["--config", &path, "--check"]);
+        // Routes that hide each other and names that a path has twice are reported as mistakes.
+        prop_assume!(output.status != Some(2));
+        prop_assert_eq!(output.status, Some(0), "{}\n{}", text, output.stderr);
         Ok(())
     });
-    outcome.expect("valid routes are a valid configuration");
+    outcome.expect("valid routes make a valid configuration");
 }

@@ -1,4 +1,4 @@
-//! `envoy/envoy-gateway`, as Envoy Gateway would apply it, in the real Envoy.
+//! `envoy/envoy-gateway` as Envoy Gateway applies it, in the real Envoy.
 
 use lambda_mesh_tests::kubernetes::envoy_gateway::configure;
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
@@ -8,16 +8,16 @@ use serde_json::json;
 #[test]
 fn each_route_calls_its_function_with_bodies_beyond_the_default_buffers() {
     on_each_envoy(|version| {
-        let upstream = Upstream::answering(json!({ "statusCode": 201, "body": "done" }));
+        let upstream = Upstream::responding(json!({ "statusCode": 201, "body": "done" }));
         let mesh = configure(upstream.address);
-        let mesh = Mesh::of(mesh).envoy(version).start();
-        // More than Envoy's own limit of 1 MiB, and than Envoy Gateway's of 32 KiB.
+        let mesh = Mesh::from_config(mesh).envoy(version).start();
+        // More than the default limits of Envoy, 1 MiB, and of Envoy Gateway, 32 KiB.
         let body = "x".repeat(2 << 20);
         let request = mesh.post("/cart", body.clone()).host("orders.example.com");
-        let answer = request.header("content-type", "text/plain").send();
-        assert_eq!((answer.status, answer.text()), (201, "done"));
-        let answer = mesh.get("/").host("billing.example.com:80").send();
-        assert_eq!(answer.status, 201);
+        let response = request.header("content-type", "text/plain").send();
+        assert_eq!((response.status, response.text()), (201, "done"));
+        let response = mesh.get("/").host("billing.example.com:80").send();
+        assert_eq!(response.status, 201);
         assert_eq!(mesh.get("/").host("other.example.com").send().status, 404);
 
         let calls = upstream.calls();

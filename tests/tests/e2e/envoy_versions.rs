@@ -1,14 +1,15 @@
-//! The oldest supported Envoy does what the newest does. All other tests run on the newest.
+//! The oldest supported Envoy behaves like the newest. Most other tests run on the newest only.
 
-use lambda_mesh_tests::invoker::{Invoker, free_address};
+use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy, route};
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 
-use crate::parts::functions;
+use crate::service::functions;
 
 #[test]
-fn a_function_answers() {
+fn a_function_responds() {
     let invoker = Invoker::start(&functions());
     on_each_envoy(|version| {
         let mesh = Mesh::to(&invoker).envoy(version).start();
@@ -26,11 +27,11 @@ fn a_function_answers() {
 }
 
 #[test]
-fn a_retry_is_the_same_invocation_and_the_log_is_the_clients() {
+fn a_retry_is_the_same_invocation_and_the_log_has_the_clients_request() {
     on_each_envoy(|version| {
         let upstream = Upstream::start(|call| match call.index {
-            0 => Reply::reset(),
-            _ => Reply::payload(&json!({ "statusCode": 200 })),
+            0 => ScriptedResponse::reset(),
+            _ => ScriptedResponse::payload(&json!({ "statusCode": 200 })),
         });
         let mut retried = route(&json!({ "prefix": "/" }), &json!({ "function": "probe" }));
         retried["route"]["retry_policy"] = json!({ "retry_on": "reset" });
@@ -38,12 +39,12 @@ fn a_retry_is_the_same_invocation_and_the_log_is_the_clients() {
             .routes(&[retried])
             .envoy(version)
             .start();
-        let answer = mesh.request("DELETE", "/page").send();
-        assert_eq!(answer.status, 200);
+        let response = mesh.request("DELETE", "/page").send();
+        assert_eq!(response.status, 200);
         let calls = upstream.calls();
         assert_eq!(calls.len(), 2);
         assert_eq!(calls[0].body, calls[1].body);
-        let entry = mesh.access_log(&answer);
+        let entry = mesh.access_log(&response);
         assert_eq!(
             (&entry["method"], &entry["path"]),
             (&json!("DELETE"), &json!("/page"))
@@ -55,11 +56,12 @@ fn a_retry_is_the_same_invocation_and_the_log_is_the_clients() {
 fn trailers_end_a_message() {
     on_each_envoy(|version| {
         let payload = json!({ "statusCode": 201, "body": "whole" });
-        let upstream = Upstream::start(move |_| Reply::payload(&payload).trailer("x-end", "1"));
+        let upstream =
+            Upstream::start(move |_| ScriptedResponse::payload(&payload).trailer("x-end", "1"));
         let mesh = Mesh::to(&upstream).http2().envoy(version).start();
         let request = mesh.post("/2015-03-31/functions/secret/invocations", "x");
-        let answer = request.http2().trailer("x-end", "1").send();
-        assert_eq!((answer.status, answer.text()), (201, "whole"));
+        let response = request.http2().trailer("x-end", "1").send();
+        assert_eq!((response.status, response.text()), (201, "whole"));
         assert_eq!(
             upstream.call().path,
             "/2015-03-31/functions/probe/invocations"
@@ -71,7 +73,7 @@ fn trailers_end_a_message() {
 fn a_mistake_in_the_configuration_is_refused_by_key() {
     on_each_envoy(|version| {
         let mesh = Mesh::to(free_address()).plugin(&json!({ "payloda": "x" }));
-        let message = mesh.envoy(version).try_start().expect_err("it is refused");
-        assert!(message.contains("`payloda`"), "{message}");
+        let message = mesh.envoy(version).try_start().expect_err("a refusal");
+        assert!(message.to_string().contains("`payloda`"), "{message}");
     });
 }

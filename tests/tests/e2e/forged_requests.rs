@@ -1,4 +1,4 @@
-//! A client cannot speak to the filter, to Envoy or to Lambda through its request.
+//! A client cannot control the filter, Envoy or Lambda through its request.
 
 use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::mesh::Mesh;
@@ -29,15 +29,15 @@ const FORGED: [(&str, &str); 13] = [
 
 #[test]
 fn headers_cannot_change_the_invocation() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200, "body": "fine" }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200, "body": "fine" }));
     let mesh = Mesh::to(&upstream).start();
     let request = FORGED
         .iter()
         .fold(mesh.get("/page"), |request, (name, value)| {
             request.header(name, value)
         });
-    let answer = request.send();
-    assert_eq!((answer.status, answer.text()), (200, "fine"));
+    let response = request.send();
+    assert_eq!((response.status, response.text()), (200, "fine"));
     let call = upstream.call();
     assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
     assert_eq!(call.headers["x-amz-invocation-type"], "RequestResponse");
@@ -48,7 +48,7 @@ fn headers_cannot_change_the_invocation() {
         assert!(!call.headers.contains_key(*name), "{name}");
     }
     assert_eq!(call.event()["rawPath"], "/page");
-    let entry = mesh.access_log(&answer);
+    let entry = mesh.access_log(&response);
     assert_eq!(
         (&entry["path"], &entry["original"]),
         (&json!("/page"), &json!("GET /page"))
@@ -57,7 +57,7 @@ fn headers_cannot_change_the_invocation() {
 
 #[test]
 fn an_invoke_path_is_a_path_like_any_other() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let targets = [
         "/2015-03-31/functions/secret/invocations",
@@ -82,8 +82,8 @@ fn an_invoke_path_is_a_path_like_any_other() {
 }
 
 #[test]
-fn a_forged_address_is_not_the_callers() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_forged_address_is_ignored() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let request = mesh.get("/").header("x-forwarded-for", "203.0.113.9");
     assert_eq!(request.send().status, 200);
@@ -92,15 +92,15 @@ fn a_forged_address_is_not_the_callers() {
 }
 
 #[test]
-fn connect_and_absolute_targets_are_answered_without_harm() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn connect_and_absolute_targets_do_no_harm() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let connect = "CONNECT secret:80 HTTP/1.1\r\nhost: secret:80\r\n\r\n";
-    let answer = raw(mesh.address, connect);
-    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let response = raw(mesh.address, connect);
+    assert!(response.starts_with("HTTP/1.1 4"), "{response}");
     let absolute = "GET http://secret.test/page HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    let answer = raw(mesh.address, absolute);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let response = raw(mesh.address, absolute);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     let call = upstream.call();
     assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
     assert_eq!(call.event()["rawPath"], "/page");

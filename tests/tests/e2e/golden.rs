@@ -1,14 +1,14 @@
-//! Every case of the golden tables, through Envoy.
+//! Every golden case, through Envoy.
 
 use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::golden::{self, Report};
 use lambda_mesh_tests::mesh::{Builder, Mesh, route};
-use lambda_mesh_tests::shared::Part;
-use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Map, Value, json};
 
-/// A route for each case, chosen by a header that goes no further. It calls the function
-/// `case-N` with the configuration of case N.
+/// Builds an Envoy with a route for each case. The route is chosen by a header, which it removes, and calls
+/// the function `case-N` with the configuration of case N.
 fn cases<'a>(
     upstream: &Upstream,
     format: &str,
@@ -27,7 +27,7 @@ fn cases<'a>(
     Mesh::to(upstream).routes(&routes.collect::<Vec<_>>())
 }
 
-/// The number of the case that a call belongs to.
+/// Returns the number of the case that a call belongs to.
 fn number(call: &Call) -> usize {
     let name = call
         .path
@@ -41,10 +41,10 @@ fn number(call: &Call) -> usize {
 fn requests_become_the_events_that_aws_sends() {
     let mut report = Report::default();
     for (format, table) in golden::requests() {
-        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let mesh =
             cases(&upstream, &format, table.iter().map(|case| &case.config)).edit(|config| {
-                // The caller's address and scheme come from a trusted proxy in front.
+                // A trusted proxy in front of Envoy reports the caller's address and scheme.
                 let manager = config.connection_manager();
                 manager["xff_num_trusted_hops"] = json!(1);
                 manager["skip_xff_append"] = json!(true);
@@ -57,7 +57,7 @@ fn requests_become_the_events_that_aws_sends() {
                 .host(&sent.authority)
                 .header("x-case", number.to_string())
                 .header("x-forwarded-proto", &sent.scheme);
-            // What the trusted proxy adds to what the client sent.
+            // The trusted proxy appends to the header of the client.
             let mut forwarded_for = Vec::new();
             for (name, value) in &sent.headers {
                 if name.eq_ignore_ascii_case("x-forwarded-for") {
@@ -87,25 +87,22 @@ fn payloads_become_the_responses_that_aws_gives() {
         let script = table.clone();
         let upstream = Upstream::start(move |call| {
             let case = &script[number(call)];
-            let reply = Reply::bytes(case.payload());
+            let response = ScriptedResponse::bytes(case.payload());
             match &case.function_error {
-                Some(error) => reply.header("x-amz-function-error", error),
-                None => reply,
+                Some(error) => response.header("x-amz-function-error", error),
+                None => response,
             }
         });
         let mesh = cases(&upstream, &format, table.iter().map(|case| &case.config)).start();
         for (number, case) in table.iter().enumerate() {
             let request = mesh.request(&case.request.method, "/");
             let request = request.header("x-case", number.to_string());
-            let answer = case
-                .request
-                .headers
-                .iter()
-                .fold(request, |request, (name, value)| {
-                    request.header(name, value)
-                });
-            let answer = answer.send();
-            report.add(&case.id, &case.differences(&answer));
+            let headers = case.request.headers.iter();
+            let request = headers.fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
+            let response = request.send();
+            report.add(&case.id, &case.differences(&response));
             if case.invariants.iter().any(|rule| rule == "no_body_on_wire") {
                 let wire = raw(
                     mesh.address,
@@ -118,7 +115,7 @@ fn payloads_become_the_responses_that_aws_gives() {
             }
             assert!(mesh.alive(), "{}", case.id);
         }
-        // The first case again: the filter has survived all others.
+        // The first case once more shows that the filter has survived all others.
         let again = mesh.get("/").header("x-case", "0").send();
         assert_eq!(table[0].differences(&again), Vec::<String>::new());
     }
@@ -126,17 +123,18 @@ fn payloads_become_the_responses_that_aws_gives() {
 }
 
 #[test]
-fn what_adapters_answer_becomes_what_the_application_answered() {
+fn payloads_of_adapters_become_the_responses_of_the_applications() {
     let mut report = Report::default();
     for (format, table) in golden::adapter_responses() {
         let script = table.clone();
-        let upstream =
-            Upstream::start(move |call| Reply::bytes(script[number(call)].lambda_payload.clone()));
+        let upstream = Upstream::start(move |call| {
+            ScriptedResponse::bytes(script[number(call)].lambda_payload.clone())
+        });
         let none = Map::new();
         let mesh = cases(&upstream, &format, table.iter().map(|_| &none)).start();
         for (number, case) in table.iter().enumerate() {
-            let answer = mesh.get("/").header("x-case", number.to_string()).send();
-            report.add(&case.id, &case.differences(&answer));
+            let response = mesh.get("/").header("x-case", number.to_string()).send();
+            report.add(&case.id, &case.differences(&response));
         }
     }
     report.assert_empty();

@@ -1,4 +1,4 @@
-//! The caller's identity, verified by Envoy, stands in the event where API Gateway puts it.
+//! The caller's identity, verified by Envoy, is in the event where API Gateway puts it.
 
 use std::process::Command;
 
@@ -13,10 +13,10 @@ const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
     eyJpc3MiOiJodHRwczovL2lzc3Vlci50ZXN0Iiwic3ViIjoidXNlci0xIiwiZXhwIjo0MTAyNDQ0ODAwLCJhZG1pbiI6\
     dHJ1ZSwiZ3JvdXBzIjpbImEiLCJiIl19.r_GzVaqZhtY4EARVeGe-NUXlgiHR-3XyUiFtT4spv38";
 
-/// In base64.
+/// The key in base64.
 const KEY: &str = "YSBrZXkgdGhhdCBwcm90ZWN0cyBub3RoaW5nIGF0IGFsbA";
 
-/// A token is verified if there is one.
+/// Starts an Envoy that verifies a token if the request has one.
 fn with_jwt(upstream: &Upstream, payload: &str) -> Mesh {
     let keys = json!({ "keys": [{ "kty": "oct", "alg": "HS256", "k": KEY }] });
     let filter = json!({
@@ -45,7 +45,7 @@ fn with_jwt(upstream: &Upstream, payload: &str) -> Mesh {
 }
 
 #[test]
-fn claims_of_a_verified_token_stand_in_the_authorizer() {
+fn claims_of_a_verified_token_are_in_the_authorizer() {
     let claims = json!({
         "iss": "https://issuer.test",
         "sub": "user-1",
@@ -57,7 +57,7 @@ fn claims_of_a_verified_token_stand_in_the_authorizer() {
         ("apigateway-v2", "/requestContext/authorizer/jwt/claims"),
         ("apigateway-v1", "/requestContext/authorizer/claims"),
     ] {
-        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let mesh = with_jwt(&upstream, payload);
         let request = mesh
             .get("/")
@@ -108,7 +108,7 @@ fn with_mutual_tls(upstream: &Upstream, payload: &str) -> Builder {
     })
 }
 
-/// A GET by a client that shows its certificate: Python's own.
+/// Sends a GET with Python's client, which shows its certificate.
 fn get_with_certificate(mesh: &Mesh) {
     const CLIENT: &str = "\
 import http.client, ssl, sys
@@ -127,7 +127,7 @@ assert connection.getresponse().status == 200
 }
 
 #[test]
-fn the_certificate_of_a_mutual_tls_client_stands_in_the_context() {
+fn the_certificate_of_a_mutual_tls_client_is_in_the_context() {
     let pem = std::fs::read_to_string(fixture("client.pem")).expect("the fixture");
     let certificate = json!({
         "clientCertPem": pem,
@@ -143,7 +143,7 @@ fn the_certificate_of_a_mutual_tls_client_stands_in_the_context() {
         ("apigateway-v2", "/requestContext/authentication/clientCert"),
         ("apigateway-v1", "/requestContext/identity/clientCert"),
     ] {
-        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let mesh = with_mutual_tls(&upstream, payload).start();
         get_with_certificate(&mesh);
         let event = upstream.call().event();
@@ -151,16 +151,15 @@ fn the_certificate_of_a_mutual_tls_client_stands_in_the_context() {
     }
 }
 
-/// Without mutual TLS the header is the client's own word, even where Envoy is told to let it
-/// through.
+/// Without mutual TLS the header comes from the client, even if Envoy is configured to forward it.
 #[test]
-fn a_certificate_that_a_client_only_claims_is_not_believed() {
+fn a_certificate_that_a_client_only_claims_is_ignored() {
     let pem = std::fs::read_to_string(fixture("client.pem")).expect("the fixture");
     let encoded = pem
         .replace('\n', "%0A")
         .replace('+', "%2B")
         .replace(' ', "%20");
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).edit(|config| {
         config.connection_manager()["forward_client_cert_details"] = json!("ALWAYS_FORWARD_ONLY");
     });

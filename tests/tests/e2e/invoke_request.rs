@@ -1,4 +1,4 @@
-//! What leaves Envoy is an Invoke request, with nothing of the client's but its trace.
+//! Envoy sends an Invoke request that has nothing of the client's request but its trace.
 
 use hyper::header::HeaderName;
 use lambda_mesh_tests::mesh::Mesh;
@@ -6,8 +6,8 @@ use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
 #[test]
-fn it_has_the_headers_of_the_invoke_api_and_no_others() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_request_has_the_headers_of_the_invoke_api_and_no_others() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let request = mesh
         .post("/page?x=1", "text")
@@ -16,7 +16,7 @@ fn it_has_the_headers_of_the_invoke_api_and_no_others() {
         .header("authorization", "Bearer t")
         .header("cookie", "a=1");
     let request = request.header("user-agent", "test").header("x-own", "1");
-    let answer = request.send();
+    let response = request.send();
     let call = upstream.call();
     assert_eq!((call.method.as_str(), call.index), ("POST", 0));
     assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
@@ -35,14 +35,17 @@ fn it_has_the_headers_of_the_invoke_api_and_no_others() {
     assert_eq!(call.headers["content-length"], call.body.len().to_string());
     assert_eq!(call.headers["content-type"], "application/json");
     assert_eq!(call.headers["x-envoy-expected-rq-timeout-ms"], "30000");
-    assert_eq!(call.headers["x-request-id"], answer.header("x-request-id"));
+    assert_eq!(
+        call.headers["x-request-id"],
+        response.header("x-request-id")
+    );
     let trace = call.headers["x-amzn-trace-id"].to_str().expect("text");
     assert!(trace.starts_with("Root=1-"), "{trace}");
 }
 
 #[test]
-fn the_callers_trace_goes_on() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn the_callers_trace_is_passed_on() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
     assert_eq!(

@@ -1,34 +1,34 @@
-//! `envoy/istio`, as Istio would apply it, in the real Envoy.
+//! `envoy/istio` as Istio applies it, in the real Envoy.
 
 use std::net::SocketAddr;
 
+use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::Generated;
-use lambda_mesh_tests::invoker::free_address;
 use lambda_mesh_tests::kubernetes::istio::{Patched, Proxy, configure};
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
 #[test]
-fn a_pod_calls_functions_by_host_and_the_invoker_as_it_is() {
+fn a_pod_calls_functions_by_host_and_the_invoker_directly() {
     on_each_envoy(|version| {
-        let upstream = Upstream::answering(json!({ "statusCode": 201, "body": "done" }));
+        let upstream = Upstream::responding(json!({ "statusCode": 201, "body": "done" }));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let patched = configure(Proxy::Sidecar, upstream.address, folder.path());
-        let mesh = Mesh::of(patched.config).envoy(version).start();
+        let mesh = Mesh::from_config(patched.config).envoy(version).start();
 
-        let answer = mesh
+        let response = mesh
             .post("/cart?x=1", "{}")
             .host("orders.lambda.internal")
             .send();
-        assert_eq!((answer.status, answer.text()), (201, "done"));
-        let answer = mesh.get("/").host("billing.lambda.internal:80").send();
-        assert_eq!(answer.status, 201);
+        assert_eq!((response.status, response.text()), (201, "done"));
+        let response = mesh.get("/").host("billing.lambda.internal:80").send();
+        assert_eq!(response.status, 201);
         let direct = "/2015-03-31/functions/other/invocations";
         let host = "invoker.lambda-mesh.svc.cluster.local";
-        let answer = mesh.post(direct, r#"{"an":"event"}"#).host(host).send();
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.json()["statusCode"], 201);
+        let response = mesh.post(direct, r#"{"an":"event"}"#).host(host).send();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.json()["statusCode"], 201);
         assert_eq!(mesh.get("/").host("orders.example.com").send().status, 404);
 
         let calls = upstream.calls();
@@ -44,27 +44,27 @@ fn a_pod_calls_functions_by_host_and_the_invoker_as_it_is() {
 }
 
 #[test]
-fn the_ingress_gateway_serves_the_public_host_alone() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn the_ingress_gateway_serves_only_the_public_host() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let patched = configure(Proxy::Gateway, upstream.address, folder.path());
-    let mesh = Mesh::of(patched.config).start();
-    // More than Envoy's own limit of 1 MiB.
+    let mesh = Mesh::from_config(patched.config).start();
+    // More than Envoy's default limit of 1 MiB.
     let body = "x".repeat(2 << 20);
-    let answer = mesh.post("/cart", body.clone()).host("orders.example.com");
-    let answer = answer.header("content-type", "text/plain").send();
-    assert_eq!(answer.status, 200);
+    let response = mesh.post("/cart", body.clone()).host("orders.example.com");
+    let response = response.header("content-type", "text/plain").send();
+    assert_eq!(response.status, 200);
     assert_eq!(upstream.call().event()["body"], body);
     for host in ["orders.lambda.internal", "billing.lambda.internal"] {
         assert_eq!(mesh.get("/").host(host).send().status, 404, "{host}");
     }
 }
 
-/// The sidecar of the invoker's pods stands between.
+/// The request passes through the sidecar of the invoker's pods too.
 #[test]
 fn the_largest_head_that_a_pod_may_send_reaches_the_invoker() {
     on_each_envoy(|version| {
-        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let Patched { mut config, .. } = configure(Proxy::Invoker, upstream.address, folder.path());
         let addresses = [free_address(), free_address()];
@@ -76,15 +76,15 @@ fn the_largest_head_that_a_pod_may_send_reaches_the_invoker() {
         let [listen, admin] = addresses;
         let inbound = Generated::start(version, &config.0.to_string(), listen, admin);
         let patched = configure(Proxy::Sidecar, inbound.address, folder.path());
-        let mesh = Mesh::of(patched.config).envoy(version).start();
+        let mesh = Mesh::from_config(patched.config).envoy(version).start();
 
         let mut request = mesh.get("/").host("orders.lambda.internal");
         request = request.header("x-large", "a".repeat(58_000));
         for number in 0..96 {
             request = request.header(&format!("x-{number}"), "v");
         }
-        let answer = request.send();
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = request.send();
+        assert_eq!(response.status, 200, "{response:?}");
         assert!(upstream.call().is_in_header);
     });
 }
@@ -97,8 +97,8 @@ fn each_patch_changes_something() {
         let Patched { unused, .. } = configure(proxy, nowhere, folder.path());
         unused
     };
-    // The first EnvoyFilter's last two patches are for one kind of proxy each, and one function
-    // is not public.
+    // Each of the first EnvoyFilter's last two patches is for one kind of proxy, and one function is not
+    // public.
     assert_eq!(unused(Proxy::Sidecar), ["lambda-filter/3"]);
     assert_eq!(
         unused(Proxy::Gateway),

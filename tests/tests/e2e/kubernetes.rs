@@ -1,24 +1,25 @@
-//! The shipped Kubernetes resources: each against the schema of its kind, and the gateway's Envoy
-//! with traffic.
+//! The shipped Kubernetes resources: each against the schema of its kind, and the gateway's Envoy with
+//! traffic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lambda_mesh_tests::client::Request;
-use lambda_mesh_tests::invoker::{Invoker, free_address};
+use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::kubernetes::{documents, files};
 use lambda_mesh_tests::mesh::Mesh;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::workspace_root;
 
-use crate::parts::probe;
+use crate::service::probe;
 
-/// The folders that `kubectl apply -k` takes.
+/// The folders for `kubectl apply -k`.
 const KUSTOMIZATIONS: [&str; 4] = ["kubernetes", "kubernetes/invoker", "istio", "envoy-gateway"];
 
-/// Runs `fixtures/schemas/check.py`: whether all of `files` are right, and what it says.
+/// Runs `fixtures/schemas/check.py`. Returns whether all `files` are right, and its output.
 fn check(files: &[PathBuf]) -> (bool, String) {
     let mut python = xtask::python::with_kubernetes_schemas().expect("the schemas");
     let script = workspace_root().join("tests/fixtures/schemas/check.py");
@@ -28,8 +29,8 @@ fn check(files: &[PathBuf]) -> (bool, String) {
         .output()
         .expect("Python runs");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    let said = String::from_utf8(output.stdout).expect("text");
-    (output.status.success(), said)
+    let printed = String::from_utf8(output.stdout).expect("text");
+    (output.status.success(), printed)
 }
 
 fn is_resource(path: &Path) -> bool {
@@ -42,7 +43,7 @@ fn is_resource(path: &Path) -> bool {
 }
 
 #[test]
-fn each_resource_has_the_form_that_its_schema_wants() {
+fn each_resource_fits_its_schema() {
     let all = ["kubernetes", "istio", "envoy-gateway"]
         .into_iter()
         .flat_map(files);
@@ -70,16 +71,16 @@ fn a_mistake_in_a_resource_is_found() {
         let text = fs::read_to_string(workspace_root().join("envoy").join(name));
         let path = folder.path().join("wrong.yaml");
         fs::write(&path, text.expect(name).replace(right, wrong)).expect("a file");
-        let (success, said) = check(&[path]);
-        assert!(!success, "{name}: {said}");
+        let (success, printed) = check(&[path]);
+        assert!(!success, "{name}: {printed}");
         let word = wrong.trim_start_matches("operation: ");
-        assert!(said.contains(word), "{name}: {said}");
+        assert!(printed.contains(word), "{name}: {printed}");
     }
 }
 
-/// Without kubectl: the same by hand, for what a person forgets.
+/// Finds forgotten files without kubectl.
 #[test]
-fn each_kustomization_lists_what_is_there() {
+fn each_kustomization_lists_the_files_of_its_folder() {
     for name in KUSTOMIZATIONS {
         let folder = workspace_root().join("envoy").join(name);
         let [kustomization] = &documents(&folder.join("kustomization.yaml"))[..] else {
@@ -127,10 +128,10 @@ fn kubectl_builds_each_kustomization_to_valid_resources() {
         fs::write(&path, output.stdout).expect("a file in a temporary folder");
         built.push(path);
     }
-    let (success, said) = check(&built);
-    assert!(success, "{said}");
+    let (success, printed) = check(&built);
+    assert!(success, "{printed}");
 
-    // The name of the generated configuration is the one that the pod mounts.
+    // The pod mounts the generated configuration.
     let gateway = documents(&built[0]);
     let named = |kind: &str| -> Vec<Value> {
         let own = gateway.iter().filter(|resource| resource["kind"] == kind);
@@ -148,7 +149,7 @@ fn kubectl_builds_each_kustomization_to_valid_resources() {
 }
 
 #[test]
-fn the_invoker_takes_its_configurations() {
+fn the_invoker_accepts_its_configurations() {
     let invoker = xtask::build::invoker().expect("the invoker");
     for name in ["kubernetes/invoker.yaml", "kubernetes/invoker/invoker.yaml"] {
         let output = Command::new(&invoker)
@@ -163,7 +164,7 @@ fn the_invoker_takes_its_configurations() {
     }
 }
 
-/// The pod's two containers: Envoy and the invoker, a Unix socket between them.
+/// The two containers of the pod are Envoy and the invoker, connected by a Unix socket.
 #[test]
 fn the_gateway_serves_functions_and_the_probes() {
     let functions = json!({ "orders": { "local": { "command": [probe()], "timeout": "30s" } } });
@@ -173,13 +174,13 @@ fn the_gateway_serves_functions_and_the_probes() {
         .edit(|config| {
             let address = "/static_resources/listeners/1/address/socket_address";
             *config.at(address) = json!({ "address": "127.0.0.1", "port_value": status.port() });
-            config.send("admin", admin);
+            config.set_address("admin", admin);
         })
         .admin(admin)
         .start();
-    let answer = mesh.get("/list?page=2").host("orders.example.com").send();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["rawPath"], "/list");
+    let response = mesh.get("/list?page=2").host("orders.example.com").send();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["rawPath"], "/list");
     let probe = |path: &str| Request::new(status, "GET", path).send();
     assert_eq!(probe("/live").status, 200);
     assert_eq!(
@@ -191,7 +192,7 @@ fn the_gateway_serves_functions_and_the_probes() {
         metrics.text().contains("envoy_cluster_upstream_rq"),
         "{metrics:?}"
     );
-    // No more of the admin interface than that.
+    // Nothing else of the admin interface is reachable.
     assert_eq!(probe("/config_dump").status, 404);
     assert_eq!(
         Request::new(status, "POST", "/quitquitquit").send().status,

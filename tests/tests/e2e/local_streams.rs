@@ -1,4 +1,4 @@
-//! Streamed answers of functions that the invoker runs itself, on AWS's own Rust runtime.
+//! Streamed responses of functions that the invoker runs itself, on AWS's own Rust runtime.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,10 +8,10 @@ use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
 use serde_json::json;
 
-use crate::parts::functions;
+use crate::service::functions;
 
 #[test]
-fn the_first_bytes_come_before_the_function_has_finished() {
+fn the_first_bytes_arrive_before_the_function_has_finished() {
     let invoker = Invoker::start(&functions());
     let lambda = json!({ "function": "probe", "invocation": "response-stream" });
     let mesh = Mesh::to(&invoker).routes(&[route(&json!({ "prefix": "/" }), &lambda)]);
@@ -37,6 +37,6 @@ fn the_first_bytes_come_before_the_function_has_finished() {
     read_until(&mut stream, &mut read, "last");
     stream.read_to_end(&mut read).expect("it ends");
     assert!(read.ends_with(b"0\r\n\r\n"));
-    // A function that does not stream answers all the same.
+    // A function that does not stream works too.
     assert_eq!(mesh.get("/echo").send().json()["rawPath"], "/echo");
 }

@@ -1,20 +1,21 @@
-//! `sidecar-invoker lrp` in the place of the Go proxy: what its users see, and how it ends.
+//! `sidecar-invoker lrp` in place of the Go proxy: its behaviour for users, and how it ends.
 
 use std::net::TcpStream;
 
 use lambda_mesh_tests::client::{Request, raw, send_all};
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::eventually;
-use lambda_mesh_tests::generated::{Lrp, runs, signal};
+use lambda_mesh_tests::generated::{Lrp, is_running, signal};
 use lambda_mesh_tests::mesh::on_each_envoy;
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 use xtask::envoy::NEWEST;
 
-use crate::parts::probe;
+use crate::service::probe;
 
-/// An `lrp.yaml` on a free port with one function at `endpoint`, and one that is not there.
+/// Returns an `lrp.yaml` with a free port, a function in `emulator`, and a function with an unreachable
+/// endpoint.
 fn yaml(emulator: &Emulator) -> String {
     format!(
         "host: 127.0.0.1\nport: 0\ninternal_route_prefix: internal\nlocal:\n\
@@ -25,8 +26,8 @@ fn yaml(emulator: &Emulator) -> String {
 }
 
 #[test]
-fn it_behaves_as_the_proxy_did() {
-    let Some(emulator) = Emulator::start("it_behaves_as_the_proxy_did", probe()) else {
+fn lrp_behaves_like_the_go_proxy() {
+    let Some(emulator) = Emulator::start("lrp_behaves_like_the_go_proxy", probe()) else {
         return;
     };
     on_each_envoy(|version| {
@@ -53,7 +54,7 @@ fn it_behaves_as_the_proxy_did() {
         );
         assert_eq!(unknown.header("content-type"), "text/plain; charset=utf-8");
 
-        // Only GET and HEAD are its own, and only under the prefix.
+        // lrp itself serves only GET and HEAD, and only under the prefix.
         let request = lrp
             .request("POST", "/internal/ping")
             .host("foo.domain.lb:41414");
@@ -88,14 +89,14 @@ fn it_behaves_as_the_proxy_did() {
             assert_eq!(event["isBase64Encoded"], encoded, "{content_type}");
         }
 
-        // Clients and heads that Go takes, and Envoy does only when told.
+        // Go accepts such requests by default, Envoy does not.
         for (request, end) in [
             ("GET /internal/ping HTTP/1.0\r\n\r\n", "pong"),
             ("GET / HTTP/1.0\r\n\r\n", "localhost: Route not found"),
             ("GET / HTTP/1.0\r\nhost: foo.domain.lb\r\n\r\n", "}"),
         ] {
-            let answer = raw(lrp.address, request);
-            assert!(answer.ends_with(end), "{answer}");
+            let response = raw(lrp.address, request);
+            assert!(response.ends_with(end), "{response}");
         }
         let mut request = lrp.request("GET", "/").host("foo.domain.lb");
         for number in 0..200 {
@@ -112,7 +113,7 @@ fn it_behaves_as_the_proxy_did() {
 
 #[test]
 fn functions_on_aws_are_called_with_a_signature() {
-    let aws = Upstream::answering(json!({ "statusCode": 201, "body": "from AWS" }));
+    let aws = Upstream::responding(json!({ "statusCode": 201, "body": "from AWS" }));
     let yaml = "host: 127.0.0.1\nport: 0\nregion: eu-west-1\naws:\n\
                 - hostname: orders.domain.lb\n  function_name: orders-prod\n";
     let endpoint = format!("http://{}", aws.address);
@@ -121,9 +122,9 @@ fn functions_on_aws_are_called_with_a_signature() {
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
     ];
-    let lrp = Lrp::try_start(NEWEST, yaml, &variables).expect("it starts");
-    let answer = lrp.request("GET", "/a").host("orders.domain.lb").send();
-    assert_eq!((answer.status, answer.text()), (201, "from AWS"));
+    let lrp = Lrp::try_start(NEWEST, yaml, &variables).expect("a running lrp");
+    let response = lrp.request("GET", "/a").host("orders.domain.lb").send();
+    assert_eq!((response.status, response.text()), (201, "from AWS"));
     let call = aws.call();
     assert_eq!(call.path, "/2015-03-31/functions/orders-prod/invocations");
     let signature = call.headers["authorization"].to_str().expect("text");
@@ -141,8 +142,8 @@ fn many_callers_reach_an_emulator_one_at_a_time() {
     };
     let lrp = Lrp::start(NEWEST, &yaml(&emulator));
     let requests = (0..60).map(|_| lrp.request("GET", "/whatever").host("foo.domain.lb"));
-    for answer in send_all(requests, 30) {
-        assert_eq!(answer.expect("an answer").status, 200);
+    for response in send_all(requests, 30) {
+        assert_eq!(response.expect("a response").status, 200);
     }
     assert!(emulator.alive());
 }
@@ -167,44 +168,46 @@ fn sigterm_lets_running_requests_finish_and_leaves_nothing() {
     eventually("no more connections are accepted", || {
         TcpStream::connect(address).is_err().then_some(())
     });
-    assert_eq!(caller.join().expect("an answer").status, 200);
+    assert_eq!(caller.join().expect("a response").status, 200);
     eventually("the folder is empty", || (left() == Some(0)).then_some(()));
-    let (status, log) = lrp.ended();
+    let (status, log) = lrp.wait();
     assert_eq!(status, 0, "{log}");
-    assert!(!runs(envoy));
+    assert!(!is_running(envoy));
 }
 
 #[test]
-fn if_envoy_ends_so_does_it_with_the_same_status() {
-    let Some(emulator) = Emulator::start("if_envoy_ends_so_does_it_with_the_same_status", probe())
+fn lrp_ends_with_envoy_and_with_the_same_status() {
+    let Some(emulator) = Emulator::start("lrp_ends_with_envoy_and_with_the_same_status", probe())
     else {
         return;
     };
     let lrp = Lrp::start(NEWEST, &yaml(&emulator));
     signal(lrp.envoy(), "KILL");
-    let (status, log) = lrp.ended();
+    let (status, log) = lrp.wait();
     assert_eq!(status, 128 + 9, "{log}");
     assert!(
         log.contains("Envoy has ended, with exit status 137"),
         "{log}"
     );
-    // As it does if it cannot even start: the port is taken.
+    // The same holds if Envoy cannot start because the port is taken.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     let yaml = yaml(&emulator).replace("port: 0", &format!("port: {port}"));
-    let error = Lrp::try_start(NEWEST, &yaml, &[]).expect_err("the port is taken");
+    let error = Lrp::try_start(NEWEST, &yaml, &[])
+        .expect_err("a taken port")
+        .to_string();
     assert!(error.contains("Address already in use"), "{error}");
     assert!(error.contains("lrp ended with status 1"), "{error}");
 }
 
 #[test]
-fn envoy_does_not_outlive_it() {
-    let Some(emulator) = Emulator::start("envoy_does_not_outlive_it", probe()) else {
+fn envoy_does_not_outlive_lrp() {
+    let Some(emulator) = Emulator::start("envoy_does_not_outlive_lrp", probe()) else {
         return;
     };
     let lrp = Lrp::start(NEWEST, &yaml(&emulator));
     let envoy = lrp.envoy();
     signal(lrp.id(), "KILL");
-    eventually("Envoy has ended", || (!runs(envoy)).then_some(()));
-    assert_eq!(lrp.ended().0, 128 + 9);
+    eventually("Envoy has ended", || (!is_running(envoy)).then_some(()));
+    assert_eq!(lrp.wait().0, 128 + 9);
 }

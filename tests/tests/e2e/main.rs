@@ -1,12 +1,12 @@
-//! What lambda-mesh promises, shown through a real Envoy. One behaviour a file; the harness is
-//! the library of this package.
+//! End-to-end tests: the promises of lambda-mesh, shown through a real Envoy. Each file has one behaviour.
+//! The harness is the library of this package.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by a panic"
+    reason = "a failed test panics"
 )]
 
-mod parts;
+mod service;
 
 mod asynchronous;
 mod aws;

@@ -1,13 +1,13 @@
-//! Where a function's settings stand: route, virtual host, cluster, plugin.
+//! The levels of a function's settings: route, virtual host, cluster, plugin.
 
 use lambda_mesh_tests::mesh::{Mesh, metadata, route};
-use lambda_mesh_tests::shared::Part;
+use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
 #[test]
-fn the_nearest_level_wins_key_by_key() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn the_nearest_level_wins_for_each_key() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let settings =
         |level: &str, keys: &[&str]| -> Value { keys.iter().map(|key| (*key, level)).collect() };
     let at_route = settings("route", &["function"]);
@@ -54,7 +54,7 @@ fn the_nearest_level_wins_key_by_key() {
 }
 
 #[test]
-fn a_mistake_fails_its_route_alone_and_is_logged_once_by_key() {
+fn a_mistake_fails_only_its_route_and_is_logged_once_with_its_key() {
     let mistakes = [
         ("functoin", json!({ "functoin": "probe" })),
         (
@@ -90,7 +90,7 @@ fn a_mistake_fails_its_route_alone_and_is_logged_once_by_key() {
             json!({ "function": "probe", "strip_prefix": "no-slash" }),
         ),
     ];
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mut routes: Vec<_> = mistakes
         .iter()
         .map(|(key, lambda)| route(&json!({ "path": format!("/{key}") }), lambda))
@@ -102,9 +102,12 @@ fn a_mistake_fails_its_route_alone_and_is_logged_once_by_key() {
     let mesh = Mesh::to(&upstream).routes(&routes).start();
     for (key, _) in &mistakes {
         for _ in 0..3 {
-            let answer = mesh.get(format!("/{key}")).send();
-            assert_eq!(answer.status, 500, "{key}");
-            assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
+            let response = mesh.get(format!("/{key}")).send();
+            assert_eq!(response.status, 500, "{key}");
+            assert_eq!(
+                response.json(),
+                json!({ "message": "Internal Server Error" })
+            );
         }
         assert_eq!(mesh.get("/").send().status, 200, "after {key}");
     }
@@ -118,8 +121,8 @@ fn a_mistake_fails_its_route_alone_and_is_logged_once_by_key() {
 }
 
 #[test]
-fn a_route_without_a_function_says_which_key_it_needs() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_route_without_a_function_logs_the_missing_key() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).routes(&[route(&json!({ "prefix": "/" }), &json!({}))]);
     let mesh = mesh.start();
     assert_eq!(mesh.get("/").send().status, 500);

@@ -1,17 +1,17 @@
-//! A route that mirrors its requests to a function.
+//! A route that mirrors requests to a function.
 
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy, route};
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
-/// A mirrored request has no connection of its own, and Envoy ends if a filter asks for it.
+/// A mirrored request has no connection of its own, and Envoy crashes if a filter asks for its address.
 #[test]
 fn a_mirrored_request_is_converted_too() {
     on_each_envoy(|version| {
-        let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let mut mirrored = route(&json!({ "prefix": "/" }), &json!({}));
         mirrored["route"]["request_mirror_policies"] = json!([{ "cluster": "invoker" }]);
-        // A mirrored request has no route: the plugin, or the cluster, names the function.
+        // A mirrored request has no route, so the plugin or the cluster names the function.
         let mesh = Mesh::to(&upstream)
             .plugin(&json!({ "function": "probe" }))
             .routes(&[mirrored])

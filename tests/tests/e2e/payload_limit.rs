@@ -1,19 +1,19 @@
-//! A request too large for Lambda is refused, and only that one.
+//! A request too large for Lambda is refused, and the next one is served.
 
 use std::io::{Read, Write};
 
-use lambda_mesh_tests::client::{Answer, connect};
+use lambda_mesh_tests::client::{Response, connect};
 use serde_json::json;
 
-use crate::parts::service;
+use crate::service::service;
 
 const MIB: usize = 1024 * 1024;
 
 #[track_caller]
-fn assert_refused(answer: &Answer) {
-    assert_eq!(answer.status, 413, "{answer:?}");
+fn assert_refused(response: &Response) {
+    assert_eq!(response.status, 413, "{response:?}");
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({ "message": "Request Entity Too Large" })
     );
     assert_eq!(service().get("/echo").send().status, 200);
@@ -39,7 +39,7 @@ fn a_text_that_escapes_make_too_large_is_refused() {
 
 #[test]
 fn a_body_far_over_envoys_buffer_is_refused() {
-    // Sent by hand: a client that is told no in mid-sentence does not always listen.
+    // Sent by hand, because a client need not read a response before it has sent the request.
     let mut stream = connect(service().address);
     let head = "POST /echo HTTP/1.1\r\nhost: service.test\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("the head is sent");
@@ -48,7 +48,7 @@ fn a_body_far_over_envoys_buffer_is_refused() {
         .take_while(|_| stream.write_all(&chunk).is_ok())
         .count();
     let mut status = [0; 12];
-    stream.read_exact(&mut status).expect("an answer");
+    stream.read_exact(&mut status).expect("a response");
     assert_eq!(&status, b"HTTP/1.1 413", "after {sent} MiB");
     assert_eq!(service().get("/echo").send().status, 200);
 }

@@ -1,12 +1,12 @@
-//! What the filter's keys do to an event and an answer, beyond what the golden tables hold.
+//! The effect of the filter's keys on the event and the response, beyond the golden cases.
 
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::shared::Part;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
-/// Envoy with one route that has this configuration beside the function's name.
+/// Starts an Envoy with a route that has this configuration and the name of a function.
 fn configured(upstream: &Upstream, configuration: Value) -> Mesh {
     let mut lambda = configuration;
     lambda["function"] = json!("probe");
@@ -15,22 +15,22 @@ fn configured(upstream: &Upstream, configuration: Value) -> Mesh {
 }
 
 fn echoing() -> Upstream {
-    Upstream::answering(json!({ "statusCode": 200 }))
+    Upstream::responding(json!({ "statusCode": 200 }))
 }
 
 #[test]
-fn raw_sends_the_body_and_returns_the_answer_as_they_are() {
+fn raw_passes_the_body_and_the_response_through_unchanged() {
     let upstream = Upstream::start(|call| match call.index {
-        0 => Reply::bytes(r#" "text" "#),
-        _ => Reply::bytes(r#"{"statusCode":404,"list":[1, 2.0]}"#),
+        0 => ScriptedResponse::bytes(r#" "text" "#),
+        _ => ScriptedResponse::bytes(r#"{"statusCode":404,"list":[1, 2.0]}"#),
     });
     let mesh = configured(&upstream, json!({ "payload": "raw" }));
-    let answer = mesh.post("/any", r#"{"order": 7}"#).send();
-    assert_eq!((answer.status, answer.text()), (200, r#" "text" "#));
-    assert_eq!(answer.header("content-type"), "application/json");
-    let answer = mesh.get("/").send();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.text(), r#"{"statusCode":404,"list":[1, 2.0]}"#);
+    let response = mesh.post("/any", r#"{"order": 7}"#).send();
+    assert_eq!((response.status, response.text()), (200, r#" "text" "#));
+    assert_eq!(response.header("content-type"), "application/json");
+    let response = mesh.get("/").send();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.text(), r#"{"statusCode":404,"list":[1, 2.0]}"#);
 
     let bodies: Vec<_> = upstream.calls().into_iter().map(|call| call.body).collect();
     assert_eq!(bodies, [&br#"{"order": 7}"#[..], b"{}"]);
@@ -41,9 +41,9 @@ fn raw_refuses_a_body_that_is_not_json() {
     let upstream = echoing();
     let mesh = configured(&upstream, json!({ "payload": "raw" }));
     for body in [&b"{"[..], b"a=1", b"{\"a\":\"\xff\"}"] {
-        let answer = mesh.post("/", body).send();
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.json(), json!({ "message": "Bad Request" }));
+        let response = mesh.post("/", body).send();
+        assert_eq!(response.status, 400);
+        assert_eq!(response.json(), json!({ "message": "Bad Request" }));
     }
     assert_eq!(upstream.calls().len(), 0);
 }
@@ -68,7 +68,7 @@ fn a_template_is_the_event() {
             "LARAVEL_ROUTE": "/users/a b",
             "LARAVEL_ROUTE_METHOD": "POST",
             "LARAVEL_REQUEST_BODY": { "name": "Zoë" },
-            // In Envoy's metadata every number is floating point.
+            // In Envoy's metadata, every number is a floating-point number.
             "fixed": { "version": 2, "ratio": 0.5, "on": true, "none": null },
             "greeting": "from 127.0.0.1 by test/1",
         })
@@ -76,7 +76,7 @@ fn a_template_is_the_event() {
 }
 
 #[test]
-fn a_resource_fills_what_goes_with_it_and_refuses_other_paths() {
+fn a_resource_fills_its_fields_and_refuses_other_paths() {
     for (payload, expected) in [
         (
             "apigateway-v1",
@@ -99,15 +99,15 @@ fn a_resource_fills_what_goes_with_it_and_refuses_other_paths() {
             expected,
             "{payload}"
         );
-        let answer = mesh.get("/cats/1").send();
-        assert_eq!(answer.status, 404);
-        assert_eq!(answer.json(), json!({ "message": "Not Found" }));
+        let response = mesh.get("/cats/1").send();
+        assert_eq!(response.status, 404);
+        assert_eq!(response.json(), json!({ "message": "Not Found" }));
         assert_eq!(upstream.calls().len(), 1);
     }
 }
 
 #[test]
-fn media_types_say_what_is_binary() {
+fn media_types_decide_what_is_binary() {
     let upstream = echoing();
     let configuration = json!({ "binary_media_types": ["image/*", "application/x-own"] });
     let mesh = configured(&upstream, configuration);
@@ -124,7 +124,7 @@ fn media_types_say_what_is_binary() {
         assert_eq!(event["isBase64Encoded"], is_base64, "{content_type}");
         assert_eq!(event["body"], if is_base64 { "YT0x" } else { "a=1" });
     }
-    // Not UTF-8, so it cannot be text.
+    // A body that is not UTF-8 cannot be text.
     let request = mesh
         .post("/", &b"\xff"[..])
         .header("content-type", "text/plain");
@@ -134,7 +134,7 @@ fn media_types_say_what_is_binary() {
 }
 
 #[test]
-fn the_case_of_names_the_stage_and_the_identifiers_are_as_configured() {
+fn the_case_of_names_the_stage_and_the_identifiers_are_configurable() {
     let upstream = echoing();
     let configuration = json!({
         "header_case": "train",
@@ -155,32 +155,36 @@ fn the_case_of_names_the_stage_and_the_identifiers_are_as_configured() {
 }
 
 #[test]
-fn response_raw_makes_the_answer_the_body_in_any_format() {
-    let answer = r#"{"statusCode": 500, "body": "not a response here"}"#;
-    let upstream = Upstream::start(move |_| Reply::bytes(answer));
-    for payload in ["apigateway-v1", "alb", "envoy"] {
-        let configuration = json!({ "payload": payload, "response": "raw" });
-        let found = configured(&upstream, configuration).get("/").send();
-        assert_eq!((found.status, found.text()), (200, answer), "{payload}");
+fn response_raw_makes_the_payload_the_body_in_any_format() {
+    let payload = r#"{"statusCode": 500, "body": "not a response here"}"#;
+    let upstream = Upstream::start(move |_| ScriptedResponse::bytes(payload));
+    for format in ["apigateway-v1", "alb", "envoy"] {
+        let configuration = json!({ "payload": format, "response": "raw" });
+        let response = configured(&upstream, configuration).get("/").send();
+        assert_eq!(
+            (response.status, response.text()),
+            (200, payload),
+            "{format}"
+        );
     }
 }
 
-/// The status, the media type and the body of each service's own error.
-fn own_error(answer: &Answer) -> (u16, &str, &str) {
-    let has_type = answer.headers.contains_key("content-type");
+/// Returns the status, the media type and the body of an error.
+fn own_error(response: &Response) -> (u16, &str, &str) {
+    let has_type = response.headers.contains_key("content-type");
     let media_type = if has_type {
-        answer.header("content-type")
+        response.header("content-type")
     } else {
         ""
     };
-    (answer.status, media_type, answer.text())
+    (response.status, media_type, response.text())
 }
 
 #[test]
-fn a_failed_function_looks_as_it_does_behind_its_service() {
+fn an_error_of_a_function_equals_that_of_the_formats_service() {
     const HTML: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
         <center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
-    let upstream = Upstream::start(|_| Reply::function_error("KeyError", "'id'"));
+    let upstream = Upstream::start(|_| ScriptedResponse::function_error("KeyError", "'id'"));
     for (payload, expected) in [
         (
             "apigateway-v1",
@@ -210,29 +214,29 @@ fn a_failed_function_looks_as_it_does_behind_its_service() {
         ),
     ] {
         let mesh = configured(&upstream, json!({ "payload": payload }));
-        let answer = mesh.get("/").send();
-        assert_eq!(own_error(&answer), expected, "{payload}");
+        let response = mesh.get("/").send();
+        assert_eq!(own_error(&response), expected, "{payload}");
         mesh.log_with("KeyError");
     }
 }
 
-/// The emulator says `200` and names no request.
+/// The emulator responds with `200` and without a request id.
 #[test]
-fn an_emulators_errors_are_told_by_their_form() {
+fn errors_of_an_emulator_are_recognised_by_their_form() {
     for payload in [
         r#"{"errorMessage":"'id'","errorType":"KeyError","stackTrace":[]}"#,
         "Task timed out after 3.00 seconds",
     ] {
-        let upstream = Upstream::start(move |_| Reply::bytes(payload).emulated());
+        let upstream = Upstream::start(move |_| ScriptedResponse::bytes(payload).from_emulator());
         for (format, status) in [("apigateway-v1", 502), ("apigateway-v2", 500), ("raw", 502)] {
             let mesh = configured(&upstream, json!({ "payload": format }));
             assert_eq!(mesh.get("/").send().status, status, "{format}: {payload}");
         }
     }
-    // From a function with a request id it is an answer like any other.
+    // With a request id, the payload is a response like any other.
     let payload = r#"{"errorMessage":"mine","errorType":"mine"}"#;
-    let upstream = Upstream::start(move |_| Reply::bytes(payload));
+    let upstream = Upstream::start(move |_| ScriptedResponse::bytes(payload));
     let mesh = configured(&upstream, json!({}));
-    let answer = mesh.get("/").send();
-    assert_eq!((answer.status, answer.text()), (200, payload));
+    let response = mesh.get("/").send();
+    assert_eq!((response.status, response.text()), (200, payload));
 }

@@ -1,11 +1,11 @@
-//! The query string, which also reaches the event as it was sent.
+//! The query string, which is in the event decoded and as sent.
 
 use serde_json::{Value, json};
 
-use crate::parts::service;
+use crate::service::service;
 
 #[test]
-fn query_strings_of_all_kinds() {
+fn all_kinds_of_query_strings_reach_the_event() {
     let service = service();
     let cases = [
         ("/echo", "", Value::Null),
@@ -49,10 +49,13 @@ fn invalid_percent_encoding_is_served_or_refused() {
         "/%zz",
         "/%ff%fe",
     ] {
-        let answer = service.get(target).send();
-        assert!([200, 400].contains(&answer.status), "{target}: {answer:?}");
-        if answer.status == 200 && target.contains("b=1") {
-            assert_eq!(answer.json()["queryStringParameters"]["b"], "1");
+        let response = service.get(target).send();
+        assert!(
+            [200, 400].contains(&response.status),
+            "{target}: {response:?}"
+        );
+        if response.status == 200 && target.contains("b=1") {
+            assert_eq!(response.json()["queryStringParameters"]["b"], "1");
         }
         assert_eq!(service.get("/echo").send().status, 200, "after {target}");
     }

@@ -1,40 +1,39 @@
-//! What of a function's headers reaches the client: all that can, and nothing that splits or
-//! forges the response.
+//! The headers of a function reach the client, except for those that would split or forge the response.
 
 use hyper::header::HeaderName;
 use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
-use crate::parts::{reply, service};
+use crate::service::{echo_payload, service};
 
 fn with_headers(headers: &Value) -> Value {
     json!({ "statusCode": 200, "headers": headers, "body": "four" })
 }
 
 #[test]
-fn values_that_are_no_strings_are_written_as_json_writes_them() {
+fn values_other_than_strings_are_written_as_in_json() {
     let headers = json!({ "x-number": 7, "x-flag": true, "X-Text": "a, b", "x-null": null });
-    let answer = reply(&with_headers(&headers));
-    assert_eq!(answer.header("x-number"), "7");
-    assert_eq!(answer.header("x-flag"), "true");
-    assert_eq!(answer.header("x-text"), "a, b");
-    assert_eq!(answer.all("x-null"), Vec::<&str>::new());
+    let response = echo_payload(&with_headers(&headers));
+    assert_eq!(response.header("x-number"), "7");
+    assert_eq!(response.header("x-flag"), "true");
+    assert_eq!(response.header("x-text"), "a, b");
+    assert_eq!(response.all("x-null"), Vec::<&str>::new());
 }
 
 #[test]
 fn a_value_outside_ascii_is_utf8() {
-    let answer = reply(&with_headers(&json!({ "x-name": "café" })));
-    assert_eq!(answer.headers["x-name"], "café".as_bytes());
+    let response = echo_payload(&with_headers(&json!({ "x-name": "café" })));
+    assert_eq!(response.headers["x-name"], "café".as_bytes());
 }
 
 #[test]
 fn a_wrong_length_never_reaches_the_client() {
     let headers = json!({ "content-length": "9999", "Content-Length": "1" });
-    let answer = reply(&with_headers(&headers));
-    assert_eq!(answer.header("content-length"), "4");
-    assert_eq!(answer.text(), "four");
+    let response = echo_payload(&with_headers(&headers));
+    assert_eq!(response.header("content-length"), "4");
+    assert_eq!(response.text(), "four");
 }
 
 #[test]
@@ -49,15 +48,15 @@ fn headers_of_the_hop_and_of_envoy_never_reach_the_client() {
     ];
     let names = names.into_iter().chain(["x-envoy-upstream-service-time"]);
     let headers: Value = names.clone().map(|name| (name, "forged")).collect();
-    let answer = reply(&with_headers(&headers));
-    assert_eq!(answer.text(), "four");
+    let response = echo_payload(&with_headers(&headers));
+    assert_eq!(response.text(), "four");
     for name in names {
-        assert!(!answer.all(name).contains(&"forged"), "{name}");
+        assert!(!response.all(name).contains(&"forged"), "{name}");
     }
 }
 
 #[test]
-fn what_could_split_the_response_never_reaches_the_client() {
+fn a_header_that_could_split_the_response_never_reaches_the_client() {
     let service = service();
     let attacks = [
         json!({ "x-bad": "a\r\nx-injected: yes" }),
@@ -72,7 +71,7 @@ fn what_could_split_the_response_never_reaches_the_client() {
     ];
     for headers in attacks {
         let payload = with_headers(&headers).to_string();
-        let answer = raw(
+        let response = raw(
             service.address,
             format!(
                 "POST /reply HTTP/1.1\r\nhost: service.test\r\nconnection: close\r\n\
@@ -80,34 +79,41 @@ fn what_could_split_the_response_never_reaches_the_client() {
                 payload.len()
             ),
         );
-        assert!(answer.starts_with("HTTP/1.1 500 "), "{payload}: {answer}");
-        assert!(!answer.contains("x-injected"), "{payload}: {answer}");
         assert!(
-            answer.ends_with(r#"{"message":"Internal Server Error"}"#),
-            "{answer}"
+            response.starts_with("HTTP/1.1 500 "),
+            "{payload}: {response}"
+        );
+        assert!(!response.contains("x-injected"), "{payload}: {response}");
+        assert!(
+            response.ends_with(r#"{"message":"Internal Server Error"}"#),
+            "{response}"
         );
     }
     let attack = json!({ "statusCode": 200, "cookies": ["a=1\r\nx-injected: yes"] });
-    let answer = reply(&attack);
-    assert_eq!((answer.status, answer.all("x-injected")), (500, Vec::new()));
+    let response = echo_payload(&attack);
+    assert_eq!(
+        (response.status, response.all("x-injected")),
+        (500, Vec::new())
+    );
 }
 
 #[test]
 fn an_upstream_header_that_is_not_utf8_is_harmless() {
     let upstream = Upstream::start(|_| {
-        Reply::payload(&json!({ "statusCode": 201, "body": "ok" })).header("x-odd", b"\xe9\xff")
+        ScriptedResponse::payload(&json!({ "statusCode": 201, "body": "ok" }))
+            .header("x-odd", b"\xe9\xff")
     });
     let mesh = Mesh::to(&upstream).start();
     for _ in 0..2 {
-        let answer = mesh.get("/").send();
-        assert_eq!((answer.status, answer.text()), (201, "ok"));
+        let response = mesh.get("/").send();
+        assert_eq!((response.status, response.text()), (201, "ok"));
     }
 }
 
 #[test]
-fn headers_of_the_invoke_api_are_not_the_functions() {
-    let answer = service().get("/echo").send();
-    let names = answer.headers.keys().map(HeaderName::as_str);
+fn headers_of_the_invoke_api_never_reach_the_client() {
+    let response = service().get("/echo").send();
+    let names = response.headers.keys().map(HeaderName::as_str);
     let internal: Vec<_> = names.filter(|name| name.starts_with("x-amz")).collect();
     assert_eq!(internal, Vec::<&str>::new());
 }

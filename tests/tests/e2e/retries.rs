@@ -1,13 +1,14 @@
-//! A route with a retry policy: each try is the same invocation, and what Envoy tells about the
-//! request is the client's.
+//! A route with a retry policy. Each attempt is the same invocation, and Envoy's logs and traces have the
+//! client's request.
 
 use std::time::Duration;
 
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response;
+use lambda_mesh_tests::endpoint::Endpoint;
+use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::eventually;
-use lambda_mesh_tests::invoker::free_address;
-use lambda_mesh_tests::mesh::{Builder, Endpoint, Mesh, on_each_envoy, route};
-use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
+use lambda_mesh_tests::mesh::{Builder, Mesh, on_each_envoy, route};
+use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
 const TARGET: &str = "/cart/7?x=%201&x=2";
@@ -25,7 +26,7 @@ fn retrying(endpoint: impl Into<Endpoint>, policy: &Value) -> Builder {
     Mesh::to(endpoint).routes(&[retried])
 }
 
-fn put(mesh: &Mesh) -> Answer {
+fn put(mesh: &Mesh) -> Response {
     let request = mesh.request("PUT", TARGET).body("a body");
     let request = request.header("content-type", "text/plain");
     request
@@ -34,7 +35,7 @@ fn put(mesh: &Mesh) -> Answer {
         .send()
 }
 
-/// That `calls` are the same invocation of what [`put`] sends.
+/// Asserts that `calls` are the same invocation for the request of [`put`].
 #[track_caller]
 fn assert_same(calls: &[Call]) {
     let event = calls[0].event();
@@ -44,99 +45,100 @@ fn assert_same(calls: &[Call]) {
     assert_eq!(event["cookies"], json!(["a=1"]));
     assert_eq!(event["headers"]["authorization"], "Bearer t");
     assert_eq!(event["body"], "a body");
-    // Each try is told the time that is left for it.
+    // This header has the time that is left for each attempt.
     let headers = |call: &Call| {
         let mut headers = call.headers.clone();
         let timeout = headers.remove("x-envoy-expected-rq-timeout-ms");
-        assert!(timeout.is_some(), "try {}", call.index);
+        assert!(timeout.is_some(), "attempt {}", call.index);
         headers
     };
     for call in calls {
-        assert_eq!(call.body, calls[0].body, "try {}", call.index);
-        assert_eq!(headers(call), headers(&calls[0]), "try {}", call.index);
+        assert_eq!(call.body, calls[0].body, "attempt {}", call.index);
+        assert_eq!(headers(call), headers(&calls[0]), "attempt {}", call.index);
         assert_eq!(call.method, "POST");
         assert_eq!(call.path, "/2015-03-31/functions/probe/invocations");
     }
 }
 
-/// That the access log has the client's request line, and `attempts` tries.
+/// Asserts that the access log has the client's request line and this number of attempts.
 #[track_caller]
-fn assert_logged(mesh: &Mesh, answer: &Answer, attempts: u64) {
-    let entry = mesh.access_log(answer);
+fn assert_logged(mesh: &Mesh, response: &Response, attempts: u64) {
+    let entry = mesh.access_log(response);
     assert_eq!(entry["method"], "PUT", "{entry}");
     assert_eq!(entry["path"], TARGET, "{entry}");
     assert_eq!(entry["original"], format!("PUT {TARGET}"), "{entry}");
     assert_eq!(entry["attempts"], attempts, "{entry}");
-    assert_eq!(entry["status"], answer.status, "{entry}");
+    assert_eq!(entry["status"], response.status, "{entry}");
 }
 
-fn fine() -> Reply {
-    Reply::payload(&json!({ "statusCode": 201, "body": "made" }))
+fn fine() -> ScriptedResponse {
+    ScriptedResponse::payload(&json!({ "statusCode": 201, "body": "made" }))
 }
 
-fn fails_twice(failure: impl Fn() -> Reply + Send + Sync + 'static) -> Upstream {
+fn fails_twice(failure: impl Fn() -> ScriptedResponse + Send + Sync + 'static) -> Upstream {
     Upstream::start(move |call| if call.index < 2 { failure() } else { fine() })
 }
 
 #[track_caller]
-fn assert_third_try_wins(upstream: &Upstream) {
+fn assert_third_attempt_succeeds(upstream: &Upstream) {
     let mesh = retrying(upstream, &json!({})).start();
-    let answer = put(&mesh);
-    assert_eq!((answer.status, answer.text()), (201, "made"));
+    let response = put(&mesh);
+    assert_eq!((response.status, response.text()), (201, "made"));
     assert_eq!(upstream.calls().len(), 3);
     assert_same(&upstream.calls());
-    assert_logged(&mesh, &answer, 3);
+    assert_logged(&mesh, &response, 3);
 }
 
 #[test]
-fn after_503() {
-    let upstream = fails_twice(|| Reply::service_error(503, "ServiceUnavailableException"));
-    assert_third_try_wins(&upstream);
+fn an_attempt_follows_503() {
+    let upstream =
+        fails_twice(|| ScriptedResponse::service_error(503, "ServiceUnavailableException"));
+    assert_third_attempt_succeeds(&upstream);
 }
 
 #[test]
-fn after_a_reset() {
-    assert_third_try_wins(&fails_twice(Reply::reset));
+fn an_attempt_follows_a_reset() {
+    assert_third_attempt_succeeds(&fails_twice(ScriptedResponse::reset));
 }
 
 #[test]
-fn after_a_refused_connection() {
+fn an_attempt_follows_a_refused_connection() {
     let upstream = Upstream::start(|_| fine());
-    // Round robin comes to the address where nobody listens in every second try.
+    // Round robin selects the address without a listener for every second attempt.
     let mesh = retrying(&upstream, &json!({}))
         .endpoint(free_address())
         .start();
-    let answers: Vec<_> = (0..4).map(|_| put(&mesh)).collect();
-    let attempts = answers.iter().map(|answer| {
-        assert_eq!((answer.status, answer.text()), (201, "made"));
-        let attempts = mesh.access_log(answer)["attempts"]
+    let responses: Vec<_> = (0..4).map(|_| put(&mesh)).collect();
+    let attempts = responses.iter().map(|response| {
+        assert_eq!((response.status, response.text()), (201, "made"));
+        let attempts = mesh.access_log(response)["attempts"]
             .as_u64()
             .expect("a number");
-        assert_logged(&mesh, answer, attempts);
+        assert_logged(&mesh, response, attempts);
         attempts
     });
-    assert!(attempts.max() > Some(1), "no try was refused");
+    assert!(attempts.max() > Some(1), "no attempt was refused");
     let calls = upstream.calls();
-    assert_eq!(calls.len(), 4, "a refused try reaches no function");
+    assert_eq!(calls.len(), 4, "a refused attempt reaches no function");
     for call in calls {
         assert_same(&[call]);
     }
 }
 
 #[test]
-fn after_a_try_that_takes_too_long() {
+fn an_attempt_follows_a_timeout() {
     let upstream = Upstream::start(|call| match call.index {
         0 => fine().after(Duration::from_secs(10)),
         _ => fine(),
     });
     let mesh = retrying(&upstream, &json!({ "per_try_timeout": "1s" })).start();
-    let answer = put(&mesh);
-    assert_eq!(answer.status, 201);
+    let response = put(&mesh);
+    assert_eq!(response.status, 201);
     assert_same(&upstream.calls());
-    assert_logged(&mesh, &answer, 2);
+    assert_logged(&mesh, &response, 2);
 }
 
-/// A second try is sent beside the first when that takes longer than 0.3 s.
+/// Builds an Envoy that starts a second attempt if the first takes longer than 0.3 s.
 fn hedging(upstream: &Upstream) -> Builder {
     let policy = json!({ "per_try_timeout": "0.3s", "num_retries": 1 });
     retrying(upstream, &policy).edit(|config| {
@@ -146,55 +148,55 @@ fn hedging(upstream: &Upstream) -> Builder {
 }
 
 #[track_caller]
-fn assert_one_of_two_wins(mesh: &Mesh, upstream: &Upstream) {
-    let answer = put(mesh);
-    assert_eq!((answer.status, answer.text()), (201, "made"));
+fn assert_one_of_two_succeeds(mesh: &Mesh, upstream: &Upstream) {
+    let response = put(mesh);
+    assert_eq!((response.status, response.text()), (201, "made"));
     assert_eq!(upstream.calls().len(), 2);
     assert_same(&upstream.calls());
-    assert_logged(mesh, &answer, 2);
+    assert_logged(mesh, &response, 2);
 }
 
 #[test]
-fn with_a_hedged_try_beside_a_slow_one() {
+fn a_hedged_attempt_runs_beside_a_slow_one() {
     let upstream = Upstream::start(|call| match call.index {
-        // The first try answers while the second still runs.
+        // The first attempt responds while the second is running.
         0 => fine().after(Duration::from_secs(1)),
         _ => fine().after(Duration::from_secs(10)),
     });
-    assert_one_of_two_wins(&hedging(&upstream).start(), &upstream);
+    assert_one_of_two_succeeds(&hedging(&upstream).start(), &upstream);
 }
 
-/// The second try waits for the only connection when the first one fails; what it sends then is
-/// the header map that both share.
+/// The second attempt waits for the only connection when the first attempt fails. It then sends the header
+/// map that both attempts share.
 #[test]
-fn with_a_hedged_try_that_waits_for_a_connection() {
+fn a_hedged_attempt_may_wait_for_a_connection() {
     let upstream = Upstream::start(|call| match call.index {
-        0 => Reply::service_error(503, "ServiceException").after(Duration::from_secs(1)),
+        0 => ScriptedResponse::service_error(503, "ServiceException").after(Duration::from_secs(1)),
         _ => fine(),
     });
     let hedged = hedging(&upstream).edit(|config| {
         config.cluster()["circuit_breakers"]["thresholds"][0]["max_connections"] = json!(1);
     });
-    assert_one_of_two_wins(&hedged.start(), &upstream);
+    assert_one_of_two_succeeds(&hedged.start(), &upstream);
 }
 
-/// Envoy ends in a segmentation fault if the failed answer, once held, passes.
+/// Envoy crashes if the response of the failed attempt is held and then passed on.
 #[test]
-fn with_a_hedged_try_beside_one_whose_function_fails() {
+fn a_hedged_attempt_succeeds_beside_one_whose_function_fails() {
     let failed = json!({ "statusCode": 503, "body": "failed" });
     let upstream = Upstream::start(move |call| match call.index {
-        0 => Reply::payload(&failed).after(Duration::from_secs(1)),
+        0 => ScriptedResponse::payload(&failed).after(Duration::from_secs(1)),
         _ => fine().after(Duration::from_secs(2)),
     });
-    assert_one_of_two_wins(&hedging(&upstream).start(), &upstream);
+    assert_one_of_two_succeeds(&hedging(&upstream).start(), &upstream);
 }
 
-/// The older one fails first and is held back; the newest then tells the client.
+/// The older attempt fails first, and its response is held. The client gets the response of the newer one.
 #[test]
-fn when_both_hedged_tries_fail() {
+fn the_client_gets_the_last_response_if_both_hedged_attempts_fail() {
     on_each_envoy(|version| {
         let upstream = Upstream::start(|_| {
-            Reply::payload(&json!({ "statusCode": 503 })).after(Duration::from_secs(1))
+            ScriptedResponse::payload(&json!({ "statusCode": 503 })).after(Duration::from_secs(1))
         });
         let mesh = hedging(&upstream).envoy(version).start();
         assert_eq!(put(&mesh).status, 503);
@@ -203,49 +205,49 @@ fn when_both_hedged_tries_fail() {
 }
 
 #[test]
-fn when_every_try_fails() {
-    let upstream = Upstream::start(|_| Reply::service_error(503, "ServiceException"));
+fn the_client_gets_503_if_every_attempt_fails() {
+    let upstream = Upstream::start(|_| ScriptedResponse::service_error(503, "ServiceException"));
     let mesh = retrying(&upstream, &json!({})).start();
-    let answer = put(&mesh);
-    assert_eq!(answer.status, 503);
+    let response = put(&mesh);
+    assert_eq!(response.status, 503);
     assert_eq!(upstream.calls().len(), 4);
     assert_same(&upstream.calls());
-    assert_logged(&mesh, &answer, 4);
+    assert_logged(&mesh, &response, 4);
 }
 
 #[test]
-fn when_every_try_is_reset() {
-    let upstream = Upstream::start(|_| Reply::reset());
+fn the_client_gets_503_if_every_attempt_is_reset() {
+    let upstream = Upstream::start(|_| ScriptedResponse::reset());
     let mesh = retrying(&upstream, &json!({})).start();
-    let answer = put(&mesh);
-    assert_eq!(answer.status, 503);
+    let response = put(&mesh);
+    assert_eq!(response.status, 503);
     assert_same(&upstream.calls());
-    assert_logged(&mesh, &answer, 4);
+    assert_logged(&mesh, &response, 4);
 }
 
 #[test]
-fn when_every_connection_is_refused() {
+fn the_client_gets_503_if_every_connection_is_refused() {
     let mesh = retrying(free_address(), &json!({})).start();
-    let answer = put(&mesh);
-    assert_eq!(answer.status, 503);
-    assert_logged(&mesh, &answer, 4);
+    let response = put(&mesh);
+    assert_eq!(response.status, 503);
+    assert_logged(&mesh, &response, 4);
 }
 
 #[test]
 fn traces_show_the_clients_request() {
-    let collector = Upstream::start(|_| Reply::bytes("").status(202));
+    let collector = Upstream::start(|_| ScriptedResponse::bytes("").status(202));
     let upstream = Upstream::start(|call| match call.index {
-        // One request that a second try serves, one that none does.
+        // The second attempt of the first request succeeds. Both attempts of the second one fail.
         1 => fine(),
-        _ => Reply::reset(),
+        _ => ScriptedResponse::reset(),
     });
     let mesh = retrying(&upstream, &json!({ "num_retries": 1 }))
         .tracing(&collector)
         .start();
     for status in [201, 503] {
-        let answer = put(&mesh);
-        assert_eq!(answer.status, status);
-        let id = answer.header("x-request-id").to_owned();
+        let response = put(&mesh);
+        assert_eq!(response.status, status);
+        let id = response.header("x-request-id").to_owned();
         let tags = eventually("the request's span", || {
             let spans = collector.calls().into_iter().flat_map(|call| {
                 let spans = call.event();

@@ -1,12 +1,12 @@
-//! Routes that match by path: the filter never makes Envoy choose again.
+//! Routes that match by path. The filter never makes Envoy select another route.
 
 use lambda_mesh_tests::mesh::{Mesh, route};
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
 #[test]
-fn a_path_chooses_the_function_and_its_prefix_stays_or_goes() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_path_selects_the_function_and_its_prefix_may_be_stripped() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let routes = vec![
         route(
             &json!({ "path_separated_prefix": "/orders" }),
@@ -50,8 +50,8 @@ fn a_path_chooses_the_function_and_its_prefix_stays_or_goes() {
 }
 
 #[test]
-fn a_qualifier_is_a_parameter_of_the_invocation() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_qualifier_is_a_query_parameter_of_the_invocation() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let lambda = json!({ "function": "orders", "qualifier": "$LATEST" });
     let routes = vec![route(&json!({ "prefix": "/" }), &lambda)];
     let mesh = Mesh::to(&upstream).routes(&routes).start();
@@ -64,8 +64,8 @@ fn a_qualifier_is_a_parameter_of_the_invocation() {
 }
 
 #[test]
-fn a_rewrite_by_the_route_is_what_the_function_sees() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn the_function_gets_the_path_that_the_route_rewrites() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mut rewritten = route(
         &json!({ "prefix": "/old/" }),
         &json!({ "function": "probe" }),

@@ -1,4 +1,4 @@
-//! The shipped configurations and examples as they stand: only addresses are changed.
+//! The shipped configuration and examples. Only addresses are changed.
 
 use std::env;
 use std::fs;
@@ -8,8 +8,8 @@ use lambda_mesh_tests::mesh::Mesh;
 use serde_json::{Value, json};
 use xtask::workspace_root;
 
-/// The functions of `examples/invoker.yaml`, with folders that do not depend on where the file
-/// stands, and the Python that has AWS's runtime client.
+/// Returns the functions of `examples/invoker.yaml`, with absolute folders, and with the Python that has
+/// AWS's runtime client.
 fn functions() -> Value {
     let folder = workspace_root().join("examples");
     xtask::build::example("hello").expect("the example is built");
@@ -43,11 +43,14 @@ fn hosts_and_a_path_reach_the_example_functions() {
     ];
     for (host, target, message, path) in cases {
         let request = mesh.post(format!("{target}?x=1"), r#"{"a":1}"#).host(host);
-        let answer = request.header("content-type", "application/json").send();
-        assert_eq!(answer.status, 201, "{host}{target}: {answer:?}");
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(answer.header("set-cookie"), "visited=yes; Path=/; HttpOnly");
-        let body = answer.json();
+        let response = request.header("content-type", "application/json").send();
+        assert_eq!(response.status, 201, "{host}{target}: {response:?}");
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert_eq!(
+            response.header("set-cookie"),
+            "visited=yes; Path=/; HttpOnly"
+        );
+        let body = response.json();
         assert_eq!(body["message"], message, "{host}{target}");
         assert_eq!(body["path"], path, "{host}{target}");
         assert_eq!(body["body"], r#"{"a":1}"#, "{host}{target}");

@@ -1,25 +1,25 @@
-//! The shipped configuration whose log names the function, the invocation and what failed.
+//! The shipped configuration with an access log of the function, the invocation and the error.
 
-use lambda_mesh_tests::client::Answer;
+use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::shared::Part;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
-/// The line of the log, on standard output, for the request that `answer` answers.
-fn logged(mesh: &Mesh, answer: &Answer) -> Value {
-    let id = format!("\"request_id\":\"{}\"", answer.header("x-request-id"));
+/// Returns the line of the access log, on standard output, for the request of `response`.
+fn logged(mesh: &Mesh, response: &Response) -> Value {
+    let id = format!("\"request_id\":\"{}\"", response.header("x-request-id"));
     let log = mesh.log_with(&id);
     let line = log.lines().find(|line| line.contains(&id));
     serde_json::from_str(line.expect("the line")).expect("a line of JSON")
 }
 
 #[test]
-fn a_line_names_the_function_its_invocation_and_what_failed() {
+fn a_line_names_the_function_its_invocation_and_the_error() {
     let upstream = Upstream::start(|call| match call.index {
-        0 => Reply::payload(&json!({ "statusCode": 201 })),
-        1 => Reply::function_error("KeyError", "no such key"),
-        _ => Reply::service_error(429, "TooManyRequestsException"),
+        0 => ScriptedResponse::payload(&json!({ "statusCode": 201 })),
+        1 => ScriptedResponse::function_error("KeyError", "no such key"),
+        _ => ScriptedResponse::service_error(429, "TooManyRequestsException"),
     });
     let mesh = Mesh::shipped("access-log.yaml", &upstream).start();
     for (status, error_type) in [
@@ -27,9 +27,9 @@ fn a_line_names_the_function_its_invocation_and_what_failed() {
         (500, "KeyError"),
         (429, "TooManyRequestsException"),
     ] {
-        let answer = mesh.post("/cart?x=1", "{}").host("shop.test").send();
-        assert_eq!(answer.status, status);
-        let line = logged(&mesh, &answer);
+        let response = mesh.post("/cart?x=1", "{}").host("shop.test").send();
+        assert_eq!(response.status, status);
+        let line = logged(&mesh, &response);
         assert_eq!(
             line["error_type"].as_str().unwrap_or_default(),
             error_type,

@@ -4,24 +4,24 @@ use lambda_mesh_tests::client::send_all;
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::shared::Part;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 use std::time::Duration;
 
-use crate::parts::probe;
+use crate::service::probe;
 
 #[test]
-fn one_cluster_reaches_the_invoker_by_http2_over_its_unix_socket() {
+fn a_cluster_reaches_the_invoker_by_http2_over_its_unix_socket() {
     let function = json!({ "local": { "command": [probe()], "timeout": "30s" } });
     let functions = json!({ "orders": function, "reports": function });
     let invoker = Invoker::start_on_unix_socket(&functions);
     let mesh = Mesh::shipped("aws.yaml", &invoker).workers(2).start();
     for host in ["orders.example.com", "reports.example.com:8080"] {
-        let answer = mesh.get("/list?page=2").host(host).send();
-        assert_eq!(answer.status, 200, "{host}: {answer:?}");
-        assert_eq!(answer.json()["rawPath"], "/list", "{host}");
-        assert_eq!(answer.json()["rawQueryString"], "page=2", "{host}");
+        let response = mesh.get("/list?page=2").host(host).send();
+        assert_eq!(response.status, 200, "{host}: {response:?}");
+        assert_eq!(response.json()["rawPath"], "/list", "{host}");
+        assert_eq!(response.json()["rawQueryString"], "page=2", "{host}");
     }
     let unknown = mesh.get("/").host("other.example.com").send();
     assert_eq!(unknown.status, 404);
@@ -29,10 +29,10 @@ fn one_cluster_reaches_the_invoker_by_http2_over_its_unix_socket() {
 
 #[test]
 fn a_host_at_the_edge_is_normalised_before_it_is_routed() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::shipped("aws.yaml", &upstream).start();
-    let answer = mesh.get("/a//b/../c").host("orders.example.com").send();
-    assert_eq!(answer.status, 200);
+    let response = mesh.get("/a//b/../c").host("orders.example.com").send();
+    assert_eq!(response.status, 200);
     let call = upstream.call();
     let path = "/2015-03-31/functions/orders/invocations?Qualifier=live";
     assert_eq!(call.path, path);
@@ -45,14 +45,14 @@ fn a_host_at_the_edge_is_normalised_before_it_is_routed() {
 #[test]
 fn each_function_has_a_cluster_with_limits_of_its_own() {
     let upstream = Upstream::start(|_| {
-        Reply::payload(&json!({ "statusCode": 200 })).after(Duration::from_secs(1))
+        ScriptedResponse::payload(&json!({ "statusCode": 200 })).after(Duration::from_secs(1))
     });
     let mesh = Mesh::shipped("aws-clusters.yaml", &upstream).start();
     let statuses = |host: &str| -> Vec<u16> {
         let calls = (0..64).map(|_| mesh.get("/").host(host));
-        let answers = send_all(calls, 64).into_iter();
-        answers
-            .map(|answer| answer.expect("an answer").status)
+        let responses = send_all(calls, 64).into_iter();
+        responses
+            .map(|response| response.expect("a response").status)
             .collect()
     };
     assert_eq!(statuses("orders.example.com"), [200; 64]);
@@ -76,8 +76,8 @@ fn each_function_has_a_cluster_with_limits_of_its_own() {
 }
 
 #[test]
-fn containers_with_an_emulator_stand_behind_the_invoker() {
-    let name = "containers_with_an_emulator_stand_behind_the_invoker";
+fn containers_with_an_emulator_are_served_through_the_invoker() {
+    let name = "containers_with_an_emulator_are_served_through_the_invoker";
     let Some(emulator) = Emulator::start(name, probe()) else {
         return;
     };
@@ -92,10 +92,10 @@ fn containers_with_an_emulator_stand_behind_the_invoker() {
         };
         mesh.get(format!("/list?call={number}")).host(host)
     });
-    for answer in send_all(requests, 20) {
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.json()["rawPath"], "/list");
+    for response in send_all(requests, 20) {
+        let response = response.expect("a response");
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.json()["rawPath"], "/list");
     }
     assert!(emulator.alive());
 }

@@ -1,4 +1,4 @@
-//! What holds for every shipped configuration, whatever its scenario.
+//! Rules for every shipped configuration.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use lambda_mesh_tests::mesh::{Config, on_each_envoy};
 use serde_json::Value;
 use xtask::workspace_root;
 
-/// The Envoy configurations: the files of `envoy/` itself, and that of the Kubernetes gateway.
+/// Returns the Envoy configurations: the files in `envoy/`, and the file of the Kubernetes gateway.
 fn configurations() -> Vec<PathBuf> {
     let folder = workspace_root().join("envoy");
     let mut found: Vec<_> = fs::read_dir(&folder)
@@ -28,8 +28,8 @@ fn configurations() -> Vec<PathBuf> {
     found
 }
 
-/// The file as Envoy's own YAML parser gets it, but with files that are there.
-fn placed(path: &Path, filter: &Path) -> String {
+/// Returns the text of a configuration, with paths of existing files.
+fn with_existing_files(path: &Path, filter: &Path) -> String {
     let text = fs::read_to_string(path).expect("a file in UTF-8");
     let keys = workspace_root().join("tests/fixtures/jwt/jwks.json");
     let places = [
@@ -43,14 +43,15 @@ fn placed(path: &Path, filter: &Path) -> String {
 }
 
 #[test]
-fn each_is_valid_in_each_envoy_and_has_nothing_deprecated() {
+fn each_file_is_valid_in_each_envoy_without_deprecated_fields() {
     let filter = xtask::wasm::build().expect("the filter");
     let folder = tempfile::tempdir().expect("a temporary folder");
     on_each_envoy(|version| {
         let envoy = xtask::envoy::binary(version).expect("Envoy");
         for path in configurations() {
             let copy = folder.path().join("envoy.yaml");
-            fs::write(&copy, placed(&path, &filter)).expect("a file in a temporary folder");
+            fs::write(&copy, with_existing_files(&path, &filter))
+                .expect("a file in a temporary folder");
             let output = Command::new(&envoy)
                 .current_dir(workspace_root())
                 .args([
@@ -66,15 +67,15 @@ fn each_is_valid_in_each_envoy_and_has_nothing_deprecated() {
             let log = String::from_utf8_lossy(&output.stderr);
             let name = path.display();
             assert!(output.status.success(), "{name}: {log}");
-            // Envoy warns of deprecated fields, and of all else that it would rather not see.
+            // Envoy warns of deprecated fields and of other questionable settings.
             assert_eq!(log, "", "{name}");
         }
     });
 }
 
-/// The fields that a user pastes without a thought are the same everywhere.
+/// Users copy these fields without change, so that they must be the same in all files.
 #[test]
-fn the_boilerplate_is_that_of_the_file_that_explains_it() {
+fn the_boilerplate_equals_that_of_local_yaml() {
     let explained = boilerplate(Config::shipped("local.yaml"));
     assert_eq!(explained.len(), 1);
     let files = configurations().into_iter();
@@ -100,7 +101,7 @@ fn the_boilerplate_is_that_of_the_file_that_explains_it() {
     }
 }
 
-/// Every YAML file of the repository but fixtures, which may be wrong on purpose.
+/// Covers every YAML file of the repository except fixtures, which may be wrong on purpose.
 #[test]
 fn each_yaml_file_is_yaml() {
     let mut folders = vec![workspace_root().to_owned()];
@@ -110,8 +111,8 @@ fn each_yaml_file_is_yaml() {
             let path = entry.expect("an entry").path();
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.expect("a name in UTF-8");
-            let passed_over = ["target", ".git", "fixtures", "node_modules"].contains(&name);
-            if path.is_dir() && !passed_over {
+            let is_skipped = ["target", ".git", "fixtures", "node_modules"].contains(&name);
+            if path.is_dir() && !is_skipped {
                 folders.push(path);
             } else if name.ends_with(".yaml") || name.ends_with(".yml") {
                 assert!(!documents(&path).is_empty(), "{} is empty", path.display());
@@ -122,7 +123,7 @@ fn each_yaml_file_is_yaml() {
     assert!(count > 20, "{count}");
 }
 
-/// Of each cluster of functions: the buffers on both sides, and the filter.
+/// Returns the buffers on both sides and the filter of each cluster of functions.
 fn boilerplate(mut config: Config) -> Vec<[Value; 3]> {
     let listener = config.listener()["per_connection_buffer_limit_bytes"].clone();
     let options = "/typed_extension_protocol_options\
@@ -143,7 +144,7 @@ fn boilerplate(mut config: Config) -> Vec<[Value; 3]> {
         let plugin = filter.pointer_mut("/typed_config/config")?;
         let needs_room = plugin["configuration"]["value"]["bodyless_event"] != "header";
         assert_eq!(has_room, needs_room, "room for the event of a GET");
-        // What each may choose: where the file lies, and what the filter is told.
+        // A file may choose the path and the configuration of the filter.
         plugin["vm_config"]["code"] = Value::Null;
         plugin["configuration"]["value"] = Value::Null;
         let buffer = cluster["per_connection_buffer_limit_bytes"].clone();

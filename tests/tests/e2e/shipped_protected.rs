@@ -1,10 +1,10 @@
-//! The shipped configuration of a function behind Envoy's own checks, limits and retries.
+//! The shipped configuration of a function behind Envoy's checks, limits and retries.
 
 use std::fs;
 
 use lambda_mesh_tests::client::{Request, send_all};
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 use xtask::workspace_root;
 
@@ -21,7 +21,7 @@ fn mesh(upstream: &Upstream) -> Mesh {
         .start()
 }
 
-/// The token in `tests/fixtures/jwt/NAME.jwt`.
+/// Returns the token in `tests/fixtures/jwt/NAME.jwt`.
 fn token(name: &str) -> String {
     let path = workspace_root().join(format!("tests/fixtures/jwt/{name}.jwt"));
     let token = fs::read_to_string(path).expect("a fixture");
@@ -35,13 +35,13 @@ fn get(mesh: &Mesh) -> Request {
 
 #[test]
 fn only_a_valid_token_for_this_audience_reaches_the_function() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = mesh(&upstream);
     assert_eq!(mesh.get("/list").host(HOST).send().status, 401);
     for (name, status) in [("expired", 401), ("other-audience", 403)] {
         let request = mesh.get("/list").host(HOST);
-        let answer = request.header("authorization", token(name)).send();
-        assert_eq!(answer.status, status, "{name}");
+        let response = request.header("authorization", token(name)).send();
+        assert_eq!(response.status, status, "{name}");
     }
     assert_eq!(upstream.calls().len(), 0);
 
@@ -55,17 +55,18 @@ fn only_a_valid_token_for_this_audience_reaches_the_function() {
 }
 
 #[test]
-fn a_throttled_call_is_tried_again_and_a_failed_function_is_not() {
+fn a_throttled_call_is_retried_and_a_failed_function_is_not() {
     let upstream = Upstream::start(|call| match call.index {
-        0 => Reply::service_error(429, "TooManyRequestsException").header("retry-after", "1"),
-        1 => Reply::payload(&json!({ "statusCode": 200 })),
-        2 => Reply::function_error("Error", "half done"),
-        _ => Reply::payload(&json!({ "statusCode": 503 })),
+        0 => ScriptedResponse::service_error(429, "TooManyRequestsException")
+            .header("retry-after", "1"),
+        1 => ScriptedResponse::payload(&json!({ "statusCode": 200 })),
+        2 => ScriptedResponse::function_error("Error", "half done"),
+        _ => ScriptedResponse::payload(&json!({ "statusCode": 503 })),
     });
     let mesh = mesh(&upstream);
-    let answer = get(&mesh).send();
-    assert_eq!(answer.status, 200);
-    assert_eq!(mesh.access_log(&answer)["attempts"], 2);
+    let response = get(&mesh).send();
+    assert_eq!(response.status, 200);
+    assert_eq!(mesh.access_log(&response)["attempts"], 2);
     let calls = upstream.calls();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].body, calls[1].body);
@@ -76,18 +77,18 @@ fn a_throttled_call_is_tried_again_and_a_failed_function_is_not() {
 }
 
 #[test]
-fn who_is_too_fast_costs_no_invocation() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn a_rate_limited_request_costs_no_invocation() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = mesh(&upstream);
-    let answers = send_all((0..300).map(|_| get(&mesh)), 32);
-    let statuses: Vec<_> = answers
+    let responses = send_all((0..300).map(|_| get(&mesh)), 32);
+    let statuses: Vec<_> = responses
         .into_iter()
-        .map(|answer| answer.expect("an answer").status)
+        .map(|response| response.expect("a response").status)
         .collect();
     let served = statuses.iter().filter(|status| **status == 200).count();
     let limited = statuses.iter().filter(|status| **status == 429).count();
     assert_eq!(served + limited, 300, "{statuses:?}");
-    // All 300 would need 28 s.
+    // To serve all 300 would take 28 s.
     assert!(
         served >= 20 && limited > 0,
         "{served} served, {limited} limited"

@@ -1,12 +1,12 @@
-//! The shipped configurations in which one host has several functions, or more than functions.
+//! The shipped configurations in which a host has several functions, or serves other things too.
 
 use lambda_mesh_tests::client::{Request, send_all};
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::upstream::{Call, Reply, Upstream};
+use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
 fn upstream() -> Upstream {
-    Upstream::answering(json!({ "statusCode": 200, "body": "from the function" }))
+    Upstream::responding(json!({ "statusCode": 200, "body": "from the function" }))
 }
 
 fn last(upstream: &Upstream) -> Call {
@@ -14,7 +14,7 @@ fn last(upstream: &Upstream) -> Call {
 }
 
 #[test]
-fn a_host_and_a_path_choose_the_function() {
+fn a_host_and_a_path_select_the_function() {
     let upstream = upstream();
     let mesh = Mesh::shipped("hosts-and-paths.yaml", &upstream).start();
     let cases = [
@@ -44,9 +44,9 @@ fn a_host_and_a_path_choose_the_function() {
         ),
     ];
     for (method, host, target, function, path, parameters) in cases {
-        let answer = mesh.request(method, target).host(host).send();
+        let response = mesh.request(method, target).host(host).send();
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (200, "from the function"),
             "{target}"
         );
@@ -67,8 +67,8 @@ fn a_host_and_a_path_choose_the_function() {
         }
     }
 
-    let answer = mesh.get("/any").host("blue.tenants.example.com").send();
-    assert_eq!(answer.status, 200);
+    let response = mesh.get("/any").host("blue.tenants.example.com").send();
+    assert_eq!(response.status, 200);
     let call = last(&upstream);
     assert_eq!(call.path, "/2015-03-31/functions/tenants/invocations");
     assert_eq!(call.event()["version"], "2.0");
@@ -90,7 +90,7 @@ fn a_host_and_a_path_choose_the_function() {
     assert_eq!(upstream.calls().len(), calls);
 }
 
-/// How many of the calls since `skip` went to each alias: `live`, `canary`.
+/// Returns the number of calls to each alias, `live` and `canary`, without the first `skip` calls.
 fn aliases(upstream: &Upstream, skip: usize) -> [usize; 2] {
     let calls = upstream.calls();
     let calls = &calls[skip..];
@@ -106,14 +106,14 @@ fn a_tenth_of_the_calls_goes_to_the_canary() {
     let mesh = Mesh::shipped("canary.yaml", &upstream).start();
     let get = || mesh.get("/").host("orders.localhost");
     let send = |number| {
-        for answer in send_all((0..number).map(|_| get()), 16) {
-            assert_eq!(answer.expect("an answer").status, 200);
+        for response in send_all((0..number).map(|_| get()), 16) {
+            assert_eq!(response.expect("a response").status, 200);
         }
     };
     send(400);
     let [live, canary] = aliases(&upstream, 0);
     assert_eq!(live + canary, 400);
-    // 40 are expected; fewer than 10 or more than 85 come once in a hundred million runs.
+    // 40 are expected. Fewer than 10 or more than 85 occur once in a hundred million runs.
     assert!((10..=85).contains(&canary), "{canary} of 400");
 
     assert_eq!(get().header("x-canary", "always").send().status, 200);
@@ -138,15 +138,17 @@ fn a_tenth_of_the_calls_goes_to_the_canary() {
 #[test]
 fn files_come_from_their_own_origin_and_the_rest_from_the_function() {
     let upstream = upstream();
-    let files = Upstream::start(|_| Reply::bytes("body {}").header("cache-control", "max-age=60"));
+    let files = Upstream::start(|_| {
+        ScriptedResponse::bytes("body {}").header("cache-control", "max-age=60")
+    });
     let mesh = Mesh::shipped("static-site.yaml", &upstream)
-        .edit(|config| config.send("assets", files.address))
+        .edit(|config| config.set_address("assets", files.address))
         .start();
     let request = mesh.get("/assets/site.css?v=2");
     let request = request.header("cookie", "session=1");
-    let answer = request.header("authorization", "Bearer x").send();
-    assert_eq!((answer.status, answer.text()), (200, "body {}"));
-    assert_eq!(answer.header("cache-control"), "max-age=60");
+    let response = request.header("authorization", "Bearer x").send();
+    assert_eq!((response.status, response.text()), (200, "body {}"));
+    assert_eq!(response.header("cache-control"), "max-age=60");
     let call = files.call();
     assert_eq!(
         (call.method.as_str(), call.path.as_str()),
@@ -158,11 +160,14 @@ fn files_come_from_their_own_origin_and_the_rest_from_the_function() {
     }
     assert_eq!(upstream.calls().len(), 0);
 
-    let answer = mesh
+    let response = mesh
         .get("/blog/2026/hello?x=1")
         .header("cookie", "session=1")
         .send();
-    assert_eq!((answer.status, answer.text()), (200, "from the function"));
+    assert_eq!(
+        (response.status, response.text()),
+        (200, "from the function")
+    );
     let event = upstream.call().event();
     assert_eq!(event["path"], "/blog/2026/hello");
     assert_eq!(event["resource"], "/{proxy+}");

@@ -1,14 +1,14 @@
-//! `invocation: response-stream`: the answer reaches the client as the function sends it.
+//! `invocation: response-stream`: the client receives the response while the function sends it.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lambda_mesh_tests::client::{Received, Request, connect, raw};
+use lambda_mesh_tests::client::{Request, StreamedResponse, connect, raw};
 use lambda_mesh_tests::event_stream::{chunk, complete, exception, prelude};
 use lambda_mesh_tests::mesh::{Builder, Mesh, on_each_envoy, route};
-use lambda_mesh_tests::shared::Part;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 use xtask::envoy::NEWEST;
 
@@ -22,10 +22,10 @@ fn streaming(upstream: &Upstream, settings: &Value) -> Builder {
     Mesh::to(upstream).routes(&[route(&json!({ "prefix": "/" }), &lambda)])
 }
 
-/// Each answer of `pieces`, over both versions of HTTP.
-fn received(mesh: &Mesh) -> [Received; 2] {
+/// Returns the response over both versions of HTTP.
+fn received(mesh: &Mesh) -> [StreamedResponse; 2] {
     let request = mesh.get("/");
-    [request.clone(), request.http2()].map(Request::receive)
+    [request.clone(), request.http2()].map(Request::stream)
 }
 
 fn at_once(pieces: impl IntoIterator<Item = Bytes>) -> Vec<(Duration, Bytes)> {
@@ -53,7 +53,7 @@ fn events_arrive_one_by_one() {
             }));
             let events = (0..4).map(|number| (GAP, chunk(format!("data: {number}\n\n"))));
             let pieces = [(NOW, first)].into_iter().chain(events);
-            Reply::stream(pieces.chain([(GAP, complete(&json!({})))]).collect())
+            ScriptedResponse::stream(pieces.chain([(GAP, complete(&json!({})))]).collect())
         });
         let mesh = streaming(&upstream, &json!({})).envoy(version).start();
         for received in received(&mesh) {
@@ -64,15 +64,15 @@ fn events_arrive_one_by_one() {
             let cookies = received.headers.get_all("set-cookie").iter();
             assert_eq!(cookies.collect::<Vec<_>>(), ["a=1", "b=2"]);
             assert!(!received.headers.contains_key("content-length"));
-            assert_eq!(received.broken, None);
+            assert!(received.error.is_none(), "{received:?}");
             let body = received.body();
             assert_eq!(body, b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n");
             let times: Vec<_> = received.pieces.iter().map(|(time, _)| *time).collect();
             let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
             println!("gaps: {gaps:?}");
-            // Two may be one if this machine is busy.
+            // On a busy machine, two events may arrive together.
             assert!(times.len() > 2, "{received:?}");
-            // The function went on for four gaps after the first event.
+            // The function sends for four gaps after the first event.
             assert!(ended - times[0] > GAP * 2, "{gaps:?}");
         }
         let call = &upstream.calls()[0];
@@ -84,15 +84,15 @@ fn events_arrive_one_by_one() {
     });
 }
 
-/// What may wait in Envoy is limited to 1 MiB on either side, and the client is slow at first.
+/// Envoy may buffer at most 1 MiB on either side, and the client is slow at first.
 #[test]
-fn fifty_megabytes_pass_without_staying() {
+fn fifty_megabytes_pass_through_without_being_buffered() {
     const MIB: u64 = 1024 * 1024;
     const CHUNKS: usize = 800;
     let upstream = Upstream::start(|_| {
         let chunks = (0..CHUNKS).map(|_| chunk(vec![b'x'; 65_536]));
         let pieces = [ok()].into_iter().chain(chunks);
-        Reply::stream(at_once(pieces.chain([complete(&json!({}))])))
+        ScriptedResponse::stream(at_once(pieces.chain([complete(&json!({}))])))
     });
     let mesh = streaming(&upstream, &json!({})).edit(|config| {
         config.listener()["per_connection_buffer_limit_bytes"] = json!(MIB);
@@ -106,7 +106,7 @@ fn fifty_megabytes_pass_without_staying() {
     let mut buffer = vec![0; 65_536];
     let mut read = 0;
     loop {
-        match client.read(&mut buffer).expect("the answer goes on") {
+        match client.read(&mut buffer).expect("more of the response") {
             0 => break,
             length => read += length,
         }
@@ -129,7 +129,7 @@ fn an_error_after_the_first_byte_breaks_the_response() {
             failure(),
             exception("ServiceException"),
             corrupt.into(),
-            // Cut within a message, and between two.
+            // One is cut within a message, one between two messages.
             chunk("two").slice(..50),
             chunk("two"),
         ];
@@ -138,17 +138,16 @@ fn an_error_after_the_first_byte_breaks_the_response() {
             let end = script[call.index / 2 % script.len()].clone();
             let first = [(NOW, ok()), (NOW, chunk("one"))];
             let last = (Duration::from_millis(200), end);
-            Reply::stream(first.into_iter().chain([last]).collect())
+            ScriptedResponse::stream(first.into_iter().chain([last]).collect())
         });
         let mesh = streaming(&upstream, &json!({})).envoy(version).start();
         for end in &ends {
             for (received, is_http2) in received(&mesh).into_iter().zip([false, true]) {
                 assert_eq!(received.status, 200);
                 assert!(received.body().starts_with(b"one"), "{received:?}");
-                // Envoy 1.36 resets a stream of HTTP/2 with NO_ERROR, which this client, hyper,
-                // takes for its end.
+                // Envoy 1.36 resets a stream of HTTP/2 with NO_ERROR, which hyper reads as its end.
                 if !is_http2 || version == NEWEST {
-                    assert!(received.broken.is_some(), "{end:?}: {received:?}");
+                    assert!(received.error.is_some(), "{end:?}: {received:?}");
                 }
             }
         }
@@ -157,19 +156,19 @@ fn an_error_after_the_first_byte_breaks_the_response() {
 }
 
 #[test]
-fn an_upstream_that_goes_within_its_answer_breaks_the_response() {
+fn an_upstream_that_disconnects_within_its_response_breaks_the_response() {
     let upstream = Upstream::start(|_| {
         let pieces = at_once([ok(), chunk("one"), chunk("two").slice(..50)]);
-        Reply::stream(pieces).cut_at(0)
+        ScriptedResponse::stream(pieces).cut_at(0)
     });
     let mesh = streaming(&upstream, &json!({})).start();
     for received in received(&mesh) {
-        assert!(received.broken.is_some(), "{received:?}");
+        assert!(received.error.is_some(), "{received:?}");
     }
 }
 
 #[test]
-fn an_error_before_the_first_byte_is_the_formats_own() {
+fn an_error_before_the_first_byte_becomes_the_formats_own_error() {
     let cases = [
         (failure(), 500, "Internal Server Error", "Broken"),
         (
@@ -183,24 +182,24 @@ fn an_error_before_the_first_byte_is_the_formats_own() {
     let script = cases.clone();
     let upstream = Upstream::start(move |call| {
         let (end, ..) = script[call.index / 2].clone();
-        Reply::stream(at_once([chunk("{\"statusCode\":"), end]))
+        ScriptedResponse::stream(at_once([chunk("{\"statusCode\":"), end]))
     });
     let mesh = streaming(&upstream, &json!({})).start();
     for (_, status, message, error_type) in cases {
         for request in [mesh.get("/"), mesh.get("/").http2()] {
-            let answer = request.send();
-            assert_eq!(answer.status, status);
-            assert_eq!(answer.json(), json!({ "message": message }));
-            let logged = &mesh.access_log(&answer)["error_type"];
+            let response = request.send();
+            assert_eq!(response.status, status);
+            assert_eq!(response.json(), json!({ "message": message }));
+            let logged = &mesh.access_log(&response)["error_type"];
             assert_eq!(logged.as_str().unwrap_or_default(), error_type);
         }
     }
 }
 
 #[test]
-fn an_error_before_the_first_byte_is_tried_again() {
+fn an_error_before_the_first_byte_is_retried() {
     let upstream = Upstream::start(|call| {
-        Reply::stream(at_once(match call.index {
+        ScriptedResponse::stream(at_once(match call.index {
             0 => vec![failure()],
             1 => vec![prelude(&json!({ "statusCode": 503 })), complete(&json!({}))],
             _ => vec![ok(), chunk("third"), complete(&json!({}))],
@@ -210,9 +209,9 @@ fn an_error_before_the_first_byte_is_tried_again() {
     let mut retried = route(&json!({ "prefix": "/" }), &lambda);
     retried["route"]["retry_policy"] = json!({ "retry_on": "5xx", "num_retries": 2 });
     let mesh = Mesh::to(&upstream).routes(&[retried]).start();
-    let answer = mesh.get("/page").send();
-    assert_eq!((answer.status, answer.text()), (200, "third"));
-    let entry = mesh.access_log(&answer);
+    let response = mesh.get("/page").send();
+    assert_eq!((response.status, response.text()), (200, "third"));
+    let entry = mesh.access_log(&response);
     assert_eq!(
         (&entry["attempts"], &entry["path"]),
         (&json!(3), &json!("/page"))
@@ -220,18 +219,18 @@ fn an_error_before_the_first_byte_is_tried_again() {
 }
 
 #[test]
-fn a_hedged_try_does_better_than_a_stream_that_fails() {
+fn a_hedged_attempt_replaces_a_stream_that_fails() {
     on_each_envoy(|version| {
         let upstream = Upstream::start(|call| {
             let delay = Duration::from_secs(1);
             let unavailable = prelude(&json!({ "statusCode": 503 }));
             match call.index {
-                0 => Reply::stream(vec![
+                0 => ScriptedResponse::stream(vec![
                     (delay, unavailable),
                     (NOW, chunk("sorry")),
                     (NOW, complete(&json!({}))),
                 ]),
-                _ => Reply::stream(vec![
+                _ => ScriptedResponse::stream(vec![
                     (delay * 2, ok()),
                     (NOW, chunk("second")),
                     (NOW, complete(&json!({}))),
@@ -244,8 +243,8 @@ fn a_hedged_try_does_better_than_a_stream_that_fails() {
             json!({ "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.3s" });
         hedged["route"]["hedge_policy"] = json!({ "hedge_on_per_try_timeout": true });
         let mesh = Mesh::to(&upstream).routes(&[hedged]).envoy(version).start();
-        let answer = mesh.get("/").send();
-        assert_eq!((answer.status, answer.text()), (200, "second"));
+        let response = mesh.get("/").send();
+        assert_eq!((response.status, response.text()), (200, "second"));
         assert_eq!(upstream.calls().len(), 2);
     });
 }
@@ -255,35 +254,35 @@ fn a_function_that_does_not_stream_works_too() {
     let payload = json!({ "statusCode": 201, "headers": { "x-a": "1" }, "body": "whole" });
     let payload = payload.to_string();
     let upstream = Upstream::start(move |call| match call.index / 2 {
-        // As a stream, with and without the type; and by an upstream that does not stream.
+        // As a stream with and without its media type, and by an upstream that does not stream.
         0 => {
             let (first, second) = payload.split_at(10);
             let pieces = at_once([chunk(first), chunk(second), complete(&json!({}))]);
-            let reply = Reply::stream(pieces);
+            let response = ScriptedResponse::stream(pieces);
             if call.index == 0 {
-                reply
+                response
             } else {
-                reply.set("content-type", "application/json")
+                response.set("content-type", "application/json")
             }
         }
-        _ => Reply::bytes(payload.clone()),
+        _ => ScriptedResponse::bytes(payload.clone()),
     });
     let mesh = streaming(&upstream, &json!({})).start();
     for _ in 0..3 {
-        let answer = mesh.get("/").send();
-        assert_eq!((answer.status, answer.text()), (201, "whole"));
-        assert_eq!(answer.header("x-a"), "1");
-        assert_eq!(answer.header("content-length"), "5");
+        let response = mesh.get("/").send();
+        assert_eq!((response.status, response.text()), (201, "whole"));
+        assert_eq!(response.header("x-a"), "1");
+        assert_eq!(response.header("content-length"), "5");
     }
 }
 
 #[test]
-fn a_function_that_says_nothing_is_answered() {
-    let upstream = Upstream::start(|_| Reply::stream(at_once([complete(&json!({}))])));
+fn a_function_without_a_payload_is_200_with_an_empty_body() {
+    let upstream = Upstream::start(|_| ScriptedResponse::stream(at_once([complete(&json!({}))])));
     let mesh = streaming(&upstream, &json!({})).start();
     for request in [mesh.get("/"), mesh.get("/").http2()] {
-        let answer = request.send();
-        assert_eq!((answer.status, answer.text()), (200, ""));
+        let response = request.send();
+        assert_eq!((response.status, response.text()), (200, ""));
     }
 }
 
@@ -314,34 +313,34 @@ fn a_refusal_that_loses_its_prelude_is_no_success() {
 #[test]
 fn bytes_without_a_prelude_are_the_body() {
     let upstream = Upstream::start(|call| {
-        let reply = Reply::stream(at_once([
+        let response = ScriptedResponse::stream(at_once([
             chunk([0, 1, 2]),
             chunk("text"),
             complete(&json!({})),
         ]));
         if call.index == 0 {
-            reply
+            response
         } else {
-            reply.set("content-type", "image/png")
+            response.set("content-type", "image/png")
         }
     });
     let mesh = streaming(&upstream, &json!({})).start();
     for content_type in ["application/octet-stream", "image/png"] {
-        let answer = mesh.get("/").send();
+        let response = mesh.get("/").send();
         assert_eq!(
-            (answer.status, &answer.body[..]),
+            (response.status, &response.body[..]),
             (200, &b"\0\x01\x02text"[..])
         );
-        assert_eq!(answer.header("content-type"), content_type);
+        assert_eq!(response.header("content-type"), content_type);
     }
 }
 
 #[test]
-fn what_has_no_body_has_none_on_the_wire() {
+fn a_response_without_a_body_has_none_on_the_wire() {
     let statuses = [200, 204, 205, 304];
     let upstream = Upstream::start(move |call| {
         let status = prelude(&json!({ "statusCode": statuses[call.index % 4] }));
-        Reply::stream(at_once([status, chunk("body"), complete(&json!({}))]))
+        ScriptedResponse::stream(at_once([status, chunk("body"), complete(&json!({}))]))
     });
     let mesh = streaming(&upstream, &json!({})).start();
     for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 205), ("GET", 304)] {
@@ -356,10 +355,10 @@ fn what_has_no_body_has_none_on_the_wire() {
 fn trailers_of_the_upstream_end_a_stream() {
     let upstream = Upstream::start(|_| {
         let pieces = at_once([ok(), chunk("whole"), complete(&json!({}))]);
-        Reply::stream(pieces).trailer("x-end", "1")
+        ScriptedResponse::stream(pieces).trailer("x-end", "1")
     });
     let mesh = streaming(&upstream, &json!({})).http2().start();
-    let answer = mesh.get("/").http2().send();
-    assert_eq!((answer.status, answer.text()), (200, "whole"));
-    assert!(answer.trailers.is_empty(), "{answer:?}");
+    let response = mesh.get("/").http2().send();
+    assert_eq!((response.status, response.text()), (200, "whole"));
+    assert!(response.trailers.is_empty(), "{response:?}");
 }

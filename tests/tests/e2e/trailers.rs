@@ -1,7 +1,7 @@
-//! Trailers, which end a message without the flag that a body's end has.
+//! Trailers, which end a message without the flag at the end of a body.
 
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::upstream::{Reply, Upstream};
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 
 /// The Invoke path of a function that the route does not call.
@@ -9,7 +9,7 @@ const OTHERS: &str = "/2015-03-31/functions/secret/invocations";
 
 #[test]
 fn a_request_with_trailers_calls_the_routes_function_only() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).start();
     let request = mesh
         .post(OTHERS, "a body")
@@ -25,8 +25,8 @@ fn a_request_with_trailers_calls_the_routes_function_only() {
 }
 
 #[test]
-fn trailers_go_no_further_over_http2_to_the_upstream() {
-    let upstream = Upstream::answering(json!({ "statusCode": 200 }));
+fn trailers_do_not_reach_the_upstream_over_http2() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let mesh = Mesh::to(&upstream).http2().start();
     let request = mesh
         .post(OTHERS, "a body")
@@ -39,22 +39,22 @@ fn trailers_go_no_further_over_http2_to_the_upstream() {
 }
 
 #[test]
-fn an_answer_with_trailers_is_decoded_whole() {
+fn a_response_with_trailers_is_decoded_completely() {
     let payload = json!({ "statusCode": 201, "body": "whole" });
     let upstream = Upstream::start(move |_| {
-        Reply::payload(&payload).trailer("x-internal", "not the function's")
+        ScriptedResponse::payload(&payload).trailer("x-internal", "not the function's")
     });
     let mesh = Mesh::to(&upstream).http2().start();
-    let answer = mesh.get("/").http2().send();
-    assert_eq!((answer.status, answer.text()), (201, "whole"));
-    assert!(answer.trailers.is_empty(), "{answer:?}");
-    let answer = mesh.get("/").send();
-    assert_eq!((answer.status, answer.text()), (201, "whole"));
+    let response = mesh.get("/").http2().send();
+    assert_eq!((response.status, response.text()), (201, "whole"));
+    assert!(response.trailers.is_empty(), "{response:?}");
+    let response = mesh.get("/").send();
+    assert_eq!((response.status, response.text()), (201, "whole"));
 }
 
 #[test]
-fn an_answer_of_trailers_alone_is_an_error_not_a_hang() {
-    let upstream = Upstream::start(|_| Reply::bytes("").trailer("x-internal", "1"));
+fn a_response_of_trailers_alone_is_an_error_and_does_not_hang() {
+    let upstream = Upstream::start(|_| ScriptedResponse::bytes("").trailer("x-internal", "1"));
     let mesh = Mesh::to(&upstream).http2().start();
     assert_eq!(mesh.get("/").send().status, 500);
 }

@@ -1,7 +1,8 @@
-//! The attempts of requests: with a retry policy one after the other, with a hedging policy several at
+//! The attempts of requests. A retry policy makes them one after the other, a hedging policy several at
 //! a time.
 //!
-//! They share one header map, so that one of them has to know what another has made of it.
+//! All attempts of a request share one header map, so each of them has to know the changes that another
+//! has made.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,38 +10,37 @@ use std::rc::Rc;
 
 use crate::request::HeaderMap;
 
-/// Tells one request from all others, and is the same for each of its attempts.
+/// The identity of a request: the same for each of its attempts, and for no other request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey {
-    /// How many requests there were before, in the VM that met it first.
+    /// The number of requests before, in the VM of the first attempt.
     number: u64,
-    /// When that was, in nanoseconds since 1970. It tells the VMs of one worker apart.
-    pub(crate) time_ns: i64,
+    /// The time of the first attempt, in nanoseconds since 1970. The VMs of a worker differ in it.
+    pub(super) time_ns: i64,
 }
 
-/// What a try leaves in filter state, where no client can write, for the next.
+/// The message of an attempt to the next one. It is in filter state, where no client can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AttemptMarker {
-    /// Which request this is.
-    pub key: RequestKey,
-    /// What the headers are at present.
-    pub headers: HeaderMapState,
+    /// The request.
+    pub(super) key: RequestKey,
+    /// The present state of its headers.
+    pub(super) headers: HeaderMapState,
 }
 
-/// Whose headers those of a request are.
+/// The state of a request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderMapState {
-    /// The client's.
+    /// They are the client's.
     Client,
-    /// The client's, but for method or path.
+    /// They are the client's, except for the method or the path.
     RequestLineChanged,
-    /// Those of an invocation.
+    /// They are those of an invocation.
     Invocation,
 }
 
 impl AttemptMarker {
-    /// As bytes.
-    #[must_use]
+    /// Returns the marker as bytes.
     pub(super) fn encode(self) -> [u8; 17] {
         let mut bytes = [self.headers as u8; 17];
         let parts = [
@@ -53,8 +53,7 @@ impl AttemptMarker {
         bytes
     }
 
-    /// What [`encode`](Self::encode) wrote; `None` for other bytes.
-    #[must_use]
+    /// Reads the bytes that [`encode`](Self::encode) returned; `None` for other bytes.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (number, rest) = bytes.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
@@ -74,73 +73,68 @@ impl AttemptMarker {
     }
 }
 
-/// How many attempts of a request there are.
+/// The number of active attempts of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    /// Not yet ended.
-    pub alive: usize,
-    /// Of those, whose answer is held back.
-    pub held: usize,
+pub(super) struct ActiveAttempts {
+    /// The attempts that have not ended.
+    pub(super) total: usize,
+    /// Those of them whose response waits for another attempt.
+    pub(super) waiting: usize,
 }
 
-/// The attempts that are under way in one VM. All attempts of one request are in one worker.
+/// The active attempts in one VM. All attempts of a request are in one worker.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    met: Cell<u64>,
-    under_way: RefCell<HashMap<RequestKey, (Rc<HeaderMap>, Count)>>,
+    request_count: Cell<u64>,
+    active: RefCell<HashMap<RequestKey, (Rc<HeaderMap>, ActiveAttempts)>>,
 }
 
 impl Attempts {
-    /// A key for a request that comes for the first time.
-    #[must_use]
-    pub(crate) fn meet(&self, time_ns: i64) -> RequestKey {
-        let number = self.met.get();
-        self.met.set(number.wrapping_add(1));
+    /// Returns a key for a request of which this is the first attempt.
+    pub(super) fn register(&self, time_ns: i64) -> RequestKey {
+        let number = self.request_count.get();
+        self.request_count.set(number.wrapping_add(1));
         RequestKey { number, time_ns }
     }
 
-    /// A try has begun to replace the client's headers, `original`.
-    pub(crate) fn begin(&self, request: RequestKey, original: &Rc<HeaderMap>) {
-        let mut under_way = self.under_way.borrow_mut();
-        let new = || (Rc::clone(original), Count::default());
-        under_way.entry(request).or_insert_with(new).1.alive += 1;
+    /// Records that an attempt is about to replace the client's headers.
+    pub(super) fn begin(&self, request: RequestKey, client_headers: &Rc<HeaderMap>) {
+        let mut active = self.active.borrow_mut();
+        let new = || (Rc::clone(client_headers), ActiveAttempts::default());
+        active.entry(request).or_insert_with(new).1.total += 1;
     }
 
-    /// The client's headers, if a try of the request is under way.
-    #[must_use]
-    pub(crate) fn original(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
-        let under_way = self.under_way.borrow();
-        under_way
-            .get(&request)
-            .map(|(original, _)| Rc::clone(original))
+    /// Returns the client's headers if an attempt of the request is active.
+    pub(super) fn client_headers(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
+        let active = self.active.borrow();
+        active.get(&request).map(|(headers, _)| Rc::clone(headers))
     }
 
-    /// The answer of a try is held back for good.
-    pub(crate) fn hold(&self, request: RequestKey) {
-        if let Some((_, count)) = self.under_way.borrow_mut().get_mut(&request) {
-            count.held += 1;
+    /// Records that the response of an attempt waits for another attempt.
+    pub(super) fn wait(&self, request: RequestKey) {
+        if let Some((_, attempts)) = self.active.borrow_mut().get_mut(&request) {
+            attempts.waiting += 1;
         }
     }
 
-    /// A try has ended.
-    pub(crate) fn end(&self, request: RequestKey) {
-        let mut under_way = self.under_way.borrow_mut();
-        match under_way.get_mut(&request) {
-            Some((_, count)) if count.alive > 1 => {
-                count.alive -= 1;
-                count.held = count.held.min(count.alive);
+    /// Records that an attempt has ended.
+    pub(super) fn end(&self, request: RequestKey) {
+        let mut active = self.active.borrow_mut();
+        match active.get_mut(&request) {
+            Some((_, attempts)) if attempts.total > 1 => {
+                attempts.total -= 1;
+                attempts.waiting = attempts.waiting.min(attempts.total);
             }
-            _ => _ = under_way.remove(&request),
+            _ => _ = active.remove(&request),
         }
     }
 
-    /// The attempts of a request that are under way.
-    #[must_use]
-    pub(crate) fn count(&self, request: RequestKey) -> Count {
-        let under_way = self.under_way.borrow();
-        under_way
+    /// Returns the number of active attempts of a request.
+    pub(super) fn active(&self, request: RequestKey) -> ActiveAttempts {
+        let active = self.active.borrow();
+        active
             .get(&request)
-            .map_or_else(Count::default, |(_, count)| *count)
+            .map_or_else(ActiveAttempts::default, |(_, attempts)| *attempts)
     }
 }
 
@@ -149,15 +143,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_comes_back_as_it_was() {
-        let key = Attempts::default().meet(-1_584_039_838_390_000_000);
+    fn a_marker_is_read_as_it_was_written() {
+        let key = Attempts::default().register(-1_584_039_838_390_000_000);
         for headers in [
             HeaderMapState::Client,
             HeaderMapState::RequestLineChanged,
             HeaderMapState::Invocation,
         ] {
-            let mark = AttemptMarker { key, headers };
-            assert_eq!(AttemptMarker::decode(&mark.encode()), Some(mark));
+            let marker = AttemptMarker { key, headers };
+            assert_eq!(AttemptMarker::decode(&marker.encode()), Some(marker));
         }
         assert_eq!(AttemptMarker::decode(b"other bytes"), None);
         assert_eq!(AttemptMarker::decode(&[0; 18]), None);

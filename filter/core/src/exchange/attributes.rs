@@ -1,4 +1,4 @@
-//! What Envoy knows of a request beyond its headers.
+//! Asks Envoy for the attributes of a request.
 
 use std::net::IpAddr;
 
@@ -12,8 +12,9 @@ use crate::request::header_map::{first, text};
 use crate::request::identity::{self, ClientCert};
 use crate::request::{HeaderMap, RequestAttributes};
 
-/// What Envoy knows of the request that came at `time_ns`, as far as its event says so.
-pub(super) fn attributes(
+/// Returns the attributes of the request that came at `time_ns`. Attributes that are not in the
+/// event's format are not asked for.
+pub(super) fn collect(
     host: &impl Host,
     headers: &HeaderMap,
     config: &Config,
@@ -23,8 +24,8 @@ pub(super) fn attributes(
         let bytes = host.property(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    // A mirrored request has no connection, and Envoy (1.36 to 1.40) ends in a segmentation fault
-    // if it is asked for an address of one. This property alone says whether there is any.
+    // A mirrored request has no connection. If its address is asked for, Envoy (1.36 to 1.40) ends
+    // in a segmentation fault. Only this property tells whether there is a connection.
     let has_connection = host.property(&["connection_id"]).is_some();
     let source = has_connection.then(|| string(&["source", "address"]));
     let has_identity = matches!(
@@ -52,7 +53,7 @@ pub(super) fn attributes(
     }
 }
 
-/// The caller of a mirrored request, as the listener has appended it.
+/// Returns the caller of a mirrored request, which the listener has appended to the header.
 fn last_hop(headers: &HeaderMap) -> String {
     let hops = text(first(headers, "x-forwarded-for").unwrap_or_default());
     let last = hops.rsplit(',').next().unwrap_or_default();
@@ -63,7 +64,7 @@ fn claims(host: &impl Host) -> Option<Map<String, Value>> {
     identity::claims(&host.property(&["metadata"])?)
 }
 
-/// The header is believed only if it is about the certificate that this connection showed.
+/// Returns the certificate in the header if it is the one of this connection.
 fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
     let header = text(first(headers, "x-forwarded-client-cert")?);
     let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;

@@ -1,9 +1,9 @@
-//! What the filter asks of Envoy, so that all that decides can run without it.
+//! The host: the parts of Envoy that an exchange uses, so that everything else runs without Envoy.
 
 use crate::request::HeaderMap;
 use crate::response::HttpResponse;
 
-/// The two directions of an exchange.
+/// A direction of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// To the upstream.
@@ -12,37 +12,39 @@ pub enum Side {
     Response,
 }
 
-/// What Envoy is to do with what it holds.
+/// What Envoy does with the headers or the body for which it made a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Pass it on.
+    /// Envoy passes them on.
     Continue,
-    /// Hold it.
+    /// Envoy holds them.
     Pause,
 }
 
-/// What the exchange asks of Envoy.
+/// The calls to Envoy, about the request in whose callback the filter is.
+///
+/// A host reports its own failures: no exchange could do better without the result of a call.
 pub trait Host {
-    /// A property or an object of filter state.
+    /// Returns a property or an object of filter state.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
-    /// What time it is, in nanoseconds since 1970.
+    /// Returns the time in nanoseconds since 1970.
     fn now_ns(&self) -> i64;
-    /// Keeps an object in filter state under `wasm.<name>`.
+    /// Stores an object in filter state under `wasm.<name>`.
     fn set_filter_state(&self, name: &str, value: &[u8]);
-    /// All headers.
+    /// Returns all headers.
     fn headers(&self, side: Side) -> HeaderMap;
-    /// Sets one header, in the place of all of that name.
+    /// Sets a header and removes all others of its name.
     fn set_header(&self, side: Side, name: &str, value: &[u8]);
     /// Replaces all headers.
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>);
-    /// The whole body as held so far.
+    /// Returns the whole body that Envoy holds.
     fn body(&self, side: Side) -> Vec<u8>;
-    /// Replaces the whole body. Envoy has a place for one only after a body callback.
+    /// Replaces the whole body. Envoy has a buffer for a body only after a body callback.
     fn set_body(&self, side: Side, body: &[u8]);
     /// Removes all trailers.
     fn clear_trailers(&self, side: Side);
-    /// Answers the client without an upstream.
+    /// Responds to the client without an upstream.
     fn respond(&self, response: &HttpResponse);
-    /// Ends the exchange without ending the response, so that the client knows it is not whole.
+    /// Ends the exchange without ending the response, so that the client knows it is cut off.
     fn reset(&self);
 }

@@ -1,4 +1,4 @@
-//! The request that leaves Envoy: *Invoke*, with nothing of the client's but its trace.
+//! The request to the upstream: *Invoke*, with nothing of the client's headers but the trace.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,11 @@ use crate::error::Error;
 use crate::event;
 use crate::request::Request;
 
-/// The headers of an invocation whose body has `body_bytes`, with its pseudo-headers. `timeout` is
-/// the value of [`ENVOY_TIMEOUT_MS`].
+/// Returns the headers of an invocation whose body has `body_bytes`, with its pseudo-headers.
+/// `timeout` is the value of [`ENVOY_TIMEOUT_MS`].
 ///
-/// Once the client's own headers are in the event, the upstream gets none of them: neither
-/// credentials nor anything that the Invoke API could take for an instruction.
-#[must_use]
+/// The client's own headers are in the event. The upstream gets none of them: neither credentials
+/// nor anything that the Invoke API could take for an instruction.
 pub(super) fn headers<'a>(
     request: &'a Request<'_>,
     scheme: &'a [u8],
@@ -42,19 +41,19 @@ pub(super) fn headers<'a>(
     if let Some(id) = request.header(ENVOY_REQUEST_ID) {
         headers.push((ENVOY_REQUEST_ID, id.into()));
     }
-    // The invoker gives up when Envoy does.
+    // Envoy and the invoker stop waiting at the same time.
     if let Some(timeout) = timeout {
         headers.push((ENVOY_TIMEOUT_MS, timeout.into()));
     }
     headers
 }
 
-/// The value of [`INVOCATION`]. Control characters, which no header may have, are in none of the
-/// events that are made without a body.
+/// Returns the value of [`INVOCATION`](lambda_api::headers::INVOCATION). No header may have control
+/// characters, and no event of a request without a body has any.
 ///
 /// # Errors
-/// As [`event::encode`], and [`Error::HeaderEventTooLarge`].
-pub(super) fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
+/// Those of [`event::encode`], and [`Error::HeaderEventTooLarge`].
+pub(super) fn header_value(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     let mut value = Vec::new();
     invocation_header::write(
         &mut value,
@@ -73,10 +72,9 @@ pub(super) fn header(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, 
     }
 }
 
-/// A path with its query in which nothing stands that RFC 3986 does not allow there.
-#[must_use]
-pub(super) fn strict(target: &[u8]) -> Cow<'_, str> {
-    const FOREIGN: &AsciiSet = &CONTROLS
+/// Returns a path with its query, with all bytes percent-encoded that RFC 3986 does not allow there.
+pub(super) fn encode_path_and_query(path_and_query: &[u8]) -> Cow<'_, str> {
+    const ENCODED: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')
         .add(b'#')
@@ -88,7 +86,7 @@ pub(super) fn strict(target: &[u8]) -> Cow<'_, str> {
         .add(b'{')
         .add(b'|')
         .add(b'}');
-    percent_encode(target, FOREIGN).into()
+    percent_encode(path_and_query, ENCODED).into()
 }
 
 fn invocation_type(config: &Config) -> InvocationType {
@@ -108,10 +106,13 @@ mod tests {
     #[test]
     fn a_path_that_a_server_may_refuse_is_encoded() {
         assert!(matches!(
-            strict(b"/a%2F~b;c=1?x=[1]&y='*'"),
+            encode_path_and_query(b"/a%2F~b;c=1?x=[1]&y='*'"),
             Cow::Borrowed(_)
         ));
-        assert_eq!(strict(b"/`a`\xe9?q=<\"x\">"), "/%60a%60%E9?q=%3C%22x%22%3E");
+        assert_eq!(
+            encode_path_and_query(b"/`a`\xe9?q=<\"x\">"),
+            "/%60a%60%E9?q=%3C%22x%22%3E"
+        );
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
             .into();
             let attributes = RequestAttributes::default();
             let request = Request::new(&map, None, &attributes, b"").unwrap();
-            let value = header(&request, &config).unwrap();
+            let value = header_value(&request, &config).unwrap();
             let start = b"RequestResponse Root=1-a-b /2015-03-31/functions/f%3Alive/invocations ";
             let event = value.strip_prefix(start).unwrap();
             assert_eq!(event, event::encode(&request, &config).unwrap());
@@ -177,7 +178,7 @@ mod tests {
         let value = |length| {
             let map = map(length);
             let request = Request::new(&map, None, &attributes, b"").unwrap();
-            header(&request, &config)
+            header_value(&request, &config)
         };
         let rest = event_bytes(&value(0).unwrap());
         assert_eq!(

@@ -8,32 +8,33 @@ use crate::config::{Config, ConfigCache};
 use crate::request::{HeaderMap, RequestAttributes};
 use crate::response::StreamedResponse;
 
-/// The client's request line, for access logs: `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
+/// The filter state for access logs with the client's method and path:
+/// `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
 pub(super) const ORIGINAL: &str = "lambda.original";
 
-/// The [`AttemptMarker`] of a request.
+/// The filter state with the [`AttemptMarker`].
 pub(super) const MARKER: &str = "lambda.mark";
 
-/// The function of the route: its name or ARN, as configured.
+/// The filter state with the function's name or ARN, as configured.
 pub(super) const FUNCTION: &str = "lambda.function";
 
-/// Lambda's own name of the invocation, `x-amzn-requestid`, as it stands in the function's logs.
+/// The filter state with Lambda's id of the invocation, `x-amzn-requestid`, as in the function's log.
 pub(super) const REQUEST_ID: &str = "lambda.request_id";
 
-/// AWS's or the function's name of what went wrong, if something did.
+/// The filter state with the type of the error that AWS or the function gave, if there was an error.
 pub(super) const ERROR_TYPE: &str = "lambda.error_type";
 
-/// One request that is to become an invocation.
+/// An attempt of a request whose headers have come.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct Attempt {
     pub(super) config: Rc<Config>,
     /// The client's headers, with the route's changes.
-    pub(super) original: Rc<HeaderMap>,
+    pub(super) client_headers: Rc<HeaderMap>,
     pub(super) attributes: RequestAttributes,
     pub(super) key: RequestKey,
-    /// How long Envoy waits for this try, in its own header.
+    /// The value of `x-envoy-expected-rq-timeout-ms`.
     pub(super) timeout: Option<Vec<u8>>,
-    /// Whether the headers are at present those of the invocation.
+    /// Whether the request headers in Envoy are those of the invocation.
     pub(super) is_rewritten: bool,
 }
 
@@ -41,34 +42,34 @@ pub(super) struct Call {
 pub(super) enum Phase {
     /// Nothing has come yet.
     New,
-    /// The request's headers have come; they and the body are held.
-    BufferingRequest(Call, Body),
-    /// The invocation is on its way; the request headers are the Invoke API's.
-    Invoking(Call),
-    /// The answer's headers have come; they and the body are held.
-    BufferingResponse(Call, HeaderMap, Body),
-    /// The answer is streamed, and nothing of it has been passed on.
-    DetectingPrelude(Call, HeaderMap, Box<StreamedResponse>),
-    /// The client has status and headers; what comes of the body passes.
-    Streaming(Call, Box<StreamedResponse>),
-    /// The try has failed, and waits for another to do better.
-    AwaitingOtherAttempt(Call),
-    /// Answered; what still comes is dropped.
-    DiscardingRest(Call),
-    /// Answered; what comes now passes.
-    PassingThrough(Call),
-    /// Refused; nothing more of the request passes.
+    /// The request's headers have come. Envoy holds them and the body.
+    BufferingRequest(Attempt, BodyBuffer),
+    /// The invocation is on its way.
+    Invoking(Attempt),
+    /// The response's headers have come. Envoy holds them and the body.
+    BufferingResponse(Attempt, HeaderMap, BodyBuffer),
+    /// The response is streamed, and the client has nothing of it yet.
+    DetectingPrelude(Attempt, HeaderMap, Box<StreamedResponse>),
+    /// The client has status and headers, and the body passes as it comes.
+    Streaming(Attempt, Box<StreamedResponse>),
+    /// The attempt has failed, and waits for the result of another one.
+    AwaitingOtherAttempt(Attempt),
+    /// The client has its response, and the rest of the upstream's is dropped.
+    DiscardingRest(Attempt),
+    /// The response is complete, and Envoy passes it on.
+    PassingThrough(Attempt),
+    /// The request is refused, and nothing more of it passes.
     Refused,
 }
 
-/// Whether a body callback has come: only then has Envoy a place for a body.
+/// The state of Envoy's buffer for a body. There is one only after a body callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
-    Unseen,
-    Seen,
+pub(super) enum BodyBuffer {
+    Missing,
+    Present,
 }
 
-/// One request through the filter.
+/// An attempt of a request on its way through the filter.
 #[derive(Debug)]
 pub struct Exchange {
     pub(super) configs: Rc<ConfigCache>,
@@ -77,8 +78,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// For a request whose function is to be found in `configs`, and whose other attempts, if there
-    /// are any, in `attempts`.
+    /// Returns an exchange of which nothing has come yet. Its configuration is found in `configs`, and
+    /// the other attempts of its request in `attempts`.
     #[must_use]
     pub fn new(configs: Rc<ConfigCache>, attempts: Rc<Attempts>) -> Self {
         Self {
@@ -88,20 +89,21 @@ impl Exchange {
         }
     }
 
+    /// Takes the phase, and leaves one in which nothing passes.
     pub(super) fn take(&mut self) -> Phase {
         std::mem::replace(&mut self.phase, Phase::Refused)
     }
 }
 
 /// Puts the client's own headers back.
-pub(super) fn restore(host: &impl Host, call: &mut Call) {
-    let headers = call.original.iter();
+pub(super) fn restore_client_headers(host: &impl Host, attempt: &mut Attempt) {
+    let headers = attempt.client_headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
-    call.is_rewritten = false;
-    mark(host, call.key, HeaderMapState::Client);
+    attempt.is_rewritten = false;
+    set_marker(host, attempt.key, HeaderMapState::Client);
 }
 
-pub(super) fn mark(host: &impl Host, key: RequestKey, headers: HeaderMapState) {
+pub(super) fn set_marker(host: &impl Host, key: RequestKey, headers: HeaderMapState) {
     host.set_filter_state(MARKER, &AttemptMarker { key, headers }.encode());
 }

@@ -7,11 +7,12 @@ use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION};
 use lambda_api::limits::MAX_HEADERS;
 
 use super::attempts::{AttemptMarker, HeaderMapState, RequestKey};
-use super::attributes::attributes;
+use super::attributes;
 use super::host::{Flow, Host, Side};
 use super::invoke_request;
 use super::phase::{
-    Body, Call, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase, mark, restore,
+    Attempt, BodyBuffer, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
+    restore_client_headers, set_marker,
 };
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
@@ -22,16 +23,16 @@ use crate::request::{HeaderMap, Request};
 use crate::response::error_response;
 
 impl Exchange {
-    /// The request's headers have come.
+    /// Takes the request's headers.
     pub fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let Some((key, original, timeout)) = self.meet(host) else {
+        let Some((key, client_headers, timeout)) = self.register(host) else {
             let error = Error::LostHeaders;
             log::error!("{error}");
             return self.refuse(host, &error, None);
         };
-        if original.len() > MAX_HEADERS {
+        if client_headers.len() > MAX_HEADERS {
             let error = Error::TooManyHeaders {
-                found: original.len(),
+                found: client_headers.len(),
                 limit: MAX_HEADERS,
             };
             log::warn!("{error}");
@@ -39,15 +40,15 @@ impl Exchange {
         }
         let place = || {
             let [authority, path] = [":authority", ":path"]
-                .map(|name| text(first(&original, name).unwrap_or_default()).into_owned());
+                .map(|name| text(first(&client_headers, name).unwrap_or_default()).into_owned());
             format!("the route of {authority}{path}")
         };
-        let config = match self.configs.find(levels(host), place) {
+        let config = match self.configs.find(metadata_levels(host), place) {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error.into(), None),
         };
         host.set_filter_state(FUNCTION, config.function.as_str().as_bytes());
-        let announced = first(&original, "content-length")
+        let announced = first(&client_headers, "content-length")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
@@ -60,16 +61,16 @@ impl Exchange {
         if let Some(error) = refusal {
             return self.refuse(host, &error, Some(&config));
         }
-        let attributes = attributes(host, &original, &config, key.time_ns);
-        let call = Call {
+        let attributes = attributes::collect(host, &client_headers, &config, key.time_ns);
+        let attempt = Attempt {
             config,
-            original,
+            client_headers,
             attributes,
             key,
             timeout,
             is_rewritten: false,
         };
-        self.phase = Phase::BufferingRequest(call, Body::Unseen);
+        self.phase = Phase::BufferingRequest(attempt, BodyBuffer::Missing);
         if end_of_stream {
             self.invoke(host)
         } else {
@@ -77,14 +78,19 @@ impl Exchange {
         }
     }
 
-    /// A part of the request's body has come; `held` bytes are held by now.
-    pub fn on_request_body(&mut self, host: &impl Host, held: usize, end_of_stream: bool) -> Flow {
-        let Phase::BufferingRequest(call, body) = &mut self.phase else {
+    /// Takes a part of the request's body, with which Envoy holds `body_bytes` of it.
+    pub fn on_request_body(
+        &mut self,
+        host: &impl Host,
+        body_bytes: usize,
+        end_of_stream: bool,
+    ) -> Flow {
+        let Phase::BufferingRequest(attempt, body) = &mut self.phase else {
             return self.rest_of_request();
         };
-        *body = Body::Seen;
-        let config = Rc::clone(&call.config);
-        if let Err(error) = event::within(held, config.max_request_bytes) {
+        *body = BodyBuffer::Present;
+        let config = Rc::clone(&attempt.config);
+        if let Err(error) = event::within(body_bytes, config.max_request_bytes) {
             return self.refuse(host, &error, Some(&config));
         }
         if end_of_stream {
@@ -94,7 +100,8 @@ impl Exchange {
         }
     }
 
-    /// The request ends in trailers: its body never has `end_of_stream`. An invocation has none.
+    /// Takes the request's trailers, after which no body callback has `end_of_stream`. An invocation
+    /// has no trailers.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
         if !matches!(self.phase, Phase::BufferingRequest(..)) {
             return self.rest_of_request();
@@ -103,39 +110,39 @@ impl Exchange {
         self.invoke(host)
     }
 
-    /// The try is over, perhaps without an answer.
+    /// Ends the attempt, perhaps without a response.
     pub fn on_done(&mut self, host: &impl Host) {
-        let mut call = match self.take() {
+        let mut attempt = match self.take() {
             Phase::New | Phase::BufferingRequest(..) | Phase::Refused => return,
-            Phase::Invoking(call)
-            | Phase::BufferingResponse(call, ..)
-            | Phase::DetectingPrelude(call, ..)
-            | Phase::Streaming(call, _)
-            | Phase::AwaitingOtherAttempt(call)
-            | Phase::DiscardingRest(call)
-            | Phase::PassingThrough(call) => call,
+            Phase::Invoking(attempt)
+            | Phase::BufferingResponse(attempt, ..)
+            | Phase::DetectingPrelude(attempt, ..)
+            | Phase::Streaming(attempt, _)
+            | Phase::AwaitingOtherAttempt(attempt)
+            | Phase::DiscardingRest(attempt)
+            | Phase::PassingThrough(attempt) => attempt,
         };
-        self.attempts.end(call.key);
-        if self.attempts.count(call.key).alive == 0 && call.is_rewritten {
-            restore(host, &mut call);
+        self.attempts.end(attempt.key);
+        if self.attempts.active(attempt.key).total == 0 && attempt.is_rewritten {
+            restore_client_headers(host, &mut attempt);
         }
     }
 
-    /// Which request this is, its headers before any try changed them, and how long Envoy waits for
-    /// this try. `None` if a try of another VM has changed them, and not put them back.
-    fn meet(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
+    /// Returns the request's key, its headers before any attempt changed them, and the timeout of this
+    /// attempt. `None` if an attempt of another VM has replaced the headers and not put them back.
+    fn register(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
         let mut headers = host.headers(Side::Request);
         let timeout = first(&headers, ENVOY_TIMEOUT_MS).map(<[u8]>::to_vec);
-        let mark = host.property(&[MARKER]);
+        let marker = host.property(&[MARKER]);
         if let Some(AttemptMarker {
             key,
             headers: state,
-        }) = mark.and_then(|bytes| AttemptMarker::decode(&bytes))
+        }) = marker.and_then(|bytes| AttemptMarker::decode(&bytes))
         {
-            // What the try before ran into says nothing about this one.
+            // Clears the error of the previous attempt.
             host.set_filter_state(ERROR_TYPE, b"");
-            let original = match (self.attempts.original(key), state) {
-                (Some(original), _) => original,
+            let client_headers = match (self.attempts.client_headers(key), state) {
+                (Some(headers), _) => headers,
                 (None, HeaderMapState::Client) => Rc::new(headers),
                 (None, HeaderMapState::RequestLineChanged) => {
                     let line = host.property(&[ORIGINAL]).unwrap_or_default();
@@ -149,11 +156,11 @@ impl Exchange {
                 }
                 (None, HeaderMapState::Invocation) => return None,
             };
-            return Some((key, original, timeout));
+            return Some((key, client_headers, timeout));
         }
         let line = [":method", ":path"].map(|name| first(&headers, name).unwrap_or_default());
         host.set_filter_state(ORIGINAL, &line.join(&b' '));
-        let key = self.attempts.meet(host.now_ns());
+        let key = self.attempts.register(host.now_ns());
         Some((key, Rc::new(headers), timeout))
     }
 
@@ -164,28 +171,29 @@ impl Exchange {
         }
     }
 
-    /// The request is whole: sends the invocation instead.
+    /// Sends the invocation in the place of the request, which is whole.
     fn invoke(&mut self, host: &impl Host) -> Flow {
-        let Phase::BufferingRequest(mut call, body) = self.take() else {
+        let Phase::BufferingRequest(mut attempt, body) = self.take() else {
             return Flow::Continue;
         };
-        let sent = match (body, call.config.bodyless_event) {
-            (Body::Seen, _) => send(host, &mut call),
-            (Body::Unseen, BodylessEvent::Header) => send_in_header(host, &call),
-            (Body::Unseen, BodylessEvent::Body) => Err(Error::TrailersOnly),
+        let sent = match (body, attempt.config.bodyless_event) {
+            (BodyBuffer::Present, _) => send(host, &mut attempt),
+            (BodyBuffer::Missing, BodylessEvent::Header) => send_in_header(host, &attempt),
+            (BodyBuffer::Missing, BodylessEvent::Body) => Err(Error::TrailersOnly),
         };
         match sent {
             Ok(()) => {
-                self.attempts.begin(call.key, &call.original);
-                self.phase = Phase::Invoking(call);
+                self.attempts.begin(attempt.key, &attempt.client_headers);
+                self.phase = Phase::Invoking(attempt);
                 Flow::Continue
             }
-            Err(error) => self.refuse(host, &error, Some(&call.config)),
+            Err(error) => self.refuse(host, &error, Some(&attempt.config)),
         }
     }
 
+    /// Responds with an error. Without a configuration there is nothing to log: the resolver has logged
+    /// a wrong configuration when it was first used.
     fn refuse(&mut self, host: &impl Host, error: &Error, config: Option<&Config>) -> Flow {
-        // A wrong configuration was logged when it was first met.
         if let Some(config) = config {
             let headers = host.headers(Side::Request);
             let id = text(first(&headers, ENVOY_REQUEST_ID).unwrap_or_default());
@@ -197,51 +205,57 @@ impl Exchange {
     }
 }
 
-/// Puts the invocation in the place of the client's request.
-fn send(host: &impl Host, call: &mut Call) -> Result<(), Error> {
+/// Replaces the client's request by the invocation.
+fn send(host: &impl Host, attempt: &mut Attempt) -> Result<(), Error> {
     let body = host.body(Side::Request);
-    let request = request(call, &body)?;
-    let event = event::encode(&request, &call.config)?;
-    let scheme = first(&call.original, ":scheme").unwrap_or(b"http");
-    let timeout = call.timeout.as_deref();
-    let headers = invoke_request::headers(&request, scheme, &call.config, event.len(), timeout);
+    let request = request(attempt, &body)?;
+    let event = event::encode(&request, &attempt.config)?;
+    let scheme = first(&attempt.client_headers, ":scheme").unwrap_or(b"http");
+    let timeout = attempt.timeout.as_deref();
+    let headers = invoke_request::headers(&request, scheme, &attempt.config, event.len(), timeout);
     let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
-    call.is_rewritten = true;
-    mark(host, call.key, HeaderMapState::Invocation);
+    attempt.is_rewritten = true;
+    set_marker(host, attempt.key, HeaderMapState::Invocation);
     Ok(())
 }
 
-/// Adds the invocation to the client's request, of which the invoker then takes nothing else. Envoy
-/// lets no filter put headers back that have left without a body.
-fn send_in_header(host: &impl Host, call: &Call) -> Result<(), Error> {
-    let request = request(call, b"")?;
-    let invocation = invoke_request::header(&request, &call.config)?;
+/// Adds the invocation to the client's request. The invoker reads nothing else of it. The headers stay
+/// the client's, because no filter can put headers back once Envoy has sent them without a body.
+fn send_in_header(host: &impl Host, attempt: &Attempt) -> Result<(), Error> {
+    let request = request(attempt, b"")?;
+    let invocation = invoke_request::header_value(&request, &attempt.config)?;
     host.set_header(Side::Request, INVOCATION, &invocation);
     let mut headers = HeaderMapState::Client;
     if request.method == "HEAD" {
-        // Its answer would have no body.
+        // The response to HEAD would have no body.
         host.set_header(Side::Request, ":method", b"GET");
         headers = HeaderMapState::RequestLineChanged;
     }
-    let path = first(&call.original, ":path").unwrap_or_default();
-    if let Cow::Owned(path) = invoke_request::strict(path) {
-        // Servers are stricter than clients about what stands in a request line.
+    let path = first(&attempt.client_headers, ":path").unwrap_or_default();
+    if let Cow::Owned(path) = invoke_request::encode_path_and_query(path) {
+        // Servers refuse bytes in a request line that clients send.
         host.set_header(Side::Request, ":path", path.as_bytes());
         headers = HeaderMapState::RequestLineChanged;
     }
-    mark(host, call.key, headers);
+    set_marker(host, attempt.key, headers);
     Ok(())
 }
 
-fn request<'a>(call: &'a Call, body: &'a [u8]) -> Result<Request<'a>, Error> {
-    let strip_prefix = call.config.strip_prefix.as_deref();
-    Request::new(&call.original, strip_prefix, &call.attributes, body).ok_or(Error::NoPath)
+fn request<'a>(attempt: &'a Attempt, body: &'a [u8]) -> Result<Request<'a>, Error> {
+    let strip_prefix = attempt.config.strip_prefix.as_deref();
+    Request::new(
+        &attempt.client_headers,
+        strip_prefix,
+        &attempt.attributes,
+        body,
+    )
+    .ok_or(Error::NoPath)
 }
 
-/// Nearest first.
-fn levels(host: &impl Host) -> [Vec<u8>; 3] {
+/// Returns the metadata of all levels, nearest first.
+fn metadata_levels(host: &impl Host) -> [Vec<u8>; 3] {
     [
         "route_metadata",
         "virtual_host_metadata",

@@ -1,61 +1,64 @@
-//! The second half of an exchange: what came back becomes the response, whole or as it comes.
+//! The second half of an exchange: the upstream's response becomes that of the client, whole or as it
+//! comes.
 
 use lambda_api::headers;
 
 use super::host::{Flow, Host, Side};
-use super::phase::{Body, Call, ERROR_TYPE, Exchange, Phase, REQUEST_ID, restore};
+use super::phase::{
+    Attempt, BodyBuffer, ERROR_TYPE, Exchange, Phase, REQUEST_ID, restore_client_headers,
+};
 use crate::config::values::Invocation;
-use crate::error::{Error, shown};
+use crate::error::{Error, single_line};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::http_response::has_content;
 use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response};
 
 impl Exchange {
-    /// The answer's headers have come.
+    /// Takes the headers of the upstream's response.
     pub fn on_response_headers(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
-        let mut call = match self.take() {
-            Phase::Invoking(call) => call,
+        let mut attempt = match self.take() {
+            Phase::Invoking(attempt) => attempt,
             other => {
                 self.phase = other;
                 return Flow::Continue;
             }
         };
-        // Another try may still wait for a connection; what it sends then is this one map.
-        if call.is_rewritten && self.attempts.count(call.key).alive == 1 {
-            restore(host, &mut call);
+        // Another attempt may still wait for a connection, and would send this header map.
+        if attempt.is_rewritten && self.attempts.active(attempt.key).total == 1 {
+            restore_client_headers(host, &mut attempt);
         }
         let headers = host.headers(Side::Response);
         if let Some(id) = first(&headers, headers::REQUEST_ID) {
             host.set_filter_state(REQUEST_ID, id);
         }
-        self.phase = Phase::BufferingResponse(call, headers, Body::Unseen);
+        self.phase = Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing);
         if end_of_stream {
-            self.answer(host)
+            self.decode_response(host)
         } else {
             Flow::Pause
         }
     }
 
-    /// A part of the answer's body has come.
+    /// Takes a part of the body of the upstream's response.
     pub fn on_response_body(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
         self.phase = match self.take() {
-            Phase::BufferingResponse(call, headers, Body::Unseen)
-                if is_streamed(&call, &headers) =>
+            Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing)
+                if is_streamed(&attempt, &headers) =>
             {
-                let stream = StreamedResponse::new(&headers, &call.config);
-                Phase::DetectingPrelude(call, headers, Box::new(stream))
+                let stream = StreamedResponse::new(&headers, &attempt.config);
+                Phase::DetectingPrelude(attempt, headers, Box::new(stream))
             }
-            Phase::BufferingResponse(call, headers, _) => {
-                Phase::BufferingResponse(call, headers, Body::Seen)
+            Phase::BufferingResponse(attempt, headers, _) => {
+                Phase::BufferingResponse(attempt, headers, BodyBuffer::Present)
             }
             other => other,
         };
         match self.phase {
-            Phase::BufferingResponse(..) if end_of_stream => self.answer(host),
+            Phase::BufferingResponse(..) if end_of_stream => self.decode_response(host),
             Phase::BufferingResponse(..) => Flow::Pause,
-            Phase::DetectingPrelude(..) => self.receive(host, end_of_stream),
-            Phase::Streaming(..) => self.pass(host, end_of_stream),
+            Phase::DetectingPrelude(..) => self.detect_prelude(host, end_of_stream),
+            Phase::Streaming(..) => self.pass_part(host, end_of_stream),
             Phase::AwaitingOtherAttempt(_) => {
                 host.set_body(Side::Response, b"");
                 Flow::Pause
@@ -68,20 +71,21 @@ impl Exchange {
         }
     }
 
-    /// The answer ends in trailers, which are the Invoke API's and not the client's.
+    /// Takes the trailers of the upstream's response, which end it. They are the Invoke API's and do
+    /// not reach the client.
     pub fn on_response_trailers(&mut self, host: &impl Host) -> Flow {
         match self.phase {
             Phase::BufferingResponse(..) => {
                 host.clear_trailers(Side::Response);
-                self.answer(host)
+                self.decode_response(host)
             }
             Phase::DetectingPrelude(..) => {
                 host.clear_trailers(Side::Response);
-                self.receive(host, true)
+                self.detect_prelude(host, true)
             }
             Phase::Streaming(..) => {
                 host.clear_trailers(Side::Response);
-                self.end(host)
+                self.end_stream(host)
             }
             Phase::DiscardingRest(_) => {
                 host.clear_trailers(Side::Response);
@@ -92,40 +96,40 @@ impl Exchange {
         }
     }
 
-    /// The answer is whole: sends the response instead.
-    fn answer(&mut self, host: &impl Host) -> Flow {
-        let Phase::BufferingResponse(call, headers, body) = self.take() else {
+    /// Decodes the upstream's response, which is whole.
+    fn decode_response(&mut self, host: &impl Host) -> Flow {
+        let Phase::BufferingResponse(attempt, headers, buffer) = self.take() else {
             return Flow::Continue;
         };
-        let payload = match body {
-            Body::Seen => host.body(Side::Response),
-            Body::Unseen => Vec::new(),
+        let body = match buffer {
+            BodyBuffer::Present => host.body(Side::Response),
+            BodyBuffer::Missing => Vec::new(),
         };
-        let invoked = InvokeResponse {
+        let invoke_response = InvokeResponse {
             headers: &headers,
-            body: &payload,
+            body: &body,
         };
-        let response = response::decode(&invoked, &call.config);
-        let response = response.unwrap_or_else(|error| failed(host, &call, &headers, &error));
-        self.conclude(host, call, &response, body, Phase::PassingThrough)
+        let response = response::decode(&invoke_response, &attempt.config);
+        let response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
+        self.conclude(host, attempt, &response, buffer, Phase::PassingThrough)
     }
 
-    /// A part of a streamed answer has come, of which the client has nothing yet.
-    fn receive(&mut self, host: &impl Host, is_end: bool) -> Flow {
-        let Phase::DetectingPrelude(call, headers, mut stream) = self.take() else {
+    /// Reads the beginning of a streamed response, of which the client has nothing yet.
+    fn detect_prelude(&mut self, host: &impl Host, is_end: bool) -> Flow {
+        let Phase::DetectingPrelude(attempt, headers, mut stream) = self.take() else {
             return Flow::Continue;
         };
         let bytes = host.body(Side::Response);
         match stream.is_framed(&bytes) {
             Some(true) => {}
             None if !is_end => {
-                self.phase = Phase::DetectingPrelude(call, headers, stream);
+                self.phase = Phase::DetectingPrelude(attempt, headers, stream);
                 return Flow::Pause;
             }
             _ => {
-                self.phase = Phase::BufferingResponse(call, headers, Body::Seen);
+                self.phase = Phase::BufferingResponse(attempt, headers, BodyBuffer::Present);
                 return if is_end {
-                    self.answer(host)
+                    self.decode_response(host)
                 } else {
                     Flow::Pause
                 };
@@ -133,135 +137,136 @@ impl Exchange {
         }
         host.set_body(Side::Response, b"");
         let progress = if is_end {
-            let response = stream.finish(bytes, &headers, &call.config);
+            let response = stream.finish(bytes, &headers, &attempt.config);
             response.map(Some)
         } else {
             stream.start(bytes)
         };
-        let after = if is_end {
+        let next = if is_end {
             Phase::PassingThrough
         } else {
             Phase::DiscardingRest
         };
         match progress {
-            Ok(Some(response)) if is_end => self.conclude(host, call, &response, Body::Seen, after),
+            Ok(Some(response)) if is_end => {
+                self.conclude(host, attempt, &response, BodyBuffer::Present, next)
+            }
             Ok(Some(response)) => {
-                let has_body = !is_head(&call) && has_content(response.status);
-                // Once the client has the status there is no other try.
-                let is_rivalled =
-                    self.attempts.count(call.key).alive > 1 && may_be_retried(&response);
-                if has_body && !is_rivalled {
-                    begin(host, &response);
-                    self.phase = Phase::Streaming(call, stream);
+                let has_body = !is_head(&attempt) && has_content(response.status);
+                // Once the client has the status, no other attempt can replace this one.
+                let may_be_replaced =
+                    self.attempts.active(attempt.key).total > 1 && may_be_retried(&response);
+                if has_body && !may_be_replaced {
+                    send_beginning(host, &response);
+                    self.phase = Phase::Streaming(attempt, stream);
                     return Flow::Continue;
                 }
                 stream.hold(response, has_body);
-                self.phase = Phase::DetectingPrelude(call, headers, stream);
+                self.phase = Phase::DetectingPrelude(attempt, headers, stream);
                 Flow::Pause
             }
             Ok(None) => {
-                self.phase = Phase::DetectingPrelude(call, headers, stream);
+                self.phase = Phase::DetectingPrelude(attempt, headers, stream);
                 Flow::Pause
             }
             Err(error) => {
-                let response = failed(host, &call, &headers, &error);
-                self.conclude(host, call, &response, Body::Seen, after)
+                let response = fail(host, &attempt, &headers, &error);
+                self.conclude(host, attempt, &response, BodyBuffer::Present, next)
             }
         }
     }
 
-    /// A part of a streamed answer has come, and passes.
-    fn pass(&mut self, host: &impl Host, is_end: bool) -> Flow {
-        let Phase::Streaming(call, mut stream) = self.take() else {
+    /// Passes a part of a streamed body on.
+    fn pass_part(&mut self, host: &impl Host, is_end: bool) -> Flow {
+        let Phase::Streaming(attempt, mut stream) = self.take() else {
             return Flow::Continue;
         };
         let mut bytes = host.body(Side::Response);
-        let taken = stream.next(&mut bytes);
-        self.phase = Phase::Streaming(call, stream);
-        match taken {
+        let read = stream.next(&mut bytes);
+        self.phase = Phase::Streaming(attempt, stream);
+        match read {
             Ok(()) => {
                 host.set_body(Side::Response, &bytes);
                 match (is_end, bytes.is_empty()) {
-                    (true, _) => self.end(host),
+                    (true, _) => self.end_stream(host),
                     (false, false) => Flow::Continue,
-                    // An empty frame of HTTP/2 is passed on as one, and a client may take several
-                    // for an attack: Envoy's own closes the connection on the second.
+                    // Envoy would pass an empty part on as an empty HTTP/2 frame. A client may take
+                    // several of them for an attack: Envoy's own closes the connection on the second.
                     (false, true) => Flow::Pause,
                 }
             }
-            Err(error) => self.cut(host, &error),
+            Err(error) => self.cut_stream(host, &error),
         }
     }
 
-    /// A streamed answer has ended; the response does so only if the function has said all.
-    fn end(&mut self, host: &impl Host) -> Flow {
+    /// Ends a streamed response in order if the function has sent everything, and else cuts it.
+    fn end_stream(&mut self, host: &impl Host) -> Flow {
         let Phase::Streaming(_, stream) = &self.phase else {
             return Flow::Continue;
         };
         match stream.complete() {
             Ok(()) => Flow::Continue,
-            Err(error) => self.cut(host, &error),
+            Err(error) => self.cut_stream(host, &error),
         }
     }
 
-    /// A streamed answer has failed, and the client has a part of it: it must not take that for
-    /// the whole.
-    fn cut(&mut self, host: &impl Host, error: &Error) -> Flow {
-        let Phase::Streaming(call, _) = self.take() else {
+    /// Resets a streamed response that has failed: the client has a part of the body, and must not
+    /// take it for the whole.
+    fn cut_stream(&mut self, host: &impl Host, error: &Error) -> Flow {
+        let Phase::Streaming(attempt, _) = self.take() else {
             return Flow::Continue;
         };
-        failed(host, &call, &HeaderMap::new(), error);
-        self.phase = Phase::DiscardingRest(call);
+        fail(host, &attempt, &HeaderMap::new(), error);
+        self.phase = Phase::DiscardingRest(attempt);
         host.reset();
         Flow::Pause
     }
 
-    /// Sends a response that is whole, unless another try may still give a better one.
+    /// Sends a response that is whole, unless another attempt may still have a better one.
     fn conclude(
         &mut self,
         host: &impl Host,
-        call: Call,
+        attempt: Attempt,
         response: &HttpResponse,
-        body: Body,
-        after: fn(Call) -> Phase,
+        buffer: BodyBuffer,
+        next: fn(Attempt) -> Phase,
     ) -> Flow {
-        let attempts = self.attempts.count(call.key);
-        if attempts.alive > 1 && may_be_retried(response) {
-            // The router would drop this answer's headers in favour of another try, and then get its
-            // body, on which Envoy 1.36 to 1.40 end in a segmentation fault.
-            if attempts.held + 1 == attempts.alive {
-                self.phase = Phase::PassingThrough(call);
+        let attempts = self.attempts.active(attempt.key);
+        if attempts.total > 1 && may_be_retried(response) {
+            // Envoy's router would drop the headers of this response in favour of another attempt. On
+            // the body that follows, Envoy 1.36 to 1.40 end in a segmentation fault.
+            if attempts.waiting + 1 == attempts.total {
+                self.phase = Phase::PassingThrough(attempt);
                 host.respond(response);
             } else {
-                self.attempts.hold(call.key);
-                self.phase = Phase::AwaitingOtherAttempt(call);
+                self.attempts.wait(attempt.key);
+                self.phase = Phase::AwaitingOtherAttempt(attempt);
             }
             return Flow::Pause;
         }
-        deliver(host, response, is_head(&call), body);
-        self.phase = after(call);
+        send_whole(host, response, is_head(&attempt), buffer);
+        self.phase = next(attempt);
         Flow::Continue
     }
 }
 
-/// Whether the upstream was asked for a stream, and may have sent one: an error comes whole.
-fn is_streamed(call: &Call, headers: &HeaderMap) -> bool {
-    call.config.invocation == Invocation::ResponseStream
+/// Returns whether the upstream may have sent a stream. It sends an error as a whole.
+fn is_streamed(attempt: &Attempt, headers: &HeaderMap) -> bool {
+    attempt.config.invocation == Invocation::ResponseStream
         && first(headers, ":status") == Some(b"200")
 }
 
-fn is_head(call: &Call) -> bool {
-    first(&call.original, ":method") == Some(b"HEAD")
+fn is_head(attempt: &Attempt) -> bool {
+    first(&attempt.client_headers, ":method") == Some(b"HEAD")
 }
 
-/// Tells the operator what went wrong, and gives what the client gets. `headers` are the
-/// upstream's.
-fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> HttpResponse {
-    let function = call.config.function.as_str();
-    let id = &call.attributes.request_id;
+/// Logs an error and returns the client's response to it. `headers` are the upstream's.
+fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error) -> HttpResponse {
+    let function = attempt.config.function.as_str();
+    let id = &attempt.attributes.request_id;
     match first(headers, headers::REQUEST_ID) {
         Some(lambda) => {
-            let lambda = shown(&text(lambda));
+            let lambda = single_line(&text(lambda));
             log::warn!("{function}: {error} (request {id}, Lambda's {lambda})");
         }
         None => log::warn!("{function}: {error} (request {id})"),
@@ -269,20 +274,19 @@ fn failed(host: &impl Host, call: &Call, headers: &HeaderMap, error: &Error) -> 
     if let Some(error_type) = error.error_type() {
         host.set_filter_state(ERROR_TYPE, error_type.as_bytes());
     }
-    error_response(error, Some(&call.config))
+    error_response(error, Some(&attempt.config))
 }
 
-/// Puts the response in the place of the upstream's answer. An answer without a body has no
-/// place for one; its status is delivered all the same, because a local response in its stead would
-/// pass by the route's retry policy.
-fn deliver(host: &impl Host, response: &HttpResponse, is_head: bool, body: Body) {
-    let content = match body {
-        Body::Seen => response.body.as_slice(),
-        Body::Unseen => b"",
+/// Replaces the upstream's response by that of the client. Without a body buffer the status is sent
+/// alone: a local response with the body would escape the route's retry policy.
+fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: BodyBuffer) {
+    let content = match buffer {
+        BodyBuffer::Present => response.body.as_slice(),
+        BodyBuffer::Missing => b"",
     };
     let length = match response.status {
         204 | 304 => None,
-        // What GET would have, which is unknown if the function left the body out and says nothing.
+        // The length for GET. It is unknown if the function leaves the body out and gives none.
         _ if is_head && content.is_empty() => response.declared_length,
         _ => Some(content.len() as u64),
     };
@@ -290,7 +294,7 @@ fn deliver(host: &impl Host, response: &HttpResponse, is_head: bool, body: Body)
     let length = length.map(|length| length.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
     for (name, value) in &response.headers {
-        if body == Body::Seen || name != "content-type" {
+        if buffer == BodyBuffer::Present || name != "content-type" {
             headers.push((name, value.as_bytes()));
         }
     }
@@ -298,15 +302,14 @@ fn deliver(host: &impl Host, response: &HttpResponse, is_head: bool, body: Body)
         headers.push(("content-length", length.as_bytes()));
     }
     host.set_headers(Side::Response, headers);
-    if body == Body::Seen {
+    if buffer == BodyBuffer::Present {
         let has_content = !is_head && has_content(response.status);
         host.set_body(Side::Response, if has_content { content } else { b"" });
     }
 }
 
-/// Puts the beginning of a response in the place of the upstream's answer; how long it will be is
-/// not known.
-fn begin(host: &impl Host, response: &HttpResponse) {
+/// Replaces the upstream's response by the beginning of that of the client, whose length is unknown.
+fn send_beginning(host: &impl Host, response: &HttpResponse) {
     let status = response.status.to_string();
     let headers = response.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -315,8 +318,8 @@ fn begin(host: &impl Host, response: &HttpResponse) {
     host.set_body(Side::Response, &response.body);
 }
 
-/// Whether a retry policy may count an answer as a failure: any status but success, and the status
-/// of gRPC.
+/// Returns whether a retry policy may count a response as a failure: any status but success, and the
+/// status of gRPC.
 fn may_be_retried(response: &HttpResponse) -> bool {
     let mut headers = response.headers.iter();
     response.status >= 300 || headers.any(|(name, value)| name == "grpc-status" && value != "0")

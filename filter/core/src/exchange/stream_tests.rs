@@ -1,4 +1,4 @@
-//! StreamedResponse answers: what the client gets, and when.
+//! Tests of streamed responses: what the client gets, and when.
 
 use lambda_api::event_stream::{invoke_complete, payload_chunk};
 use proptest::prelude::*;
@@ -24,11 +24,11 @@ fn failure() -> Vec<u8> {
     invoke_complete(error).to_vec()
 }
 
-/// A streamed answer on its way through the filter, as Envoy handles it.
+/// A streamed response on its way through the filter, as Envoy handles it.
 struct StreamedExchange {
     envoy: FakeEnvoy,
     exchange: Exchange,
-    /// What has passed on to the client.
+    /// The body that the client has got.
     body: Vec<u8>,
     has_begun: bool,
 }
@@ -39,13 +39,13 @@ impl StreamedExchange {
     }
 
     fn with(plugin: &str, method: &str, content_type: &[u8]) -> Self {
-        Self::answered(plugin, method, &[("content-type", content_type)])
+        Self::with_headers(plugin, method, &[("content-type", content_type)])
     }
 
-    fn answered(plugin: &str, method: &str, headers: &[(&str, &[u8])]) -> Self {
+    fn with_headers(plugin: &str, method: &str, headers: &[(&str, &[u8])]) -> Self {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = method.into();
-        let mut exchange = invoked(&envoy, plugin);
+        let mut exchange = invoke(&envoy, plugin);
         let all: [(&str, &[u8]); 2] = [(":status", b"200"), ("x-amzn-requestid", b"r")];
         *envoy.response.borrow_mut() = (map(&[&all, headers].concat()), Vec::new());
         assert_eq!(exchange.on_response_headers(&envoy, false), Flow::Pause);
@@ -57,7 +57,7 @@ impl StreamedExchange {
         }
     }
 
-    /// The next piece: Envoy adds it to what it holds, if it holds anything.
+    /// Passes the next piece, which Envoy appends to the body that it holds.
     fn piece(&mut self, bytes: &[u8], end: bool) -> Flow {
         self.envoy.response.borrow_mut().1.extend_from_slice(bytes);
         let flow = self.exchange.on_response_body(&self.envoy, end);
@@ -82,7 +82,7 @@ impl StreamedExchange {
     }
 }
 
-/// The whole answer to `stream`, which came at once.
+/// Returns the exchange after `stream` has come at once.
 fn whole(content_type: &[u8], stream: &[Vec<u8>]) -> StreamedExchange {
     let mut exchange = StreamedExchange::new(content_type);
     let flow = exchange.piece(&stream.concat(), true);
@@ -117,7 +117,7 @@ fn each_chunk_passes_as_it_comes() {
 }
 
 #[test]
-fn a_part_of_a_message_that_has_no_payload_passes_nothing() {
+fn a_part_without_payload_passes_nothing() {
     let mut exchange = StreamedExchange::new(EVENT_STREAM);
     exchange.piece(&chunk(PRELUDE), false);
     let message = chunk(b"one");
@@ -129,9 +129,9 @@ fn a_part_of_a_message_that_has_no_payload_passes_nothing() {
 }
 
 #[test]
-fn the_invocation_is_one_for_streams() {
+fn the_invocation_asks_for_a_stream() {
     let envoy = envoy(b"");
-    invoked(&envoy, PLUGIN);
+    invoke(&envoy, PLUGIN);
     assert_eq!(
         envoy.value(Side::Request, ":path").unwrap(),
         "/2021-11-15/functions/hello/response-streaming-invocations"
@@ -190,13 +190,13 @@ fn a_stream_without_a_prelude_is_the_body() {
 }
 
 #[test]
-fn the_type_that_the_function_gave_its_payload_goes_before_the_event_streams() {
+fn the_functions_content_type_takes_precedence_over_that_of_the_event_stream() {
     let typed = |function: &[u8]| {
         let headers = [
             ("content-type", EVENT_STREAM),
             ("x-lambda-mesh-function-content-type", function),
         ];
-        StreamedExchange::answered(PLUGIN, "GET", &headers)
+        StreamedExchange::with_headers(PLUGIN, "GET", &headers)
     };
     let mut exchange = typed(b"text/event-stream; charset=utf-8");
     assert_eq!(exchange.piece(&chunk(b"[1,"), false), Flow::Continue);
@@ -214,7 +214,7 @@ fn the_type_that_the_function_gave_its_payload_goes_before_the_event_streams() {
 }
 
 #[test]
-fn json_lines_are_no_answer_of_a_contract() {
+fn json_lines_are_the_body() {
     let mut exchange = StreamedExchange::new(EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(b"{\"a\":1}\n"), false), Flow::Pause);
     assert_eq!(
@@ -225,7 +225,7 @@ fn json_lines_are_no_answer_of_a_contract() {
 }
 
 #[test]
-fn a_function_that_does_not_stream_answers_by_the_contract() {
+fn a_function_that_does_not_stream_responds_by_the_contract() {
     for content_type in [EVENT_STREAM, b"application/json"] {
         let answer = br#"{"statusCode":201,"body":"aGk=","isBase64Encoded":true}"#;
         let exchange = whole(
@@ -248,7 +248,7 @@ fn a_function_that_does_not_stream_answers_by_the_contract() {
 }
 
 #[test]
-fn an_answer_larger_than_lambdas_limit_can_only_be_a_stream() {
+fn a_response_beyond_lambdas_limit_can_only_be_a_stream() {
     let mut exchange = StreamedExchange::new(EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(b"{\"a\":\""), false), Flow::Pause);
     let mut pieces = 1;
@@ -260,7 +260,7 @@ fn an_answer_larger_than_lambdas_limit_can_only_be_a_stream() {
 }
 
 #[test]
-fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
+fn an_upstream_that_does_not_stream_is_decoded_as_a_whole() {
     let mut exchange = StreamedExchange::new(b"application/json");
     let answer = br#"{"statusCode":201,"body":"hi"}"#;
     assert_eq!(exchange.piece(&answer[..5], false), Flow::Pause);
@@ -277,7 +277,7 @@ fn an_upstream_that_does_not_stream_is_taken_as_it_is() {
 }
 
 #[test]
-fn nothing_at_all_is_an_empty_answer() {
+fn an_empty_stream_is_an_empty_response() {
     let types: [&[u8]; 4] = [EVENT_STREAM, b"text/html", b"application/json", b""];
     for content_type in types {
         let exchange = whole(content_type, &[complete()]);
@@ -415,7 +415,7 @@ fn a_broken_stream_before_the_first_byte_is_502() {
 }
 
 #[test]
-fn what_has_no_body_is_held_until_the_end() {
+fn a_response_without_a_body_is_held_until_the_end() {
     let no_content = b"{\"statusCode\":204}\0\0\0\0\0\0\0\0";
     let with_length = b"{\"headers\":{\"content-length\":\"7\"}}\0\0\0\0\0\0\0\0";
     for (method, prelude, length) in [
@@ -433,7 +433,7 @@ fn what_has_no_body_is_held_until_the_end() {
 }
 
 #[test]
-fn raw_is_the_payload_as_it_stands() {
+fn raw_passes_the_payload_unchanged() {
     let raw = r#"{"function":"hello","invocation":"response-stream","response":"raw"}"#;
     let mut exchange = StreamedExchange::with(raw, "GET", EVENT_STREAM);
     assert_eq!(exchange.piece(&chunk(PRELUDE), false), Flow::Continue);
@@ -464,13 +464,13 @@ fn trailers_end_a_stream() {
     assert_eq!((flow, short.status().as_str()), (Flow::Continue, "202"));
 }
 
-/// While a hedged try is under way a failure is held back, as one that is not streamed is.
+/// While a hedged attempt is active, a failure is held back as without a stream.
 #[test]
-fn a_failed_stream_waits_for_another_try() {
+fn a_failed_stream_waits_for_another_attempt() {
     let envoy = envoy(b"");
     let attempts = Rc::default();
     let [mut first, mut second] =
-        [(); 2].map(|()| gathered(&envoy, another_attempt(PLUGIN, &attempts)));
+        [(); 2].map(|()| buffer_request(&envoy, another_attempt(PLUGIN, &attempts)));
     let headers: [(&str, &[u8]); 2] = [(":status", b"200"), ("content-type", EVENT_STREAM)];
     let unavailable = chunk(b"{\"statusCode\":503}\0\0\0\0\0\0\0\0");
     *envoy.response.borrow_mut() = (map(&headers), unavailable);
@@ -491,7 +491,7 @@ fn a_failed_stream_waits_for_another_try() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
-    /// Whatever comes, the client gets a whole response or knows that it has none.
+    /// Whatever comes, the client gets a whole response or knows that it is cut off.
     #[test]
     fn every_stream_ends(
         payloads in prop::collection::vec(prop_oneof![

@@ -14,7 +14,7 @@ use crate::response::HttpResponse;
 use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 
-/// What Envoy holds for one request, over all its attempts.
+/// The state of Envoy for one request, over all its attempts.
 #[derive(Default)]
 struct FakeEnvoy {
     properties: RefCell<HashMap<String, Vec<u8>>>,
@@ -139,17 +139,17 @@ fn another_attempt(plugin: &str, attempts: &Rc<Attempts>) -> Exchange {
     Exchange::new(Rc::new(ConfigCache::new(settings)), Rc::clone(attempts))
 }
 
-fn answered(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
+fn respond_with(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
     let headers = map(&[(":status", status.as_bytes()), ("x-amzn-requestid", b"r")]);
     *envoy.response.borrow_mut() = (headers, payload.to_vec());
 }
 
-/// A request whose body has come whole.
-fn invoked(envoy: &FakeEnvoy, plugin: &str) -> Exchange {
-    gathered(envoy, exchange(plugin))
+/// Returns an exchange whose request has come whole.
+fn invoke(envoy: &FakeEnvoy, plugin: &str) -> Exchange {
+    buffer_request(envoy, exchange(plugin))
 }
 
-fn gathered(envoy: &FakeEnvoy, mut exchange: Exchange) -> Exchange {
+fn buffer_request(envoy: &FakeEnvoy, mut exchange: Exchange) -> Exchange {
     assert_eq!(exchange.on_request_headers(envoy, false), Flow::Pause);
     let length = envoy.body(Side::Request).len();
     assert_eq!(
@@ -162,9 +162,9 @@ fn gathered(envoy: &FakeEnvoy, mut exchange: Exchange) -> Exchange {
 const HELLO: &str = r#"{"function":"hello"}"#;
 
 #[test]
-fn only_what_the_invoke_api_needs_leaves() {
+fn only_the_headers_of_the_invoke_api_leave() {
     let envoy = envoy(b"");
-    invoked(&envoy, r#"{"function":"hello","qualifier":"live"}"#);
+    invoke(&envoy, r#"{"function":"hello","qualifier":"live"}"#);
     let (headers, event) = envoy.request.borrow().clone();
     let mut names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
@@ -194,10 +194,10 @@ fn only_what_the_invoke_api_needs_leaves() {
 }
 
 #[test]
-fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
+fn a_response_is_decoded_and_the_clients_headers_are_put_back() {
     let envoy = envoy(b"{}");
-    let mut exchange = invoked(&envoy, HELLO);
-    answered(
+    let mut exchange = invoke(&envoy, HELLO);
+    respond_with(
         &envoy,
         "200",
         br#"{"statusCode":201,"headers":{"X-A":1},"body":"ok"}"#,
@@ -221,17 +221,16 @@ fn an_answer_becomes_the_response_and_the_clients_headers_come_back() {
 }
 
 #[test]
-fn each_try_carries_the_same_event() {
+fn each_attempt_carries_the_same_event() {
     let envoy = envoy(b"body");
     let attempts = Rc::default();
-    let mut first_attempt = gathered(&envoy, another_attempt(HELLO, &attempts));
+    let mut first_attempt = buffer_request(&envoy, another_attempt(HELLO, &attempts));
     let first = envoy.request.borrow().1.clone();
-    // A hedged try starts on the headers that the first one, still running, has rewritten; the
-    // body is the client's again.
+    // A hedged attempt starts on the headers that the first one, which is still active, has
+    // rewritten. The body is the client's again.
     envoy.request.borrow_mut().1 = b"body".to_vec();
     envoy.now_ns.set(envoy.now_ns.get() + 300_000_000);
-    // Of another cluster, perhaps.
-    let mut hedged = gathered(&envoy, another_attempt(HELLO, &attempts));
+    let mut hedged = buffer_request(&envoy, another_attempt(HELLO, &attempts));
     assert_eq!(envoy.request.borrow().1, first);
     assert_eq!(envoy.event()["rawPath"], "/hi");
     assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
@@ -239,25 +238,25 @@ fn each_try_carries_the_same_event() {
     first_attempt.on_done(&envoy);
     hedged.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
-    let mark = AttemptMarker::decode(&envoy.property(&[MARKER]).unwrap()).unwrap();
-    assert_eq!(attempts.original(mark.key), None);
+    let marker = AttemptMarker::decode(&envoy.property(&[MARKER]).unwrap()).unwrap();
+    assert_eq!(attempts.client_headers(marker.key), None);
 }
 
-/// A VM that has been started anew, or is another plugin's, does not know them.
+/// A VM that was restarted, or that is another plugin's, does not have them.
 #[test]
-fn a_try_that_cannot_have_the_clients_headers_is_refused() {
+fn an_attempt_without_the_clients_headers_is_refused() {
     let envoy = envoy(b"body");
-    let mut first = invoked(&envoy, HELLO);
+    let mut first = invoke(&envoy, HELLO);
     let mut second = exchange(HELLO);
     assert_eq!(second.on_request_headers(&envoy, false), Flow::Pause);
     assert_eq!(envoy.status(), Some(500));
     first.on_done(&envoy);
     envoy.request.borrow_mut().1 = b"body".to_vec();
-    invoked(&envoy, HELLO);
+    invoke(&envoy, HELLO);
     assert_eq!(envoy.event()["rawPath"], "/hi");
 }
 
-/// The type, the trace, the path and the event of an invocation that is in a header.
+/// Returns the type, the trace, the path and the event of an invocation in a header.
 fn in_header(envoy: &FakeEnvoy) -> (String, String, String, Value) {
     let value = envoy.value(Side::Request, INVOCATION).unwrap();
     let words: Vec<&str> = value.splitn(4, ' ').collect();
@@ -284,24 +283,24 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
         assert_eq!(path, "/2015-03-31/functions/hello/invocations");
         assert_eq!(event["headers"]["x-amzn-trace-id"], trace);
         assert_eq!(event["rawPath"], "/hi");
-        // Nothing has to be put back: nothing was taken away.
+        // Nothing was removed, so nothing is put back.
         let mut headers = envoy.headers(Side::Request);
         headers.pop();
         assert_eq!(headers, client_headers());
 
-        answered(&envoy, "200", br#"{"statusCode":201}"#);
+        respond_with(&envoy, "200", br#"{"statusCode":201}"#);
         exchange.on_response_headers(&envoy, false);
         assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
         assert_eq!(envoy.value(Side::Response, ":status").unwrap(), "201");
         exchange.on_done(&envoy);
         assert_eq!(in_header(&envoy).3, event);
     }
-    // One with a body has room for it there.
+    // A request with a body has room for the event there.
     let with_body = envoy(b"text");
-    invoked(&with_body, IN_HEADER);
+    invoke(&with_body, IN_HEADER);
     assert_eq!(with_body.value(Side::Request, INVOCATION), None);
     assert_eq!(with_body.event()["rawPath"], "/hi");
-    // A header has not room for all that may be in a request.
+    // A header has less room than a request.
     let large = envoy(b"");
     let value = ("x-large".to_owned(), vec![b'a'; MAX_HEADER_EVENT_BYTES]);
     large.request.borrow_mut().0.push(value);
@@ -313,7 +312,7 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
 }
 
 #[test]
-fn each_try_carries_the_same_event_in_a_header() {
+fn each_attempt_carries_the_same_event_in_a_header() {
     for (method, path) in [
         ("GET", "/hi?x=1"),
         ("HEAD", "/hi"),
@@ -331,7 +330,7 @@ fn each_try_carries_the_same_event_in_a_header() {
         assert!(!invocation.3.to_string().contains("x-lambda-mesh"));
         let sent = envoy.value(Side::Request, ":path").unwrap();
         assert_eq!(sent == path, !path.contains('"'), "{sent}");
-        // The answer to HEAD would have no body.
+        // The response to HEAD would have no body.
         assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "GET");
         first.on_done(&envoy);
         envoy.now_ns.set(0);
@@ -341,7 +340,7 @@ fn each_try_carries_the_same_event_in_a_header() {
 }
 
 #[test]
-fn each_try_says_how_long_envoy_waits_for_it() {
+fn each_attempt_carries_its_own_timeout() {
     let envoy = envoy(b"");
     let attempts = Rc::default();
     for timeout in [b"300", b"200"] {
@@ -350,7 +349,7 @@ fn each_try_says_how_long_envoy_waits_for_it() {
         headers.retain(|(name, _)| *name != timeout.0);
         headers.push(timeout.clone());
         *envoy.request.borrow_mut() = (headers, Vec::new());
-        gathered(&envoy, another_attempt(HELLO, &attempts));
+        buffer_request(&envoy, another_attempt(HELLO, &attempts));
         let sent = envoy.value(Side::Request, ENVOY_TIMEOUT_MS);
         assert_eq!(sent.unwrap().as_bytes(), timeout.1);
         assert!(!envoy.event().to_string().contains("x-envoy"));
@@ -358,29 +357,29 @@ fn each_try_says_how_long_envoy_waits_for_it() {
 }
 
 #[test]
-fn a_try_that_ends_without_an_answer_gives_the_headers_back() {
+fn an_attempt_without_a_response_puts_the_headers_back() {
     let envoy = envoy(b"");
-    let mut exchange = invoked(&envoy, HELLO);
+    let mut exchange = invoke(&envoy, HELLO);
     assert_ne!(envoy.headers(Side::Request), client_headers());
     exchange.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
 }
 
-/// With a hedging policy a second try may still wait for a connection when the first ends; what
-/// it sends then is the map that they share.
+/// With a hedging policy a second attempt may still wait for a connection when the first one ends.
+/// It will send the header map that both share.
 #[test]
-fn headers_come_back_when_no_other_try_is_under_way() {
+fn headers_are_put_back_when_no_other_attempt_is_active() {
     let envoy = envoy(b"");
     let attempts = Rc::default();
     let [mut first, mut second] =
-        [(); 2].map(|()| gathered(&envoy, another_attempt(HELLO, &attempts)));
-    answered(&envoy, "503", b"{}");
+        [(); 2].map(|()| buffer_request(&envoy, another_attempt(HELLO, &attempts)));
+    respond_with(&envoy, "503", b"{}");
     first.on_response_headers(&envoy, false);
     assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
     assert_eq!(envoy.value(Side::Request, ":method").unwrap(), "POST");
     assert_eq!(envoy.value(Side::Request, "authorization"), None);
 
-    answered(&envoy, "200", b"{}");
+    respond_with(&envoy, "200", b"{}");
     second.on_response_headers(&envoy, false);
     assert_eq!(second.on_response_body(&envoy, true), Flow::Continue);
     first.on_done(&envoy);
@@ -399,7 +398,7 @@ fn nothing_of_a_refused_request_passes() {
     assert_eq!(exchange.on_request_trailers(&envoy), Flow::Pause);
 }
 
-/// A mirrored request has no connection to ask for an address.
+/// A mirrored request has no connection whose address could be asked for.
 #[test]
 fn without_a_connection_the_caller_is_the_last_hop() {
     let envoy = envoy(b"");
@@ -409,13 +408,13 @@ fn without_a_connection_the_caller_is_the_last_hop() {
         b"203.0.113.7, 198.51.100.9".to_vec(),
     );
     envoy.request.borrow_mut().0.push(hops);
-    invoked(&envoy, HELLO);
+    invoke(&envoy, HELLO);
     let event = envoy.event();
     assert_eq!(event["requestContext"]["http"]["sourceIp"], "198.51.100.9");
 }
 
 #[test]
-fn trailers_end_a_request_and_an_answer() {
+fn trailers_end_a_request_and_a_response() {
     let envoy = envoy(b"text");
     let mut exchange = exchange(HELLO);
     exchange.on_request_headers(&envoy, false);
@@ -423,7 +422,7 @@ fn trailers_end_a_request_and_an_answer() {
     assert_eq!(exchange.on_request_trailers(&envoy), Flow::Continue);
     assert_eq!(envoy.event()["rawPath"], "/hi");
 
-    answered(&envoy, "200", br#"{"statusCode":204}"#);
+    respond_with(&envoy, "200", br#"{"statusCode":204}"#);
     exchange.on_response_headers(&envoy, false);
     exchange.on_response_body(&envoy, false);
     assert_eq!(exchange.on_response_trailers(&envoy), Flow::Continue);
@@ -438,7 +437,7 @@ fn trailers_end_a_request_and_an_answer() {
 }
 
 #[test]
-fn a_request_that_has_no_place_for_its_event_is_refused_not_passed() {
+fn a_request_without_room_for_its_event_is_refused() {
     for trailers in [false, true] {
         let envoy = envoy(b"");
         let mut exchange = exchange(HELLO);
@@ -453,7 +452,7 @@ fn a_request_that_has_no_place_for_its_event_is_refused_not_passed() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
+fn a_request_that_is_too_large_is_refused_at_the_first_sign() {
     let plugin = r#"{"function":"hello","max_request_bytes":1000}"#;
     // Announced.
     let announced = envoy(b"");
@@ -491,14 +490,14 @@ fn more_headers_than_can_be_set_are_refused() {
 }
 
 #[test]
-fn a_route_without_a_function_is_an_error_of_its_own() {
+fn a_route_without_a_function_responds_500() {
     let envoy = envoy(b"");
     exchange("{}").on_request_headers(&envoy, false);
     assert_eq!(envoy.status(), Some(500));
 }
 
 #[test]
-fn head_has_no_body_and_the_length_that_get_has() {
+fn head_has_no_body_and_the_length_of_get() {
     for (headers, body, length) in [
         ("", "hello", Some("5")),
         ("", "", None),
@@ -507,9 +506,9 @@ fn head_has_no_body_and_the_length_that_get_has() {
     ] {
         let envoy = envoy(b"");
         envoy.request.borrow_mut().0[2].1 = b"HEAD".to_vec();
-        let mut exchange = invoked(&envoy, HELLO);
+        let mut exchange = invoke(&envoy, HELLO);
         let payload = format!(r#"{{"statusCode":200,"headers":{{{headers}}},"body":"{body}"}}"#);
-        answered(&envoy, "200", payload.as_bytes());
+        respond_with(&envoy, "200", payload.as_bytes());
         exchange.on_response_headers(&envoy, false);
         exchange.on_response_body(&envoy, true);
         assert_eq!(envoy.body(Side::Response), b"");
@@ -519,10 +518,10 @@ fn head_has_no_body_and_the_length_that_get_has() {
 }
 
 #[test]
-fn an_answer_without_a_body_still_has_its_status() {
+fn a_response_without_a_body_keeps_its_status() {
     let envoy = envoy(b"");
-    let mut exchange = invoked(&envoy, HELLO);
-    answered(&envoy, "429", b"");
+    let mut exchange = invoke(&envoy, HELLO);
+    respond_with(&envoy, "429", b"");
     assert_eq!(exchange.on_response_headers(&envoy, true), Flow::Continue);
     assert_eq!(
         envoy.headers(Side::Response),
@@ -535,14 +534,14 @@ fn an_answer_without_a_body_still_has_its_status() {
 }
 
 #[test]
-fn an_event_is_accepted_without_a_body() {
+fn an_asynchronous_event_is_accepted_without_a_body() {
     for status in ["200", "202"] {
         let envoy = envoy(b"{}");
         let plugin = r#"{"function":"hello","invocation":"event"}"#;
-        let mut exchange = invoked(&envoy, plugin);
+        let mut exchange = invoke(&envoy, plugin);
         let kind = envoy.value(Side::Request, "x-amz-invocation-type").unwrap();
         assert_eq!(kind, "Event");
-        answered(&envoy, status, b"null");
+        respond_with(&envoy, status, b"null");
         exchange.on_response_headers(&envoy, false);
         assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
         assert_eq!(
@@ -556,11 +555,11 @@ fn an_event_is_accepted_without_a_body() {
 }
 
 #[test]
-fn logs_can_tell_what_was_called_and_what_went_wrong() {
+fn access_logs_have_the_function_and_the_error() {
     let envoy = envoy(b"");
-    let mut exchange = invoked(&envoy, HELLO);
+    let mut exchange = invoke(&envoy, HELLO);
     assert_eq!(envoy.property(&[FUNCTION]).unwrap(), b"hello");
-    answered(&envoy, "429", b"{}");
+    respond_with(&envoy, "429", b"{}");
     let kind = b"TooManyRequestsException:http://x".to_vec();
     let kind = ("x-amzn-errortype".to_owned(), kind);
     envoy.response.borrow_mut().0.push(kind);
@@ -569,9 +568,9 @@ fn logs_can_tell_what_was_called_and_what_went_wrong() {
     assert_eq!(envoy.property(&[REQUEST_ID]).unwrap(), b"r");
     let error_type = envoy.property(&[ERROR_TYPE]).unwrap();
     assert_eq!(error_type, b"TooManyRequestsException");
-    // The next try.
+    // The next attempt.
     envoy.request.borrow_mut().1.clear();
-    invoked(&envoy, HELLO);
+    invoke(&envoy, HELLO);
     assert_eq!(envoy.property(&[ERROR_TYPE]).unwrap(), b"");
 }
 

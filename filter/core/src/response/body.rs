@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The bytes of `body`, which is JSON: a string or nothing.
 ///
 /// # Errors
-/// [`Error::Answer`] for another value, and for base64 that is none.
+/// [`Error::InvalidResponse`] for another value, and for base64 that is none.
 pub(super) fn decode(
     body: Option<&str>,
     is_base64: Option<&ShallowJson<'_>>,

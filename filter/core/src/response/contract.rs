@@ -9,15 +9,15 @@
 use super::body::{compact, decode, is_text_or_null};
 use super::headers::{Headers, Values, invalid, map};
 use super::http_response::{HttpResponse, has_content};
-use super::payload::{Answer, Members};
+use super::payload::{FunctionPayload, ResponseMembers};
 use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 
 const JSON: &str = "application/json";
 
 /// API Gateway REST API: an object with none but the known members; JSON if not typed.
-pub(super) fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
-    let members = object(answer)?;
+pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+    let members = object(payload)?;
     let foreign = [
         ("cookies", &members.cookies),
         ("statusDescription", &members.status_description),
@@ -35,11 +35,11 @@ pub(super) fn rest_api(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// API Gateway HTTP API: an answer without `statusCode` is itself the body.
-pub(super) fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
-    let members = match answer {
-        Answer::Members(members) if members.status_code.is_some() => members,
-        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
-        Answer::Members(_) | Answer::Other => return Ok(inferred(payload.to_vec())),
+pub(super) fn http_api(payload: FunctionPayload<'_>, bytes: &[u8]) -> Result<HttpResponse, Error> {
+    let members = match payload {
+        FunctionPayload::Object(members) if members.status_code.is_some() => members,
+        FunctionPayload::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        FunctionPayload::Object(_) | FunctionPayload::Other => return Ok(inferred(bytes.to_vec())),
     };
     let (status, headers) = status_headers_cookies(&members)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
@@ -49,11 +49,14 @@ pub(super) fn http_api(answer: Answer<'_>, payload: &[u8]) -> Result<HttpRespons
 }
 
 /// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
-pub(super) fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpResponse, Error> {
-    let members = match answer {
-        Answer::Members(members) if members.status_code.is_some() => members,
-        Answer::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
-        Answer::Members(_) | Answer::Other => return Ok(inferred(compact(payload))),
+pub(super) fn function_url(
+    payload: FunctionPayload<'_>,
+    bytes: &[u8],
+) -> Result<HttpResponse, Error> {
+    let members = match payload {
+        FunctionPayload::Object(members) if members.status_code.is_some() => members,
+        FunctionPayload::Text(text) => return Ok(inferred(text.into_owned().into_bytes())),
+        FunctionPayload::Object(_) | FunctionPayload::Other => return Ok(inferred(compact(bytes))),
     };
     let (status, headers) = status_headers_cookies(&members)?;
     let body = match members.body {
@@ -65,8 +68,8 @@ pub(super) fn function_url(answer: Answer<'_>, payload: &[u8]) -> Result<HttpRes
 
 /// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
 /// there is not null. Either map is read in either mode, as adapters mix them.
-pub(super) fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
-    let members = object(answer)?;
+pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+    let members = object(payload)?;
     if members.body == Some("null") {
         return invalid("`body` is null");
     }
@@ -91,8 +94,8 @@ pub(super) fn load_balancer(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
-pub(super) fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
-    let members = object(answer)?;
+pub(super) fn vpc_lattice(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+    let members = object(payload)?;
     let mut headers = Headers::default();
     headers.add_multi(
         map("multiValueHeaders", members.multi_value_headers.as_ref())?,
@@ -107,8 +110,8 @@ pub(super) fn vpc_lattice(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 
 /// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
 /// Pseudo-headers are left out, not refused.
-pub(super) fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
-    let members = object(answer)?;
+pub(super) fn envoy(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+    let members = object(payload)?;
     let mut headers = Headers::default();
     let given = map("headers", members.headers.as_ref())?;
     let real = given.iter().filter(|(name, _)| !name.starts_with(':'));
@@ -132,8 +135,8 @@ pub(super) fn envoy(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 /// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
 /// *Lambda proxy integration format for response streaming* of API Gateway. `MetadataPrelude` of AWS's
 /// Rust runtime, and so the Lambda Web Adapter, writes the values of a repeated header as an array.
-pub(super) fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
-    let members = object(answer)?;
+pub(super) fn prelude(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+    let members = object(payload)?;
     let (status, mut headers) = status_and_both_maps(&members, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;
     let default = Some("application/octet-stream");
@@ -141,8 +144,8 @@ pub(super) fn prelude(answer: Answer<'_>) -> Result<HttpResponse, Error> {
 }
 
 /// Any JSON is the body, as it stands.
-pub(super) fn raw(payload: &[u8]) -> HttpResponse {
-    inferred(payload.to_vec())
+pub(super) fn raw(bytes: &[u8]) -> HttpResponse {
+    inferred(bytes.to_vec())
 }
 
 fn inferred(body: Vec<u8>) -> HttpResponse {
@@ -162,15 +165,18 @@ fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>
     }
 }
 
-fn object(answer: Answer<'_>) -> Result<Box<Members<'_>>, Error> {
-    match answer {
-        Answer::Members(members) => Ok(members),
-        Answer::Text(_) | Answer::Other => invalid("it is not an object"),
+fn object(payload: FunctionPayload<'_>) -> Result<Box<ResponseMembers<'_>>, Error> {
+    match payload {
+        FunctionPayload::Object(members) => Ok(members),
+        FunctionPayload::Text(_) | FunctionPayload::Other => invalid("it is not an object"),
     }
 }
 
 /// The status, 200 unless said, and the headers of both maps.
-fn status_and_both_maps(members: &Members<'_>, values: Values) -> Result<(u16, Headers), Error> {
+fn status_and_both_maps(
+    members: &ResponseMembers<'_>,
+    values: Values,
+) -> Result<(u16, Headers), Error> {
     let mut headers = Headers::default();
     headers.add_both(
         map("multiValueHeaders", members.multi_value_headers.as_ref())?,
@@ -184,7 +190,7 @@ fn status_and_both_maps(members: &Members<'_>, values: Values) -> Result<(u16, H
     Ok((status, headers))
 }
 
-fn status_headers_cookies(members: &Members<'_>) -> Result<(u16, Headers), Error> {
+fn status_headers_cookies(members: &ResponseMembers<'_>) -> Result<(u16, Headers), Error> {
     let status = status_of(members.status_code.as_ref().unwrap_or(&ShallowJson::Null))?;
     let mut headers = Headers::default();
     headers.add_map(map("headers", members.headers.as_ref())?, Values::Lists)?;
@@ -205,7 +211,7 @@ fn status_of(node: &ShallowJson<'_>) -> Result<u16, Error> {
     }
 }
 
-fn required_status(members: &Members<'_>) -> Result<u16, Error> {
+fn required_status(members: &ResponseMembers<'_>) -> Result<u16, Error> {
     match &members.status_code {
         Some(status @ ShallowJson::Integer(_)) => status_of(status),
         Some(_) => invalid("`statusCode` is not a number"),

@@ -5,11 +5,11 @@ use lambda_api::{function_error, headers};
 use super::contract;
 use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
-use super::payload::Answer;
+use super::payload::FunctionPayload;
 use crate::config::Config;
 use crate::config::values::{Contract, Invocation, Response};
 use crate::encoding::shallow_json::ShallowJson;
-use crate::encoding::surrogates;
+use crate::encoding::surrogates::replace_lone_surrogates;
 use crate::error::Error;
 use crate::request::header_map::text;
 
@@ -17,7 +17,7 @@ use crate::request::header_map::text;
 ///
 /// # Errors
 /// [`Error::Service`] if the function was not run, [`Error::Function`] if it failed, and
-/// [`Error::Answer`] if its payload is not what the format's contract asks for.
+/// [`Error::InvalidResponse`] if its payload is not what the format's contract asks for.
 pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpResponse, Error> {
     let status = invoked.status();
     // Lambda says 202; an upstream without a queue runs the function and says 200.
@@ -30,15 +30,15 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
     if invoked.header(headers::FUNCTION_ERROR).is_some() {
         return Err(failed());
     }
-    let mut answer = Answer::parse(invoked.body);
-    let mended = answer
-        .is_err()
-        .then(|| surrogates::replace_lone_surrogates(invoked.body))
-        .flatten();
-    if let Some(mended) = &mended {
-        answer = Answer::parse(mended);
+    let repaired;
+    let mut payload = FunctionPayload::parse(invoked.body);
+    if payload.is_err()
+        && let Some(text) = replace_lone_surrogates(invoked.body)
+    {
+        repaired = text;
+        payload = FunctionPayload::parse(&repaired);
     }
-    if invoked.is_from_emulator() && is_emulated_error(&answer, invoked.body) {
+    if invoked.is_from_emulator() && is_emulated_error(&payload, invoked.body) {
         return Err(failed());
     }
     if status != 200 {
@@ -50,19 +50,20 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
             retry_after: retry_after(status, invoked),
         });
     }
-    let answer = answer.map_err(|error| Error::Answer(format!("it is not JSON: {error}")))?;
-    let payload = invoked.body;
+    let payload =
+        payload.map_err(|error| Error::InvalidResponse(format!("it is not JSON: {error}")))?;
+    let bytes = invoked.body;
     if config.response == Response::Raw {
-        return Ok(contract::raw(payload));
+        return Ok(contract::raw(bytes));
     }
     match config.format.contract() {
-        Contract::RestApi => contract::rest_api(answer),
-        Contract::HttpApi => contract::http_api(answer, payload),
-        Contract::FunctionUrl => contract::function_url(answer, payload),
-        Contract::LoadBalancer => contract::load_balancer(answer),
-        Contract::VpcLattice => contract::vpc_lattice(answer),
-        Contract::Envoy => contract::envoy(answer),
-        Contract::Raw => Ok(contract::raw(payload)),
+        Contract::RestApi => contract::rest_api(payload),
+        Contract::HttpApi => contract::http_api(payload, bytes),
+        Contract::FunctionUrl => contract::function_url(payload, bytes),
+        Contract::LoadBalancer => contract::load_balancer(payload),
+        Contract::VpcLattice => contract::vpc_lattice(payload),
+        Contract::Envoy => contract::envoy(payload),
+        Contract::Raw => Ok(contract::raw(bytes)),
     }
 }
 
@@ -96,9 +97,9 @@ fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
 }
 
 /// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.
-fn is_emulated_error(answer: &Result<Answer<'_>, String>, body: &[u8]) -> bool {
-    match answer {
-        Ok(answer) => answer.is_error(),
+fn is_emulated_error(payload: &Result<FunctionPayload<'_>, String>, body: &[u8]) -> bool {
+    match payload {
+        Ok(payload) => payload.is_function_error(),
         Err(_) => function_error::is_timeout(body),
     }
 }

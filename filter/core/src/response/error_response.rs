@@ -18,8 +18,8 @@ fn status(error: &Error, contract: Contract) -> u16 {
         Error::TooManyHeaders { .. } | Error::HeaderEventTooLarge { .. } => 431,
         Error::Configuration(_) | Error::NoBodyFilter | Error::LostHeaders => 500,
         Error::TrailersOnly => 501,
-        Error::Answer(_) if contract == Contract::Envoy => 500,
-        Error::Function { .. } | Error::Answer(_) => match contract {
+        Error::InvalidResponse(_) if contract == Contract::Envoy => 500,
+        Error::Function { .. } | Error::InvalidResponse(_) => match contract {
             Contract::HttpApi => 500,
             _ => 502,
         },

@@ -47,7 +47,7 @@ impl Headers {
     /// Adds the members of `headers`.
     ///
     /// # Errors
-    /// [`Error::Answer`] for a member that is no header, or would split the response.
+    /// [`Error::InvalidResponse`] for a member that is no header, or would split the response.
     pub(super) fn add_map(
         &mut self,
         map: &[(Cow<'_, str>, ShallowJson<'_>)],
@@ -112,7 +112,7 @@ impl Headers {
     /// Adds `cookies`.
     ///
     /// # Errors
-    /// [`Error::Answer`] if that is no array of strings.
+    /// [`Error::InvalidResponse`] if that is no array of strings.
     pub(super) fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
         match cookies {
             None | Some(ShallowJson::Null) => Ok(()),
@@ -170,7 +170,7 @@ impl Headers {
 /// The members of an object; none if it is absent or null.
 ///
 /// # Errors
-/// [`Error::Answer`] for another value.
+/// [`Error::InvalidResponse`] for another value.
 pub(super) fn map<'n, 'a>(
     member: &str,
     node: Option<&'n ShallowJson<'a>>,
@@ -183,7 +183,7 @@ pub(super) fn map<'n, 'a>(
 }
 
 pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Answer(what.into()))
+    Err(Error::InvalidResponse(what.into()))
 }
 
 /// A character of a `token`: RFC 9110, section 5.6.2.

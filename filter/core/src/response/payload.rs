@@ -17,9 +17,9 @@ const DEEPEST: Depth = Depth(2);
 
 /// The payload of a function.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Answer<'a> {
+pub(super) enum FunctionPayload<'a> {
     /// An object, which may be a response.
-    Members(Box<Members<'a>>),
+    Object(Box<ResponseMembers<'a>>),
     /// A string, unescaped.
     Text(Cow<'a, str>),
     /// Any other JSON.
@@ -28,7 +28,7 @@ pub(super) enum Answer<'a> {
 
 /// The members of an answer that a contract may read; of one given twice the last counts.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Members<'a> {
+pub(super) struct ResponseMembers<'a> {
     pub status_code: Option<ShallowJson<'a>>,
     pub status_code_snake: Option<ShallowJson<'a>>,
     pub status_description: Option<ShallowJson<'a>>,
@@ -44,7 +44,7 @@ pub(super) struct Members<'a> {
     function_error: function_error::Members,
 }
 
-impl<'a> Members<'a> {
+impl<'a> ResponseMembers<'a> {
     fn named(&mut self, name: &str) -> Option<&mut Option<ShallowJson<'a>>> {
         Some(match name {
             "statusCode" => &mut self.status_code,
@@ -60,7 +60,7 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'a> Answer<'a> {
+impl<'a> FunctionPayload<'a> {
     /// Reads a payload.
     ///
     /// # Errors
@@ -70,64 +70,64 @@ impl<'a> Answer<'a> {
     }
 
     /// Whether this has the form in which runtimes report a function's error.
-    pub(super) fn is_error(&self) -> bool {
+    pub(super) fn is_function_error(&self) -> bool {
         match self {
-            Self::Members(members) => members.function_error.is_error(),
+            Self::Object(members) => members.function_error.is_error(),
             _ => false,
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Answer<'de> {
+impl<'de> Deserialize<'de> for FunctionPayload<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Read)
+        deserializer.deserialize_any(PayloadVisitor)
     }
 }
 
-struct Read;
+struct PayloadVisitor;
 
-impl<'de> Visitor<'de> for Read {
-    type Value = Answer<'de>;
+impl<'de> Visitor<'de> for PayloadVisitor {
+    type Value = FunctionPayload<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(Answer::Text(Cow::Borrowed(value)))
+        Ok(FunctionPayload::Text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Answer::Text(Cow::Owned(value.to_owned())))
+        Ok(FunctionPayload::Text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Answer::Other)
+        Ok(FunctionPayload::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Box::<Members<'_>>::default();
+        let mut members = Box::<ResponseMembers<'_>>::default();
         while let Some(Text(key)) = map.next_key()? {
             members.function_error.add(&key);
             if key == "body" {
@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for Read {
             map.next_value::<IgnoredAny>()?;
             members.unknown.get_or_insert_with(|| key.into_owned());
         }
-        Ok(Answer::Members(members))
+        Ok(FunctionPayload::Object(members))
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn the_body_is_left_as_json() {
         let payload = br#"{"body": "a\n" ,"cookies":["a\n","b"],"body": [1, "x"]}"#;
-        let Ok(Answer::Members(members)) = Answer::parse(payload) else {
+        let Ok(FunctionPayload::Object(members)) = FunctionPayload::parse(payload) else {
             panic!("an object");
         };
         assert_eq!(members.body, Some("[1, \"x\"]"));
@@ -164,18 +164,18 @@ mod tests {
     fn any_nesting_is_read_or_refused() {
         let nested = |before: &str, after: &str| {
             let text = [before, &"[".repeat(100_000), &"]".repeat(100_000), after].concat();
-            Answer::parse(text.as_bytes()).map(|_| ())
+            FunctionPayload::parse(text.as_bytes()).map(|_| ())
         };
         assert_eq!(nested("", ""), Ok(()));
         assert_eq!(nested("{\"body\":", "}"), Ok(()));
         assert_eq!(nested("{\"headers\":", "}"), Ok(()));
-        assert!(Answer::parse("[".repeat(100_000).as_bytes()).is_err());
+        assert!(FunctionPayload::parse("[".repeat(100_000).as_bytes()).is_err());
     }
 
     #[test]
     fn numbers_stay_as_they_are() {
         let payload = br#"{"headers":{"a":18446744073709551615,"b":1.0,"c":-1}}"#;
-        let Ok(Answer::Members(members)) = Answer::parse(payload) else {
+        let Ok(FunctionPayload::Object(members)) = FunctionPayload::parse(payload) else {
             panic!("an object");
         };
         let expected = [
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_utf8() {
-        assert!(Answer::parse(b"[\"\xff\"]").is_err());
+        assert!(FunctionPayload::parse(b"[\"\xff\"]").is_err());
     }
 
     #[test]
@@ -209,7 +209,9 @@ mod tests {
             ("null", false),
         ] {
             assert_eq!(
-                Answer::parse(payload.as_bytes()).unwrap().is_error(),
+                FunctionPayload::parse(payload.as_bytes())
+                    .unwrap()
+                    .is_function_error(),
                 is_error
             );
         }

@@ -19,7 +19,7 @@ use super::decode::decode;
 use super::http_response::{HttpResponse, has_content};
 use super::invoke_complete;
 use super::invoke_response::InvokeResponse;
-use super::payload::Answer;
+use super::payload::FunctionPayload;
 use super::prelude::{PreludeMatch, PreludeScanner};
 use crate::config::Config;
 use crate::config::values::Response;
@@ -142,7 +142,7 @@ impl StreamedResponse {
     /// body, as soon as status and headers are known.
     ///
     /// # Errors
-    /// As [`Self::next`], and [`Error::Answer`].
+    /// As [`Self::next`], and [`Error::InvalidResponse`].
     pub fn start(&mut self, mut bytes: Vec<u8>) -> Result<Option<HttpResponse>, Error> {
         self.next(&mut bytes)?;
         if let Some((response, has_body)) = &mut self.whole {
@@ -151,7 +151,7 @@ impl StreamedResponse {
             }
             if response.body.len() > MAX_PAYLOAD_BYTES {
                 let what = format!("it is larger than {MAX_PAYLOAD_BYTES} bytes");
-                return Err(Error::Answer(what));
+                return Err(Error::InvalidResponse(what));
             }
             return Ok(None);
         }
@@ -170,12 +170,12 @@ impl StreamedResponse {
         match self.scanner.scan(&self.held) {
             PreludeMatch::Prelude(end) => self.prelude(end).map(Some),
             PreludeMatch::Undecided if is_required && self.held.len() > MAX_PRELUDE_BYTES => {
-                Err(Error::Answer(format!(
+                Err(Error::InvalidResponse(format!(
                     "its prelude is longer than {MAX_PRELUDE_BYTES} bytes"
                 )))
             }
             PreludeMatch::Undecided if self.held.len() <= MAX_PAYLOAD_BYTES => Ok(None),
-            _ if is_required => Err(Error::Answer(
+            _ if is_required => Err(Error::InvalidResponse(
                 "it does not begin with a prelude of JSON and eight NULs".to_owned(),
             )),
             _ => Ok(Some(self.bytes())),
@@ -210,17 +210,21 @@ impl StreamedResponse {
         let is_object = self.held.trim_ascii_start().starts_with(b"{");
         match self.form {
             // The status of the response is in the prelude: without one a refusal would be a success.
-            Form::WithPrelude if self.held.is_empty() => Err(Error::Answer(
+            Form::WithPrelude if self.held.is_empty() => Err(Error::InvalidResponse(
                 "it ends without its prelude, which has the status and the headers".to_owned(),
             )),
-            Form::WithPrelude => Err(Error::Answer("it ends within its prelude".to_owned())),
+            Form::WithPrelude => Err(Error::InvalidResponse(
+                "it ends within its prelude".to_owned(),
+            )),
             _ if self.held.is_empty() => Ok(HttpResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: Vec::new(),
                 declared_length: None,
             }),
-            Form::Unknown if !is_object && Answer::parse(&self.held).is_err() => Ok(self.bytes()),
+            Form::Unknown if !is_object && FunctionPayload::parse(&self.held).is_err() => {
+                Ok(self.bytes())
+            }
             _ => {
                 let body = &self.held;
                 decode(&InvokeResponse { headers, body }, config)
@@ -235,8 +239,9 @@ impl StreamedResponse {
             .held
             .get(..end - HTTP_PRELUDE_DELIMITER.len())
             .unwrap_or_default();
-        let answer = Answer::parse(json);
-        let answer = answer.map_err(|error| Error::Answer(format!("its prelude: {error}")))?;
+        let answer = FunctionPayload::parse(json);
+        let answer =
+            answer.map_err(|error| Error::InvalidResponse(format!("its prelude: {error}")))?;
         let mut response = contract::prelude(answer)?;
         if has_content(response.status) {
             response.body = body;

@@ -125,9 +125,10 @@ pub(crate) struct EventQueue {
     name: FunctionName,
     config: EventConfig,
     runner: Runner,
-    places: Arc<Semaphore>,
-    /// How many run at once; they wait for their turns in order.
-    turns: Semaphore,
+    /// A permit for each event that may be queued.
+    slots: Arc<Semaphore>,
+    /// A permit for each event that may run at once; events wait for it in order.
+    running: Semaphore,
     events: Events,
 }
 
@@ -142,10 +143,10 @@ impl EventQueue {
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
-            places: Arc::new(Semaphore::new(config.queue)),
+            slots: Arc::new(Semaphore::new(config.queue)),
             config,
             runner,
-            turns: Semaphore::new(at_once),
+            running: Semaphore::new(at_once),
             events,
         })
     }
@@ -164,14 +165,14 @@ impl EventQueue {
         if self.events.draining.is_cancelled() {
             return Err(ServiceError::ShuttingDown);
         }
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| ServiceError::TooManyRequests)?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        let slot = slot.map_err(|_| ServiceError::TooManyRequests)?;
         let queue = Arc::clone(self);
-        self.events.tasks.spawn(queue.process(invocation, place));
+        self.events.tasks.spawn(queue.process(invocation, slot));
         Ok(())
     }
 
-    async fn process(self: Arc<Self>, invocation: Invocation, _place: OwnedSemaphorePermit) {
+    async fn process(self: Arc<Self>, invocation: Invocation, _slot: OwnedSemaphorePermit) {
         let accepted = Instant::now();
         let expiry = accepted + self.config.maximum_event_age;
         let mut retry_delay = Backoff::new(self.config.retry_delay, Duration::MAX);
@@ -214,7 +215,7 @@ impl EventQueue {
         invocation: &Invocation,
         expiry: Instant,
     ) -> Option<Result<FunctionPayload, ServiceError>> {
-        let Ok(_turn) = self.turns.acquire().await else {
+        let Ok(_permit) = self.running.acquire().await else {
             return Some(Err(ServiceError::ShuttingDown));
         };
         if Instant::now() > expiry {

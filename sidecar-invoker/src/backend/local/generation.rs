@@ -8,7 +8,7 @@ pub(super) type Generation = u64;
 pub(super) struct Generations {
     /// The one that serves: environments of an earlier one end once they are idle.
     serving: Generation,
-    /// The one that is there now, from which an environment that is started is.
+    /// The current generation. New environments start from it.
     newest: Generation,
     /// Whether the newest could not be started.
     is_refused: bool,

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
-use super::process::command::{self, Inherited, LogStream};
+use super::process::command::{self, Inherited, LogStream, ProgramError};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
 use crate::config::LocalConfig;
@@ -82,7 +82,7 @@ impl FunctionSpec {
     }
 
     /// The executable, or why there is none.
-    pub(crate) fn program(&self) -> Result<PathBuf, String> {
+    pub(crate) fn program(&self) -> Result<PathBuf, ProgramError> {
         let path = self
             .variables
             .get(OsStr::new("PATH"))
@@ -96,9 +96,14 @@ impl FunctionSpec {
     /// # Errors
     /// There is no such wrapper.
     pub(crate) fn runtime_command(&self, program: PathBuf) -> io::Result<Command> {
-        let mut command = match self.wrapper() {
+        let mut command = match self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER")) {
             Some(wrapper) => {
-                let mut command = Command::new(wrapper.map_err(io::Error::other)?);
+                let wrapper = wrapper.to_string_lossy();
+                let found = command::resolve(&wrapper, &self.config.directory, None);
+                let found = found.map_err(|reason| {
+                    io::Error::other(format!("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}"))
+                })?;
+                let mut command = Command::new(found);
                 command.arg(program);
                 command
             }
@@ -106,14 +111,6 @@ impl FunctionSpec {
         };
         command.args(&self.config.arguments);
         Ok(command)
-    }
-
-    /// The program that is to start the runtime, if there is one: `AWS_LAMBDA_EXEC_WRAPPER`.
-    fn wrapper(&self) -> Option<Result<PathBuf, String>> {
-        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"))?;
-        let wrapper = wrapper.to_string_lossy();
-        let found = command::resolve(&wrapper, &self.config.directory, None);
-        Some(found.map_err(|reason| format!("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}")))
     }
 
     /// Why the function cannot run, as far as can be said without running it.

@@ -56,15 +56,15 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
     };
     supervisor.end(&cause).await;
     let limit = environment.spec.epoch_ms(SHUTDOWN_LIMIT);
-    let told = lock(&environment.lifecycle)
+    let is_awaited = lock(&environment.lifecycle)
         .extensions
         .shut_down(cause.shutdown_reason(), limit);
-    if told {
+    if is_awaited {
         environment.extension_event.notify_waiters();
     }
     let waits_for = |name: &str| {
         let lifecycle = lock(&environment.lifecycle);
-        lifecycle.extensions.hears_of_the_end(name)
+        lifecycle.extensions.awaits_shutdown(name)
     };
     let groups = supervisor.processes.end(waits_for).await;
     clear(&environment, groups).await;
@@ -92,7 +92,8 @@ impl Supervisor {
                 reason,
             })
         };
-        let program = spec.program().map_err(entrypoint)?;
+        let program = spec.program();
+        let program = program.map_err(|error| entrypoint(error.to_string()))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener
             .map_err(|error| entrypoint(format!("no port for its Runtime API: {error}")))?;

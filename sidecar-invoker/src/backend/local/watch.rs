@@ -92,19 +92,19 @@ struct Restarts {
     last: Option<Instant>,
     /// How many came soon after another without a break.
     run: usize,
-    is_told: bool,
+    has_warned: bool,
 }
 
 impl Restarts {
-    /// Counts one more; whether so many came within `soon` of the one before that it is to be told,
-    /// which it is once.
+    /// Counts one more, and returns whether a warning is due: once, if many came within `soon` of the
+    /// one before.
     fn add(&mut self, now: Instant, soon: Duration) -> bool {
         let is_soon = self.last.is_some_and(|last| now - last <= soon);
         self.run = if is_soon { self.run + 1 } else { 0 };
         self.last = Some(now);
-        let tell = self.run >= RESTARTS_BEFORE_WARNING && !self.is_told;
-        self.is_told |= tell;
-        tell
+        let is_due = self.run >= RESTARTS_BEFORE_WARNING && !self.has_warned;
+        self.has_warned |= is_due;
+        is_due
     }
 }
 
@@ -198,14 +198,16 @@ mod tests {
     #[test]
     fn changes_after_each_start_are_told_once_and_rare_ones_never() {
         let (begin, soon) = (Instant::now(), Duration::from_secs(10));
-        let told = |pause: u64| {
+        let warned = |pause: u64| {
             let mut restarts = Restarts::default();
             let times = (0..20).map(|count| begin + Duration::from_secs(pause * count));
-            let told: Vec<_> = times.map(|at| restarts.add(at, soon)).collect();
-            (0..told.len()).filter(|&at| told[at]).collect::<Vec<_>>()
+            let warned: Vec<_> = times.map(|at| restarts.add(at, soon)).collect();
+            (0..warned.len())
+                .filter(|&at| warned[at])
+                .collect::<Vec<_>>()
         };
-        assert_eq!(told(9), [RESTARTS_BEFORE_WARNING]);
-        assert!(told(11).is_empty());
+        assert_eq!(warned(9), [RESTARTS_BEFORE_WARNING]);
+        assert!(warned(11).is_empty());
     }
 
     #[test]

@@ -8,9 +8,9 @@ use serde_json::Map;
 
 use super::intrinsic::Scope;
 use super::template::{Template, child, entries, scalar};
+use crate::config::pattern::{Host, PathPattern};
 use crate::config::routes::Route;
 use crate::config::yaml::tree::YamlNode;
-use crate::config::{Host, PathPattern};
 use lambda_api::FunctionName;
 
 /// Reads `Events` of the function `id`.

@@ -1,7 +1,9 @@
-//! A reader of event streams that is independent of the invoker's writer: AWS's own.
+//! A reader of event streams: AWS's own, which the invoker does not use.
+
+use std::collections::BTreeMap;
 
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -18,7 +20,6 @@ const PATH: &str = "/2021-11-15/functions/f/response-streaming-invocations";
 pub struct Events {
     pub response: Response<Incoming>,
     buffer: BytesMut,
-    decoder: MessageFrameDecoder,
     connection: JoinHandle<()>,
 }
 
@@ -29,6 +30,7 @@ impl Drop for Events {
 }
 
 impl Events {
+    /// Calls `f`.
     pub async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
         let stream = TokioIo::new(invoker.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -40,7 +42,6 @@ impl Events {
         Self {
             response,
             buffer: BytesMut::new(),
-            decoder: MessageFrameDecoder::new(),
             connection,
         }
     }
@@ -49,29 +50,38 @@ impl Events {
         self.response.headers()
     }
 
-    /// The next event's type and payload.
+    /// Returns the type and the payload of the next event.
     pub async fn next(&mut self) -> Option<(String, Bytes)> {
-        let message = loop {
-            let frame = self.decoder.decode_frame(&mut self.buffer).unwrap();
-            if let DecodedFrame::Complete(message) = frame {
-                break message;
+        loop {
+            let mut rest = &self.buffer[..];
+            // This checks the checksums.
+            let frame = MessageFrameDecoder::new().decode_frame(&mut rest);
+            if let DecodedFrame::Complete(message) = frame.unwrap() {
+                let read = self.buffer.len() - rest.len();
+                self.buffer.advance(read);
+                let headers = message.headers().iter();
+                let headers = headers.map(|header| {
+                    let value = header.value().as_string().unwrap().as_str();
+                    (header.name().as_str(), value)
+                });
+                let headers: BTreeMap<_, _> = headers.collect();
+                assert_eq!(headers[":message-type"], "event");
+                assert!(headers.contains_key(":content-type"));
+                assert_eq!(headers.len(), 3);
+                let payload = message.payload().clone();
+                return Some((headers[":event-type"].to_owned(), payload));
             }
-            let Some(frame) = self.response.body_mut().frame().await else {
-                assert!(self.buffer.is_empty(), "cut off");
-                return None;
-            };
-            let data = frame.unwrap().into_data().unwrap();
-            self.buffer.extend_from_slice(&data);
-        };
-        let header = |name: &str| {
-            let mut headers = message.headers().iter();
-            let header = headers.find(|header| header.name().as_str() == name)?;
-            Some(header.value().as_string().unwrap().as_str().to_owned())
-        };
-        assert_eq!(header(":message-type").unwrap(), "event");
-        assert_eq!(message.headers().len(), 3, "{message:?}");
-        let event_type = header(":event-type").unwrap();
-        Some((event_type, message.payload().clone()))
+            match self.response.body_mut().frame().await {
+                Some(frame) => {
+                    let data = frame.unwrap().into_data().unwrap();
+                    self.buffer.extend_from_slice(&data);
+                }
+                None => {
+                    assert!(self.buffer.is_empty(), "cut off");
+                    return None;
+                }
+            }
+        }
     }
 
     pub async fn chunk(&mut self) -> Bytes {
@@ -80,7 +90,7 @@ impl Events {
         payload
     }
 
-    /// What the last event says; nothing may follow it.
+    /// Returns the JSON of the last event.
     pub async fn complete(&mut self) -> Value {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "InvokeComplete", "{payload:?}");
@@ -88,7 +98,7 @@ impl Events {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The function error in the last event.
+    /// Returns the function error in the last event.
     pub async fn error(&mut self) -> Value {
         let complete = self.complete().await;
         assert_eq!(complete["ErrorCode"], "Unhandled");

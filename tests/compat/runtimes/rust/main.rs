@@ -13,7 +13,7 @@ use serde_json::json;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let service = service_fn(handle);
-    // A function streams all its answers or none.
+    // A function streams all of its responses or none.
     match env::var_os("STREAMED") {
         Some(_) => lambda_http::run_with_streaming_response(service).await,
         None => run(service).await,

@@ -1,5 +1,5 @@
-//! Too many requests, slow functions and connections that break: each caller gets an answer, and no
-//! invocation happens twice.
+//! Too many requests, slow functions and broken connections. Each caller gets a response, and no event is
+//! invoked twice.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -10,13 +10,13 @@ use lambda_mesh_tests::aws::{Aws, with_key};
 use lambda_mesh_tests::client::send_all;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::{PATIENCE, eventually};
+use lambda_mesh_tests::{TIMEOUT, eventually};
 use serde_json::{Value, json};
 
 use super::{invoke, request, shared};
 
 #[test]
-fn a_thousand_requests_to_a_function_that_fails_in_every_way() {
+fn a_thousand_requests_to_a_failing_function_are_served_and_none_runs_twice() {
     const REQUESTS: usize = 1000;
     let aws = Aws::start();
     let throttled = json!({ "error": "TooManyRequestsException" });
@@ -35,13 +35,13 @@ fn a_thousand_requests_to_a_function_that_fails_in_every_way() {
         .routes(&[route(&json!({ "prefix": "/" }), &lambda)])
         .start();
     let requests = (0..REQUESTS).map(|number| mesh.get(format!("/{number}")));
-    let answers: Vec<_> = send_all(requests, 64)
+    let responses: Vec<_> = send_all(requests, 64)
         .into_iter()
         .collect::<Result<_, _>>()
-        .expect("each request has an answer");
+        .expect("each request has a response");
     let mut statuses = HashMap::<u16, usize>::new();
-    for answer in &answers {
-        *statuses.entry(answer.status).or_default() += 1;
+    for response in &responses {
+        *statuses.entry(response.status).or_default() += 1;
     }
     println!("{statuses:?}");
     assert!(
@@ -61,12 +61,12 @@ fn a_thousand_requests_to_a_function_that_fails_in_every_way() {
     }
     let twice: Vec<_> = executed.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "executed more than once: {twice:?}");
-    for answer in answers.iter().filter(|answer| answer.status == 200) {
-        let event = answer.json();
+    for response in responses.iter().filter(|response| response.status == 200) {
+        let event = response.json();
         let path = event["rawPath"].as_str().expect("a path");
         assert_eq!(executed.get(path), Some(&1), "{path}");
     }
-    // Half of the calls are throttled: without another try, half of the requests would be.
+    // Half of the calls are throttled. Without retries, half of the requests would be.
     let throttled = statuses.get(&429).copied().unwrap_or_default();
     assert!(
         calls.len() > REQUESTS && throttled < REQUESTS / 2,
@@ -75,29 +75,29 @@ fn a_thousand_requests_to_a_function_that_fails_in_every_way() {
     );
 }
 
-/// Sends `number` requests at once to a function that waits at its gate, which is opened once
-/// `refused` of them were refused; each of those is told when to try again. All others succeed.
+/// Sends `number` concurrent requests to a function that waits at its gate. Asserts that `refused` of them
+/// are refused, with the time of a retry. Then opens the gate, and asserts that all others succeed.
 fn assert_refused(aws: &Aws, invoker: &Invoker, function: &str, number: usize, refused: usize) {
-    let (sender, answers) = mpsc::channel();
+    let (sender, responses) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..number {
             let sender = sender.clone();
             scope.spawn(move || sender.send(invoke(invoker, function)).is_ok());
         }
         for number in 0..number {
-            let answer = answers.recv_timeout(PATIENCE).expect("an answer");
+            let response = responses.recv_timeout(TIMEOUT).expect("a response");
             if number >= refused {
-                assert_eq!(answer.status, 200, "{answer:?}");
+                assert_eq!(response.status, 200, "{response:?}");
                 continue;
             }
-            assert_eq!(answer.status, 429, "{answer:?}");
+            assert_eq!(response.status, 429, "{response:?}");
             assert_eq!(
-                answer.header("x-amzn-errortype"),
+                response.header("x-amzn-errortype"),
                 "TooManyRequestsException"
             );
-            assert!(answer.header("retry-after").parse::<u32>().is_ok());
+            assert!(response.header("retry-after").parse::<u32>().is_ok());
             if number + 1 == refused {
-                eventually("one runs", || aws.calls(function).pop());
+                eventually("a running call", || aws.calls(function).pop());
                 assert_eq!(aws.calls(function).len(), 1);
                 aws.open(function);
             }
@@ -107,7 +107,7 @@ fn assert_refused(aws: &Aws, invoker: &Invoker, function: &str, number: usize, r
 }
 
 #[test]
-fn who_finds_the_queue_full_is_refused() {
+fn a_request_is_refused_if_the_queue_is_full() {
     let aws = shared();
     aws.function("narrow", &json!({ "gate": true }));
     let invoker = aws
@@ -117,7 +117,7 @@ fn who_finds_the_queue_full_is_refused() {
 }
 
 #[test]
-fn who_waits_too_long_is_refused() {
+fn a_request_that_waits_too_long_is_refused() {
     let aws = shared();
     aws.function("waited", &json!({ "gate": true }));
     let limits = json!({ "max_concurrency": 1, "queue_timeout": "100ms" });
@@ -126,19 +126,19 @@ fn who_waits_too_long_is_refused() {
 }
 
 #[test]
-fn all_functions_together_have_a_limit() {
+fn a_limit_holds_for_all_functions_together() {
     let aws = shared();
     aws.function("left", &json!({ "delay": 0.5 }));
     aws.function("right", &json!({ "delay": 0.5 }));
     let config = json!({ "max_concurrency": 1, "aws": { "queue_timeout": "30s" } });
     let invoker = with_key(aws.invoker_of(&config)).start();
     let requests = ["left", "right"].map(|function| request(&invoker, function));
-    for answer in send_all(requests, 2) {
-        assert_eq!(answer.expect("an answer").status, 200);
+    for response in send_all(requests, 2) {
+        assert_eq!(response.expect("a response").status, 200);
     }
     let at = |function| aws.calls(function)[0]["at"].as_f64().expect("seconds");
     let between: f64 = at("left") - at("right");
-    assert!(between.abs() >= 0.5, "one at a time: {between} s");
+    assert!(between.abs() >= 0.5, "not one at a time: {between} s");
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn a_call_has_a_time_limit() {
     aws.function("stuck", &json!({ "gate": true }));
     let short = json!({ "functions": { "stuck": { "aws": { "timeout": "200ms" } } } });
     let invoker = with_key(aws.invoker_of(&short)).start();
-    let answer = invoke(&invoker, "stuck");
-    assert_eq!(answer.status, 504, "{answer:?}");
-    assert!(answer.json()["Message"].is_string(), "{answer:?}");
+    let response = invoke(&invoker, "stuck");
+    assert_eq!(response.status, 504, "{response:?}");
+    assert!(response.json()["Message"].is_string(), "{response:?}");
 
     let invoker = aws.invoker(&json!({})).start();
     let call = request(&invoker, "stuck").header("x-envoy-expected-rq-timeout-ms", "200");
@@ -159,7 +159,7 @@ fn a_call_has_a_time_limit() {
 }
 
 #[test]
-fn a_throttled_call_is_tried_again_until_its_time_is_up() {
+fn a_throttled_call_is_retried_within_its_timeout() {
     let aws = shared();
     let throttled = json!({ "error": "TooManyRequestsException" });
     aws.function(
@@ -181,10 +181,13 @@ fn a_throttled_call_is_tried_again_until_its_time_is_up() {
         .routes(&[route(&json!({ "prefix": "/" }), &lambda)])
         .start();
     let began = Instant::now();
-    let answer = mesh.get("/").send();
-    assert_eq!((answer.status, answer.header("retry-after")), (429, "60"));
+    let response = mesh.get("/").send();
+    assert_eq!(
+        (response.status, response.header("retry-after")),
+        (429, "60")
+    );
     assert!(
         began.elapsed() < Duration::from_secs(20),
-        "it waited for what cannot be"
+        "it waited for a retry that comes too late"
     );
 }

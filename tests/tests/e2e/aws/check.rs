@@ -1,16 +1,17 @@
-//! `sidecar-invoker check` says what works, what does not, and why.
+//! `sidecar-invoker check` reports which functions work, and why others do not.
 
 use std::net::TcpListener;
 use std::process::Output;
 
 use lambda_mesh_tests::aws::{Aws, with_key};
-use lambda_mesh_tests::invoker::{Invoker, free_address};
+use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::invoker::Invoker;
 use serde_json::json;
 
 use super::shared;
-use crate::parts::probe;
+use crate::service::probe;
 
-/// The line of the table that is about `function`.
+/// Returns the line of the table for `function`.
 #[track_caller]
 fn line<'o>(output: &'o Output, function: &str) -> &'o str {
     let text = std::str::from_utf8(&output.stdout).expect("text");
@@ -21,7 +22,7 @@ fn line<'o>(output: &'o Output, function: &str) -> &'o str {
 }
 
 #[test]
-fn all_that_works() {
+fn check_succeeds_if_every_function_works() {
     let aws = shared();
     aws.function("checked", &json!({}));
     let emulator = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -46,7 +47,7 @@ fn all_that_works() {
 }
 
 #[test]
-fn what_does_not_work_and_why() {
+fn check_reports_the_reason_for_each_function_that_does_not_work() {
     let aws = Aws::start();
     aws.function("fine", &json!({}));
     aws.function("denied", &json!({ "error": "AccessDeniedException" }));
@@ -76,7 +77,7 @@ fn what_does_not_work_and_why() {
 }
 
 #[test]
-fn no_credentials() {
+fn check_reports_missing_credentials() {
     let aws = Aws::start();
     aws.function("fine", &json!({}));
     let config = json!({ "functions": { "fine": { "aws": {} } } });
@@ -87,7 +88,7 @@ fn no_credentials() {
 }
 
 #[test]
-fn mistakes_in_the_file() {
+fn check_reports_mistakes_in_the_file() {
     let output = Invoker::with(json!({ "functions": { "f": { "aws": { "functoin": "x" } } } }));
     let output = output.run("check");
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -7,7 +7,7 @@ use lambda_mesh_tests::invoker::Invoker;
 use serde_json::{Value, json};
 
 use super::shared;
-use crate::parts::functions;
+use crate::service::functions;
 
 fn url(invoker: &Invoker) -> String {
     format!("http://{}", invoker.address())
@@ -24,10 +24,10 @@ fn call(operation: &str, function: &str, parameters: &Value) -> Value {
 }
 
 fn results_of<const N: usize>(results: &[Value]) -> &[Value; N] {
-    results.try_into().expect("one result a call")
+    results.try_into().expect("a result for each call")
 }
 
-/// Class of the exception, status, and the code that AWS sent.
+/// Returns the class of the exception, the status, and the code that AWS sent.
 fn error(result: &Value) -> (&str, u64, &str) {
     let error = &result["error"];
     assert!(error["class"].is_string(), "no error: {result:#}");
@@ -40,7 +40,7 @@ fn error(result: &Value) -> (&str, u64, &str) {
     )
 }
 
-/// What every backend answers alike.
+/// Asserts the behaviour that all backends share.
 fn assert_common(url: &str) {
     let event = r#"{"rawPath": "/echo", "text": "ü😀"}"#;
     let results = boto3(
@@ -124,7 +124,7 @@ fn assert_common(url: &str) {
 }
 
 #[test]
-fn boto3_calls_functions_of_the_invokers_own() {
+fn boto3_calls_local_functions() {
     let invoker = Invoker::start(&functions());
     assert_common(&url(&invoker));
     let fail = invoke("probe", &json!({ "Payload": r#"{"rawPath": "/fail"}"# }));
@@ -228,18 +228,18 @@ fn the_aws_cli_calls_functions() {
             false => Err(errors),
         }
     };
-    let answer = run(
+    let response = run(
         "typed",
         &["--payload", r#"{"a": "ü"}"#, "--log-type", "Tail"],
     );
-    let answer = answer.expect("an answer");
-    assert_eq!(answer["StatusCode"], 200);
-    assert!(answer["LogResult"].is_string(), "{answer}");
-    let written = std::fs::read_to_string(&file).expect("the answer's file");
+    let response = response.expect("a response");
+    assert_eq!(response["StatusCode"], 200);
+    assert!(response["LogResult"].is_string(), "{response}");
+    let written = std::fs::read_to_string(&file).expect("the file with the response");
     assert_eq!(written, r#"{"a": "ü"}"#);
-    let event = run("typed", &["--invocation-type", "Event"]).expect("an answer");
+    let event = run("typed", &["--invocation-type", "Event"]).expect("a response");
     assert_eq!(event["StatusCode"], 202);
-    let dry_run = run("typed", &["--invocation-type", "DryRun"]).expect("an answer");
+    let dry_run = run("typed", &["--invocation-type", "DryRun"]).expect("a response");
     assert_eq!(dry_run["StatusCode"], 204);
     let error = run("absent", &[]).expect_err("an error");
     assert!(error.contains("(ResourceNotFoundException)"), "{error}");

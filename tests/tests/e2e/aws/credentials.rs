@@ -1,4 +1,4 @@
-//! Where credentials come from: each source that AWS's own SDKs know, against a stand-in of it.
+//! The sources of credentials that AWS's SDKs know, each against a stand-in.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use super::{invoke, request, shared};
 
-/// Calls `function` once with an invoker whose environment has `variables`, and gives the call as
-/// it arrived.
+/// Calls `function` once with an invoker whose environment has `variables`, and returns the call that
+/// arrived.
 fn called_with(aws: &Aws, function: &str, variables: &[(&str, &str)]) -> Value {
     aws.function(function, &json!({}));
     let invoker = environment(aws.bare_invoker(&json!({})), variables).start();
-    let answer = invoke(&invoker, function);
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = invoke(&invoker, function);
+    assert_eq!(response.status, 200, "{response:?}");
     aws.calls(function).remove(0)
 }
 
@@ -42,7 +42,7 @@ fn folder() -> TempDir {
 }
 
 #[test]
-fn the_environment() {
+fn credentials_come_from_the_environment() {
     let aws = shared();
     let token = "a/token+with==";
     aws.key("ASIAENVIRONMENT", &json!({ "secret": "s", "token": token }));
@@ -59,7 +59,7 @@ fn the_environment() {
 }
 
 #[test]
-fn a_profile() {
+fn credentials_come_from_a_profile() {
     let aws = shared();
     let folder = folder();
     let (id, secret) = KEY;
@@ -81,7 +81,7 @@ fn a_profile() {
 }
 
 #[test]
-fn a_profile_with_a_role() {
+fn credentials_come_from_a_profile_with_a_role() {
     let aws = shared();
     let folder = folder();
     let (id, secret) = KEY;
@@ -109,7 +109,7 @@ fn a_profile_with_a_role() {
 }
 
 #[test]
-fn a_program_that_a_profile_names() {
+fn credentials_come_from_a_program_that_a_profile_names() {
     let aws = shared();
     let folder = folder();
     let document = json!({ "Version": 1, "AccessKeyId": KEY.0, "SecretAccessKey": KEY.1 });
@@ -127,7 +127,7 @@ fn a_program_that_a_profile_names() {
 }
 
 #[test]
-fn a_session_of_single_sign_on() {
+fn credentials_come_from_a_single_sign_on_session() {
     let aws = shared();
     let folder = folder();
     let cache = folder.path().join(".aws/sso/cache");
@@ -160,7 +160,7 @@ fn a_session_of_single_sign_on() {
 }
 
 #[test]
-fn a_web_identity() {
+fn credentials_come_from_a_web_identity() {
     let aws = shared();
     let folder = folder();
     let call = called_with(
@@ -188,7 +188,7 @@ fn a_web_identity() {
 }
 
 #[test]
-fn a_container() {
+fn credentials_come_from_a_container() {
     let aws = shared();
     let url = format!("{}/container/credentials", aws.metadata_url());
     let call = called_with(
@@ -206,7 +206,7 @@ fn a_container() {
 }
 
 #[test]
-fn a_pod_identity() {
+fn credentials_come_from_a_pod_identity() {
     let aws = shared();
     let folder = folder();
     let url = format!("{}/container/credentials", aws.metadata_url());
@@ -223,7 +223,7 @@ fn a_pod_identity() {
 }
 
 #[test]
-fn an_instance_which_also_knows_the_region() {
+fn credentials_and_region_come_from_an_instance() {
     let aws = shared();
     aws.function("from-instance", &json!({}));
     let invoker = aws.bare_invoker(&json!({ "region": null }));
@@ -244,7 +244,7 @@ fn an_instance_which_also_knows_the_region() {
 }
 
 #[test]
-fn keys_that_expire_are_replaced_while_requests_go_on() {
+fn keys_that_expire_are_replaced_while_requests_continue() {
     let aws = Aws::start();
     aws.function("busy", &json!({}));
     aws.put("/metadata", &json!({ "lifetime": 10 }));
@@ -260,10 +260,10 @@ fn keys_that_expire_are_replaced_while_requests_go_on() {
         ],
     );
     let invoker = invoker.start();
-    // The key that signs, after a few requests.
+    // Returns the key that signs after a few requests.
     let key = || {
-        for answer in send_all((0..8).map(|_| request(&invoker, "busy")), 4) {
-            assert_eq!(answer.expect("an answer").status, 200);
+        for response in send_all((0..8).map(|_| request(&invoker, "busy")), 4) {
+            assert_eq!(response.expect("a response").status, 200);
         }
         let mut calls = aws.calls("busy");
         calls.pop().map(|call| call["key"].clone())
@@ -271,14 +271,14 @@ fn keys_that_expire_are_replaced_while_requests_go_on() {
     for renewals in 1..=2 {
         let old = key();
         aws.put("/metadata", &json!({ "lifetime": 10, "hold": true }));
-        eventually("a new key is asked for", || {
+        eventually("a request for a new key", || {
             assert_eq!(key(), old);
             (aws.requests("metadata").len() == renewals + 1).then_some(())
         });
-        // It does not come yet, and nobody waits for it.
+        // The key does not come yet, and no request waits for it.
         assert_eq!(key(), old);
         aws.put("/metadata", &json!({ "lifetime": 10 }));
-        eventually("the new key is used", || (key() != old).then_some(()));
+        eventually("the use of the new key", || (key() != old).then_some(()));
     }
     assert_eq!(aws.requests("metadata").len(), 3);
 }

@@ -1,7 +1,7 @@
-//! What the invoker does in front of AWS, which a stand-in plays that verifies every signature.
+//! The invoker in front of a stand-in for AWS, which verifies every signature.
 
 use lambda_mesh_tests::aws::Aws;
-use lambda_mesh_tests::client::{Answer, Request};
+use lambda_mesh_tests::client::{Request, Response};
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::shared::{Lease, Shared};
 
@@ -17,19 +17,19 @@ mod stand_in;
 mod streams;
 mod whole;
 
-/// A stand-in for tests whose requests it accepts; each has functions of its own.
+/// Returns the stand-in for tests without refused requests. Each test has functions of its own.
 fn shared() -> Lease<Aws> {
     static AWS: Shared<Aws> = Shared::new(Aws::with_sts);
     AWS.lease()
 }
 
-/// An `Invoke` of `function` for the invoker.
+/// Returns an *Invoke* request for `function`.
 fn request(invoker: &Invoker, function: &str) -> Request {
     let path = format!("/2015-03-31/functions/{function}/invocations");
     Request::new(invoker.address(), "POST", path).body("{}")
 }
 
-/// What the invoker answers to it.
-fn invoke(invoker: &Invoker, function: &str) -> Answer {
+/// Invokes `function`.
+fn invoke(invoker: &Invoker, function: &str) -> Response {
     request(invoker, function).send()
 }

@@ -12,7 +12,7 @@ use lambda_mesh_tests::invoker::Invoker;
 use serde_json::json;
 
 use super::shared;
-use crate::parts::functions;
+use crate::service::functions;
 
 fn client(invoker: &Invoker) -> Client {
     let config = aws_sdk_lambda::Config::builder()
@@ -32,7 +32,7 @@ fn payload(output: &InvokeOutput) -> &str {
 }
 
 #[test]
-fn it_calls_functions_on_aws() {
+fn the_rust_sdk_calls_functions_on_aws() {
     let aws = shared();
     aws.function("typed-rust", &json!({ "chunks": ["a", "b"] }));
     aws.function(
@@ -46,26 +46,26 @@ fn it_calls_functions_on_aws() {
             .invoke()
             .function_name("typed-rust")
             .payload(Blob::new(r#"{"a":"ü"}"#));
-        let answer = call
+        let response = call
             .clone()
             .log_type(LogType::Tail)
             .send()
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_eq!(
-            (answer.status_code(), payload(&answer)),
+            (response.status_code(), payload(&response)),
             (200, r#"{"a":"ü"}"#)
         );
-        assert_eq!(answer.executed_version(), Some("$LATEST"));
-        assert!(answer.log_result().is_some_and(|log| !log.is_empty()));
+        assert_eq!(response.executed_version(), Some("$LATEST"));
+        assert!(response.log_result().is_some_and(|log| !log.is_empty()));
         for (kind, status) in [(InvocationType::Event, 202), (InvocationType::DryRun, 204)] {
-            let answer = call
+            let response = call
                 .clone()
                 .invocation_type(kind)
                 .send()
                 .await
-                .expect("an answer");
-            assert_eq!((answer.status_code(), payload(&answer)), (status, ""));
+                .expect("a response");
+            assert_eq!((response.status_code(), payload(&response)), (status, ""));
         }
 
         let stream = client
@@ -106,7 +106,7 @@ fn it_calls_functions_on_aws() {
 }
 
 #[test]
-fn it_calls_functions_of_the_invokers_own() {
+fn the_rust_sdk_calls_local_functions() {
     let invoker = Invoker::start(&functions());
     let client = client(&invoker);
     block_on(async {
@@ -117,7 +117,7 @@ fn it_calls_functions_of_the_invokers_own() {
             .payload(fail)
             .send()
             .await;
-        let failed = failed.expect("an answer");
+        let failed = failed.expect("a response");
         assert_eq!(
             (failed.status_code(), failed.function_error()),
             (200, Some("Unhandled"))

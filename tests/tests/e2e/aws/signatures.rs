@@ -1,4 +1,4 @@
-//! Every signature is one that AWS accepts, whatever is called and however it is named.
+//! AWS accepts every signature, for every form of a function's name.
 
 use lambda_mesh_tests::aws::{REGION, with_key};
 use lambda_mesh_tests::client::Request;
@@ -15,7 +15,7 @@ fn arn(region: &str, function: &str) -> String {
 }
 
 #[test]
-fn names_arns_and_qualifiers_through_envoy() {
+fn names_arns_and_qualifiers_are_signed() {
     let aws = shared();
     aws.function("named", &json!({}));
     let config = json!({ "functions": {
@@ -34,7 +34,7 @@ fn names_arns_and_qualifiers_through_envoy() {
     let invoker = invoker.env("AWS_ENDPOINT_URL_STS", aws.sts_url()).start();
 
     let session = "arn:aws:sts::123456789012:assumed-role/partner/orders-team";
-    // What the route names, and what arrives: qualifier, region, principal.
+    // The name in the route, and what arrives: qualifier, region, principal.
     let cases = [
         (json!({ "function": "named" }), None, REGION, "user"),
         (
@@ -109,12 +109,12 @@ fn names_arns_and_qualifiers_through_envoy() {
     for (number, (lambda, qualifier, region, principal)) in (0..).zip(&cases) {
         let path = format!("/{number}");
         let text = "Grüße, 世界 😀 \u{0} \" \\";
-        let answer = mesh
+        let response = mesh
             .post(&path, text)
             .header("content-type", "text/plain")
             .send();
-        assert_eq!(answer.status, 200, "{lambda}: {answer:?}");
-        let event = answer.json();
+        assert_eq!(response.status, 200, "{lambda}: {response:?}");
+        let event = response.json();
         assert_eq!(
             (&event["rawPath"], &event["body"]),
             (&json!(path), &json!(text))
@@ -135,7 +135,7 @@ fn names_arns_and_qualifiers_through_envoy() {
 }
 
 #[test]
-fn the_largest_event() {
+fn the_largest_event_is_signed() {
     let aws = shared();
     aws.function("large", &json!({}));
     let invoker = aws.invoker(&json!({})).start();
@@ -144,21 +144,21 @@ fn the_largest_event() {
         .routes(&[route(&json!({ "prefix": "/" }), &lambda)])
         .start();
     let event = format!("\"{}\"", "ü".repeat(6_291_554 / 2));
-    let answer = mesh
+    let response = mesh
         .post("/", event.clone())
         .header("content-type", "application/json")
         .send();
-    assert_eq!(answer.status, 200, "{:.200}", answer.text());
+    assert_eq!(response.status, 200, "{:.200}", response.text());
     assert!(
-        answer.text() == event,
+        response.text() == event,
         "{} bytes came back",
-        answer.body.len()
+        response.body.len()
     );
     assert_eq!(aws.calls("large")[0]["bytes"], 6_291_556);
 }
 
 #[test]
-fn what_the_caller_asks_for_is_signed_and_its_own_signature_is_not_passed_on() {
+fn headers_of_the_caller_are_signed_and_its_own_signature_is_dropped() {
     let aws = shared();
     aws.function("asked", &json!({}));
     let invoker = aws.invoker(&json!({})).start();
@@ -188,15 +188,15 @@ fn what_the_caller_asks_for_is_signed_and_its_own_signature_is_not_passed_on() {
     for (name, value) in asked.into_iter().chain(own) {
         call = call.header(name, value);
     }
-    let answer = call.send();
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = call.send();
+    assert_eq!(response.status, 200, "{response:?}");
     assert!(
-        answer.headers.contains_key("x-amz-log-result"),
-        "{answer:?}"
+        response.headers.contains_key("x-amz-log-result"),
+        "{response:?}"
     );
     assert!(
-        answer.headers.contains_key("x-amzn-requestid"),
-        "{answer:?}"
+        response.headers.contains_key("x-amzn-requestid"),
+        "{response:?}"
     );
     let call = aws.calls("asked").remove(0);
     for (name, value) in asked {
@@ -208,15 +208,15 @@ fn what_the_caller_asks_for_is_signed_and_its_own_signature_is_not_passed_on() {
 }
 
 #[test]
-fn what_cannot_be_signed_is_the_caller_s_mistake_alone() {
+fn a_header_that_cannot_be_signed_fails_only_its_request() {
     let aws = shared();
     aws.function("unsignable", &json!({}));
     let invoker = aws.invoker(&json!({})).start();
     for tenant in ["\u{fc}", "a\tb"] {
         let call = request(&invoker, "unsignable").header("x-amz-tenant-id", tenant);
-        let answer = call.send();
-        assert_eq!(answer.status, 400, "{answer:?}");
-        let error_type = answer.header("x-amzn-errortype");
+        let response = call.send();
+        assert_eq!(response.status, 400, "{response:?}");
+        let error_type = response.header("x-amzn-errortype");
         assert_eq!(error_type, "InvalidParameterValueException");
     }
     assert_eq!(invoker.ask("/readyz").status, 200);
@@ -224,7 +224,7 @@ fn what_cannot_be_signed_is_the_caller_s_mistake_alone() {
 }
 
 #[test]
-fn the_streaming_path() {
+fn the_streaming_path_is_signed() {
     let aws = shared();
     aws.function("flow", &json!({ "chunks": ["one"] }));
     let invoker = aws.invoker(&json!({})).start();
@@ -233,12 +233,12 @@ fn the_streaming_path() {
         "arn%3Aaws%3Alambda%3Aeu-central-1%3A123456789012%3Afunction%3Aflow%3A%24LATEST",
     ] {
         let path = format!("/2021-11-15/functions/{name}/response-streaming-invocations");
-        let answer = Request::new(invoker.address(), "POST", path)
+        let response = Request::new(invoker.address(), "POST", path)
             .body("{}")
             .send();
-        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(response.status, 200, "{response:?}");
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/vnd.amazon.eventstream"
         );
     }
@@ -246,7 +246,7 @@ fn the_streaming_path() {
 }
 
 #[test]
-fn patterns_say_which_functions_may_be_called() {
+fn patterns_decide_which_functions_may_be_called() {
     let aws = shared();
     for name in ["pattern-a", "pattern-admin", "other"] {
         aws.function(name, &json!({}));
@@ -259,9 +259,9 @@ fn patterns_say_which_functions_may_be_called() {
         "other",
         &arn(REGION, "other").replace(':', "%3A"),
     ] {
-        let answer = invoke(&invoker, denied);
-        assert_eq!(answer.status, 403, "{denied}: {answer:?}");
-        assert_eq!(answer.header("x-amzn-errortype"), "AccessDeniedException");
+        let response = invoke(&invoker, denied);
+        assert_eq!(response.status, 403, "{denied}: {response:?}");
+        assert_eq!(response.header("x-amzn-errortype"), "AccessDeniedException");
     }
     assert_eq!(aws.calls("other"), Vec::<Value>::new());
 }

@@ -1,7 +1,8 @@
-//! The stand-in refuses what AWS refuses: what the other tests show by its consent.
+//! The stand-in refuses the signatures that AWS refuses, so that its acceptance in other tests means
+//! something.
 
 use lambda_mesh_tests::aws::{Aws, KEY, boto3};
-use lambda_mesh_tests::client::{Answer, Request};
+use lambda_mesh_tests::client::{Request, Response};
 use serde_json::{Value, json};
 
 const INVOKE: &str = "/2015-03-31/functions/echo/invocations";
@@ -38,10 +39,10 @@ impl Signed {
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer, kind: &str, message: &str) {
-    assert_eq!(answer.status, 403, "{answer:?}");
-    assert_eq!(answer.header("x-amzn-errortype"), kind, "{answer:?}");
-    assert!(answer.text().contains(message), "{}", answer.text());
+fn assert_refused(response: &Response, kind: &str, message: &str) {
+    assert_eq!(response.status, 403, "{response:?}");
+    assert_eq!(response.header("x-amzn-errortype"), kind, "{response:?}");
+    assert!(response.text().contains(message), "{}", response.text());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Streamed answers pass through the invoker as they come.
+//! The invoker passes streamed responses on while they arrive.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::shared;
 
 #[test]
-fn the_first_chunk_comes_before_the_function_has_finished() {
+fn the_first_chunk_arrives_before_the_function_has_finished() {
     let aws = shared();
     aws.function(
         "paced",
@@ -38,11 +38,11 @@ fn a_long_stream_needs_no_more_memory_than_a_short_one() {
     let invoker = aws.invoker(&json!({})).start();
     let stream = || {
         let path = "/2021-11-15/functions/long/response-streaming-invocations";
-        let answer = Request::new(invoker.address(), "POST", path)
+        let response = Request::new(invoker.address(), "POST", path)
             .body("{}")
             .send();
-        assert_eq!(answer.status, 200);
-        (answer.body.len(), invoker.peak_memory_kib())
+        assert_eq!(response.status, 200);
+        (response.body.len(), invoker.peak_memory_kib())
     };
     let (_, before) = stream();
     let (length, after) = stream();

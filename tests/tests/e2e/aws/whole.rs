@@ -1,4 +1,4 @@
-//! Client, Envoy, filter, invoker and AWS together: what a client sees of each kind of invocation.
+//! Client, Envoy, filter, invoker and AWS together, for each kind of invocation.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,12 +6,12 @@ use std::net::TcpStream;
 use lambda_mesh_tests::client::{connect, read_until};
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::shared::{Lease, Part, Shared};
+use lambda_mesh_tests::shared::{Component, Lease, Shared};
 use serde_json::{Value, json};
 
 use super::shared;
 
-/// An Envoy before an invoker before [`shared`]. The path names the kind of invocation and the
+/// An Envoy in front of an invoker in front of [`shared`]. The path names the kind of invocation and the
 /// function.
 struct Chain {
     mesh: Mesh,
@@ -41,7 +41,7 @@ impl Chain {
     }
 }
 
-impl Part for Chain {
+impl Component for Chain {
     fn log(&self) -> String {
         self.invoker.log() + &self.mesh.log()
     }
@@ -56,7 +56,7 @@ fn chain() -> Lease<Chain> {
     CHAIN.lease()
 }
 
-/// A connection on which the streamed answer of `function` comes.
+/// Returns a connection with the streamed response of `function`.
 fn streamed(chain: &Chain, function: &str) -> TcpStream {
     let mut stream = connect(chain.mesh.address);
     let head =
@@ -65,13 +65,13 @@ fn streamed(chain: &Chain, function: &str) -> TcpStream {
     stream
 }
 
-/// The first text of a streamed answer: what stands before its body.
+/// Returns the prelude of a streamed response.
 fn prelude(members: &Value) -> String {
     format!("{members}\0\0\0\0\0\0\0\0")
 }
 
 #[test]
-fn server_sent_events_come_one_by_one() {
+fn server_sent_events_arrive_one_by_one() {
     let aws = shared();
     let head = prelude(&json!({
         "statusCode": 201,
@@ -91,7 +91,7 @@ fn server_sent_events_come_one_by_one() {
         "{head}"
     );
     assert!(head.contains("set-cookie: seen=1\r\n"), "{head}");
-    // The function goes on only now.
+    // Only now the function continues.
     aws.open("events");
     read_until(&mut stream, &mut read, "data: last");
     stream.read_to_end(&mut read).expect("it ends");
@@ -99,7 +99,7 @@ fn server_sent_events_come_one_by_one() {
 }
 
 #[test]
-fn a_function_that_fails_in_the_middle_breaks_the_response() {
+fn a_function_that_fails_within_its_response_breaks_the_response() {
     let aws = shared();
     let chain = chain();
     let error = json!({ "code": "Unhandled", "details": "it broke" });
@@ -120,7 +120,7 @@ fn a_function_that_fails_in_the_middle_breaks_the_response() {
         let mut read = Vec::new();
         read_until(&mut stream, &mut read, "some");
         aws.open(function);
-        // A polite end would be the chunk of no bytes.
+        // A regular end would be an empty chunk.
         let _ = stream.read_to_end(&mut read);
         assert!(
             !read.ends_with(b"0\r\n\r\n"),
@@ -132,7 +132,7 @@ fn a_function_that_fails_in_the_middle_breaks_the_response() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_long_answer_to_a_slow_client_needs_little_memory() {
+fn a_long_response_to_a_slow_client_needs_little_memory() {
     const BYTES: usize = 150_000_000;
     let aws = shared();
     aws.function(
@@ -147,9 +147,9 @@ fn a_long_answer_to_a_slow_client_needs_little_memory() {
     let mut stream = streamed(&chain, "long-answer");
     let mut piece = vec![0; 64 * 1024];
     let mut length = 0;
-    while let read @ 1.. = stream.read(&mut piece).expect("the answer goes on") {
+    while let read @ 1.. = stream.read(&mut piece).expect("more of the response") {
         if length == 0 {
-            // Long enough for all of it to come, if nothing kept it from coming.
+            // The whole response could arrive in this time if nothing held it back.
             std::thread::sleep(std::time::Duration::from_secs(2));
         }
         length += read;
@@ -159,7 +159,7 @@ fn a_long_answer_to_a_slow_client_needs_little_memory() {
         chain.mesh.peak_memory_kib() - before.0,
         chain.invoker.peak_memory_kib() - before.1,
     );
-    // Envoy holds up to the shipped limit, 16 MiB, towards each side, and copies in the filter.
+    // Envoy buffers up to the shipped limit, 16 MiB, on each side, and has copies in the filter.
     assert!(
         grown.0 < 100_000 && grown.1 < 10_000,
         "KiB in Envoy and invoker: {grown:?}"
@@ -167,14 +167,14 @@ fn a_long_answer_to_a_slow_client_needs_little_memory() {
 }
 
 #[test]
-fn a_function_that_does_not_stream_answers_all_the_same() {
+fn a_function_that_does_not_stream_works_too() {
     let aws = shared();
     let payload = json!({ "statusCode": 418, "headers": { "x-own": "1" }, "body": "short" });
     aws.function("buffered", &json!({ "payload": payload }));
     let chain = chain();
-    let answer = chain.mesh.post("/response-stream/buffered", "x").send();
+    let response = chain.mesh.post("/response-stream/buffered", "x").send();
     assert_eq!(
-        (answer.status, answer.text(), answer.header("x-own")),
+        (response.status, response.text(), response.header("x-own")),
         (418, "short", "1")
     );
 }
@@ -184,12 +184,12 @@ fn an_asynchronous_invocation_is_accepted() {
     let aws = shared();
     aws.function("later", &json!({}));
     let chain = chain();
-    let answer = chain
+    let response = chain
         .mesh
         .post("/event/later", "do it")
         .header("content-type", "text/plain")
         .send();
-    assert_eq!((answer.status, answer.text()), (202, ""));
+    assert_eq!((response.status, response.text()), (202, ""));
     let call = aws.calls("later").remove(0);
     assert_eq!(call["headers"]["x-amz-invocation-type"], "Event");
     let event: Value = serde_json::from_str(call["body"].as_str().expect("text")).expect("JSON");

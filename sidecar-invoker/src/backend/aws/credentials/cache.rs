@@ -1,5 +1,5 @@
-//! Credentials that are there before they are needed: loaded at the start, renewed well before they
-//! expire by one task for each source, and told once, in plain words, when they are missing.
+//! Credentials that are there before they are needed: loaded at the start, and renewed well before they
+//! expire by one task for each cache. The log says once, in plain words, when they are missing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,7 +78,7 @@ impl CredentialCache {
 
     /// Keeps the credentials valid, for ever.
     pub(crate) async fn refresh_loop(self: Arc<Self>) {
-        let mut told: Option<String> = None;
+        let mut logged: Option<String> = None;
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let (problem, wait) = match self.load().await {
@@ -102,13 +102,17 @@ impl CredentialCache {
                 }
             };
             match &problem {
-                Some(problem) if !told.as_ref().is_some_and(|told| is_same(told, problem)) => {
+                Some(problem)
+                    if !logged
+                        .as_ref()
+                        .is_some_and(|logged| is_same(logged, problem)) =>
+                {
                     tracing::error!("{problem}");
                 }
-                None if told.is_some() => tracing::info!("AWS credentials and region are there"),
+                None if logged.is_some() => tracing::info!("AWS credentials and region are there"),
                 _ => {}
             }
-            told = problem;
+            logged = problem;
             let expiring = async {
                 match wait {
                     Some(wait) => sleep(wait).await,

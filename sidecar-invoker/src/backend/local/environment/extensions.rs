@@ -168,16 +168,16 @@ impl Extensions {
             "deadlineMs": deadline_ms as u64,
         });
         let event = Bytes::from(event.to_string());
-        let mut told = false;
+        let mut is_awaited = false;
         for extension in self.0.iter_mut().filter(|extension| extension.on_shutdown) {
             extension.event = Some(event.clone());
-            told = true;
+            is_awaited = true;
         }
-        told
+        is_awaited
     }
 
     /// Whether an extension of this name is told of the environment's end.
-    pub(crate) fn hears_of_the_end(&self, name: &str) -> bool {
+    pub(crate) fn awaits_shutdown(&self, name: &str) -> bool {
         let one = self.0.iter().find(|extension| extension.name == name);
         one.is_some_and(|extension| extension.on_shutdown)
     }
@@ -256,6 +256,6 @@ mod tests {
             json!({ "eventType": "SHUTDOWN", "shutdownReason": "spindown", "deadlineMs": 5 })
         );
         assert_eq!(extensions.next(Some(&none)), Ok(None));
-        assert!(extensions.hears_of_the_end("both") && !extensions.hears_of_the_end("none"));
+        assert!(extensions.awaits_shutdown("both") && !extensions.awaits_shutdown("none"));
     }
 }

@@ -132,13 +132,13 @@ impl Environment {
         id: Option<&str>,
     ) -> Result<Bytes, Refused> {
         loop {
-            let mut told = std::pin::pin!(self.extension_event.notified());
-            told.as_mut().enable();
+            let mut changed = std::pin::pin!(self.extension_event.notified());
+            changed.as_mut().enable();
             if let Some(event) = lock(&self.lifecycle).extensions.next(id)? {
                 return Ok(event);
             }
             self.settle().await;
-            told.await;
+            changed.await;
         }
     }
 
@@ -307,7 +307,7 @@ impl Environment {
         lock(&self.lifecycle).retire()
     }
 
-    /// The same, from without.
+    /// Retires the environment if it is idle and wakes its supervisor.
     pub(crate) fn dismiss(&self) {
         if self.retire() {
             self.changed.notify_one();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -137,16 +138,30 @@ impl LogStream {
     }
 }
 
+/// A program cannot be run, in the words of the operating system.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProgramError {
+    #[error("executable file not found in $PATH")]
+    NotInPath,
+    #[error("no such file or directory")]
+    NotFound,
+    /// It is a folder, or not executable.
+    #[error("permission denied")]
+    NotExecutable,
+    #[error(transparent)]
+    Io(io::Error),
+}
+
 /// The executable that `program` means: relative to `directory` if it has a slash, else in the
 /// `PATH` of the function.
 ///
 /// # Errors
-/// Why there is none, in the operating system's words.
+/// There is none.
 pub(crate) fn resolve(
     program: &str,
     directory: &Path,
     path: Option<&OsStr>,
-) -> Result<PathBuf, String> {
+) -> Result<PathBuf, ProgramError> {
     if program.contains('/') {
         let candidate = directory.join(program);
         return executable(&candidate).map(|()| candidate);
@@ -155,17 +170,17 @@ pub(crate) fn resolve(
     folders
         .map(|folder| directory.join(folder).join(program))
         .find(|candidate| executable(candidate).is_ok())
-        .ok_or_else(|| "executable file not found in $PATH".to_owned())
+        .ok_or(ProgramError::NotInPath)
 }
 
-fn executable(path: &Path) -> Result<(), String> {
+fn executable(path: &Path) -> Result<(), ProgramError> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        _ => error.to_string(),
+        io::ErrorKind::NotFound => ProgramError::NotFound,
+        _ => ProgramError::Io(error),
     })?;
     match metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
         true => Ok(()),
-        false => Err("permission denied".to_owned()),
+        false => Err(ProgramError::NotExecutable),
     }
 }
 
@@ -178,26 +193,34 @@ mod tests {
     #[test]
     fn a_program_is_found_by_path_or_in_the_directory() {
         let path = Some(OsStr::new("/nowhere:/bin"));
-        assert_eq!(resolve("sh", Path::new("/"), path), Ok("/bin/sh".into()));
         assert_eq!(
-            resolve("./sh", Path::new("/bin"), None),
-            Ok("/bin/./sh".into())
+            resolve("sh", Path::new("/"), path).unwrap(),
+            Path::new("/bin/sh")
         );
         assert_eq!(
-            resolve("/bin/sh", Path::new("/tmp"), None),
-            Ok("/bin/sh".into())
+            resolve("./sh", Path::new("/bin"), None).unwrap(),
+            Path::new("/bin/./sh")
+        );
+        assert_eq!(
+            resolve("/bin/sh", Path::new("/tmp"), None).unwrap(),
+            Path::new("/bin/sh")
         );
         assert!(
             resolve("sh", Path::new("/bin"), None)
                 .unwrap_err()
+                .to_string()
                 .contains("not found in $PATH")
         );
         assert_eq!(
-            resolve("./absent", Path::new("/bin"), path).unwrap_err(),
+            resolve("./absent", Path::new("/bin"), path)
+                .unwrap_err()
+                .to_string(),
             "no such file or directory"
         );
         assert_eq!(
-            resolve("/etc/passwd", Path::new("/"), path).unwrap_err(),
+            resolve("/etc/passwd", Path::new("/"), path)
+                .unwrap_err()
+                .to_string(),
             "permission denied"
         );
     }

@@ -52,29 +52,29 @@ impl OrphanReaper {
             Some(group) => format!("+{entry} {group}\n"),
             None => format!("+{entry}\n"),
         };
-        self.tell(&line).await;
+        self.send(&line).await;
     }
 
     /// The processes with this environment variable have ended.
     pub(crate) async fn forget(&self, entry: &str) {
-        self.tell(&format!("-{entry}\n")).await;
+        self.send(&format!("-{entry}\n")).await;
     }
 
     /// From now on all that is in this control group ends with the invoker.
     pub(crate) async fn watch_cgroup(&self, folder: &Path) {
-        self.tell(&format!("cgroup {}\n", folder.display())).await;
+        self.send(&format!("cgroup {}\n", folder.display())).await;
     }
 
-    async fn tell(&self, line: &str) {
+    async fn send(&self, line: &str) {
         let mut running = self.0.lock().await;
         let Some(Running { pipe, .. }) = running.as_mut() else {
             return;
         };
-        let told = match pipe.write_all(line.as_bytes()).await {
+        let written = match pipe.write_all(line.as_bytes()).await {
             Ok(()) => pipe.flush().await,
             error => error,
         };
-        if let Err(error) = told {
+        if let Err(error) = written {
             tracing::warn!(
                 "the guard has ended ({error}): if the invoker is killed, functions may outlive it"
             );

@@ -1,5 +1,5 @@
-//! The function without anybody to run it, asked by a Runtime API that has every answer ready: how
-//! often it can be invoked at all, and how long its process takes to start.
+//! The function without a runner, invoked by a Runtime API that has every response ready. It shows how
+//! often the function can be invoked at all, and how long its process takes to start.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,23 +16,23 @@ use crate::load::Outcome;
 use crate::process::Process;
 use crate::wire::Reader;
 
-/// The event that is sent to local functions.
+/// The event for local functions.
 pub const EVENT: &str = r#"{"name":"mesh"}"#;
 
-/// A function that has asked for its first invocation.
-pub struct Alone {
-    /// From the start of its process until it asked.
+/// A function that has requested its first invocation.
+pub struct BareFunction {
+    /// The time from the start of the process until that request.
     pub start: Duration,
     reader: Reader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     process: Process,
 }
 
-impl Alone {
-    /// Starts the function; `index` tells several apart.
+impl BareFunction {
+    /// Starts the function. `index` distinguishes several of them.
     ///
     /// # Errors
-    /// It does not start, or does not ask.
+    /// The function does not start, or does not request an invocation.
     pub async fn start(lab: &Lab, index: usize) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let mut command = Command::new(&lab.function);
@@ -47,7 +47,7 @@ impl Alone {
         ]);
         let begun = Instant::now();
         let name = format!("trivial-{index}");
-        let process = Process::start(&name, &mut command, None, lab.folder())?;
+        let process = Process::start(&name, &mut command, lab.anywhere())?;
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
@@ -61,15 +61,15 @@ impl Alone {
         })
     }
 
-    /// CPU time of its process so far.
+    /// Returns the CPU time of the process so far.
     ///
     /// # Errors
-    /// It has ended.
+    /// The process has ended.
     pub fn cpu(&self) -> Result<Duration> {
         Ok(self.process.usage()?.cpu)
     }
 
-    /// Invokes it again and again; the latencies are from one event to the next.
+    /// Invokes the function repeatedly. A latency is the time from one event to the next.
     async fn drive(mut self, event: String, until: Instant) -> Result<(Self, Histogram<u64>)> {
         let mut latency = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
         loop {
@@ -86,36 +86,39 @@ impl Alone {
     }
 }
 
-/// Invokes all of them at once for this long, and hands them back.
+/// Invokes all functions concurrently for this time, and returns them.
 ///
 /// # Errors
-/// One of them has ended.
-pub async fn run(alone: Vec<Alone>, duration: Duration) -> Result<(Vec<Alone>, Outcome)> {
+/// A function has ended.
+pub async fn run(
+    functions: Vec<BareFunction>,
+    duration: Duration,
+) -> Result<(Vec<BareFunction>, Outcome)> {
     let start = Instant::now();
     let mut tasks = JoinSet::new();
-    for one in alone {
-        tasks.spawn(one.drive(event(), start + duration));
+    for function in functions {
+        tasks.spawn(function.drive(event(), start + duration));
     }
     let mut latency = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-    let mut alone = Vec::new();
+    let mut functions = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        let (one, latencies) = task.context("a task has ended")??;
+        let (function, latencies) = task.context("a task has ended")??;
         latency.add(latencies)?;
-        alone.push(one);
+        functions.push(function);
     }
     let outcome = Outcome {
-        answers: latency.len(),
+        responses: latency.len(),
         elapsed: start.elapsed(),
         first_byte: latency.clone(),
         latency,
     };
-    Ok((alone, outcome))
+    Ok((functions, outcome))
 }
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n\
     content-length: 15\r\n\r\n{\"status\":\"OK\"}";
 
-/// The response to the function's `next`.
+/// Returns the response to the function's `next`.
 fn event() -> String {
     format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\

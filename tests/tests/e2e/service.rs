@@ -1,25 +1,24 @@
-//! The parts that most tests share: the function under test behind the real invoker, behind
-//! Envoy.
+//! The components that most tests share: the function under test behind the real invoker behind Envoy.
 
 use std::ops::Deref;
 use std::path::Path;
 
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::Mesh;
-use lambda_mesh_tests::shared::{Lease, Part, Shared};
+use lambda_mesh_tests::shared::{Component, Lease, Shared};
 use serde_json::{Value, json};
 
-/// The program of `src/bin/probe.rs`.
+/// Returns the program of `src/bin/probe.rs`.
 pub fn probe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_probe"))
 }
 
-/// `functions` of an `invoker.yaml` with the function `probe`.
+/// Returns the `functions` of an `invoker.yaml` with the function `probe`.
 pub fn functions() -> Value {
     json!({ "probe": { "local": { "command": [probe()], "timeout": "30s" } } })
 }
 
-/// Envoy before the invoker before `probe`, which answers every request.
+/// Envoy in front of the invoker with the function `probe`.
 pub struct Service {
     invoker: Invoker,
     mesh: Mesh,
@@ -33,7 +32,7 @@ impl Deref for Service {
     }
 }
 
-impl Part for Service {
+impl Component for Service {
     fn log(&self) -> String {
         self.invoker.log() + &self.mesh.log()
     }
@@ -43,7 +42,7 @@ impl Part for Service {
     }
 }
 
-/// The shared [`Service`].
+/// Returns the shared [`Service`].
 pub fn service() -> Lease<Service> {
     static SERVICE: Shared<Service> = Shared::new(|| {
         let invoker = Invoker::start(&functions());
@@ -53,7 +52,7 @@ pub fn service() -> Lease<Service> {
     SERVICE.lease()
 }
 
-/// What `POST /reply` makes the function answer, as `answer`.
-pub fn reply(payload: &Value) -> lambda_mesh_tests::client::Answer {
+/// Makes the function return `payload`, and returns the response.
+pub fn echo_payload(payload: &Value) -> lambda_mesh_tests::client::Response {
     service().post("/reply", payload.to_string()).send()
 }
