@@ -21,7 +21,7 @@ pub enum Error {
     TrailersOnly,
     /// The caller's: `CONNECT` has no path, and so makes no event.
     NoPath,
-    /// The caller's: the path is not of the form that `resource` gives.
+    /// The caller's: the method or the path is not that of `resource`.
     NoResource,
     /// The caller's: the body is to be the event, and is not JSON.
     NotJson(String),
@@ -117,7 +117,7 @@ impl fmt::Display for Error {
                     "the request has {found} headers, and {limit} are the most"
                 )
             }
-            Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
+            Self::NoResource => f.write_str("the request is not one of `resource`: its method or path is another"),
             Self::NotJson(what) => {
                 write!(f, "the body, which is to be the event, is not JSON: {what}")
             }

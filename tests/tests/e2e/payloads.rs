@@ -76,7 +76,7 @@ fn a_template_is_the_event() {
 }
 
 #[test]
-fn a_resource_fills_its_fields_and_refuses_other_paths() {
+fn a_resource_fills_its_fields_and_refuses_other_requests() {
     for (payload, expected) in [
         (
             "apigateway-v1",
@@ -84,11 +84,11 @@ fn a_resource_fills_its_fields_and_refuses_other_paths() {
         ),
         (
             "apigateway-v2",
-            json!([null, "ANY /pets/{id}", { "id": "a/b" }]),
+            json!([null, "GET /pets/{id}", { "id": "a/b" }]),
         ),
     ] {
         let upstream = echoing();
-        let configuration = json!({ "payload": payload, "resource": "/pets/{id}" });
+        let configuration = json!({ "payload": payload, "resource": "GET /pets/{id}" });
         let mesh = configured(&upstream, configuration);
         assert_eq!(mesh.get("/pets/a%2Fb").send().status, 200);
         let event = upstream.call().event();
@@ -99,10 +99,18 @@ fn a_resource_fills_its_fields_and_refuses_other_paths() {
             expected,
             "{payload}"
         );
-        let response = mesh.get("/cats/1").send();
+        for request in [mesh.get("/cats/1"), mesh.request("HEAD", "/pets/1")] {
+            let shown = format!("{request:?}");
+            assert_eq!(request.send().status, 404, "{shown}");
+        }
+        let response = mesh.post("/pets/1", "{}").send();
         assert_eq!(response.status, 404);
         assert_eq!(response.json(), json!({ "message": "Not Found" }));
         assert_eq!(upstream.calls().len(), 1);
+        // Only an HTTP API takes a slash at the end for a part of the path.
+        let slash = mesh.get("/pets/7/").send();
+        let is_rest = payload == "apigateway-v1";
+        assert_eq!(slash.status == 200, is_rest, "{slash:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use lambda_api::{FunctionReference, Qualifier};
 use serde_json::{Map, Value};
 
 use super::error::{Problem, Problems};
-use super::path_template::PathTemplate;
+use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
@@ -72,8 +72,9 @@ keys! {
     account_id: Text, "`123456789012`";
     /// The id of the API in `requestContext`.
     api_id: Text, "`lambda-mesh`";
-    /// A path template such as `/pets/{id}` that fills `resource`, `routeKey` and `pathParameters`.
-    resource: PathTemplate, "any path";
+    /// A path template, alone or behind a method as in `GET /pets/{id}`, that fills `resource`,
+    /// `routeKey` and `pathParameters`. Other requests get 404.
+    resource: Resource, "any request";
     /// The beginning of the path that is removed before the event is made.
     strip_prefix: PathPrefix, "none";
     /// The media types of bodies that are in base64 in the event.

@@ -191,8 +191,15 @@ mod tests {
             ("/pets/", "/pets"),
             ("/pets/{id}", "/pets/7/"),
         ] {
-            assert!(filled(template, path, Ignored).is_some(), "{template} {path}");
-            assert_eq!(filled(template, path, Significant), None, "{template} {path}");
+            assert!(
+                filled(template, path, Ignored).is_some(),
+                "{template} {path}"
+            );
+            assert_eq!(
+                filled(template, path, Significant),
+                None,
+                "{template} {path}"
+            );
         }
         let proxy = |slash| filled("/{proxy+}", "/a/", slash);
         assert_eq!(proxy(Ignored), pairs([("proxy", "a")]));

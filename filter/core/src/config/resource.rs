@@ -92,15 +92,7 @@ mod tests {
     #[test]
     fn a_wrong_resource_is_refused() {
         for text in [
-            "",
-            "GET",
-            "GET ",
-            "GET  /a",
-            "get /a",
-            "/a /b",
-            " /a",
-            "GET /a/{",
-            "GET\t/a",
+            "", "GET", "GET ", "GET  /a", "get /a", "/a /b", " /a", "GET /a/{", "GET\t/a",
             "$default",
         ] {
             let error = Resource::parse(text).unwrap_err();

@@ -7,7 +7,7 @@ use lambda_api::{ACCOUNT_ID, FunctionReference, Operation};
 
 use super::error::Problems;
 use super::keys::Settings;
-use super::path_template::PathTemplate;
+use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response,
@@ -30,8 +30,8 @@ pub struct Config {
     pub(crate) account_id: String,
     /// `requestContext.apiId`.
     pub(crate) api_id: String,
-    /// The path template that fills `resource`, `routeKey` and `pathParameters`.
-    pub(crate) resource: Option<PathTemplate>,
+    /// The method and path template that fill `resource`, `routeKey` and `pathParameters`.
+    pub(crate) resource: Option<Resource>,
     /// Removed from the path before the event is made: `/py` makes `/py/hi` into `/hi`.
     pub(crate) strip_prefix: Option<String>,
     /// What travels in base64; by the format's own rule if not set.

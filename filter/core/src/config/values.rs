@@ -5,7 +5,7 @@ use std::rc::Rc;
 use lambda_api::{FunctionReference, NameError, Qualifier};
 use serde_json::Value;
 
-use super::path_template::PathTemplate;
+use super::resource::Resource;
 use super::template::Template;
 use crate::encoding::json_writer;
 
@@ -120,7 +120,7 @@ impl ConfigValue for Qualifier {
     }
 }
 
-impl ConfigValue for PathTemplate {
+impl ConfigValue for Resource {
     fn read(value: &Value) -> Result<Self, String> {
         Self::parse(text(value)?)
     }

@@ -9,7 +9,7 @@ use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
 use super::query::Query;
 use crate::config::Config;
-use crate::config::path_template::Parameters;
+use crate::config::path_template::{Parameters, TrailingSlash};
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 use crate::request::Request;
@@ -33,7 +33,8 @@ pub(super) fn write(
     request: &Request<'_>,
     config: &Config,
 ) -> Result<(), Error> {
-    let (resource, path_parameters) = resource(request, config)?;
+    let path = own_path(request.path);
+    let (resource, path_parameters) = resource(&request.method, path, config)?;
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
@@ -42,7 +43,7 @@ pub(super) fn write(
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
         json.key("resource").string(resource);
-        json.key("path").string(&text(request.path));
+        json.key("path").string(&text(path));
         json.key("httpMethod").string(&request.method);
         headers.last(json.key("headers"), config.header_case);
         headers.arrays(json.key("multiValueHeaders"), config.header_case);
@@ -70,16 +71,24 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The configured resource, or the two that make a catch-all: `/` and `/{proxy+}`.
+/// Returns the path by which a REST API chooses a resource: of several slashes at its beginning the last.
+/// Those further on stay, and `requestContext.path` has all of them: recorded.
+fn own_path(path: &[u8]) -> &[u8] {
+    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
+    path.get(slashes.saturating_sub(1)..).unwrap_or(path)
+}
+
+/// Returns the configured resource, or one of the two that make a catch-all: `/` and `/{proxy+}`.
 fn resource<'a>(
-    request: &Request<'a>,
+    method: &str,
+    path: &'a [u8],
     config: &'a Config,
 ) -> Result<(&'a str, Parameters<'a>), Error> {
     if let Some(resource) = &config.resource {
-        let filled = resource.matches(request.path).ok_or(Error::NoResource)?;
-        return Ok((resource.as_str(), filled));
+        let filled = resource.matches(method, path, TrailingSlash::Ignored);
+        return Ok((resource.path(), filled.ok_or(Error::NoResource)?));
     }
-    let path = request.path.strip_prefix(b"/").unwrap_or(request.path);
+    let path = path.strip_prefix(b"/").unwrap_or(path);
     match path.strip_suffix(b"/").unwrap_or(path) {
         b"" => Ok(("/", Parameters::new())),
         proxy => Ok(("/{proxy+}", vec![("proxy", proxy)])),

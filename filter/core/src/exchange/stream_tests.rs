@@ -337,7 +337,7 @@ fn a_prelude_that_does_not_come_is_an_error() {
                     ("content-type", EVENT_STREAM),
                     ("x-lambda-mesh-function-content-type", WITH_PRELUDE),
                 ];
-                StreamedExchange::answered(&plugin, "GET", &headers)
+                StreamedExchange::with_headers(&plugin, "GET", &headers)
             } else {
                 StreamedExchange::with(&plugin, "GET", WITH_PRELUDE)
             };
