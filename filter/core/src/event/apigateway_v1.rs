@@ -3,7 +3,7 @@
 //! Source: the API Gateway developer guide, *Lambda proxy integrations in API Gateway*, "Input
 //! format of a Lambda function for proxy integration", and events recorded on AWS.
 
-use super::body::{Body, is_textual_type};
+use super::body::Body;
 use super::clf_time::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
@@ -38,9 +38,9 @@ pub(super) fn write(
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
-    // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise, and so
-    // garbles what is none. Without that setting an HTTP API's rule is the safe one.
-    let body = Body::new(request, config, is_textual_type);
+    // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise. It garbles
+    // what is not UTF-8, which is never text here.
+    let body = Body::new(request, config, |_| true);
     json.object(|json| {
         json.key("resource").string(resource);
         json.key("path").string(&text(path));

@@ -76,8 +76,9 @@ pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
     request.header("content-encoding").is_none() && is_textual_type(request)
 }
 
-/// Envoy's own filter compares the whole header: `application/json; charset=utf-8` is binary.
+/// As [`is_textual_type`], but of the whole header: for Envoy's own filter
+/// `application/json; charset=utf-8` is binary.
 pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
     let content_type = request.header("content-type").unwrap_or_default();
-    is_textual(&String::from_utf8_lossy(content_type))
+    is_textual(&String::from_utf8_lossy(content_type).to_ascii_lowercase())
 }
