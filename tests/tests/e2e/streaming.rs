@@ -292,10 +292,10 @@ fn a_function_without_a_payload_is_200_with_an_empty_body() {
 fn a_refusal_that_loses_its_prelude_is_no_success() {
     const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
     let upstream = Upstream::start(|call| {
-        let reply = Reply::stream(at_once([complete(&json!({}))]));
+        let response = ScriptedResponse::stream(at_once([complete(&json!({}))]));
         match call.index {
-            0 => reply.set("content-type", WITH_PRELUDE),
-            _ => reply.header("x-lambda-mesh-function-content-type", WITH_PRELUDE),
+            0 => response.set("content-type", WITH_PRELUDE),
+            _ => response.header("x-lambda-mesh-function-content-type", WITH_PRELUDE),
         }
     });
     let mesh = streaming(&upstream, &json!({ "payload": "function-url" })).start();

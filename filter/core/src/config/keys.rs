@@ -91,6 +91,8 @@ keys! {
     bodyless_event: BodylessEvent, "`body`";
     /// Shows the type, message and stack trace of a function's own error to the client.
     expose_errors: bool, "`false`";
+    /// Adds the ids of the invocation to responses: `x-amzn-requestid` and `x-amzn-trace-id`.
+    expose_ids: bool, "`true` for `apigateway-v1` and `function-url`, else `false`";
 }
 
 /// What a reference or a schema says of a key.

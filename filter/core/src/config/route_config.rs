@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) bodyless_event: BodylessEvent,
     /// Whether the client sees a function's own error.
     pub(crate) expose_errors: bool,
+    /// Whether the client sees the ids of the invocation.
+    pub(crate) expose_ids: bool,
 }
 
 impl Config {
@@ -102,6 +104,7 @@ impl Settings {
             .max_request_bytes
             .map_or(MAX_PAYLOAD_BYTES, |bytes| bytes.0);
         let is_rest = format == EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1);
+        let has_ids = is_rest || format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
         let stage = if is_rest { "prod" } else { "$default" };
         let header_case = if is_rest {
             HeaderCase::Train
@@ -138,6 +141,7 @@ impl Settings {
             },
             bodyless_event: self.bodyless_event.unwrap_or(BodylessEvent::Body),
             expose_errors: self.expose_errors.unwrap_or(false),
+            expose_ids: self.expose_ids.unwrap_or(has_ids),
         })
     }
 }

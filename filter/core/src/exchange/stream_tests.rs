@@ -288,6 +288,20 @@ fn an_empty_stream_is_an_empty_response() {
     }
 }
 
+#[test]
+fn a_stream_has_the_ids_of_its_invocation() {
+    let plugin = r#"{"function":"hello","payload":"function-url","invocation":"response-stream"}"#;
+    for end in [complete(), failure()] {
+        let mut exchange = StreamedExchange::with(plugin, "GET", WITH_PRELUDE);
+        if end == complete() {
+            exchange.piece(&chunk(PRELUDE), false);
+        }
+        exchange.piece(&end, true);
+        assert_eq!(exchange.value("x-amzn-requestid").as_deref(), Some("r"));
+        assert!(exchange.value("x-amzn-trace-id").is_some());
+    }
+}
+
 /// AWS's Rust runtime writes the values of a repeated header as an array.
 #[test]
 fn a_header_of_the_prelude_may_have_several_values() {
