@@ -23,8 +23,10 @@ pub enum Error {
     NoPath,
     /// The caller's: the method or the path is not that of `resource`.
     NoResource,
-    /// The caller's: the body is to be the event, and is not JSON.
+    /// The caller's: the event needs the body as JSON, which it is not.
     NotJson(String),
+    /// The caller's: the event needs the body as a form, which it is not.
+    NotForm,
     /// Envoy's: the headers are those of an invocation, and those of the client are lost.
     LostHeaders,
     /// The caller's: more headers than the filter can put back.
@@ -118,9 +120,10 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoResource => f.write_str("the request is not one of `resource`: its method or path is another"),
-            Self::NotJson(what) => {
-                write!(f, "the body, which is to be the event, is not JSON: {what}")
-            }
+            Self::NotJson(what) => write!(f, "the body has to be JSON, and is not: {what}"),
+            Self::NotForm => f.write_str(
+                "the body has to be a form, application/x-www-form-urlencoded, and is not",
+            ),
             Self::EventTooLarge { found, limit } => write!(
                 f,
                 "the event has {found} bytes or more, and {limit} are the most \

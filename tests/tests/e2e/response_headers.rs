@@ -131,7 +131,10 @@ fn the_client_gets_the_ids_of_its_invocation() {
         lambda
     };
     let mesh = Mesh::to(&invoker).routes(&[
-        route(&json!({ "prefix": "/hidden" }), &lambda(json!({ "expose_ids": false }))),
+        route(
+            &json!({ "prefix": "/hidden" }),
+            &lambda(json!({ "expose_ids": false })),
+        ),
         route(&json!({ "prefix": "/" }), &lambda(json!({}))),
     ]);
     let mesh = mesh.start();

@@ -50,7 +50,7 @@ impl<'a> Body<'a> {
 }
 
 /// The content type without its parameters, in lower case; empty if there is none.
-fn media_type(request: &Request<'_>) -> String {
+pub(super) fn media_type(request: &Request<'_>) -> String {
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(|&byte| byte == b';').next();
     let media_type = media_type.unwrap_or_default().trim_ascii();

@@ -27,7 +27,7 @@ const FIXED_PART: usize = 1536;
 ///
 /// # Errors
 /// [`Error::EventTooLarge`]; [`Error::NoResource`] if the path is not of the configured form;
-/// [`Error::NotJson`] if the body is to be the event and is not JSON.
+/// [`Error::NotJson`] and [`Error::NotForm`] if the body is in another form than the event needs.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     append(Vec::new(), request, config)
 }
@@ -47,7 +47,7 @@ pub(crate) fn append(
     before.reserve(room(request).min(limit));
     let mut json = JsonWriter::after(before);
     match &config.format {
-        EventFormat::Template(template) => template::write(template, &mut json, request),
+        EventFormat::Template(template) => template::write(template, &mut json, request)?,
         EventFormat::BuiltIn(format) => write(&mut json, request, config, *format)?,
     }
     let bytes = json.into_bytes();

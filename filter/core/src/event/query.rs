@@ -110,6 +110,19 @@ impl<'a> Query<'a> {
         });
     }
 
+    /// An object with one string per key; with an array of all values for a key that is repeated.
+    pub(super) fn fields(&self, json: &mut JsonWriter) {
+        json.object(|json| {
+            for (key, group) in self.groups() {
+                let json = json.name(key);
+                match group {
+                    [pair] => json.string(&pair.value),
+                    pairs => json.strings(pairs.iter().map(|pair| &*pair.value)),
+                }
+            }
+        });
+    }
+
     /// An object with an array of all values per key.
     pub(super) fn arrays(&self, json: &mut JsonWriter) {
         json.object(|json| {
