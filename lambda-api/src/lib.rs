@@ -32,8 +32,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![warn(unreachable_pub)]
-
 pub mod event_stream;
 pub mod function_error;
 pub mod headers;

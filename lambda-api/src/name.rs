@@ -23,6 +23,9 @@ const MAX_REGION_BYTES: usize = 64;
 pub struct FunctionName(Box<str>);
 
 impl FunctionName {
+    /// The form of a name as a regular expression of a JSON Schema.
+    pub const PATTERN: &'static str = "^[A-Za-z0-9_-]{1,64}$";
+
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -66,6 +69,9 @@ impl fmt::Display for FunctionName {
 pub struct Qualifier(Box<str>);
 
 impl Qualifier {
+    /// The form of a qualifier as a regular expression of a JSON Schema.
+    pub const PATTERN: &'static str = r"^(\$LATEST(\.PUBLISHED)?|[A-Za-z0-9_-]{1,128})$";
+
     /// Returns `$LATEST`, the version that a function without a qualifier means.
     #[must_use]
     pub fn latest() -> Self {
@@ -127,6 +133,13 @@ pub struct FunctionReference {
 }
 
 impl FunctionReference {
+    /// The form of a reference as a regular expression of a JSON Schema. The limit of 256
+    /// characters is not part of it.
+    pub const PATTERN: &'static str = concat!(
+        r"^((arn:aws[A-Za-z-]*:lambda:[A-Za-z0-9_-]{1,64}:)?[0-9]{12}:function:)?",
+        r"[A-Za-z0-9_-]{1,64}(:(\$LATEST(\.PUBLISHED)?|[A-Za-z0-9_-]{1,128}))?$",
+    );
+
     /// Returns the reference as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

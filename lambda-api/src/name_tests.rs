@@ -155,6 +155,12 @@ fn an_arn_is_in_the_partition_of_its_region() {
     );
 }
 
+/// Strings that match one of the patterns, which the strategy wants without its anchors.
+fn matching(pattern: &str) -> impl Strategy<Value = String> {
+    let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
+    proptest::string::string_regex(pattern).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
@@ -179,5 +185,16 @@ proptest! {
             Ok(function) => prop_assert_eq!(function.as_str(), text),
             Err(error) => prop_assert_eq!(error.found(), text),
         }
+    }
+
+    #[test]
+    fn what_matches_the_pattern_of_a_schema_is_accepted(
+        name in matching(FunctionName::PATTERN),
+        qualifier in matching(Qualifier::PATTERN),
+        function in matching(FunctionReference::PATTERN),
+    ) {
+        prop_assert!(name.parse::<FunctionName>().is_ok());
+        prop_assert!(qualifier.parse::<Qualifier>().is_ok());
+        prop_assert!(function.len() > MAX_REFERENCE_BYTES || reference(&function).is_ok());
     }
 }

@@ -1,52 +1,60 @@
-//! What has been counted, in Prometheus's text format.
+//! The metrics of the invoker, in the text formats of Prometheus and OpenMetrics.
 //!
-//! Source: "Text-based format" of the Prometheus documentation.
+//! A function gets its series when the invoker starts, so that counting an invocation is an atomic
+//! addition and looks nothing up by label.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
+use prometheus_client::encoding::{prometheus_text, text as openmetrics_text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::Config;
 use lambda_api::FunctionName;
 
-/// The label of functions that are not listed: callers choose their names, and each label costs
-/// memory.
+/// The label of all functions that are not listed. Callers choose the names of these functions, and
+/// each label costs memory.
 const OTHERS: &str = "(others)";
 
-/// How an invocation ended.
+/// A label: its name and its value.
+type Label = (&'static str, String);
+
+/// The way in which an invocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The function answered, or took the event.
+    /// The function responded, or its event was accepted.
     Success,
-    /// The function answered with an error. Emulators do not tell; theirs count as success.
+    /// The function responded with an error. Emulators do not mark errors; theirs count as success.
     FunctionError,
-    /// There was no room: 429.
+    /// A concurrency limit or a full queue: status 429.
     Throttled,
-    /// There was no answer in time: 504.
+    /// No response in time: status 504.
     TimedOut,
-    /// The request was at fault: any other 4xx.
+    /// A mistake in the request: any other status 4xx.
     Refused,
-    /// Something else was: any other 5xx.
+    /// Any other failure: any other status 5xx.
     Failed,
-    /// The caller left before the answer.
+    /// The caller left before the response.
     Abandoned,
 }
 
-const OUTCOMES: [(Outcome, &str); 7] = [
-    (Outcome::Success, "success"),
-    (Outcome::FunctionError, "function_error"),
-    (Outcome::Throttled, "throttled"),
-    (Outcome::TimedOut, "timed_out"),
-    (Outcome::Refused, "refused"),
-    (Outcome::Failed, "failed"),
-    (Outcome::Abandoned, "abandoned"),
-];
-
 impl Outcome {
-    /// The outcome that a response tells.
+    const ALL: [Self; 7] = [
+        Self::Success,
+        Self::FunctionError,
+        Self::Throttled,
+        Self::TimedOut,
+        Self::Refused,
+        Self::Failed,
+        Self::Abandoned,
+    ];
+
+    /// Returns the outcome of an invocation with this response.
     pub(crate) fn of(status: StatusCode, is_function_error: bool) -> Self {
         match status {
             StatusCode::TOO_MANY_REQUESTS => Self::Throttled,
@@ -57,162 +65,207 @@ impl Outcome {
             _ => Self::Success,
         }
     }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::FunctionError => "function_error",
+            Self::Throttled => "throttled",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
-/// What is counted of one function, or of all that are not listed.
-#[derive(Default)]
-pub(crate) struct Counts {
-    outcomes: [AtomicU64; OUTCOMES.len()],
-    /// Invocations that have not been answered.
-    pub(crate) in_flight: AtomicU64,
-    /// Those of them that wait for their turn on AWS.
-    pub(crate) waiting: AtomicU64,
-    /// Further tries on AWS.
-    pub(crate) retries: AtomicU64,
+/// The metrics of one function, or of all functions that are not listed.
+pub(crate) struct FunctionMetrics {
+    /// One counter per outcome, in the order of [`Outcome::ALL`].
+    outcomes: [Counter; Outcome::ALL.len()],
+    /// Invocations without a response so far.
+    in_flight: Gauge,
+    /// Invocations in the queue of a function on AWS.
+    pub(crate) waiting: Gauge,
+    /// Attempts on AWS after the first.
+    pub(crate) retries: Counter,
 }
 
-impl Counts {
-    /// Counts an invocation until the result is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> Running {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Running {
-            counts: Arc::clone(self),
+impl FunctionMetrics {
+    /// Counts an invocation as in flight until the returned value is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.inc();
+        InFlight {
+            metrics: Arc::clone(self),
             outcome: Outcome::Abandoned,
         }
     }
 }
 
-/// An invocation that has not been answered.
-pub(crate) struct Running {
-    counts: Arc<Counts>,
+/// An invocation without a response so far.
+pub(crate) struct InFlight {
+    metrics: Arc<FunctionMetrics>,
     outcome: Outcome,
 }
 
-impl Running {
-    /// It has been answered.
+impl InFlight {
+    /// Records the outcome of the invocation.
     pub(crate) fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
 }
 
-impl Drop for Running {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Some(count) = self.counts.outcomes.get(self.outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
+        self.metrics.in_flight.dec();
+        if let Some(count) = self.metrics.outcomes.get(self.outcome as usize) {
+            count.inc();
         }
     }
 }
 
-/// A metric of each function: its name, its type, what it is, and where it stands.
-type Family = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Counts) -> &AtomicU64,
-);
+/// The metrics that exist once per function. A new one needs a family here, its registration, and a
+/// field of [`FunctionMetrics`].
+#[derive(Default)]
+struct Families {
+    invocations: Family<[Label; 2], Counter>,
+    in_flight: Family<[Label; 1], Gauge>,
+    waiting: Family<[Label; 1], Gauge>,
+    retries: Family<[Label; 1], Counter>,
+}
 
-/// What is counted, by function.
+impl Families {
+    /// Returns a registry of all families. The formats add `_total` to the names of counters.
+    fn registry(&self) -> Registry {
+        let mut registry = Registry::default();
+        registry.register(
+            "lambda_mesh_invocations",
+            "Invocations by how they ended",
+            self.invocations.clone(),
+        );
+        registry.register(
+            "lambda_mesh_in_flight",
+            "Invocations that have not been answered",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "lambda_mesh_aws_waiting",
+            "Invocations that wait for their turn on AWS",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "lambda_mesh_aws_retries",
+            "Further tries on AWS",
+            self.retries.clone(),
+        );
+        registry
+    }
+
+    /// Adds the series of a function, all of them zero.
+    fn function(&self, name: &str) -> Arc<FunctionMetrics> {
+        let function = || ("function", name.to_owned());
+        let outcome = |outcome: Outcome| {
+            let labels = [function(), ("outcome", outcome.label().to_owned())];
+            self.invocations.get_or_create_owned(&labels)
+        };
+        Arc::new(FunctionMetrics {
+            outcomes: Outcome::ALL.map(outcome),
+            in_flight: self.in_flight.get_or_create_owned(&[function()]),
+            waiting: self.waiting.get_or_create_owned(&[function()]),
+            retries: self.retries.get_or_create_owned(&[function()]),
+        })
+    }
+}
+
+/// The format of an exposition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Version 0.0.4 of Prometheus's text format.
+    Prometheus,
+    /// Version 1.0.0 of OpenMetrics, as text.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Returns OpenMetrics for a client that accepts it, whatever the weight.
+    pub(crate) fn accepted(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(ACCEPT).iter();
+        let mut ranges = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|range| range.split(';').next());
+        match ranges.any(|range| range.trim() == "application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Prometheus,
+        }
+    }
+
+    /// Returns the media type of the format.
+    pub(crate) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        })
+    }
+}
+
+/// The metrics of all functions.
 pub(crate) struct Metrics {
-    listed: BTreeMap<FunctionName, Arc<Counts>>,
-    others: Arc<Counts>,
+    registry: Registry,
+    listed: BTreeMap<FunctionName, Arc<FunctionMetrics>>,
+    others: Arc<FunctionMetrics>,
 }
 
 impl Metrics {
+    /// Creates the metrics of the functions in `config`, all of them zero.
     pub(crate) fn new(config: &Config) -> Self {
-        let names = config.functions.keys().cloned();
+        let families = Families::default();
+        let names = config.functions.keys();
         Self {
-            listed: names.map(|name| (name, Arc::default())).collect(),
-            others: Arc::default(),
+            registry: families.registry(),
+            listed: names
+                .map(|name| (name.clone(), families.function(name.as_str())))
+                .collect(),
+            others: families.function(OTHERS),
         }
     }
 
-    /// Where a function is counted.
-    pub(crate) fn of(&self, name: &FunctionName) -> &Arc<Counts> {
+    /// Returns the metrics of a function.
+    pub(crate) fn of(&self, name: &FunctionName) -> &Arc<FunctionMetrics> {
         self.listed.get(name).unwrap_or(&self.others)
     }
 
-    /// Where the functions are counted that are not listed.
-    pub(crate) fn others(&self) -> &Arc<Counts> {
+    /// Returns the metrics of the functions that are not listed.
+    pub(crate) fn others(&self) -> &Arc<FunctionMetrics> {
         &self.others
     }
 
-    /// Everything, with what the sources of credentials say: an identity, and when its credentials
-    /// expire in seconds since 1970.
-    pub(crate) fn text(&self, expiries: &[(&str, u64)]) -> String {
-        let mut text = String::new();
-        text.push_str("# HELP lambda_mesh_invocations_total Invocations by how they ended.\n# TYPE lambda_mesh_invocations_total counter\n");
-        for (function, counts) in self.all() {
-            for ((_, outcome), count) in OUTCOMES.iter().zip(&counts.outcomes) {
-                let count = count.load(Ordering::Relaxed);
-                line(
-                    &mut text,
-                    "lambda_mesh_invocations_total",
-                    &[("function", &function), ("outcome", outcome)],
-                    count,
-                );
-            }
-        }
-        let families: [Family; 3] = [
-            (
-                "lambda_mesh_in_flight",
-                "gauge",
-                "Invocations that have not been answered.",
-                |counts| &counts.in_flight,
-            ),
-            (
-                "lambda_mesh_aws_waiting",
-                "gauge",
-                "Invocations that wait for their turn on AWS.",
-                |counts| &counts.waiting,
-            ),
-            (
-                "lambda_mesh_aws_retries_total",
-                "counter",
-                "Further tries on AWS.",
-                |counts| &counts.retries,
-            ),
-        ];
-        for (name, kind, help, count) in families {
-            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-            for (function, counts) in self.all() {
-                line(
-                    &mut text,
-                    name,
-                    &[("function", &function)],
-                    count(counts).load(Ordering::Relaxed),
-                );
-            }
-        }
-        let name = "lambda_mesh_aws_credentials_expiry_seconds";
-        text.push_str(&format!("# HELP {name} When the credentials expire, in seconds since 1970.\n# TYPE {name} gauge\n"));
+    /// Returns all metrics as text. `expiries` has the roles whose credentials expire, with the time
+    /// of the expiry in seconds since 1970.
+    pub(crate) fn encode(&self, format: Format, expiries: &[(&str, u64)]) -> String {
+        // A registry of its own: the credentials that exist can differ from one scrape to the next.
+        let mut credentials = Registry::default();
+        let family = Family::<[Label; 1], Gauge>::default();
         for (role, expiry) in expiries {
-            line(&mut text, name, &[("role", role)], *expiry);
+            let gauge = family.get_or_create_owned(&[("role", (*role).to_owned())]);
+            gauge.set(i64::try_from(*expiry).unwrap_or(i64::MAX));
         }
+        credentials.register_with_unit(
+            "lambda_mesh_aws_credentials_expiry",
+            "When the credentials expire, in seconds since 1970",
+            Unit::Seconds,
+            family,
+        );
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = match format {
+            Format::Prometheus => prometheus_text::encode(&mut text, &self.registry)
+                .and_then(|()| prometheus_text::encode(&mut text, &credentials)),
+            Format::OpenMetrics => openmetrics_text::encode_registry(&mut text, &self.registry)
+                .and_then(|()| openmetrics_text::encode(&mut text, &credentials)),
+        };
         text
     }
-
-    fn all(&self) -> impl Iterator<Item = (String, &Counts)> {
-        let listed = self
-            .listed
-            .iter()
-            .map(|(name, counts)| (name.to_string(), &**counts));
-        listed.chain([(OTHERS.to_owned(), &*self.others)])
-    }
-}
-
-fn line(text: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
-    let labels: Vec<String> = labels
-        .iter()
-        .map(|(label, value)| {
-            format!(
-                "{label}=\"{}\"",
-                value.replace('\\', "\\\\").replace('"', "\\\"")
-            )
-        })
-        .collect();
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{name}{{{}}} {value}", labels.join(","));
 }
 
 #[cfg(test)]
@@ -221,41 +274,87 @@ mod tests {
 
     use super::*;
 
+    fn metrics() -> Metrics {
+        let config = Config::parse("x", "functions: { f: { rie: 'http://x' } }", Path::new("/"));
+        Metrics::new(&config.unwrap())
+    }
+
+    #[track_caller]
+    fn assert_lines(text: &str, lines: &[&str]) {
+        for line in lines {
+            let is_there = text.lines().any(|found| found == *line);
+            assert!(is_there, "{line} is not in\n{text}");
+        }
+    }
+
     #[test]
-    fn each_outcome_is_counted_under_its_name() {
-        for (index, (outcome, _)) in OUTCOMES.into_iter().enumerate() {
+    fn outcomes_are_counted_in_their_own_order() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, index);
         }
     }
 
     #[test]
-    fn what_happens_is_counted() {
-        let config = Config::parse("x", "functions: { f: { rie: 'http://x' } }", Path::new("/"));
-        let metrics = Metrics::new(&config.unwrap());
-        let counts = metrics.of(&"f".parse().unwrap());
-        counts.begin().end(Outcome::of(StatusCode::OK, false));
-        counts.begin().end(Outcome::of(StatusCode::OK, true));
-        drop(counts.begin());
-        let running = metrics.of(&"g".parse().unwrap()).begin();
-        let text = metrics.text(&[("arn:aws:iam::1:role/r", 7)]);
-        for line in [
+    fn invocations_are_counted_by_function_and_outcome() {
+        let metrics = metrics();
+        let function = metrics.of(&"f".parse().unwrap());
+        function.begin().end(Outcome::of(StatusCode::OK, false));
+        function.begin().end(Outcome::of(StatusCode::OK, true));
+        drop(function.begin());
+        let in_flight = metrics.of(&"g".parse().unwrap()).begin();
+        let text = metrics.encode(Format::Prometheus, &[("arn:aws:iam::1:role/r", 7)]);
+        let lines = [
+            "# HELP lambda_mesh_invocations_total Invocations by how they ended.",
+            "# TYPE lambda_mesh_invocations_total counter",
             "lambda_mesh_invocations_total{function=\"f\",outcome=\"success\"} 1",
             "lambda_mesh_invocations_total{function=\"f\",outcome=\"function_error\"} 1",
             "lambda_mesh_invocations_total{function=\"f\",outcome=\"abandoned\"} 1",
             "lambda_mesh_in_flight{function=\"f\"} 0",
             "lambda_mesh_in_flight{function=\"(others)\"} 1",
+            "# HELP lambda_mesh_aws_credentials_expiry_seconds When the credentials expire, in seconds since 1970.",
+            "# TYPE lambda_mesh_aws_credentials_expiry_seconds gauge",
             "lambda_mesh_aws_credentials_expiry_seconds{role=\"arn:aws:iam::1:role/r\"} 7",
-        ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in\n{text}"
-            );
-        }
-        running.end(Outcome::of(StatusCode::BAD_GATEWAY, false));
-        assert!(
-            metrics
-                .text(&[])
-                .contains("{function=\"(others)\",outcome=\"failed\"} 1")
-        );
+        ];
+        assert_lines(&text, &lines);
+        in_flight.end(Outcome::of(StatusCode::BAD_GATEWAY, false));
+        let text = metrics.encode(Format::Prometheus, &[]);
+        let failed = "lambda_mesh_invocations_total{function=\"(others)\",outcome=\"failed\"} 1";
+        assert_lines(&text, &[failed]);
+    }
+
+    #[test]
+    fn openmetrics_has_the_same_series_and_an_end() {
+        let metrics = metrics();
+        let expiries = [("a\"b", 7)];
+        let text = metrics.encode(Format::OpenMetrics, &expiries);
+        let lines = [
+            "# TYPE lambda_mesh_invocations counter",
+            "# UNIT lambda_mesh_aws_credentials_expiry_seconds seconds",
+            "lambda_mesh_aws_credentials_expiry_seconds{role=\"a\\\"b\"} 7",
+        ];
+        assert_lines(&text, &lines);
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+        let samples = |text: &str| {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let prometheus = metrics.encode(Format::Prometheus, &expiries);
+        assert_eq!(samples(&text), samples(&prometheus));
+    }
+
+    #[test]
+    fn openmetrics_is_for_clients_that_accept_it() {
+        let accepted = |value: &'static str| {
+            let headers = [(ACCEPT, HeaderValue::from_static(value))];
+            Format::accepted(&HeaderMap::from_iter(headers))
+        };
+        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Prometheus);
+        assert_eq!(accepted("*/*"), Format::Prometheus);
+        assert_eq!(accepted("text/plain;version=0.0.4"), Format::Prometheus);
+        let prometheus_3 =
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+        assert_eq!(accepted(prometheus_3), Format::OpenMetrics);
     }
 }

@@ -1,8 +1,7 @@
 //! The filter as WebAssembly (`wasm32-unknown-unknown`).
 //!
-//! The standard library for that target is not part of a Rust installation. Where it comes
-//! from is chosen by the facts of the machine; what is there goes before what must be
-//! fetched.
+//! The standard library for that target is not part of a Rust installation. Its source depends on the
+//! machine: what is installed comes before what must be fetched.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,57 +16,56 @@ use crate::{debian, run, say, target_dir, workspace_root};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What this machine has, as far as the choice of a route depends on it.
+/// The properties of this machine that decide the source of the standard library.
 #[derive(Clone, Copy)]
-struct Facts {
-    /// The cargo in use comes with the target's standard library.
+struct Machine {
+    /// The cargo in use has the target's standard library.
     has_target: bool,
     /// Debian's compiler with its source and a linker is installed.
     has_debian: bool,
     /// `rustup` is on `PATH`.
     has_rustup: bool,
-    /// `apt-get` is there, and we are root or have `sudo`.
+    /// `apt-get` can be used, as root or with `sudo`.
     has_apt: bool,
 }
 
-/// Where the standard library comes from.
+/// A source of the standard library.
 #[derive(Debug, PartialEq, Clone, Copy)]
-enum Route {
-    /// The cargo in use has it.
+enum Source {
+    /// The cargo in use.
     Plain,
     /// Debian's compiler, which builds it from source (`-Zbuild-std`).
     Debian,
     /// `rustup target add`.
     Rustup,
-    /// Debian's packages, to be installed first.
+    /// Debian's packages, which must be installed first.
     Apt,
 }
 
-impl Route {
-    /// The first route that can work, but for those in `failed`.
-    fn choose(facts: Facts, failed: &[Self]) -> Option<Self> {
+impl Source {
+    /// Returns the first source that this machine allows and that is not in `failed`.
+    fn choose(machine: Machine, failed: &[Self]) -> Option<Self> {
         [
-            (facts.has_target, Self::Plain),
-            (facts.has_debian, Self::Debian),
-            (facts.has_rustup, Self::Rustup),
-            (facts.has_apt, Self::Apt),
+            (machine.has_target, Self::Plain),
+            (machine.has_debian, Self::Debian),
+            (machine.has_rustup, Self::Rustup),
+            (machine.has_apt, Self::Apt),
         ]
         .into_iter()
-        .find_map(|(possible, route)| (possible && !failed.contains(&route)).then_some(route))
+        .find_map(|(possible, source)| (possible && !failed.contains(&source)).then_some(source))
     }
 }
 
-/// The most bytes that the filter may have. Each worker of an Envoy compiles them all before its
-/// first request. The standard library that rustup has takes a little more than Debian's, which is
-/// compiled for size.
+/// The largest size of the filter in bytes. Each worker of an Envoy compiles the whole filter before its first
+/// request. The standard library of rustup is a little larger than Debian's, which is compiled for size.
 const MAX_BYTES: u64 = 400_000;
 
 /// Builds the filter and returns its path, `target/dist/lambda_filter.wasm`. The same
 /// compiler makes the same bytes in any folder.
 ///
 /// # Errors
-/// No route to the target's standard library (the error names the cures), the filter does
-/// not compile, or it has become too large.
+/// The target's standard library cannot be found (the error names the cures), the filter does not compile, or
+/// it is too large.
 pub fn build() -> Result<PathBuf> {
     let path = target_dir().join("dist/lambda_filter.wasm");
     if prepared() && path.is_file() {
@@ -85,9 +83,9 @@ pub fn build() -> Result<PathBuf> {
 fn within(bytes: u64) -> Result<()> {
     if bytes > MAX_BYTES {
         bail!(
-            "the filter has {bytes} bytes, and {MAX_BYTES} are the most: a new dependency, or a \
-             further type that is read by serde, is what most often adds; if it must be, raise \
-             MAX_BYTES in xtask/src/wasm.rs"
+            "the filter has {bytes} bytes, more than {MAX_BYTES}; most often, the cause is a new \
+             dependency or a new type that serde reads; if the size is justified, raise MAX_BYTES in \
+             xtask/src/wasm.rs"
         );
     }
     Ok(())
@@ -104,7 +102,7 @@ pub(crate) fn compile(toolchain: &Toolchain, root: &Path, target: &Path) -> Resu
     Ok(target.join(TARGET).join("wasm/lambda_filter.wasm"))
 }
 
-/// Copies `built` to `path`, which appears whole: an Envoy may be loading it.
+/// Copies `built` to `path`, which appears whole, because an Envoy may be loading it.
 pub(crate) fn install(built: &Path, path: &Path) -> Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     fs::create_dir_all(path.parent().unwrap_or(path))
@@ -123,53 +121,53 @@ pub(crate) fn install(built: &Path, path: &Path) -> Result<()> {
 pub(crate) enum Toolchain {
     /// The cargo in use.
     Plain,
-    /// Debian's, which builds the standard library too.
+    /// Debian's compiler, which builds the standard library too.
     Debian(debian::Compiler),
 }
 
 impl Toolchain {
-    /// Finds or installs one, and says which.
+    /// Finds or installs a compiler, and prints which.
     pub(crate) fn find() -> Result<Self> {
         let mut failed = Vec::new();
         let mut reasons = String::new();
         loop {
             let debian = debian::Compiler::find();
-            let facts = Facts {
+            let machine = Machine {
                 has_target: has_target(),
                 has_debian: debian.is_some(),
                 has_rustup: run::find("rustup").is_some(),
                 has_apt: debian::apt().is_some(),
             };
-            let Some(route) = Route::choose(facts, &failed) else {
+            let Some(source) = Source::choose(machine, &failed) else {
                 bail!(
                     "no compiler for {TARGET}: run `rustup target add {TARGET}`, or on Debian \
                      and Ubuntu, as root, `{}`{reasons}",
                     debian::INSTALL
                 );
             };
-            let outcome = match (route, debian) {
-                (Route::Plain, _) => {
+            let outcome = match (source, debian) {
+                (Source::Plain, _) => {
                     say(format_args!(
-                        "the filter is built by the cargo in use, for {TARGET}"
+                        "building the filter with the cargo in use, for {TARGET}"
                     ));
                     return Ok(Self::Plain);
                 }
-                (Route::Debian, Some(compiler)) => {
-                    say(format_args!("the filter is built by {compiler}"));
+                (Source::Debian, Some(compiler)) => {
+                    say(format_args!("building the filter with {compiler}"));
                     return Ok(Self::Debian(compiler));
                 }
-                (Route::Apt, _) => debian::install(),
+                (Source::Apt, _) => debian::install(),
                 _ => rustup_target_add(),
             };
             if let Err(error) = outcome {
                 reasons.push_str(&format!(" ({error:#})"));
             }
-            // Whether it worked shows in the facts; a route is tried once.
-            failed.push(route);
+            // The next look at the machine shows whether it worked. A source is tried once.
+            failed.push(source);
         }
     }
 
-    /// `cargo SUBCOMMAND` for the filter's crate, this target, and this compiler.
+    /// Returns `cargo SUBCOMMAND` for the filter's crate, this target and this compiler.
     pub(crate) fn command(&self, subcommand: &str) -> Result<Command> {
         self.command_in(subcommand, workspace_root(), &self.target_dir())
     }
@@ -192,7 +190,8 @@ impl Toolchain {
         Ok(command)
     }
 
-    /// Apart for Debian's, or the two cargos would throw away each other's work.
+    /// Returns the target folder. Debian's cargo has its own, since the two cargos would overwrite each other's
+    /// output.
     fn target_dir(&self) -> PathBuf {
         match self {
             Self::Plain => target_dir(),
@@ -201,13 +200,13 @@ impl Toolchain {
     }
 }
 
-/// Flags of the compiler for every crate of the filter.
+/// Returns the compiler flags for every crate of the filter.
 fn rustflags(root: &Path) -> Result<OsString> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
         .context("neither CARGO_HOME nor HOME is set")?;
-    // The names of this machine's folders stay out of the binary.
+    // Keeps the names of this machine's folders out of the binary.
     let mut flags = OsString::from("--remap-path-prefix=");
     flags.push(cargo_home);
     flags.push("=/cargo\u{1f}--remap-path-prefix=");
@@ -220,17 +219,17 @@ fn rustflags(root: &Path) -> Result<OsString> {
     Ok(flags)
 }
 
-/// What makes the filter smaller, and in measurements not slower.
+/// The flags that make the filter smaller, and according to measurements not slower.
 const SIZE_FLAGS: [&str; 3] = [
-    // Else each reference to a function or to static data takes five bytes.
+    // Without it, each reference to a function or to static data takes five bytes.
     "-Clink-arg=--compress-relocations",
-    // The default is 225. V8 runs the filter as fast with fewer copies of each function.
+    // The default is 225. With fewer copies of each function, V8 runs the filter as fast.
     "-Cllvm-args=-inline-threshold=50",
-    // A loop in the place of 64 rounds: a certificate is hashed, and few requests have one.
+    // A loop instead of 64 unrolled rounds. Only certificates are hashed, and few requests have one.
     "--cfg=sha2_backend_soft=\"compact\"",
 ];
 
-/// Whether the cargo in use comes with the target's `core`.
+/// Returns whether the cargo in use has the target's `core`.
 fn has_target() -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = run::captured(
@@ -261,13 +260,13 @@ fn rustup_target_add() -> Result<()> {
 mod tests {
     use super::*;
 
-    const NOTHING: Facts = Facts {
+    const NOTHING: Machine = Machine {
         has_target: false,
         has_debian: false,
         has_rustup: false,
         has_apt: false,
     };
-    const ALL: Facts = Facts {
+    const ALL: Machine = Machine {
         has_target: true,
         has_debian: true,
         has_rustup: true,
@@ -275,40 +274,43 @@ mod tests {
     };
 
     #[test]
-    fn what_is_installed_goes_before_what_must_be_fetched() {
-        assert_eq!(Route::choose(ALL, &[]), Some(Route::Plain));
-        let facts = Facts {
+    fn an_installed_source_comes_before_one_that_must_be_fetched() {
+        assert_eq!(Source::choose(ALL, &[]), Some(Source::Plain));
+        let machine = Machine {
             has_target: false,
             ..ALL
         };
-        assert_eq!(Route::choose(facts, &[]), Some(Route::Debian));
-        let facts = Facts {
+        assert_eq!(Source::choose(machine, &[]), Some(Source::Debian));
+        let machine = Machine {
             has_rustup: true,
             has_apt: true,
             ..NOTHING
         };
-        assert_eq!(Route::choose(facts, &[]), Some(Route::Rustup));
+        assert_eq!(Source::choose(machine, &[]), Some(Source::Rustup));
     }
 
     #[test]
     fn a_filter_that_has_grown_is_refused() {
         assert!(within(MAX_BYTES).is_ok());
         let error = within(MAX_BYTES + 1).unwrap_err().to_string();
-        assert!(
-            error.contains("400001 bytes, and 400000 are the most"),
-            "{error}"
-        );
+        assert!(error.contains("400001 bytes, more than 400000"), "{error}");
     }
 
     #[test]
-    fn a_route_that_failed_is_not_tried_again() {
-        let facts = Facts {
+    fn a_source_that_failed_is_not_tried_again() {
+        let machine = Machine {
             has_rustup: true,
             has_apt: true,
             ..NOTHING
         };
-        assert_eq!(Route::choose(facts, &[Route::Rustup]), Some(Route::Apt));
-        assert_eq!(Route::choose(facts, &[Route::Rustup, Route::Apt]), None);
-        assert_eq!(Route::choose(NOTHING, &[]), None);
+        assert_eq!(
+            Source::choose(machine, &[Source::Rustup]),
+            Some(Source::Apt)
+        );
+        assert_eq!(
+            Source::choose(machine, &[Source::Rustup, Source::Apt]),
+            None
+        );
+        assert_eq!(Source::choose(NOTHING, &[]), None);
     }
 }

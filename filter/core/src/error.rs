@@ -1,5 +1,5 @@
-//! What can go wrong with one request, told apart by whose doing it is. The log gets the detail;
-//! what the client gets is in `response::error_response`.
+//! The errors of a request, distinguished by their source. The log gets the details; the client gets
+//! the response that `response::error_response` makes.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use lambda_api::headers::UNHANDLED;
 use crate::config::ConfigError;
 use crate::encoding::shallow_json::ShallowJson;
 
-/// Why a request gets no answer of its function's.
+/// The reason for which a request gets no response of its function.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
     /// The operator's: the configuration of this route is wrong.
     Configuration(ConfigError),
-    /// The operator's: there is nowhere to put the event of a request without a body.
+    /// The operator's: the event of a request without a body has no place.
     NoBodyFilter,
-    /// The caller's: a request of headers and trailers alone. Envoy gives no filter a place for
-    /// a body between the two.
+    /// The caller's: the request has headers and trailers only. Envoy has no buffer for a body between
+    /// them.
     TrailersOnly,
-    /// The caller's: `CONNECT` has no path, and so makes no event.
+    /// The caller's: the request has no path, as for `CONNECT`.
     NoPath,
-    /// The caller's: the method or the path is not that of `resource`.
+    /// The caller's: the method or the path does not match `resource`.
     NoResource,
     /// The caller's: the event needs the body as JSON, which it is not.
     NotJson(String),
     /// The caller's: the event needs the body as a form, which it is not.
     NotForm,
-    /// Envoy's: the headers are those of an invocation, and those of the client are lost.
+    /// Envoy's: the client's headers are lost, because another VM replaced them.
     LostHeaders,
-    /// The caller's: more headers than the filter can put back.
+    /// The caller's: the request has more headers than the filter can put back.
     TooManyHeaders {
         /// The number of headers.
         found: usize,
         /// The largest number allowed.
         limit: usize,
     },
-    /// The caller's: the event would be larger than Lambda takes.
+    /// The caller's: the event is larger than Lambda or the configuration allows.
     EventTooLarge {
-        /// The event's size, or what is known of it so far, in bytes.
+        /// The event's size, or a part of it that is already too large, in bytes.
         found: usize,
         /// The largest one allowed, in bytes.
         limit: usize,
@@ -50,28 +50,28 @@ pub enum Error {
         /// The largest one allowed, in bytes.
         limit: usize,
     },
-    /// The function's: it raised an error, ran out of time or ended.
+    /// The function's: it raised an error, timed out or exited.
     Function {
         /// The error as the runtime reported it, usually `{"errorType","errorMessage",...}`.
         payload: Vec<u8>,
     },
-    /// The function's: its answer is not what the payload format's contract asks for.
+    /// The function's: its response breaks the format's contract.
     InvalidResponse(String),
-    /// The upstream's: the stream of the answer is broken, or ends early.
+    /// The upstream's: the event stream is broken or ends early.
     Stream(String),
-    /// Lambda's, the emulator's or the invoker's: the function was not run.
+    /// Lambda's, the emulator's or the invoker's: the function did not run.
     Service {
         /// The upstream's status.
         status: u16,
         /// AWS's name of the error, from `x-amzn-errortype`.
         kind: String,
-        /// After how many seconds to try again, if the upstream said.
+        /// The seconds after which the client may try again, if the upstream sent them.
         retry_after: Option<String>,
     },
 }
 
 impl Error {
-    /// AWS's or the function's own name of the error, for access logs; `None` if it is neither's.
+    /// Returns AWS's or the function's own type of the error, for access logs.
     #[must_use]
     pub(crate) fn error_type(&self) -> Option<String> {
         match self {
@@ -89,7 +89,7 @@ impl Error {
     }
 }
 
-/// Somebody else's words, in one line of bounded length.
+/// Returns a text from elsewhere as a single line of limited length.
 pub(crate) fn single_line(text: &str) -> String {
     const CHARACTERS: usize = 1024;
     let line = text.chars().take(CHARACTERS);

@@ -1,4 +1,5 @@
-//! Turns HTTP requests into invocations of AWS Lambda functions, and their answers into responses.
+//! Turns HTTP requests into invocations of AWS Lambda functions, and the functions' responses into HTTP
+//! responses.
 //!
 //! ```text
 //!  client's request ─▶ request ─▶ event ─▶ exchange::invoke_request ─▶ upstream

@@ -1,5 +1,4 @@
-//! Any request becomes an event that the types of AWS's own crate read, and they give the
-//! request back.
+//! Any request becomes an event from which the types of AWS's own crate read the request back.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,7 +22,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 
-/// What a client may send.
+/// A request of a client.
 #[derive(Debug, Clone)]
 struct Sent {
     method: &'static str,
@@ -112,7 +111,7 @@ impl Sent {
             .collect()
     }
 
-    /// Decoded values by key, in the order they were sent.
+    /// Decoded values by key, in the order in which they were sent.
     fn values(&self) -> BTreeMap<&str, Vec<&str>> {
         let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (key, value) in &self.query {
@@ -145,7 +144,7 @@ impl Sent {
     }
 }
 
-/// The bytes that a body stands for.
+/// Returns the bytes of a body.
 fn bytes(body: Option<impl AsRef<str>>, is_base64: bool) -> Vec<u8> {
     match body {
         None => Vec::new(),
@@ -162,7 +161,7 @@ fn all<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
         .collect()
 }
 
-/// The same keys, and for each the values that `expected` makes of those that were sent.
+/// Checks the keys, and for each the values that `expected` makes of those that were sent.
 fn same_query(
     map: &QueryMap,
     sent: &Sent,

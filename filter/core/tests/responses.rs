@@ -1,4 +1,4 @@
-//! Whatever a function answers, the response is well-formed or one of the filter's own errors.
+//! For any payload of a function, the response is well-formed or one of the filter's own errors.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy's `allow-unwrap-in-tests` does not know helpers outside `#[test]` functions"
@@ -102,19 +102,19 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn any_answer()(
+    fn any_response()(
         members in prop::collection::vec((prop::sample::select(vec![
             "statusCode", "status_code", "headers", "multiValueHeaders", "cookies", "body",
             "isBase64Encoded", "is_base64_encoded", "statusDescription", "other",
         ]), any_json()), 0..6),
         status in prop::option::of(100..700_i64),
     ) -> Value {
-        let mut answer: serde_json::Map<String, Value> =
+        let mut response: serde_json::Map<String, Value> =
             members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if let Some(status) = status {
-            answer.insert("statusCode".to_owned(), json!(status));
+            response.insert("statusCode".to_owned(), json!(status));
         }
-        Value::Object(answer)
+        Value::Object(response)
     }
 }
 
@@ -131,11 +131,11 @@ proptest! {
     }
 
     #[test]
-    fn any_members(answer in any_answer()) {
-        let body = answer.to_string();
-        for payload in PAYLOADS {
+    fn any_members(payload in any_response()) {
+        let body = payload.to_string();
+        for format in PAYLOADS {
             let upstream = [(":status", "200"), ("x-amzn-requestid", "r")];
-            well_formed(&response(payload, &upstream, body.as_bytes()))?;
+            well_formed(&response(format, &upstream, body.as_bytes()))?;
         }
     }
 }

@@ -12,7 +12,7 @@ use proxy_wasm::types::{BufferType, MapType, Status};
 /// The request in whose callback the filter is.
 ///
 /// The SDK panics on a status that it does not expect, which would end every request of the
-/// worker. So each call is made only where Envoy is known to answer it: a body is set only after a
+/// worker. So each call is made only where Envoy accepts it: a body is set only after a
 /// body callback, and only below the limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvoyHost;

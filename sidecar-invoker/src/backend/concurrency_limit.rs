@@ -1,4 +1,4 @@
-//! A limit of invocations that run at once, with a bounded queue in order of arrival before it.
+//! A limit on concurrent invocations, with a bounded queue in order of arrival.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,42 +8,42 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::invoke_api::error::ServiceError;
-use crate::metrics::Counts;
+use crate::metrics::FunctionMetrics;
 
-/// A limit of its own, one that it shares with others, or both.
+/// Grants permits for invocations, under a limit of its own, a shared limit, or both.
 pub(crate) struct ConcurrencyLimiter {
     own: Option<Arc<Semaphore>>,
     shared: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
-    /// The metrics in which those that wait are counted.
-    counts: Option<Arc<Counts>>,
+    /// The metrics that count the invocations in the queue.
+    metrics: Option<Arc<FunctionMetrics>>,
 }
 
-/// The right to run one invocation, until it is dropped.
+/// Permission to run one invocation, returned to the limiter on drop.
 pub(crate) struct Permit {
     _own: Option<OwnedSemaphorePermit>,
     _shared: Option<OwnedSemaphorePermit>,
 }
 
 impl ConcurrencyLimiter {
-    /// A limiter for `max` invocations, of which `shared` has to allow each too.
+    /// Creates a limiter for `max` invocations. Each invocation takes a permit of `shared` as well.
     pub(crate) fn new(
         max: Option<usize>,
         shared: Option<Arc<Semaphore>>,
-        counts: Option<Arc<Counts>>,
+        metrics: Option<Arc<FunctionMetrics>>,
     ) -> Self {
         Self {
             own: max.map(|max| Arc::new(Semaphore::new(max))),
             shared,
             waiting: AtomicUsize::new(0),
-            counts,
+            metrics,
         }
     }
 
-    /// Waits for a permit, in order, for at most `limit`.
+    /// Waits up to `limit` for a permit. Permits are granted in order of arrival.
     ///
     /// # Errors
-    /// `queue` others wait already, or there is none in time.
+    /// Returns an error if the queue already holds `queue` invocations, or if `limit` passes.
     pub(crate) async fn acquire(
         &self,
         queue: usize,
@@ -85,14 +85,14 @@ impl ConcurrencyLimiter {
     }
 }
 
-/// A place in the queue, which is left when it is dropped.
+/// A slot in the queue, freed on drop.
 struct QueueSlot<'l>(&'l ConcurrencyLimiter);
 
 impl<'l> QueueSlot<'l> {
     fn take(limiter: &'l ConcurrencyLimiter, max: usize) -> Result<Self, ServiceError> {
         let slot = Self(limiter);
-        if let Some(counts) = &limiter.counts {
-            counts.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Some(metrics) = &limiter.metrics {
+            metrics.waiting.inc();
         }
         match limiter.waiting.fetch_add(1, Ordering::Relaxed) < max {
             true => Ok(slot),
@@ -104,8 +104,8 @@ impl<'l> QueueSlot<'l> {
 impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        if let Some(counts) = &self.0.counts {
-            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(metrics) = &self.0.metrics {
+            metrics.waiting.dec();
         }
     }
 }
@@ -116,13 +116,13 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn limiter(own: Option<usize>, all: usize) -> Arc<ConcurrencyLimiter> {
-        let all = Arc::new(Semaphore::new(all));
-        Arc::new(ConcurrencyLimiter::new(own, Some(all), None))
+    fn limiter(own: Option<usize>, shared: usize) -> ConcurrencyLimiter {
+        let shared = Arc::new(Semaphore::new(shared));
+        ConcurrencyLimiter::new(own, Some(shared), None)
     }
 
     #[tokio::test]
-    async fn permits_come_in_order_and_the_queue_is_bounded() {
+    async fn permits_are_granted_in_order_and_the_queue_is_bounded() {
         let limiter = limiter(Some(1), 10);
         let first = limiter.acquire(2, LONG).await.unwrap();
         let mut second = Box::pin(limiter.acquire(2, LONG));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_too_long_or_leaves_gives_up_the_place() {
+    async fn a_caller_that_times_out_or_leaves_frees_its_slot() {
         let limiter = limiter(None, 1);
         let _permit = limiter.acquire(1, LONG).await.unwrap();
         assert_eq!(
@@ -158,21 +158,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_limit_over_all_holds_for_each_function() {
-        let all = Arc::new(Semaphore::new(1));
-        let [one, other] =
-            [(); 2].map(|()| ConcurrencyLimiter::new(None, Some(Arc::clone(&all)), None));
-        let permit = one.acquire(0, LONG).await.unwrap();
-        assert!(other.acquire(0, LONG).await.is_err());
+    async fn a_shared_limit_holds_for_all_limiters() {
+        let shared = Arc::new(Semaphore::new(1));
+        let [first, second] =
+            [(); 2].map(|()| ConcurrencyLimiter::new(None, Some(Arc::clone(&shared)), None));
+        let permit = first.acquire(0, LONG).await.unwrap();
+        assert!(second.acquire(0, LONG).await.is_err());
         drop(permit);
-        assert!(other.acquire(0, LONG).await.is_ok());
+        assert!(second.acquire(0, LONG).await.is_ok());
     }
 
     fn waiting(limiter: &ConcurrencyLimiter) -> usize {
         limiter.waiting.load(Ordering::Relaxed)
     }
 
-    /// Polls once.
     async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         tokio::select! {
             biased;

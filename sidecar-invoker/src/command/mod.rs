@@ -6,6 +6,7 @@ mod error;
 mod guard;
 mod healthcheck;
 mod lrp;
+mod schema;
 mod serve;
 mod setup;
 
@@ -35,6 +36,8 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Write an Envoy configuration: from the routes of an invoker.yaml, or from an lrp.yaml.
     EnvoyConfig(envoy_config::Options),
+    /// Print the JSON Schema of a configuration, for editors and other tools.
+    Schema(schema::Options),
     /// Run Envoy and the invoker together, in the place of the Lambda Reverse Proxy (lrp).
     Lrp(lrp::Options),
     /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
@@ -49,6 +52,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Healthcheck(options) => healthcheck::run(&options),
         Command::EnvoyConfig(options) => envoy_config::run(options),
+        Command::Schema(options) => schema::run(&options),
         Command::Lrp(options) => lrp::run(options),
         Command::Guard => Ok(guard::run()),
     };

@@ -1,8 +1,10 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
 mod import;
+mod keys;
 mod model;
 mod pattern;
+pub mod reference;
 mod routes;
 mod schema;
 pub(crate) mod yaml;

@@ -4,13 +4,100 @@
 use std::time::Duration;
 
 use hyper::Method;
+use lambda_api::{FunctionName, FunctionReference};
 use lambda_filter_core::config::Settings;
-use serde_json::{Map, Value as Json};
+use lambda_filter_core::config::reference::{self, Key, Values};
+use serde_json::{Map, Value as Json, json};
 
+use super::keys::keys;
+use super::keys::kind::{Custom, DURATION, Types};
 use super::pattern::{Host, PathPattern};
 use super::yaml::decode::{Value, nearest};
-use super::yaml::scalar;
-use lambda_api::{FunctionName, FunctionReference};
+
+keys! {
+    /// The keys of a route, but for those of the filter.
+    struct RouteKeys;
+
+    /// Host of the request. A host with routes of its own does not use those of a wildcard.
+    host: Host = HOST, "`*`";
+    /// Path of the request.
+    path: PathPattern = PATH, "`/*`";
+    /// Method of the request.
+    method: Option<Method> = METHOD, "`ANY`";
+    /// The function to call. With `aws`, any name or ARN.
+    function = function_values(), "required";
+    /// How long Envoy waits for the answer.
+    timeout: Duration = DURATION, "10 s longer than the function's own limits";
+}
+
+const HOST: Custom<Host> = Custom {
+    read: |value| value.read("a host name"),
+    values: || Values {
+        text: "`orders.example.com`, `*.example.com`, `*`".to_owned(),
+        schema: Types::Any.matching(r"^(\*|(\*\.)?[A-Za-z0-9._-]+)$"),
+    },
+};
+
+const PATH: Custom<PathPattern> = Custom {
+    read: |value| value.read("a path"),
+    values: || Values {
+        text: "`/pets`, `/pets/*`, `/pets/{id}`, `/files/{path+}`".to_owned(),
+        schema: Types::Text.matching("^/[^?#]*$"),
+    },
+};
+
+const METHOD: Custom<Option<Method>> = Custom {
+    read: method,
+    values: || Values {
+        text: "a method such as `GET`, or `ANY`".to_owned(),
+        schema: Types::Text.matching("^[A-Z]+$"),
+    },
+};
+
+fn function_values() -> Values {
+    Values {
+        text: "name of a listed function, with or without `:qualifier`".to_owned(),
+        schema: Types::Any.matching(FunctionReference::PATTERN),
+    }
+}
+
+/// Returns the keys of a route as a reference describes them: its own, then those of the filter.
+pub(super) fn reference() -> Vec<Key> {
+    let mut keys = RouteKeys::reference();
+    let own: Vec<_> = keys.iter().map(|key| key.name).collect();
+    let filter = Settings::reference().into_iter();
+    keys.extend(
+        filter
+            .filter(|key| !own.contains(&key.name))
+            .map(|key| Key {
+                values: as_scalars(key.name, key.values),
+                ..key
+            }),
+    );
+    keys
+}
+
+/// Returns the table of a route's keys. The keys of the filter have a table elsewhere.
+pub(super) fn table() -> String {
+    let own = reference::table(&RouteKeys::reference());
+    format!(
+        "{own}| any key of the [filter](filter.md#keys) | as there | as there | `template` is JSON as \
+         text. `resource` is set from `path`. |\n"
+    )
+}
+
+/// Returns the values of one of the filter's keys as they stand in this file, see [`setting`].
+fn as_scalars(key: &str, values: Values) -> Values {
+    let schema = match values.schema.get("type").and_then(Json::as_str) {
+        _ if key == "template" => json!({ "type": "string" }),
+        Some("string") => match values.schema.get("pattern").and_then(Json::as_str) {
+            Some(pattern) => Types::Any.matching(pattern),
+            None => values.schema,
+        },
+        _ => values.schema,
+    };
+    Values { schema, ..values }
+}
 
 /// One entry of `routes`. Of the routes of a host the first that matches is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,26 +158,22 @@ pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Ro
 }
 
 fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
-    let mut keys = value.mapping("a route, at least with `function`")?;
-    let host = keys
-        .optional("host")
-        .map_or(Some(Host::any()), |value| value.read("a host name"));
-    let path = keys
-        .optional("path")
-        .map_or(Some(PathPattern::any()), |value| value.read("a path"));
-    let method = keys
-        .optional("method")
-        .map_or(Some(None), |value| method(&value));
-    let timeout = keys.optional("timeout").map_or(Some(None), |value| {
-        value
-            .parse("a duration from 1ms to 15m such as 30s", scalar::duration)
-            .map(Some)
-    });
-    let function = keys.required("function");
-    let function = function.and_then(|value| function_name(&value, functions));
+    let mut mapping = value.mapping("a route, at least with `function`")?;
+    let keys = RouteKeys::of(&mut mapping);
+    let host = keys.host.or_else(Host::any);
+    let path = keys.path.or_else(PathPattern::any);
+    let method = keys.method.or(None);
+    let timeout = keys.timeout.optional();
+    let function = match &keys.function {
+        Some(value) => function_name(value, functions),
+        None => {
+            mapping.missing("function");
+            None
+        }
+    };
     let mut lambda = Some(Map::new());
     for key in Settings::KEYS {
-        let Some(value) = keys.optional(key) else {
+        let Some(value) = mapping.optional(key) else {
             continue;
         };
         if key == "function" && function.is_none() {
@@ -102,7 +185,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
             lambda
         });
     }
-    keys.finish();
+    mapping.finish();
     let lambda = lambda?;
     let prefix = lambda.get("strip_prefix").and_then(Json::as_str);
     if let (Some(path), Some(prefix)) = (&path, prefix)

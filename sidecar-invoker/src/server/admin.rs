@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,20 +15,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 use crate::backend::Backends;
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::net::connections::serve_each;
 
-/// What `/readyz` looks at.
+/// Serves the admin endpoints.
 pub(crate) struct Admin {
+    /// The backends that `/readyz` checks.
     pub(crate) backends: Arc<Backends>,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` returns.
     pub(crate) metrics: Arc<Metrics>,
-    /// Whether the invoker takes no more requests.
-    pub(crate) is_ending: AtomicBool,
+    /// Set once the invoker shuts down.
+    pub(crate) is_shutting_down: AtomicBool,
 }
 
 impl Admin {
-    /// Serves until the task is aborted. A connection on which no request comes ends after `limit`.
+    /// Serves until the task is aborted. A connection without a request ends after `limit`.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, limit: Duration) {
         let serve = |stream| {
             let admin = Arc::clone(&self);
@@ -49,26 +50,15 @@ impl Admin {
         serve_each(listener, serve).await;
     }
 
-    /// Why requests would fail, one sentence each.
-    fn obstacles(&self) -> Vec<String> {
-        if self.is_ending.load(Ordering::Relaxed) {
-            return vec!["the invoker is about to end".to_owned()];
-        }
-        self.backends.problems()
-    }
-
     fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let (status, text) = match (request.method(), request.uri().path()) {
+        let (status, content) = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/ping") => (StatusCode::OK, "pong".to_owned()),
             (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok".to_owned()),
-            (&Method::GET | &Method::HEAD, "/readyz") => match self.obstacles().as_slice() {
+            (&Method::GET | &Method::HEAD, "/readyz") => match self.problems().as_slice() {
                 [] => (StatusCode::OK, "ready".to_owned()),
-                obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n")),
+                problems => (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n")),
             },
-            (&Method::GET | &Method::HEAD, "/metrics") => {
-                let expiries = self.backends.credential_expiries();
-                (StatusCode::OK, self.metrics.text(&expiries))
-            }
+            (&Method::GET | &Method::HEAD, "/metrics") => return self.metrics(request.headers()),
             (_, "/ping" | "/healthz" | "/readyz" | "/metrics") => {
                 (StatusCode::METHOD_NOT_ALLOWED, "use GET".to_owned())
             }
@@ -77,13 +67,34 @@ impl Admin {
                 "there are /ping, /healthz, /readyz and /metrics".to_owned(),
             ),
         };
-        let mut response = Response::new(Full::new(Bytes::from(text)));
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        let mut response = text(plain, content);
         *response.status_mut() = status;
-        // The version is that of Prometheus's text format.
-        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     }
+
+    /// Returns the reasons why requests would fail, one sentence each.
+    fn problems(&self) -> Vec<String> {
+        if self.is_shutting_down.load(Ordering::Relaxed) {
+            return vec!["the invoker is about to end".to_owned()];
+        }
+        self.backends.problems()
+    }
+
+    fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let format = Format::accepted(headers);
+        let expiries = self.backends.credential_expiries();
+        text(
+            format.content_type(),
+            self.metrics.encode(format, &expiries),
+        )
+    }
+}
+
+fn text(content_type: HeaderValue, content: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(content)));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 #[cfg(test)]
@@ -109,7 +120,7 @@ mod tests {
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
             metrics: Arc::new(metrics),
-            is_ending: AtomicBool::new(false),
+            is_shutting_down: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -117,9 +128,9 @@ mod tests {
         for begun in ["", "GET /pi"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(begun.as_bytes()).await.unwrap();
-            let mut answer = Vec::new();
-            let end = stream.read_to_end(&mut answer);
-            // It may be reset as well.
+            let mut response = Vec::new();
+            let end = stream.read_to_end(&mut response);
+            // A reset is an end too.
             let _ = timeout(Duration::from_secs(10), end).await.unwrap();
         }
         server.abort();

@@ -81,7 +81,7 @@ impl Ingress {
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let running = self.metrics.of(address.function.name()).begin();
+        let in_flight = self.metrics.of(address.function.name()).begin();
         let request = InvokeRequest {
             operation,
             address,
@@ -91,7 +91,7 @@ impl Ingress {
             arrival: Instant::now(),
         };
         let result = self.backends.invoke(request).await;
-        running.end(match &result {
+        in_flight.end(match &result {
             Ok(response) => {
                 let is_error = response.headers().contains_key(header::FUNCTION_ERROR);
                 metrics::Outcome::of(response.status(), is_error)

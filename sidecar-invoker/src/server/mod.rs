@@ -126,7 +126,7 @@ impl Server {
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
             metrics,
-            is_ending: AtomicBool::new(false),
+            is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {
             listener,
@@ -208,7 +208,7 @@ impl Server {
                 }
             });
         }
-        admin.is_ending.store(true, Ordering::Relaxed);
+        admin.is_shutting_down.store(true, Ordering::Relaxed);
         drop(listener);
         tracing::info!("ending: running invocations have {drain_timeout:?} to finish");
         let finished = async { tokio::join!(graceful.shutdown(), backends.drain()) };

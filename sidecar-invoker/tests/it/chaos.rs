@@ -1,5 +1,5 @@
-//! Everything at once and at random: each call gets exactly one answer, the right one, and nothing
-//! is left at the end.
+//! Random calls of all kinds at once. Each call gets exactly one response, the right one, and no
+//! process and no open file is left at the end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,15 +8,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::events::Events;
-use crate::support::{Invoker, eventually, fixture_function, runs};
 use hyper::Method;
 use serde_json::{Value, json};
+
+use crate::support::events::Events;
+use crate::support::{Invoker, eventually, fixture_function, is_running};
 
 const CALLS: usize = 500;
 const CALLERS: usize = 20;
 
-/// What a call asks the function to do, and so how it may end.
+/// The behaviour that a call asks of the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Plain,
@@ -26,12 +27,12 @@ enum Kind {
     Kill,
     WrongId,
     Twice,
-    Leave,
+    Disconnect,
     Stream,
     StreamExit,
     StreamCut,
     StreamError,
-    StreamLeave,
+    StreamDisconnect,
     Event,
 }
 
@@ -43,16 +44,16 @@ const KINDS: [(Kind, usize); 14] = [
     (Kind::Kill, 4),
     (Kind::WrongId, 6),
     (Kind::Twice, 6),
-    (Kind::Leave, 4),
+    (Kind::Disconnect, 4),
     (Kind::Stream, 10),
     (Kind::StreamExit, 3),
     (Kind::StreamCut, 3),
     (Kind::StreamError, 4),
-    (Kind::StreamLeave, 3),
+    (Kind::StreamDisconnect, 3),
     (Kind::Event, 6),
 ];
 
-/// Steele and Vigna's SplitMix64: enough to choose by, and the same everywhere.
+/// Steele and Vigna's SplitMix64: small, and the same on each machine.
 struct Random(u64);
 
 impl Random {
@@ -86,14 +87,14 @@ impl Chaos {
         self.folder.path().join(format!("{name}-{call}"))
     }
 
-    /// One call, and that it was answered as it has to be.
+    /// Makes one call and checks its response.
     async fn call(&self, call: usize, kind: Kind) {
         let echo = json!({ "call": call });
         match kind {
             Kind::Plain => {
-                let reply = self.invoker.invoke(echo.clone()).await;
-                assert_eq!(reply.header("x-amz-function-error"), None);
-                assert_eq!(reply.json()["event"], echo);
+                let response = self.invoker.invoke(echo.clone()).await;
+                assert_eq!(response.header("x-amz-function-error"), None);
+                assert_eq!(response.json()["event"], echo);
             }
             Kind::Raise => self.fails(json!({ "do": "raise" }), "ValueError").await,
             Kind::Exit => {
@@ -109,37 +110,37 @@ impl Chaos {
                 self.fails(kill, "Runtime.ExitError").await;
             }
             Kind::WrongId => {
-                let reply = self.invoker.invoke(json!({ "do": "wrong-id" })).await;
-                assert_eq!(reply.json()[0][0], 400);
+                let response = self.invoker.invoke(json!({ "do": "wrong-id" })).await;
+                assert_eq!(response.json()[0][0], 400);
             }
             Kind::Twice => {
                 let twice = json!({ "do": "twice", "file": self.file("twice", call) });
                 assert_eq!(self.invoker.invoke(twice).await.json(), "first");
             }
-            Kind::Leave => {
+            Kind::Disconnect => {
                 let slow = json!({ "do": "sleep", "seconds": 0.05 });
                 let limit = std::time::Duration::from_millis(20);
                 let _ = tokio::time::timeout(limit, self.invoker.invoke(slow)).await;
             }
             Kind::Event => {
-                let ran = json!({ "do": "log", "file": self.file("event", call), "line": "ran" });
+                let event = json!({ "do": "log", "file": self.file("event", call), "line": "ran" });
                 let path = "/2015-03-31/functions/f/invocations";
                 let headers = [("x-amz-invocation-type", "Event")];
-                let body = ran.to_string();
-                let reply = self.invoker.request(Method::POST, path, &headers, body);
-                assert_eq!(reply.await.status, 202);
+                let body = event.to_string();
+                let response = self.invoker.request(Method::POST, path, &headers, body);
+                assert_eq!(response.await.status, 202);
             }
             Kind::Stream
             | Kind::StreamExit
             | Kind::StreamCut
             | Kind::StreamError
-            | Kind::StreamLeave => self.stream(call, kind).await,
+            | Kind::StreamDisconnect => self.stream(call, kind).await,
         }
     }
 
     async fn fails(&self, event: Value, error_type: &str) {
-        let reply = self.invoker.invoke(event).await;
-        assert_eq!(reply.function_error(), error_type);
+        let response = self.invoker.invoke(event).await;
+        assert_eq!(response.function_error(), error_type);
     }
 
     async fn stream(&self, call: usize, kind: Kind) {
@@ -150,21 +151,21 @@ impl Chaos {
             _ => ("", ""),
         };
         let chunk = format!("chunk {call}");
-        let mebibytes = usize::from(kind == Kind::StreamLeave) * 2;
+        let mebibytes = usize::from(kind == Kind::StreamDisconnect) * 2;
         let event =
             json!({ "do": "stream", "chunks": [chunk], "end": end, "mebibytes": mebibytes });
-        let mut events = Events::of(&self.invoker, &[], &event).await;
+        let mut events = Events::invoke(&self.invoker, &[], &event).await;
         assert_eq!(events.chunk().await, chunk);
         match kind {
-            Kind::StreamLeave => {}
+            Kind::StreamDisconnect => {}
             Kind::Stream => assert_eq!(events.complete().await, json!({})),
             _ => assert_eq!(events.error().await["errorType"], error_type),
         }
     }
 }
 
-/// The open files of this process by what they are.
-fn descriptors() -> BTreeMap<String, usize> {
+/// Counts the open files of this process by kind.
+fn open_files() -> BTreeMap<String, usize> {
     let mut open = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/fd").unwrap() {
         // The directory itself is closed by now.
@@ -178,16 +179,16 @@ fn descriptors() -> BTreeMap<String, usize> {
     open
 }
 
-/// The processes that have this folder in their environment.
+/// Returns the processes that have this folder in their environment.
 fn processes(folder: &Path) -> Vec<String> {
-    let mark = folder.display().to_string();
+    let marker = folder.display().to_string();
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     pids.filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&mark)
+        String::from_utf8_lossy(&environment).contains(&marker)
     })
-    .filter(|pid| runs(pid))
+    .filter(|pid| is_running(pid))
     .collect()
 }
 
@@ -196,17 +197,17 @@ const ALONE: &str = "LAMBDA_MESH_CHAOS_ALONE";
 
 /// Runs in a process of its own, because it counts the open files of the process.
 #[test]
-fn each_call_gets_one_answer_and_nothing_is_left() {
+fn each_call_gets_exactly_one_response_and_nothing_leaks() {
     if std::env::var_os(ALONE).is_some() {
         return make_calls();
     }
-    let name = "chaos::each_call_gets_one_answer_and_nothing_is_left";
+    let name = "chaos::each_call_gets_exactly_one_response_and_nothing_leaks";
     let output = Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture"])
         .env(ALONE, "1")
         .output()
         .unwrap();
-    // Not passed through: the tests of this process are counted by lines such as the child's last.
+    // Not printed: the counter of tests would count the summary line of the child as well.
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     let text = text.concat();
     assert!(
@@ -223,9 +224,9 @@ async fn make_calls() {
     };
     println!("CHAOS_SEED={seed} repeats this run");
     let folder = tempfile::tempdir().unwrap();
-    let before = descriptors();
+    let before = open_files();
     let keys = format!(
-        "concurrency: 8, timeout: 2s, env: {{ MARK: {} }}",
+        "concurrency: 8, timeout: 2s, env: {{ MARKER: {} }}",
         folder.path().display()
     );
     let function = fixture_function(&keys)
@@ -242,23 +243,23 @@ async fn make_calls() {
         .map(|_| {
             let (chaos, kinds, next) = (Arc::clone(&chaos), Arc::clone(&kinds), Arc::clone(&next));
             tokio::spawn(async move {
-                let mut answered = 0;
+                let mut calls_made = 0;
                 loop {
                     let call = next.fetch_add(1, Ordering::SeqCst);
                     let Some(&kind) = kinds.get(call) else {
-                        return answered;
+                        return calls_made;
                     };
                     chaos.call(call, kind).await;
-                    answered += 1;
+                    calls_made += 1;
                 }
             })
         })
         .collect();
-    let mut answered = 0;
+    let mut calls_made = 0;
     for caller in callers {
-        answered += caller.await.unwrap();
+        calls_made += caller.await.unwrap();
     }
-    assert_eq!(answered, CALLS);
+    assert_eq!(calls_made, CALLS);
     for (call, _) in kinds
         .iter()
         .enumerate()
@@ -270,7 +271,7 @@ async fn make_calls() {
     }
 
     let Ok(Chaos { invoker, folder }) = Arc::try_unwrap(chaos) else {
-        panic!("a caller is left");
+        panic!("a caller still runs");
     };
     let addresses = [invoker.listen.to_string(), invoker.admin.clone()];
     invoker.stop().await;
@@ -279,7 +280,7 @@ async fn make_calls() {
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
     }
     eventually("the end of the last connections", async || {
-        (descriptors() == before).then_some(())
+        (open_files() == before).then_some(())
     })
     .await;
 }

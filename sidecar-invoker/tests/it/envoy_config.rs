@@ -1,9 +1,9 @@
-//! `sidecar-invoker envoy-config`: what it writes, and what it says if it cannot.
+//! `sidecar-invoker envoy-config`: its output and its errors.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The program in the folder of the fixtures, where no filter and no Envoy is to be found.
+/// Returns the command in the folder of the fixtures, without a filter and without Envoy.
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
     command
@@ -33,22 +33,22 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 fn assert_writes(arguments: &[&str], file: &str) {
-    let (code, written, said) = run(arguments);
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, stdout, stderr) = run(arguments);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let path = fixtures().join(file);
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
-        std::fs::write(&path, &written).unwrap();
+        std::fs::write(&path, &stdout).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
     assert!(
-        written == expected,
-        "{file} differs from what is written now; look at the difference after running this test \
-         with UPDATE_FIXTURES=1"
+        stdout == expected,
+        "{file} differs from the output; run this test with UPDATE_FIXTURES=1 and look at the \
+         difference"
     );
 }
 
 #[test]
-fn routes_give_the_same_bytes_from_wherever_the_file_is_named() {
+fn the_output_does_not_depend_on_how_the_path_is_written() {
     let folder = fixtures().join("invoker.yaml");
     for file in ["invoker.yaml", "./invoker.yaml", folder.to_str().unwrap()] {
         assert_writes(
@@ -64,7 +64,7 @@ fn routes_give_the_same_bytes_from_wherever_the_file_is_named() {
 }
 
 #[test]
-fn an_lrp_yaml_gives_the_same_bytes() {
+fn an_lrp_yaml_gives_the_expected_output() {
     assert_writes(
         &[
             "--lrp",
@@ -78,7 +78,7 @@ fn an_lrp_yaml_gives_the_same_bytes() {
 
 #[test]
 fn addresses_and_the_health_prefix_are_options() {
-    let (_, written, _) = run(&[
+    let (_, stdout, _) = run(&[
         "--config",
         "invoker.yaml",
         "--filter",
@@ -99,66 +99,66 @@ fn addresses_and_the_health_prefix_are_options() {
         "    type: STRICT_DNS",
         "                code: { local: { filename: f.wasm } }",
     ] {
-        assert!(written.lines().any(|written| written == line), "{line}");
+        assert!(stdout.lines().any(|found| found == line), "{line}");
     }
-    assert!(written.contains("path: /internal/healthz"), "{written}");
+    assert!(stdout.contains("path: /internal/healthz"), "{stdout}");
 }
 
 #[test]
-fn a_file_is_written_only_if_all_is_well() {
+fn no_output_file_is_written_if_the_check_fails() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("envoy.yaml");
     let output = output.to_str().unwrap();
     let lrp = [
         "--lrp", "lrp.yaml", "--filter", "f.wasm", "--output", output,
     ];
-    let (code, _, said) = run(&[&lrp[..], &["--check"]].concat());
+    let (code, _, stderr) = run(&[&lrp[..], &["--check"]].concat());
     assert_eq!(code, Some(1));
     assert_eq!(
-        said,
+        stderr,
         "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy PATH\n"
     );
     assert!(!folder.path().join("envoy.yaml").exists());
     assert_eq!(run(&lrp), (Some(0), String::new(), String::new()));
-    let written = std::fs::read_to_string(output).unwrap();
-    assert_eq!(run(&lrp[..4]).1, written);
+    let stdout = std::fs::read_to_string(output).unwrap();
+    assert_eq!(run(&lrp[..4]).1, stdout);
 }
 
 #[test]
-fn each_obstacle_is_one_sentence() {
+fn each_problem_is_reported_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("invoker.yaml");
     let file = file.to_str().unwrap();
     let config = |text: &str| std::fs::write(file, text).unwrap();
 
-    let (code, _, said) = run(&["--lrp", "lrp.yaml"]);
+    let (code, _, stderr) = run(&["--lrp", "lrp.yaml"]);
     assert_eq!(code, Some(1));
     assert_eq!(
-        said,
+        stderr,
         "the filter, lambda_filter.wasm, is not beside this program; name it with --filter PATH or \
          the variable LAMBDA_MESH_FILTER\n"
     );
-    let (code, _, said) = run(&["--lrp", "none.yaml", "--filter", "f.wasm"]);
+    let (code, _, stderr) = run(&["--lrp", "none.yaml", "--filter", "f.wasm"]);
     assert_eq!(code, Some(2));
     assert_eq!(
-        said,
+        stderr,
         "none.yaml: there is no such file; name one as the argument\n"
     );
 
     config("functions: { f: { rie: http://f } }\n");
-    let (code, _, said) = run(&["--config", file, "--filter", "f.wasm"]);
+    let (code, _, stderr) = run(&["--config", file, "--filter", "f.wasm"]);
     assert_eq!(code, Some(2));
     assert!(
-        said.contains(&format!("{file}: has no `routes`; add one such as")),
-        "{said}"
+        stderr.contains(&format!("{file}: has no `routes`; add one such as")),
+        "{stderr}"
     );
 
     config("listen: 127.0.0.1:0\nfunctions: { f: { rie: http://f } }\nroutes: [{ function: f }]\n");
-    let (code, _, said) = run(&["--config", file, "--filter", "f.wasm"]);
+    let (code, _, stderr) = run(&["--config", file, "--filter", "f.wasm"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("say with --invoker where it listens"),
-        "{said}"
+        stderr.contains("say with --invoker where it listens"),
+        "{stderr}"
     );
 
     config(
@@ -171,11 +171,11 @@ routes:
 ",
     );
     let arguments = ["--config", file, "--filter", "f.wasm"];
-    let (code, _, said) = run(&arguments);
+    let (code, _, stderr) = run(&arguments);
     let cure = "give the route a `host`, or Envoy's own paths a prefix with --health-prefix";
     assert_eq!(code, Some(1));
     assert_eq!(
-        said,
+        stderr,
         format!(
             "invoker.yaml: routes: Envoy itself answers /ping; {cure}\n\
              invoker.yaml: routes: Envoy itself answers /healthz; {cure}\n"

@@ -2,22 +2,23 @@
 
 use std::path::Path;
 
-use crate::support::{Gate, Invoker, Reply, eventually, exists, fixture_function};
 use hyper::Method;
 use serde_json::{Value, json};
 
-async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> Reply {
+use crate::support::{Gate, HttpResponse, Invoker, eventually, exists, fixture_function};
+
+async fn invoke(invoker: &Invoker, event: impl Into<bytes::Bytes>) -> HttpResponse {
     let path = "/2015-03-31/functions/f/invocations";
     let headers = [("x-amz-invocation-type", "Event")];
     invoker.request(Method::POST, path, &headers, event).await
 }
 
-/// A function whose events have these settings.
+/// Returns the configuration of a function with these settings for events.
 fn function(event: &str, local: &str) -> String {
     fixture_function(local).replacen("queue: 1,", &format!("queue: 1, event: {{ {event} }},"), 1)
 }
 
-/// The records of a file, once there are as many.
+/// Waits for `count` records in a file and returns all of its records.
 async fn records(file: &Path, count: usize) -> Vec<Value> {
     eventually("the records", async || {
         let text = std::fs::read_to_string(file).ok()?;
@@ -30,30 +31,33 @@ async fn records(file: &Path, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_event_is_taken_at_once_and_run() {
+async fn an_event_is_accepted_at_once_and_run() {
     let gate = Gate::new();
     let invoker = Invoker::start(&function("queue: 1", "concurrency: 1")).await;
-    let reply = invoke(&invoker, gate.event().to_string()).await;
-    assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0));
-    assert!(reply.header("x-amzn-requestid").is_some());
-    assert!(reply.header("x-amzn-trace-id").is_some());
+    let response = invoke(&invoker, gate.event().to_string()).await;
+    assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
+    assert!(response.header("x-amzn-requestid").is_some());
+    assert!(response.header("x-amzn-trace-id").is_some());
     exists(&gate.path("begun")).await;
-    let refused = invoke(&invoker, "{}").await;
+    let rejected = invoke(&invoker, "{}").await;
     assert_eq!(
-        (refused.status.as_u16(), refused.header("x-amzn-errortype")),
+        (
+            rejected.status.as_u16(),
+            rejected.header("x-amzn-errortype")
+        ),
         (429, Some("TooManyRequestsException")),
         "the queue is full"
     );
     gate.open();
     exists(&gate.path("done")).await;
-    eventually("a place", async || {
+    eventually("a free slot", async || {
         (invoke(&invoker, "{}").await.status == 202).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_event_that_fails_is_tried_again_and_then_kept() {
+async fn a_failed_event_is_retried_and_then_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let (attempts, failed) = (folder.path().join("attempts"), folder.path().join("failed"));
     let keys = format!("retry_delay: 10ms, on_failure: {}", failed.display());
@@ -78,13 +82,13 @@ async fn an_event_that_fails_is_tried_again_and_then_kept() {
 }
 
 #[tokio::test]
-async fn an_event_is_smaller_than_a_payload_may_be() {
+async fn an_event_may_have_1_mib() {
     let invoker = Invoker::start(&function("queue: 1", "")).await;
     let event = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
-    let reply = invoke(&invoker, event(1_048_577)).await;
-    assert_eq!(reply.status, 413);
+    let response = invoke(&invoker, event(1_048_577)).await;
+    assert_eq!(response.status, 413);
     assert_eq!(
-        reply.json()["message"],
+        response.json()["message"],
         "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"
     );
     assert_eq!(invoke(&invoker, event(1_048_576)).await.status, 202);
@@ -113,7 +117,7 @@ async fn events_that_are_too_old_are_not_run() {
 }
 
 #[tokio::test]
-async fn no_event_is_lost_when_the_invoker_ends() {
+async fn no_event_is_lost_when_the_invoker_stops() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let gate = Gate::new();
@@ -127,7 +131,7 @@ async fn no_event_is_lost_when_the_invoker_ends() {
     let queued = json!({ "do": "log", "file": file("log"), "line": "ran" });
     invoke(&invoker, queued.to_string()).await;
     let opened = async {
-        // The invoker has begun to end: it does not wait to try the first event again.
+        // The invoker is shutting down: it does not wait for the retry of the first event.
         records(&file("failed"), 1).await;
         gate.open();
     };

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sidecar-invoker");
 
+/// A running invoker.
 struct Running {
     child: Child,
     admin: String,
@@ -43,7 +44,7 @@ impl Drop for Running {
     }
 }
 
-/// The exit code, and what is said on standard error.
+/// Returns the exit code and the standard error of the health check.
 fn check(url: &str) -> (Option<i32>, String) {
     let output = Command::new(PROGRAM)
         .arg("healthcheck")
@@ -58,14 +59,14 @@ fn check(url: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_ready_invoker_is_healthy_and_silent() {
+fn a_ready_invoker_is_healthy_and_prints_nothing() {
     let running = Running::start("functions: { f: { rie: 'http://127.0.0.1:1' } }\n");
     let url = format!("http://{}/readyz", running.admin);
     assert_eq!(check(&url), (Some(0), String::new()));
 }
 
 #[test]
-fn an_invoker_that_is_not_ready_is_unhealthy_for_the_reason_that_it_gives() {
+fn an_unready_invoker_is_unhealthy_and_its_reason_is_printed() {
     let running = Running::start("functions:\n  f:\n    local: { command: [./missing] }\n");
     let url = format!("http://{}/readyz", running.admin);
     let (code, text) = check(&url);
@@ -79,7 +80,7 @@ fn an_invoker_that_is_not_ready_is_unhealthy_for_the_reason_that_it_gives() {
 }
 
 #[test]
-fn no_server_and_no_usable_url_are_one_sentence_each() {
+fn an_unreachable_server_and_an_unusable_url_are_reported_in_one_sentence() {
     let (code, text) = check("http://127.0.0.1:1/readyz");
     assert_eq!(code, Some(1));
     assert!(
@@ -98,7 +99,7 @@ fn no_server_and_no_usable_url_are_one_sentence_each() {
 }
 
 #[test]
-fn a_server_that_is_silent_is_unhealthy() {
+fn a_server_that_does_not_respond_is_unhealthy() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/ready", silent.local_addr().unwrap());
     assert_eq!(

@@ -1,12 +1,13 @@
-//! Functions of a template, run.
+//! Functions that are imported from a template.
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Invoker, fixture};
 use serde_json::json;
 
+use crate::support::{Invoker, fixture};
+
 #[tokio::test]
-async fn a_function_of_a_template_runs_with_what_the_template_and_the_file_say() {
+async fn an_imported_function_has_the_settings_of_the_template_and_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().canonicalize().unwrap();
     let code = directory.join("code");

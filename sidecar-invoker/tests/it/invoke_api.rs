@@ -1,35 +1,36 @@
-//! The Invoke API as callers see it: addresses, protocols, and AWS's errors.
+//! The Invoke API from the view of callers: addresses, protocols, and AWS's errors.
 
-use crate::support::{Invoker, fixture_function, request, send, send_h2};
 use http_body_util::BodyExt;
 use hyper::Method;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::support::{Invoker, fixture_function, request, send, send_h2};
+
 const INVOKE: &str = "/2015-03-31/functions/f/invocations";
 
 #[tokio::test]
 async fn http_1_and_http_2_are_served_on_the_same_port() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = send(
+    let response = send(
         invoker.connect().await,
         request(Method::POST, INVOKE, &[], "{}"),
     )
     .await;
-    assert_eq!(reply.json()["event"], json!({}));
+    assert_eq!(response.json()["event"], json!({}));
     let uri = format!("http://invoker{INVOKE}");
-    let reply = send_h2(
+    let response = send_h2(
         invoker.connect().await,
         request(Method::POST, &uri, &[], "{}"),
     )
     .await;
-    assert_eq!(reply.json()["event"], json!({}));
+    assert_eq!(response.json()["event"], json!({}));
 }
 
-/// As the filter sends that of a request without a body.
+/// The filter sends the invocation of a request without a body in this way.
 #[tokio::test]
-async fn a_whole_invocation_may_stand_in_a_header() {
+async fn a_header_may_carry_the_whole_invocation() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let fill = "\u{e9}".repeat(28 * 1024);
     let event = json!({ "fill": fill });
@@ -37,19 +38,19 @@ async fn a_whole_invocation_may_stand_in_a_header() {
     let foreign = "x".repeat(60 * 1024);
     let headers = [
         ("x-lambda-mesh-invocation", invocation.as_str()),
-        // The client's, which count for nothing.
+        // Headers of the client, which are ignored.
         ("x-amz-invocation-type", "DryRun"),
         ("x-amz-client-context", "?"),
         ("x-foreign", &foreign),
     ];
     let call = |path: &str, body| request(Method::GET, path, &headers, body);
-    for reply in [
+    for response in [
         send(invoker.connect().await, call("/orders/7", "")).await,
         send_h2(invoker.connect().await, call("http://shop/orders", "")).await,
     ] {
-        assert_eq!(reply.status, 200, "{}", reply.json());
-        assert_eq!(reply.json()["event"]["fill"], fill);
-        assert_eq!(reply.header("x-amzn-trace-id"), Some("Root=1-a-b"));
+        assert_eq!(response.status, 200, "{}", response.json());
+        assert_eq!(response.json()["event"]["fill"], fill);
+        assert_eq!(response.header("x-amzn-trace-id"), Some("Root=1-a-b"));
     }
     let twice = send(invoker.connect().await, call(INVOKE, "{}")).await;
     assert_eq!(twice.status, 400);
@@ -66,11 +67,11 @@ async fn a_whole_invocation_may_stand_in_a_header() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_served_replaced_if_stale_and_removed() {
+async fn a_stale_unix_socket_is_replaced_and_removed_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("invoker.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "left behind");
+    assert!(path.exists(), "stale");
     let invoker =
         Invoker::listening(&format!("unix://{}", path.display()), &fixture_function("")).await;
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
@@ -79,7 +80,7 @@ async fn a_unix_socket_is_served_replaced_if_stale_and_removed() {
 }
 
 #[tokio::test]
-async fn a_function_answers_by_every_form_of_its_name() {
+async fn a_function_can_be_invoked_by_each_form_of_its_name() {
     let invoker = Invoker::start(&fixture_function("")).await;
     for name in [
         "f:live",
@@ -97,7 +98,7 @@ async fn a_function_answers_by_every_form_of_its_name() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_has_its_aws_error() {
+async fn each_invalid_request_gets_the_error_of_aws() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let event = [("x-amz-invocation-type", "Event")];
     let nonsense = [("x-amz-invocation-type", "Maybe")];
@@ -181,14 +182,17 @@ async fn what_cannot_be_served_has_its_aws_error() {
         ),
     ];
     for (method, path, headers, status, error_type) in cases {
-        let reply = invoker.request(method, path, headers, "{}").await;
+        let response = invoker.request(method, path, headers, "{}").await;
         assert_eq!(
-            (reply.status.as_u16(), reply.header("x-amzn-errortype")),
+            (
+                response.status.as_u16(),
+                response.header("x-amzn-errortype")
+            ),
             (status, Some(error_type)),
             "{path}"
         );
-        assert!(reply.header("x-amzn-requestid").is_some());
-        let body = reply.json();
+        assert!(response.header("x-amzn-requestid").is_some());
+        let body = response.json();
         assert_eq!(body["Type"], "User");
         assert_eq!(body["message"], body["Message"]);
         assert!(!body["message"].as_str().unwrap().is_empty());
@@ -196,9 +200,9 @@ async fn what_cannot_be_served_has_its_aws_error() {
 }
 
 #[tokio::test]
-async fn an_unknown_function_is_named_by_its_arn() {
+async fn the_error_for_an_unknown_function_has_its_arn() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = invoker
+    let response = invoker
         .request(
             Method::POST,
             "/2015-03-31/functions/g:v/invocations",
@@ -206,7 +210,7 @@ async fn an_unknown_function_is_named_by_its_arn() {
             "{}",
         )
         .await;
-    let message = reply.json()["Message"].as_str().unwrap().to_owned();
+    let message = response.json()["Message"].as_str().unwrap().to_owned();
     assert!(
         message.starts_with("Function not found: arn:aws:lambda:"),
         "{message}"
@@ -215,9 +219,9 @@ async fn an_unknown_function_is_named_by_its_arn() {
 }
 
 #[tokio::test]
-async fn a_dry_run_calls_nobody() {
+async fn a_dry_run_does_not_invoke_the_function() {
     let invoker = Invoker::start(&fixture_function("env: { INIT: exit }")).await;
-    let reply = invoker
+    let response = invoker
         .request(
             Method::POST,
             INVOKE,
@@ -225,33 +229,33 @@ async fn a_dry_run_calls_nobody() {
             "{}",
         )
         .await;
-    assert_eq!((reply.status.as_u16(), reply.body.len()), (204, 0));
+    assert_eq!((response.status.as_u16(), response.body.len()), (204, 0));
 }
 
 #[tokio::test]
-async fn an_event_may_have_6_mib_and_not_a_byte_more_than_aws_takes() {
+async fn an_event_may_have_as_many_bytes_as_on_aws_and_no_more() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
     let event = |size: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(size - 8));
-    let reply = invoker
+    let response = invoker
         .request(Method::POST, INVOKE, &[], event(limit))
         .await;
-    // The fixture echoes its event beside other things, which is more than an answer may have.
-    assert_eq!(reply.function_error(), "Function.ResponseSizeTooLarge");
-    let reply = invoker
+    // The fixture's response has more than the event, and so exceeds the limit.
+    assert_eq!(response.function_error(), "Function.ResponseSizeTooLarge");
+    let response = invoker
         .request(Method::POST, INVOKE, &[], event(limit + 1))
         .await;
-    assert_eq!(reply.status, 413);
+    assert_eq!(response.status, 413);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("RequestTooLargeException")
     );
     let message = "Request must be smaller than 6291556 bytes for the InvokeFunction operation";
-    assert_eq!(reply.json()["message"], message);
+    assert_eq!(response.json()["message"], message);
 }
 
 #[tokio::test]
-async fn a_connection_outlives_a_refusal() {
+async fn a_connection_survives_a_rejected_request() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let stream = TokioIo::new(invoker.connect().await);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -270,56 +274,56 @@ async fn a_connection_outlives_a_refusal() {
     }
 }
 
-/// What comes back for these bytes until the connection ends.
-async fn answer_to(bytes: &[u8]) -> String {
+/// Sends these bytes and returns all that the invoker sends until the connection ends.
+async fn response_to(bytes: &[u8]) -> String {
     let invoker = Invoker::start(&fixture_function("")).await;
     let mut stream = invoker.connect().await;
     stream.write_all(bytes).await.unwrap();
-    // From here on, who waits for a time limit has it at once.
+    // From here on, each time limit passes at once.
     tokio::time::pause();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
     tokio::time::resume();
-    answer
+    response
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_timeout_and_ends_the_connection() {
+async fn a_missing_body_is_a_timeout_and_closes_the_connection() {
     for begun in ["", "half"] {
         let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n{begun}");
-        let answer = answer_to(head.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        let response = response_to(head.as_bytes()).await;
+        assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+        assert!(response.contains("connection: close\r\n"), "{response}");
         assert!(
-            answer.contains("x-amzn-errortype: RequestTimeoutException\r\n"),
-            "{answer}"
+            response.contains("x-amzn-errortype: RequestTimeoutException\r\n"),
+            "{response}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_refused_body_that_does_not_come_ends_the_connection() {
+async fn a_missing_body_of_a_rejected_request_closes_the_connection() {
     let head =
         "POST /2015-03-31/functions/g/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n";
-    let answer = answer_to(head.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    let response = response_to(head.as_bytes()).await;
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
 }
 
 #[tokio::test]
-async fn who_sends_far_too_much_can_read_the_refusal() {
+async fn a_client_that_sends_far_too_much_can_read_the_error() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let length = 2 * lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
     let mut stream = invoker.connect().await;
     let head = format!("POST {INVOKE} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&vec![b'x'; length]).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 }
 
 #[tokio::test]
-async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
+async fn a_body_announced_as_too_large_is_rejected_before_it_arrives() {
     let length = lambda_api::limits::MAX_PAYLOAD_BYTES + 1;
     for (expect, length, closes) in [
         ("expect: 100-continue\r\n", length, true),
@@ -332,18 +336,24 @@ async fn what_is_announced_as_too_large_is_refused_before_it_comes() {
             "POST {INVOKE} HTTP/1.1\r\nhost: x\r\n{expect}content-length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 4_096];
-        let count =
-            tokio::time::timeout(std::time::Duration::from_secs(4), stream.read(&mut answer));
+        let mut response = vec![0; 4_096];
+        let count = tokio::time::timeout(
+            std::time::Duration::from_secs(4),
+            stream.read(&mut response),
+        );
         let count = count.await.unwrap().unwrap();
-        let answer = String::from_utf8_lossy(&answer[..count]);
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-        assert_eq!(answer.contains("connection: close\r\n"), closes, "{answer}");
+        let response = String::from_utf8_lossy(&response[..count]);
+        assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+        assert_eq!(
+            response.contains("connection: close\r\n"),
+            closes,
+            "{response}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_invokes_nobody() {
+async fn a_truncated_body_does_not_invoke_the_function() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log");
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
@@ -361,24 +371,24 @@ async fn a_body_that_is_cut_off_invokes_nobody() {
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
-    let reply = invoker
+    let response = invoker
         .request(Method::POST, INVOKE, &[], line("whole"))
         .await;
-    assert_eq!(reply.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "whole\n");
 }
 
 #[tokio::test]
-async fn the_admin_endpoints_answer() {
+async fn the_admin_endpoints_respond() {
     let invoker = Invoker::start(&fixture_function("")).await;
     for (path, status, body) in [
         ("/ping", 200, "pong"),
         ("/healthz", 200, "ok"),
         ("/readyz", 200, "ready"),
     ] {
-        let reply = invoker.admin(path).await;
+        let response = invoker.admin(path).await;
         assert_eq!(
-            (reply.status.as_u16(), &reply.body[..]),
+            (response.status.as_u16(), &response.body[..]),
             (status, body.as_bytes()),
             "{path}"
         );

@@ -1,27 +1,28 @@
-//! Execution environments over time: kept, ended, reported on, and with extensions.
+//! Execution environments over time: their number, end, logs and extensions.
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Invoker, Reply, eventually, exists, fixture_function, runs};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::support::{HttpResponse, Invoker, eventually, exists, fixture_function, is_running};
+
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
 
-async fn with_log(invoker: &Invoker, event: Value) -> (Reply, String) {
+async fn with_log(invoker: &Invoker, event: Value) -> (HttpResponse, String) {
     let path = "/2015-03-31/functions/f/invocations";
-    let reply = invoker.request(Method::POST, path, &TAIL, event.to_string());
-    let reply = reply.await;
-    let log = BASE64_STANDARD.decode(reply.header("x-amz-log-result").unwrap());
-    (reply, String::from_utf8(log.unwrap()).unwrap())
+    let response = invoker.request(Method::POST, path, &TAIL, event.to_string());
+    let response = response.await;
+    let log = BASE64_STANDARD.decode(response.header("x-amz-log-result").unwrap());
+    (response, String::from_utf8(log.unwrap()).unwrap())
 }
 
 #[tokio::test]
-async fn the_log_of_an_invocation_has_the_function_s_lines_between_lambda_s_own() {
+async fn the_log_tail_has_the_output_of_the_function_between_the_lines_of_lambda() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1, memory: 256")).await;
-    let (reply, log) = with_log(&invoker, json!({ "do": "say", "line": "hello" })).await;
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let (response, log) = with_log(&invoker, json!({ "do": "say", "line": "hello" })).await;
+    let id = response.header("x-amzn-requestid").unwrap();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines[0], format!("START RequestId: {id} Version: $LATEST"));
     assert_eq!(
@@ -44,24 +45,24 @@ async fn the_log_of_an_invocation_has_the_function_s_lines_between_lambda_s_own(
         assert!(report.contains("\tMax Memory Used: "), "{report}");
     }
     assert_eq!(lines.len(), 4);
-    // The next one has its own lines alone, and was not initialised.
+    // The next invocation has only its own lines, and no initialisation.
     let (_, log) = with_log(&invoker, json!({ "do": "say", "line": "again" })).await;
     assert!(
         log.contains("\nagain\nEND ") && !log.contains("hello"),
         "{log}"
     );
     assert!(!log.contains("Init Duration"), "{log}");
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.header("x-amz-log-result"), None);
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.header("x-amz-log-result"), None);
 }
 
 #[tokio::test]
-async fn the_log_tells_what_ended_an_invocation() {
+async fn the_log_tail_has_the_reason_for_a_failed_invocation() {
     let keys = "concurrency: 1, timeout: 1s";
     let invoker = Invoker::start(&fixture_function(keys).replacen("timeout: 10s, ", "", 1)).await;
-    let (reply, log) = with_log(&invoker, json!({ "do": "exit", "status": 3 })).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let (response, log) = with_log(&invoker, json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
+    let id = response.header("x-amzn-requestid").unwrap();
     let line = format!("\nRequestId: {id} Error: Runtime exited with error: exit status 3\nEND ");
     assert!(log.contains(&line), "{log}");
     assert!(
@@ -70,40 +71,40 @@ async fn the_log_tells_what_ended_an_invocation() {
     );
     let folder = tempfile::tempdir().unwrap();
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
-    let (reply, log) = with_log(&invoker, event).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let (response, log) = with_log(&invoker, event).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
     assert!(
         log.contains("Task timed out after 1.00 seconds\n\nEND "),
         "{log}"
     );
     assert!(log.contains("\tStatus: timeout\t\n"), "{log}");
-    // No more than the last 4 KB.
+    // The tail has at most the last 4 KB.
     let (_, log) = with_log(&invoker, json!({ "do": "print", "lines": 10 })).await;
     assert_eq!(log.len(), 4_096);
     assert!(log.contains("REPORT"), "{log}");
 }
 
 #[tokio::test]
-async fn an_environment_that_nobody_calls_ends_but_for_those_that_are_kept() {
+async fn idle_environments_end_except_for_the_minimum() {
     let folder = tempfile::tempdir().unwrap();
     let keys = "concurrency: 2, min_environments: 1, idle_timeout: 300ms";
     let invoker = Invoker::start(&fixture_function(keys)).await;
     let meet = json!({ "do": "meet", "folder": folder.path(), "count": 2 });
     let (one, two) = tokio::join!(invoker.invoke(meet.clone()), invoker.invoke(meet));
-    let pids = [one, two].map(|reply| reply.json()["pid"].to_string());
-    eventually("the end of one", async || {
-        (pids.iter().filter(|pid| runs(pid)).count() < 2).then_some(())
+    let pids = [one, two].map(|response| response.json()["pid"].to_string());
+    eventually("the end of an environment", async || {
+        (pids.iter().filter(|pid| is_running(pid)).count() < 2).then_some(())
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-    let kept = pids.iter().filter(|pid| runs(pid)).count();
-    assert_eq!(kept, 1);
+    let left = pids.iter().filter(|pid| is_running(pid)).count();
+    assert_eq!(left, 1);
     let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
     assert!(pids.contains(&pid));
 }
 
 #[tokio::test]
-async fn environments_are_kept_running_before_and_after_calls() {
+async fn min_environments_run_before_the_first_call_and_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let env = format!("env: {{ STARTS: {} }}", starts.display());
@@ -119,30 +120,30 @@ async fn environments_are_kept_running_before_and_after_calls() {
     let pids = started(2).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
     assert!(pids.lines().any(|started| started == pid));
-    let reply = invoker.invoke(json!({ "do": "exit", "status": 1 })).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    let response = invoker.invoke(json!({ "do": "exit", "status": 1 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
     started(3).await;
 }
 
 #[tokio::test]
-async fn a_kept_environment_that_cannot_start_is_tried_again_after_pauses() {
+async fn an_environment_of_the_minimum_that_cannot_start_is_retried_with_backoff() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let env = format!("env: {{ STARTS: {}, INIT: exit }}", starts.display());
     let invoker = Invoker::start(&fixture_function(&format!("min_environments: 1, {env}"))).await;
-    eventually("another try", async || {
+    eventually("a retry", async || {
         let pids = std::fs::read_to_string(&starts).ok()?;
         (pids.lines().count() >= 3).then_some(())
     })
     .await;
-    // Three tries take two pauses, each twice as long as the one before.
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
+    // Three attempts take two pauses. The second pause is twice as long as the first.
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
     invoker.stop().await;
 }
 
 #[tokio::test]
-async fn a_wrapper_starts_the_runtime_in_its_stead() {
+async fn an_exec_wrapper_starts_the_runtime() {
     let folder = tempfile::tempdir().unwrap();
     let wrapper = folder.path().join("wrapper");
     std::fs::write(&wrapper, "#!/bin/sh\nWRAPPED=$# exec \"$@\"\n").unwrap();
@@ -152,13 +153,13 @@ async fn a_wrapper_starts_the_runtime_in_its_stead() {
         fixture_function(&format!("directory: {}, {env}", folder.path().display()))
     };
     let invoker = Invoker::start(&function("./wrapper")).await;
-    let answer = invoker.invoke(json!({})).await.json();
-    assert_eq!(answer["env"]["WRAPPED"], "2", "program and argument");
+    let output = invoker.invoke(json!({})).await.json();
+    assert_eq!(output["env"]["WRAPPED"], "2", "program and argument");
     let invoker = Invoker::start(&function("./absent")).await;
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Runtime.InvalidEntrypoint");
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
     let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
-    let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+    let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
     assert!(found.ends_with(message), "{found}");
 }
 
@@ -167,7 +168,8 @@ fn make_executable(file: &Path) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder with the extension `probe`, and the configuration of a function in it.
+/// Returns a folder with the extension `probe`, its log file, and the configuration of a function
+/// in that folder.
 fn with_extension(mode: &str, keys: &str) -> (tempfile::TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();
     let extension = folder.path().join("extensions/probe");
@@ -181,7 +183,8 @@ fn with_extension(mode: &str, keys: &str) -> (tempfile::TempDir, PathBuf, String
     (folder, log, fixture_function(&keys))
 }
 
-fn notes(log: &Path) -> Vec<Value> {
+/// Reads the records that the extension `probe` has written.
+fn read_notes(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -189,13 +192,13 @@ fn notes(log: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_extension_hears_of_each_invocation_and_of_the_end() {
+async fn an_extension_receives_each_invocation_and_the_shutdown() {
     let (_folder, log, function) = with_extension("none", "concurrency: 1, idle_timeout: 500ms");
     let invoker = Invoker::start(&function).await;
-    let reply = invoker.invoke(json!({})).await;
-    let seen = reply.json()["headers"].clone();
+    let response = invoker.invoke(json!({})).await;
+    let headers = response.json()["headers"].clone();
     let notes = eventually("the end", async || {
-        let notes = notes(&log);
+        let notes = read_notes(&log);
         (notes.len() == 3).then_some(notes)
     })
     .await;
@@ -210,17 +213,17 @@ async fn an_extension_hears_of_each_invocation_and_of_the_end() {
     );
     let event = &notes[1]["event"];
     assert_eq!(event["eventType"], "INVOKE");
-    assert_eq!(event["requestId"], seen["lambda-runtime-aws-request-id"]);
+    assert_eq!(event["requestId"], headers["lambda-runtime-aws-request-id"]);
     let deadline = event["deadlineMs"].to_string();
-    assert_eq!(seen["lambda-runtime-deadline-ms"], deadline);
-    let arn = &seen["lambda-runtime-invoked-function-arn"];
+    assert_eq!(headers["lambda-runtime-deadline-ms"], deadline);
+    let arn = &headers["lambda-runtime-invoked-function-arn"];
     assert_eq!(event["invokedFunctionArn"], *arn);
-    let tracing = json!({ "type": "X-Amzn-Trace-Id", "value": seen["lambda-runtime-trace-id"] });
+    let tracing = json!({ "type": "X-Amzn-Trace-Id", "value": headers["lambda-runtime-trace-id"] });
     assert_eq!(event["tracing"], tracing);
     assert_eq!(notes[2]["event"]["eventType"], "SHUTDOWN");
     assert_eq!(notes[2]["event"]["shutdownReason"], "spindown");
     let pid = notes[0]["pid"].to_string();
-    eventually("its end", async || (!runs(&pid)).then_some(())).await;
+    eventually("its end", async || (!is_running(&pid)).then_some(())).await;
 }
 
 #[tokio::test]
@@ -232,12 +235,12 @@ async fn an_environment_is_busy_until_its_extensions_are_done() {
     assert_eq!(invoker.invoke(json!({})).await.json()["pid"], first);
     assert!(begun.elapsed() >= std::time::Duration::from_millis(300));
     invoker.stop().await;
-    let last = notes(&log).pop().unwrap();
+    let last = read_notes(&log).pop().unwrap();
     assert_eq!(last["event"]["shutdownReason"], "spindown");
 }
 
 #[tokio::test]
-async fn an_extension_that_fails_fails_the_environment() {
+async fn a_failed_extension_fails_the_environment() {
     for (mode, error_type, message) in [
         ("exit", "Extension.Crash", "extension probe: exit status: 4"),
         (
@@ -254,22 +257,22 @@ async fn an_extension_that_fails_fails_the_environment() {
         let limit = if mode == "silent" { "1s" } else { "10s" };
         let (_folder, _, function) = with_extension(mode, &format!("init_timeout: {limit}"));
         let invoker = Invoker::start(&function).await;
-        let reply = invoker.invoke(json!({})).await;
-        assert_eq!(reply.function_error(), error_type, "{mode}");
-        let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(response.function_error(), error_type, "{mode}");
+        let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
         assert!(found.ends_with(message), "{mode}: {found}");
     }
 }
 
 #[tokio::test]
-async fn an_extension_that_gives_up_ends_the_environment_and_one_that_is_deaf_is_killed() {
+async fn an_extension_can_end_its_environment_and_is_killed_if_it_ignores_the_shutdown() {
     let (folder, log, function) = with_extension("exit-error", "concurrency: 1");
     let invoker = Invoker::start(&function).await;
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
-    let reply = invoker.invoke(event).await;
-    assert_eq!(reply.function_error(), "Extension.Tired");
+    let response = invoker.invoke(event).await;
+    assert_eq!(response.function_error(), "Extension.Tired");
     eventually("the end", async || {
-        let last = notes(&log).pop()?;
+        let last = read_notes(&log).pop()?;
         (last["event"]["shutdownReason"] == "failure").then_some(())
     })
     .await;
@@ -278,14 +281,14 @@ async fn an_extension_that_gives_up_ends_the_environment_and_one_that_is_deaf_is
     let function = function.replacen("timeout: 10s", "timeout: 1s", 1);
     let invoker = Invoker::start(&function).await;
     let pids = folder.path().join("pids");
-    let reply = invoker.invoke(json!({ "do": "child", "file": pids })).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
+    let response = invoker.invoke(json!({ "do": "child", "file": pids })).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
     exists(&pids).await;
     eventually("the shutdown", async || {
-        let last = notes(&log).pop()?;
+        let last = read_notes(&log).pop()?;
         (last["event"]["shutdownReason"] == "timeout").then_some(())
     })
     .await;
-    let pid = notes(&log)[0]["pid"].to_string();
-    eventually("its end", async || (!runs(&pid)).then_some(())).await;
+    let pid = read_notes(&log)[0]["pid"].to_string();
+    eventually("its end", async || (!is_running(&pid)).then_some(())).await;
 }

@@ -1,10 +1,11 @@
-//! Functions that the invoker runs itself: the life cycle, with real processes.
+//! Functions that the invoker runs itself, as real processes.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::support::{Gate, Invoker, eventually, exists, fixture, fixture_function, runs};
 use serde_json::json;
+
+use crate::support::{Gate, Invoker, eventually, exists, fixture, fixture_function, is_running};
 
 #[tokio::test]
 async fn a_function_gets_its_event_headers_and_environment() {
@@ -18,33 +19,36 @@ async fn a_function_gets_its_event_headers_and_environment() {
         ("x-amz-tenant-id", "blue"),
     ];
     let path = "/2015-03-31/functions/f:live/invocations";
-    let reply = invoker
+    let response = invoker
         .request(hyper::Method::POST, path, &headers, r#"{"a":"ä"}"#)
         .await;
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("x-amz-function-error"), None);
-    assert_eq!(reply.header("content-type"), Some("application/json"));
-    assert_eq!(reply.header("x-amz-executed-version"), Some("$LATEST"));
-    assert_eq!(reply.header("x-amzn-trace-id"), Some(headers[1].1));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("x-amz-function-error"), None);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("x-amz-executed-version"), Some("$LATEST"));
+    assert_eq!(response.header("x-amzn-trace-id"), Some(headers[1].1));
 
-    let answer = reply.json();
-    assert_eq!(answer["event"], json!({ "a": "ä" }));
-    let seen = &answer["headers"];
+    let output = response.json();
+    assert_eq!(output["event"], json!({ "a": "ä" }));
+    let received = &output["headers"];
     assert_eq!(
-        seen["lambda-runtime-aws-request-id"],
-        reply.header("x-amzn-requestid").unwrap()
+        received["lambda-runtime-aws-request-id"],
+        response.header("x-amzn-requestid").unwrap()
     );
-    assert_eq!(seen["lambda-runtime-client-context"], r#"{"custom":{}}"#);
-    assert_eq!(seen["lambda-runtime-trace-id"], headers[1].1);
-    assert_eq!(seen["lambda-runtime-aws-tenant-id"], "blue");
-    let arn = seen["lambda-runtime-invoked-function-arn"]
+    assert_eq!(
+        received["lambda-runtime-client-context"],
+        r#"{"custom":{}}"#
+    );
+    assert_eq!(received["lambda-runtime-trace-id"], headers[1].1);
+    assert_eq!(received["lambda-runtime-aws-tenant-id"], "blue");
+    let arn = received["lambda-runtime-invoked-function-arn"]
         .as_str()
         .unwrap();
     assert!(
         arn.starts_with("arn:aws:lambda:") && arn.ends_with(":123456789012:function:f:live"),
         "{arn}"
     );
-    let deadline: u64 = seen["lambda-runtime-deadline-ms"]
+    let deadline: u64 = received["lambda-runtime-deadline-ms"]
         .as_str()
         .unwrap()
         .parse()
@@ -56,7 +60,7 @@ async fn a_function_gets_its_event_headers_and_environment() {
             .as_millis() as u64;
     assert!((5_000..=10_000).contains(&left), "{left} ms left of 10 s");
 
-    let env = &answer["env"];
+    let env = &output["env"];
     assert_eq!(env["TABLE"], "orders");
     assert_eq!(env["AWS_LAMBDA_FUNCTION_NAME"], "f");
     assert_eq!(env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], "512");
@@ -82,35 +86,35 @@ async fn a_function_gets_its_event_headers_and_environment() {
 async fn an_empty_payload_is_an_empty_object() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let path = "/2015-03-31/functions/f/invocations";
-    let reply = invoker.request(hyper::Method::POST, path, &[], "").await;
-    assert_eq!(reply.json()["event"], json!({}));
-    let trace = reply.header("x-amzn-trace-id").unwrap();
+    let response = invoker.request(hyper::Method::POST, path, &[], "").await;
+    assert_eq!(response.json()["event"], json!({}));
+    let trace = response.header("x-amzn-trace-id").unwrap();
     assert!(trace.starts_with("Root=1-"), "{trace}");
 }
 
 #[tokio::test]
-async fn a_function_error_is_passed_on_and_the_environment_used_again() {
+async fn a_function_error_is_returned_and_the_environment_is_reused() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let before = invoker.invoke(json!({})).await.json()["pid"].clone();
-    let reply = invoker.invoke(json!({ "do": "raise" })).await;
-    assert_eq!(reply.function_error(), "ValueError");
-    assert_eq!(reply.json()["errorMessage"], "no luck");
+    let response = invoker.invoke(json!({ "do": "raise" })).await;
+    assert_eq!(response.function_error(), "ValueError");
+    assert_eq!(response.json()["errorMessage"], "no luck");
     assert_eq!(invoker.invoke(json!({})).await.json()["pid"], before);
 }
 
 #[tokio::test]
-async fn a_process_that_exits_is_an_exit_error_and_replaced() {
+async fn a_process_that_exits_is_an_exit_error_and_is_replaced() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
-    let reply = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
-    assert_eq!(reply.function_error(), "Runtime.ExitError");
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let response = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
+    let id = response.header("x-amzn-requestid").unwrap();
     let message = format!("RequestId: {id} Error: Runtime exited with error: exit status 3");
-    assert_eq!(reply.json()["errorMessage"], message);
+    assert_eq!(response.json()["errorMessage"], message);
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_while_idle_is_quietly_replaced() {
+async fn a_process_killed_while_idle_is_replaced_without_an_error() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
     let status = std::process::Command::new("kill")
@@ -122,50 +126,53 @@ async fn a_process_that_is_killed_while_idle_is_quietly_replaced() {
         (!std::path::Path::new("/proc").join(&pid).exists()).then_some(())
     })
     .await;
-    let reply = invoker.invoke(json!({})).await;
-    assert_eq!(reply.header("x-amz-function-error"), None);
-    assert_ne!(reply.json()["pid"].to_string(), pid);
+    let response = invoker.invoke(json!({})).await;
+    assert_eq!(response.header("x-amz-function-error"), None);
+    assert_ne!(response.json()["pid"].to_string(), pid);
 }
 
 #[tokio::test]
-async fn a_time_out_ends_the_whole_process_group() {
+async fn a_timeout_ends_the_whole_process_group() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let invoker = Invoker::start(
         &fixture_function("concurrency: 1, timeout: 700ms").replacen("timeout: 10s, ", "", 1),
     )
     .await;
-    let reply = invoker.invoke(json!({ "do": "child", "file": file })).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
-    let id = reply.header("x-amzn-requestid").unwrap();
+    let response = invoker.invoke(json!({ "do": "child", "file": file })).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
+    let id = response.header("x-amzn-requestid").unwrap();
     let message = format!("RequestId: {id} Error: Task timed out after 0.70 seconds");
-    assert_eq!(reply.json()["errorMessage"], message);
+    assert_eq!(response.json()["errorMessage"], message);
     let pids = std::fs::read_to_string(file).unwrap();
     assert_eq!(pids.split(' ').count(), 2);
     for pid in pids.split(' ') {
-        eventually("the end of the group", async || (!runs(pid)).then_some(())).await;
+        eventually("the end of the group", async || {
+            (!is_running(pid)).then_some(())
+        })
+        .await;
     }
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
 }
 
 #[tokio::test]
-async fn work_after_the_answer_counts_towards_the_time_limit_and_holds_up_nobody() {
+async fn work_after_the_response_counts_towards_the_timeout_and_delays_no_other_call() {
     let function = fixture_function("concurrency: 2, timeout: 1s");
     let invoker = Invoker::start(&function.replacen("timeout: 10s, ", "", 1)).await;
-    let lingering = invoker
+    let busy = invoker
         .invoke(json!({ "do": "linger" }))
         .await
         .json()
         .to_string();
     assert_ne!(
         invoker.invoke(json!({})).await.json()["pid"].to_string(),
-        lingering
+        busy
     );
-    eventually("its end", async || (!runs(&lingering)).then_some(())).await;
+    eventually("its end", async || (!is_running(&busy)).then_some(())).await;
 }
 
 #[tokio::test]
-async fn an_environment_that_cannot_be_initialised_is_a_function_error() {
+async fn a_failed_initialisation_is_a_function_error() {
     for (init, error_type, message) in [
         (
             "exit",
@@ -179,15 +186,15 @@ async fn an_environment_that_cannot_be_initialised_is_a_function_error() {
             "Task timed out after 0.50 seconds",
         ),
     ] {
-        // The limit is short only where it is what is looked at.
+        // The timeout is short only where the test is about it.
         let limit = if init == "hang" { "500ms" } else { "10s" };
         let keys = format!("env: {{ INIT: {init} }}, init_timeout: {limit}");
         let invoker = Invoker::start(&fixture_function(&keys)).await;
-        // Each caller is told, and each is a new attempt.
+        // Each caller gets the error, and each call is a new attempt.
         for _ in 0..2 {
-            let reply = invoker.invoke(json!({})).await;
-            assert_eq!(reply.function_error(), error_type);
-            let found = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+            let response = invoker.invoke(json!({})).await;
+            assert_eq!(response.function_error(), error_type);
+            let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
             assert!(found.ends_with(message), "{found}");
         }
     }
@@ -207,9 +214,9 @@ async fn a_command_that_cannot_be_started_is_a_function_error_and_not_ready() {
             "functions:\n  f:\n    local: {{ command: [{command}] }}"
         ))
         .await;
-        let reply = invoker.invoke(json!({})).await;
-        assert_eq!(reply.function_error(), "Runtime.InvalidEntrypoint");
-        let message = reply.json()["errorMessage"].as_str().unwrap().to_owned();
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
+        let message = response.json()["errorMessage"].as_str().unwrap().to_owned();
         assert!(
             message.ends_with(&format!("fork/exec {command}: {reason}")),
             "{message}"
@@ -250,14 +257,14 @@ done
     ))
     .await;
     for _ in 0..2 {
-        let reply = invoker.invoke(json!({ "a": 1 })).await.json();
+        let response = invoker.invoke(json!({ "a": 1 })).await.json();
         let expected = json!({ "event": { "a": 1 }, "handler": "bootstrap", "root": directory, "cwd": directory });
-        assert_eq!(reply, expected);
+        assert_eq!(response, expected);
     }
 }
 
 #[tokio::test]
-async fn answers_need_the_right_id_and_are_taken_once() {
+async fn responses_need_the_right_id_and_are_accepted_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("status");
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
@@ -271,58 +278,61 @@ async fn answers_need_the_right_id_and_are_taken_once() {
     );
     assert_eq!(statuses[1][0], 400);
 
-    let reply = invoker.invoke(json!({ "do": "twice", "file": file })).await;
-    assert_eq!(reply.json(), "first");
+    let response = invoker.invoke(json!({ "do": "twice", "file": file })).await;
+    assert_eq!(response.json(), "first");
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "403");
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit_is_a_function_error() {
+async fn a_response_over_the_limit_is_a_function_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("status");
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let limit = lambda_api::limits::MAX_PAYLOAD_BYTES;
-    let reply = invoker
+    let response = invoker
         .invoke(json!({ "do": "large", "bytes": limit, "file": file }))
         .await;
-    assert_eq!((reply.status.as_u16(), reply.body.len()), (200, limit));
-    let reply = invoker
+    assert_eq!(
+        (response.status.as_u16(), response.body.len()),
+        (200, limit)
+    );
+    let response = invoker
         .invoke(json!({ "do": "large", "bytes": limit + 1, "file": file }))
         .await;
-    assert_eq!(reply.function_error(), "Function.ResponseSizeTooLarge");
+    assert_eq!(response.function_error(), "Function.ResponseSizeTooLarge");
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "413");
 }
 
 #[tokio::test]
-async fn a_streamed_answer_is_taken_as_a_whole_and_may_fail_in_its_trailers() {
+async fn a_streamed_response_is_buffered_and_may_fail_in_its_trailers() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = invoker.invoke(json!({ "do": "stream" })).await;
+    let response = invoker.invoke(json!({ "do": "stream" })).await;
     assert_eq!(
-        (reply.header("x-amz-function-error"), &reply.body[..]),
+        (response.header("x-amz-function-error"), &response.body[..]),
         (None, &b"hello"[..])
     );
-    let reply = invoker
+    let response = invoker
         .invoke(json!({ "do": "stream", "end": "error" }))
         .await;
-    assert_eq!(reply.function_error(), "Late");
-    assert_eq!(reply.json()["errorMessage"], "after all");
+    assert_eq!(response.function_error(), "Late");
+    assert_eq!(response.json()["errorMessage"], "after all");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_broken_off_is_a_function_error_and_the_environment_used_again() {
+async fn a_truncated_response_is_a_function_error_and_the_environment_is_reused() {
     let invoker = Invoker::start(&fixture_function("concurrency: 1").replace("10s", "5m")).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].clone();
-    let reply = invoker
+    let response = invoker
         .invoke(json!({ "do": "stream", "end": "cut" }))
         .await;
-    assert_eq!(reply.function_error(), "Runtime.TruncatedResponse");
+    assert_eq!(response.function_error(), "Runtime.TruncatedResponse");
     assert_eq!(invoker.invoke(json!({})).await.json()["pid"], pid);
 }
 
 #[tokio::test]
-async fn concurrent_calls_have_environments_of_their_own_and_later_ones_use_them_again() {
+async fn concurrent_calls_have_separate_environments_that_later_calls_reuse() {
     let folder = tempfile::tempdir().unwrap();
     let invoker = Invoker::start(&fixture_function("concurrency: 2")).await;
     let meet = json!({ "do": "meet", "folder": folder.path(), "count": 2 });
@@ -335,7 +345,7 @@ async fn concurrent_calls_have_environments_of_their_own_and_later_ones_use_them
 }
 
 #[tokio::test]
-async fn calls_one_after_the_other_need_one_environment() {
+async fn sequential_calls_share_one_environment() {
     let invoker = Invoker::start(&fixture_function("concurrency: 10")).await;
     let mut pids = HashSet::new();
     for _ in 0..100 {
@@ -345,63 +355,66 @@ async fn calls_one_after_the_other_need_one_environment() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_queue_are_refused_and_a_caller_who_leaves_gives_up_the_place() {
+async fn calls_beyond_the_queue_are_rejected_and_a_disconnect_frees_the_slot() {
     let gate = Gate::new();
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let running = invoker.invoke(gate.event());
     let rest = async {
         exists(&gate.path("begun")).await;
-        let refused = async |label| {
+        let rejected = async |label| {
             let probe = async || {
-                let reply =
+                let response =
                     tokio::time::timeout(Duration::from_millis(100), invoker.invoke(json!({})))
                         .await;
-                reply.ok().filter(|reply| reply.status == 429)
+                response.ok().filter(|response| response.status == 429)
             };
             eventually(label, probe).await
         };
         {
-            // The queue has one place.
+            // The queue has one slot.
             let queued = std::pin::pin!(invoker.invoke(json!({})));
-            let reply = tokio::select! {
+            let response = tokio::select! {
                 biased;
-                _ = queued => panic!("answered although the only environment is busy"),
-                reply = refused("a refusal") => reply,
+                _ = queued => panic!("it returned although the only environment is busy"),
+                response = rejected("a rejection") => response,
             };
             assert_eq!(
-                reply.header("x-amzn-errortype"),
+                response.header("x-amzn-errortype"),
                 Some("TooManyRequestsException")
             );
-            assert_eq!(reply.header("retry-after"), Some("1"));
-            assert_eq!(reply.json()["Reason"], "ConcurrentInvocationLimitExceeded");
+            assert_eq!(response.header("retry-after"), Some("1"));
+            assert_eq!(
+                response.json()["Reason"],
+                "ConcurrentInvocationLimitExceeded"
+            );
         }
-        // That caller has left: its place is free before the environment is.
+        // That caller has disconnected: its slot is free before the environment is.
         let accepted = async || {
             let call = invoker.invoke(json!({ "do": "raise" }));
             match tokio::time::timeout(Duration::from_millis(50), call).await {
-                Ok(reply) => {
-                    assert_eq!(reply.status, 429);
+                Ok(response) => {
+                    assert_eq!(response.status, 429);
                     None
                 }
                 Err(_) => Some(()),
             }
         };
-        eventually("a place", accepted).await;
+        eventually("a free slot", accepted).await;
         gate.open();
     };
-    let (reply, ()) = tokio::join!(running, rest);
-    assert_eq!(reply.status, 200);
+    let (response, ()) = tokio::join!(running, rest);
+    assert_eq!(response.status, 200);
     assert_eq!(invoker.invoke(json!({})).await.status, 200);
 }
 
 #[tokio::test]
-async fn an_invocation_whose_caller_has_left_runs_on_and_its_environment_is_used_again() {
+async fn an_invocation_outlives_its_caller_and_its_environment_is_reused() {
     let gate = Gate::new();
     let invoker = Invoker::start(&fixture_function("concurrency: 1")).await;
     let pid = invoker.invoke(json!({})).await.json()["pid"].clone();
     let begun = gate.path("begun");
     tokio::select! {
-        _ = invoker.invoke(gate.event()) => panic!("answered although the gate is shut"),
+        _ = invoker.invoke(gate.event()) => panic!("it returned although the gate is shut"),
         () = exists(&begun) => {}
     }
     gate.open();
@@ -410,10 +423,10 @@ async fn an_invocation_whose_caller_has_left_runs_on_and_its_environment_is_used
 }
 
 #[tokio::test]
-async fn a_flood_of_output_holds_nobody_up() {
+async fn a_flood_of_output_does_not_block_the_function() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let reply = invoker
+    let response = invoker
         .invoke(json!({ "do": "print", "lines": 2_000 }))
         .await;
-    assert_eq!(reply.status, 200);
+    assert_eq!(response.status, 200);
 }

@@ -1,13 +1,14 @@
-//! Functions whose files change while they are called.
+//! Functions whose files change between and during calls.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Gate, Invoker, eventually, exists, fixture, runs};
 use serde_json::json;
 
-/// Replaces the function's program as a build does: in one step.
+use crate::support::{Gate, Invoker, eventually, exists, fixture, is_running};
+
+/// Replaces the function's program atomically, as a build does.
 fn write(folder: &Path, script: &str, mode: u32) {
     let new = folder.join("bootstrap.tmp");
     std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -25,22 +26,23 @@ async fn start(folder: &Path, keys: &str) -> Invoker {
     Invoker::start(&format!("functions: {{ f: {{ local: {local} }} }}")).await
 }
 
-async fn serves(invoker: &Invoker, number: &str) {
+/// Waits until calls return this version. No call may fail.
+async fn wait_for_version(invoker: &Invoker, number: &str) {
     let look = async || {
-        let reply = invoker.invoke(json!({})).await;
+        let response = invoker.invoke(json!({})).await;
         assert_eq!(
-            reply.header("x-amz-function-error"),
+            response.header("x-amz-function-error"),
             None,
             "{:?}",
-            reply.body
+            response.body
         );
-        (reply.json()["env"]["VERSION"] == number).then_some(())
+        (response.json()["env"]["VERSION"] == number).then_some(())
     };
     eventually(&format!("version {number}"), look).await;
 }
 
 #[tokio::test]
-async fn a_change_is_served_and_no_call_fails_for_it() {
+async fn a_change_is_served_without_failed_calls() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 2").await;
@@ -48,9 +50,12 @@ async fn a_change_is_served_and_no_call_fails_for_it() {
     let calls = async || {
         let mut count = 0;
         while !done.load(Ordering::Relaxed) {
-            let reply = invoker.invoke(json!({})).await;
+            let response = invoker.invoke(json!({})).await;
             assert_eq!(
-                (reply.status.as_u16(), reply.header("x-amz-function-error")),
+                (
+                    response.status.as_u16(),
+                    response.header("x-amz-function-error")
+                ),
                 (200, None)
             );
             count += 1;
@@ -60,7 +65,7 @@ async fn a_change_is_served_and_no_call_fails_for_it() {
     let changes = async {
         for number in ["1", "2", "3"] {
             write(folder.path(), &version(number), 0o755);
-            serves(&invoker, number).await;
+            wait_for_version(&invoker, number).await;
         }
         done.store(true, Ordering::Relaxed);
     };
@@ -69,7 +74,7 @@ async fn a_change_is_served_and_no_call_fails_for_it() {
 }
 
 #[tokio::test]
-async fn the_old_finishes_its_call_and_ends() {
+async fn the_old_environment_finishes_its_call_and_ends() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
@@ -78,28 +83,31 @@ async fn the_old_finishes_its_call_and_ends() {
     let rest = async {
         exists(&gate.path("begun")).await;
         write(folder.path(), &version("2"), 0o755);
-        // With the only place taken, the new one stands beside it.
-        serves(&invoker, "2").await;
-        assert!(runs(&old));
+        // The new environment runs beside the old one, which takes the only slot.
+        wait_for_version(&invoker, "2").await;
+        assert!(is_running(&old));
         gate.open();
     };
-    let (reply, ()) = tokio::join!(invoker.invoke(gate.event()), rest);
-    assert_eq!(reply.json()["pid"].to_string(), old);
-    eventually("the end of the old", async || (!runs(&old)).then_some(())).await;
-    serves(&invoker, "2").await;
+    let (response, ()) = tokio::join!(invoker.invoke(gate.event()), rest);
+    assert_eq!(response.json()["pid"].to_string(), old);
+    eventually("the end of the old", async || {
+        (!is_running(&old)).then_some(())
+    })
+    .await;
+    wait_for_version(&invoker, "2").await;
 }
 
 #[tokio::test]
-async fn what_does_not_start_leaves_the_old_in_service() {
+async fn a_version_that_does_not_start_leaves_the_old_one_in_service() {
     let folder = tempfile::tempdir().unwrap();
-    let tried = folder.path().join("target");
+    let started = folder.path().join("target");
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
     let old = invoker.invoke(json!({})).await.json()["pid"].clone();
     for (script, mode) in [("touch target; exit 1", 0o755), ("half a file", 0o644)] {
         write(folder.path(), script, mode);
         if mode == 0o755 {
-            exists(&tried).await;
+            exists(&started).await;
         }
         for _ in 0..20 {
             assert_eq!(invoker.invoke(json!({})).await.json()["pid"], old);
@@ -107,11 +115,11 @@ async fn what_does_not_start_leaves_the_old_in_service() {
         }
     }
     write(folder.path(), &version("2"), 0o755);
-    serves(&invoker, "2").await;
+    wait_for_version(&invoker, "2").await;
 }
 
 #[tokio::test]
-async fn files_of_tools_change_nothing() {
+async fn changes_of_tool_files_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
@@ -132,25 +140,28 @@ async fn slow_starts_do_not_pile_up() {
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1, init_timeout: 5m").await;
     let old = invoker.invoke(json!({})).await.json()["pid"].to_string();
-    // What tools keep is not watched.
-    let begun = folder.path().join("target");
-    std::fs::create_dir(&begun).unwrap();
+    // The folder `target` is not watched.
+    let started = folder.path().join("target");
+    std::fs::create_dir(&started).unwrap();
     let mut pids: Vec<String> = Vec::new();
     for number in 0..4 {
         let script = format!("echo $$ > target/new; mv target/new target/{number}; exec sleep 300");
         write(folder.path(), &script, 0o755);
-        let pid = begun.join(number.to_string());
+        let pid = started.join(number.to_string());
         exists(&pid).await;
-        assert!(pids.iter().all(|pid| !runs(pid)), "more than one extra");
-        assert!(runs(&old));
+        assert!(
+            pids.iter().all(|pid| !is_running(pid)),
+            "more than one additional environment"
+        );
+        assert!(is_running(&old));
         pids.push(std::fs::read_to_string(&pid).unwrap().trim().to_owned());
     }
     write(folder.path(), &version("2"), 0o755);
-    serves(&invoker, "2").await;
+    wait_for_version(&invoker, "2").await;
 }
 
 #[tokio::test]
-async fn what_writes_into_its_own_folder_is_served_all_the_same() {
+async fn a_function_that_writes_into_its_own_folder_is_served() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &version("1"), 0o755);
     let invoker = start(folder.path(), "concurrency: 1").await;
@@ -164,5 +175,5 @@ async fn what_writes_into_its_own_folder_is_served_all_the_same() {
         })
         .await;
     }
-    serves(&invoker, "2").await;
+    wait_for_version(&invoker, "2").await;
 }

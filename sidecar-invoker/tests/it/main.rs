@@ -1,4 +1,4 @@
-//! The invoker's integration tests. They are one program, because each program is linked anew.
+//! The invoker's integration tests, in one program, because each program is linked separately.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +21,7 @@ mod local;
 mod local_memory;
 mod local_watch;
 mod program;
+mod reference;
 mod rie;
 mod streaming;
 mod support;

@@ -1,16 +1,19 @@
-//! The program itself: its configuration errors, its ports, its end.
+//! The program: its configuration errors, its ports, its shutdown.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::support::{Gate, Reply, eventually, exists, fixture_function, request, runs, send};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use crate::support::{
+    Gate, HttpResponse, eventually, exists, fixture_function, is_running, request, send,
+};
+
 const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
 
-/// The program on free ports, but for the one address that is given.
+/// Returns the program on free ports, except for the given address.
 fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
     command.arg("serve").arg("--config").arg(config);
@@ -25,12 +28,13 @@ fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
     command
 }
 
-fn ends(config: &Path) -> (Option<i32>, String) {
+/// Runs the program to its end and returns its exit code and standard error.
+fn run_to_end(config: &Path) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-/// A running program and the address that it says it serves.
+/// A running program and the address that it has logged.
 struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -40,15 +44,15 @@ struct Running {
 
 impl Running {
     fn start(config: &str) -> Self {
-        Self::start_by(config, |serve| serve)
+        Self::start_wrapped(config, |serve| serve)
     }
 
-    /// Starts it by another program.
-    fn start_by(config: &str, by: impl FnOnce(Command) -> Command) -> Self {
+    /// Starts the command that `wrap` returns for the program's command.
+    fn start_wrapped(config: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, config).unwrap();
-        let mut child = by(serve(&file, FREE))
+        let mut child = wrap(serve(&file, FREE))
             .env("RUST_LOG", "info")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -74,17 +78,17 @@ impl Running {
         }
     }
 
-    async fn invoke(&self, event: Value) -> Reply {
+    async fn invoke(&self, event: Value) -> HttpResponse {
         self.post(&[], event).await
     }
 
     /// Invokes `f` asynchronously.
-    async fn send(&self, event: Value) -> Reply {
+    async fn send(&self, event: Value) -> HttpResponse {
         self.post(&[("x-amz-invocation-type", "Event")], event)
             .await
     }
 
-    async fn post(&self, headers: &[(&str, &str)], event: Value) -> Reply {
+    async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(
             stream,
@@ -98,8 +102,8 @@ impl Running {
         .await
     }
 
-    /// Tells it to end; what it has logged since it began to serve.
-    fn ended(mut self) -> String {
+    /// Terminates the program and returns all that it has logged since it began to serve.
+    fn terminate(mut self) -> String {
         self.signal("-TERM");
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).unwrap();
@@ -127,18 +131,18 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_one_sentence() {
+fn an_unreadable_configuration_is_reported_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("invoker.yaml");
     let shown = path.display().to_string();
     assert_eq!(
-        ends(&path),
+        run_to_end(&path),
         (
             Some(2),
             format!("{shown}: there is no such file; name one with --config\n")
         )
     );
-    let (code, text) = ends(folder.path());
+    let (code, text) = run_to_end(folder.path());
     assert_eq!(code, Some(2));
     assert!(
         text.contains("this is a directory; name the file in it with --config"),
@@ -146,14 +150,14 @@ fn a_file_that_cannot_be_read_is_one_sentence() {
     );
     std::fs::write(&path, b"functions:\n  f\xff: 1\n").unwrap();
     assert_eq!(
-        ends(&path),
+        run_to_end(&path),
         (
             Some(2),
             format!("{shown}:2: not UTF-8; save the file as UTF-8\n")
         )
     );
     std::fs::write(&path, "functions: {\n").unwrap();
-    let (code, text) = ends(&path);
+    let (code, text) = run_to_end(&path);
     assert_eq!(code, Some(2));
     assert!(
         text.starts_with(&format!("{shown}:")) && text.contains("not valid YAML"),
@@ -170,7 +174,7 @@ fn all_mistakes_of_a_file_are_reported_together() {
         "functions:\n  f:\n    local: { comand: [x], timeout: abc }\n",
     )
     .unwrap();
-    let (code, text) = ends(&path);
+    let (code, text) = run_to_end(&path);
     assert_eq!(code, Some(2));
     let bootstrap = format!(
         "3: functions.f.local: there is no `command`, and no file `bootstrap` in {}; add one of them",
@@ -213,20 +217,20 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
     let rest = async {
         exists(&gate.path("begun")).await;
         running.signal("-TERM");
-        // It accepts no more, and has not ended.
+        // The program accepts no connections, and has not ended.
         let refused = async || {
             TcpStream::connect(&running.address)
                 .await
                 .is_err()
                 .then_some(())
         };
-        eventually("its end of listening", refused).await;
+        eventually("a refused connection", refused).await;
         gate.open();
     };
-    let (reply, ()) = tokio::join!(running.invoke(gate.event()), rest);
-    assert_eq!(reply.status, 200);
+    let (response, ()) = tokio::join!(running.invoke(gate.event()), rest);
+    assert_eq!(response.status, 200);
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
-    assert!(!runs(&pid));
+    assert!(!is_running(&pid));
     let mut log = String::new();
     running.stderr.read_to_string(&mut log).unwrap();
     assert!(!log.contains("still holds"), "{log}");
@@ -238,7 +242,7 @@ async fn no_function_outlives_an_invoker_that_is_killed() {
     let file = folder.path().join("pids");
     let mut running = Running::start(&fixture_function(""));
     tokio::select! {
-        _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("answered although it waits"),
+        _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("it returned although it waits"),
         () = exists(&file) => {}
     }
     running.signal("-KILL");
@@ -246,13 +250,16 @@ async fn no_function_outlives_an_invoker_that_is_killed() {
     let pids = std::fs::read_to_string(&file).unwrap();
     assert_eq!(pids.split(' ').count(), 2);
     for pid in pids.split(' ') {
-        eventually("the end of the group", async || (!runs(pid)).then_some(())).await;
+        eventually("the end of the group", async || {
+            (!is_running(pid)).then_some(())
+        })
+        .await;
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_has_run_away_does_not_outlive_an_invoker_that_is_killed_or_told_to_end() {
+async fn a_stray_process_does_not_outlive_an_invoker_that_is_killed_or_terminated() {
     for signal in ["-KILL", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
@@ -260,11 +267,11 @@ async fn what_has_run_away_does_not_outlive_an_invoker_that_is_killed_or_told_to
         let stray = json!({ "do": "stray", "file": file, "forgets": false });
         assert_eq!(running.invoke(stray).await.status, 200);
         let pid = std::fs::read_to_string(&file).unwrap();
-        assert!(runs(pid.trim()));
+        assert!(is_running(pid.trim()));
         running.signal(signal);
         running.child.wait().unwrap();
-        let gone = async || (!runs(pid.trim())).then_some(());
-        eventually("the end of the stray", gone).await;
+        let has_ended = async || (!is_running(pid.trim())).then_some(());
+        eventually("the end of the stray process", has_ended).await;
         let mut log = String::new();
         running.stderr.read_to_string(&mut log).unwrap();
         assert!(!log.contains("still holds"), "{log}");
@@ -273,7 +280,7 @@ async fn what_has_run_away_does_not_outlive_an_invoker_that_is_killed_or_told_to
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_guard_knows_processes_by_their_environment() {
+async fn the_guard_finds_processes_by_their_environment() {
     let mut guard = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"))
         .arg("guard")
         .stdin(Stdio::piped())
@@ -287,24 +294,27 @@ async fn the_guard_knows_processes_by_their_environment() {
         command.spawn().unwrap()
     };
     let own = format!("own-{}", guard.id());
-    let (mut marked, mut forgotten, mut other) = (sleep(&own), sleep("forgotten"), sleep("other"));
+    let (mut registered, mut removed, mut other) = (sleep(&own), sleep("removed"), sleep("other"));
     let lines = format!(
-        "+LAMBDA_MESH_TEST=forgotten\n+LAMBDA_MESH_TEST={own}\nwhat?\n-LAMBDA_MESH_TEST=forgotten\n"
+        "+LAMBDA_MESH_TEST=removed\n+LAMBDA_MESH_TEST={own}\nwhat?\n-LAMBDA_MESH_TEST=removed\n"
     );
     std::io::Write::write_all(&mut guard.stdin.take().unwrap(), lines.as_bytes()).unwrap();
     assert!(guard.wait().unwrap().success());
-    assert_eq!(marked.wait().unwrap().code(), None, "killed");
-    for process in [&mut forgotten, &mut other] {
-        assert!(process.try_wait().unwrap().is_none(), "not meant");
+    assert_eq!(registered.wait().unwrap().code(), None, "killed");
+    for process in [&mut removed, &mut other] {
+        assert!(
+            process.try_wait().unwrap().is_none(),
+            "it belongs to nobody"
+        );
         process.kill().unwrap();
         process.wait().unwrap();
     }
 }
 
-/// So it is in a container that is entered by `docker exec`, and wherever there is no terminal.
+/// The session belongs to another namespace after `docker exec`, and without a terminal.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_guard_does_its_work_where_its_session_is_of_another_namespace() {
+fn the_guard_works_if_its_session_belongs_to_another_pid_namespace() {
     let namespace = || {
         let mut unshare = Command::new("unshare");
         unshare.args([
@@ -323,7 +333,7 @@ fn the_guard_does_its_work_where_its_session_is_of_another_namespace() {
     {
         xtask::test::skip(
             "the guard in a namespace of its own",
-            "this machine lets nobody make one by `unshare`",
+            "`unshare` is not permitted on this machine",
         );
         return;
     }
@@ -335,13 +345,13 @@ fn the_guard_does_its_work_where_its_session_is_of_another_namespace() {
     assert!(shell.status().unwrap().success());
 }
 
-/// In a container the invoker may be the first process, to which all orphans belong.
+/// In a container the invoker may be the first process, which adopts all orphans.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
+async fn adopted_orphans_do_not_stay_zombies() {
     let folder = tempfile::tempdir().unwrap();
     let (pids, stray) = (folder.path().join("pids"), folder.path().join("pid"));
-    let running = Running::start_by(&fixture_function("concurrency: 1"), |serve| {
+    let running = Running::start_wrapped(&fixture_function("concurrency: 1"), |serve| {
         let mut adopting = Command::new("python3");
         // PR_SET_CHILD_SUBREAPER
         let script = "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1)\nos.execv(sys.argv[1], sys.argv[1:])";
@@ -354,7 +364,7 @@ async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
     let event = json!({ "do": "stray", "file": stray, "forgets": false });
     assert_eq!(running.invoke(event).await.status, 200);
     tokio::select! {
-        _ = running.invoke(json!({ "do": "child", "file": pids })) => panic!("answered although it waits"),
+        _ = running.invoke(json!({ "do": "child", "file": pids })) => panic!("it returned although it waits"),
         () = exists(&pids) => {}
     }
     let pids = std::fs::read_to_string(&pids).unwrap();
@@ -366,13 +376,13 @@ async fn orphans_that_become_the_invoker_s_own_are_not_left_as_zombies() {
     assert!(killed.success());
     let stray = std::fs::read_to_string(&stray).unwrap();
     for pid in [child, stray.trim()] {
-        let gone = async || (!Path::new("/proc").join(pid).exists()).then_some(());
-        eventually("the end of an orphan and of its entry", gone).await;
+        let has_ended = async || (!Path::new("/proc").join(pid).exists()).then_some(());
+        eventually("the end of an orphan and of its entry in /proc", has_ended).await;
     }
 }
 
 #[tokio::test]
-async fn a_function_s_output_appears_with_its_name() {
+async fn each_line_of_output_has_the_name_of_the_function() {
     let mut running = Running::start(&fixture_function(""));
     let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
     assert_eq!(
@@ -394,7 +404,7 @@ async fn a_function_s_output_appears_with_its_name() {
             line
         })
         .collect();
-    // The service's own lines are told apart by what they say.
+    // Lambda's own lines are recognised by their words.
     let (own, mut lines): (Vec<&str>, Vec<&str>) =
         lines.iter().partition(|line| line.contains("RequestId: "));
     let words: Vec<_> = own.iter().map(|line| line.split(' ').next()).collect();
@@ -405,8 +415,8 @@ async fn a_function_s_output_appears_with_its_name() {
 }
 
 #[tokio::test]
-async fn an_output_that_nobody_reads_slows_no_function_down() {
-    // Its standard output is a pipe of which this test takes nothing.
+async fn unread_output_does_not_slow_a_function_down() {
+    // Its standard output is a pipe that this test does not read.
     let running = Running::start(&fixture_function("concurrency: 1"));
     let flood = json!({ "do": "print", "lines": 2_000 });
     assert_eq!(running.invoke(flood).await.status, 200);
@@ -414,7 +424,7 @@ async fn an_output_that_nobody_reads_slows_no_function_down() {
     for _ in 0..20 {
         assert_eq!(running.invoke(json!({})).await.status, 200);
     }
-    // Were each line waited for, for a second, it would be forty.
+    // If each line had to wait, for one second, the calls would take 40 s.
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
@@ -428,18 +438,18 @@ async fn an_extension_that_does_not_register_is_named() {
     std::fs::set_permissions(&extension, executable).unwrap();
     let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
     let running = Running::start(&fixture_function(&keys));
-    let reply = running.invoke(json!({})).await;
-    assert_eq!(reply.function_error(), "Sandbox.Timedout");
-    let log = running.ended();
-    let cure = "; the extension `never` did not register within `init_timeout` ";
+    let response = running.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
+    let log = running.terminate();
+    let message = "; the extension `never` did not register within `init_timeout` ";
     assert!(
-        log.contains(cure) && !log.contains("Lambda runtime"),
+        log.contains(message) && !log.contains("Lambda runtime"),
         "{log}"
     );
 }
 
 #[test]
-fn a_file_for_events_is_a_regular_file() {
+fn on_failure_must_be_a_regular_file() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     make_fifo(&fifo);
@@ -451,7 +461,7 @@ fn a_file_for_events_is_a_regular_file() {
             fixture_function("").replacen("queue: 1,", &on_failure(path), 1),
         )
         .unwrap();
-        let (code, text) = ends(&file);
+        let (code, text) = run_to_end(&file);
         assert_eq!(code, Some(2), "{text}");
         let problem = format!(
             "1: functions.f.event.on_failure: {} cannot be written: it has to be a regular file",
@@ -462,19 +472,19 @@ fn a_file_for_events_is_a_regular_file() {
 }
 
 #[tokio::test]
-async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
+async fn an_on_failure_file_that_blocks_does_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     let config = fixture_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
     let running = Running::start(&config);
-    // It was no FIFO yet when the configuration was read.
+    // The configuration was read before the FIFO existed.
     make_fifo(&fifo);
     let attempts = folder.path().join("attempts");
     let failing = json!({ "do": "raise", "file": attempts });
     assert_eq!(running.send(failing).await.status, 202);
     exists(&attempts).await;
     assert_eq!(running.invoke(json!({})).await.status, 200);
-    let log = running.ended();
+    let log = running.terminate();
     let id = std::fs::read_to_string(&attempts).unwrap();
     let lost = |line: &str| line.contains("ERROR an event is lost: ") && line.contains(id.trim());
     assert!(log.lines().any(lost), "{log}");
@@ -485,11 +495,11 @@ async fn a_file_for_events_that_blocks_does_not_hold_up_the_end() {
 }
 
 fn make_fifo(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success());
+    let status = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(status.success());
 }
 
-/// The settings of a function whose failed events go to this file.
+/// Returns the settings of a function whose failed events are written to this file.
 fn on_failure(file: &Path) -> String {
     let file = file.display();
     format!("event: {{ maximum_retry_attempts: 0, on_failure: {file} }},")

@@ -9,17 +9,17 @@ use lambda_mesh_tests::shared::{Component, Lease, Shared};
 use serde_json::{Value, json};
 
 /// Returns the program of `src/bin/probe.rs`.
-pub fn probe() -> &'static Path {
+pub(crate) fn probe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_probe"))
 }
 
 /// Returns the `functions` of an `invoker.yaml` with the function `probe`.
-pub fn functions() -> Value {
+pub(crate) fn functions() -> Value {
     json!({ "probe": { "local": { "command": [probe()], "timeout": "30s" } } })
 }
 
 /// Envoy in front of the invoker with the function `probe`.
-pub struct Service {
+pub(crate) struct Service {
     invoker: Invoker,
     mesh: Mesh,
 }
@@ -43,7 +43,7 @@ impl Component for Service {
 }
 
 /// Returns the shared [`Service`].
-pub fn service() -> Lease<Service> {
+pub(crate) fn service() -> Lease<Service> {
     static SERVICE: Shared<Service> = Shared::new(|| {
         let invoker = Invoker::start(&functions());
         let mesh = Mesh::to(&invoker).start();
@@ -53,6 +53,6 @@ pub fn service() -> Lease<Service> {
 }
 
 /// Makes the function return `payload`, and returns the response.
-pub fn echo_payload(payload: &Value) -> lambda_mesh_tests::client::Response {
+pub(crate) fn echo_payload(payload: &Value) -> lambda_mesh_tests::client::Response {
     service().post("/reply", payload.to_string()).send()
 }

@@ -1,10 +1,10 @@
-//! What can be wrong with a configuration.
+//! The mistakes in a configuration.
 
 use std::fmt;
 
 use crate::encoding::protobuf::DecodeError;
 
-/// Why a route has no configuration.
+/// The reason for which a route has no configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigError {
     /// The operator's: keys or their values are wrong.

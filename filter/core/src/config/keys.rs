@@ -6,19 +6,24 @@ use lambda_api::{FunctionReference, Qualifier};
 use serde_json::{Map, Value};
 
 use super::error::{Problem, Problems};
+use super::reference::{self, Key};
 use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
-    Response, Stage, Text, ValueKind,
+    Response, Stage, Text,
 };
 use crate::encoding::{json, json_writer, protobuf};
 
-/// Makes everything that depends on the list of keys: a key is a line of its own, with its
-/// description, name, type and default.
+/// Makes everything that depends on the list of keys. A key has a line of its own with its name,
+/// type and default, and the section of docs/filter.md that explains the key. The comment above it is
+/// its description.
 macro_rules! keys {
-    ($($(#[doc = $description:literal])+ $name:ident: $value:ty, $default:literal;)+) => {
-        /// One level of configuration. Each key may be absent.
+    ($(
+        $(#[doc = $description:literal])+
+        $name:ident: $value:ty, $default:literal $(, see $section:literal)?;
+    )+) => {
+        /// A level of configuration, in which each key may be absent.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Settings {
             $($(#[doc = $description])+ pub(super) $name: Option<$value>,)+
@@ -29,12 +34,13 @@ macro_rules! keys {
             pub const KEYS: [&'static str; [$(stringify!($name)),+].len()] =
                 [$(stringify!($name)),+];
 
-            /// Returns all keys with what a reference or a schema says of them.
+            /// Returns all keys, as a reference or a schema describes them.
             #[must_use]
             pub fn reference() -> Vec<Key> {
                 vec![$(Key {
                     name: stringify!($name),
-                    values: <$value>::kind(),
+                    section: [$($section)?].first().copied(),
+                    values: <$value>::values(),
                     default: $default,
                     description: concat!($($description),+).trim_ascii(),
                 }),+]
@@ -58,58 +64,44 @@ macro_rules! keys {
 }
 
 keys! {
-    /// The function: a name, a partial ARN or a full ARN, each with or without `:qualifier`.
-    function: FunctionReference, "required";
-    /// An alias or a version of the function.
-    qualifier: Qualifier, "none";
-    /// The format of the events.
+    /// The function to call.
+    function: FunctionReference, "required", see "function-and-qualifier";
+    /// The alias or version to call. Not beside a `function` that ends in one.
+    qualifier: Qualifier, "none", see "function-and-qualifier";
+    /// The format of the event, and the contract for the function's answer.
     payload: EventFormat<()>, "`apigateway-v2`";
-    /// The way in which the function is invoked.
-    invocation: Invocation, "`request-response`";
-    /// The stage in `requestContext`.
+    /// Selects a synchronous, an asynchronous or a streamed invocation.
+    invocation: Invocation, "`request-response`", see "invocation";
+    /// The API stage in `requestContext`.
     stage: Stage, "`$default`; `prod` for `apigateway-v1`";
-    /// The account in `requestContext`.
+    /// The AWS account in `requestContext`, and in ARNs inside the event.
     account_id: Text, "`123456789012`";
-    /// The id of the API in `requestContext`.
+    /// The identifier of the API in `requestContext`, and in ARNs inside the event.
     api_id: Text, "`lambda-mesh`";
-    /// A path template, alone or behind a method as in `GET /pets/{id}`, that fills `resource`,
-    /// `routeKey` and `pathParameters`. Other requests get 404.
-    resource: Resource, "any request";
-    /// The beginning of the path that is removed before the event is made.
-    strip_prefix: PathPrefix, "none";
-    /// The media types of bodies that are in base64 in the event.
-    binary_media_types: Vec<MediaRange>, "the format's own rule";
-    /// The spelling of header names in the event.
+    /// Fills `resource`, `routeKey` and `pathParameters` of API Gateway formats. Other requests get 404.
+    resource: Resource, "none", see "resource";
+    /// A path prefix that is removed before the event is made.
+    strip_prefix: PathPrefix, "none", see "strip_prefix";
+    /// Media types whose bodies travel in base64. All other bodies are text if they are UTF-8.
+    binary_media_types: Vec<MediaRange>, "the format's own rule", see "binary_media_types";
+    /// Spelling of header names in the event: `content-type` or `Content-Type`.
     header_case: HeaderCase, "`lower`; `train` for `apigateway-v1`";
-    /// The event of `payload: template`, with `${...}` for parts of the request.
+    /// The event of `payload: template`, with `${...}` placeholders.
     template: Rc<Template>, "none";
-    /// The way from the function's response to that of the client.
-    response: Response, "`auto`";
-    /// The largest event, after encoding.
-    max_request_bytes: Bytes, "`6291556`, Lambda's own limit; at most `1048576` for `invocation: event`";
-    /// The place for the event of a request without a body.
-    bodyless_event: BodylessEvent, "`body`";
-    /// Shows the type, message and stack trace of a function's own error to the client.
+    /// Reads the answer by the contract of `payload`, or passes its JSON on as the body.
+    response: Response, "`auto`", see "response";
+    /// The largest event after encoding. Larger events get 413.
+    max_request_bytes: Bytes, "6291556", see "max_request_bytes";
+    /// Where the event of a request without a body travels.
+    bodyless_event: BodylessEvent, "`body`", see "bodyless_event";
+    /// Shows the client a function's own error with its stack trace, or the reason of another failure.
     expose_errors: bool, "`false`";
-    /// Adds the ids of the invocation to responses: `x-amzn-requestid` and `x-amzn-trace-id`.
-    expose_ids: bool, "`true` for `apigateway-v1` and `function-url`, else `false`";
-}
-
-/// What a reference or a schema says of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// Its name.
-    pub name: &'static str,
-    /// The type of its values.
-    pub values: ValueKind,
-    /// Its default, in Markdown.
-    pub default: &'static str,
-    /// Its meaning: a sentence in Markdown.
-    pub description: &'static str,
+    /// Adds `x-amzn-requestid`, as in the function's log, and `x-amzn-trace-id` to responses.
+    expose_ids: bool, "`true` for `apigateway-v1` and `function-url`, otherwise `false`";
 }
 
 impl Settings {
-    /// Reads one level.
+    /// Reads a level.
     ///
     /// # Errors
     /// Every key that is unknown, or of a wrong type or value.
@@ -129,6 +121,13 @@ impl Settings {
         } else {
             Err(Problems(problems))
         }
+    }
+
+    /// Returns the JSON Schema of one level, for editors.
+    #[must_use]
+    pub fn schema() -> String {
+        let schema = reference::object(&Self::reference());
+        reference::document("Configuration of the lambda-mesh filter", schema)
     }
 
     /// Reads the plugin's `configuration`: a JSON object (Envoy hands over a `StringValue` as its
@@ -155,7 +154,7 @@ impl Settings {
     }
 }
 
-/// Returns what is said of a key that does not exist.
+/// Returns the message for a key that does not exist.
 fn unknown(key: &str) -> String {
     let nearest = Settings::KEYS
         .iter()

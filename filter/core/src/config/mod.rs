@@ -8,6 +8,7 @@
 mod error;
 mod keys;
 pub(crate) mod path_template;
+pub mod reference;
 mod resolver;
 pub(crate) mod resource;
 pub(crate) mod route_config;
@@ -15,11 +16,10 @@ pub(crate) mod template;
 pub(crate) mod values;
 
 pub use error::{ConfigError, Problems};
-pub use keys::{Key, Settings};
+pub use keys::Settings;
 pub use path_template::PathTemplate;
 pub use resolver::ConfigCache;
 pub use route_config::Config;
-pub use values::ValueKind;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A resource of a REST API or the path of an HTTP API's route.
+/// The resource of a REST API or the path of an HTTP API's route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
     text: String,
@@ -12,9 +12,9 @@ pub struct PathTemplate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// `{name}`: one segment.
+    /// `{name}`: a single segment.
     Parameter(String),
-    /// `{name+}`: all that follows, at least one segment; only at the end.
+    /// `{name+}`: all following segments, at least one. It stands only at the end.
     Greedy(String),
 }
 
@@ -36,14 +36,14 @@ pub(crate) enum TrailingSlash {
     Significant,
 }
 
-/// Names and the parts of the path that they stand for, percent-encoded as sent.
+/// The names of a template and their parts of a path, percent-encoded as sent.
 pub(crate) type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
 
 impl PathTemplate {
     /// Reads a template.
     ///
     /// # Errors
-    /// What was expected instead.
+    /// The expected form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = |what: &str| format!("expected {what}, found \"{text}\"");
         let rest = text
@@ -76,13 +76,13 @@ impl PathTemplate {
         })
     }
 
-    /// The template as it was given.
+    /// Returns the template as it was written.
     #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns the parameters that a path fills; `None` if the path is not of this form.
+    /// Returns the parameters in a path, or `None` if the path does not match.
     #[must_use]
     pub(crate) fn matches<'a>(
         &'a self,

@@ -1,4 +1,4 @@
-//! What a request calls: the settings of all levels, merged.
+//! Resolves the metadata of a request to the configuration of its route.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,23 +12,22 @@ use crate::encoding::protobuf;
 /// The namespace of the filter's keys.
 const NAMESPACE: &str = "lambda";
 
-/// Metadata as Envoy gives it, nearest first: route, virtual host, cluster.
+/// The serialised metadata of route, virtual host and cluster, in this order.
 pub(super) type Levels = [Vec<u8>; 3];
 
-/// How many different sets of metadata are kept: a bound, should a control plane make new ones
-/// without end.
-const KEPT: usize = 16_384;
+/// The largest number of configurations in the cache, in case a control plane makes new ones without
+/// end.
+const MAX_CACHED: usize = 16_384;
 
-/// What one plugin in one worker knows: the configuration of every route, worked out once and
-/// kept.
+/// The configurations of all routes of a plugin in one worker. Each is resolved once.
 #[derive(Debug, Default)]
 pub struct ConfigCache {
     plugin: Settings,
-    known: RefCell<HashMap<Levels, Result<Rc<Config>, ConfigError>>>,
+    cached: RefCell<HashMap<Levels, Result<Rc<Config>, ConfigError>>>,
 }
 
 impl ConfigCache {
-    /// For a plugin with these settings.
+    /// Returns the cache of a plugin with these settings.
     #[must_use]
     pub fn new(plugin: Settings) -> Self {
         Self {
@@ -37,28 +36,28 @@ impl ConfigCache {
         }
     }
 
-    /// The configuration for a request with this metadata. A wrong one is logged when it is
-    /// first met, with `place`: where the request came in.
+    /// Returns the configuration for a request with this metadata. A wrong configuration is logged at
+    /// its first request, with `place`, the route of that request.
     ///
     /// # Errors
-    /// [`ConfigError`].
+    /// A configuration that is wrong or cannot be read.
     pub(crate) fn find(
         &self,
         levels: Levels,
         place: impl FnOnce() -> String,
     ) -> Result<Rc<Config>, ConfigError> {
-        if let Some(found) = self.known.borrow().get(&levels) {
+        if let Some(found) = self.cached.borrow().get(&levels) {
             return found.clone();
         }
         let found = self.resolve(&levels).map(Rc::new);
         if let Err(error) = &found {
             log::error!("{}: {error}", place());
         }
-        let mut known = self.known.borrow_mut();
-        if known.len() >= KEPT {
-            known.clear();
+        let mut cached = self.cached.borrow_mut();
+        if cached.len() >= MAX_CACHED {
+            cached.clear();
         }
-        known.insert(levels, found.clone());
+        cached.insert(levels, found.clone());
         found
     }
 

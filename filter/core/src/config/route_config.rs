@@ -1,4 +1,4 @@
-//! The configuration of one route, merged from all levels and complete.
+//! The configuration of a route, merged from all levels and complete.
 
 use std::rc::Rc;
 
@@ -13,38 +13,38 @@ use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response,
 };
 
-/// The configuration of one route, complete.
+/// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The function's name, partial ARN or full ARN.
     pub(crate) function: FunctionReference,
-    /// The path and query of its invocation, with its alias or version.
+    /// The path and query of its invocation, with the qualifier.
     pub(crate) invoke_path: String,
     /// The event's format.
     pub(crate) format: EventFormat<Rc<Template>>,
-    /// How the function is invoked.
+    /// The way in which the function is invoked.
     pub(crate) invocation: Invocation,
-    /// `requestContext.stage`.
+    /// The member `requestContext.stage`.
     pub(crate) stage: String,
-    /// `requestContext.accountId`.
+    /// The member `requestContext.accountId`.
     pub(crate) account_id: String,
-    /// `requestContext.apiId`.
+    /// The member `requestContext.apiId`.
     pub(crate) api_id: String,
     /// The method and path template that fill `resource`, `routeKey` and `pathParameters`.
     pub(crate) resource: Option<Resource>,
-    /// Removed from the path before the event is made: `/py` makes `/py/hi` into `/hi`.
+    /// The prefix that is removed from the path: `/py` makes `/py/hi` into `/hi`.
     pub(crate) strip_prefix: Option<String>,
-    /// What travels in base64; by the format's own rule if not set.
+    /// The media types of bodies in base64; `None` for the format's own rule.
     pub(crate) binary_media_types: Option<Vec<MediaRange>>,
     /// The spelling of header names in the event.
     pub(crate) header_case: HeaderCase,
-    /// How the function's answer becomes a response.
+    /// The way from the function's response to that of the client.
     pub(crate) response: Response,
     /// The largest event, encoded, in bytes.
     pub(crate) max_request_bytes: usize,
-    /// Where the event of a request without a body goes.
+    /// The place for the event of a request without a body.
     pub(crate) bodyless_event: BodylessEvent,
-    /// Whether the client sees a function's own error.
+    /// The client sees a function's own error.
     pub(crate) expose_errors: bool,
     /// Whether the client sees the ids of the invocation.
     pub(crate) expose_ids: bool,
@@ -58,10 +58,10 @@ impl Config {
 }
 
 impl Settings {
-    /// What all levels together say.
+    /// Returns the configuration that the settings of all levels make.
     ///
     /// # Errors
-    /// A key that is required and absent, or two that exclude each other.
+    /// A required key that is absent, or keys that exclude each other.
     pub fn into_config(self) -> Result<Config, Problems> {
         let Some(function) = self.function else {
             return Err(Problems::one(

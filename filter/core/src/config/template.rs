@@ -1,15 +1,15 @@
-//! Events of one's own: JSON in which `${...}` stands for a part of the request.
+//! Templates of the operator's own events: JSON in which `${...}` stands for a part of the request.
 
 use serde_json::Value;
 
 use crate::encoding::json_writer;
 
-/// A template, read once.
+/// A template of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Template {
     /// JSON without placeholders.
     Literal(Vec<u8>),
-    /// A string that is one placeholder: its value keeps its type.
+    /// A string that is a single placeholder, whose value keeps its type.
     Value(Placeholder),
     /// A string with placeholders in it.
     Text(Vec<Piece>),
@@ -22,9 +22,9 @@ pub(crate) enum Template {
 /// A part of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// As it stands.
+    /// Text.
     Literal(String),
-    /// To be filled; empty where the request has no such part.
+    /// A part of the request, and nothing if the request does not have it.
     Placeholder(Placeholder),
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Piece {
 pub(crate) enum Placeholder {
     /// `${method}`
     Method,
-    /// `${path}`, percent-decoded
+    /// `${path}`, decoded
     Path,
     /// `${raw_path}`, as sent
     RawPath,
@@ -41,9 +41,9 @@ pub(crate) enum Placeholder {
     RawPathAndQuery,
     /// `${query}`, as sent, without `?`
     Query,
-    /// `${query.NAME}`, decoded; repeated values joined by `,`
+    /// `${query.NAME}`, decoded, with repeated values joined by `,`
     QueryValue(String),
-    /// `${header.NAME}`; repeated values joined by `,`
+    /// `${header.NAME}`, with repeated values joined by `,`
     Header(String),
     /// `${cookie.NAME}`
     Cookie(String),
@@ -55,15 +55,15 @@ pub(crate) enum Placeholder {
     RequestId,
     /// `${body}`, as text
     Body,
-    /// `${body_json}`, parsed
+    /// `${body_json}`, as JSON
     BodyJson(OtherBody),
-    /// `${body_form}`, parsed: an object
+    /// `${body_form}`, as a JSON object
     BodyForm(OtherBody),
     /// `${body_base64}`
     BodyBase64,
 }
 
-/// What becomes of a request whose body is in another form than a placeholder asks for.
+/// The treatment of a body in another form than a placeholder needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum OtherBody {
     /// The placeholder is null: `${body_json?}`.
@@ -72,7 +72,7 @@ pub(crate) enum OtherBody {
     Refused,
 }
 
-/// For errors.
+/// All placeholders, for error messages.
 const PLACEHOLDERS: &str = "${method}, ${path}, ${raw_path}, ${raw_path_and_query}, ${query}, \
     ${query.NAME}, ${header.NAME}, ${cookie.NAME}, ${host}, ${source_ip}, ${request_id}, ${body}, \
     ${body_json}, ${body_json?}, ${body_form}, ${body_form?}, ${body_base64}";
@@ -159,7 +159,7 @@ impl Placeholder {
     }
 }
 
-/// Literals and placeholders in turn. `$${` is a literal `${`.
+/// Splits a text into literals and placeholders. `$${` is a literal `${`.
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut literal = String::new();

@@ -1,10 +1,12 @@
 //! The types of values, and how each is read.
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use lambda_api::{FunctionReference, NameError, Qualifier};
 use serde_json::Value;
 
+use super::reference::Values;
 use super::resource::Resource;
 use super::template::Template;
 use crate::encoding::json_writer;
@@ -17,25 +19,8 @@ pub(super) trait ConfigValue: Sized {
     /// The expected form.
     fn read(value: &Value) -> Result<Self, String>;
 
-    /// Returns the type's description for references and schemas.
-    fn kind() -> ValueKind;
-}
-
-/// The type of a key's values, as a reference or a schema describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ValueKind {
-    /// Text that is not empty.
-    Text,
-    /// `true` or `false`.
-    Flag,
-    /// A whole number of bytes, at least 1.
-    Bytes,
-    /// One of these names.
-    Choice(&'static [&'static str]),
-    /// A list of media types such as `image/*`.
-    MediaTypes,
-    /// Any JSON, in whose texts `${...}` stands for a part of the request.
-    Template,
+    /// Returns the values of the type, as a reference or a schema describes them.
+    fn values() -> Values;
 }
 
 /// A type whose values have names.
@@ -63,8 +48,8 @@ impl<T: Choice> ConfigValue for T {
         choice.ok_or_else(|| expected_one_of(names, value))
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Choice(T::NAMES)
+    fn values() -> Values {
+        Values::choice(T::NAMES)
     }
 }
 
@@ -93,8 +78,8 @@ impl ConfigValue for Text {
         Ok(Self(text(value)?.to_owned()))
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        Values::text("text", ".")
     }
 }
 
@@ -104,8 +89,9 @@ impl ConfigValue for FunctionReference {
         name.map_err(|error: NameError| error.to_string())
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        let form = "name, partial ARN or full ARN, with or without `:qualifier`";
+        Values::text(form, Self::PATTERN)
     }
 }
 
@@ -115,8 +101,9 @@ impl ConfigValue for Qualifier {
         qualifier.map_err(|error: NameError| error.to_string())
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        let form = "alias, version, `$LATEST` or `$LATEST.PUBLISHED`";
+        Values::text(form, Self::PATTERN)
     }
 }
 
@@ -125,8 +112,8 @@ impl ConfigValue for Resource {
         Self::parse(text(value)?)
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        Values::text("path template, alone or behind a method", "^([^a-z/ ]+ )?/")
     }
 }
 
@@ -135,8 +122,8 @@ impl ConfigValue for Rc<Template> {
         Template::parse(value).map(Self::new)
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Template
+    fn values() -> Values {
+        Values::json()
     }
 }
 
@@ -146,8 +133,8 @@ impl ConfigValue for bool {
         flag.ok_or_else(|| expected("true or false", value))
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Flag
+    fn values() -> Values {
+        Values::flag()
     }
 }
 
@@ -155,12 +142,20 @@ impl ConfigValue for bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) usize);
 
+impl Bytes {
+    const RANGE: RangeInclusive<u32> = 1..=u32::MAX;
+}
+
 impl ConfigValue for Bytes {
     fn read(value: &Value) -> Result<Self, String> {
         // Numbers in Envoy's metadata are always floating point.
+        let (least, most) = (
+            f64::from(*Self::RANGE.start()),
+            f64::from(*Self::RANGE.end()),
+        );
         let bytes = value
             .as_f64()
-            .filter(|n| n.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(n));
+            .filter(|n| n.fract() == 0.0 && (least..=most).contains(n));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -171,8 +166,8 @@ impl ConfigValue for Bytes {
             .ok_or_else(|| expected("a whole number of bytes, at least 1", value))
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Bytes
+    fn values() -> Values {
+        Values::integer("bytes", Self::RANGE)
     }
 }
 
@@ -188,8 +183,8 @@ impl ConfigValue for Stage {
         }
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        Values::text("text without `/`", "^[^/]+$")
     }
 }
 
@@ -207,8 +202,8 @@ impl ConfigValue for PathPrefix {
         }
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::Text
+    fn values() -> Values {
+        Values::text("path such as `/shop`", "^/[^?]*[^?/]$")
     }
 }
 
@@ -244,8 +239,8 @@ impl ConfigValue for Vec<MediaRange> {
         ranges.ok_or_else(|| expected("a list of media types such as [\"image/*\"]", value))
     }
 
-    fn kind() -> ValueKind {
-        ValueKind::MediaTypes
+    fn values() -> Values {
+        Values::list("list of media types", "^[^/; ]+/[^/; ]+$")
     }
 }
 

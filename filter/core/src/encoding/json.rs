@@ -4,27 +4,27 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Whether bytes are one JSON value in UTF-8, of any depth.
+/// Checks that bytes are a single JSON value in UTF-8.
 ///
 /// # Errors
-/// Where they are not.
+/// The place where they are not.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     read::<IgnoredAny>(bytes).map(|_| ())
 }
 
-/// One JSON value in UTF-8, as a tree.
+/// Reads a single JSON value in UTF-8 as a tree.
 ///
 /// # Errors
-/// Where the bytes are not one.
+/// The place where the bytes are none.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
     read(bytes)
 }
 
-/// One JSON value in UTF-8. Always from text: reading from bytes would bring the parser a second
-/// time.
+/// Reads a single JSON value in UTF-8. It reads from text only, because reading from bytes would add
+/// a second copy of the parser to the module.
 ///
 /// # Errors
-/// Where the bytes are not one.
+/// The place where the bytes are none.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| error.to_string())

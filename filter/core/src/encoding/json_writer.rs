@@ -1,4 +1,4 @@
-//! Writes JSON straight into one buffer: no tree is built, no text is copied twice.
+//! Writes JSON straight into a buffer, without a tree and without a second copy of a text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::json_string;
 
-/// A value as JSON. The library's own writer comes once for each form of its, and is not needed
-/// beside [`JsonWriter`].
+/// Returns a value as JSON. The writer of `serde_json` would add code that [`JsonWriter`] has already.
 #[must_use]
 pub(crate) fn to_text(value: &Value) -> String {
     let mut json = JsonWriter::with_capacity(0);
@@ -15,40 +14,39 @@ pub(crate) fn to_text(value: &Value) -> String {
     String::from_utf8(json.into_bytes()).unwrap_or_default()
 }
 
-/// A JSON text in the making. The caller opens and closes objects and arrays in pairs; commas
-/// come by themselves.
+/// A writer of JSON, which sets the commas.
 #[derive(Debug)]
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
-    /// Whether the next value is preceded by a comma.
+    /// A comma goes before the next value.
     comma: bool,
 }
 
 impl JsonWriter {
-    /// An empty text, with room for `capacity` bytes.
+    /// Returns a writer to a buffer with room for `capacity` bytes.
     #[must_use]
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self::after(Vec::with_capacity(capacity))
     }
 
-    /// A text that stands behind other bytes.
+    /// Returns a writer that appends to other bytes.
     #[must_use]
     pub(crate) fn after(out: Vec<u8>) -> Self {
         Self { out, comma: false }
     }
 
-    /// The text.
+    /// Returns the JSON.
     #[must_use]
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }
 
-    /// `{` … `}` around what `members` writes.
+    /// Writes an object, whose members the closure writes.
     pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self)) {
         self.nested(b'{', b'}', members);
     }
 
-    /// `[` … `]` around what `items` writes.
+    /// Writes an array, whose items the closure writes.
     pub(crate) fn array(&mut self, items: impl FnOnce(&mut Self)) {
         self.nested(b'[', b']', items);
     }
@@ -62,7 +60,7 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// A member's name in which nothing is to be escaped; its value must follow.
+    /// Writes the name of a member, which needs no escape. The caller writes its value next.
     pub(crate) fn key(&mut self, key: &'static str) -> &mut Self {
         debug_assert!(json_string::is_plain(key));
         self.separate();
@@ -73,7 +71,7 @@ impl JsonWriter {
         self
     }
 
-    /// A member's name that somebody else has chosen; its value must follow.
+    /// Writes the name of a member, which may need escapes. The caller writes its value next.
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         self.string(name);
         self.out.push(b':');
@@ -81,7 +79,7 @@ impl JsonWriter {
         self
     }
 
-    /// A string.
+    /// Writes a string.
     pub(crate) fn string(&mut self, text: &str) {
         self.separate();
         self.out.push(b'"');
@@ -90,12 +88,12 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// One string made of several pieces.
+    /// Writes a string that consists of several pieces.
     pub(crate) fn pieces(&mut self, pieces: impl IntoIterator<Item: AsRef<str>>) {
         self.joined(pieces, "");
     }
 
-    /// A string of several texts with a separator between them, in which nothing is to be escaped.
+    /// Writes a string of several texts with a separator between them, which needs no escape.
     pub(crate) fn joined(
         &mut self,
         texts: impl IntoIterator<Item: AsRef<str>>,
@@ -113,7 +111,7 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// An array of strings.
+    /// Writes an array of strings.
     pub(crate) fn strings(&mut self, texts: impl IntoIterator<Item: AsRef<str>>) {
         self.array(|json| {
             for text in texts {
@@ -122,7 +120,7 @@ impl JsonWriter {
         });
     }
 
-    /// A string holding the base64 form of `bytes`.
+    /// Writes a string with bytes in base64.
     pub(crate) fn base64(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push(b'"');
@@ -130,7 +128,7 @@ impl JsonWriter {
         let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
         self.out.resize(start + length, 0);
         if let Some(space) = self.out.get_mut(start..) {
-            // The length is that of the encoding, so this cannot be too small.
+            // The length is that of the encoding, so the space is large enough.
             let written = STANDARD.encode_slice(bytes, space).unwrap_or_default();
             self.out.truncate(start + written);
         }
@@ -138,29 +136,29 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    /// `true` or `false`.
+    /// Writes `true` or `false`.
     pub(crate) fn boolean(&mut self, value: bool) {
         self.raw(if value { b"true" } else { b"false" });
     }
 
-    /// `null`.
+    /// Writes `null`.
     pub(crate) fn null(&mut self) {
         self.raw(b"null");
     }
 
-    /// A value that is JSON already.
+    /// Writes a value that is JSON already.
     pub(crate) fn raw(&mut self, json: &[u8]) {
         self.separate();
         self.out.extend_from_slice(json);
         self.comma = true;
     }
 
-    /// An integer.
+    /// Writes an integer.
     pub(crate) fn integer(&mut self, value: i64) {
         self.raw(value.to_string().as_bytes());
     }
 
-    /// Any value.
+    /// Writes any value.
     pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.null(),

@@ -1,4 +1,4 @@
-//! The formats that requests and responses are made of: JSON and protobuf.
+//! The encodings of requests, responses and metadata: JSON and protobuf.
 
 pub(crate) mod json;
 pub(crate) mod json_string;

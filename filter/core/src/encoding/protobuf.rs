@@ -1,22 +1,22 @@
 //! Envoy's metadata and `google.protobuf.Struct`, as JSON.
 //!
-//! The properties `xds.route_metadata`, `xds.virtual_host_metadata` and `xds.cluster_metadata`
-//! are a serialised `envoy.config.core.v3.Metadata`. The whole message is read, not
-//! `...filter_metadata.lambda`: that path gives a map of byte strings, in which a number, a flag
-//! and a text of the same bytes cannot be told apart.
+//! The properties `xds.route_metadata`, `xds.virtual_host_metadata` and `xds.cluster_metadata` are a
+//! serialised `envoy.config.core.v3.Metadata`. The property `...filter_metadata.lambda` is a map of byte
+//! strings, in which a number, a boolean and a text of the same bytes look alike. So the whole message is
+//! read.
 //!
-//! The decoder is our own, for these two messages: a general one would keep a second tree of the
-//! values, and takes as much code as the event formats together.
+//! The decoder is our own, for these two messages. A general decoder would keep a second tree of the
+//! values, and would be as large as all event formats together.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// How deep lists and structures may nest. Protobuf's own limit is 100 messages, of which each
-/// level takes two or three.
+/// The deepest nesting of lists and structures. Protobuf's own limit is 100 messages, and each level
+/// takes two or three.
 const MAX_DEPTH: usize = 50;
 
-/// Why bytes are not the message that Envoy should have given.
+/// Bytes that are not the message that Envoy sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeError {
     /// They end within a field.
@@ -42,7 +42,7 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// The fields of one namespace, empty if there are none. The others are not looked into.
+/// Returns the fields of a namespace, and none if the namespace is absent.
 ///
 /// # Errors
 /// Bytes that are not a `Metadata` message.
@@ -61,10 +61,10 @@ pub(crate) fn namespace(bytes: &[u8], name: &str) -> Result<Map<String, Value>, 
     Ok(fields)
 }
 
-/// The fields of a serialised `google.protobuf.Struct`.
+/// Returns the fields of a serialised `google.protobuf.Struct`.
 ///
 /// # Errors
-/// Bytes that are not one.
+/// Bytes that are none.
 pub(crate) fn structure(bytes: &[u8]) -> Result<Map<String, Value>, DecodeError> {
     object(bytes, MAX_DEPTH)
 }
@@ -82,7 +82,7 @@ fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, DecodeError>
     Ok(fields)
 }
 
-/// A `google.protobuf.Value`.
+/// Reads a `google.protobuf.Value`.
 fn json(bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
     let mut value = Value::Null;
     let mut message = Message(bytes);
@@ -101,7 +101,7 @@ fn json(bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
     Ok(value)
 }
 
-/// A `google.protobuf.ListValue`.
+/// Reads a `google.protobuf.ListValue`.
 fn list(bytes: &[u8], depth: usize) -> Result<Vec<Value>, DecodeError> {
     let mut items = Vec::new();
     let mut message = Message(bytes);
@@ -114,7 +114,7 @@ fn list(bytes: &[u8], depth: usize) -> Result<Vec<Value>, DecodeError> {
     Ok(items)
 }
 
-/// An integer where the number is one: a Struct knows only floating point.
+/// Returns a number, as an integer if it is whole: a Struct has only floating point.
 fn number_value(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(
@@ -128,7 +128,7 @@ fn number_value(number: f64) -> Value {
     }
 }
 
-/// Key and value of a map's entry; each is empty if it is left out.
+/// Returns the key and the value of a map's entry. Each is empty if it is left out.
 fn entry(bytes: &[u8]) -> Result<(&str, &[u8]), DecodeError> {
     let (mut key, mut value) = ("", &[][..]);
     let mut message = Message(bytes);
@@ -142,7 +142,9 @@ fn entry(bytes: &[u8]) -> Result<(&str, &[u8]), DecodeError> {
     Ok((key, value))
 }
 
-/// The fields of a message that are not read yet: *Protocol Buffers Encoding*.
+/// The fields of a message that have not been read yet.
+///
+/// Source: *Encoding* in the Protocol Buffers documentation.
 struct Message<'a>(&'a [u8]);
 
 /// The value of a field, by its wire type.
@@ -154,8 +156,8 @@ enum Field<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The next field with its number. Groups, which no message of protobuf's third version has,
-    /// are of an unknown type.
+    /// Reads the next field and its number. Groups, which proto3 does not have, are of an unknown
+    /// type.
     fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, DecodeError> {
         if self.0.is_empty() {
             return Ok(None);
@@ -236,14 +238,14 @@ pub(crate) mod tests {
     use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
     use serde_json::json as expected;
 
-    /// `envoy.config.core.v3.Metadata`, as much as is read of it.
+    /// The part of `envoy.config.core.v3.Metadata` that is read.
     #[derive(Clone, PartialEq, Message)]
     struct Metadata {
         #[prost(btree_map = "string, message", tag = "1")]
         filter_metadata: std::collections::BTreeMap<String, Struct>,
     }
 
-    /// What Envoy gives for one namespace with these fields.
+    /// Returns Envoy's metadata with these fields in a namespace.
     pub(crate) fn message(namespace: &str, fields: &Value) -> Vec<u8> {
         let Some(Kind::StructValue(fields)) = proto(fields).kind else {
             panic!("a test gives an object");
@@ -326,7 +328,7 @@ pub(crate) mod tests {
         ] {
             assert_eq!(json(value, MAX_DEPTH), Err(expected), "{value:?}");
         }
-        // Fields of later versions are passed over.
+        // Unknown fields, as of later versions, are skipped.
         assert_eq!(json(b"\x38\x01\x45abcd\x1a\x01a", 0), Ok("a".into()));
     }
 

@@ -1,7 +1,7 @@
-//! A JSON value that somebody else has sent, borrowed from its text where it can be.
+//! JSON from elsewhere, borrowed from its text where it has no escapes.
 //!
-//! It is read by one visitor that takes every kind of value. Each further type that is read from
-//! JSON, above all a derived one, would bring a copy of the parser for its own.
+//! A single visitor reads every kind of value. Each further type that `serde` reads, above all a derived
+//! one, would add a copy of the parser to the module.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,26 +11,26 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use crate::encoding::json;
 
-/// A value with as many levels of arrays and objects as its reader asks for. What it holds deeper
-/// down is checked, not kept: a function must not make the filter build a tree of any size.
+/// A value with a limited number of levels. Deeper arrays and objects are checked but not kept, so that
+/// no function can make the filter build a large tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ShallowJson<'a> {
     Null,
     Bool(bool),
     Integer(i64),
-    /// Any other number, as text.
+    /// A number that is no `i64`, as text.
     Number(String),
     Text(Cow<'a, str>),
-    /// An array, of which the items that are no arrays or objects are kept.
+    /// An array.
     List(Vec<ShallowJson<'a>>),
-    /// An object; as for a list.
+    /// An object.
     Map(Vec<(Cow<'a, str>, ShallowJson<'a>)>),
-    /// An array or object in a place where nobody reads one.
+    /// An array or an object below the last level.
     Nested,
 }
 
 impl<'a> ShallowJson<'a> {
-    /// Reads a value, of which the members of members are not kept.
+    /// Reads a value with one level.
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
@@ -38,7 +38,7 @@ impl<'a> ShallowJson<'a> {
         json::read(bytes).map(|Shallow(node)| node)
     }
 
-    /// A member of an object; of one given twice the last.
+    /// Returns a member of an object. The last of two with one name counts.
     #[must_use]
     pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Self::Map(members) = self else {
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Shallow<'de> {
     }
 }
 
-/// A string, borrowed from the text if it holds no escape.
+/// A string, borrowed if it has no escapes.
 pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// Reads a [`ShallowJson`] with so many levels of arrays and objects.
+/// A reader of [`ShallowJson`] with this many levels.
 #[derive(Clone, Copy)]
 pub(crate) struct Depth(pub u8);
 

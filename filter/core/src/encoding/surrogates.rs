@@ -1,7 +1,7 @@
-//! Half a surrogate pair in JSON: JavaScript writes `\\ud83d` for an emoji that was cut in two.
+//! Lone surrogates in JSON: JavaScript writes `\\ud83d` for an emoji that was cut in two.
 
-/// The payload with each lone surrogate replaced by `\\ufffd`, or `None` if it has none. It stands
-/// in strings only, so the text need not be parsed: outside of them there is no backslash.
+/// Returns the payload with each lone surrogate replaced by `\\ufffd`, and `None` if it has none. JSON
+/// has backslashes only in strings, so it need not be parsed.
 pub(crate) fn replace_lone_surrogates(payload: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(payload.len());
     let mut rest = payload;
@@ -16,7 +16,7 @@ pub(crate) fn replace_lone_surrogates(payload: &[u8]) -> Option<Vec<u8>> {
                 rest = rest.get(6..).unwrap_or_default();
                 continue;
             }
-            // An escape of two characters, so that a second backslash begins none.
+            // The second backslash of an escape begins no other one.
             _ if byte == b'\\' && !tail.is_empty() => 2,
             _ => 1,
         };
@@ -31,7 +31,7 @@ fn is_low(rest: Option<&[u8]>) -> bool {
     matches!(rest.and_then(code_unit), Some(0xdc00..=0xdfff))
 }
 
-/// The code unit of an escape such as `\\ud83d`.
+/// Returns the code unit of an escape such as `\\ud83d`.
 fn code_unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -20,9 +20,9 @@ const ALB: Rules = Rules {
 /// The target group's attribute `lambda.multi_value_headers.enabled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
-    /// The last value of each name.
+    /// `false`: the event has the last value of each name.
     Single,
-    /// All of them, in members of other names.
+    /// `true`: the event has all values, in members with other names.
     Multi,
 }
 

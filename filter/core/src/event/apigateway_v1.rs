@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::request::header_map::text;
 
-/// These never reach the function: recorded on a regional REST API.
+/// The dropped headers were recorded on a regional REST API.
 const REST_API: Rules = Rules {
     dropped: &[
         "content-md5",
@@ -38,8 +38,8 @@ pub(super) fn write(
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
-    // A REST API passes every body as text unless its `binaryMediaTypes` say otherwise. It garbles
-    // what is not UTF-8, which is never text here.
+    // A REST API passes every body as text if it has no `binaryMediaTypes`, and garbles what is not UTF-8.
+    // That is never text here.
     let body = Body::new(request, config, |_| true);
     json.object(|json| {
         json.key("resource").string(resource);
@@ -71,14 +71,15 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Returns the path by which a REST API chooses a resource: of several slashes at its beginning the last.
-/// Those further on stay, and `requestContext.path` has all of them: recorded.
+/// Returns the path by which a REST API selects a resource. Of several slashes at its beginning only the
+/// last counts. Slashes further on stay, and `requestContext.path` has all of them: recorded.
 fn own_path(path: &[u8]) -> &[u8] {
     let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
     path.get(slashes.saturating_sub(1)..).unwrap_or(path)
 }
 
-/// Returns the configured resource, or one of the two that make a catch-all: `/` and `/{proxy+}`.
+/// Returns the configured resource with its parameters, or one of the catch-all pair `/` and
+/// `/{proxy+}`.
 fn resource<'a>(
     method: &str,
     path: &'a [u8],
@@ -121,7 +122,8 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resour
     });
 }
 
-/// Nobody signed the request, so all that IAM and Cognito would know is null.
+/// Writes the caller. The request is not signed, so everything that IAM and Cognito would know is
+/// null.
 fn caller(json: &mut JsonWriter, request: &Request<'_>) {
     for name in [
         "accessKey",

@@ -1,5 +1,5 @@
-//! The event of an API Gateway HTTP API, payload format 2.0, and of a Function URL, which has
-//! the same schema.
+//! The event of an API Gateway HTTP API in payload format 2.0, and that of a Function URL, which has the
+//! same schema.
 //!
 //! Sources: the API Gateway developer guide, *Create AWS Lambda proxy integrations for HTTP
 //! APIs*; the Lambda developer guide, *Invoking Lambda function URLs*; events recorded on AWS.
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::request::header_map::text;
 
-/// An HTTP API takes the cookies out of the headers, and always tells the length.
+/// An HTTP API moves the cookies out of the headers, and always has the length.
 const HTTP_API: Rules = Rules {
     dropped: &["cookie"],
     content_length: ContentLength::Always,
@@ -34,14 +34,14 @@ const FUNCTION_URL: Rules = Rules {
 /// The route key of a request that no other route takes.
 const DEFAULT_ROUTE: &str = "$default";
 
-/// What differs between the two services.
+/// The differences between the two services.
 struct Service<'a> {
     rules: Rules,
     account_id: &'a str,
     stage: &'a str,
     route_key: &'a str,
     raw_path: Cow<'a, str>,
-    /// `requestContext.http.path`, always decoded.
+    /// The member `requestContext.http.path`, always decoded.
     path: Cow<'a, str>,
     path_parameters: Parameters<'a>,
     has_identity: bool,
@@ -75,7 +75,8 @@ pub(super) fn write_http_api(
     Ok(())
 }
 
-/// A Function URL knows no stages, routes or authorizers, and keeps the path as it was sent.
+/// Writes the event of a Function URL, which has no stages, routes or authorizers, and keeps the path
+/// as sent.
 pub(super) fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let service = Service {
         rules: FUNCTION_URL,
@@ -121,7 +122,7 @@ fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service:
     });
 }
 
-/// A named stage is the first segment of the path, as on the API's own host.
+/// Returns the path with a named stage as its first segment, as on the API's own host.
 fn staged<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
     let is_staged = || {
         let rest = path.strip_prefix('/')?.strip_prefix(stage)?;
@@ -134,7 +135,7 @@ fn staged<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
     }
 }
 
-/// Each cookie on its own.
+/// Writes the member `cookies`, with one item for each cookie.
 fn cookies(json: &mut JsonWriter, request: &Request<'_>) {
     let mut cookies = request.cookies().map(text).peekable();
     if cookies.peek().is_some() {

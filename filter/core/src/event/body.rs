@@ -1,10 +1,10 @@
-//! The body of an event: as text where it is one, else in base64.
+//! The body of an event: text, or bytes in base64.
 
 use crate::config::Config;
 use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
-/// A body as it stands in an event.
+/// The body of an event.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Body<'a> {
     Empty,
@@ -13,8 +13,8 @@ pub(super) enum Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The request's body by the rule of the format, or by `binary_media_types` if that is set.
-    /// Bytes that are not UTF-8 are never text.
+    /// Returns a request's body: text by the rule of the format, or by `binary_media_types` if that key
+    /// is set. Bytes that are not UTF-8 are never text.
     pub(super) fn new(
         request: &Request<'a>,
         config: &Config,
@@ -39,7 +39,7 @@ impl<'a> Body<'a> {
         matches!(self, Self::Binary(_))
     }
 
-    /// The value; what stands for no body differs.
+    /// Writes the body. The closure writes an empty one, for which each format has another value.
     pub(super) fn write(self, json: &mut JsonWriter, empty: impl FnOnce(&mut JsonWriter)) {
         match self {
             Self::Empty => empty(json),
@@ -49,7 +49,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The content type without its parameters, in lower case; empty if there is none.
+/// Returns the content type without its parameters, in lower case, and an empty text if there is none.
 pub(super) fn media_type(request: &Request<'_>) -> String {
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(|&byte| byte == b';').next();
@@ -65,18 +65,19 @@ fn is_textual(media_type: &str) -> bool {
         )
 }
 
-/// `text/*` and `application/json`, `javascript`, `xml`: all that an HTTP API, a Function URL
-/// and VPC Lattice pass as text.
+/// Returns whether an HTTP API, a Function URL and VPC Lattice pass a body as text: `text/*` and
+/// `application/json`, `javascript` and `xml`.
 pub(super) fn is_textual_type(request: &Request<'_>) -> bool {
     is_textual(&media_type(request))
 }
 
-/// As [`is_textual_type`], but what has a `content-encoding` is binary: a load balancer's rule.
+/// Returns whether a load balancer passes a body as text: by [`is_textual_type`], and only without a
+/// `content-encoding`.
 pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
     request.header("content-encoding").is_none() && is_textual_type(request)
 }
 
-/// As [`is_textual_type`], but of the whole header: for Envoy's own filter
+/// Returns whether Envoy's own filter passes a body as text. It compares the whole header, so that
 /// `application/json; charset=utf-8` is binary.
 pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
     let content_type = request.header("content-type").unwrap_or_default();

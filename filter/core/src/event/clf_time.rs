@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-/// `12/Mar/2020:19:03:58 +0000`.
+/// Returns a time such as `12/Mar/2020:19:03:58 +0000`.
 pub(super) fn clf_time(time_ns: i64) -> String {
     let seconds = time_ns.div_euclid(1_000_000_000);
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);

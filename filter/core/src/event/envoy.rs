@@ -1,8 +1,7 @@
 //! The event of Envoy's own `envoy.filters.http.aws_lambda`, without `payload_passthrough`.
 //!
-//! Source: that filter's code, `aws_lambda_filter.cc`, which in two points differs from its
-//! documentation: the first of repeated query values counts, and a body without a content type
-//! is binary.
+//! Source: that filter's code, `aws_lambda_filter.cc`. It differs from its documentation in two points:
+//! the first of repeated query values counts, and a body without a content type is binary.
 
 use super::body::{Body, is_exactly_textual};
 use super::headers::{Added, ContentLength, Headers, Rules};
@@ -11,7 +10,7 @@ use crate::config::Config;
 use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
-/// Host is a pseudo-header within Envoy, and those are left out.
+/// `Host` is a pseudo-header in Envoy, and the filter leaves those out.
 const ENVOY: Rules = Rules {
     dropped: &[],
     content_length: ContentLength::WithBody,

@@ -1,4 +1,4 @@
-//! The headers of an event: the client's, and those that the AWS service in question adds.
+//! The headers of an event: the client's, and those that the AWS service adds.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 use crate::request::header_map::text;
 
-/// What a service adds to the client's headers, made once per request.
+/// The values of the headers that a service adds.
 #[derive(Debug)]
 pub(super) struct Added {
     content_length: String,
@@ -27,23 +27,23 @@ impl Added {
     }
 }
 
-/// Which headers a service passes on and adds.
+/// The headers that a service passes on and adds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    /// Names that never reach the function.
+    /// The names of headers that never reach the function.
     pub dropped: &'static [&'static str],
-    /// Whether the length of the body is told.
+    /// The rule for `content-length`.
     pub content_length: ContentLength,
-    /// Which of the headers about the caller are added.
+    /// The headers that are added.
     pub added: &'static [AddedHeader],
 }
 
-/// Whether `content-length` stands among the headers.
+/// The rule for `content-length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContentLength {
-    /// Also where the client sent none.
+    /// The event has the length even if the client sent none.
     Always,
-    /// Where there is a body, or the client said so.
+    /// The event has the length if there is a body, or if the client sent a length.
     WithBody,
     Never,
 }
@@ -57,7 +57,8 @@ pub(super) enum AddedHeader {
     ForwardedPort,
 }
 
-/// What API Gateway, a Function URL and a load balancer add (`x-forwarded-proto` is Envoy's).
+/// The headers that API Gateway, a Function URL and a load balancer add. They also add
+/// `x-forwarded-proto`, which Envoy has added already.
 pub(super) const EDGE: &[AddedHeader] = &[
     AddedHeader::Host,
     AddedHeader::TraceId,
@@ -65,31 +66,31 @@ pub(super) const EDGE: &[AddedHeader] = &[
     AddedHeader::ForwardedPort,
 ];
 
-/// Headers sorted by name, the values of one name in the order they came.
+/// Headers sorted by name. The values of a name keep their order.
 #[derive(Debug)]
 pub(super) struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Headers<'a> {
-    /// The headers of an event by these rules.
+    /// Returns the headers of an event by these rules.
     pub(super) fn new(request: &'a Request<'_>, added: &'a Added, rules: Rules) -> Self {
         let client = request.headers.iter().copied();
-        let own = |(name, _): &(&str, &[u8])| match *name {
+        let is_kept = |(name, _): &(&str, &[u8])| match *name {
             "host" | "content-length" => false,
             TRACE_ID => !rules.added.contains(&AddedHeader::TraceId),
             "x-forwarded-port" => !rules.added.contains(&AddedHeader::ForwardedPort),
             "x-forwarded-for" => !rules.added.contains(&AddedHeader::ForwardedFor),
             name => !rules.dropped.contains(&name),
         };
-        let mut headers: Vec<(&str, &[u8])> = client.filter(own).collect();
+        let mut headers: Vec<(&str, &[u8])> = client.filter(is_kept).collect();
 
-        let told = match rules.content_length {
+        let has_length = match rules.content_length {
             ContentLength::Always => true,
             ContentLength::WithBody => {
                 !request.body.is_empty() || request.header("content-length").is_some()
             }
             ContentLength::Never => false,
         };
-        if told {
+        if has_length {
             headers.push(("content-length", added.content_length.as_bytes()));
         }
         for header in rules.added {
@@ -107,17 +108,17 @@ impl<'a> Headers<'a> {
         Self(headers)
     }
 
-    /// The values of each name.
+    /// Returns the values of each name.
     fn groups(&self) -> impl Iterator<Item = (&'a str, &[(&'a str, &'a [u8])])> {
         let groups = self.0.chunk_by(|(a, _), (b, _)| a == b);
         groups.filter_map(|group| Some((group.first()?.0, group)))
     }
 
-    /// An object with one string per name, its values joined.
+    /// Writes an object with a string for each name: its values, joined.
     pub(super) fn joined(&self, json: &mut JsonWriter, case: HeaderCase, separator: &'static str) {
         json.object(|json| {
             for (name, group) in self.groups() {
-                // Browsers send one line of cookies; of several, each holds pairs of its own.
+                // Several lines of cookies hold different pairs, unlike other repeated headers.
                 let separator = if name == "cookie" { "; " } else { separator };
                 json.name(&spelt(name, case))
                     .joined(texts(group), separator);
@@ -125,8 +126,7 @@ impl<'a> Headers<'a> {
         });
     }
 
-    /// An object with the last value of each name; of cookies all, which are one value by
-    /// nature.
+    /// Writes an object with the last value of each name. All cookies count: they are a single value.
     pub(super) fn last(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
             for (name, group) in self.groups() {
@@ -139,7 +139,7 @@ impl<'a> Headers<'a> {
         });
     }
 
-    /// An object with an array of all values per name.
+    /// Writes an object with an array of all values of each name.
     pub(super) fn arrays(&self, json: &mut JsonWriter, case: HeaderCase) {
         json.object(|json| {
             for (name, group) in self.groups() {
@@ -153,7 +153,7 @@ fn texts<'a>(group: &[(&str, &'a [u8])]) -> impl Iterator<Item = Cow<'a, str>> {
     group.iter().map(|(_, value)| text(value))
 }
 
-/// `content-type` as `Content-Type`, if so asked.
+/// Returns a name in this spelling.
 fn spelt(name: &str, case: HeaderCase) -> Cow<'_, str> {
     if case == HeaderCase::Lower {
         return Cow::Borrowed(name);
@@ -167,16 +167,16 @@ fn spelt(name: &str, case: HeaderCase) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(spell).collect())
 }
 
-/// The addresses that the request came through, the caller's among them: AWS appends it, and
-/// Envoy has done so if the listener says `use_remote_address`.
+/// Returns the addresses of the hops with that of the caller, which AWS appends. Envoy has appended it
+/// already if the listener sets `use_remote_address`.
 fn forwarded_for(request: &Request<'_>) -> String {
     let source = request.attributes.source_ip.as_str();
-    let came = request
+    let headers = request
         .headers
         .iter()
         .filter(|(name, _)| *name == "x-forwarded-for");
-    let came: Vec<Cow<'_, str>> = came.map(|(_, value)| text(value)).collect();
-    let mut hops: Vec<&str> = came
+    let values: Vec<Cow<'_, str>> = headers.map(|(_, value)| text(value)).collect();
+    let mut hops: Vec<&str> = values
         .iter()
         .flat_map(|value| value.split(','))
         .map(str::trim)
@@ -188,7 +188,7 @@ fn forwarded_for(request: &Request<'_>) -> String {
     hops.join(", ")
 }
 
-/// The port that the client called: its own word, or its scheme's default.
+/// Returns the port in the authority, or else the default of the client's scheme.
 fn forwarded_port(request: &Request<'_>) -> String {
     let https = request.header("x-forwarded-proto") == Some(b"https");
     let default = if https { "443" } else { "80" };

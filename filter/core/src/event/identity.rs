@@ -1,11 +1,11 @@
-//! Who the caller is, where API Gateway puts it.
+//! The caller's identity, in the members of API Gateway's events.
 
 use serde_json::{Map, Value};
 
 use crate::encoding::json_writer::{self, JsonWriter};
 use crate::request::RequestAttributes;
 
-/// The member `authorizer` of an HTTP API with a JWT authorizer; none without a token.
+/// Writes the member `authorizer` of an HTTP API with a JWT authorizer, if there is a token.
 pub(super) fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if let Some(claims) = &attributes.claims {
         json.key("authorizer").object(|json| {
@@ -17,7 +17,7 @@ pub(super) fn jwt_authorizer(json: &mut JsonWriter, attributes: &RequestAttribut
     }
 }
 
-/// The member `authorizer` of a REST API with a Cognito authorizer; none without a token.
+/// Writes the member `authorizer` of a REST API with a Cognito authorizer, if there is a token.
 pub(super) fn cognito_authorizer(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if let Some(claims) = &attributes.claims {
         json.key("authorizer")
@@ -25,7 +25,7 @@ pub(super) fn cognito_authorizer(json: &mut JsonWriter, attributes: &RequestAttr
     }
 }
 
-/// API Gateway passes every claim as a string; of an array, its items in brackets.
+/// Writes the claims as API Gateway does: every claim as a string, an array as its items in brackets.
 fn write_claims(json: &mut JsonWriter, claims: &Map<String, Value>) {
     json.key("claims").object(|json| {
         for (name, value) in claims {
@@ -45,7 +45,7 @@ fn claim(value: &Value) -> String {
     }
 }
 
-/// The member `authentication` of an HTTP API with mutual TLS.
+/// Writes the member `authentication` of an HTTP API with mutual TLS.
 pub(super) fn authentication(json: &mut JsonWriter, attributes: &RequestAttributes) {
     if attributes.client_cert.is_some() {
         json.key("authentication")
@@ -53,7 +53,7 @@ pub(super) fn authentication(json: &mut JsonWriter, attributes: &RequestAttribut
     }
 }
 
-/// The member `clientCert`; none without a certificate.
+/// Writes the member `clientCert`, if there is a certificate.
 pub(super) fn client_cert(json: &mut JsonWriter, attributes: &RequestAttributes) {
     let Some(cert) = &attributes.client_cert else {
         return;

@@ -1,4 +1,4 @@
-//! From a request to the event that its function gets: one module per format.
+//! Encodes a request as the event of its function. Each format has a module.
 
 mod alb;
 mod apigateway_v1;
@@ -20,38 +20,38 @@ use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::error::Error;
 use crate::request::Request;
 
-/// Room for all but the headers, the query and the body, so that the buffer rarely grows.
+/// The room for everything but headers, query and body, with which the buffer rarely grows.
 const FIXED_PART: usize = 1536;
 
-/// The event for a request, as JSON.
+/// Returns the event for a request, as JSON.
 ///
 /// # Errors
-/// [`Error::EventTooLarge`]; [`Error::NoResource`] if the path is not of the configured form;
-/// [`Error::NotJson`] and [`Error::NotForm`] if the body is in another form than the event needs.
+/// [`Error::EventTooLarge`], [`Error::NoResource`] if the request does not match the configured one, and
+/// [`Error::NotJson`] or [`Error::NotForm`] if the body is in another form than the event needs.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     append(Vec::new(), request, config)
 }
 
-/// Other bytes, with the event for a request behind them.
+/// Appends the event for a request to other bytes.
 ///
 /// # Errors
-/// As [`encode`].
+/// Those of [`encode`].
 pub(crate) fn append(
     mut before: Vec<u8>,
     request: &Request<'_>,
     config: &Config,
 ) -> Result<Vec<u8>, Error> {
     let limit = config.max_request_bytes;
-    within(request.body.len(), limit)?;
+    check_size(request.body.len(), limit)?;
     let start = before.len();
-    before.reserve(room(request).min(limit));
+    before.reserve(estimated_size(request).min(limit));
     let mut json = JsonWriter::after(before);
     match &config.format {
         EventFormat::Template(template) => template::write(template, &mut json, request)?,
         EventFormat::BuiltIn(format) => write(&mut json, request, config, *format)?,
     }
     let bytes = json.into_bytes();
-    within(bytes.len() - start, limit)?;
+    check_size(bytes.len() - start, limit)?;
     Ok(bytes)
 }
 
@@ -75,18 +75,18 @@ fn write(
     Ok(())
 }
 
-/// Refuses what is larger than an event may be.
+/// Checks the size of an event.
 ///
 /// # Errors
 /// [`Error::EventTooLarge`].
-pub(crate) fn within(found: usize, limit: usize) -> Result<(), Error> {
+pub(crate) fn check_size(found: usize, limit: usize) -> Result<(), Error> {
     if found > limit {
         return Err(Error::EventTooLarge { found, limit });
     }
     Ok(())
 }
 
-/// The body is the event; none is `{}`, as for Lambda itself.
+/// Writes the body as the event, and `{}` for a request without a body, as Lambda does.
 fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
     match request.body.trim_ascii() {
         b"" => json.raw(b"{}"),
@@ -98,7 +98,7 @@ fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn room(request: &Request<'_>) -> usize {
+fn estimated_size(request: &Request<'_>) -> usize {
     let headers = request.headers.iter();
     let headers: usize = headers
         .map(|(name, value)| name.len() + value.len() + 8)

@@ -19,19 +19,19 @@ struct Pair<'a> {
     first: usize,
 }
 
-/// The pairs of a query string, in the order in which their keys were sent; those of one key stand
+/// The pairs of a query string, in the order in which their keys were sent. The pairs of one key stand
 /// together. A key without `=` has an empty value.
 #[derive(Debug)]
 pub(super) struct Query<'a>(Vec<Pair<'a>>);
 
 impl<'a> Query<'a> {
-    /// Decoded as a form is: `+` is a space. What is not valid percent-encoding, or not UTF-8
-    /// when decoded, stays as it was sent.
+    /// Returns the pairs decoded as those of a form, in which `+` is a space. A text that does not decode
+    /// to UTF-8 stays as sent.
     pub(super) fn decoded(query: Option<&'a [u8]>) -> Self {
         Self::split(query, form_decoded)
     }
 
-    /// As sent.
+    /// Returns the pairs as sent.
     pub(super) fn raw(query: Option<&'a [u8]>) -> Self {
         Self::split(query, text)
     }
@@ -65,7 +65,7 @@ impl<'a> Query<'a> {
         self.0.is_empty()
     }
 
-    /// The values of one key.
+    /// Returns the values of a key.
     pub(super) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
         let pairs = self.0.iter().filter(move |pair| pair.key == key);
         pairs.map(|pair| &*pair.value)
@@ -76,7 +76,7 @@ impl<'a> Query<'a> {
         groups.filter_map(|group| Some((&*group.first()?.key, group)))
     }
 
-    /// An object with one string per key, its values joined by `,`.
+    /// Writes an object with a string for each key: its values, joined by `,`.
     pub(super) fn joined(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
@@ -86,17 +86,17 @@ impl<'a> Query<'a> {
         });
     }
 
-    /// An object with the first value of each key.
+    /// Writes an object with the first value of each key.
     pub(super) fn first(&self, json: &mut JsonWriter) {
-        self.one_each(json, |group| group.first());
+        self.one_of_each(json, |group| group.first());
     }
 
-    /// An object with the last value of each key.
+    /// Writes an object with the last value of each key.
     pub(super) fn last(&self, json: &mut JsonWriter) {
-        self.one_each(json, |group| group.last());
+        self.one_of_each(json, |group| group.last());
     }
 
-    fn one_each<'s>(
+    fn one_of_each<'s>(
         &'s self,
         json: &mut JsonWriter,
         pick: impl Fn(&'s [Pair<'a>]) -> Option<&'s Pair<'a>>,
@@ -123,7 +123,7 @@ impl<'a> Query<'a> {
         });
     }
 
-    /// An object with an array of all values per key.
+    /// Writes an object with an array of all values of each key.
     pub(super) fn arrays(&self, json: &mut JsonWriter) {
         json.object(|json| {
             for (key, group) in self.groups() {
@@ -157,7 +157,7 @@ fn form_decoded(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Percent-decoding; bytes that do not decode to UTF-8 stay as they were sent.
+/// Decodes percent-encoding. Bytes that do not decode to UTF-8 stay as sent.
 pub(super) fn percent_decoded(bytes: &[u8]) -> Cow<'_, str> {
     let decoded = percent_decode(bytes).decode_utf8();
     decoded.unwrap_or_else(|_| text(bytes))
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_decode_stays_as_it_was_sent() {
+    fn a_text_that_does_not_decode_stays_as_sent() {
         let query = Query::decoded(Some(b"a=%zz&b=%ff&c=%ff+&d=%"));
         let values: Vec<&str> = pairs(&query).into_iter().map(|(_, v)| v).collect();
         assert_eq!(values, ["%zz", "%ff", "%ff+", "%"]);

@@ -1,4 +1,4 @@
-//! The event of a template: its placeholders filled from a request.
+//! The event of the operator's own format: a template, filled from a request.
 
 use std::borrow::Cow;
 
@@ -105,8 +105,7 @@ fn text_of<'a>(
     }
 }
 
-/// Returns the part of the request that a placeholder stands for; `None` if the request has no such
-/// part.
+/// Returns the part of the request for which a placeholder stands, if the request has it.
 fn value<'a>(
     placeholder: &Placeholder,
     request: &'a Request<'_>,

@@ -21,7 +21,7 @@ pub(super) fn write_v1(json: &mut JsonWriter, request: &Request<'_>, config: &Co
     let headers = Headers::new(request, &added, LATTICE);
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
-        // As documented, the path of both formats holds the query.
+        // By the documentation the path of both formats has the query.
         json.key("raw_path").string(&request.target());
         json.key("method").string(&request.method);
         headers.joined(json.key("headers"), config.header_case, ", ");
@@ -44,7 +44,7 @@ pub(super) fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Co
         if !query.is_empty() {
             query.arrays(json.key("queryStringParameters"));
         }
-        // Powertools reads `body` without asking whether it is there.
+        // Powertools reads `body` without a check that it is there.
         body.write(json.key("body"), JsonWriter::null);
         json.key("isBase64Encoded").boolean(body.is_base64());
         context(json.key("requestContext"), request, config);

@@ -12,7 +12,7 @@ pub enum Side {
     Response,
 }
 
-/// What Envoy does with the headers or the body for which it made a callback.
+/// The instruction to Envoy at the end of a callback, about its headers or its part of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// Envoy passes them on.

@@ -1,4 +1,4 @@
-//! One attempt of a request on its way through the filter.
+//! An attempt of a request on its way through the filter.
 //!
 //! Envoy's callbacks come in, effects go out through [`Host`]. Envoy has one request header map, which
 //! retries, access logs and tracing share, and the upstream chain changes it. So the client's headers

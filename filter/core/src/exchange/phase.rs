@@ -34,7 +34,7 @@ pub(super) struct Attempt {
     pub(super) key: RequestKey,
     /// The value of `x-envoy-expected-rq-timeout-ms`.
     pub(super) timeout: Option<Vec<u8>>,
-    /// Whether the request headers in Envoy are those of the invocation.
+    /// The request headers in Envoy are those of the invocation.
     pub(super) is_rewritten: bool,
 }
 

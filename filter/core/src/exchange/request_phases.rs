@@ -52,7 +52,7 @@ impl Exchange {
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
-        let refusal = match event::within(announced, config.max_request_bytes) {
+        let refusal = match event::check_size(announced, config.max_request_bytes) {
             Ok(()) if end_of_stream && config.bodyless_event == BodylessEvent::Body => {
                 Some(Error::NoBodyFilter)
             }
@@ -90,7 +90,7 @@ impl Exchange {
         };
         *body = BodyBuffer::Present;
         let config = Rc::clone(&attempt.config);
-        if let Err(error) = event::within(body_bytes, config.max_request_bytes) {
+        if let Err(error) = event::check_size(body_bytes, config.max_request_bytes) {
             return self.refuse(host, &error, Some(&config));
         }
         if end_of_stream {

@@ -1,11 +1,11 @@
-//! Headers as Envoy gives them.
+//! Headers as Envoy has them.
 
 use std::borrow::Cow;
 
-/// A header map as Envoy gives it: pseudo-headers first, names in lower case, values any bytes.
+/// A header map as Envoy has it: pseudo-headers first, names in lower case, values of any bytes.
 pub type HeaderMap = Vec<(String, Vec<u8>)>;
 
-/// The first value of a header.
+/// Returns the first value of a header.
 #[must_use]
 pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut headers = headers.iter();
@@ -13,14 +13,14 @@ pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> 
     Some(&header.1)
 }
 
-/// Whether a header is Envoy's own: what it tells its upstreams, or takes from them.
+/// Returns whether a header is Envoy's own, for its upstreams or from them.
 #[must_use]
 pub(crate) fn is_envoys(name: &str) -> bool {
     name.starts_with("x-envoy-")
 }
 
-/// Bytes of a header as text: UTF-8 if they are that, else ISO-8859-1, in which every byte is a
-/// character and so none is lost.
+/// Returns the bytes of a header as text. Bytes that are not UTF-8 are read as ISO-8859-1, in which
+/// every byte is a character, so that none is lost.
 #[must_use]
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {

@@ -1,4 +1,4 @@
-//! Who the caller is, as far as Envoy has verified it.
+//! The caller's identity, as Envoy has verified it: the claims of a token, and a client certificate.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::encoding::protobuf;
 
-/// Where Envoy's JWT filter puts a token's payload, if it says `payload_in_metadata`.
+/// The namespace in which Envoy's JWT filter puts a token's payload, by `payload_in_metadata`.
 const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 
-/// The claims of the token that Envoy's JWT filter verified, from the request's dynamic
-/// metadata. Of several tokens the first by the name of its key counts.
+/// Returns the claims of the token that Envoy's JWT filter verified, from the request's dynamic
+/// metadata. The first of several tokens counts, by the names of their keys.
 #[must_use]
 pub(crate) fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
     let mut payloads = protobuf::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
@@ -24,38 +24,38 @@ pub(crate) fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
     })
 }
 
-/// The namespace also holds a token's header (`header_in_metadata`) and why a token failed
-/// (`failed_status_in_metadata`): neither is a claim.
+/// Returns whether fields are the payload of a token. The namespace also holds tokens' headers
+/// (`header_in_metadata`) and reasons for failures (`failed_status_in_metadata`).
 fn is_payload(fields: &Map<String, Value>) -> bool {
     let has = |name| fields.contains_key(name);
     let is_failure = has("code") && has("message");
     !(is_failure || has("alg"))
 }
 
-/// The certificate that a client of a mutual-TLS listener showed, in AWS's terms.
+/// The certificate of a client on a mutual-TLS listener, in AWS's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCert {
     /// The certificate in PEM.
     pub pem: String,
-    /// Its subject, as RFC 4514 writes it.
+    /// The subject, in the form of RFC 4514.
     pub subject_dn: String,
-    /// Its issuer, likewise.
+    /// The issuer, in the form of RFC 4514.
     pub issuer_dn: String,
-    /// Its serial number: pairs of hexadecimal digits with `:` between them.
+    /// The serial number: pairs of hexadecimal digits with `:` between them.
     pub serial_number: String,
-    /// From when on it is valid: `May 28 12:30:02 2019 GMT`.
+    /// The beginning of its validity: `May 28 12:30:02 2019 GMT`.
     pub not_before: String,
-    /// Until when.
+    /// The end of its validity.
     pub not_after: String,
 }
 
 impl ClientCert {
-    /// Reads the header `x-forwarded-client-cert` that Envoy sets if the listener says
-    /// `forward_client_cert_details: SANITIZE_SET` (or `APPEND_FORWARD`, of which the last
-    /// element is Envoy's own) and `set_current_client_cert_details: {cert: true}`.
+    /// Reads the header `x-forwarded-client-cert`. Envoy sets it on a listener with
+    /// `set_current_client_cert_details: {cert: true}` and `forward_client_cert_details: SANITIZE_SET`, or
+    /// `APPEND_FORWARD`, with which the last element is Envoy's own.
     ///
-    /// `digest` is that of the certificate that Envoy itself was shown, SHA-256 in hexadecimal:
-    /// a header with another one is the client's own word.
+    /// `digest` is the SHA-256, in hexadecimal, of the certificate that Envoy itself has seen. A header
+    /// with another certificate is the client's own and is not believed.
     #[must_use]
     pub(crate) fn from_forwarded(header: &str, digest: &str) -> Option<Self> {
         let element = split_quoted(header, ',').last()?;
@@ -81,8 +81,8 @@ impl ClientCert {
         Self::from_der(pem, &der).ok()
     }
 
-    /// Reads the first fields of a certificate: RFC 5280, section 4.1. Those behind them, keys and
-    /// extensions, are not looked into: Envoy has, before there was a request.
+    /// Reads the first fields of a certificate: RFC 5280, section 4.1. Keys and extensions, which follow,
+    /// were checked by Envoy before there was a request.
     fn from_der(pem: &str, der: &[u8]) -> der::Result<Self> {
         let mut reader = SliceReader::new(der)?;
         let mut body = enter(&mut enter(&mut reader, Tag::Sequence)?, Tag::Sequence)?;
@@ -101,7 +101,7 @@ impl ClientCert {
             pem: pem.to_owned(),
             subject_dn: distinguished_name(subject)?,
             issuer_dn: distinguished_name(issuer)?,
-            // DER puts a zero before a first byte that would look like a sign.
+            // DER puts a zero before a first byte of 128 or more.
             serial_number: hex(serial.strip_prefix(&[0]).unwrap_or(serial), ":"),
             not_before: openssl_time(AnyRef::decode(&mut validity)?)?,
             not_after: openssl_time(AnyRef::decode(&mut validity)?)?,
@@ -109,14 +109,14 @@ impl ClientCert {
     }
 }
 
-/// The content of the next value, which has this tag.
+/// Returns a reader of the content of the next value, which has this tag.
 fn enter<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<SliceReader<'a>> {
     let value = AnyRef::decode(reader)?;
     value.tag().assert_eq(tag)?;
     SliceReader::new(value.value())
 }
 
-/// A name as RFC 4514 writes it: `CN=client,O=Example`.
+/// Returns a name in the form of RFC 4514: `CN=client,O=Example`.
 fn distinguished_name(mut name: SliceReader<'_>) -> der::Result<String> {
     let mut relative_names = Vec::new();
     while !name.is_finished() {
@@ -138,7 +138,7 @@ fn distinguished_name(mut name: SliceReader<'_>) -> der::Result<String> {
     Ok(relative_names.join(","))
 }
 
-/// RFC 4514, section 3, and what certificates commonly hold beside.
+/// The attributes of RFC 4514, section 3, and others that certificates commonly have.
 const ATTRIBUTES: [(ObjectIdentifier, &str); 12] = [
     (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
     (ObjectIdentifier::new_unwrap("2.5.4.5"), "SERIALNUMBER"),
@@ -163,7 +163,7 @@ const ATTRIBUTES: [(ObjectIdentifier, &str); 12] = [
     ),
 ];
 
-/// Text with what has a meaning in a name escaped; other values, with tag and length, in
+/// Returns text with its special characters escaped, and any other value, with tag and length, in
 /// hexadecimal.
 fn attribute_value(value: &[u8]) -> der::Result<String> {
     let any = AnyRef::from_der(value)?;
@@ -192,7 +192,7 @@ fn hex(bytes: &[u8], separator: &str) -> String {
     digits.collect::<Vec<_>>().join(separator)
 }
 
-/// `Aug  5 09:36:04 2021 GMT`, as OpenSSL prints it and AWS passes it on.
+/// Returns a time in the form of OpenSSL and AWS: `Aug  5 09:36:04 2021 GMT`.
 fn openssl_time(time: AnyRef<'_>) -> der::Result<String> {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -214,7 +214,7 @@ fn openssl_time(time: AnyRef<'_>) -> der::Result<String> {
     ))
 }
 
-/// The parts between separators that do not stand in quotes.
+/// Returns the parts between separators that are not in quotes.
 fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = &str> {
     let mut quoted = false;
     let mut parts = Vec::new();
@@ -252,7 +252,7 @@ AQH/MAoGCCqGSM49BAMCA0gAMEUCIG0tNLfeNlAveiC21Vl5qu9YvGbC2nPgwOF0\n\
 W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
 -----END CERTIFICATE-----\n";
 
-    /// Of the DER form: `openssl x509 -outform der | sha256sum`.
+    /// The digest of the DER form: `openssl x509 -outform der | sha256sum`.
     const DIGEST: &str = "069aec7cde5f38fc4f5ec63c4846a11f72741ed96f6a618714ceec46ccc395cc";
 
     fn forwarded(cert: &str) -> String {

@@ -1,4 +1,4 @@
-//! The client's request, as it came to Envoy.
+//! The client's request.
 
 mod attributes;
 pub(crate) mod header_map;
@@ -15,31 +15,30 @@ pub use identity::ClientCert;
 
 use header_map::{is_envoys, text};
 
-/// A request with the route's changes applied, before the filter's.
+/// A request with the route's changes, and without the filter's.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The method, as sent.
     pub(crate) method: Cow<'a, str>,
-    /// The Host header or `:authority`, with its port if it has one.
+    /// The `Host` header or `:authority`, with its port if there is one.
     pub(crate) authority: Cow<'a, str>,
-    /// The path without the query, percent-encoded as sent, `strip_prefix` removed.
+    /// The path without the query and without `strip_prefix`, percent-encoded as sent.
     pub(crate) path: &'a [u8],
-    /// What follows `?`, as sent.
+    /// The query as sent, without `?`.
     pub(crate) query: Option<&'a [u8]>,
-    /// The client's headers and those that the route added: not pseudo, not of one hop, not
-    /// Envoy's own.
+    /// The headers of the client and of the route. Pseudo-headers, headers of one hop and Envoy's own
+    /// are not among them.
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
-    /// The X-Ray trace: the caller's own, else a root made from the request id and time, the
-    /// same for each try of one request.
+    /// The X-Ray trace: the caller's own, or a new root that is the same for each attempt.
     pub(crate) trace_id: Cow<'a, str>,
-    /// What Envoy knows beyond the headers.
+    /// The attributes that are not in the headers.
     pub(crate) attributes: &'a RequestAttributes,
     /// The whole body.
     pub(crate) body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// Takes a header map apart. `None` if it has no method or path, as `CONNECT` has none.
+    /// Reads a header map. Returns `None` if it has no method or no path, as for `CONNECT`.
     #[must_use]
     pub fn new(
         map: &'a [(String, Vec<u8>)],
@@ -89,7 +88,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The first value of a header.
+    /// Returns the first value of a header.
     #[must_use]
     pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
         let mut headers = self.headers.iter();
@@ -97,7 +96,7 @@ impl<'a> Request<'a> {
         Some(header.1)
     }
 
-    /// The path with the query.
+    /// Returns the path with the query.
     #[must_use]
     pub(crate) fn target(&self) -> String {
         let path = text(self.path);
@@ -107,7 +106,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The authority without its port.
+    /// Returns the authority without its port.
     #[must_use]
     pub(crate) fn domain_name(&self) -> &str {
         match self.port() {
@@ -119,13 +118,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The first label of the domain name.
+    /// Returns the first label of the domain name.
     #[must_use]
     pub(crate) fn domain_prefix(&self) -> &str {
         self.domain_name().split('.').next().unwrap_or_default()
     }
 
-    /// The cookies, each as `name=value`.
+    /// Returns the cookies, each as `name=value`.
     pub(crate) fn cookies(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         let headers = self.headers.iter().filter(|(name, _)| *name == "cookie");
         headers
@@ -134,7 +133,7 @@ impl<'a> Request<'a> {
             .filter(|cookie| !cookie.is_empty())
     }
 
-    /// The authority's own port.
+    /// Returns the port in the authority.
     #[must_use]
     pub(crate) fn port(&self) -> Option<&str> {
         let (_, port) = self.authority.rsplit_once(':')?;
@@ -143,7 +142,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Returns the trace in a request's header, or a new one if there is none that is valid.
+/// Returns the trace in a request's header, or a new one if the header is missing or not valid.
 pub(crate) fn valid_trace_id<'a>(
     header: Option<&'a [u8]>,
     attributes: &RequestAttributes,
@@ -154,7 +153,8 @@ pub(crate) fn valid_trace_id<'a>(
     }
 }
 
-/// Returns a trace that is the same for each attempt of one request.
+/// Returns a new trace. It is made from the request's id and time, so that it is the same for each
+/// attempt.
 fn trace_root(attributes: &RequestAttributes) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let seconds = attributes.time_ns / 1_000_000_000;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_the_hop_or_envoys_own_is_left_out() {
+    fn headers_of_one_hop_and_envoys_own_are_left_out() {
         let attributes = attributes();
         let mut map = map("a", "/");
         for name in [
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_kept_or_made_and_is_the_same_for_each_try() {
+    fn a_trace_is_kept_or_made_and_is_the_same_for_each_attempt() {
         let attributes = attributes();
         let mut map = map("a", "/");
         let made = Request::new(&map, None, &attributes, b"")

@@ -1,4 +1,4 @@
-//! The body of a function's answer.
+//! The body in a function's response.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -16,10 +16,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The bytes of `body`, which is JSON: a string or nothing.
+/// Returns the bytes of the member `body`, which is a JSON string, null or absent.
 ///
 /// # Errors
-/// [`Error::InvalidResponse`] for another value, and for base64 that is none.
+/// [`Error::InvalidResponse`] for any other value and for invalid base64.
 pub(super) fn decode(
     body: Option<&str>,
     is_base64: Option<&ShallowJson<'_>>,
@@ -42,7 +42,7 @@ pub(super) fn decode(
     match is_base64 {
         None | Some(ShallowJson::Null | ShallowJson::Bool(false)) => text(),
         Some(ShallowJson::Bool(true)) => BASE64.decode(quoted).or_else(|_| {
-            // Some encoders break lines, as mail needs it, or escape each slash.
+            // Some encoders break lines, as in mail, or escape each slash.
             let mut text = text()?;
             text.retain(|byte| !byte.is_ascii_whitespace());
             let decoded = BASE64.decode(text);
@@ -52,13 +52,12 @@ pub(super) fn decode(
     }
 }
 
-/// Whether JSON can be a body as it stands in any contract.
+/// Returns whether JSON is a body in every contract.
 pub(super) fn is_text_or_null(json: &str) -> bool {
     json == "null" || json.starts_with('"')
 }
 
-/// What a string with `\\u` in it says. Half a surrogate pair is no character, and stands as
-/// `\u{fffd}`.
+/// Returns the text of a JSON string with `\\u` escapes. A lone surrogate becomes `\u{fffd}`.
 fn code_units(json: &str) -> Option<Vec<u8>> {
     let parse = |json: &[u8]| match ShallowJson::parse(json) {
         Ok(ShallowJson::Text(text)) => Some(text.into_owned().into_bytes()),
@@ -67,7 +66,7 @@ fn code_units(json: &str) -> Option<Vec<u8>> {
     parse(json.as_bytes()).or_else(|| parse(&surrogates::replace_lone_surrogates(json.as_bytes())?))
 }
 
-/// JSON without white space between its parts: how a Function URL serialises an answer anew.
+/// Returns JSON without white space between its tokens, in which a Function URL writes a response.
 pub(super) fn compact(json: &[u8]) -> Vec<u8> {
     let mut in_string = false;
     let mut escaped = false;
@@ -121,7 +120,7 @@ mod tests {
         }
     }
 
-    /// As Python writes it.
+    /// Returns a character as Python's `json` writes it.
     fn in_ascii(c: char) -> Vec<char> {
         if c.is_ascii() {
             return vec![c];

@@ -1,4 +1,5 @@
-//! What each AWS service makes of a function's answer: strict where that is.
+//! The contracts: what each service makes of a function's payload. They are as strict as the
+//! service.
 //!
 //! Sources: the developer guides of API Gateway (*Output format of a Lambda function for proxy
 //! integration*; *Lambda function response for format 2.0*), of Lambda (*Response payload
@@ -15,7 +16,7 @@ use crate::error::Error;
 
 const JSON: &str = "application/json";
 
-/// API Gateway REST API: an object with none but the known members; JSON if not typed.
+/// API Gateway REST API: an object without unknown members. The default content type is JSON.
 pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     let foreign = [
@@ -34,7 +35,7 @@ pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Err
     Ok(typed(status, headers, body, Some(JSON)))
 }
 
-/// API Gateway HTTP API: an answer without `statusCode` is itself the body.
+/// API Gateway HTTP API: a payload without `statusCode` is the body.
 pub(super) fn http_api(payload: FunctionPayload<'_>, bytes: &[u8]) -> Result<HttpResponse, Error> {
     let members = match payload {
         FunctionPayload::Object(members) if members.status_code.is_some() => members,
@@ -48,7 +49,7 @@ pub(super) fn http_api(payload: FunctionPayload<'_>, bytes: &[u8]) -> Result<Htt
     Ok(typed(status, headers, body, default))
 }
 
-/// Lambda Function URL: as an HTTP API, but JSON is serialised anew, also as `body`.
+/// Lambda Function URL: as an HTTP API, but JSON is written anew, also in `body`.
 pub(super) fn function_url(
     payload: FunctionPayload<'_>,
     bytes: &[u8],
@@ -66,8 +67,8 @@ pub(super) fn function_url(
     Ok(typed(status, headers, body, Some(JSON)))
 }
 
-/// Application Load Balancer: `statusCode` is a number, header values are strings, and what is
-/// there is not null. Either map is read in either mode, as adapters mix them.
+/// Application Load Balancer: `statusCode` is a number, header values are strings, and no member is
+/// null. Both maps of headers are read in both modes, because adapters mix them.
 pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     if members.body == Some("null") {
@@ -93,7 +94,8 @@ pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse
     Ok(typed(status, headers, body, None))
 }
 
-/// VPC Lattice: as documented for both event versions; adapters send lists and cookies too.
+/// VPC Lattice: as documented for both event versions. Lists and cookies are read too, because
+/// adapters send them.
 pub(super) fn vpc_lattice(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     let mut headers = Headers::default();
@@ -108,8 +110,8 @@ pub(super) fn vpc_lattice(payload: FunctionPayload<'_>) -> Result<HttpResponse, 
     Ok(typed(status, headers, body, None))
 }
 
-/// Envoy's own filter: an object, in snake case or, as a JSON mapping of protobuf, camel case.
-/// Pseudo-headers are left out, not refused.
+/// Envoy's own filter: an object in snake case, or in camel case as the JSON mapping of protobuf has
+/// it. Pseudo-headers are left out, not refused.
 pub(super) fn envoy(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     let mut headers = Headers::default();
@@ -131,10 +133,12 @@ pub(super) fn envoy(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error>
     Ok(typed(status, headers, body, Some(JSON)))
 }
 
-/// The prelude of a streamed answer: the status is 200 unless said, and a body without a type is
-/// bytes, as for a Function URL. Sources: `HttpResponseStream` of AWS's ShallowJson.js runtime, and
-/// *Lambda proxy integration format for response streaming* of API Gateway. `MetadataPrelude` of AWS's
-/// Rust runtime, and so the Lambda Web Adapter, writes the values of a repeated header as an array.
+/// The prelude of a streamed response: the default status is 200, and the default content type that of
+/// bytes, as for a Function URL. AWS's Rust runtime (`MetadataPrelude`), and so the Lambda Web Adapter,
+/// writes the values of a repeated header as an array.
+///
+/// Sources: `HttpResponseStream` of AWS's Node.js runtime, and *Lambda proxy integration format for
+/// response streaming* of API Gateway.
 pub(super) fn prelude(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     let (status, mut headers) = status_and_both_maps(&members, Values::Lists)?;
@@ -143,7 +147,7 @@ pub(super) fn prelude(payload: FunctionPayload<'_>) -> Result<HttpResponse, Erro
     Ok(typed(status, headers, Vec::new(), default))
 }
 
-/// Any JSON is the body, as it stands.
+/// No service: the payload is the body, unchanged.
 pub(super) fn raw(bytes: &[u8]) -> HttpResponse {
     inferred(bytes.to_vec())
 }
@@ -172,7 +176,7 @@ fn object(payload: FunctionPayload<'_>) -> Result<Box<ResponseMembers<'_>>, Erro
     }
 }
 
-/// The status, 200 unless said, and the headers of both maps.
+/// Returns the status, which is 200 by default, and the headers of both maps.
 fn status_and_both_maps(
     members: &ResponseMembers<'_>,
     values: Values,
@@ -198,7 +202,8 @@ fn status_headers_cookies(members: &ResponseMembers<'_>) -> Result<(u16, Headers
     Ok((status, headers))
 }
 
-/// An integer or a numeric string. 1xx would not end the exchange, so it is no answer.
+/// Reads a status: an integer or a numeric string. A status of 1xx is refused, because it would not
+/// end the exchange.
 fn status_of(node: &ShallowJson<'_>) -> Result<u16, Error> {
     let status = match node {
         ShallowJson::Integer(status) => u16::try_from(*status).ok(),

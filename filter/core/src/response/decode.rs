@@ -1,4 +1,4 @@
-//! From what the upstream answered to the response that the client gets.
+//! Decodes a response that is whole.
 
 use lambda_api::{function_error, headers};
 
@@ -13,14 +13,14 @@ use crate::encoding::surrogates::replace_lone_surrogates;
 use crate::error::Error;
 use crate::request::header_map::text;
 
-/// The response for what was answered.
+/// Returns the client's response to an invocation.
 ///
 /// # Errors
-/// [`Error::Service`] if the function was not run, [`Error::Function`] if it failed, and
-/// [`Error::InvalidResponse`] if its payload is not what the format's contract asks for.
+/// [`Error::Service`] if the function did not run, [`Error::Function`] if it failed, and
+/// [`Error::InvalidResponse`] if its payload breaks the format's contract.
 pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpResponse, Error> {
     let status = invoked.status();
-    // Lambda says 202; an upstream without a queue runs the function and says 200.
+    // Lambda responds 202. An upstream without a queue runs the function and responds 200.
     if config.invocation == Invocation::Event && matches!(status, 200 | 202) {
         return Ok(accepted());
     }
@@ -67,7 +67,7 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
     }
 }
 
-/// The event is queued.
+/// Returns the response to an event that is queued.
 fn accepted() -> HttpResponse {
     HttpResponse {
         status: 202,
@@ -77,8 +77,8 @@ fn accepted() -> HttpResponse {
     }
 }
 
-/// After how many seconds to try again. Lambda says so in the header, and by the API reference in
-/// the body too; a client that is throttled is always told.
+/// Returns the seconds after which the client may try again. They are in the header or, by the Lambda
+/// API reference, in the body. A throttled client always gets a number.
 fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
     let header = invoked.header("retry-after");
     if header.is_some() || status != 429 {
@@ -96,7 +96,7 @@ fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
     Some(seconds.unwrap_or(1).to_string())
 }
 
-/// `Task timed out after 3.00 seconds` is the emulator's own text; the rest is the runtime's.
+/// Returns whether an emulator's response, which has no header for it, is a function error.
 fn is_emulated_error(payload: &Result<FunctionPayload<'_>, String>, body: &[u8]) -> bool {
     match payload {
         Ok(payload) => payload.is_function_error(),

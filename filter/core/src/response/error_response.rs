@@ -1,5 +1,5 @@
-//! What the client gets when something went wrong: the one table from an error to a status, and a
-//! body in the form of the service that the function thinks it is behind.
+//! The client's response to an error: the table from errors to statuses, and the bodies that AWS's
+//! services send.
 
 use super::http_response::HttpResponse;
 use crate::config::Config;
@@ -8,8 +8,7 @@ use crate::encoding::json;
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 
-/// The status that the client gets. What AWS's own service answers where a function fails
-/// differs from service to service.
+/// Returns the status for an error. For a failed function it depends on the service.
 fn status(error: &Error, contract: Contract) -> u16 {
     match error {
         Error::NoPath | Error::NotJson(_) | Error::NotForm => 400,
@@ -32,7 +31,7 @@ fn status(error: &Error, contract: Contract) -> u16 {
     }
 }
 
-/// The response. Without a configuration (because it is wrong) nothing is exposed.
+/// Returns the response to an error. Without a configuration, as when it is wrong, it exposes nothing.
 #[must_use]
 pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
     let exposed = config.is_some_and(|config| config.expose_errors);
@@ -66,11 +65,11 @@ pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
 
 const JSON: &str = "application/json";
 
-/// The media type and the body of AWS's own error responses.
+/// Returns the media type and the body of AWS's own error responses.
 fn safe_body(status: u16, contract: Contract) -> (&'static str, Vec<u8>) {
     let reason = reason(status);
     match contract {
-        // A failed integration has one message, whatever the status; the space is AWS's.
+        // A failed integration has the same message for both statuses. The space is AWS's.
         Contract::RestApi if matches!(status, 500 | 502) => {
             (JSON, br#"{"message": "Internal server error"}"#.to_vec())
         }
@@ -89,7 +88,7 @@ fn safe_body(status: u16, contract: Contract) -> (&'static str, Vec<u8>) {
     }
 }
 
-/// The error body of API Gateway.
+/// Returns the error body of API Gateway.
 fn message(text: &str) -> Vec<u8> {
     let mut json = JsonWriter::with_capacity(text.len() + 16);
     json.object(|json| json.key("message").string(text));

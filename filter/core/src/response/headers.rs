@@ -1,5 +1,5 @@
-//! The headers of a function's answer, checked before Envoy gets them: Envoy itself does not
-//! check what a filter sets, and a value with a line break would become two headers.
+//! The headers in a function's response. They are checked here, because Envoy does not check the
+//! headers that a filter sets: a value with a line break would become two headers.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,23 @@ use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 use crate::request::header_map::is_envoys;
 
-/// Which values a contract takes for a header.
+/// The values that a contract takes for a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
-    /// Strings only.
+    /// Strings.
     Strings,
-    /// Numbers and flags too, as text; null is no header.
+    /// Strings, numbers and booleans. A header that is null is left out.
     Scalars,
-    /// Arrays of those too.
+    /// Those of `Scalars`, and arrays of them.
     Lists,
 }
 
-/// Checked headers, names in lower case, in the order they were given.
+/// Checked headers in their order, with names in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     list: Vec<(String, String)>,
     bytes: usize,
-    /// The function's own `content-length`, if that is a number.
+    /// The function's own `content-length`, if it is a number.
     pub declared_length: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Headers {
         self.list.iter().any(|(known, _)| known == name)
     }
 
-    /// Adds a header of the contract's own.
+    /// Adds a header that the contract itself sets.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.list.push((name.to_owned(), value.to_owned()));
     }
@@ -47,7 +47,7 @@ impl Headers {
     /// Adds the members of `headers`.
     ///
     /// # Errors
-    /// [`Error::InvalidResponse`] for a member that is no header, or would split the response.
+    /// [`Error::InvalidResponse`] for a member that is no valid header.
     pub(super) fn add_map(
         &mut self,
         map: &[(Cow<'_, str>, ShallowJson<'_>)],
@@ -69,7 +69,7 @@ impl Headers {
     /// Adds the members of `multiValueHeaders`, each an array.
     ///
     /// # Errors
-    /// As [`Self::add_map`].
+    /// Those of [`Self::add_map`].
     pub(super) fn add_multi(
         &mut self,
         map: &[(Cow<'_, str>, ShallowJson<'_>)],
@@ -86,11 +86,11 @@ impl Headers {
         Ok(())
     }
 
-    /// Adds both maps: the same header with the same value in both is one header, as the API
-    /// Gateway developer guide has it.
+    /// Adds both maps. A header that has the same value in both is added once, by the API Gateway
+    /// developer guide.
     ///
     /// # Errors
-    /// As [`Self::add_map`].
+    /// Those of [`Self::add_map`].
     pub(super) fn add_both(
         &mut self,
         multi: &[(Cow<'_, str>, ShallowJson<'_>)],
@@ -112,7 +112,7 @@ impl Headers {
     /// Adds `cookies`.
     ///
     /// # Errors
-    /// [`Error::InvalidResponse`] if that is no array of strings.
+    /// [`Error::InvalidResponse`] if they are no array of strings.
     pub(super) fn add_cookies(&mut self, cookies: Option<&ShallowJson<'_>>) -> Result<(), Error> {
         match cookies {
             None | Some(ShallowJson::Null) => Ok(()),
@@ -124,8 +124,8 @@ impl Headers {
         }
     }
 
-    /// Adds one header, unless a function has no say in it: about the connection, about the
-    /// length, or to Envoy (`x-envoy-immediate-health-check-fail` would take the upstream out).
+    /// Adds a header. Headers about the connection, about the length and for Envoy are left out: a
+    /// function cannot set them (`x-envoy-immediate-health-check-fail` would take the upstream out).
     fn add(&mut self, name: &str, value: &ShallowJson<'_>, values: Values) -> Result<(), Error> {
         let value: Cow<'_, str> = match value {
             ShallowJson::Text(text) => Cow::Borrowed(text),
@@ -145,15 +145,15 @@ impl Headers {
                 "the value of the header `{name}` has a control character"
             ));
         }
-        // Envoy would refuse more; a function that responds with millions would hold up the worker.
-        // An empty header has a cost too.
+        // Envoy would refuse more, and a function that sends millions would hold up the worker. Each
+        // header adds 4 bytes, so that empty headers are limited too.
         self.bytes += name.len() + value.len() + 4;
         if self.bytes > MAX_RESPONSE_HEADER_BYTES {
             return invalid(format!(
                 "its headers have more than {MAX_RESPONSE_HEADER_BYTES} bytes"
             ));
         }
-        // Room for the status, the type, the length and two ids.
+        // Leaves room for the status, the type, the length and two ids.
         if self.list.len() > MAX_HEADERS - 5 {
             return invalid(format!("it has more than {MAX_HEADERS} headers"));
         }
@@ -167,10 +167,10 @@ impl Headers {
     }
 }
 
-/// The members of an object; none if it is absent or null.
+/// Returns the members of an object, and none if it is absent or null.
 ///
 /// # Errors
-/// [`Error::InvalidResponse`] for another value.
+/// [`Error::InvalidResponse`] for any other value.
 pub(super) fn map<'n, 'a>(
     member: &str,
     node: Option<&'n ShallowJson<'a>>,
@@ -186,7 +186,7 @@ pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
     Err(Error::InvalidResponse(what.into()))
 }
 
-/// A character of a `token`: RFC 9110, section 5.6.2.
+/// Returns whether a byte may stand in a `token`: RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

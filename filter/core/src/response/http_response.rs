@@ -1,19 +1,19 @@
-//! A response in the making.
+//! The client's response.
 
-/// A response in the making.
+/// A response for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status, 200 to 599.
     pub status: u16,
-    /// Names in lower case, checked; no content-length.
+    /// The headers, checked and with names in lower case. `content-length` is not among them.
     pub headers: Vec<(String, String)>,
-    /// The body, decoded.
+    /// The decoded body.
     pub body: Vec<u8>,
-    /// The length that the function itself gave: for HEAD, where the body is left out.
+    /// The function's own `content-length`, which counts for a HEAD request without a body.
     pub declared_length: Option<u64>,
 }
 
-/// Whether a response with this status may have a body: RFC 9110, sections 15.3.5, 15.3.6 and
+/// Returns whether a response with this status may have a body: RFC 9110, sections 15.3.5, 15.3.6 and
 /// 15.4.5.
 #[must_use]
 pub(crate) fn has_content(status: u16) -> bool {

@@ -1,16 +1,16 @@
-//! What the upstream answered to the invocation.
+//! The upstream's response to an invocation.
 
 use lambda_api::headers;
 
 use crate::request::HeaderMap;
 use crate::request::header_map::first;
 
-/// What the upstream answered to the invocation.
+/// The upstream's response to an invocation.
 #[derive(Debug)]
 pub struct InvokeResponse<'a> {
     /// The upstream's headers, with `:status`.
     pub headers: &'a HeaderMap,
-    /// Its whole body.
+    /// The whole body.
     pub body: &'a [u8],
 }
 
@@ -19,7 +19,7 @@ impl InvokeResponse<'_> {
         first(self.headers, name)
     }
 
-    /// The upstream's status; 0 if it has none.
+    /// Returns the upstream's status, and 0 if there is none.
     #[must_use]
     pub(crate) fn status(&self) -> u16 {
         let text = std::str::from_utf8(self.header(":status").unwrap_or_default());
@@ -28,9 +28,9 @@ impl InvokeResponse<'_> {
             .unwrap_or_default()
     }
 
-    /// AWS and the invoker always name the request. The emulator never does, and it reports a
-    /// function's error as a plain 200 (or, if the process ended, 502) that only the payload
-    /// tells from an answer.
+    /// Returns whether an emulator responded. AWS and the invoker always send a request id or an error
+    /// type, the emulator neither. It sends a function error as a 200 (or a 502, if the process ended)
+    /// that only the payload tells from a response.
     pub(super) fn is_from_emulator(&self) -> bool {
         self.header(headers::REQUEST_ID).is_none() && self.header(headers::ERROR_TYPE).is_none()
     }

@@ -1,4 +1,4 @@
-//! From the upstream's answer to the response that the client gets.
+//! Decodes the upstream's response to an invocation into the client's response.
 
 mod body;
 mod contract;

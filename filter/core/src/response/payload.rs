@@ -1,5 +1,5 @@
-//! A function's answer, read once: the members that any HTTP contract knows, borrowed from the
-//! payload where they can be.
+//! A function's payload: the members that any HTTP contract knows, borrowed from the JSON where they
+//! have no escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,21 +12,21 @@ use serde_json::value::RawValue;
 use crate::encoding::json;
 use crate::encoding::shallow_json::{Depth, ShallowJson, Text};
 
-/// `multiValueHeaders` is the deepest member: lists in a map.
+/// The depth of `multiValueHeaders`, the deepest member: lists in a map.
 const DEEPEST: Depth = Depth(2);
 
-/// The payload of a function.
+/// A function's payload.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FunctionPayload<'a> {
-    /// An object, which may be a response.
+    /// An object, which may be an HTTP response.
     Object(Box<ResponseMembers<'a>>),
-    /// A string, unescaped.
+    /// A string without its escapes.
     Text(Cow<'a, str>),
     /// Any other JSON.
     Other,
 }
 
-/// The members of an answer that a contract may read; of one given twice the last counts.
+/// The members that a contract may read. The last of two with one name counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct ResponseMembers<'a> {
     pub status_code: Option<ShallowJson<'a>>,
@@ -35,7 +35,7 @@ pub(super) struct ResponseMembers<'a> {
     pub headers: Option<ShallowJson<'a>>,
     pub multi_value_headers: Option<ShallowJson<'a>>,
     pub cookies: Option<ShallowJson<'a>>,
-    /// As JSON: it is most of the answer, and read once it is known what of.
+    /// JSON that is read later: the body is most of the payload, and its form depends on the contract.
     pub body: Option<&'a str>,
     pub is_base64_encoded: Option<ShallowJson<'a>>,
     pub is_base64_encoded_snake: Option<ShallowJson<'a>>,
@@ -69,7 +69,7 @@ impl<'a> FunctionPayload<'a> {
         json::read(payload)
     }
 
-    /// Whether this has the form in which runtimes report a function's error.
+    /// Returns whether the payload has the form of a function error.
     pub(super) fn is_function_error(&self) -> bool {
         match self {
             Self::Object(members) => members.function_error.is_error(),

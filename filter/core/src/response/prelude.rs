@@ -1,23 +1,22 @@
-//! Tells, while it comes, what a streamed payload begins with: a prelude, one JSON value, or
-//! anything else.
+//! Detects the prelude of a streamed payload while the payload comes.
 
 use lambda_api::event_stream::HTTP_PRELUDE_DELIMITER;
 
-/// What the bytes so far are.
+/// The beginning of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PreludeMatch {
-    /// They may be the beginning of a prelude, or of a response in JSON.
+    /// It may be that of a prelude, or of a single JSON value.
     Undecided,
-    /// They begin with a prelude and its delimiter; the body begins here.
+    /// It is a prelude with its delimiter, and the body begins at this position.
     Prelude(usize),
-    /// Neither.
+    /// It is neither.
     NotPrelude,
 }
 
 /// The number of NULs that end a prelude.
 const DELIMITER: usize = HTTP_PRELUDE_DELIMITER.len();
 
-/// The longest number; no word of JSON is longer.
+/// The longest number that is read. The words of JSON are shorter.
 const MAX_SCALAR: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +24,13 @@ enum State {
     Start,
     /// After the first `{`.
     Object,
-    /// Within objects and arrays, this deep.
+    /// Within this many objects and arrays.
     Within(usize),
-    /// In a string, with the depth around it.
+    /// In a string within this many objects and arrays.
     Text(usize),
     /// After a backslash in a string.
     Escaped(usize),
-    /// In a number, or a word.
+    /// In a number or a word.
     Scalar,
     /// After the value.
     After,
@@ -40,7 +39,7 @@ enum State {
     Other,
 }
 
-/// Reads a payload's beginning. It is not validated: that is left to the parser.
+/// Reads the beginning of a payload. It does not validate the JSON: the parser does.
 #[derive(Debug)]
 pub(super) struct PreludeScanner {
     state: State,
@@ -55,7 +54,7 @@ impl PreludeScanner {
         }
     }
 
-    /// What `payload` is: all of it so far, of which the part of the call before is not read again.
+    /// Returns the match for the whole payload so far. Bytes of earlier calls are not read again.
     pub(super) fn scan(&mut self, payload: &[u8]) -> PreludeMatch {
         for &byte in payload.get(self.read..).unwrap_or_default() {
             self.read += 1;

@@ -1,12 +1,11 @@
-//! A streamed answer, as far as it has come: what status and headers it has, and which bytes are
-//! the body.
+//! A streamed response while it comes: its status, its headers, and the bytes of its body.
 //!
-//! A function that answers by HTTP sends a prelude of JSON, eight NULs, and the body, and says so
-//! by the content type of its payload. Whether that type comes as the answer's own, as botocore's
-//! model has it, or is hidden by that of the event stream depends on the upstream; where it is
-//! hidden the payload's beginning tells. One without a prelude is what a Function URL makes of it,
-//! a 200 with these bytes, unless it is one JSON value: then the function does not stream, and its
-//! answer is read by the format's contract.
+//! A function that sends an HTTP response sends a prelude of JSON, eight NULs, and the body. The content
+//! type of its payload says so. Some upstreams send that type as their own, as in botocore's model, and
+//! others send that of the event stream; then the beginning of the payload tells.
+//!
+//! A payload without a prelude is the body of a 200, as behind a Function URL. A payload that is a single
+//! JSON value is no stream: it is decoded by the contract of the format.
 
 use lambda_api::event_stream::{
     self, End, HTTP_PRELUDE_DELIMITER, HTTP_RESPONSE_CONTENT_TYPE, Reader,
@@ -29,45 +28,45 @@ use crate::request::header_map::{first, text};
 
 const BYTES: &str = "application/octet-stream";
 
-/// The longest prelude: room for all headers that a response may have. API Gateway takes 16 KB.
+/// The longest prelude, with room for all headers that a response may have. API Gateway takes 16 KB.
 const MAX_PRELUDE_BYTES: usize = 64 * 1024;
 
-/// What a payload is, by its content type.
+/// The form of a payload, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     WithPrelude,
-    /// The body as it stands.
+    /// The body.
     Bytes,
-    /// One JSON value, unless its beginning tells otherwise.
+    /// A single JSON value, unless its beginning tells otherwise.
     Json,
-    /// Its beginning tells.
+    /// A form that the beginning tells.
     Unknown,
 }
 
-/// An answer of which the client has nothing yet, or only a part.
+/// A streamed response of which the client has nothing yet, or only a part.
 #[derive(Debug)]
 pub struct StreamedResponse {
     reader: Reader,
-    /// Whether this is an event stream for sure.
+    /// The upstream's response is known to be an event stream.
     is_framed: bool,
     form: Form,
-    /// The type of a body without a prelude.
+    /// The content type of a body without a prelude.
     media_type: String,
     scanner: PreludeScanner,
-    /// The payload, until the client gets the first of it.
+    /// The payload so far, until the client gets its first part.
     held: Vec<u8>,
-    /// The response, if the client is to get it whole, and whether that includes a body.
+    /// The response if it is sent as a whole, and whether it includes a body.
     whole: Option<(HttpResponse, bool)>,
 }
 
-/// A media type without its parameters.
+/// Returns a media type without its parameters, in lower case.
 fn essence(media_type: &str) -> String {
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
 }
 
 impl StreamedResponse {
-    /// With the upstream's headers.
+    /// Returns a response of which only the upstream's headers have come.
     #[must_use]
     pub fn new(headers: &HeaderMap, config: &Config) -> Self {
         let own = text(first(headers, "content-type").unwrap_or_default());
@@ -96,8 +95,8 @@ impl StreamedResponse {
         }
     }
 
-    /// Whether the answer is an event stream at all, by its first bytes; `None` if there are too
-    /// few to say. Emulators answer as if nothing were to be streamed.
+    /// Returns whether the upstream's response is an event stream, by its first bytes; `None` if there
+    /// are too few. Emulators do not stream.
     pub fn is_framed(&mut self, bytes: &[u8]) -> Option<bool> {
         if !self.is_framed {
             self.is_framed = event_stream::begins_message(bytes)?;
@@ -105,7 +104,7 @@ impl StreamedResponse {
         Some(self.is_framed)
     }
 
-    /// Takes the next bytes, and leaves of them what is body.
+    /// Takes the next bytes and leaves those of the body.
     ///
     /// # Errors
     /// The function has failed, or the stream is broken.
@@ -126,7 +125,7 @@ impl StreamedResponse {
         }
     }
 
-    /// Whether the function has said all: only then may the response end.
+    /// Checks that the function has sent everything. Only then may the response end.
     ///
     /// # Errors
     /// [`Error::Stream`].
@@ -138,11 +137,11 @@ impl StreamedResponse {
         }
     }
 
-    /// Takes the next bytes while the client has none: the response with what there is of its
-    /// body, as soon as status and headers are known.
+    /// Takes the next bytes while the client has none. Returns the response, with the body so far, as
+    /// soon as status and headers are known.
     ///
     /// # Errors
-    /// As [`Self::next`], and [`Error::InvalidResponse`].
+    /// Those of [`Self::next`], and [`Error::InvalidResponse`].
     pub fn start(&mut self, mut bytes: Vec<u8>) -> Result<Option<HttpResponse>, Error> {
         self.next(&mut bytes)?;
         if let Some((response, has_body)) = &mut self.whole {
@@ -182,7 +181,7 @@ impl StreamedResponse {
         }
     }
 
-    /// Keeps the response back until the stream has ended. Without a body nothing is kept of that.
+    /// Holds the response until the stream has ended. Without `has_body` the body is dropped.
     pub(crate) fn hold(&mut self, mut response: HttpResponse, has_body: bool) {
         if !has_body {
             response.body = Vec::new();
@@ -190,11 +189,11 @@ impl StreamedResponse {
         self.whole = Some((response, has_body));
     }
 
-    /// The stream has ended, and the client has nothing of it: the whole response. `last` are the
-    /// bytes that came with the end, `headers` the upstream's.
+    /// Returns the whole response to a stream that has ended before the client got anything of it.
+    /// `last` are the bytes that came with the end, `headers` the upstream's.
     ///
     /// # Errors
-    /// As [`Self::start`], and what [`decode`] finds wrong with an answer that is not streamed.
+    /// Those of [`Self::start`] and of [`decode`].
     pub fn finish(
         &mut self,
         last: Vec<u8>,
@@ -232,17 +231,17 @@ impl StreamedResponse {
         }
     }
 
-    /// The response of a prelude that ends, with its delimiter, at `end`.
+    /// Returns the response of a prelude that ends, with its delimiter, at `end`.
     fn prelude(&mut self, end: usize) -> Result<HttpResponse, Error> {
         let body = self.held.split_off(end);
         let json = self
             .held
             .get(..end - HTTP_PRELUDE_DELIMITER.len())
             .unwrap_or_default();
-        let answer = FunctionPayload::parse(json);
-        let answer =
-            answer.map_err(|error| Error::InvalidResponse(format!("its prelude: {error}")))?;
-        let mut response = contract::prelude(answer)?;
+        let prelude = FunctionPayload::parse(json);
+        let prelude =
+            prelude.map_err(|error| Error::InvalidResponse(format!("its prelude: {error}")))?;
+        let mut response = contract::prelude(prelude)?;
         if has_content(response.status) {
             response.body = body;
         }
@@ -250,7 +249,7 @@ impl StreamedResponse {
         Ok(response)
     }
 
-    /// The response of a payload that is the body.
+    /// Returns the response of a payload that is the body.
     fn bytes(&mut self) -> HttpResponse {
         HttpResponse {
             status: 200,

@@ -17,14 +17,14 @@ use super::client::{Client, is_unsent};
 use super::credentials::{CredentialCache, Session};
 use super::retry::RetryBudget;
 use super::route::{Destination, Route, Router};
-use super::sign::{Digest, Signed};
+use super::sign::{Digest, SignedParts};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::metrics::Counts;
+use crate::metrics::FunctionMetrics;
 use crate::util::error_chain;
 use lambda_api::{FunctionName, Operation, Qualifier};
 
@@ -52,7 +52,7 @@ pub(crate) struct Function {
     pub(super) router: Router,
     limiter: ConcurrencyLimiter,
     retry_budget: RetryBudget,
-    counts: Arc<Counts>,
+    metrics: Arc<FunctionMetrics>,
     shared: Arc<Shared>,
     /// Whether AWS has denied or not found it since it was last called with success.
     is_refused: AtomicBool,
@@ -86,7 +86,7 @@ impl Function {
         destination: Destination,
         call: Arc<AwsCall>,
         credentials: Arc<CredentialCache>,
-        counts: Arc<Counts>,
+        metrics: Arc<FunctionMetrics>,
         shared: Arc<Shared>,
     ) -> Self {
         let limit = Arc::clone(&shared.limit);
@@ -97,10 +97,10 @@ impl Function {
             limiter: ConcurrencyLimiter::new(
                 call.max_concurrency,
                 Some(limit),
-                Some(Arc::clone(&counts)),
+                Some(Arc::clone(&metrics)),
             ),
             retry_budget: RetryBudget::default(),
-            counts,
+            metrics,
             call,
             shared,
             is_refused: AtomicBool::new(false),
@@ -146,7 +146,7 @@ impl Function {
         loop {
             let request = self.request(call, &route, &digest).await?;
             if attempts > 0 {
-                self.counts.retries.fetch_add(1, Ordering::Relaxed);
+                self.metrics.retries.inc();
             }
             attempts += 1;
             let mut may_retry = |asked| {
@@ -209,7 +209,7 @@ impl Function {
                 headers.insert(name, value.clone());
             }
         }
-        let signed = Signed {
+        let signed = SignedParts {
             path: &route.path,
             query: &route.query,
             host: &route.authority,

@@ -37,7 +37,7 @@ use self::function::Shared;
 use self::route::Destination;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::invoke_api::error::ServiceError;
-use crate::metrics::{Counts, Metrics};
+use crate::metrics::{FunctionMetrics, Metrics};
 use crate::util::lock;
 use lambda_api::{FunctionName, FunctionReference};
 
@@ -61,7 +61,7 @@ struct Unlisted {
     call: Arc<AwsCall>,
     credentials: Arc<CredentialCache>,
     functions: Mutex<HashMap<FunctionReference, Arc<Function>>>,
-    counts: Arc<Counts>,
+    metrics: Arc<FunctionMetrics>,
 }
 
 impl Aws {
@@ -108,7 +108,7 @@ impl Aws {
             call: Arc::new(config.call.clone()),
             credentials: aws.credentials(&config.call),
             functions: Mutex::default(),
-            counts: Arc::clone(metrics.others()),
+            metrics: Arc::clone(metrics.others()),
             config,
         });
         Ok(Some(aws))
@@ -197,13 +197,13 @@ impl Aws {
             region: config.call.region.clone(),
             endpoint: config.call.endpoint.clone(),
         };
-        let (credentials, counts) = (self.credentials(&config.call), metrics.of(name));
+        let credentials = self.credentials(&config.call);
         Function::new(
             name.clone(),
             destination,
             Arc::new(config.call.clone()),
             credentials,
-            Arc::clone(counts),
+            Arc::clone(metrics.of(name)),
             Arc::clone(&self.shared),
         )
     }
@@ -248,7 +248,7 @@ impl Unlisted {
             destination,
             Arc::clone(&self.call),
             Arc::clone(&self.credentials),
-            Arc::clone(&self.counts),
+            Arc::clone(&self.metrics),
             Arc::clone(shared),
         ));
         functions.insert(reference, Arc::clone(&function));

@@ -1,25 +1,181 @@
 //! The keys of functions on AWS: the block `aws` and `functions.NAME.aws`.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use lambda_api::{FunctionReference, Qualifier};
+use lambda_filter_core::config::reference::Key;
 use wildmatch::WildMatch;
 
+use crate::config::keys::keys;
+use crate::config::keys::kind::{DURATION, Form, Integer, List, Types};
 use crate::config::model::{AwsCall, AwsConfig, AwsFunction, Role};
-use crate::config::yaml::decode::{Mapping, Value, duration, or_default};
-use crate::config::yaml::scalar::{self, region};
-use lambda_api::{FunctionReference, Qualifier};
+use crate::config::yaml::decode::Value;
+use crate::config::yaml::scalar::{self, Endpoint};
+
+keys! {
+    /// The keys that stand in both blocks.
+    struct CallKeys;
+
+    /// Region, unless a full ARN names it.
+    region: String = REGION, "what the AWS SDK finds";
+    /// The server to call instead of AWS's own.
+    endpoint: Endpoint = ENDPOINT, "AWS's own", see "region-and-endpoint";
+    /// The role to assume.
+    role_arn: String = ROLE_ARN, "none", see "roles";
+    /// The external ID that the role's trust policy asks for.
+    external_id: String = EXTERNAL_ID, "none";
+    /// The session's name in the logs of the role's owner.
+    session_name: String = SESSION_NAME, "`lambda-mesh`";
+    /// Most invocations of one function at once.
+    max_concurrency: u32 = CONCURRENCY, "the limit over all functions", see "limits-on-aws";
+    /// Longest wait of a caller in the queue. Then the caller gets 429.
+    queue_timeout: Duration = DURATION, "`10s`";
+    /// Time limit of a call, queue included. Then the caller gets 504.
+    timeout: Duration = DURATION, "`15m`", see "limits-on-aws";
+    /// Further attempts, if the function has certainly not started.
+    retries: u32 = Integer::of("further tries", 0..=10), "2", see "retries";
+}
+
+keys! {
+    /// The further keys of the block `aws`.
+    struct OthersKeys;
+
+    /// Most callers of one function that wait. The next gets 429.
+    queue: u32 = QUEUE, "100";
+    /// Names that callers may use.
+    allow: Vec<WildMatch> = PATTERNS, "`[\"*\"]`", see "allow-and-deny";
+    /// Names that callers may not use.
+    deny: Vec<WildMatch> = PATTERNS, "none", see "allow-and-deny";
+}
+
+keys! {
+    /// The further keys of `functions.NAME.aws`.
+    struct FunctionKeys;
+
+    /// The function's name on AWS.
+    function: (FunctionReference, Option<Qualifier>) = FUNCTION, "`NAME` itself";
+    /// Used for callers that name no qualifier.
+    qualifier: Qualifier = QUALIFIER, "none";
+}
+
+/// Returns the keys of the block `aws`, for a reference.
+pub(in crate::config) fn block_reference() -> Vec<Key> {
+    [CallKeys::reference(), OthersKeys::reference()].concat()
+}
+
+/// Returns the keys of `functions.NAME.aws`, for a reference.
+pub(in crate::config) fn function_reference() -> Vec<Key> {
+    let inherited = CallKeys::reference().into_iter().map(|key| Key {
+        default: match key.name {
+            "region" => "that of the full ARN, else of `aws`",
+            "external_id" | "session_name" => "that of `aws`, for the same role",
+            _ => "that of `aws`",
+        },
+        ..key
+    });
+    FunctionKeys::reference()
+        .into_iter()
+        .chain(inherited)
+        .collect()
+}
+
+const REGION: Form<String> = Form {
+    expected: "a region such as eu-west-1",
+    parse: scalar::region,
+    text: "such as `eu-west-1`",
+    types: Types::Text,
+    pattern: "^[a-z0-9-]{1,64}$",
+};
+
+const ENDPOINT: Form<Endpoint> = Form {
+    expected: "a URL without a path such as https://lambda.eu-west-1.amazonaws.com",
+    parse: scalar::endpoint,
+    text: "URL without a path",
+    types: Types::Text,
+    pattern: "^https?://[^/]+/?$",
+};
+
+const ROLE_ARN: Form<String> = Form {
+    expected: "a role such as arn:aws:iam::123456789012:role/invoke",
+    parse: |text| {
+        let role = text.starts_with("arn:aws") && text.contains(":role/");
+        role.then(|| text.to_owned())
+    },
+    text: "ARN of a role",
+    types: Types::Text,
+    pattern: "^arn:aws.*:role/",
+};
+
+/// Source of the letters: `AssumeRole` in the AWS STS API reference.
+const EXTERNAL_ID: Form<String> = Form {
+    expected: "2 to 1224 letters, digits or +=,.@:/-_",
+    parse: |text| letters(text, 2..=1224, "+=,.@:/-_"),
+    text: "text, 2 to 1,224 characters",
+    types: Types::Any,
+    pattern: "^[A-Za-z0-9+=,.@:/_-]{2,1224}$",
+};
+
+/// Source of the letters: as [`EXTERNAL_ID`].
+const SESSION_NAME: Form<String> = Form {
+    expected: "2 to 64 letters, digits or +=,.@-_",
+    parse: |text| letters(text, 2..=64, "+=,.@-_"),
+    text: "text, 2 to 64 characters",
+    types: Types::Any,
+    pattern: "^[A-Za-z0-9+=,.@_-]{2,64}$",
+};
+
+/// The key `max_concurrency`, here and over all functions.
+pub(in crate::config) const CONCURRENCY: Integer = Integer::of("invocations", 1..=100_000);
+
+/// The key `queue`, here and of one function.
+pub(in crate::config) const QUEUE: Integer = Integer::of("waiting callers", 0..=100_000);
+
+const PATTERNS: List<WildMatch> = List {
+    expected: "a list of function names, with * and ?, such as [\"orders-*\"]",
+    text: "list of patterns",
+    item: Form {
+        expected: "a function's bare name, with * and ?",
+        parse: |text| {
+            let letter = |byte: u8| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
+            };
+            let valid = !text.is_empty() && text.bytes().all(letter);
+            valid.then(|| WildMatch::new(text))
+        },
+        text: "pattern",
+        types: Types::Any,
+        pattern: "^[A-Za-z0-9_*?-]+$",
+    },
+};
+
+const FUNCTION: Form<(FunctionReference, Option<Qualifier>)> = Form {
+    expected: "a function's name or ARN",
+    parse: target,
+    text: "name, partial ARN or full ARN, with or without `:qualifier`",
+    types: Types::Any,
+    pattern: FunctionReference::PATTERN,
+};
+
+const QUALIFIER: Form<Qualifier> = Form {
+    expected: "a version or an alias",
+    parse: |text| text.parse().ok(),
+    text: "alias or version",
+    types: Types::Any,
+    pattern: Qualifier::PATTERN,
+};
 
 /// Reads the block `aws`.
 pub(super) fn block(value: &Value<'_>) -> Option<AwsConfig> {
-    let mut keys = value.mapping("the keys of AWS such as { region: eu-west-1 }")?;
-    let queue = or_default(
-        keys.optional("queue"),
-        || None,
-        |value| queue_length(&value).map(Some),
-    );
-    let call = call(&mut keys, queue.flatten(), &AwsCall::default());
-    let allow = patterns(keys.optional("allow"), &["*"]);
-    let deny = patterns(keys.optional("deny"), &[]);
-    keys.finish();
+    let mut mapping = value.mapping("the keys of AWS such as { region: eu-west-1 }")?;
+    let call = CallKeys::of(&mut mapping);
+    let others = OthersKeys::of(&mut mapping);
+    let queue = others.queue.optional();
+    let queue = queue.flatten().map(|queue| queue as usize);
+    let call = self::call(&call, queue, &AwsCall::default());
+    let allow = others.allow.or_else(|| vec![WildMatch::new("*")]);
+    let deny = others.deny.or_else(Vec::new);
+    mapping.finish();
     Some(AwsConfig {
         call: call?,
         allow: allow?,
@@ -27,36 +183,26 @@ pub(super) fn block(value: &Value<'_>) -> Option<AwsConfig> {
     })
 }
 
-/// Reads `functions.NAME.aws`; `queue` stands beside it, and `default` says how functions that are
-/// not listed are called.
+/// Reads `functions.NAME.aws`. `queue` stands beside it, and `default` has the keys of the block `aws`.
 pub(super) fn function(
     value: &Value<'_>,
     name: &str,
     queue: Option<usize>,
     default: &AwsCall,
 ) -> Option<AwsFunction> {
-    let mut keys = value.mapping("the keys of a function on AWS, or {} for one of this name")?;
-    let target = match keys.optional("function") {
-        Some(named) => named.parse("a function's name or ARN", target),
-        None => target(name),
+    let mut mapping = value.mapping("the keys of a function on AWS, or {} for one of this name")?;
+    let call_keys = CallKeys::of(&mut mapping);
+    let keys = FunctionKeys::of(&mut mapping);
+    let target = match keys.function.optional() {
+        Some(None) => target(name),
+        named => named.flatten(),
     };
-    let key = keys.optional("qualifier");
-    let qualifier = or_default(
-        key,
-        || None,
-        |key| {
-            key.parse("a version or an alias", |text| {
-                text.parse::<Qualifier>().ok()
-            })
-            .map(Some)
-        },
-    );
-    let region_line = keys.optional("region");
-    let call = call(&mut keys, queue, default);
-    keys.finish();
+    let qualifier = keys.qualifier.optional();
+    let call = call(&call_keys, queue, default);
+    mapping.finish();
 
     let ((function, embedded), qualifier, mut call) = (target?, qualifier?, call?);
-    if let (Some(region), Some(line)) = (function.region(), &region_line)
+    if let (Some(region), Some(line)) = (function.region(), &call_keys.region.value)
         && call.region.as_deref() != Some(region)
     {
         line.problem(format!("the ARN in `function` names {region}; remove one"));
@@ -74,43 +220,26 @@ pub(super) fn function(
     })
 }
 
+/// Reads a function's name on AWS.
 fn target(text: &str) -> Option<(FunctionReference, Option<Qualifier>)> {
     let function: FunctionReference = text.parse().ok()?;
     Some(function.split_qualifier())
 }
 
-fn call(keys: &mut Mapping<'_, '_>, queue: Option<usize>, default: &AwsCall) -> Option<AwsCall> {
-    let region = or_default(
-        keys.optional("region"),
-        || default.region.clone(),
-        |value| value.parse("a region such as eu-west-1", region).map(Some),
-    );
-    let endpoint = or_default(
-        keys.optional("endpoint"),
-        || default.endpoint.clone(),
-        |value| {
-            let expected = "a URL without a path such as https://lambda.eu-west-1.amazonaws.com";
-            value.parse(expected, scalar::endpoint).map(Some)
-        },
-    );
+fn call(keys: &CallKeys<'_>, queue: Option<usize>, default: &AwsCall) -> Option<AwsCall> {
+    let region = keys.region.optional();
+    let endpoint = keys.endpoint.optional();
     let role = role(keys, default.role.as_ref());
-    let max_concurrency = or_default(
-        keys.optional("max_concurrency"),
-        || default.max_concurrency,
-        |value| concurrency(&value).map(Some),
-    );
-    let queue_timeout = duration(keys.optional("queue_timeout"), default.queue_timeout);
-    let timeout = duration(keys.optional("timeout"), default.timeout);
-    let retries = or_default(
-        keys.optional("retries"),
-        || default.retries,
-        |value| value.integer("a number of further tries", 0..=10),
-    );
+    let max_concurrency = keys.max_concurrency.optional();
+    let queue_timeout = keys.queue_timeout.or(default.queue_timeout);
+    let timeout = keys.timeout.or(default.timeout);
+    let retries = keys.retries.or(default.retries);
+    let max_concurrency = max_concurrency?.map(|most| most as usize);
     Some(AwsCall {
-        region: region?,
-        endpoint: endpoint?,
+        region: region?.or_else(|| default.region.clone()),
+        endpoint: endpoint?.or_else(|| default.endpoint.clone()),
         role: role?,
-        max_concurrency: max_concurrency?,
+        max_concurrency: max_concurrency.or(default.max_concurrency),
         queue: queue.unwrap_or(default.queue),
         queue_timeout: queue_timeout?,
         timeout: timeout?,
@@ -118,79 +247,20 @@ fn call(keys: &mut Mapping<'_, '_>, queue: Option<usize>, default: &AwsCall) -> 
     })
 }
 
-/// Reads a `max_concurrency`.
-pub(super) fn concurrency(value: &Value<'_>) -> Option<usize> {
-    let number = value.integer("a number of invocations", 1..=100_000)?;
-    Some(number as usize)
-}
-
-/// Reads a `queue`.
-pub(super) fn queue_length(value: &Value<'_>) -> Option<usize> {
-    let number = value.integer("a number of waiting callers", 0..=100_000)?;
-    Some(number as usize)
-}
-
-/// The role of three keys.
-///
-/// Source of the letters: `AssumeRole` in the AWS STS API reference.
-fn role(keys: &mut Mapping<'_, '_>, default: Option<&Role>) -> Option<Option<Role>> {
-    let read = |value: Value<'_>, expected: &str, lengths: RangeInclusive<usize>, more: &str| {
-        value.parse(expected, |text| {
-            let letter = |byte: u8| byte.is_ascii_alphanumeric() || more.contains(char::from(byte));
-            let valid = lengths.contains(&text.len()) && text.bytes().all(letter);
-            valid.then(|| text.to_owned())
-        })
-    };
-    let arn = or_default(
-        keys.optional("role_arn"),
-        || None,
-        |value| {
-            value
-                .parse(
-                    "a role such as arn:aws:iam::123456789012:role/invoke",
-                    |text| {
-                        let role = text.starts_with("arn:aws") && text.contains(":role/");
-                        role.then(|| text.to_owned())
-                    },
-                )
-                .map(Some)
-        },
-    );
-    let mut details = Vec::new();
-    let external_id = or_default(
-        keys.optional("external_id"),
-        || None,
-        |value| {
-            details.push(value.clone());
-            read(
-                value,
-                "2 to 1224 letters, digits or +=,.@:/-_",
-                2..=1224,
-                "+=,.@:/-_",
-            )
-            .map(Some)
-        },
-    );
-    let session_name = or_default(
-        keys.optional("session_name"),
-        || None,
-        |value| {
-            details.push(value.clone());
-            read(
-                value,
-                "2 to 64 letters, digits or +=,.@-_",
-                2..=64,
-                "+=,.@-_",
-            )
-            .map(Some)
-        },
-    );
+/// Reads the role of three keys.
+fn role(keys: &CallKeys<'_>, default: Option<&Role>) -> Option<Option<Role>> {
+    let arn = keys.role_arn.optional();
+    let external_id = keys.external_id.optional();
+    let session_name = keys.session_name.optional();
     let (arn, external_id, session_name) = (arn?, external_id?, session_name?);
     let Some(arn) = arn.or_else(|| default.map(|role| role.arn.clone())) else {
-        for detail in &details {
+        let details = [&keys.external_id.value, &keys.session_name.value];
+        let mut details = details.into_iter().flatten().peekable();
+        let is_none = details.peek().is_none();
+        details.for_each(|detail| {
             detail.problem("belongs to a `role_arn`; add one, or remove this");
-        }
-        return details.is_empty().then_some(None);
+        });
+        return is_none.then_some(None);
     };
     let default = default.filter(|role| role.arn == arn);
     Some(Some(Role {
@@ -202,26 +272,10 @@ fn role(keys: &mut Mapping<'_, '_>, default: Option<&Role>) -> Option<Option<Rol
     }))
 }
 
-fn patterns(value: Option<Value<'_>>, default: &[&str]) -> Option<Vec<WildMatch>> {
-    const EXPECTED: &str = "a list of function names, with * and ?, such as [\"orders-*\"]";
-    let Some(value) = value else {
-        return Some(
-            default
-                .iter()
-                .map(|pattern| WildMatch::new(pattern))
-                .collect(),
-        );
-    };
-    let letter =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?');
-    let pattern = |item: &Value<'_>| {
-        item.parse("a function's bare name, with * and ?", |text| {
-            let valid = !text.is_empty() && text.bytes().all(letter);
-            valid.then(|| WildMatch::new(text))
-        })
-    };
-    let patterns: Vec<_> = value.list(EXPECTED)?.iter().map(pattern).collect();
-    patterns.into_iter().collect()
+fn letters(text: &str, lengths: RangeInclusive<usize>, more: &str) -> Option<String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || more.contains(char::from(byte));
+    let valid = lengths.contains(&text.len()) && text.bytes().all(letter);
+    valid.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -4,13 +4,68 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lambda_api::FunctionName;
+
 use super::{aws, local};
+use crate::config::HostPort;
 use crate::config::import::{Imported, ImportedFunction};
+use crate::config::keys::keys;
+use crate::config::keys::kind::{self, DURATION, Form, Integer, Kind, Types};
 use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig};
-use crate::config::yaml::decode::{Value, duration, or_default};
+use crate::config::yaml::decode::Value;
 use crate::config::yaml::scalar;
 use crate::config::yaml::tree::YamlNode;
-use lambda_api::FunctionName;
+
+keys! {
+    /// The keys of a function.
+    pub(in crate::config) struct FunctionKeys;
+
+    /// Calls the function on AWS. `{}` is the function of this name.
+    aws = kind::mapping("functions.NAME.aws", &aws::function_reference()), "none";
+    /// Calls the function in a Runtime Interface Emulator.
+    rie = EMULATOR.values(), "none", see "emulators";
+    /// Runs the function in processes of the invoker.
+    local = kind::mapping("functions.NAME.local", &local::LocalKeys::reference()), "none";
+    /// With `rie`: longest wait of a caller, queue included. Then the caller gets 504.
+    timeout: Duration = DURATION, "`15m`";
+    /// Most callers that wait, in order. The next gets 429.
+    queue: u32 = aws::QUEUE, "100; with `aws` that of the block `aws`";
+    /// Asynchronous invocations, with `rie` and `local`.
+    event = kind::mapping("functions.NAME.event", &EventKeys::reference()),
+        "the defaults of its keys";
+}
+
+keys! {
+    /// The keys of asynchronous invocations.
+    pub(in crate::config) struct EventKeys;
+
+    /// Most events that run, wait, or wait for a retry. The next gets 429.
+    queue: u32 = Integer::of("waiting events", 1..=100_000), "1000";
+    /// How often a function that fails is called again.
+    maximum_retry_attempts: u32 = Integer::of("further calls", 0..=2), "2, as on AWS";
+    /// Pause before the first retry. The second pause is twice as long.
+    retry_delay: Duration = DURATION, "`1m`, as on AWS";
+    /// Older events are not run.
+    maximum_event_age: Duration = AGE, "`6h`, as on AWS";
+    /// Receives one line of JSON for each event that was given up.
+    on_failure = kind::path("path of a regular file"), "none", see "on_failure";
+}
+
+const EMULATOR: Form<HostPort> = Form {
+    expected: "the emulator's URL such as http://billing:8080",
+    parse: scalar::emulator_url,
+    text: "`http://HOST[:PORT]`",
+    types: Types::Text,
+    pattern: "^http://[^/]+/?$",
+};
+
+const AGE: Form<Duration> = Form {
+    expected: "a duration from 1s to 6h such as 30m",
+    parse: scalar::age,
+    text: "duration, 1 s to 6 h",
+    types: Types::Integer,
+    pattern: "^[0-9]+(ms|s|m|h)?$",
+};
 
 /// Reads `functions`, and what templates have beside them.
 pub(super) fn functions(
@@ -66,21 +121,20 @@ fn function(
     aws: &AwsCall,
     template: Option<&ImportedFunction>,
 ) -> Option<FunctionConfig> {
-    let mut keys = value.mapping("a function with one of the keys aws, rie or local")?;
-    let on_aws = keys.optional("aws");
-    let rie = keys.optional("rie");
-    let local = keys.optional("local");
-    let queue = or_default(
-        keys.optional("queue"),
-        || None,
-        |value| aws::queue_length(&value).map(Some),
-    );
-    let timeout = keys.optional("timeout");
-    let event = keys.optional("event");
-    keys.finish();
+    let mut mapping = value.mapping("a function with one of the keys aws, rie or local")?;
+    let FunctionKeys {
+        aws: on_aws,
+        rie,
+        local,
+        timeout,
+        queue,
+        event,
+    } = FunctionKeys::of(&mut mapping);
+    let queue = queue.optional();
+    mapping.finish();
 
-    let inside = |timeout: Option<Value<'_>>, kind: &str| {
-        if let Some(timeout) = timeout {
+    let inside = |kind: &str| {
+        if let Some(timeout) = &timeout.value {
             timeout.problem(format!(
                 "the time limit of this function stands inside `{kind}`; move it there"
             ));
@@ -94,19 +148,25 @@ fn function(
     };
     let backend = match (on_aws, rie, local) {
         (Some(on_aws), None, None) => {
-            inside(timeout, "aws");
+            inside("aws");
             if let Some(event) = &event {
                 event.problem("events of a function on AWS wait in AWS's own queue; remove it");
             }
-            aws::function(&on_aws, name, queue.flatten(), aws).map(BackendConfig::Aws)
+            let queue = queue.flatten().map(|queue| queue as usize);
+            aws::function(&on_aws, name, queue, aws).map(BackendConfig::Aws)
         }
-        (None, Some(rie), None) => rie_backend(&rie, timeout),
+        (None, Some(rie), None) => {
+            let address = EMULATOR.read(&rie);
+            let timeout = timeout.or(Duration::from_secs(900));
+            let rie = |(address, timeout)| BackendConfig::Rie(RieConfig { address, timeout });
+            address.zip(timeout).map(rie)
+        }
         (None, None, Some(local)) => {
-            inside(timeout, "local");
+            inside("local");
             local::backend(&local, directory, template).map(BackendConfig::Local)
         }
         (None, None, None) if template.is_some() => {
-            inside(timeout, "local");
+            inside("local");
             let none = YamlNode::empty(value.line());
             let local = value.with("local", &none);
             local::backend(&local, directory, template).map(BackendConfig::Local)
@@ -119,41 +179,31 @@ fn function(
         (Some(_), Some(_), _) => exclusive("rie", "aws"),
         (Some(_), None, Some(_)) => exclusive("local", "aws"),
     };
-    let event = or_default(event, EventConfig::default, |value| {
-        self::event(&value, directory)
-    });
+    let event = match event {
+        Some(value) => self::event(&value, directory),
+        None => Some(EventConfig::default()),
+    };
     Some(FunctionConfig {
-        queue: queue?.unwrap_or(100),
+        queue: queue?.unwrap_or(100) as usize,
         event: event?,
         backend: backend?,
     })
 }
 
 fn event(value: &Value<'_>, base: &Path) -> Option<EventConfig> {
-    let mut keys = value.mapping("the keys of asynchronous invocations")?;
+    let mut mapping = value.mapping("the keys of asynchronous invocations")?;
+    let keys = EventKeys::of(&mut mapping);
     let default = EventConfig::default();
-    let queue = or_default(
-        keys.optional("queue"),
-        || default.queue as u32,
-        |value| value.integer("a number of waiting events", 1..=100_000),
-    );
-    let retries = or_default(
-        keys.optional("maximum_retry_attempts"),
-        || default.maximum_retry_attempts,
-        |value| value.integer("a number of further calls", 0..=2),
-    );
-    let age = or_default(
-        keys.optional("maximum_event_age"),
-        || default.maximum_event_age,
-        |value| value.parse("a duration from 1s to 6h such as 30m", scalar::age),
-    );
-    let retry_delay = duration(keys.optional("retry_delay"), default.retry_delay);
-    let on_failure = or_default(
-        keys.optional("on_failure"),
-        || None,
-        |value| file(&value, base).map(Some),
-    );
-    keys.finish();
+    let queue = keys.queue.or(default.queue as u32);
+    let retries = keys.maximum_retry_attempts;
+    let retries = retries.or(default.maximum_retry_attempts);
+    let age = keys.maximum_event_age.or(default.maximum_event_age);
+    let retry_delay = keys.retry_delay.or(default.retry_delay);
+    let on_failure = match &keys.on_failure {
+        Some(value) => file(value, base).map(Some),
+        None => Some(None),
+    };
+    mapping.finish();
     Some(EventConfig {
         queue: queue? as usize,
         maximum_retry_attempts: retries?,
@@ -177,16 +227,4 @@ fn file(value: &Value<'_>, base: &Path) -> Option<PathBuf> {
         ));
     }
     file
-}
-
-fn rie_backend(rie: &Value<'_>, timeout: Option<Value<'_>>) -> Option<BackendConfig> {
-    let address = rie.parse(
-        "the emulator's URL such as http://billing:8080",
-        scalar::emulator_url,
-    );
-    let timeout = duration(timeout, Duration::from_secs(900));
-    Some(BackendConfig::Rie(RieConfig {
-        address: address?,
-        timeout: timeout?,
-    }))
 }

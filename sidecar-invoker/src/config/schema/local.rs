@@ -4,11 +4,84 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lambda_filter_core::config::reference::Values;
+use serde_json::json;
+
 use crate::config::import::ImportedFunction;
+use crate::config::keys::keys;
+use crate::config::keys::kind::{self, Custom, DURATION, Integer, Types};
 use crate::config::model::{
     CONCURRENCY, InheritEnv, LocalConfig, LocalDefaults, MEMORY_MIB, check_variable_name,
 };
-use crate::config::yaml::decode::{Value, duration, or_default};
+use crate::config::yaml::decode::Value;
+
+keys! {
+    /// The keys of a local function.
+    pub(in crate::config) struct LocalKeys;
+
+    /// Program and arguments.
+    command: (String, Vec<String>) = COMMAND, "`[\"./bootstrap\"]`", see "command-and-directory";
+    /// Working directory, and `LAMBDA_TASK_ROOT`.
+    directory = kind::path("path"), "the folder of the file", see "command-and-directory";
+    /// Environment variables of the function.
+    env: BTreeMap<String, String> = ENV, "none", see "env-and-inherit_env";
+    /// Variables that pass from the invoker's own environment.
+    inherit_env: InheritEnv = INHERIT_ENV, "`false`", see "env-and-inherit_env";
+    /// Files whose changes restart the function. `true` is the `directory`.
+    watch = list_or_flag("list of paths"), "`false`", see "watch";
+    /// Time limit of one invocation.
+    timeout: Duration = DURATION, "`3s`, as on AWS";
+    /// Time limit from start to the first `next`.
+    init_timeout: Duration = DURATION, "`10s`, as on AWS";
+    /// Memory that the processes of one environment may use together.
+    memory: u32 = Integer::of("MiB", MEMORY_MIB).in_unit("MiB"), "128", see "memory";
+    /// Most execution environments at once.
+    concurrency: u32 = Integer::of("execution environments", CONCURRENCY), "10";
+    /// Environments that are kept running without calls.
+    min_environments = min_environments(), "0";
+    /// How long an environment stays without a call.
+    idle_timeout: Duration = DURATION, "`10m`";
+}
+
+const COMMAND: Custom<(String, Vec<String>)> = Custom {
+    read: command,
+    values: || Values {
+        text: "list of texts".to_owned(),
+        schema: json!({ "type": "array", "items": Types::Any.schema(), "minItems": 1 }),
+    },
+};
+
+const ENV: Custom<BTreeMap<String, String>> = Custom {
+    read: environment,
+    values: || Values {
+        text: "mapping of texts".to_owned(),
+        schema: json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[^=]+$" },
+            "additionalProperties": Types::Any.schema(),
+        }),
+    },
+};
+
+const INHERIT_ENV: Custom<InheritEnv> = Custom {
+    read: inherit_env,
+    values: || list_or_flag("list of names"),
+};
+
+/// Returns the values of a key that has a list, or stands for all or nothing.
+fn list_or_flag(list: &str) -> Values {
+    Values {
+        text: format!("{list}, `true`, `false`"),
+        schema: json!({ "type": ["array", "boolean"], "items": { "type": "string" } }),
+    }
+}
+
+fn min_environments() -> Values {
+    Values {
+        text: "0 to `concurrency`".to_owned(),
+        ..Values::integer("", 0..=*CONCURRENCY.end())
+    }
+}
 
 /// Reads `functions.NAME.local`, whose keys go before those of the `template`.
 pub(super) fn backend(
@@ -16,18 +89,21 @@ pub(super) fn backend(
     base: &Path,
     template: Option<&ImportedFunction>,
 ) -> Option<LocalConfig> {
-    let mut keys = value.mapping("the keys of a local function")?;
-    let command = keys.optional("command");
-    let line = command.as_ref().map_or(value.line(), Value::line);
+    let mut mapping = value.mapping("the keys of a local function")?;
+    let keys = LocalKeys::of(&mut mapping);
+    let line = keys
+        .command
+        .value
+        .as_ref()
+        .map_or(value.line(), Value::line);
     let own = LocalDefaults::default();
     let defaults = template.map_or(&own, |template| &template.defaults);
-    let directory = match (keys.optional("directory"), &defaults.directory) {
+    let directory = match (&keys.directory, &defaults.directory) {
         (None, Some(directory)) => Some(directory.clone()),
-        (value, _) => directory(value, base),
+        (value, _) => directory(value.as_ref(), base),
     };
-    let command = match (command, template) {
-        (Some(command), _) => self::command(&command),
-        (None, Some(template)) => template
+    let command = match (keys.command.optional(), template) {
+        (Some(None), Some(template)) => template
             .command
             .clone()
             .map_err(|reason| {
@@ -36,45 +112,30 @@ pub(super) fn backend(
                 ));
             })
             .ok(),
-        (None, None) => bootstrap(value, directory.as_deref()),
+        (Some(None), None) => bootstrap(value, directory.as_deref()),
+        (command, _) => command.flatten(),
     };
-    let inherit_env = or_default(
-        keys.optional("inherit_env"),
-        || InheritEnv::Names(Vec::new()),
-        |value| inherit_env(&value),
-    );
-    let watch = or_default(keys.optional("watch"), Vec::new, |value| {
-        watch(&value, directory.as_deref())
-    });
-    let env = or_default(keys.optional("env"), BTreeMap::new, |value| {
-        environment(&value)
-    });
+    let inherit_env = keys.inherit_env.or(InheritEnv::Names(Vec::new()));
+    let watch = match &keys.watch {
+        Some(value) => watch(value, directory.as_deref()),
+        None => Some(Vec::new()),
+    };
+    let env = keys.env.or_else(BTreeMap::new);
     let env = env.map(|env| defaults.env.clone().into_iter().chain(env).collect());
-    let timeout = duration(keys.optional("timeout"), defaults.timeout);
-    let init_timeout = duration(keys.optional("init_timeout"), Duration::from_secs(10));
-    let memory_mib = or_default(
-        keys.optional("memory"),
-        || defaults.memory_mib,
-        |value| value.integer("a number of MiB", MEMORY_MIB),
-    );
-    let concurrency = or_default(
-        keys.optional("concurrency"),
-        || defaults.concurrency,
-        |value| value.integer("a number of execution environments", CONCURRENCY),
-    );
-    let most = concurrency.unwrap_or(1_000);
-    let min_environments = or_default(
-        keys.optional("min_environments"),
-        || 0,
-        |value| {
-            value.integer(
-                "a number of execution environments, no more than `concurrency`,",
-                0..=most,
-            )
-        },
-    );
-    let idle_timeout = duration(keys.optional("idle_timeout"), Duration::from_secs(600));
-    keys.finish();
+    let timeout = keys.timeout.or(defaults.timeout);
+    let init_timeout = keys.init_timeout.or(Duration::from_secs(10));
+    let memory_mib = keys.memory.or(defaults.memory_mib);
+    let concurrency = keys.concurrency.or(defaults.concurrency);
+    let most = concurrency.unwrap_or(*CONCURRENCY.end());
+    let min_environments = match &keys.min_environments {
+        Some(value) => value.integer(
+            "a number of execution environments, no more than `concurrency`,",
+            0..=most,
+        ),
+        None => Some(0),
+    };
+    let idle_timeout = keys.idle_timeout.or(Duration::from_secs(600));
+    mapping.finish();
     let (program, arguments) = command?;
     Some(LocalConfig {
         program,
@@ -112,7 +173,7 @@ fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
     }
 }
 
-fn directory(value: Option<Value<'_>>, base: &Path) -> Option<PathBuf> {
+fn directory(value: Option<&Value<'_>>, base: &Path) -> Option<PathBuf> {
     let Some(value) = value else {
         return std::path::absolute(base).ok();
     };

@@ -1,83 +1,125 @@
-//! Which keys `invoker.yaml` has, their types and defaults.
+//! The keys of `invoker.yaml`, their types and defaults.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-mod aws;
-mod functions;
-mod local;
+use lambda_filter_core::config::reference::Values;
+use serde_json::json;
 
-use self::functions::functions;
+pub(super) mod aws;
+pub(super) mod functions;
+pub(super) mod local;
+
+use self::functions::{FunctionKeys, functions};
+use super::keys::keys;
+use super::keys::kind::{self, Custom, DURATION, Form, Types};
 use super::model::{Config, LogFormat};
-use super::yaml::decode::{Value, duration, or_default};
-use super::yaml::scalar::{HostPort, Listen};
+use super::yaml::decode::Value;
+use super::yaml::scalar::{HostPort, Listen, SocketMode};
 use super::yaml::tree::YamlNode;
 use super::{import, routes};
 
+keys! {
+    /// The keys of the file.
+    pub(super) struct FileKeys;
+
+    /// Address of the Invoke API: HTTP/1.1 and HTTP/2, without TLS.
+    listen: Listen = LISTEN, "`127.0.0.1:9090`";
+    /// Permissions of the Unix socket in `listen`.
+    socket_mode: SocketMode = SOCKET_MODE, "left by the umask", see "socket_mode";
+    /// Address of `/ping`, `/healthz`, `/readyz` and `/metrics`.
+    admin: HostPort = ADMIN, "`127.0.0.1:9091`";
+    /// How long running invocations and queued events may take after SIGTERM.
+    drain_timeout: Duration = DURATION, "`10s`";
+    /// Form of the lines that functions write, on standard output.
+    log_format: LogFormat = LOG_FORMAT, "`text`";
+    /// AWS SAM or CloudFormation templates whose functions are added.
+    import = templates(), "none";
+    /// Most invocations on AWS at once, over all functions.
+    max_concurrency: u32 = aws::CONCURRENCY, "1000";
+    /// Sends functions that are not listed to AWS.
+    aws = kind::mapping("aws", &aws::block_reference()), "none";
+    /// The functions, by the names that callers use.
+    functions = kind::mappings("functions.NAME", &FunctionKeys::reference()),
+        "required without `aws` and `import`";
+    /// Requests that reach a function, for `sidecar-invoker envoy-config`.
+    routes = kind::list("routes", &routes::reference()), "none";
+}
+
+const LISTEN: Form<Listen> = Form {
+    expected: "HOST:PORT or unix:///ABSOLUTE/PATH",
+    parse: |text| text.parse().ok(),
+    text: "`HOST:PORT`, `unix:///ABSOLUTE/PATH`",
+    types: Types::Text,
+    pattern: "^(unix:///|.+:[0-9]+$)",
+};
+
+const SOCKET_MODE: Form<SocketMode> = Form {
+    expected: "three octal digits such as 660",
+    parse: |text| text.parse().ok(),
+    text: "three octal digits",
+    types: Types::Integer,
+    pattern: "^[0-7]{3}$",
+};
+
+const ADMIN: Form<HostPort> = Form {
+    expected: "HOST:PORT such as 127.0.0.1:9091",
+    parse: |text| text.parse().ok(),
+    text: "`HOST:PORT`",
+    types: Types::Text,
+    pattern: "^.+:[0-9]+$",
+};
+
+const LOG_FORMAT: Custom<LogFormat> = Custom {
+    read: |value| {
+        value.parse("text or json", |text| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        })
+    },
+    values: || Values::choice(&["text", "json"]),
+};
+
+fn templates() -> Values {
+    Values {
+        text: "path, or list of paths".to_owned(),
+        schema: json!({ "type": ["string", "array"], "items": { "type": "string" } }),
+    }
+}
+
 /// Reads the whole file.
 pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
-    let mut keys = root.mapping("the keys listen, admin, aws and functions")?;
-    let (own_listen, own_admin) = (keys.optional("listen"), keys.optional("admin"));
-    let lines = [&own_listen, &own_admin].map(|value| value.as_ref().map(Value::line));
-    let last = own_admin.clone().or_else(|| own_listen.clone());
-    let listen = or_default(
-        own_listen,
-        || Listen::Tcp(loopback(9090)),
-        |value| {
-            value.parse("HOST:PORT or unix:///ABSOLUTE/PATH", |text| {
-                text.parse().ok()
-            })
-        },
-    );
-    let socket_mode = or_default(
-        keys.optional("socket_mode"),
-        || None,
-        |value| {
-            if let Some(Listen::Tcp(address)) = &listen {
-                value.problem(format!(
-                    "`listen` is {address}, not a Unix socket; remove `socket_mode`"
-                ));
-            }
-            let mode = value.parse("three octal digits such as 660", |text| text.parse().ok());
-            mode.map(Some)
-        },
-    );
-    let admin = or_default(
-        own_admin,
-        || loopback(9091),
-        |value| value.parse("HOST:PORT such as 127.0.0.1:9091", |text| text.parse().ok()),
-    );
-    if let (Some(Listen::Tcp(one)), Some(other), Some(last)) = (&listen, &admin, last)
-        && one == other
-        && one.port != 0
-    {
-        let [listen, admin] =
-            lines.map(|line| line.map_or("by default".to_owned(), |line| format!("line {line}")));
-        last.problem(format!(
-            "`listen` ({listen}) and `admin` ({admin}) are both {one}; give each a port of its own"
+    let mut mapping = root.mapping("the keys listen, admin, aws and functions")?;
+    let keys = FileKeys::of(&mut mapping);
+    let listen = keys.listen.or(Listen::Tcp(loopback(9090)));
+    if let (Some(Listen::Tcp(address)), Some(mode)) = (&listen, &keys.socket_mode.value) {
+        mode.problem(format!(
+            "`listen` is {address}, not a Unix socket; remove `socket_mode`"
         ));
     }
-    let drain_timeout = duration(keys.optional("drain_timeout"), Duration::from_secs(10));
-    let max_concurrency = or_default(
-        keys.optional("max_concurrency"),
-        || 1_000,
-        |value| aws::concurrency(&value),
-    );
-    let block = keys.optional("aws");
-    let import = keys.optional("import");
+    let socket_mode = keys.socket_mode.optional();
+    let admin = keys.admin.or(loopback(9091));
+    check_addresses(&keys, listen.as_ref(), admin.as_ref());
+    let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
+    let max_concurrency = keys.max_concurrency.or(1_000);
+    let import = keys.import;
     let imported = import
         .as_ref()
         .map(|value| import::import(value, directory));
     let is_read = !matches!(imported, Some(None));
     let mut imported = imported.flatten().unwrap_or_default();
     imported.is_asked_for = import.is_some();
-    let listed = match (&block, &import) {
-        (None, None) => keys.required("functions"),
-        _ => keys.optional("functions"),
+    let listed = keys.functions;
+    if listed.is_none() && keys.aws.is_none() && import.is_none() {
+        mapping.missing("functions");
+    }
+    let is_on_aws = keys.aws.is_some();
+    let block = match &keys.aws {
+        Some(block) => aws::block(block).map(Some),
+        None => Some(None),
     };
-    let is_on_aws = block.is_some();
-    let block = or_default(block, || None, |value| aws::block(&value).map(Some));
     let call = block.iter().flatten().next().map(|aws| aws.call.clone());
     let call = call.unwrap_or_default();
     let names = imported.functions.keys().map(ToString::to_string);
@@ -93,29 +135,20 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         }
         (None, None) => is_on_aws.then(BTreeMap::new),
     };
-    let log_format = or_default(
-        keys.optional("log_format"),
-        || LogFormat::Text,
-        |value| {
-            value.parse("text or json", |text| match text {
-                "text" => Some(LogFormat::Text),
-                "json" => Some(LogFormat::Json),
-                _ => None,
-            })
-        },
-    );
-    let routes = or_default(keys.optional("routes"), Vec::new, |value| {
+    let log_format = keys.log_format.or(LogFormat::Text);
+    let routes = match &keys.routes {
         // With `aws` a function need not be listed.
-        routes::routes(&value, matches!(block, Some(None)).then_some(&names))
-    });
+        Some(value) => routes::routes(value, matches!(block, Some(None)).then_some(&names)),
+        None => Some(Vec::new()),
+    };
     let routes = routes.map(|own| routes::with_imported(own, imported.routes));
-    keys.finish();
+    mapping.finish();
     Some(Config {
         listen: listen?,
         socket_mode: socket_mode?,
         admin: admin?,
         drain_timeout: drain_timeout?,
-        max_concurrency: max_concurrency?,
+        max_concurrency: max_concurrency? as usize,
         aws: block?,
         log_format: log_format?,
         functions: functions.filter(|_| is_read)?,
@@ -123,6 +156,26 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         warnings: imported.warnings,
         file: file.to_owned(),
     })
+}
+
+/// Reports that both addresses are the same.
+fn check_addresses(keys: &FileKeys<'_>, listen: Option<&Listen>, admin: Option<&HostPort>) {
+    let (own_listen, own_admin) = (&keys.listen.value, &keys.admin.value);
+    if let (Some(Listen::Tcp(listen)), Some(admin)) = (listen, admin)
+        && listen == admin
+        && listen.port != 0
+        && let Some(last) = own_admin.as_ref().or(own_listen.as_ref())
+    {
+        let place = |value: &Option<Value<'_>>| match value {
+            Some(value) => format!("line {}", value.line()),
+            None => "by default".to_owned(),
+        };
+        last.problem(format!(
+            "`listen` ({}) and `admin` ({}) are both {listen}; give each a port of its own",
+            place(own_listen),
+            place(own_admin),
+        ));
+    }
 }
 
 fn loopback(port: u16) -> HostPort {

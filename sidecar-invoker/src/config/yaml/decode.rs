@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::tree::{Key, Kind, YamlNode};
 
@@ -265,9 +264,14 @@ impl<'t> Mapping<'_, 't> {
     pub(crate) fn required(&mut self, key: &'static str) -> Option<Value<'t>> {
         let value = self.optional(key);
         if value.is_none() {
-            self.value.problem(format!("the key `{key}` is missing"));
+            self.missing(key);
         }
         value
+    }
+
+    /// Reports that `key` is missing.
+    pub(crate) fn missing(&self, key: &str) {
+        self.value.problem(format!("the key `{key}` is missing"));
     }
 
     /// All keys, for a mapping whose keys are names that the user chose.
@@ -298,29 +302,6 @@ impl<'t> Mapping<'_, 't> {
             path: self.value.child_path(key),
             report: self.value.report,
         }
-    }
-}
-
-const DURATION: &str = "a duration from 1ms to 15m such as 30s";
-
-/// Reads a duration.
-pub(crate) fn duration(value: Option<Value<'_>>, default: Duration) -> Option<Duration> {
-    or_default(
-        value,
-        || default,
-        |value| value.parse(DURATION, super::scalar::duration),
-    )
-}
-
-/// Reads a value that need not be there.
-pub(crate) fn or_default<'t, T>(
-    value: Option<Value<'t>>,
-    default: impl FnOnce() -> T,
-    read: impl FnOnce(Value<'t>) -> Option<T>,
-) -> Option<T> {
-    match value {
-        Some(value) => read(value),
-        None => Some(default()),
     }
 }
 

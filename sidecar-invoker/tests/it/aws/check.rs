@@ -3,7 +3,7 @@
 use super::program::{KEYS, command};
 use super::stand_in::StandIn;
 
-/// Runs it; its exit code and what it prints.
+/// Runs the command and returns its exit code and output.
 async fn check(text: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("invoker.yaml");
@@ -26,7 +26,7 @@ async fn check(text: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) 
 }
 
 #[tokio::test]
-async fn the_table_says_what_works_and_why_the_rest_does_not() {
+async fn the_table_has_a_result_and_a_reason_for_each_function() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,7 +86,7 @@ functions:
 }
 
 #[tokio::test]
-async fn all_good_is_exit_code_0() {
+async fn the_exit_code_is_0_if_each_function_works() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;
     let text = format!(
@@ -94,12 +94,12 @@ async fn all_good_is_exit_code_0() {
     );
     let (code, table) = check(&text, &KEYS).await;
     assert_eq!(code, Some(0), "{table}");
-    let seen = &aws.seen()[0];
-    assert_eq!(seen.header("x-amz-invocation-type"), Some("DryRun"));
+    let received = &aws.received()[0];
+    assert_eq!(received.header("x-amz-invocation-type"), Some("DryRun"));
 }
 
 #[tokio::test]
-async fn without_credentials_each_function_says_so() {
+async fn without_credentials_each_function_fails_with_that_reason() {
     let (code, table) = check(
         "aws: { region: eu-west-1 }\nfunctions: { f: { aws: {} } }",
         &[],

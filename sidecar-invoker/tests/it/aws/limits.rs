@@ -1,4 +1,4 @@
-//! How many invocations run and wait, and for how long.
+//! Limits on the number of invocations, in flight and in the queue, and on their time.
 
 use std::sync::atomic::Ordering;
 
@@ -19,43 +19,47 @@ async fn start(keys: &str) -> (Program, StandIn) {
 }
 
 #[tokio::test]
-async fn one_runs_one_waits_and_the_next_is_refused() {
+async fn one_runs_one_waits_and_the_next_is_rejected() {
     let (invoker, aws) = start("max_concurrency: 1").await;
     let first = invoker.invoke("waits", json!(1));
     let rest = async {
         eventually("the start", async || (aws.running() == 1).then_some(())).await;
-        // One of these has to wait, and the other has no place to.
+        // One of these waits in the only slot of the queue, and the other is rejected.
         let mut calls = [2, 3].map(|event| Box::pin(invoker.invoke("waits", json!(event))));
         let [two, three] = &mut calls;
-        let (refused, left) = tokio::select! {
-            refused = &mut *two => (refused, three),
-            refused = &mut *three => (refused, two),
+        let (rejected, queued) = tokio::select! {
+            rejected = &mut *two => (rejected, three),
+            rejected = &mut *three => (rejected, two),
         };
         invoker
-            .measured("lambda_mesh_aws_waiting{function=\"waits\"} 1")
+            .wait_for_metric("lambda_mesh_aws_waiting{function=\"waits\"} 1")
             .await;
         invoker
-            .measured("lambda_mesh_in_flight{function=\"waits\"} 2")
+            .wait_for_metric("lambda_mesh_in_flight{function=\"waits\"} 2")
             .await;
         aws.release.add_permits(2);
-        (refused, left.await)
+        (rejected, queued.await)
     };
-    let (first, (refused, second)) = tokio::join!(first, rest);
+    let (first, (rejected, second)) = tokio::join!(first, rest);
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
-    assert_eq!(refused.status, 429);
-    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(rejected.status, 429);
+    assert_eq!(rejected.header("retry-after"), Some("1"));
     assert_eq!(
-        refused.header("x-amzn-errortype"),
+        rejected.header("x-amzn-errortype"),
         Some("TooManyRequestsException")
     );
-    assert_eq!(aws.state.most.load(Ordering::SeqCst), 1);
+    assert_eq!(aws.state.max_running.load(Ordering::SeqCst), 1);
     let count = "lambda_mesh_invocations_total{function=\"waits\",outcome=";
-    invoker.measured(&format!("{count}\"success\"}} 2")).await;
-    invoker.measured(&format!("{count}\"throttled\"}} 1")).await;
+    invoker
+        .wait_for_metric(&format!("{count}\"success\"}} 2"))
+        .await;
+    invoker
+        .wait_for_metric(&format!("{count}\"throttled\"}} 1"))
+        .await;
 }
 
 #[tokio::test]
-async fn who_waits_too_long_in_the_queue_is_refused() {
+async fn a_call_that_waits_too_long_in_the_queue_is_rejected() {
     let (invoker, aws) = start("max_concurrency: 1, queue_timeout: 50ms").await;
     let first = invoker.invoke("waits", json!(1));
     let second = async {
@@ -66,24 +70,27 @@ async fn who_waits_too_long_in_the_queue_is_refused() {
     };
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 429));
-    assert_eq!(aws.seen().len(), 1);
+    assert_eq!(aws.received().len(), 1);
 }
 
 #[tokio::test]
-async fn no_answer_in_time_is_a_gateway_timeout_and_envoy_s_limit_counts() {
+async fn a_late_response_is_a_gateway_timeout_and_the_limit_of_envoy_counts() {
     let (invoker, _aws) = start("timeout: 10m").await;
     let path = "/2015-03-31/functions/waits/invocations";
     let limit = [("x-envoy-expected-rq-timeout-ms", "100")];
-    let reply = invoker.post(path, &limit, "{}".to_owned()).await;
-    assert_eq!(reply.status, 504);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    let response = invoker.post(path, &limit, "{}".to_owned()).await;
+    assert_eq!(response.status, 504);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
 
     let (invoker, _aws) = start("timeout: 100ms").await;
     assert_eq!(invoker.invoke("waits", json!(1)).await.status, 504);
 }
 
 #[tokio::test]
-async fn a_caller_who_does_not_read_on_keeps_its_turn_no_longer_than_the_time_limit() {
+async fn a_caller_that_stops_reading_loses_its_permit_at_the_timeout() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;
     let text = format!(
@@ -95,16 +102,19 @@ async fn a_caller_who_does_not_read_on_keeps_its_turn_no_longer_than_the_time_li
         .unwrap();
     let head = "POST /2015-03-31/functions/floods/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     idle.write_all(head.as_bytes()).await.unwrap();
-    eventually("the start", async || (!aws.seen().is_empty()).then_some(())).await;
-    eventually("the turn", async || {
-        let reply = invoker.invoke("floods", json!(1)).await;
-        (reply.status == 200).then_some(())
+    eventually("the start", async || {
+        (!aws.received().is_empty()).then_some(())
+    })
+    .await;
+    eventually("a permit", async || {
+        let response = invoker.invoke("floods", json!(1)).await;
+        (response.status == 200).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn each_call_may_have_its_connections() {
+async fn each_concurrent_call_may_have_a_connection_of_its_own() {
     const CALLS: usize = 150;
     let (invoker, aws) = start("").await;
     let mut calls = tokio::task::JoinSet::new();
@@ -117,10 +127,7 @@ async fn each_call_may_have_its_connections() {
             crate::support::send(stream, request).await.status
         });
     }
-    eventually("all of them", async || {
-        (aws.running() == CALLS).then_some(())
-    })
-    .await;
+    eventually("all calls", async || (aws.running() == CALLS).then_some(())).await;
     aws.release.add_permits(CALLS);
     while let Some(status) = calls.join_next().await {
         assert_eq!(status.unwrap(), 200);
@@ -128,7 +135,7 @@ async fn each_call_may_have_its_connections() {
 }
 
 #[tokio::test]
-async fn the_limit_over_all_holds_for_functions_that_are_not_listed() {
+async fn the_global_limit_holds_for_unlisted_functions() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;
     let text = format!(
@@ -150,5 +157,5 @@ async fn the_limit_over_all_holds_for_functions_that_are_not_listed() {
     while let Some(status) = calls.join_next().await {
         assert_eq!(status.unwrap(), 200);
     }
-    assert!(aws.state.most.load(Ordering::SeqCst) <= 2);
+    assert!(aws.state.max_running.load(Ordering::SeqCst) <= 2);
 }

@@ -1,10 +1,10 @@
-//! Functions on AWS, against a stand-in on loopback that answers as a test tells it to. Its
-//! signatures are compared with the AWS SDK's own in the unit tests of `sign`.
+//! Functions on AWS, against a stand-in on loopback. The unit tests of `sign` compare the signatures
+//! with those of the AWS SDK.
 
 mod check;
 mod credentials;
+mod forwarding;
 mod limits;
-mod passing;
 mod program;
 mod retries;
 mod stand_in;

@@ -1,4 +1,4 @@
-//! The invoker's program with credentials in its environment, and what it logs.
+//! The invoker's program, with credentials in its environment, and its log.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,31 +9,31 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::support::{Reply, eventually, request, send};
+use crate::support::{HttpResponse, eventually, request, send};
 
-/// A running invoker, which ends when this is dropped.
-pub struct Program {
-    pub child: Child,
-    pub address: String,
-    pub admin: String,
+/// A running invoker. It ends when it is dropped.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) admin: String,
     log: Arc<Mutex<Vec<String>>>,
     _folder: tempfile::TempDir,
 }
 
-/// What every test's invoker has for credentials, unless the test is about them.
-pub const KEYS: [(&str, &str); 2] = [
+/// The credentials of the invoker, unless a test is about them.
+pub(crate) const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
 ];
 
 impl Program {
-    /// Starts one with keys, and the configuration `text`.
-    pub async fn start(text: &str) -> Self {
+    /// Starts an invoker with [`KEYS`] and this configuration.
+    pub(crate) async fn start(text: &str) -> Self {
         Self::with(text, &KEYS).await
     }
 
-    /// Starts one whose environment has these variables of AWS's and no others.
-    pub async fn with(text: &str, variables: &[(&str, &str)]) -> Self {
+    /// Starts an invoker whose environment has these `AWS_` variables and no others.
+    pub(crate) async fn with(text: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, text).unwrap();
@@ -69,23 +69,28 @@ impl Program {
         }
     }
 
-    /// A synchronous invocation.
-    pub async fn invoke(&self, function: &str, event: Value) -> Reply {
+    /// Invokes a function synchronously.
+    pub(crate) async fn invoke(&self, function: &str, event: Value) -> HttpResponse {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.post(&path, &[], event.to_string()).await
     }
 
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> HttpResponse {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(stream, request(Method::POST, path, headers, body)).await
     }
 
-    pub async fn readyz(&self) -> Reply {
+    pub(crate) async fn readyz(&self) -> HttpResponse {
         self.admin("/readyz").await
     }
 
     /// Waits until `/metrics` has this line.
-    pub async fn measured(&self, line: &str) {
+    pub(crate) async fn wait_for_metric(&self, line: &str) {
         eventually(line, async || {
             let metrics = self.admin("/metrics").await;
             let text = std::str::from_utf8(&metrics.body).unwrap();
@@ -94,21 +99,21 @@ impl Program {
         .await;
     }
 
-    async fn admin(&self, path: &str) -> Reply {
+    async fn admin(&self, path: &str) -> HttpResponse {
         let stream = TcpStream::connect(&self.admin).await.unwrap();
         send(stream, request(Method::GET, path, &[], "")).await
     }
 
-    /// Waits until it is ready.
-    pub async fn ready(&self) {
+    /// Waits until the invoker is ready.
+    pub(crate) async fn wait_until_ready(&self) {
         eventually("readiness", async || {
             (self.readyz().await.status == 200).then_some(())
         })
         .await;
     }
 
-    /// Waits for a line of the log with this in it, of which there may be one only.
-    pub async fn told_once(&self, text: &str) {
+    /// Waits for a log line that contains `text`, and checks that there is only one.
+    pub(crate) async fn logged_once(&self, text: &str) {
         let lines = || {
             let log = self.log.lock().unwrap();
             log.iter().filter(|line| line.contains(text)).count()
@@ -117,7 +122,7 @@ impl Program {
         assert_eq!(lines(), 1, "{text}");
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.unwrap().success());
@@ -126,7 +131,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails if it has ended already.
+        // This fails if the invoker has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -135,9 +140,9 @@ impl Drop for Program {
     }
 }
 
-/// The program with a configuration, at home in `home`, where no credentials are. It may open few
-/// files, as on most systems, unless it asks for more.
-pub fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)]) -> Command {
+/// Returns the program with a configuration and a home folder without credentials. Its soft limit on
+/// open files is low, as on most systems.
+pub(crate) fn command(verb: &str, file: &Path, home: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 100; exec \"$0\" \"$@\""]);
     command.arg(env!("CARGO_BIN_EXE_sidecar-invoker"));

@@ -1,4 +1,4 @@
-//! What is tried again, and what must not be.
+//! Retries: which errors are retried, and which must not be.
 
 use serde_json::json;
 
@@ -13,43 +13,46 @@ async fn start(keys: &str) -> (Program, StandIn) {
 }
 
 #[tokio::test]
-async fn what_aws_throttles_is_tried_again() {
+async fn a_throttled_call_is_retried() {
     let (invoker, aws) = start("").await;
-    let reply = invoker.invoke("throttled-once", json!(1)).await;
-    assert_eq!((reply.status.as_u16(), reply.json()), (200, json!(1)));
-    assert_eq!(aws.seen().len(), 2);
+    let response = invoker.invoke("throttled-once", json!(1)).await;
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!(1)));
+    assert_eq!(aws.received().len(), 2);
     invoker
-        .measured("lambda_mesh_aws_retries_total{function=\"(others)\"} 1")
+        .wait_for_metric("lambda_mesh_aws_retries_total{function=\"(others)\"} 1")
         .await;
 }
 
 #[tokio::test]
-async fn what_aws_goes_on_throttling_is_passed_on() {
+async fn throttling_is_passed_on_once_the_retries_are_used_up() {
     let (invoker, aws) = start("retries: 1").await;
-    let reply = invoker.invoke("throttled", json!(1)).await;
-    assert_eq!(reply.status, 429);
-    assert_eq!(reply.header("retry-after"), Some("0"));
-    assert_eq!(aws.seen().len(), 2);
+    let response = invoker.invoke("throttled", json!(1)).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(response.header("retry-after"), Some("0"));
+    assert_eq!(aws.received().len(), 2);
 }
 
 #[tokio::test]
-async fn no_retry_waits_longer_than_the_deadline() {
+async fn no_retry_waits_beyond_the_deadline() {
     let (invoker, aws) = start("").await;
-    let reply = invoker.invoke("throttled-for-ever", json!(1)).await;
-    assert_eq!(reply.status, 429);
-    assert_eq!(aws.seen().len(), 1);
+    let response = invoker.invoke("throttled-for-ever", json!(1)).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(aws.received().len(), 1);
 }
 
 #[tokio::test]
-async fn what_may_have_run_is_never_tried_again() {
+async fn an_invocation_that_may_have_run_is_never_retried() {
     let (invoker, aws) = start("retries: 5").await;
-    let reply = invoker.invoke("reset", json!(1)).await;
-    assert_eq!(reply.status, 502);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
-    assert_eq!(aws.seen().len(), 1);
-    let reply = invoker.invoke("proxied", json!(1)).await;
-    assert_eq!(reply.status, 429);
-    assert_eq!(aws.seen().len(), 2);
+    let response = invoker.invoke("reset", json!(1)).await;
+    assert_eq!(response.status, 502);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
+    assert_eq!(aws.received().len(), 1);
+    let response = invoker.invoke("proxied", json!(1)).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(aws.received().len(), 2);
 }
 
 #[tokio::test]
@@ -61,7 +64,7 @@ async fn an_endpoint_that_is_down_is_a_bad_gateway() {
         "aws: {{ region: eu-west-1, endpoint: 'http://{address}' }}"
     ))
     .await;
-    let reply = invoker.invoke("f", json!(1)).await;
-    assert_eq!(reply.status, 502);
-    invoker.told_once("cannot be reached").await;
+    let response = invoker.invoke("f", json!(1)).await;
+    assert_eq!(response.status, 502);
+    invoker.logged_once("cannot be reached").await;
 }

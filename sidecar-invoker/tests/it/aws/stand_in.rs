@@ -1,4 +1,4 @@
-//! A server in the place of AWS Lambda. The function's name says what it does.
+//! A server in the place of AWS Lambda. The name of a function selects its behaviour.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,23 +26,23 @@ use tokio_rustls::TlsAcceptor;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A request as it came.
+/// A request that the stand-in has received.
 #[derive(Clone)]
-pub struct Seen {
-    pub path: String,
-    pub query: Option<String>,
-    pub authority: Option<String>,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct ReceivedRequest {
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+impl ReceivedRequest {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The region and service of the signature.
-    pub fn scope(&self) -> String {
+    /// Returns the region and service of the signature.
+    pub(crate) fn scope(&self) -> String {
         let value = self.header("authorization").unwrap();
         let scope = value.split('/').skip(2).take(2).collect::<Vec<_>>();
         scope.join("/")
@@ -50,27 +50,27 @@ impl Seen {
 }
 
 #[derive(Default)]
-pub struct State {
-    pub seen: Mutex<Vec<Seen>>,
-    pub running: AtomicUsize,
-    pub most: AtomicUsize,
+pub(crate) struct State {
+    pub(crate) received: Mutex<Vec<ReceivedRequest>>,
+    pub(crate) running: AtomicUsize,
+    pub(crate) max_running: AtomicUsize,
 }
 
-/// The server; a permit of `release` lets one waiting invocation go on.
-pub struct StandIn {
-    pub url: String,
-    pub state: Arc<State>,
-    pub release: Arc<Semaphore>,
+/// A running server. Each permit of `release` lets one waiting invocation continue.
+pub(crate) struct StandIn {
+    pub(crate) url: String,
+    pub(crate) state: Arc<State>,
+    pub(crate) release: Arc<Semaphore>,
 }
 
 impl StandIn {
-    /// One that speaks HTTP/1.1.
-    pub async fn start() -> Self {
+    /// Starts a server for HTTP/1.1.
+    pub(crate) async fn start() -> Self {
         Self::listen("http", |stream| async { Some(stream) }).await
     }
 
-    /// One that speaks HTTP/2 over TLS, with the certificate of the tests' own authority.
-    pub async fn start_tls() -> Self {
+    /// Starts a server for HTTP/2 over TLS, with a certificate of the tests' own authority.
+    pub(crate) async fn start_tls() -> Self {
         let certificate = CertificateDer::from_pem_slice(include_bytes!(
             "../../../../tests/fixtures/tls/server.pem"
         ));
@@ -108,14 +108,18 @@ impl StandIn {
                 let (state, gate) = (Arc::clone(&shared), Arc::clone(&gate));
                 let service = service_fn(move |request| {
                     let (state, gate) = (Arc::clone(&state), Arc::clone(&gate));
-                    async move { answer(&state, gate, request).await.ok_or("breaks off") }
+                    async move {
+                        respond(&state, gate, request)
+                            .await
+                            .ok_or("the connection is closed")
+                    }
                 });
                 let stream = accept(stream);
                 tokio::spawn(async move {
                     let mut builder = auto::Builder::new(TokioExecutor::new());
                     builder.http2().max_concurrent_streams(100);
                     if let Some(stream) = stream.await {
-                        // Fails where it is meant to break off.
+                        // This fails where the stand-in closes the connection on purpose.
                         let _ = builder
                             .serve_connection(TokioIo::new(stream), service)
                             .await;
@@ -130,17 +134,17 @@ impl StandIn {
         }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        self.state.seen.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
+        self.state.received.lock().unwrap().clone()
     }
 
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.state.running.load(Ordering::SeqCst)
     }
 }
 
-/// `None` closes the connection.
-async fn answer(
+/// Returns the response to a request. `None` closes the connection.
+async fn respond(
     state: &State,
     gate: Arc<Semaphore>,
     request: Request<Incoming>,
@@ -153,18 +157,18 @@ async fn answer(
         .get("x-amz-invocation-type")
         .is_some_and(|value| value == "DryRun");
     let now = {
-        let mut seen = state.seen.lock().unwrap();
-        seen.push(Seen {
+        let mut received = state.received.lock().unwrap();
+        received.push(ReceivedRequest {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             authority: parts.uri.authority().map(ToString::to_string),
             headers: parts.headers,
             body: body.clone(),
         });
-        seen.len()
+        received.len()
     };
     let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
-    state.most.fetch_max(running, Ordering::SeqCst);
+    state.max_running.fetch_max(running, Ordering::SeqCst);
     let response = match name.as_str() {
         _ if is_dry_run => Some(match name.as_str() {
             "denied" => error(
@@ -203,7 +207,7 @@ async fn answer(
         }
         "streams" => Some(streamed(gate)),
         "scatters" => Some(scattered()),
-        // For ever, the first time.
+        // The first response is endless.
         "floods" if now == 1 => Some(Response::new(Flood.boxed_unsync())),
         "throttled-once" if now > 1 => Some(ok(body)),
         "throttled" | "throttled-once" => {
@@ -219,7 +223,7 @@ async fn answer(
         "late" => Some(error(
             403,
             "InvalidSignatureException",
-            // Each time another.
+            // Each message is different.
             &format!(
                 "Signature expired: 20261121T00000{now}Z is now earlier than 20261121T00100{now}Z"
             ),
@@ -257,16 +261,16 @@ fn error(status: u16, name: &str, message: &str) -> Response<Body> {
         .unwrap()
 }
 
-/// One piece at once, and one for each permit, three in all.
+/// Returns three chunks: the first at once, and one for each permit.
 fn streamed(gate: Arc<Semaphore>) -> Response<Body> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        for piece in ["one", "two", "three"] {
-            if piece != "one" {
+        for chunk in ["one", "two", "three"] {
+            if chunk != "one" {
                 gate.acquire().await.unwrap().forget();
             }
             if sender
-                .send(Bytes::from_static(piece.as_bytes()))
+                .send(Bytes::from_static(chunk.as_bytes()))
                 .await
                 .is_err()
             {
@@ -276,23 +280,23 @@ fn streamed(gate: Arc<Semaphore>) -> Response<Body> {
     });
     Response::builder()
         .header("content-type", "application/vnd.amazon.eventstream")
-        .body(Pieces(receiver).boxed_unsync())
+        .body(Chunks(receiver).boxed_unsync())
         .unwrap()
 }
 
-/// A thousand pieces at once.
+/// Returns a thousand chunks at once.
 fn scattered() -> Response<Body> {
     let (sender, receiver) = mpsc::channel(1_000);
     for _ in 0..1_000 {
-        // There is room for all of them.
+        // The channel has room for all chunks.
         let _ = sender.try_send(Bytes::from_static(&[b'x'; 100]));
     }
-    Response::new(Pieces(receiver).boxed_unsync())
+    Response::new(Chunks(receiver).boxed_unsync())
 }
 
-struct Pieces(mpsc::Receiver<Bytes>);
+struct Chunks(mpsc::Receiver<Bytes>);
 
-impl hyper::body::Body for Pieces {
+impl hyper::body::Body for Chunks {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -300,8 +304,8 @@ impl hyper::body::Body for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let piece = self.0.poll_recv(context);
-        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        let chunk = self.0.poll_recv(context);
+        chunk.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 
@@ -315,8 +319,8 @@ impl hyper::body::Body for Flood {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let piece = Bytes::from_static(&[0; 1 << 16]);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let chunk = Bytes::from_static(&[0; 1 << 16]);
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 }
 
@@ -326,6 +330,6 @@ fn whole(text: &str) -> Body {
         .boxed_unsync()
 }
 
-fn never(never: Infallible) -> io::Error {
-    match never {}
+fn never(error: Infallible) -> io::Error {
+    match error {}
 }

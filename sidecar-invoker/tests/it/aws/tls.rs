@@ -1,4 +1,4 @@
-//! HTTP/2 over TLS.
+//! AWS over HTTP/2 and TLS.
 
 use hyper::Method;
 use serde_json::json;
@@ -19,8 +19,8 @@ async fn start(variables: &[(&str, &str)]) -> (Program, StandIn) {
 }
 
 #[tokio::test]
-async fn more_invocations_than_a_connection_takes_run_at_once() {
-    // The stand-in lets 100 share a connection.
+async fn more_invocations_run_at_once_than_one_connection_allows() {
+    // The stand-in allows 100 streams on a connection.
     const CALLS: usize = 150;
     let (invoker, aws) = start(&[KEYS[0], KEYS[1], ("SSL_CERT_FILE", AUTHORITY)]).await;
     assert_eq!(invoker.invoke("f", json!({})).await.status, 200);
@@ -35,7 +35,7 @@ async fn more_invocations_than_a_connection_takes_run_at_once() {
                 .status
         });
     }
-    eventually("all of them at once", async || {
+    eventually("all calls at once", async || {
         (aws.running() == CALLS).then_some(())
     })
     .await;
@@ -43,15 +43,19 @@ async fn more_invocations_than_a_connection_takes_run_at_once() {
     while let Some(status) = calls.join_next().await {
         assert_eq!(status.unwrap(), 200);
     }
-    let seen = aws.seen();
+    let received = aws.received();
     let host = aws.url.strip_prefix("https://").unwrap();
-    assert_eq!(seen[0].authority.as_deref(), Some(host), "as it was signed");
+    assert_eq!(
+        received[0].authority.as_deref(),
+        Some(host),
+        "the host of the signature"
+    );
 }
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let (invoker, aws) = start(&KEYS).await;
     assert_eq!(invoker.invoke("f", json!({})).await.status, 502);
-    invoker.told_once("UnknownIssuer").await;
-    assert!(aws.seen().is_empty());
+    invoker.logged_once("UnknownIssuer").await;
+    assert!(aws.received().is_empty());
 }

@@ -1,4 +1,4 @@
-//! A reader of event streams: AWS's own, which the invoker does not use.
+//! A reader of event streams that uses AWS's decoder, which the invoker does not use.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use super::{Invoker, request};
 
 const PATH: &str = "/2021-11-15/functions/f/response-streaming-invocations";
 
-/// A response of which the events are read one by one.
-pub struct Events {
-    pub response: Response<Incoming>,
+/// A response whose events are read one by one.
+pub(crate) struct Events {
+    pub(crate) response: Response<Incoming>,
     buffer: BytesMut,
     connection: JoinHandle<()>,
 }
@@ -30,8 +30,8 @@ impl Drop for Events {
 }
 
 impl Events {
-    /// Calls `f`.
-    pub async fn of(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
+    /// Invokes `f`.
+    pub(crate) async fn invoke(invoker: &Invoker, headers: &[(&str, &str)], event: &Value) -> Self {
         let stream = TokioIo::new(invoker.connect().await);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async move {
@@ -46,15 +46,15 @@ impl Events {
         }
     }
 
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
     /// Returns the type and the payload of the next event.
-    pub async fn next(&mut self) -> Option<(String, Bytes)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Bytes)> {
         loop {
             let mut rest = &self.buffer[..];
-            // This checks the checksums.
+            // The decoder checks the checksums.
             let frame = MessageFrameDecoder::new().decode_frame(&mut rest);
             if let DecodedFrame::Complete(message) = frame.unwrap() {
                 let read = self.buffer.len() - rest.len();
@@ -77,29 +77,30 @@ impl Events {
                     self.buffer.extend_from_slice(&data);
                 }
                 None => {
-                    assert!(self.buffer.is_empty(), "cut off");
+                    assert!(self.buffer.is_empty(), "truncated");
                     return None;
                 }
             }
         }
     }
 
-    pub async fn chunk(&mut self) -> Bytes {
+    /// Returns the payload of the next event, which must be a chunk.
+    pub(crate) async fn chunk(&mut self) -> Bytes {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "PayloadChunk", "{payload:?}");
         payload
     }
 
     /// Returns the JSON of the last event.
-    pub async fn complete(&mut self) -> Value {
+    pub(crate) async fn complete(&mut self) -> Value {
         let (event_type, payload) = self.next().await.unwrap();
         assert_eq!(event_type, "InvokeComplete", "{payload:?}");
         assert!(self.next().await.is_none());
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// Returns the function error in the last event.
-    pub async fn error(&mut self) -> Value {
+    /// Returns the function error of the last event.
+    pub(crate) async fn error(&mut self) -> Value {
         let complete = self.complete().await;
         assert_eq!(complete["ErrorCode"], "Unhandled");
         serde_json::from_str(complete["ErrorDetails"].as_str().unwrap()).unwrap()

@@ -1,6 +1,6 @@
-//! What the tests share: an invoker in this process, a client, and waiting without sleeping.
+//! Shared by the tests: an invoker in this process, a client, and polling with a time limit.
 
-pub mod events;
+pub(crate) mod events;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,31 +18,41 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// An invoker on free ports, which ends when it is dropped.
-pub struct Invoker {
-    pub listen: Listen,
-    pub admin: String,
+/// An invoker on free ports. It ends when it is dropped.
+pub(crate) struct Invoker {
+    pub(crate) listen: Listen,
+    pub(crate) admin: String,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+/// A complete response.
+pub(crate) struct HttpResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-impl Reply {
-    pub fn json(&self) -> Value {
+impl HttpResponse {
+    async fn collect(response: hyper::Response<hyper::body::Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {:?}", self.body))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The errorType of a function error.
-    pub fn function_error(&self) -> String {
+    /// Returns the `errorType` of a function error.
+    pub(crate) fn function_error(&self) -> String {
         assert_eq!(self.status, 200);
         assert_eq!(
             self.header("x-amz-function-error"),
@@ -54,12 +64,13 @@ impl Reply {
     }
 }
 
-pub fn fixture() -> String {
+/// Returns the path of the Python runtime that the tests run.
+pub(crate) fn fixture() -> String {
     format!("{}/tests/fixtures/runtime.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The configuration of a function `f` that runs the fixture, with these keys beside its command.
-pub fn fixture_function(keys: &str) -> String {
+/// Returns the configuration of a function `f` that runs the fixture, with additional keys.
+pub(crate) fn fixture_function(keys: &str) -> String {
     format!(
         "functions: {{ f: {{ queue: 1, local: {{ command: [python3, {}], timeout: 10s, {keys} }} }} }}",
         fixture()
@@ -67,17 +78,17 @@ pub fn fixture_function(keys: &str) -> String {
 }
 
 impl Invoker {
-    /// Starts one with this configuration, which does not say where to listen.
-    pub async fn start(functions: &str) -> Self {
+    /// Starts an invoker with this configuration, which has no addresses.
+    pub(crate) async fn start(functions: &str) -> Self {
         Self::listening("127.0.0.1:0", functions).await
     }
 
-    pub async fn listening(listen: &str, functions: &str) -> Self {
+    pub(crate) async fn listening(listen: &str, functions: &str) -> Self {
         Self::with(listen, functions, false).await
     }
 
-    /// Starts one whose functions may have control groups.
-    pub async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
+    /// Starts an invoker whose functions may have control groups.
+    pub(crate) async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
         Self::with("127.0.0.1:0", functions, cgroups).await
     }
 
@@ -101,14 +112,14 @@ impl Invoker {
         }
     }
 
-    /// Ends it in order.
-    pub async fn stop(mut self) {
+    /// Shuts the invoker down and waits for its end.
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap();
     }
 
     /// Invokes `f`.
-    pub async fn invoke(&self, event: Value) -> Reply {
+    pub(crate) async fn invoke(&self, event: Value) -> HttpResponse {
         self.request(
             Method::POST,
             "/2015-03-31/functions/f/invocations",
@@ -118,13 +129,13 @@ impl Invoker {
         .await
     }
 
-    pub async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Reply {
+    ) -> HttpResponse {
         let request = request(method, path, headers, body);
         match &self.listen {
             Listen::Tcp(address) => {
@@ -138,7 +149,7 @@ impl Invoker {
         }
     }
 
-    pub async fn admin(&self, path: &str) -> Reply {
+    pub(crate) async fn admin(&self, path: &str) -> HttpResponse {
         send(
             TcpStream::connect(&self.admin).await.unwrap(),
             request(Method::GET, path, &[], ""),
@@ -146,7 +157,7 @@ impl Invoker {
         .await
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listen.to_string()).await.unwrap()
     }
 }
@@ -157,7 +168,7 @@ impl Drop for Invoker {
     }
 }
 
-pub fn request(
+pub(crate) fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -173,40 +184,31 @@ pub fn request(
     request.body(Full::new(body.into())).unwrap()
 }
 
-pub async fn send(
+pub(crate) async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Reply {
+) -> HttpResponse {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = HttpResponse::collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-pub async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> Reply {
+pub(crate) async fn send_h2(stream: TcpStream, request: Request<Full<Bytes>>) -> HttpResponse {
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     let connection = tokio::spawn(connection);
-    let reply = reply(sender.send_request(request).await.unwrap()).await;
+    let response = HttpResponse::collect(sender.send_request(request).await.unwrap()).await;
     connection.abort();
-    reply
+    response
 }
 
-async fn reply(response: hyper::Response<hyper::body::Incoming>) -> Reply {
-    let (parts, body) = response.into_parts();
-    Reply {
-        status: parts.status,
-        headers: parts.headers,
-        body: body.collect().await.unwrap().to_bytes(),
-    }
-}
-
-/// Looks again and again, for 10 s at most, until `look` finds what it looks for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls `look` until it returns a value, and panics after 10 s.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     while tokio::time::Instant::now() < end {
         if let Some(found) = look().await {
@@ -217,40 +219,42 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     panic!("{what}: not within 10 s");
 }
 
-pub async fn exists(path: &Path) {
+/// Waits until the file exists.
+pub(crate) async fn exists(path: &Path) {
     eventually(&path.display().to_string(), async || {
         path.exists().then_some(())
     })
     .await;
 }
 
-/// Whether the process runs; one that has ended and that nobody has waited for does not.
-pub fn runs(pid: &str) -> bool {
+/// Returns whether the process is running. A zombie is not.
+pub(crate) fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
-/// An event that holds an environment until [`Gate::open`].
-pub struct Gate {
+/// A gate that an invocation waits for until [`Gate::open`].
+pub(crate) struct Gate {
     folder: tempfile::TempDir,
 }
 
 impl Gate {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn event(&self) -> Value {
+    /// Returns the event that waits for the gate.
+    pub(crate) fn event(&self) -> Value {
         json!({ "do": "wait", "begun": self.path("begun"), "gate": self.path("gate"), "done": self.path("done") })
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         std::fs::write(self.path("gate"), "").unwrap();
     }
 }

@@ -96,7 +96,7 @@ impl OrphanReaper {
 /// The lines are `+VARIABLE`, `+VARIABLE GROUP` and `-VARIABLE` for an environment that begins, has
 /// one more process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
 /// `cgroup FOLDER`.
-pub fn reap_orphans(input: impl BufRead) {
+pub(crate) fn reap_orphans(input: impl BufRead) {
     let mut environments: BTreeMap<String, Vec<Pid>> = BTreeMap::new();
     let mut cgroup = None;
     for line in input.lines().map_while(Result::ok) {

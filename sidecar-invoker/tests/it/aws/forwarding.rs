@@ -1,4 +1,4 @@
-//! What passes to AWS and back, and what does not.
+//! Forwarding of requests to AWS and of responses to callers.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -19,9 +19,9 @@ async fn start(keys: &str) -> (Program, StandIn) {
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_invoke_api_passes_and_nothing_else() {
+async fn only_headers_of_the_invoke_api_are_forwarded() {
     let (invoker, aws) = start("").await;
-    let passed = [
+    let forwarded = [
         ("content-type", "application/json"),
         ("x-amz-invocation-type", "Event"),
         ("x-amz-log-type", "Tail"),
@@ -33,7 +33,7 @@ async fn what_belongs_to_the_invoke_api_passes_and_nothing_else() {
             "Root=1-5e6a879e-0123456789abcdef01234567",
         ),
     ];
-    let kept = [
+    let dropped = [
         ("authorization", "AWS4-HMAC-SHA256 of the caller"),
         ("x-amz-date", "20000101T000000Z"),
         ("x-amz-security-token", "the caller's"),
@@ -42,33 +42,37 @@ async fn what_belongs_to_the_invoke_api_passes_and_nothing_else() {
     ];
     let body = "{\"name\":\"J\u{fc}rgen\"}";
     let path = "/2015-03-31/functions/hello/invocations";
-    let reply = invoker
-        .post(path, &[passed.as_slice(), &kept].concat(), body.to_owned())
+    let response = invoker
+        .post(
+            path,
+            &[forwarded.as_slice(), &dropped].concat(),
+            body.to_owned(),
+        )
         .await;
     assert_eq!(
-        (reply.status.as_u16(), &reply.body[..]),
+        (response.status.as_u16(), &response.body[..]),
         (200, body.as_bytes())
     );
-    assert_eq!(reply.header("x-amzn-requestid"), Some("1-2-3"));
-    assert_eq!(reply.header("x-amz-executed-version"), Some("7"));
-    assert_eq!(reply.header("x-internal"), None);
+    assert_eq!(response.header("x-amzn-requestid"), Some("1-2-3"));
+    assert_eq!(response.header("x-amz-executed-version"), Some("7"));
+    assert_eq!(response.header("x-internal"), None);
 
-    let seen = &aws.seen()[0];
+    let received = &aws.received()[0];
     assert_eq!(
-        (seen.path.as_str(), &seen.body[..]),
+        (received.path.as_str(), &received.body[..]),
         (path, body.as_bytes())
     );
-    for (name, value) in passed {
-        assert_eq!(seen.header(name), Some(value), "{name}");
+    for (name, value) in forwarded {
+        assert_eq!(received.header(name), Some(value), "{name}");
     }
-    for (name, value) in kept {
-        assert_ne!(seen.header(name), Some(value), "{name}");
+    for (name, value) in dropped {
+        assert_ne!(received.header(name), Some(value), "{name}");
     }
-    assert_eq!(seen.scope(), "eu-west-1/lambda");
+    assert_eq!(received.scope(), "eu-west-1/lambda");
 }
 
 #[tokio::test]
-async fn a_function_is_told_to_aws_as_the_configuration_or_the_caller_names_it() {
+async fn aws_receives_the_function_name_of_the_configuration_or_of_the_caller() {
     let keys = "\
 functions:
   orders: { aws: { function: orders-prod, qualifier: live, region: eu-west-3 } }
@@ -100,35 +104,31 @@ functions:
             "us-west-2",
         ),
     ];
-    for (asked, told, query, region) in cases {
+    for (name, forwarded, query, region) in cases {
+        assert_eq!(invoker.invoke(name, json!({})).await.status, 200, "{name}");
+        let received = aws.received().pop().unwrap();
         assert_eq!(
-            invoker.invoke(asked, json!({})).await.status,
-            200,
-            "{asked}"
+            received.path,
+            format!("/2015-03-31/functions/{forwarded}/invocations")
         );
-        let seen = aws.seen().pop().unwrap();
-        assert_eq!(
-            seen.path,
-            format!("/2015-03-31/functions/{told}/invocations")
-        );
-        assert_eq!(seen.query.as_deref(), query, "{asked}");
-        assert_eq!(seen.scope(), format!("{region}/lambda"), "{asked}");
+        assert_eq!(received.query.as_deref(), query, "{name}");
+        assert_eq!(received.scope(), format!("{region}/lambda"), "{name}");
     }
-    let reply = invoker
+    let response = invoker
         .post(
             "/2015-03-31/functions/orders:a/invocations?Qualifier=b",
             &[],
             "{}".to_owned(),
         )
         .await;
-    assert_eq!(reply.status, 400);
+    assert_eq!(response.status, 400);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("InvalidParameterValueException")
     );
 }
 
-/// The answer of `function`, as a stream.
+/// Invokes `function` and returns its response as a stream.
 async fn streamed(invoker: &Program, function: &str) -> Response<Incoming> {
     let stream = TcpStream::connect(&invoker.address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -141,7 +141,7 @@ async fn streamed(invoker: &Program, function: &str) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn a_stream_passes_piece_by_piece() {
+async fn a_stream_is_forwarded_chunk_by_chunk() {
     let (invoker, aws) = start("").await;
     let mut response = streamed(&invoker, "streams").await;
     assert_eq!(
@@ -149,31 +149,31 @@ async fn a_stream_passes_piece_by_piece() {
         "application/vnd.amazon.eventstream"
     );
     let path = "/2021-11-15/functions/streams/response-streaming-invocations";
-    assert_eq!(aws.seen()[0].path, path);
-    for piece in ["one", "two", "three"] {
+    assert_eq!(aws.received()[0].path, path);
+    for chunk in ["one", "two", "three"] {
         let frame = response.body_mut().frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), piece);
-        // Only now may the function write the next.
+        assert_eq!(frame.into_data().unwrap(), chunk);
+        // Only now may the stand-in send the next chunk.
         aws.release.add_permits(1);
     }
     assert!(response.body_mut().frame().await.is_none());
 }
 
 #[tokio::test]
-async fn pieces_that_are_there_at_once_pass_together() {
+async fn chunks_that_are_available_together_are_forwarded_together() {
     let (invoker, _aws) = start("").await;
     let mut response = streamed(&invoker, "scatters").await;
-    let (mut bytes, mut pieces) = (0, 0);
+    let (mut bytes, mut chunks) = (0, 0);
     while let Some(frame) = response.body_mut().frame().await {
         bytes += frame.unwrap().into_data().unwrap().len();
-        pieces += 1;
+        chunks += 1;
     }
     assert_eq!(bytes, 100_000);
-    assert!(pieces < 500, "{pieces} pieces");
+    assert!(chunks < 500, "{chunks} chunks");
 }
 
 #[tokio::test]
-async fn functions_that_are_not_listed_are_allowed_and_denied_by_pattern() {
+async fn unlisted_functions_are_allowed_and_denied_by_pattern() {
     let aws = StandIn::start().await;
     let keys = "allow: ['orders-*', billing], deny: ['*-admin']";
     let endpoint = &aws.url;
@@ -184,20 +184,20 @@ async fn functions_that_are_not_listed_are_allowed_and_denied_by_pattern() {
     for name in ["orders-eu", "billing", "x-admin"] {
         assert_eq!(invoker.invoke(name, json!({})).await.status, 200, "{name}");
     }
-    let reached = aws.seen().len();
+    let reached = aws.received().len();
     for name in ["other", "orders-admin", "123456789012:function:other"] {
-        let reply = invoker.invoke(name, json!({})).await;
-        assert_eq!(reply.status, 403, "{name}");
+        let response = invoker.invoke(name, json!({})).await;
+        assert_eq!(response.status, 403, "{name}");
         assert_eq!(
-            reply.header("x-amzn-errortype"),
+            response.header("x-amzn-errortype"),
             Some("AccessDeniedException")
         );
     }
-    assert_eq!(aws.seen().len(), reached);
+    assert_eq!(aws.received().len(), reached);
 }
 
 #[tokio::test]
-async fn without_the_block_only_listed_functions_are_known() {
+async fn without_an_aws_block_only_listed_functions_are_known() {
     let aws = StandIn::start().await;
     let endpoint = &aws.url;
     let invoker = Program::start(&format!(
@@ -205,34 +205,37 @@ async fn without_the_block_only_listed_functions_are_known() {
     ))
     .await;
     assert_eq!(invoker.invoke("f", json!({})).await.status, 200);
-    let reply = invoker.invoke("g", json!({})).await;
-    assert_eq!(reply.status, 404);
+    let response = invoker.invoke("g", json!({})).await;
+    assert_eq!(response.status, 404);
     assert_eq!(
-        reply.header("x-amzn-errortype"),
+        response.header("x-amzn-errortype"),
         Some("ResourceNotFoundException")
     );
 }
 
 #[tokio::test]
-async fn the_largest_event_passes_both_ways() {
+async fn the_largest_payload_is_forwarded_both_ways() {
     let (invoker, aws) = start("").await;
     let event = "x".repeat(lambda_api::limits::MAX_PAYLOAD_BYTES);
     let path = "/2015-03-31/functions/f/invocations";
-    let reply = invoker.post(path, &[], event.clone()).await;
-    assert_eq!(reply.status, 200);
-    assert!(reply.body == event && aws.seen()[0].body == event);
+    let response = invoker.post(path, &[], event.clone()).await;
+    assert_eq!(response.status, 200);
+    assert!(response.body == event && aws.received()[0].body == event);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_changes_the_protocol_is_a_bad_gateway() {
+async fn an_endpoint_that_switches_protocols_is_a_bad_gateway() {
     let (invoker, _aws) = start("").await;
-    let reply = invoker.invoke("switches", json!({})).await;
-    assert_eq!(reply.status, 502);
-    assert_eq!(reply.header("x-amzn-errortype"), Some("ServiceException"));
+    let response = invoker.invoke("switches", json!({})).await;
+    assert_eq!(response.status, 502);
+    assert_eq!(
+        response.header("x-amzn-errortype"),
+        Some("ServiceException")
+    );
 }
 
 #[tokio::test]
-async fn what_runs_ends_and_nothing_new_begins_on_sigterm() {
+async fn sigterm_lets_running_invocations_finish_and_refuses_new_connections() {
     let (mut invoker, aws) = start("").await;
     let call = invoker.invoke("waits", json!("last"));
     let end = async {
@@ -246,21 +249,21 @@ async fn what_runs_ends_and_nothing_new_begins_on_sigterm() {
         aws.release.add_permits(1);
         refused.is_err()
     };
-    let (reply, refused) = tokio::join!(call, end);
-    assert_eq!(reply.json(), "last");
+    let (response, refused) = tokio::join!(call, end);
+    assert_eq!(response.json(), "last");
     assert!(refused, "no new connections");
     assert!(invoker.child.wait().unwrap().success());
 }
 
 #[tokio::test]
-async fn callers_of_what_runs_for_too_long_are_told() {
+async fn callers_get_an_error_when_the_drain_timeout_passes() {
     let (invoker, aws) = start("drain_timeout: 10ms").await;
     let call = invoker.invoke("waits", json!("last"));
     let end = async {
         eventually("its start", async || (aws.running() == 1).then_some(())).await;
         invoker.signal("-TERM");
     };
-    let (reply, ()) = tokio::join!(call, end);
-    assert_eq!(reply.status, 503);
-    assert_eq!(reply.json()["message"], "the invoker is about to end");
+    let (response, ()) = tokio::join!(call, end);
+    assert_eq!(response.status, 503);
+    assert_eq!(response.json()["message"], "the invoker is about to end");
 }

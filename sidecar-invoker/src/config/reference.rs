@@ -1,0 +1,40 @@
+//! The reference of `invoker.yaml`, made from its tables of keys.
+
+use lambda_filter_core::config::reference::{document, object, table};
+
+use super::routes;
+use super::schema::functions::{EventKeys, FunctionKeys};
+use super::schema::local::LocalKeys;
+use super::schema::{FileKeys, aws};
+
+/// Returns the tables of docs/invoker.md, each with the name that the comment in front of it has.
+#[must_use]
+pub fn tables() -> Vec<(&'static str, String)> {
+    vec![
+        ("invoker top level", table(&FileKeys::reference())),
+        ("invoker aws", table(&aws::block_reference())),
+        ("invoker functions.NAME", table(&FunctionKeys::reference())),
+        (
+            "invoker functions.NAME.aws",
+            table(&aws::function_reference()),
+        ),
+        (
+            "invoker functions.NAME.local",
+            table(&LocalKeys::reference()),
+        ),
+        (
+            "invoker functions.NAME.event",
+            table(&EventKeys::reference()),
+        ),
+        ("invoker routes", routes::table()),
+    ]
+}
+
+/// Returns the JSON Schema of the file, for editors.
+#[must_use]
+pub fn schema() -> String {
+    document(
+        "invoker.yaml of lambda-mesh",
+        object(&FileKeys::reference()),
+    )
+}
