@@ -87,7 +87,8 @@ fn payloads_become_the_responses_that_aws_gives() {
 }
 
 /// A function that does not stream has the same responses if it is invoked with a response stream. The
-/// emulator's own text is left out, because the emulator does not stream.
+/// emulator's own text is left out, because the emulator does not stream. So is no payload at all, which
+/// no runtime sends for a function that does not stream.
 #[test]
 fn payloads_in_a_stream_become_the_same_responses() {
     let mut report = Report::default();
@@ -95,7 +96,8 @@ fn payloads_in_a_stream_become_the_same_responses() {
     for case in cases
         .values()
         .flatten()
-        .filter(|case| case.request.method != "HEAD" && !case.id.ends_with("rie-timeout-text"))
+        .filter(|case| case.request.method != "HEAD" && !case.payload().is_empty())
+        .filter(|case| !case.id.ends_with("rie-timeout-text"))
     {
         let mut configuration = case.config.clone();
         configuration.insert("invocation".to_owned(), json!("response-stream"));

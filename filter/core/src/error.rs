@@ -21,10 +21,12 @@ pub enum Error {
     TrailersOnly,
     /// The caller's: the request has no path, as for `CONNECT`.
     NoPath,
-    /// The caller's: the path does not match `resource`.
+    /// The caller's: the method or the path does not match `resource`.
     NoResource,
-    /// The caller's: the body, which is the event, is not JSON.
+    /// The caller's: the event needs the body as JSON, which it is not.
     NotJson(String),
+    /// The caller's: the event needs the body as a form, which it is not.
+    NotForm,
     /// Envoy's: the client's headers are lost, because another VM replaced them.
     LostHeaders,
     /// The caller's: the request has more headers than the filter can put back.
@@ -117,10 +119,11 @@ impl fmt::Display for Error {
                     "the request has {found} headers, and {limit} are the most"
                 )
             }
-            Self::NoResource => f.write_str("the path is not of the form that `resource` gives"),
-            Self::NotJson(what) => {
-                write!(f, "the body, which is to be the event, is not JSON: {what}")
-            }
+            Self::NoResource => f.write_str("the request is not one of `resource`: its method or path is another"),
+            Self::NotJson(what) => write!(f, "the body has to be JSON, and is not: {what}"),
+            Self::NotForm => f.write_str(
+                "the body has to be a form, application/x-www-form-urlencoded, and is not",
+            ),
             Self::EventTooLarge { found, limit } => write!(
                 f,
                 "the event has {found} bytes or more, and {limit} are the most \

@@ -155,6 +155,27 @@ impl PathPattern {
         (self.form != Form::Prefix && PathTemplate::parse(rest).is_ok()).then_some(rest)
     }
 
+    /// Returns the pattern whose paths do not end in a slash; that of `/` has only this path.
+    pub(crate) fn without_trailing_slash(&self) -> Self {
+        let mut pattern = self.clone();
+        if let [_, .., Some(last)] = pattern.segments.as_slice()
+            && last.is_empty()
+        {
+            pattern.segments.pop();
+            pattern.text.pop();
+        }
+        pattern
+    }
+
+    /// Returns the regular expression (RE2) of the paths, each with and without a slash at its end.
+    pub(crate) fn regex_with_slash(&self) -> String {
+        let mut regex = self.without_trailing_slash().regex();
+        if !self.open {
+            regex.push_str("/?");
+        }
+        regex
+    }
+
     /// Returns a template as a regular expression (RE2).
     pub(crate) fn regex(&self) -> String {
         let mut regex = String::new();
@@ -334,6 +355,21 @@ mod tests {
     fn templates_become_regular_expressions() {
         assert_eq!(pattern("/a.b(c)/{id}").regex(), r"/a\.b\(c\)/[^/]+");
         assert_eq!(pattern("/files/{path+}").regex(), "/files/[^/]+(/.*)?");
+        assert_eq!(pattern("/a/{id}").regex_with_slash(), "/a/[^/]+/?");
+        assert_eq!(pattern("/a/").regex_with_slash(), "/a/?");
+        assert_eq!(pattern("/{x+}").regex_with_slash(), "/[^/]+(/.*)?");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_may_be_taken_away() {
+        for (path, without) in [
+            ("/a/", "/a"),
+            ("/a/{id}/", "/a/{id}"),
+            ("/a", "/a"),
+            ("/", "/"),
+        ] {
+            assert_eq!(pattern(path).without_trailing_slash(), pattern(without));
+        }
     }
 
     #[test]
@@ -341,7 +377,7 @@ mod tests {
         assert_eq!(pattern("/pets/{id}").resource(""), Some("/pets/{id}"));
         assert_eq!(pattern("/s/pets/{id}").resource("/s"), Some("/pets/{id}"));
         assert_eq!(pattern("/s").resource("/s"), Some("/"));
-        assert_eq!(pattern("/a/").resource(""), None);
+        assert_eq!(pattern("/a/").resource(""), Some("/a/"));
         assert_eq!(pattern("/a/*").resource(""), None);
     }
 }

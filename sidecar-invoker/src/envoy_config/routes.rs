@@ -106,8 +106,14 @@ fn endpoints(health: &Health) -> String {
 }
 
 fn matching(route: &Route) -> Value {
+    let path = route.path.as_str();
     let (key, value) = match route.path.form() {
-        Form::Exact => ("path", json!(route.path.as_str())),
+        // A REST API takes a path with and without a slash at its end for the same resource.
+        Form::Exact | Form::Template if is_rest_api(route) && path != "/" => (
+            "safe_regex",
+            json!({ "regex": route.path.regex_with_slash() }),
+        ),
+        Form::Exact => ("path", json!(path)),
         Form::Prefix if route.path.prefix().is_empty() => ("prefix", json!("/")),
         Form::Prefix => ("path_separated_prefix", json!(route.path.prefix())),
         Form::Template => ("safe_regex", json!({ "regex": route.path.regex() })),
@@ -117,6 +123,12 @@ fn matching(route: &Route) -> Value {
         .as_ref()
         .map(|method| json!([{ "name": ":method", "string_match": { "exact": method.as_str() } }]));
     object([(key, Some(value)), ("headers", method)])
+}
+
+/// Returns whether the function is called as behind a REST API.
+pub(super) fn is_rest_api(route: &Route) -> bool {
+    let payload = route.lambda.get("payload").and_then(Value::as_str);
+    payload == Some("apigateway-v1")
 }
 
 fn action(route: &Route) -> Value {
@@ -137,15 +149,22 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     Value::Object(fields.collect())
 }
 
-/// Returns the keys of the route for the filter. `resource` is added if the path determines it and the
-/// route does not set it.
+/// Returns the route's keys for the filter, with `resource` if the path has one form and the route does
+/// not set it: the method, if the route has one, and the path template.
 fn metadata(route: &Route) -> Map<String, Value> {
     let mut metadata = route.lambda.clone();
     let strip_prefix = metadata.get("strip_prefix").and_then(Value::as_str);
-    let resource = route.path.resource(strip_prefix.unwrap_or_default());
-    if let Some(resource) = resource
+    let path = match is_rest_api(route) {
+        true => route.path.without_trailing_slash(),
+        false => route.path.clone(),
+    };
+    if let Some(path) = path.resource(strip_prefix.unwrap_or_default())
         && !metadata.contains_key("resource")
     {
+        let resource = match &route.method {
+            Some(method) => format!("{method} {path}"),
+            None => path.to_owned(),
+        };
         metadata.insert("resource".to_owned(), json!(resource));
     }
     metadata

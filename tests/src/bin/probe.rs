@@ -22,7 +22,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use lambda_runtime::streaming::{Body, Response, channel};
 use lambda_runtime::{Error, FunctionResponse, LambdaEvent, MetadataPrelude, service_fn};
 use serde_json::{Value, json};
@@ -64,6 +64,12 @@ async fn handle(event: Value) -> Result<FunctionResponse<Value, Body>, Error> {
 fn stream(event: &Value) -> Result<Response<Body>, Error> {
     let gate = PathBuf::from(String::from_utf8(body(event)?)?);
     let (mut sender, stream) = channel();
+    let mut headers = HeaderMap::new();
+    headers.append(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    for value in ["one", "two"] {
+        let name = HeaderName::from_static("x-repeated");
+        headers.append(name, HeaderValue::from_static(value));
+    }
     tokio::spawn(async move {
         sender.send_data("first".into()).await?;
         while !gate.exists() {
@@ -74,7 +80,7 @@ fn stream(event: &Value) -> Result<Response<Body>, Error> {
     Ok(Response {
         metadata_prelude: MetadataPrelude {
             status_code: StatusCode::CREATED,
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]),
+            headers,
             cookies: vec!["seen=1".to_owned()],
         },
         stream,

@@ -49,6 +49,10 @@ fn routes_by_host_path_and_method_reach_their_functions() {
         { "host": "api.test", "path": "/pets/{id}", "function": "probe" },
         { "host": "api.test", "path": "/v1/{rest+}", "function": "probe", "strip_prefix": "/v1",
           "payload": "apigateway-v1" },
+        { "host": "rest.test", "path": "/toys", "method": "PUT", "function": "probe",
+          "payload": "apigateway-v1" },
+        { "host": "rest.test", "path": "/toys/{id}", "method": "GET", "function": "probe",
+          "payload": "apigateway-v1" },
         { "host": "*.test", "path": "/shop/*", "function": "probe", "strip_prefix": "/shop" },
         { "path": "/x.y", "function": "probe" },
     ]);
@@ -63,19 +67,37 @@ fn routes_by_host_path_and_method_reach_their_functions() {
         let pets = event("GET", "api.test", "/pets?a=1");
         assert_eq!(
             (&pets["rawPath"], &pets["routeKey"]),
-            (&json!("/pets"), &json!("ANY /pets"))
+            (&json!("/pets"), &json!("GET /pets"))
         );
+        assert_eq!(pets["requestContext"]["routeKey"], "GET /pets");
         let pet = event("POST", "API.test:8080", "/pets/7");
         assert_eq!(pet["pathParameters"], json!({ "id": "7" }));
+        assert_eq!(pet["routeKey"], "ANY /pets/{id}");
         let rest = event("PUT", "api.test", "/v1/a/b");
         assert_eq!(rest["resource"], "/{rest+}");
         assert_eq!(rest["pathParameters"], json!({ "rest": "a/b" }));
+        // A resource of a REST API has the path with and without a slash at its end.
+        for path in ["/toys", "/toys/"] {
+            let toys = event("PUT", "rest.test", path);
+            assert_eq!(
+                (&toys["resource"], &toys["path"]),
+                (&json!("/toys"), &json!(path))
+            );
+        }
+        for (path, id) in [("/toys/7", "7"), ("/toys/8/", "8")] {
+            let toy = event("GET", "rest.test", path);
+            assert_eq!(toy["pathParameters"], json!({ "id": id }));
+        }
         assert_eq!(event("GET", "a.b.test", "/shop")["rawPath"], "/");
         assert_eq!(event("GET", "a.test", "/shop/7")["rawPath"], "/7");
         assert_eq!(event("GET", "other", "/x.y")["rawPath"], "/x.y");
         for (method, host, path) in [
             ("POST", "api.test", "/pets"),
             ("GET", "api.test", "/pets/7/8"),
+            ("GET", "api.test", "/pets/"),
+            ("GET", "api.test", "/pets/7/"),
+            ("GET", "rest.test", "/toys"),
+            ("PUT", "rest.test", "/toys/7"),
             ("GET", "api.test", "/shop"),
             ("GET", "api.test", "/v1"),
             ("GET", "a.test", "/shopping"),

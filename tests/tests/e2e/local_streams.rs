@@ -32,6 +32,10 @@ fn the_first_bytes_arrive_before_the_function_has_finished() {
     assert!(head.starts_with("HTTP/1.1 201 "), "{head}");
     assert!(head.contains("content-type: text/plain\r\n"), "{head}");
     assert!(head.contains("set-cookie: seen=1\r\n"), "{head}");
+    assert!(
+        head.contains("x-repeated: one\r\nx-repeated: two\r\n"),
+        "{head}"
+    );
     fs::write(&gate, "").expect("a file in a temporary folder");
     read_until(&mut stream, &mut read, "last");
     stream.read_to_end(&mut read).expect("it ends");

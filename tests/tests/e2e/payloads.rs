@@ -52,31 +52,74 @@ fn raw_refuses_a_body_that_is_not_json() {
 fn a_template_is_the_event() {
     let upstream = echoing();
     let template = json!({
-        "LARAVEL_ROUTE": "${path}",
+        "LARAVEL_ROUTE": "${raw_path_and_query}",
         "LARAVEL_ROUTE_METHOD": "${method}",
         "LARAVEL_REQUEST_BODY": "${body_json}",
+        "path": "${path}",
         "fixed": { "version": 2, "ratio": 0.5, "on": true, "none": null },
         "greeting": "from ${source_ip} by ${header.user-agent}",
     });
-    let configuration = json!({ "payload": "template", "template": template });
+    let configuration = json!({ "payload": "template", "template": template, "response": "raw" });
     let mesh = configured(&upstream, configuration);
-    let request = mesh.post("/users/a%20b", r#"{"name": "Zoë"}"#);
+    let target = "/orders/a%3Fname=x?page=2";
+    let request = mesh.post(target, r#"{"name": "Zoë"}"#);
     assert_eq!(request.header("user-agent", "test/1").send().status, 200);
     assert_eq!(
         upstream.call().event(),
         json!({
-            "LARAVEL_ROUTE": "/users/a b",
+            "LARAVEL_ROUTE": target,
             "LARAVEL_ROUTE_METHOD": "POST",
             "LARAVEL_REQUEST_BODY": { "name": "Zoë" },
+            "path": "/orders/a?name=x",
             // In Envoy's metadata, every number is a floating-point number.
             "fixed": { "version": 2, "ratio": 0.5, "on": true, "none": null },
             "greeting": "from 127.0.0.1 by test/1",
         })
     );
+    let response = mesh.post("/orders", "name=x").send();
+    assert_eq!(response.status, 400);
+    assert_eq!(response.json(), json!({ "message": "Bad Request" }));
+    assert_eq!(upstream.calls().len(), 1);
 }
 
 #[test]
-fn a_resource_fills_its_fields_and_refuses_other_paths() {
+fn a_template_takes_forms() {
+    let upstream = echoing();
+    let template = json!({ "form": "${body_form?}", "json": "${body_json?}" });
+    let configuration = json!({ "payload": "template", "template": template, "response": "raw" });
+    let mesh = configured(&upstream, configuration);
+    for (content_type, body, form, parsed) in [
+        (
+            "application/x-www-form-urlencoded",
+            "b=1&a=x+y&b=2",
+            json!({ "b": ["1", "2"], "a": "x y" }),
+            Value::Null,
+        ),
+        ("application/json", "[1]", Value::Null, json!([1])),
+    ] {
+        let request = mesh.post("/", body).header("content-type", content_type);
+        assert_eq!(request.send().status, 200);
+        let event = upstream.calls().pop().expect("a call").event();
+        assert_eq!(event, json!({ "form": form, "json": parsed }));
+    }
+}
+
+/// What docs/formats.md says of templates without `response: raw`.
+#[test]
+fn data_with_a_status_code_is_a_response_unless_the_response_is_raw() {
+    let upstream = Upstream::responding(json!({ "statusCode": 422, "id": 7 }));
+    let template = json!({ "payload": "template", "template": {} });
+    let response = configured(&upstream, template.clone()).get("/").send();
+    assert_eq!((response.status, response.text()), (422, ""));
+    let mut raw = template;
+    raw["response"] = json!("raw");
+    let response = configured(&upstream, raw).get("/").send();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json(), json!({ "statusCode": 422, "id": 7 }));
+}
+
+#[test]
+fn a_resource_fills_its_fields_and_refuses_other_requests() {
     for (payload, expected) in [
         (
             "apigateway-v1",
@@ -84,11 +127,11 @@ fn a_resource_fills_its_fields_and_refuses_other_paths() {
         ),
         (
             "apigateway-v2",
-            json!([null, "ANY /pets/{id}", { "id": "a/b" }]),
+            json!([null, "GET /pets/{id}", { "id": "a/b" }]),
         ),
     ] {
         let upstream = echoing();
-        let configuration = json!({ "payload": payload, "resource": "/pets/{id}" });
+        let configuration = json!({ "payload": payload, "resource": "GET /pets/{id}" });
         let mesh = configured(&upstream, configuration);
         assert_eq!(mesh.get("/pets/a%2Fb").send().status, 200);
         let event = upstream.call().event();
@@ -99,10 +142,18 @@ fn a_resource_fills_its_fields_and_refuses_other_paths() {
             expected,
             "{payload}"
         );
-        let response = mesh.get("/cats/1").send();
+        for request in [mesh.get("/cats/1"), mesh.request("HEAD", "/pets/1")] {
+            let shown = format!("{request:?}");
+            assert_eq!(request.send().status, 404, "{shown}");
+        }
+        let response = mesh.post("/pets/1", "{}").send();
         assert_eq!(response.status, 404);
         assert_eq!(response.json(), json!({ "message": "Not Found" }));
         assert_eq!(upstream.calls().len(), 1);
+        // Only an HTTP API takes a slash at the end for a part of the path.
+        let slash = mesh.get("/pets/7/").send();
+        let is_rest = payload == "apigateway-v1";
+        assert_eq!(slash.status == 200, is_rest, "{slash:?}");
     }
 }
 

@@ -2,11 +2,12 @@
 
 use hyper::header::HeaderName;
 use lambda_mesh_tests::client::raw;
-use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::mesh::{Mesh, route};
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 
-use crate::service::{echo_payload, service};
+use crate::service::{echo_payload, functions, service};
 
 fn with_headers(headers: &Value) -> Value {
     json!({ "statusCode": 200, "headers": headers, "body": "four" })
@@ -116,4 +117,37 @@ fn headers_of_the_invoke_api_never_reach_the_client() {
     let names = response.headers.keys().map(HeaderName::as_str);
     let internal: Vec<_> = names.filter(|name| name.starts_with("x-amz")).collect();
     assert_eq!(internal, Vec::<&str>::new());
+}
+
+/// As recorded on AWS: a client finds the invocation in the function's log by what it got.
+#[test]
+fn the_client_gets_the_ids_of_its_invocation() {
+    let invoker = Invoker::start(&functions());
+    let lambda = |settings: Value| {
+        let mut lambda = json!({ "function": "probe", "payload": "function-url" });
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            lambda[key] = value.clone();
+        }
+        lambda
+    };
+    let mesh = Mesh::to(&invoker).routes(&[
+        route(
+            &json!({ "prefix": "/hidden" }),
+            &lambda(json!({ "expose_ids": false })),
+        ),
+        route(&json!({ "prefix": "/" }), &lambda(json!({}))),
+    ]);
+    let mesh = mesh.start();
+    let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0";
+    for path in ["/echo", "/fail"] {
+        let response = mesh.get(path).header("x-amzn-trace-id", trace).send();
+        let id = response.header("x-amzn-requestid");
+        assert_eq!(id.len(), 36, "{response:?}");
+        invoker.log_with(&format!("START RequestId: {id} "));
+        assert_eq!(response.all("x-amzn-requestid").len(), 1);
+        assert_eq!(response.all("x-amzn-trace-id"), [trace]);
+    }
+    let response = mesh.get("/hidden").send();
+    assert!(response.all("x-amzn-requestid").is_empty(), "{response:?}");
+    assert!(response.all("x-amzn-trace-id").is_empty(), "{response:?}");
 }

@@ -35,6 +35,14 @@ fn a_host_and_a_path_select_the_function() {
             json!({ "id": "3" }),
         ),
         (
+            "GET",
+            "shop.example.com",
+            "/pets/4/",
+            "pets",
+            "/pets/4/",
+            json!({ "id": "4" }),
+        ),
+        (
             "DELETE",
             "shop.example.com",
             "/pets/3",

@@ -286,6 +286,30 @@ fn a_function_without_a_payload_is_200_with_an_empty_body() {
     }
 }
 
+/// What AWS's Node.js client does for `HttpResponseStream.from(stream, { statusCode: 403 })` and then
+/// `stream.end()`: it announces a prelude that does not come.
+#[test]
+fn a_refusal_that_loses_its_prelude_is_no_success() {
+    const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
+    let upstream = Upstream::start(|call| {
+        let response = ScriptedResponse::stream(at_once([complete(&json!({}))]));
+        match call.index {
+            0 => response.set("content-type", WITH_PRELUDE),
+            _ => response.header("x-lambda-mesh-function-content-type", WITH_PRELUDE),
+        }
+    });
+    let mesh = streaming(&upstream, &json!({ "payload": "function-url" })).start();
+    for _ in 0..2 {
+        let answer = mesh.get("/").send();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (502, "Internal Server Error")
+        );
+    }
+    let log = mesh.log();
+    assert!(log.contains("it ends without its prelude"), "{log}");
+}
+
 #[test]
 fn bytes_without_a_prelude_are_the_body() {
     let upstream = Upstream::start(|call| {

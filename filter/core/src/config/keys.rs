@@ -6,8 +6,8 @@ use lambda_api::{FunctionReference, Qualifier};
 use serde_json::{Map, Value};
 
 use super::error::{Problem, Problems};
-use super::path_template::PathTemplate;
 use super::reference::{self, Key};
+use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
@@ -78,8 +78,8 @@ keys! {
     account_id: Text, "`123456789012`";
     /// The identifier of the API in `requestContext`, and in ARNs inside the event.
     api_id: Text, "`lambda-mesh`";
-    /// Fills `resource`, `routeKey` and `pathParameters` of API Gateway formats. Other paths get 404.
-    resource: PathTemplate, "none", see "resource";
+    /// Fills `resource`, `routeKey` and `pathParameters` of API Gateway formats. Other requests get 404.
+    resource: Resource, "none", see "resource";
     /// A path prefix that is removed before the event is made.
     strip_prefix: PathPrefix, "none", see "strip_prefix";
     /// Media types whose bodies travel in base64. All other bodies are text if they are UTF-8.
@@ -96,6 +96,8 @@ keys! {
     bodyless_event: BodylessEvent, "`body`", see "bodyless_event";
     /// Shows the client a function's own error with its stack trace, or the reason of another failure.
     expose_errors: bool, "`false`";
+    /// Adds `x-amzn-requestid`, as in the function's log, and `x-amzn-trace-id` to responses.
+    expose_ids: bool, "`true` for `apigateway-v1` and `function-url`, otherwise `false`";
 }
 
 impl Settings {

@@ -10,6 +10,7 @@ mod keys;
 pub(crate) mod path_template;
 pub mod reference;
 mod resolver;
+pub(crate) mod resource;
 pub(crate) mod route_config;
 pub(crate) mod template;
 pub(crate) mod values;

@@ -27,6 +27,15 @@ impl Segment {
     }
 }
 
+/// The meaning of a slash at the end of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TrailingSlash {
+    /// None: `/pets/` is the resource `/pets`, as in a REST API.
+    Ignored,
+    /// `/pets/` is another path than `/pets`, as in an HTTP API.
+    Significant,
+}
+
 /// The names of a template and their parts of a path, percent-encoded as sent.
 pub(crate) type Parameters<'a> = Vec<(&'a str, &'a [u8])>;
 
@@ -42,11 +51,16 @@ impl PathTemplate {
             .ok_or_else(|| expected("a path template such as `/pets/{id}` or `/{proxy+}`"))?;
         let mut segments = Vec::new();
         if !rest.is_empty() {
-            for part in rest.split('/') {
+            // The slash at the end, behind which nothing stands, is a segment without a text.
+            let (named, slash) = match rest.strip_suffix('/') {
+                Some(named) => (named, Some(Segment::Literal(String::new()))),
+                None => (rest, None),
+            };
+            for part in named.split('/').map(segment).chain(slash.map(Some)) {
                 if matches!(segments.last(), Some(Segment::Greedy(_))) {
                     return Err(expected("`{name+}` at the end only"));
                 }
-                segments.push(segment(part).ok_or_else(|| {
+                segments.push(part.ok_or_else(|| {
                     expected("segments that are text, `{name}` or, at the end, `{name+}`")
                 })?);
             }
@@ -68,14 +82,26 @@ impl PathTemplate {
         &self.text
     }
 
-    /// Returns the parameters in a path, or `None` if the path does not match. A slash at the end of the
-    /// path is ignored.
+    /// Returns the parameters in a path, or `None` if the path does not match.
     #[must_use]
-    pub(crate) fn matches<'a>(&'a self, path: &'a [u8]) -> Option<Parameters<'a>> {
-        let path = path.strip_prefix(b"/")?;
-        let mut rest = Some(path.strip_suffix(b"/").unwrap_or(path)).filter(|p| !p.is_empty());
+    pub(crate) fn matches<'a>(
+        &'a self,
+        path: &'a [u8],
+        slash: TrailingSlash,
+    ) -> Option<Parameters<'a>> {
+        let mut path = path.strip_prefix(b"/")?;
+        let mut segments = self.segments.as_slice();
+        if slash == TrailingSlash::Ignored {
+            path = path.strip_suffix(b"/").unwrap_or(path);
+            if let [before @ .., Segment::Literal(last)] = segments
+                && last.is_empty()
+            {
+                segments = before;
+            }
+        }
+        let mut rest = Some(path).filter(|path| !path.is_empty());
         let mut parameters = Vec::new();
-        for segment in &self.segments {
+        for segment in segments {
             let path = rest?;
             if let Segment::Greedy(name) = segment {
                 parameters.push((name.as_str(), path));
@@ -122,9 +148,9 @@ fn segment(part: &str) -> Option<Segment> {
 mod tests {
     use super::*;
 
-    fn filled(template: &str, path: &str) -> Option<Vec<(String, String)>> {
+    fn filled(template: &str, path: &str, slash: TrailingSlash) -> Option<Vec<(String, String)>> {
         let resource = PathTemplate::parse(template).unwrap();
-        let pairs = resource.matches(path.as_bytes())?;
+        let pairs = resource.matches(path.as_bytes(), slash)?;
         let own = |(name, part): (&str, &[u8])| {
             (name.to_owned(), String::from_utf8(part.to_vec()).unwrap())
         };
@@ -138,20 +164,46 @@ mod tests {
 
     #[test]
     fn a_path_fills_the_parameters() {
-        assert_eq!(filled("/", "/"), pairs([]));
-        assert_eq!(filled("/pets/{id}", "/pets/7"), pairs([("id", "7")]));
-        assert_eq!(
-            filled("/pets/{id}", "/pets/a%2Fb/"),
-            pairs([("id", "a%2Fb")])
-        );
-        assert_eq!(
-            filled("/{proxy+}", "/a/b//c/"),
-            pairs([("proxy", "a/b//c")])
-        );
-        assert_eq!(
-            filled("/{shop}/pets/{rest+}", "/x/p%65ts/1/2"),
-            pairs([("shop", "x"), ("rest", "1/2")])
-        );
+        for slash in [TrailingSlash::Ignored, TrailingSlash::Significant] {
+            assert_eq!(filled("/", "/", slash), pairs([]));
+            assert_eq!(filled("/pets/{id}", "/pets/7", slash), pairs([("id", "7")]));
+            assert_eq!(
+                filled("/pets/{id}", "/pets/a%2Fb", slash),
+                pairs([("id", "a%2Fb")])
+            );
+            assert_eq!(
+                filled("/{proxy+}", "/a/b//c", slash),
+                pairs([("proxy", "a/b//c")])
+            );
+            assert_eq!(
+                filled("/{shop}/pets/{rest+}", "/x/p%65ts/1/2", slash),
+                pairs([("shop", "x"), ("rest", "1/2")])
+            );
+            assert_eq!(filled("/pets/", "/pets/", slash), pairs([]));
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_counts_in_an_http_api_only() {
+        use TrailingSlash::{Ignored, Significant};
+        for (template, path) in [
+            ("/pets", "/pets/"),
+            ("/pets/", "/pets"),
+            ("/pets/{id}", "/pets/7/"),
+        ] {
+            assert!(
+                filled(template, path, Ignored).is_some(),
+                "{template} {path}"
+            );
+            assert_eq!(
+                filled(template, path, Significant),
+                None,
+                "{template} {path}"
+            );
+        }
+        let proxy = |slash| filled("/{proxy+}", "/a/", slash);
+        assert_eq!(proxy(Ignored), pairs([("proxy", "a")]));
+        assert_eq!(proxy(Significant), pairs([("proxy", "a/")]));
     }
 
     #[test]
@@ -160,19 +212,23 @@ mod tests {
             ("/", "/a"),
             ("/pets/{id}", "/pets"),
             ("/pets/{id}", "/pets/1/2"),
+            ("/pets/{id}", "/pets/"),
             ("/pets/{id}", "/cats/1"),
             ("/{a}/{b}", "//b"),
             ("/{proxy+}", "/"),
             ("/pets", "*"),
+            ("/pets", "/pets//"),
         ] {
-            assert_eq!(filled(template, path), None, "{template} {path}");
+            for slash in [TrailingSlash::Ignored, TrailingSlash::Significant] {
+                assert_eq!(filled(template, path, slash), None, "{template} {path}");
+            }
         }
     }
 
     #[test]
     fn a_wrong_template_is_refused() {
         for text in [
-            "", "pets", "//", "/{}", "/{a+}/b", "/a{b}", "/{a", "/{a b}", "/?",
+            "", "pets", "//", "/a//", "/{}", "/{a+}/b", "/{a+}/", "/a{b}", "/{a", "/{a b}", "/?",
         ] {
             assert!(PathTemplate::parse(text).is_err(), "{text}");
         }

@@ -7,7 +7,7 @@ use lambda_api::{ACCOUNT_ID, FunctionReference, Operation};
 
 use super::error::Problems;
 use super::keys::Settings;
-use super::path_template::PathTemplate;
+use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response,
@@ -30,8 +30,8 @@ pub struct Config {
     pub(crate) account_id: String,
     /// The member `requestContext.apiId`.
     pub(crate) api_id: String,
-    /// The path template that fills `resource`, `routeKey` and `pathParameters`.
-    pub(crate) resource: Option<PathTemplate>,
+    /// The method and path template that fill `resource`, `routeKey` and `pathParameters`.
+    pub(crate) resource: Option<Resource>,
     /// The prefix that is removed from the path: `/py` makes `/py/hi` into `/hi`.
     pub(crate) strip_prefix: Option<String>,
     /// The media types of bodies in base64; `None` for the format's own rule.
@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) bodyless_event: BodylessEvent,
     /// The client sees a function's own error.
     pub(crate) expose_errors: bool,
+    /// Whether the client sees the ids of the invocation.
+    pub(crate) expose_ids: bool,
 }
 
 impl Config {
@@ -102,6 +104,7 @@ impl Settings {
             .max_request_bytes
             .map_or(MAX_PAYLOAD_BYTES, |bytes| bytes.0);
         let is_rest = format == EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1);
+        let has_ids = is_rest || format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
         let stage = if is_rest { "prod" } else { "$default" };
         let header_case = if is_rest {
             HeaderCase::Train
@@ -138,6 +141,7 @@ impl Settings {
             },
             bodyless_event: self.bodyless_event.unwrap_or(BodylessEvent::Body),
             expose_errors: self.expose_errors.unwrap_or(false),
+            expose_ids: self.expose_ids.unwrap_or(has_ids),
         })
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Placeholder {
     Path,
     /// `${raw_path}`, as sent
     RawPath,
+    /// `${raw_path_and_query}`, as sent, with `?` if there is a query
+    RawPathAndQuery,
     /// `${query}`, as sent, without `?`
     Query,
     /// `${query.NAME}`, decoded, with repeated values joined by `,`
@@ -53,16 +55,27 @@ pub(crate) enum Placeholder {
     RequestId,
     /// `${body}`, as text
     Body,
-    /// `${body_json}`, as JSON, or null if it is none
-    BodyJson,
+    /// `${body_json}`, as JSON
+    BodyJson(OtherBody),
+    /// `${body_form}`, as a JSON object
+    BodyForm(OtherBody),
     /// `${body_base64}`
     BodyBase64,
 }
 
+/// The treatment of a body in another form than a placeholder needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OtherBody {
+    /// The placeholder is null: `${body_json?}`.
+    Null,
+    /// The request is refused.
+    Refused,
+}
+
 /// All placeholders, for error messages.
-const PLACEHOLDERS: &str = "${method}, ${path}, ${raw_path}, ${query}, ${query.NAME}, \
-    ${header.NAME}, ${cookie.NAME}, ${host}, ${source_ip}, ${request_id}, ${body}, ${body_json}, \
-    ${body_base64}";
+const PLACEHOLDERS: &str = "${method}, ${path}, ${raw_path}, ${raw_path_and_query}, ${query}, \
+    ${query.NAME}, ${header.NAME}, ${cookie.NAME}, ${host}, ${source_ip}, ${request_id}, ${body}, \
+    ${body_json}, ${body_json?}, ${body_form}, ${body_form?}, ${body_base64}";
 
 impl Template {
     /// Reads a template.
@@ -96,6 +109,26 @@ impl Template {
             literal => Self::Literal(json_writer::to_text(literal).into_bytes()),
         })
     }
+
+    /// Calls `visit` with every placeholder.
+    pub(crate) fn each_placeholder(&self, visit: &mut impl FnMut(&Placeholder)) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Value(placeholder) => visit(placeholder),
+            Self::Text(pieces) => {
+                for piece in pieces {
+                    if let Piece::Placeholder(placeholder) = piece {
+                        visit(placeholder);
+                    }
+                }
+            }
+            Self::Array(items) => items.iter().for_each(|item| item.each_placeholder(visit)),
+            Self::Object(members) => {
+                let values = members.iter().map(|(_, value)| value);
+                values.for_each(|value| value.each_placeholder(visit));
+            }
+        }
+    }
 }
 
 impl Placeholder {
@@ -104,12 +137,16 @@ impl Placeholder {
             "method" => Self::Method,
             "path" => Self::Path,
             "raw_path" => Self::RawPath,
+            "raw_path_and_query" => Self::RawPathAndQuery,
             "query" => Self::Query,
             "host" => Self::Host,
             "source_ip" => Self::SourceIp,
             "request_id" => Self::RequestId,
             "body" => Self::Body,
-            "body_json" => Self::BodyJson,
+            "body_json" => Self::BodyJson(OtherBody::Refused),
+            "body_json?" => Self::BodyJson(OtherBody::Null),
+            "body_form" => Self::BodyForm(OtherBody::Refused),
+            "body_form?" => Self::BodyForm(OtherBody::Null),
             "body_base64" => Self::BodyBase64,
             _ => match name.split_once('.')? {
                 (_, "") => return None,

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use lambda_api::{FunctionReference, NameError, Qualifier};
 use serde_json::Value;
 
-use super::path_template::PathTemplate;
 use super::reference::Values;
+use super::resource::Resource;
 use super::template::Template;
 use crate::encoding::json_writer;
 
@@ -107,13 +107,13 @@ impl ConfigValue for Qualifier {
     }
 }
 
-impl ConfigValue for PathTemplate {
+impl ConfigValue for Resource {
     fn read(value: &Value) -> Result<Self, String> {
         Self::parse(text(value)?)
     }
 
     fn values() -> Values {
-        Values::text("path template", "^/")
+        Values::text("path template, alone or behind a method", "^([^a-z/ ]+ )?/")
     }
 }
 

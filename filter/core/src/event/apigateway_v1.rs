@@ -3,13 +3,13 @@
 //! Source: the API Gateway developer guide, *Lambda proxy integrations in API Gateway*, "Input
 //! format of a Lambda function for proxy integration", and events recorded on AWS.
 
-use super::body::{Body, is_textual_type};
+use super::body::Body;
 use super::clf_time::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
 use super::query::Query;
 use crate::config::Config;
-use crate::config::path_template::Parameters;
+use crate::config::path_template::{Parameters, TrailingSlash};
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 use crate::request::Request;
@@ -33,16 +33,17 @@ pub(super) fn write(
     request: &Request<'_>,
     config: &Config,
 ) -> Result<(), Error> {
-    let (resource, path_parameters) = resource(request, config)?;
+    let path = own_path(request.path);
+    let (resource, path_parameters) = resource(&request.method, path, config)?;
     let added = Added::new(request);
     let headers = Headers::new(request, &added, REST_API);
     let query = Query::decoded(request.query);
-    // A REST API passes every body as text if it has no `binaryMediaTypes`, and garbles binary ones.
-    // Without that setting the rule of an HTTP API is safe.
-    let body = Body::new(request, config, is_textual_type);
+    // A REST API passes every body as text if it has no `binaryMediaTypes`, and garbles what is not UTF-8.
+    // That is never text here.
+    let body = Body::new(request, config, |_| true);
     json.object(|json| {
         json.key("resource").string(resource);
-        json.key("path").string(&text(request.path));
+        json.key("path").string(&text(path));
         json.key("httpMethod").string(&request.method);
         headers.last(json.key("headers"), config.header_case);
         headers.arrays(json.key("multiValueHeaders"), config.header_case);
@@ -70,17 +71,25 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Returns the path by which a REST API selects a resource. Of several slashes at its beginning only the
+/// last counts. Slashes further on stay, and `requestContext.path` has all of them: recorded.
+fn own_path(path: &[u8]) -> &[u8] {
+    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
+    path.get(slashes.saturating_sub(1)..).unwrap_or(path)
+}
+
 /// Returns the configured resource with its parameters, or one of the catch-all pair `/` and
 /// `/{proxy+}`.
 fn resource<'a>(
-    request: &Request<'a>,
+    method: &str,
+    path: &'a [u8],
     config: &'a Config,
 ) -> Result<(&'a str, Parameters<'a>), Error> {
     if let Some(resource) = &config.resource {
-        let filled = resource.matches(request.path).ok_or(Error::NoResource)?;
-        return Ok((resource.as_str(), filled));
+        let filled = resource.matches(method, path, TrailingSlash::Ignored);
+        return Ok((resource.path(), filled.ok_or(Error::NoResource)?));
     }
-    let path = request.path.strip_prefix(b"/").unwrap_or(request.path);
+    let path = path.strip_prefix(b"/").unwrap_or(path);
     match path.strip_suffix(b"/").unwrap_or(path) {
         b"" => Ok(("/", Parameters::new())),
         proxy => Ok(("/{proxy+}", vec![("proxy", proxy)])),

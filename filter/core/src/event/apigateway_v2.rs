@@ -12,7 +12,7 @@ use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
 use super::query::{Query, percent_decoded};
 use crate::config::Config;
-use crate::config::path_template::Parameters;
+use crate::config::path_template::{Parameters, TrailingSlash};
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 use crate::request::Request;
@@ -31,12 +31,15 @@ const FUNCTION_URL: Rules = Rules {
     added: EDGE,
 };
 
+/// The route key of a request that no other route takes.
+const DEFAULT_ROUTE: &str = "$default";
+
 /// The differences between the two services.
 struct Service<'a> {
     rules: Rules,
     account_id: &'a str,
     stage: &'a str,
-    route_key: Cow<'a, str>,
+    route_key: &'a str,
     raw_path: Cow<'a, str>,
     /// The member `requestContext.http.path`, always decoded.
     path: Cow<'a, str>,
@@ -50,10 +53,11 @@ pub(super) fn write_http_api(
     config: &Config,
 ) -> Result<(), Error> {
     let (route_key, path_parameters) = match &config.resource {
-        None => (Cow::Borrowed("$default"), Parameters::new()),
+        None => (DEFAULT_ROUTE, Parameters::new()),
         Some(resource) => {
-            let filled = resource.matches(request.path).ok_or(Error::NoResource)?;
-            (Cow::Owned(format!("ANY {}", resource.as_str())), filled)
+            let slash = TrailingSlash::Significant;
+            let filled = resource.matches(&request.method, request.path, slash);
+            (resource.route_key(), filled.ok_or(Error::NoResource)?)
         }
     };
     let path = staged(percent_decoded(request.path), &config.stage);
@@ -78,7 +82,7 @@ pub(super) fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, c
         rules: FUNCTION_URL,
         account_id: "anonymous",
         stage: "$default",
-        route_key: Cow::Borrowed("$default"),
+        route_key: DEFAULT_ROUTE,
         raw_path: text(request.path),
         path: percent_decoded(request.path),
         path_parameters: Parameters::new(),
@@ -94,7 +98,7 @@ fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service:
     let body = Body::new(request, config, is_textual_type);
     json.object(|json| {
         json.key("version").string("2.0");
-        json.key("routeKey").string(&service.route_key);
+        json.key("routeKey").string(service.route_key);
         json.key("rawPath").string(&service.raw_path);
         json.key("rawQueryString")
             .string(&text(request.query.unwrap_or_default()));
@@ -160,7 +164,7 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, servic
             json.key("userAgent").string(&text(user_agent));
         });
         json.key("requestId").string(&attributes.request_id);
-        json.key("routeKey").string(&service.route_key);
+        json.key("routeKey").string(service.route_key);
         json.key("stage").string(service.stage);
         json.key("time").string(&clf_time(attributes.time_ns));
         json.key("timeEpoch")

@@ -50,7 +50,7 @@ impl<'a> Body<'a> {
 }
 
 /// Returns the content type without its parameters, in lower case, and an empty text if there is none.
-fn media_type(request: &Request<'_>) -> String {
+pub(super) fn media_type(request: &Request<'_>) -> String {
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(|&byte| byte == b';').next();
     let media_type = media_type.unwrap_or_default().trim_ascii();
@@ -81,5 +81,5 @@ pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
 /// `application/json; charset=utf-8` is binary.
 pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
     let content_type = request.header("content-type").unwrap_or_default();
-    is_textual(&String::from_utf8_lossy(content_type))
+    is_textual(&String::from_utf8_lossy(content_type).to_ascii_lowercase())
 }

@@ -26,8 +26,8 @@ const FIXED_PART: usize = 1536;
 /// Returns the event for a request, as JSON.
 ///
 /// # Errors
-/// [`Error::EventTooLarge`], [`Error::NoResource`] if the path does not match the configured one, and
-/// [`Error::NotJson`] if a body that is the event is not JSON.
+/// [`Error::EventTooLarge`], [`Error::NoResource`] if the request does not match the configured one, and
+/// [`Error::NotJson`] or [`Error::NotForm`] if the body is in another form than the event needs.
 pub fn encode(request: &Request<'_>, config: &Config) -> Result<Vec<u8>, Error> {
     append(Vec::new(), request, config)
 }
@@ -47,7 +47,7 @@ pub(crate) fn append(
     before.reserve(estimated_size(request).min(limit));
     let mut json = JsonWriter::after(before);
     match &config.format {
-        EventFormat::Template(template) => template::write(template, &mut json, request),
+        EventFormat::Template(template) => template::write(template, &mut json, request)?,
         EventFormat::BuiltIn(format) => write(&mut json, request, config, *format)?,
     }
     let bytes = json.into_bytes();

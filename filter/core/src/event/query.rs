@@ -1,6 +1,7 @@
 //! The parameters of a query string.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use percent_encoding::percent_decode;
 
@@ -8,10 +9,18 @@ use crate::encoding::json_writer::JsonWriter;
 use crate::request::header_map::text;
 
 /// A key and its value.
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+#[derive(Debug)]
+struct Pair<'a> {
+    key: Cow<'a, str>,
+    value: Cow<'a, str>,
+    /// Its place in the query string.
+    place: usize,
+    /// The place of the first pair with this key.
+    first: usize,
+}
 
-/// The pairs of a query string, sorted by key. The values of a key keep their order. A key without `=`
-/// has an empty value.
+/// The pairs of a query string, in the order in which their keys were sent. The pairs of one key stand
+/// together. A key without `=` has an empty value.
 #[derive(Debug)]
 pub(super) struct Query<'a>(Vec<Pair<'a>>);
 
@@ -27,19 +36,28 @@ impl<'a> Query<'a> {
         Self::split(query, text)
     }
 
-    fn split(query: Option<&'a [u8]>, read: impl Fn(&'a [u8]) -> Cow<'a, str>) -> Self {
+    fn split(query: Option<&'a [u8]>, read: fn(&'a [u8]) -> Cow<'a, str>) -> Self {
         let pairs = query.unwrap_or_default().split(|&byte| byte == b'&');
-        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+        let pairs = pairs.filter(|pair| !pair.is_empty()).enumerate();
+        let pairs = pairs.map(|(place, pair)| {
             let mut parts = pair.splitn(2, |&byte| byte == b'=');
             let mut part = || read(parts.next().unwrap_or_default());
-            (part(), part())
+            let (key, value) = (part(), part());
+            Pair {
+                key,
+                value,
+                place,
+                first: place,
+            }
         });
-        Self::sorted(pairs.collect())
-    }
-
-    /// Sorts the pairs. The compiler copies [`Self::split`] for each way of reading, but not this.
-    fn sorted(mut pairs: Vec<Pair<'a>>) -> Self {
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut pairs: Vec<_> = pairs.collect();
+        // By sorting, because a client may send tens of thousands of keys.
+        pairs.sort_unstable_by(by_key as Order<'a>);
+        for pairs in pairs.chunk_by_mut(|a, b| a.key == b.key) {
+            let first = pairs.first().map_or(0, |pair| pair.place);
+            pairs.iter_mut().for_each(|pair| pair.first = first);
+        }
+        pairs.sort_unstable_by(by_place as Order<'a>);
         Self(pairs)
     }
 
@@ -49,13 +67,13 @@ impl<'a> Query<'a> {
 
     /// Returns the values of a key.
     pub(super) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        let pairs = self.0.iter().filter(move |(name, _)| name == key);
-        pairs.map(|(_, value)| &**value)
+        let pairs = self.0.iter().filter(move |pair| pair.key == key);
+        pairs.map(|pair| &*pair.value)
     }
 
     fn groups(&self) -> impl Iterator<Item = (&str, &[Pair<'a>])> {
-        let groups = self.0.chunk_by(|(a, _), (b, _)| a == b);
-        groups.filter_map(|group| Some((&*group.first()?.0, group)))
+        let groups = self.0.chunk_by(|a, b| a.first == b.first);
+        groups.filter_map(|group| Some((&*group.first()?.key, group)))
     }
 
     /// Writes an object with a string for each key: its values, joined by `,`.
@@ -63,7 +81,7 @@ impl<'a> Query<'a> {
         json.object(|json| {
             for (key, group) in self.groups() {
                 json.name(key)
-                    .joined(group.iter().map(|(_, value)| &**value), ",");
+                    .joined(group.iter().map(|pair| &*pair.value), ",");
             }
         });
     }
@@ -85,8 +103,21 @@ impl<'a> Query<'a> {
     ) {
         json.object(|json| {
             for (_, group) in self.groups() {
-                if let Some((key, value)) = pick(group) {
-                    json.name(key).string(value);
+                if let Some(pair) = pick(group) {
+                    json.name(&pair.key).string(&pair.value);
+                }
+            }
+        });
+    }
+
+    /// An object with one string per key; with an array of all values for a key that is repeated.
+    pub(super) fn fields(&self, json: &mut JsonWriter) {
+        json.object(|json| {
+            for (key, group) in self.groups() {
+                let json = json.name(key);
+                match group {
+                    [pair] => json.string(&pair.value),
+                    pairs => json.strings(pairs.iter().map(|pair| &*pair.value)),
                 }
             }
         });
@@ -97,10 +128,21 @@ impl<'a> Query<'a> {
         json.object(|json| {
             for (key, group) in self.groups() {
                 json.name(key)
-                    .strings(group.iter().map(|(_, value)| &**value));
+                    .strings(group.iter().map(|pair| &*pair.value));
             }
         });
     }
+}
+
+/// One type for both orders, so that there is one copy of the sort.
+type Order<'a> = fn(&Pair<'a>, &Pair<'a>) -> Ordering;
+
+fn by_key(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {
+    a.key.cmp(&b.key).then(a.place.cmp(&b.place))
+}
+
+fn by_place(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {
+    (a.first, a.place).cmp(&(b.first, b.place))
 }
 
 fn form_decoded(bytes: &[u8]) -> Cow<'_, str> {
@@ -129,25 +171,67 @@ mod tests {
         query
             .0
             .iter()
-            .map(|(key, value)| (&**key, &**value))
+            .map(|pair| (&*pair.key, &*pair.value))
             .collect()
     }
 
     #[test]
     fn pairs_are_decoded_and_grouped_by_key() {
-        let query = Query::decoded(Some(b"b=2&a=x%20y&&flag&b=1+1&=v&e=&plus=%2B"));
+        let query = Query::decoded(Some(b"b=2&a=x%20y&&flag&b=1+1&=v&e=&plus=%2B&%62=3"));
         assert_eq!(
             pairs(&query),
             [
-                ("", "v"),
-                ("a", "x y"),
                 ("b", "2"),
                 ("b", "1 1"),
-                ("e", ""),
+                ("b", "3"),
+                ("a", "x y"),
                 ("flag", ""),
+                ("", "v"),
+                ("e", ""),
                 ("plus", "+"),
             ]
         );
+    }
+
+    /// PHP builds arrays in this order, and signatures are made over it.
+    #[test]
+    fn keys_keep_the_order_in_which_they_were_sent() {
+        let query = Query::decoded(Some(b"foo=bar&baz.bar=foo&a[]=2&foo=1&a[]=1"));
+        let written = |write: fn(&Query<'static>, &mut JsonWriter)| {
+            let mut json = JsonWriter::with_capacity(0);
+            write(&query, &mut json);
+            String::from_utf8(json.into_bytes()).unwrap()
+        };
+        assert_eq!(
+            written(Query::last),
+            r#"{"foo":"1","baz.bar":"foo","a[]":"1"}"#
+        );
+        assert_eq!(
+            written(Query::first),
+            r#"{"foo":"bar","baz.bar":"foo","a[]":"2"}"#
+        );
+        assert_eq!(
+            written(Query::joined),
+            r#"{"foo":"bar,1","baz.bar":"foo","a[]":"2,1"}"#
+        );
+        assert_eq!(
+            written(Query::arrays),
+            r#"{"foo":["bar","1"],"baz.bar":["foo"],"a[]":["2","1"]}"#
+        );
+    }
+
+    #[test]
+    fn tens_of_thousands_of_keys_are_no_trouble() {
+        let sent: Vec<_> = (0..30_000).map(|n| format!("{}", n % 15_000)).collect();
+        let sent = sent.join("&");
+        let query = Query::raw(Some(sent.as_bytes()));
+        let keys: Vec<_> = query
+            .groups()
+            .map(|(key, group)| (key, group.len()))
+            .collect();
+        assert_eq!(keys.len(), 15_000);
+        assert_eq!(keys.first(), Some(&("0", 2)));
+        assert_eq!(keys.last(), Some(&("14999", 2)));
     }
 
     #[test]

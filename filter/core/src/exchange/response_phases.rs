@@ -9,10 +9,10 @@ use super::phase::{
 };
 use crate::config::values::Invocation;
 use crate::error::{Error, single_line};
-use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
+use crate::request::{HeaderMap, valid_trace_id};
 use crate::response::http_response::has_content;
-use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response};
+use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response, ids};
 
 impl Exchange {
     /// Takes the headers of the upstream's response.
@@ -111,6 +111,7 @@ impl Exchange {
         };
         let response = response::decode(&invoke_response, &attempt.config);
         let response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
+        let response = with_ids(response, &attempt, &headers);
         self.conclude(host, attempt, &response, buffer, Phase::PassingThrough)
     }
 
@@ -147,6 +148,8 @@ impl Exchange {
         } else {
             Phase::DiscardingRest
         };
+        let progress =
+            progress.map(|started| started.map(|response| with_ids(response, &attempt, &headers)));
         match progress {
             Ok(Some(response)) if is_end => {
                 self.conclude(host, attempt, &response, BodyBuffer::Present, next)
@@ -171,6 +174,7 @@ impl Exchange {
             }
             Err(error) => {
                 let response = fail(host, &attempt, &headers, &error);
+                let response = with_ids(response, &attempt, &headers);
                 self.conclude(host, attempt, &response, BodyBuffer::Present, next)
             }
         }
@@ -258,6 +262,17 @@ fn is_streamed(attempt: &Attempt, headers: &HeaderMap) -> bool {
 
 fn is_head(attempt: &Attempt) -> bool {
     first(&attempt.client_headers, ":method") == Some(b"HEAD")
+}
+
+/// Adds the ids of the invocation to the client's response, if the client is to have them. `headers`
+/// are the upstream's.
+fn with_ids(mut response: HttpResponse, attempt: &Attempt, headers: &HeaderMap) -> HttpResponse {
+    if attempt.config.expose_ids {
+        let sent = first(&attempt.client_headers, headers::TRACE_ID);
+        let sent = valid_trace_id(sent, &attempt.attributes);
+        ids::add(&mut response, headers, &sent);
+    }
+    response
 }
 
 /// Logs an error and returns the client's response to it. `headers` are the upstream's.

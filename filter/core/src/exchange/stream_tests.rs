@@ -278,12 +278,88 @@ fn an_upstream_that_does_not_stream_is_decoded_as_a_whole() {
 
 #[test]
 fn an_empty_stream_is_an_empty_response() {
-    for content_type in [EVENT_STREAM, WITH_PRELUDE] {
+    let types: [&[u8]; 4] = [EVENT_STREAM, b"text/html", b"application/json", b""];
+    for content_type in types {
         let exchange = whole(content_type, &[complete()]);
         assert_eq!(
             (exchange.status().as_str(), exchange.body.as_slice()),
             ("200", &b""[..])
         );
+    }
+}
+
+#[test]
+fn a_stream_has_the_ids_of_its_invocation() {
+    let plugin = r#"{"function":"hello","payload":"function-url","invocation":"response-stream"}"#;
+    for end in [complete(), failure()] {
+        let mut exchange = StreamedExchange::with(plugin, "GET", WITH_PRELUDE);
+        if end == complete() {
+            exchange.piece(&chunk(PRELUDE), false);
+        }
+        exchange.piece(&end, true);
+        assert_eq!(exchange.value("x-amzn-requestid").as_deref(), Some("r"));
+        assert!(exchange.value("x-amzn-trace-id").is_some());
+    }
+}
+
+/// AWS's Rust runtime writes the values of a repeated header as an array.
+#[test]
+fn a_header_of_the_prelude_may_have_several_values() {
+    let mut exchange = StreamedExchange::new(WITH_PRELUDE);
+    let prelude = br#"{"headers":{"vary":["b","a"],"x-n":[1,true],"set-cookie":["c=1","d=2"]},"cookies":["e=3"]}"#;
+    let prelude = [&prelude[..], &[0; 8]].concat();
+    assert_eq!(exchange.piece(&chunk(&prelude), false), Flow::Continue);
+    assert_eq!(
+        exchange.envoy.headers(Side::Response),
+        map(&[
+            (":status", b"200"),
+            ("vary", b"b"),
+            ("vary", b"a"),
+            ("x-n", b"1"),
+            ("x-n", b"true"),
+            ("set-cookie", b"c=1"),
+            ("set-cookie", b"d=2"),
+            ("set-cookie", b"e=3"),
+            ("content-type", b"application/octet-stream"),
+        ])
+    );
+    for headers in [r#"{"a":[["b"]]}"#, r#"{"a":[{}]}"#, r#"{"a":{"b":"c"}}"#] {
+        let prelude = format!("{{\"headers\":{headers}}}\0\0\0\0\0\0\0\0");
+        let exchange = whole(WITH_PRELUDE, &[chunk(prelude.as_bytes()), complete()]);
+        assert_eq!(exchange.status(), "500", "{headers}");
+    }
+}
+
+/// Clients of AWS's Node.js runtime write the prelude with the first bytes of the body:
+/// `HttpResponseStream.from(stream, { statusCode: 403 }); stream.end()` sends none.
+#[test]
+fn a_prelude_that_does_not_come_is_an_error() {
+    for (payload, status) in [
+        ("apigateway-v1", "502"),
+        ("apigateway-v2", "500"),
+        ("function-url", "502"),
+        ("alb", "502"),
+        ("vpc-lattice-v2", "502"),
+        ("envoy", "500"),
+    ] {
+        let plugin = format!(
+            r#"{{"function":"hello","payload":"{payload}","invocation":"response-stream","expose_errors":true}}"#
+        );
+        for has_type_of_its_own in [false, true] {
+            let mut exchange = if has_type_of_its_own {
+                let headers = [
+                    ("content-type", EVENT_STREAM),
+                    ("x-lambda-mesh-function-content-type", WITH_PRELUDE),
+                ];
+                StreamedExchange::with_headers(&plugin, "GET", &headers)
+            } else {
+                StreamedExchange::with(&plugin, "GET", WITH_PRELUDE)
+            };
+            exchange.piece(&complete(), true);
+            assert_eq!(exchange.status(), status, "{payload}");
+            let body = String::from_utf8(exchange.body).unwrap();
+            assert!(body.contains("without its prelude"), "{payload}: {body}");
+        }
     }
 }
 

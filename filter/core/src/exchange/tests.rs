@@ -387,6 +387,69 @@ fn headers_are_put_back_when_no_other_attempt_is_active() {
     assert_eq!(envoy.headers(Side::Request), client_headers());
 }
 
+/// The id that a client sees is the one in the function's log.
+#[test]
+fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
+    let ids = |envoy: &FakeEnvoy| {
+        ["x-amzn-requestid", "x-amzn-trace-id"].map(|name| {
+            let headers = envoy.headers(Side::Response);
+            let values = headers.iter().filter(|(known, _)| known == name);
+            let values = values.map(|(_, value)| text(value).into_owned());
+            values.collect::<Vec<_>>().join(",")
+        })
+    };
+    let own =
+        br#"{"statusCode":200,"headers":{"X-Amzn-RequestId":"mine","x-amzn-trace-id":"mine"}}"#;
+    let failed: (&str, &[u8]) = ("x-amz-function-error", b"Unhandled");
+    let given: (&str, &[u8]) = ("x-amzn-trace-id", b"Root=1-c-d;Sampled=0");
+    let no_ids = ["mine".to_owned(), "mine".to_owned()];
+    for (settings, more, expected) in [
+        (r#""payload":"function-url""#, None, Some("Root=1-a-b")),
+        (r#""payload":"apigateway-v1""#, None, Some("Root=1-a-b")),
+        (
+            r#""payload":"apigateway-v1""#,
+            Some(given),
+            Some("Root=1-c-d;Sampled=0"),
+        ),
+        (
+            r#""payload":"function-url""#,
+            Some(failed),
+            Some("Root=1-a-b"),
+        ),
+        (r#""payload":"function-url","expose_ids":false"#, None, None),
+        (r#""payload":"apigateway-v2""#, None, None),
+        (
+            r#""payload":"alb","expose_ids":true"#,
+            None,
+            Some("Root=1-a-b"),
+        ),
+    ] {
+        let envoy = envoy(b"");
+        let trace = ("x-amzn-trace-id".to_owned(), b"Root=1-a-b".to_vec());
+        envoy.request.borrow_mut().0.push(trace);
+        let mut exchange = invoke(&envoy, &format!(r#"{{"function":"hello",{settings}}}"#));
+        let mut headers: Vec<(&str, &[u8])> = vec![(":status", b"200"), ("x-amzn-requestid", b"r")];
+        headers.extend(more);
+        *envoy.response.borrow_mut() = (map(&headers), own.to_vec());
+        exchange.on_response_headers(&envoy, false);
+        assert_eq!(exchange.on_response_body(&envoy, true), Flow::Continue);
+        let expected = match expected {
+            Some(trace) => ["r".to_owned(), trace.to_owned()],
+            None => no_ids.clone(),
+        };
+        assert_eq!(ids(&envoy), expected, "{settings} {more:?}");
+    }
+    // An emulator names no request.
+    let envoy = envoy(b"");
+    let mut exchange = invoke(&envoy, r#"{"function":"hello","payload":"function-url"}"#);
+    *envoy.response.borrow_mut() = (map(&[(":status", b"200")]), b"{}".to_vec());
+    exchange.on_response_headers(&envoy, false);
+    exchange.on_response_body(&envoy, true);
+    let [request_id, trace_id] = ids(&envoy);
+    assert_eq!(request_id, "");
+    assert!(trace_id.starts_with("Root=1-"), "{trace_id}");
+}
+
 #[test]
 fn nothing_of_a_refused_request_passes() {
     let envoy = envoy(b"");

@@ -82,10 +82,7 @@ impl<'a> Request<'a> {
             path: strip(path, strip_prefix),
             query,
             headers,
-            trace_id: match trace_id.filter(|value| trace::is_valid(value)) {
-                Some(value) => text(value),
-                None => Cow::Owned(trace_root(attributes)),
-            },
+            trace_id: valid_trace_id(trace_id, attributes),
             attributes,
             body,
         })
@@ -142,6 +139,17 @@ impl<'a> Request<'a> {
         let (_, port) = self.authority.rsplit_once(':')?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         digits.then_some(port)
+    }
+}
+
+/// Returns the trace in a request's header, or a new one if the header is missing or not valid.
+pub(crate) fn valid_trace_id<'a>(
+    header: Option<&'a [u8]>,
+    attributes: &RequestAttributes,
+) -> Cow<'a, str> {
+    match header.filter(|value| trace::is_valid(value)) {
+        Some(value) => text(value),
+        None => Cow::Owned(trace_root(attributes)),
     }
 }
 

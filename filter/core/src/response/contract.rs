@@ -30,7 +30,7 @@ pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Err
     if let Some(name) = members.unknown.as_deref().or(foreign.map(|(name, _)| name)) {
         return invalid(format!("it has the unknown member `{name}`"));
     }
-    let (status, headers) = status_and_both_maps(&members)?;
+    let (status, headers) = status_and_both_maps(&members, Values::Scalars)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
     Ok(typed(status, headers, body, Some(JSON)))
 }
@@ -134,13 +134,14 @@ pub(super) fn envoy(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error>
 }
 
 /// The prelude of a streamed response: the default status is 200, and the default content type that of
-/// bytes, as for a Function URL.
+/// bytes, as for a Function URL. AWS's Rust runtime (`MetadataPrelude`), and so the Lambda Web Adapter,
+/// writes the values of a repeated header as an array.
 ///
 /// Sources: `HttpResponseStream` of AWS's Node.js runtime, and *Lambda proxy integration format for
 /// response streaming* of API Gateway.
 pub(super) fn prelude(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
-    let (status, mut headers) = status_and_both_maps(&members)?;
+    let (status, mut headers) = status_and_both_maps(&members, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;
     let default = Some("application/octet-stream");
     Ok(typed(status, headers, Vec::new(), default))
@@ -176,12 +177,15 @@ fn object(payload: FunctionPayload<'_>) -> Result<Box<ResponseMembers<'_>>, Erro
 }
 
 /// Returns the status, which is 200 by default, and the headers of both maps.
-fn status_and_both_maps(members: &ResponseMembers<'_>) -> Result<(u16, Headers), Error> {
+fn status_and_both_maps(
+    members: &ResponseMembers<'_>,
+    values: Values,
+) -> Result<(u16, Headers), Error> {
     let mut headers = Headers::default();
     headers.add_both(
         map("multiValueHeaders", members.multi_value_headers.as_ref())?,
         map("headers", members.headers.as_ref())?,
-        Values::Scalars,
+        values,
     )?;
     let status = match &members.status_code {
         None => 200,

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// Returns the status for an error. For a failed function it depends on the service.
 fn status(error: &Error, contract: Contract) -> u16 {
     match error {
-        Error::NoPath | Error::NotJson(_) => 400,
+        Error::NoPath | Error::NotJson(_) | Error::NotForm => 400,
         Error::NoResource => 404,
         Error::EventTooLarge { .. } => 413,
         Error::TooManyHeaders { .. } | Error::HeaderEventTooLarge { .. } => 431,

@@ -153,8 +153,8 @@ impl Headers {
                 "its headers have more than {MAX_RESPONSE_HEADER_BYTES} bytes"
             ));
         }
-        // Leaves room for the status, the type and the length.
-        if self.list.len() > MAX_HEADERS - 3 {
+        // Leaves room for the status, the type, the length and two ids.
+        if self.list.len() > MAX_HEADERS - 5 {
             return invalid(format!("it has more than {MAX_HEADERS} headers"));
         }
         let name = name.to_ascii_lowercase();

@@ -6,6 +6,7 @@ mod decode;
 mod error_response;
 mod headers;
 pub(crate) mod http_response;
+pub(crate) mod ids;
 mod invoke_complete;
 mod invoke_response;
 mod payload;

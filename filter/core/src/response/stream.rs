@@ -208,17 +208,19 @@ impl StreamedResponse {
         }
         let is_object = self.held.trim_ascii_start().starts_with(b"{");
         match self.form {
-            Form::WithPrelude | Form::Unknown | Form::Bytes if self.held.is_empty() => {
-                Ok(HttpResponse {
-                    status: 200,
-                    headers: Vec::new(),
-                    body: Vec::new(),
-                    declared_length: None,
-                })
-            }
+            // The status of the response is in the prelude: without one a refusal would be a success.
+            Form::WithPrelude if self.held.is_empty() => Err(Error::InvalidResponse(
+                "it ends without its prelude, which has the status and the headers".to_owned(),
+            )),
             Form::WithPrelude => Err(Error::InvalidResponse(
                 "it ends within its prelude".to_owned(),
             )),
+            _ if self.held.is_empty() => Ok(HttpResponse {
+                status: 200,
+                headers: Vec::new(),
+                body: Vec::new(),
+                declared_length: None,
+            }),
             Form::Unknown if !is_object && FunctionPayload::parse(&self.held).is_err() => {
                 Ok(self.bytes())
             }
