@@ -46,7 +46,7 @@ pub struct Config {
     pub(crate) bodyless_event: BodylessEvent,
     /// The client sees a function's own error.
     pub(crate) expose_errors: bool,
-    /// Whether the client sees the ids of the invocation.
+    /// The client sees the ids of the invocation.
     pub(crate) expose_ids: bool,
 }
 

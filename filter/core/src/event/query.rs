@@ -134,7 +134,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// One type for both orders, so that there is one copy of the sort.
+/// An order of pairs. Both orders share this type, so that the sort is compiled once.
 type Order<'a> = fn(&Pair<'a>, &Pair<'a>) -> Ordering;
 
 fn by_key(a: &Pair<'_>, b: &Pair<'_>) -> Ordering {

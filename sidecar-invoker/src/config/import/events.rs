@@ -52,10 +52,10 @@ pub(super) fn read(
     }
 }
 
-/// What an event matches, and the filter's `payload` for it.
+/// The requests that an event matches, and the filter's `payload` for them.
 type Match = (PathPattern, Option<Method>, &'static str);
 
-/// Without a path it is the API's default route.
+/// Reads an event of the type `HttpApi`. An event without a path is the API's default route.
 fn http_api(scope: &Scope<'_>, event: &YamlNode) -> Result<Match, String> {
     let payload = match property(scope, event, "PayloadFormatVersion")?.as_deref() {
         None | Some("2.0") => "apigateway-v2",

@@ -13,7 +13,7 @@ use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variabl
 use crate::config::yaml::tree::{Key, YamlNode};
 use lambda_api::FunctionName;
 
-/// What has no meaning for a function on this machine.
+/// The properties that have no meaning for a function on this machine.
 const WITHOUT_EFFECT: [&str; 31] = [
     "Architectures",
     "AssumeRolePolicyDocument",
@@ -51,10 +51,10 @@ const WITHOUT_EFFECT: [&str; 31] = [
 /// A resource that is a function.
 struct Resource<'t> {
     key: &'t Key,
-    /// Where it has a `Condition`.
+    /// The key `Condition`, if the resource has one.
     condition: Option<&'t Key>,
     properties: &'t [(Key, YamlNode)],
-    /// `Globals.Function`, where it applies.
+    /// The properties of `Globals.Function`, if they apply.
     globals: &'t [(Key, YamlNode)],
 }
 
@@ -209,7 +209,7 @@ impl<'t> Resource<'t> {
         text.map_err(|unknown| format!("its {property} needs {unknown}, which is not known here"))
     }
 
-    /// Where the function's code is.
+    /// Returns the directory of the function's code.
     fn directory(&self, template: &Template<'_>, scope: &Scope<'_>) -> Result<PathBuf, String> {
         if self.text(scope, "PackageType")?.as_deref() == Some("Image")
             || self.property("ImageUri").is_some()

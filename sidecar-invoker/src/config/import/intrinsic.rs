@@ -10,7 +10,7 @@ use crate::config::yaml::tree::{Key, Kind, YamlNode};
 use crate::invocation::region;
 use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
 
-/// What names in a template mean.
+/// The values of the names in a template.
 pub(super) struct Scope<'t> {
     parameters: &'t [(Key, YamlNode)],
     /// The functions' names by their logical ids.
@@ -31,7 +31,7 @@ impl<'t> Scope<'t> {
     /// The text that a value stands for; `None` for `AWS::NoValue`, which takes its key away.
     ///
     /// # Errors
-    /// What it needs that is not known here.
+    /// Names the value that is not known here.
     pub(super) fn text(&self, node: &YamlNode) -> Result<Option<String>, String> {
         let (function, argument) = match &node.kind {
             Kind::Text(text) => return Ok(Some(text.clone())),

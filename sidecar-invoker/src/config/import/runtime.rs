@@ -5,17 +5,17 @@ use std::path::Path;
 /// YamlNode.js' runtime interface client, as npm installs it.
 const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
 
-/// What runs a function.
+/// The program that runs a function.
 pub(super) struct Found {
-    /// The program and its arguments, or what is missing for there to be one.
+    /// The program and its arguments, or the reason why there is none.
     pub(super) command: Result<(String, Vec<String>), String>,
-    /// Variables that the runtime's own image would set.
+    /// The variables that AWS's image of the runtime sets.
     pub(super) env: Vec<(&'static str, String)>,
-    /// What is to be done before it can run.
+    /// The steps that are needed before the function can run.
     pub(super) warning: Option<String>,
 }
 
-/// The command for `runtime`, as a template spells it, in the function's `directory`.
+/// Returns the command for a template's `Runtime` in the function's `directory`.
 pub(super) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
     let with = |program: String, arguments: &[&str]| {
         let arguments = arguments.iter().chain([&handler]);

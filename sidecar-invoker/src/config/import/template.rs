@@ -10,15 +10,15 @@ use crate::config::routes::Route;
 use crate::config::yaml::scalar::printable;
 use crate::config::yaml::tree::{Key, Kind, YamlNode};
 
-/// What one or several templates hold.
+/// The contents of the templates.
 #[derive(Debug, Default)]
 pub(crate) struct Imported {
-    /// Whether there is any template.
+    /// The configuration names a template.
     pub(crate) is_asked_for: bool,
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
     /// Events of the types `HttpApi` and `Api`, as they stand.
     pub(crate) routes: Vec<Route>,
-    /// What was not understood, each with its file and line.
+    /// A sentence with file and line for each part of a template that has no meaning here.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Imported {
 pub(crate) struct ImportedFunction {
     /// File and line.
     pub(crate) place: String,
-    /// The program and its arguments, or what is missing for there to be one.
+    /// The program and its arguments, or the reason why there is none.
     pub(crate) command: Result<(String, Vec<String>), String>,
     /// The other keys.
     pub(crate) defaults: LocalDefaults,
@@ -36,7 +36,7 @@ pub(crate) struct ImportedFunction {
 /// The template that is being read.
 pub(super) struct Template<'i> {
     pub(super) file: &'i str,
-    /// Where its relative paths start.
+    /// The directory to which its paths are relative.
     pub(super) directory: PathBuf,
     pub(super) imported: &'i mut Imported,
 }
