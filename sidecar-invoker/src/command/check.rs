@@ -55,13 +55,9 @@ struct Row {
 
 impl Row {
     /// Creates a row. `location` can be printed to a terminal whatever the configuration contains.
-    fn new(
-        function: impl ToString,
-        location: &str,
-        result: Result<(), impl Into<FunctionError>>,
-    ) -> Self {
+    fn new(function: String, location: &str, result: Result<(), impl Into<FunctionError>>) -> Self {
         Self {
-            function: function.to_string(),
+            function,
             location: printable(location),
             result: result.map_err(Into::into),
         }
@@ -142,13 +138,19 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Serv
     if let Some(aws) = aws {
         aws.start(&context.tasks, &context.stop);
         for (name, function) in aws.functions() {
-            let (name, function) = (name.clone(), Arc::clone(function));
+            let (name, function) = (name.to_string(), Arc::clone(function));
             rows.spawn(async move {
                 let result = function.dry_run().await;
                 Some(Row::new(name, &function.location(), result))
             });
         }
-        rows.spawn(async move { Some(Row::new("(others)", "aws", aws.check_unlisted().await?)) });
+        rows.spawn(async move {
+            Some(Row::new(
+                "(others)".to_owned(),
+                "aws",
+                aws.check_unlisted().await?,
+            ))
+        });
     }
     for (name, function) in config.functions {
         let queue = function.queue;
@@ -158,7 +160,7 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Serv
                 rows.spawn(async move {
                     let result = connect(&rie.address).await;
                     let location = format!("rie: http://{}", rie.address);
-                    Some(Row::new(name, &location, result))
+                    Some(Row::new(name.to_string(), &location, result))
                 });
             }
             BackendConfig::Local(local) => {
@@ -167,7 +169,7 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Serv
                 let file = config.file.clone();
                 let result = function.check_command();
                 let result = result.map_err(|source| FunctionError::Command { file, source });
-                rows.spawn(async move { Some(Row::new(name, &location, result)) });
+                rows.spawn(async move { Some(Row::new(name.to_string(), &location, result)) });
             }
         }
     }
