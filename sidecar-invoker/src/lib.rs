@@ -1,5 +1,5 @@
-//! Serves the Lambda Invoke API over TCP or a Unix domain socket, in front of functions that run
-//! on AWS, in Runtime Interface Emulators or as processes of the invoker's own.
+//! Serves the Lambda Invoke API over TCP or a Unix domain socket. The functions run on AWS, in Runtime
+//! Interface Emulators, or as child processes.
 //!
 //! ```text
 //! caller ──▶ server ──▶ backend ─┬─▶ aws: AWS Lambda, by signed requests
@@ -7,8 +7,8 @@
 //!                                └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
-//! Payloads pass through unread. [`Server`] is the entry. [`envoy_config`] writes Envoy's
-//! configuration from the same file, [`lrp`] runs Envoy and the invoker together.
+//! Payloads pass through unread. [`Server`] is the entry point. [`envoy_config`] writes a configuration
+//! of Envoy from the same file. [`lrp`] runs Envoy and the invoker together.
 
 mod backend;
 pub mod command;

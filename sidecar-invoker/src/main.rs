@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A call allocates some forty times, buffers of 8 KiB among them, for which glibc's allocator takes a
-/// tenth of the call's time. Without huge pages, an idle invoker has 3 MB of its own instead of 13.
+/// An invocation allocates some forty times, buffers of 8 KiB among them. glibc's allocator takes a tenth
+/// of the time of an invocation for that. Without huge pages, an idle invoker has 3 MB of memory of its
+/// own instead of 13.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

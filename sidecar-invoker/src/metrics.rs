@@ -81,7 +81,7 @@ impl Outcome {
 
 /// The metrics of one function, or of all functions that are not listed.
 pub(crate) struct FunctionMetrics {
-    /// One counter per outcome, in the order of [`Outcome::ALL`].
+    /// The counters of the outcomes, in the order of [`Outcome::ALL`].
     outcomes: [Counter; Outcome::ALL.len()],
     /// Invocations without a response so far.
     in_flight: Gauge,

@@ -53,7 +53,7 @@ pub mod upstream;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// The time limit for whatever a test waits for. It is generous, because only a failing test reaches it.
+/// The time limit for each wait of a test. It is generous, because only a failing test reaches it.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =

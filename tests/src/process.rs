@@ -1,4 +1,4 @@
-//! A child process that ends with its owner, in whatever way the owner ends.
+//! A child process that always ends with its owner, even if the owner is killed.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

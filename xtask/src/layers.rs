@@ -1,7 +1,7 @@
-//! The check `layers` of `cargo xtask ci`: modules and packages import only what stands below them,
-//! and no imports form a circle.
+//! The check `layers` of `cargo xtask ci`: modules and packages import only from the layers below
+//! their own, and no imports form a circle.
 //!
-//! ARCHITECTURE.md draws the layers of a folder in a block, top first:
+//! ARCHITECTURE.md lists the layers of a folder in a block, top first:
 //!
 //! ````text
 //! ```layers sidecar-invoker/src
@@ -13,19 +13,20 @@
 //! ```
 //! ````
 //!
-//! - A name is a module below the folder, as a path without `.rs`. `backend` covers all that is below
-//!   it and has no name of its own; every module must be covered.
-//! - A module may import from the lines below its own. Modules on one line must not import each other.
-//! - The root of a folder (`mod.rs`, `lib.rs`, `main.rs`, or `NAME.rs` beside the folder `NAME`) stands
-//!   above all of its modules: it may import them, and they must not import from it. A line with `mod`
-//!   (for a crate, `lib` or `main`) puts the root elsewhere.
-//! - A re-export of what is below oneself is no import. A path through a re-export counts as an import
-//!   of the module that defines the item.
-//! - Any path counts: in `use`, in types, expressions and macros. Code under `#[cfg(test)]` does not, nor
-//!   do the files `tests.rs` and `*_tests.rs`.
-//! - The block `layers workspace` names packages. Dependencies of all kinds count.
+//! - A name is the path of a module below the folder, without `.rs`. It also covers all modules below
+//!   that module that have no name of their own. Every module must be covered.
+//! - A module may import from the lines below its line. Modules on one line must not import each
+//!   other.
+//! - The root of a folder (`mod.rs`, `lib.rs`, `main.rs`, or `NAME.rs` beside the folder `NAME`) is
+//!   above all of its modules: it may import from them, and they must not import from it. A line with
+//!   `mod` (for a crate, `lib` or `main`) gives the root another place.
+//! - A module that re-exports items of the modules below it does not import them. A path through a
+//!   re-export is an import of the module that defines the item.
+//! - Paths in `use`, types, expressions and macros count. Code under `#[cfg(test)]` and the files
+//!   `tests.rs` and `*_tests.rs` do not.
+//! - The block `layers workspace` lists packages. Dependencies of all kinds count.
 //!
-//! Circles are looked for in every crate of the workspace, with or without a block.
+//! Circles are an error in every crate of the workspace, with or without a block.
 
 mod block;
 mod circles;
@@ -46,7 +47,7 @@ use self::problem::Problem;
 use self::tree::{Id, Import, Read, Tree};
 use crate::{say, workspace_root};
 
-/// The cure of an import that leads up or sideways.
+/// The remedy for an import that leads up or sideways.
 const CURE: &str = "move what both need into a layer below them, or pass it in as an argument";
 
 /// Checks the workspace by the blocks of ARCHITECTURE.md.
@@ -154,7 +155,7 @@ fn check_block(block: &Block, tree: &Tree, imports: &[Import], problems: &mut Ve
     }
 }
 
-/// A folder with a block, in one crate.
+/// A folder with a block, and its crate.
 struct Folder<'a> {
     block: &'a Block,
     tree: &'a Tree,
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_of_what_stands_above_or_beside_is_named_with_its_cure() {
+    fn an_import_from_above_or_beside_is_reported_with_a_remedy() {
         assert_eq!(
             problems(&block("backend\nserver"), &FILES),
             [format!(

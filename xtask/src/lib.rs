@@ -1,8 +1,8 @@
 //! The tasks of the workspace (`cargo xtask --help`). The tests use this library too, to find the tools
 //! and to build the programs.
 //!
-//! Everything that a task fetches or builds is in `target/` of the workspace, whatever
-//! `CARGO_TARGET_DIR` says, because the shipped configurations name files there:
+//! Everything that a task fetches or builds is in `target/` of the workspace, also if
+//! `CARGO_TARGET_DIR` is set, because the shipped configurations name files there:
 //!
 //! | folder | content |
 //! |---|---|

@@ -38,7 +38,7 @@ enum Task {
     Dist(xtask::dist::Options),
     /// Run every check that a change must pass
     Ci,
-    /// Check that modules import only what stands below them in ARCHITECTURE.md
+    /// Check that modules import only from the layers below them in ARCHITECTURE.md
     Layers,
     /// Look for dependencies with known vulnerabilities; fetches the advisory database
     Advisories,

@@ -1,7 +1,5 @@
-"""Checks the JSON document on standard input against a schema from a Python package, and prints one
-line per mistake.
-
-    schema.py compose|workflow|renovate|cyclonedx
+"""Checks documents against a JSON Schema. Reads `schema`, the name of a published schema or a schema, and
+`documents` as JSON from standard input. Prints the mistakes of each document as JSON.
 """
 
 import json
@@ -30,10 +28,15 @@ def load(path):
 others = [load(CYCLONEDX / f"{name}.SNAPSHOT.schema.json") for name in ("spdx", "jsf-0.82")]
 registry = referencing.Registry().with_contents((schema["$id"], schema) for schema in others)
 
-schema = load(SCHEMAS[sys.argv[1]])
-validator = jsonschema.validators.validator_for(schema)(schema, registry=registry)
+request = json.load(sys.stdin)
+schema = request["schema"]
+if isinstance(schema, str):
+    schema = load(SCHEMAS[schema])
+validator_class = jsonschema.validators.validator_for(schema)
+validator_class.check_schema(schema)
+validator = validator_class(schema, registry=registry)
 mistakes = [
-    f"{error.json_path}: {error.message[:300]}"
-    for error in validator.iter_errors(json.load(sys.stdin))
+    [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(document)]
+    for document in request["documents"]
 ]
-print("\n".join(mistakes))
+json.dump(mistakes, sys.stdout)

@@ -1,10 +1,10 @@
-//! Published schemas, for the tests.
+//! JSON Schemas, for the tests.
 
 use std::io::Write;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::python;
 
@@ -35,27 +35,39 @@ impl Schema {
             Self::Renovate => "renovate",
             Self::CycloneDx => "cyclonedx",
         };
-        let mut checker = python::with_schemas()?
-            .args(["-c", include_str!("schema.py"), name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("python3 could not be started")?;
-        // The checker reads until the pipe is closed, which dropping it does.
-        if let Some(mut input) = checker.stdin.take() {
-            input
-                .write_all(document.to_string().as_bytes())
-                .context("python3 did not read the document")?;
+        let mistakes = mistakes(&name.into(), std::slice::from_ref(document))?.concat();
+        if mistakes.is_empty() {
+            return Ok(());
         }
-        let output = checker
-            .wait_with_output()
-            .context("cannot wait for python3")?;
-        if !output.status.success() {
-            bail!("the schema `{name}` cannot be used; the cause is shown above");
-        }
-        match String::from_utf8_lossy(&output.stdout).trim() {
-            "" => Ok(()),
-            mistakes => bail!("the schema `{name}` does not allow this:\n{mistakes}"),
-        }
+        let mistakes = mistakes.join("\n");
+        bail!("the schema `{name}` does not allow this:\n{mistakes}")
     }
+}
+
+/// Checks documents against a JSON Schema, and returns the mistakes of each. The first call fetches what
+/// `xtask/requirements/schemas.txt` pins.
+///
+/// # Errors
+/// The schema is not a schema, or the packages could not be fetched.
+pub fn mistakes(schema: &Value, documents: &[Value]) -> Result<Vec<Vec<String>>> {
+    let mut checker = python::with_schemas()?
+        .args(["-c", include_str!("schema.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("python3 could not be started")?;
+    // The checker reads until the pipe is closed, which dropping it does.
+    if let Some(mut input) = checker.stdin.take() {
+        let request = json!({ "schema": schema, "documents": documents }).to_string();
+        input
+            .write_all(request.as_bytes())
+            .context("python3 did not read the documents")?;
+    }
+    let output = checker
+        .wait_with_output()
+        .context("cannot wait for python3")?;
+    if !output.status.success() {
+        bail!("the schema cannot be used; the cause is shown above");
+    }
+    serde_json::from_slice(&output.stdout).context("python3 did not print the mistakes")
 }

@@ -268,7 +268,7 @@ fn wait_until_ready(
         if processes.watch()? == State::Interrupted {
             return Ok(State::Interrupted);
         }
-        let reason = match answers_200(address, path) {
+        let reason = match check_status_200(address, path) {
             Ok(()) => return Ok(State::Running),
             Err(NotReady::Mistake(reason)) => bail!("{name}: {reason}"),
             Err(NotReady::NotYet(reason)) => reason,
@@ -296,8 +296,8 @@ enum NotReady {
     Mistake(String),
 }
 
-/// Sends a request to a server that `up` has started.
-fn answers_200(address: SocketAddr, path: &str) -> Result<(), NotReady> {
+/// Checks that a server that `up` has started responds with 200 to `path`.
+fn check_status_200(address: SocketAddr, path: &str) -> Result<(), NotReady> {
     let (status, body) = ask(address, path).map_err(NotReady::NotYet)?;
     match status.as_str() {
         "HTTP/1.1 200 OK" => Ok(()),

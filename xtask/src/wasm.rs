@@ -16,7 +16,7 @@ use crate::{debian, run, say, target_dir, workspace_root};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The properties of this machine that decide the source of the standard library.
+/// The properties of this machine that determine the source of the standard library.
 #[derive(Clone, Copy)]
 struct Machine {
     /// The cargo in use has the target's standard library.
@@ -162,7 +162,7 @@ impl Toolchain {
             if let Err(error) = outcome {
                 reasons.push_str(&format!(" ({error:#})"));
             }
-            // The next look at the machine shows whether it worked. A source is tried once.
+            // The next iteration examines the machine again. No source is used twice.
             failed.push(source);
         }
     }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_failed_is_not_tried_again() {
+    fn a_failed_source_is_not_retried() {
         let machine = Machine {
             has_rustup: true,
             has_apt: true,

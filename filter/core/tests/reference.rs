@@ -1,10 +1,10 @@
-//! The reference of the filter's keys is up to date. `UPDATE_EXPECT=1 cargo test` rewrites it.
+//! The reference of the filter's keys is up to date. `UPDATE_EXPECT=1 cargo test reference` writes it anew.
 
 use expect_test::expect_file;
 use lambda_filter_core::config::{Settings, reference};
 
 #[test]
-fn the_table_of_keys_is_made_from_the_keys() {
+fn the_reference_table_is_made_from_the_keys() {
     let page = include_str!("../../../docs/filter.md");
     let table = reference::table(&Settings::reference());
     let page = reference::with_table(page, "filter keys", &table).expect("the comments are there");
@@ -12,6 +12,6 @@ fn the_table_of_keys_is_made_from_the_keys() {
 }
 
 #[test]
-fn the_schema_is_made_from_the_keys() {
+fn the_reference_schema_is_made_from_the_keys() {
     expect_file!["../../../docs/schema/filter.schema.json"].assert_eq(&Settings::schema());
 }

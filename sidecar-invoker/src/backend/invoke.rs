@@ -1,4 +1,4 @@
-//! A function by its backend, and the invocation of it.
+//! The invocation of a function, by its backend.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,8 +9,10 @@ use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::aws::{LambdaFunction, LambdaRequest};
 use super::event_queue::EventQueue;
-use super::{aws, local, rie};
+use super::local;
+use super::rie::EmulatedFunction;
 use crate::invocation::Invocation;
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
@@ -20,22 +22,25 @@ use crate::invoke_api::request::{
 use crate::invoke_api::{headers as header, response};
 use lambda_api::{InvocationType, Operation, trace};
 
-/// One function's way to be run.
+/// A function with the backend that runs it.
 #[derive(Clone)]
 pub(super) enum Backend {
-    /// By AWS Lambda, which has a queue of its own for events.
-    Aws(Arc<aws::Function>),
-    /// By a Runtime Interface Emulator.
-    Rie(Arc<rie::Rie>, Arc<EventQueue>),
-    /// As processes of the invoker's own.
-    Local(Arc<local::Function>, Arc<EventQueue>),
+    /// A function on AWS Lambda, which has a queue of its own for events.
+    Aws(Arc<LambdaFunction>),
+    /// A function in a Runtime Interface Emulator.
+    Rie(Arc<EmulatedFunction>, Arc<EventQueue>),
+    /// A function in local processes.
+    Local(Arc<local::LocalFunction>, Arc<EventQueue>),
 }
 
 impl Backend {
-    /// Has the function invoked once; the response is that of the Invoke API.
+    /// Invokes the function once, and returns the response of the Invoke API.
     ///
-    /// `stop` ends at once what AWS or an emulator has still to answer. The invoker's own processes
-    /// are told to end instead, and what they still answer counts.
+    /// Cancelling `stop` gives up invocations on AWS and in emulators at once. Local processes are told
+    /// to end instead, and their responses until then still count.
+    ///
+    /// # Errors
+    /// Returns an error if the request is not valid, or if the backend did not run the function.
     pub(super) async fn invoke(
         &self,
         request: InvokeRequest<'_>,
@@ -44,43 +49,47 @@ impl Backend {
     ) -> Result<Response<ResponseBody>, ServiceError> {
         match self {
             Self::Aws(function) => {
-                let call = async {
-                    let call = aws::Call {
+                let invocation = async {
+                    let request = LambdaRequest {
                         operation: request.operation,
                         qualifier: request.address.qualifier,
                         headers: request.headers,
                         payload: request.body.read().await?,
                         arrival: request.arrival,
                     };
-                    function.invoke(call).await
+                    function.invoke(request).await
                 };
-                until(stop, Box::pin(call)).await
+                unless_cancelled(stop, Box::pin(invocation)).await
             }
-            // The emulator reports function errors as plain 200s, so the caller has to be able to tell
-            // its answers from AWS's: they carry no `x-amzn-requestid`.
-            Self::Rie(rie, events) => match admit(request, false, events, stop, clock).await? {
-                Admission::Invoke(invocation) => {
-                    until(stop, Box::pin(rie.invoke(*invocation))).await
+            // Emulators report function errors with status 200. The caller tells their responses from
+            // those of AWS by the missing `x-amzn-requestid`.
+            Self::Rie(function, events) => {
+                match admit(request, false, events, stop, clock).await? {
+                    Admission::Invoke(invocation) => {
+                        unless_cancelled(stop, Box::pin(function.invoke(*invocation))).await
+                    }
+                    Admission::Responded(response) => Ok(response),
                 }
-                Admission::Done(response) => Ok(response),
-            },
+            }
             Self::Local(function, events) => {
                 let invocation = match admit(request, true, events, stop, clock).await? {
                     Admission::Invoke(invocation) => *invocation,
-                    Admission::Done(response) => return Ok(response),
+                    Admission::Responded(response) => return Ok(response),
                 };
                 let (operation, request_id) = (invocation.operation, invocation.request_id);
                 let trace_id = invocation.trace_id.clone();
-                let answer = function.invoke(invocation).await?;
-                Ok(response::invoked(answer, operation, trace_id, request_id))
+                let response = function.invoke(invocation).await?;
+                Ok(response::from_function(
+                    response, operation, trace_id, request_id,
+                ))
             }
         }
     }
 }
 
-/// Returns what comes of `work`, unless the invoker ends before. A future that is not behind a
-/// pointer would be copied at each level.
-async fn until<T>(
+/// Returns the result of `work`, or an error if `stop` is cancelled first. The future is behind a
+/// pointer, because it would otherwise be copied at each level.
+async fn unless_cancelled<T>(
     stop: &CancellationToken,
     work: impl Future<Output = Result<T, ServiceError>> + Unpin,
 ) -> Result<T, ServiceError> {
@@ -88,14 +97,15 @@ async fn until<T>(
     result.unwrap_or(Err(ServiceError::ShuttingDown))
 }
 
-/// What is left to do for a request to a function outside AWS.
+/// The next step for a request to a function outside AWS.
 enum Admission {
+    /// The function has to be invoked.
     Invoke(Box<Invocation>),
-    /// It was a dry run, or the event has been queued.
-    Done(Response<ResponseBody>),
+    /// The response is complete: the request was a dry run, or its event is in the queue.
+    Responded(Response<ResponseBody>),
 }
 
-/// Reads a request to a function outside AWS, and does what needs no call of the function.
+/// Reads a request to a function outside AWS. Dry runs and events get their response here.
 async fn admit(
     request: InvokeRequest<'_>,
     can_stream: bool,
@@ -116,7 +126,7 @@ async fn admit(
     let unsupported = match (operation, invocation_type) {
         (Operation::Invoke, _) => None,
         (Operation::InvokeWithResponseStream, InvocationType::Event) => {
-            Some("InvokeWithResponseStream takes RequestResponse and DryRun")
+            Some("InvokeWithResponseStream supports RequestResponse and DryRun")
         }
         (Operation::InvokeWithResponseStream, _) if can_stream => None,
         (Operation::InvokeWithResponseStream, _) => Some("an emulator does not stream; use Invoke"),
@@ -126,14 +136,14 @@ async fn admit(
     }
     let client_context = client_context(&headers)?;
     let tenant_id = tenant_id(&headers)?;
-    let payload = match until(stop, Box::pin(body.read())).await? {
-        // AWS gives a function that is invoked without a payload an empty object.
+    let payload = match unless_cancelled(stop, Box::pin(body.read())).await? {
+        // On AWS, a function gets an empty object if the payload is empty.
         payload if payload.is_empty() => Bytes::from_static(b"{}"),
         payload => payload,
     };
     let request_id = **request_id;
     if invocation_type == InvocationType::DryRun {
-        return Ok(Admission::Done(response::dry_run(request_id)));
+        return Ok(Admission::Responded(response::dry_run(request_id)));
     }
     let trace_id = headers
         .remove(header::TRACE_ID)
@@ -151,15 +161,15 @@ async fn admit(
     };
     if invocation_type == InvocationType::Event {
         events.accept(invocation)?;
-        return Ok(Admission::Done(response::queued(trace_id, request_id)));
+        return Ok(Admission::Responded(response::queued(trace_id, request_id)));
     }
     Ok(Admission::Invoke(Box::new(invocation)))
 }
 
-/// A trace id for a request that came without one: a root at `now`, not sampled.
+/// Returns a new trace id for a request without one: a root at `now`, not sampled.
 fn new_trace_id(now: SystemTime) -> HeaderValue {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // The low 32 bits, in which the seconds since 1970 fit until 2106.
+    // The seconds since 1970 fit into 32 bits until 2106.
     let trace_id = trace::new(seconds as u32, Uuid::new_v4().as_u128() >> 32, Some(false));
     HeaderValue::try_from(trace_id).unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,4 +1,4 @@
-//! What runs functions: AWS Lambda, Runtime Interface Emulators, and processes of the invoker's own.
+//! The backends that run functions: AWS Lambda, Runtime Interface Emulators, and local processes.
 
 pub(crate) mod aws;
 mod concurrency_limit;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use hyper::Response;
 
 use super::aws::Aws;
-use super::event_queue::{EventQueue, Events, Runner};
+use super::event_queue::{EventQueue, EventQueues, Runner};
 use super::invoke::Backend;
-use super::local::{Context, Function};
+use super::local::{LocalContext, LocalFunction};
 use super::rie::Emulators;
 use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
@@ -17,35 +17,35 @@ use crate::invoke_api::request::InvokeRequest;
 use crate::metrics::Metrics;
 use lambda_api::{FunctionAddress, FunctionArn, FunctionName};
 
-/// All functions that callers can invoke.
+/// The functions that callers can invoke.
 pub(crate) struct Backends {
     /// The functions outside AWS.
     listed: HashMap<FunctionName, Backend>,
-    /// Those of them that the invoker runs itself.
-    local: Vec<Arc<Function>>,
+    /// The functions in local processes, which `listed` contains too.
+    local: Vec<Arc<LocalFunction>>,
     /// The functions on AWS.
     aws: Option<Aws>,
-    events: Events,
-    context: Context,
-    /// The configuration file, for messages.
+    events: EventQueues,
+    context: LocalContext,
+    /// The name of the configuration file, for messages.
     file: String,
 }
 
 impl Backends {
-    /// The functions of `config`, none of which runs yet. Begins to load AWS credentials.
+    /// Creates the functions of `config`, and begins to load AWS credentials. No function runs yet.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// Returns an error if TLS cannot be set up.
     pub(crate) fn new(
         config: &Config,
         metrics: &Metrics,
-        context: Context,
+        context: LocalContext,
     ) -> Result<Self, rustls::Error> {
         let aws = Aws::new(config, metrics, context.clock)?;
         if let Some(aws) = &aws {
             aws.start(&context.tasks, &context.stop);
         }
-        let events = Events::new(context.clock, context.inherited.region.clone());
+        let events = EventQueues::new(context.clock, context.inherited.region.clone());
         let mut backends = Self {
             listed: HashMap::new(),
             local: Vec::new(),
@@ -61,23 +61,25 @@ impl Backends {
     fn list(&mut self, functions: &BTreeMap<FunctionName, FunctionConfig>) {
         let mut emulators = Emulators::default();
         for (name, function) in functions {
-            let queue = |runner, at_once| {
+            let queue = |runner, concurrency| {
                 let (config, events) = (function.event.clone(), self.events.clone());
-                EventQueue::new(name.clone(), config, runner, at_once, events)
+                EventQueue::new(name.clone(), config, runner, concurrency, events)
             };
             let backend = match &function.backend {
                 BackendConfig::Aws(_) => continue,
                 BackendConfig::Rie(rie) => {
-                    let rie = Arc::new(emulators.function(name.clone(), rie, function.queue));
-                    Backend::Rie(Arc::clone(&rie), queue(Runner::Rie(rie), 1))
+                    let emulated = emulators.function(name.clone(), rie, function.queue);
+                    let emulated = Arc::new(emulated);
+                    Backend::Rie(Arc::clone(&emulated), queue(Runner::Rie(emulated), 1))
                 }
                 BackendConfig::Local(config) => {
-                    let at_once = config.concurrency;
+                    let concurrency = config.concurrency;
                     let (config, context) = (config.clone(), self.context.clone());
-                    let function = Function::new(name.clone(), config, function.queue, context);
+                    let function =
+                        LocalFunction::new(name.clone(), config, function.queue, context);
                     let function = Arc::new(function);
                     self.local.push(Arc::clone(&function));
-                    let queue = queue(Runner::Local(Arc::clone(&function)), at_once);
+                    let queue = queue(Runner::Local(Arc::clone(&function)), concurrency);
                     Backend::Local(function, queue)
                 }
             };
@@ -85,21 +87,24 @@ impl Backends {
         }
     }
 
-    /// Starts the environments that are to run without a caller, and looks after the files of
-    /// functions from now on.
+    /// Starts the execution environments that `min_environments` demands, and begins to watch the files
+    /// of functions.
     pub(crate) fn begin(&self) {
         for function in &self.local {
             function.begin();
         }
     }
 
-    /// Has the function invoked that the caller means.
+    /// Invokes the function that the request names.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such function, or if its backend fails.
     pub(crate) async fn invoke(
         &self,
         request: InvokeRequest<'_>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let backend = self.find(&request.address)?;
-        let Context { stop, clock, .. } = &self.context;
+        let LocalContext { stop, clock, .. } = &self.context;
         backend.invoke(request, stop, *clock).await
     }
 
@@ -132,45 +137,47 @@ impl Backends {
         names.join(", ")
     }
 
-    /// One sentence for each local function whose command is not there, with file, line and cure.
+    /// Returns a sentence for each local function whose command does not exist, with file, line and
+    /// cure.
     pub(crate) fn missing_commands(&self) -> Vec<String> {
-        let obstacles = self.local.iter().filter_map(|function| function.obstacle());
-        obstacles
-            .map(|obstacle| format!("{}:{obstacle}", self.file))
+        let missing = self.local.iter();
+        let missing = missing.filter_map(|function| function.check_command().err());
+        missing
+            .map(|missing| format!("{}:{missing}", self.file))
             .collect()
     }
 
-    /// Why requests would fail, one sentence each.
+    /// Returns the reasons why requests would fail, one sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = self.missing_commands();
         problems.extend(self.aws.iter().flat_map(Aws::problems));
         problems
     }
 
-    /// Each role whose credentials are there, empty for none, and when they expire, in seconds since
-    /// 1970.
+    /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
+    /// The role is empty for credentials without one.
     pub(crate) fn credential_expiries(&self) -> Vec<(&str, u64)> {
         self.aws.as_ref().map(Aws::expiries).unwrap_or_default()
     }
 
-    /// Lets the events that are queued run; those that wait to be tried again are given up.
+    /// Waits until the queued events have run. Events that wait for their next attempt are given up.
     pub(crate) async fn drain(&self) {
         self.events.drain().await;
     }
 
-    /// Gives up the events that are left, and tells all processes to end.
+    /// Gives up the remaining events, and tells all processes to end.
     pub(crate) async fn stop(&self) {
         self.events.give_up().await;
         self.context.stop.cancel();
         self.context.tasks.close();
     }
 
-    /// Waits until nothing is left of any process.
+    /// Waits until all processes have ended.
     pub(crate) async fn ended(&self) {
         self.context.tasks.wait().await;
     }
 
-    /// Waits for the records of the events that were given up, but not for long.
+    /// Waits a short time for the records of the events that were given up.
     pub(crate) async fn events_written(&self) {
         self.events.written().await;
     }

@@ -1,9 +1,12 @@
 //! Functions inside Runtime Interface Emulators.
 //!
-//! An emulator crashes when two invocations overlap, and it goes on with an invocation whose caller
-//! has hung up (both seen with the emulator of AWS SAM 1.170.0). So each emulator has one *permit*;
-//! who holds it reads the emulator's response to its end, even if nobody waits for it any more. A
-//! permit is given back early only when the connection ends, which means that the emulator is gone.
+//! An emulator crashes when two invocations overlap, and it continues an invocation whose caller has left
+//! (both seen with the emulator of AWS SAM 1.170.0). Each emulator therefore has one permit. The
+//! invocation that holds the permit reads the emulator's response to its end, even if its caller has
+//! left. Only the end of the connection returns the permit earlier, because the emulator is gone then.
+//!
+//! Each invocation has a connection of its own, by hyper's low-level client. A pool would hide the end
+//! of a connection, on which the permit depends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,22 +32,27 @@ use crate::invoke_api::headers as header;
 use crate::util::Backoff;
 use lambda_api::{FunctionName, Operation};
 
-/// The only name by which the emulator knows its function.
+/// The only name that an emulator has for its function.
 const FUNCTION: &str = "function";
-/// How long after a caller's arrival a refused connection is tried again: an emulator that starts
-/// together with the invoker takes about a second.
+/// The time from the arrival of an invocation in which failed connections are tried again. An emulator
+/// that starts together with the invoker needs about a second.
 const START_GRACE: Duration = Duration::from_secs(2);
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The emulators by address, so that functions that name the same one share its permit.
+/// The emulators by address. Functions with the same address share the permit of one emulator.
 #[derive(Default)]
 pub(crate) struct Emulators(HashMap<HostPort, Arc<Emulator>>);
 
 impl Emulators {
-    /// The backend of one function.
-    pub(crate) fn function(&mut self, name: FunctionName, config: &RieConfig, queue: usize) -> Rie {
-        // `localhost` and its address are one emulator. Other names cannot be told apart here:
-        // they may not resolve before their container runs.
+    /// Returns a function in the emulator that `config` names.
+    pub(crate) fn function(
+        &mut self,
+        name: FunctionName,
+        config: &RieConfig,
+        queue: usize,
+    ) -> EmulatedFunction {
+        // `localhost` and its address are one emulator. Other names cannot be compared by address,
+        // because they may not resolve before their container runs.
         let mut key = config.address.clone();
         if key.host == "localhost" {
             key.host = "127.0.0.1".to_owned();
@@ -56,7 +64,7 @@ impl Emulators {
                 limiter: ConcurrencyLimiter::new(Some(1), None, None),
             })
         });
-        Rie {
+        EmulatedFunction {
             name,
             emulator: Arc::clone(emulator),
             queue,
@@ -66,36 +74,39 @@ impl Emulators {
 }
 
 /// A function in an emulator.
-pub(crate) struct Rie {
+pub(crate) struct EmulatedFunction {
     name: FunctionName,
     emulator: Arc<Emulator>,
     queue: usize,
     timeout: Duration,
 }
 
-impl Rie {
-    /// Calls the function when it is this caller's turn.
+impl EmulatedFunction {
+    /// Waits for the emulator's permit, and invokes the function.
     ///
-    /// Dropping the future gives up the place in the queue; an invocation that has begun runs on.
+    /// Dropping the future leaves the queue. An invocation that has begun continues.
+    ///
+    /// # Errors
+    /// Returns an error if the queue is full, or if the emulator fails or does not respond in time.
     pub(crate) async fn invoke(
         &self,
         invocation: Invocation,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let arrival = Instant::now();
-        let call = async {
+        let invoked = async {
             let limiter = &self.emulator.limiter;
             let permit = limiter.acquire(self.queue, Duration::MAX).await?;
             let emulator = Arc::clone(&self.emulator);
             let name = self.name.clone();
-            let call = tokio::spawn(async move {
-                let answer = emulator.call(&name, invocation, arrival).await;
+            let task = tokio::spawn(async move {
+                let response = emulator.invoke(&name, invocation, arrival).await;
                 drop(permit);
-                answer
+                response
             });
-            call.await.map_err(|_| ServiceError::EmulatorUnavailable)?
+            task.await.map_err(|_| ServiceError::EmulatorUnavailable)?
         };
-        timeout(self.timeout, call).await.unwrap_or_else(|_| {
-            tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no answer within the time limit");
+        timeout(self.timeout, invoked).await.unwrap_or_else(|_| {
+            tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no response within the time limit");
             Err(ServiceError::EmulatorTimeout(self.timeout))
         })
     }
@@ -108,7 +119,7 @@ struct Emulator {
 }
 
 impl Emulator {
-    async fn call(
+    async fn invoke(
         &self,
         name: &FunctionName,
         invocation: Invocation,
@@ -131,24 +142,24 @@ impl Emulator {
             .map_err(|error| unavailable(&error, "broke off"))?;
         let connection = tokio::spawn(connection);
         let response = sender.send_request(self.request(invocation)).await;
-        let answer = match response {
+        let response = match response {
             Ok(response) => self.read(name, response).await,
             Err(error) => Err(unavailable(&error, "broke off")),
         };
         connection.abort();
-        answer
+        response
     }
 
     async fn connect(&self, arrival: Instant) -> std::io::Result<TcpStream> {
         let address = (self.address.host.as_str(), self.address.port);
         let mut backoff = Backoff::new(Duration::from_millis(25), START_GRACE);
         loop {
-            let attempt = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
+            let attempt = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
             match attempt.unwrap_or_else(|elapsed| Err(elapsed.into())) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    // A container that is killed may never close its connections; without probes
-                    // its permit would never come back.
+                    // A killed container may never close its connections. Without probes, the permit
+                    // would never be returned.
                     let keepalive = TcpKeepalive::new()
                         .with_time(Duration::from_secs(10))
                         .with_interval(Duration::from_secs(5))
@@ -201,10 +212,10 @@ impl Emulator {
             Ok((payload, _)) => payload,
             Err(ReadError::TooLarge) => {
                 body::drain(&mut body).await;
-                return Err(ServiceError::EmulatorAnswerTooLarge);
+                return Err(ServiceError::EmulatorResponseTooLarge);
             }
             Err(ReadError::BrokenOff(error)) => {
-                tracing::warn!(function = %name, "emulator {} broke off its answer: {error}", self.address);
+                tracing::warn!(function = %name, "emulator {} broke off its response: {error}", self.address);
                 return Err(ServiceError::EmulatorUnavailable);
             }
         };

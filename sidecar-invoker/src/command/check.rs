@@ -1,6 +1,7 @@
-//! `sidecar-invoker check`: looks whether every function of a configuration can be called, without calling any.
+//! `sidecar-invoker check`: checks whether each function could be invoked, without invoking it.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,25 +13,26 @@ use tokio::time::timeout;
 
 use super::error::CommandError;
 use super::setup;
-use crate::backend::aws::Aws;
-use crate::backend::local::{Context, Function, Output};
+use crate::backend::aws::{Aws, CredentialsProblem, DryRunError};
+use crate::backend::local::{LocalContext, LocalFunction, MissingProgram, Output};
 use crate::config::yaml::scalar::printable;
 use crate::config::{BackendConfig, Config, HostPort};
 use crate::metrics::Metrics;
+use crate::server::ServeError;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The options of `check`.
+/// The arguments of `check`.
 #[derive(clap::Args)]
-pub(super) struct Options {
-    /// The configuration file, invoker.yaml.
+pub(super) struct CheckArgs {
+    /// The configuration file, invoker.yaml
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 /// Prints the table.
-pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
-    let config = Config::load(&options.config)?;
+pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, CommandError> {
+    let config = Config::load(&args.config)?;
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
@@ -40,19 +42,61 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
-/// What was found: a table with a line for each function.
+/// The results of the check, as a table with a row for each function.
 #[derive(Debug)]
 struct Report(Vec<Row>);
 
 #[derive(Debug)]
 struct Row {
     function: String,
-    place: String,
-    result: Result<(), String>,
+    location: String,
+    result: Result<(), FunctionError>,
+}
+
+impl Row {
+    /// Creates a row. `location` can be printed to a terminal whatever the configuration contains.
+    fn new(
+        function: impl ToString,
+        location: &str,
+        result: Result<(), impl Into<FunctionError>>,
+    ) -> Self {
+        Self {
+            function: function.to_string(),
+            location: printable(location),
+            result: result.map_err(Into::into),
+        }
+    }
+}
+
+/// The reason why a function could not be invoked. The text has the cause and its cure.
+#[derive(Debug, thiserror::Error)]
+enum FunctionError {
+    /// AWS refuses the function.
+    #[error(transparent)]
+    Aws(#[from] DryRunError),
+    /// There are no credentials for functions on AWS.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsProblem),
+    /// The connection to the emulator failed.
+    #[error("{0}; check that the emulator's container runs and that the URL is right")]
+    Emulator(#[from] io::Error),
+    /// The connection to the emulator took too long.
+    #[error(
+        "no connection within {CONNECT_TIMEOUT:?}; check that the emulator's container runs and that the URL is right"
+    )]
+    EmulatorTimeout,
+    /// The command of a local function does not exist.
+    #[error("{file}:{source}")]
+    Command {
+        /// The configuration file.
+        file: String,
+        /// The line in the file, the command and the cure.
+        source: MissingProgram,
+    },
 }
 
 impl Report {
-    /// Whether all is well.
+    /// Returns whether each function could be invoked.
     fn is_good(&self) -> bool {
         self.0.iter().all(|row| row.result.is_ok())
     }
@@ -67,53 +111,44 @@ impl fmt::Display for Report {
         };
         let [first, second] = HEAD;
         let one = width(first, |row| &row.function);
-        let two = width(second, |row| &row.place);
+        let two = width(second, |row| &row.location);
         writeln!(out, "{first:one$}  {second:two$}  RESULT  WHY")?;
         for Row {
             function,
-            place,
+            location,
             result,
         } in &self.0
         {
+            write!(out, "{function:one$}  {location:two$}  ")?;
             match result {
-                Ok(()) => writeln!(out, "{function:one$}  {place:two$}  ok")?,
-                Err(why) => writeln!(out, "{function:one$}  {place:two$}  fails   {why}")?,
+                Ok(()) => writeln!(out, "ok")?,
+                Err(error) => writeln!(out, "fails   {}", printable(&error.to_string()))?,
             }
         }
         Ok(())
     }
 }
 
-/// Asks AWS for a dry run of each function there, looks for the commands of local ones, and connects
-/// to emulators. `clock` tells the time, for signatures.
+/// Asks AWS for a dry run of each function there, looks for the commands of local functions, and connects
+/// to emulators. `clock` returns the time for signatures.
 ///
 /// # Errors
-/// TLS cannot be set up.
-async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, String> {
-    let aws = Aws::new(&config, &Metrics::new(&config), clock)
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let (output, _) = Output::to(std::io::sink(), config.log_format, clock);
-    let context = Context::new(clock, output);
+/// Returns an error if TLS cannot be set up.
+async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, ServeError> {
+    let aws = Aws::new(&config, &Metrics::new(&config), clock)?;
+    let (output, _) = Output::to(io::sink(), config.log_format, clock);
+    let context = LocalContext::new(clock, output);
     let mut rows = JoinSet::new();
     if let Some(aws) = aws {
         aws.start(&context.tasks, &context.stop);
         for (name, function) in aws.functions() {
-            let (name, function) = (name.to_string(), Arc::clone(function));
+            let (name, function) = (name.clone(), Arc::clone(function));
             rows.spawn(async move {
-                Some(Row {
-                    function: name,
-                    place: function.place(),
-                    result: function.dry_run().await,
-                })
+                let result = function.dry_run().await;
+                Some(Row::new(name, &function.location(), result))
             });
         }
-        rows.spawn(async move {
-            Some(Row {
-                function: "(others)".to_owned(),
-                place: "aws".to_owned(),
-                result: aws.others().await?,
-            })
-        });
+        rows.spawn(async move { Some(Row::new("(others)", "aws", aws.check_unlisted().await?)) });
     }
     for (name, function) in config.functions {
         let queue = function.queue;
@@ -121,48 +156,33 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Stri
             BackendConfig::Aws(_) => {}
             BackendConfig::Rie(rie) => {
                 rows.spawn(async move {
-                    Some(Row {
-                        function: name.to_string(),
-                        place: format!("rie: http://{}", rie.address),
-                        result: connects(&rie.address).await,
-                    })
+                    let result = connect(&rie.address).await;
+                    let location = format!("rie: http://{}", rie.address);
+                    Some(Row::new(name, &location, result))
                 });
             }
             BackendConfig::Local(local) => {
-                let place = format!("local: {}", local.program);
-                let function = Function::new(name.clone(), local, queue, context.clone());
-                let obstacle = function.obstacle();
-                let why = obstacle.map(|obstacle| format!("{}:{obstacle}", config.file));
-                rows.spawn(async move {
-                    Some(Row {
-                        function: name.to_string(),
-                        place,
-                        result: why.map_or(Ok(()), Err),
-                    })
-                });
+                let location = format!("local: {}", local.program);
+                let function = LocalFunction::new(name.clone(), local, queue, context.clone());
+                let file = config.file.clone();
+                let result = function.check_command();
+                let result = result.map_err(|source| FunctionError::Command { file, source });
+                rows.spawn(async move { Some(Row::new(name, &location, result)) });
             }
         }
     }
     let mut rows: Vec<Row> = rows.join_all().await.into_iter().flatten().collect();
-    for row in &mut rows {
-        row.place = printable(&row.place);
-        row.result = std::mem::replace(&mut row.result, Ok(())).map_err(|why| printable(&why));
-    }
-    rows.sort_by(|one, other| one.function.cmp(&other.function));
+    rows.sort_by(|left, right| left.function.cmp(&right.function));
     context.stop.cancel();
     Ok(Report(rows))
 }
 
-async fn connects(address: &HostPort) -> Result<(), String> {
-    let target = (address.host.as_str(), address.port);
-    let why = match timeout(CONNECT_LIMIT, TcpStream::connect(target)).await {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no connection within {CONNECT_LIMIT:?}"),
-    };
-    Err(format!(
-        "{why}; see that the emulator's container runs and that the URL is right"
-    ))
+async fn connect(address: &HostPort) -> Result<(), FunctionError> {
+    let address = (address.host.as_str(), address.port);
+    match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        Ok(connected) => Ok(connected.map(drop)?),
+        Err(_) => Err(FunctionError::EmulatorTimeout),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `sidecar-invoker envoy-config`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,36 +10,36 @@ use crate::config::{Config, HostPort, Listen, PathPattern};
 use crate::envoy_config::{Envoy, Gateway, find_filter};
 use crate::lrp::Lrp;
 
-/// The options of `envoy-config`.
+/// The arguments of `envoy-config`.
 #[derive(clap::Args)]
-pub(super) struct Options {
+pub(super) struct EnvoyConfigArgs {
     #[command(flatten)]
     source: Source,
-    /// Where to write the configuration, instead of standard output.
+    /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Have Envoy check the configuration (`--mode validate`) before it is written.
+    /// Let Envoy check the configuration (`--mode validate`) before it is written
     #[arg(long)]
     check: bool,
-    /// The Envoy that checks, instead of the `envoy` on PATH.
+    /// The Envoy for the check [default: `envoy` on PATH]
     #[arg(long, value_name = "PATH", requires = "check")]
     envoy: Option<PathBuf>,
-    /// The filter's file as Envoy will find it, instead of $LAMBDA_MESH_FILTER or
-    /// lambda_filter.wasm beside this program.
+    /// The file of the filter, as Envoy finds it [default: $LAMBDA_MESH_FILTER, or lambda_filter.wasm
+    /// beside this program]
     #[arg(long, value_name = "PATH")]
     filter: Option<String>,
-    /// Where Envoy finds the invoker, HOST:PORT or unix:///PATH, instead of the file's `listen`
-    /// (127.0.0.1:9090 with --lrp).
+    /// The address at which Envoy finds the invoker, HOST:PORT or unix:///PATH [default: `listen` of
+    /// the file; with --lrp, 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     invoker: Option<Listen>,
-    /// Where Envoy listens, instead of 127.0.0.1:8080 (the file's own address with --lrp).
+    /// The address at which Envoy listens [default: 127.0.0.1:8080; with --lrp, the address in the file]
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
-    /// Where Envoy's admin interface listens.
+    /// The address of Envoy's admin interface
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
     admin: SocketAddr,
-    /// A path that stands before /ping and /healthz, which Envoy itself answers for hosts without
-    /// routes of their own.
+    /// A prefix for the paths /ping and /healthz, to which Envoy itself responds for hosts without
+    /// routes of their own
     #[arg(long, value_name = "PATH", conflicts_with = "lrp", value_parser = path)]
     health_prefix: Option<String>,
 }
@@ -47,29 +47,43 @@ pub(super) struct Options {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// Make it from the `routes` of this file, invoker.yaml.
+    /// The invoker.yaml with the `routes`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Make it from this lrp.yaml, of the Lambda Reverse Proxy.
+    /// The lrp.yaml of the Lambda Reverse Proxy
     #[arg(long, value_name = "FILE")]
     lrp: Option<PathBuf>,
 }
 
-fn path(text: &str) -> Result<String, String> {
+/// The error for a health prefix that is not a path.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a path such as /internal")]
+struct HealthPrefixError;
+
+fn path(text: &str) -> Result<String, HealthPrefixError> {
     match text.parse::<PathPattern>() {
         Ok(_) if !text.ends_with(['/', '*']) && !text.contains('{') => Ok(text.to_owned()),
-        _ => Err("expected a path such as /internal".to_owned()),
+        _ => Err(HealthPrefixError),
     }
 }
 
+/// The error if the configuration cannot be written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{}: cannot be written: {error}", .file.display())]
+    File { file: PathBuf, error: io::Error },
+    #[error("standard output: {0}")]
+    Stdout(io::Error),
+}
+
 /// Writes the configuration.
-pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
-    let filter = options.filter.map_or_else(find_filter, Ok);
+pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
+    let filter = args.filter.map_or_else(find_filter, Ok);
     let admin = Listen::Tcp(HostPort {
-        host: options.admin.ip().to_string(),
-        port: options.admin.port(),
+        host: args.admin.ip().to_string(),
+        port: args.admin.port(),
     });
-    let mut gateway = match (options.source.config, options.source.lrp) {
+    let mut gateway = match (args.source.config, args.source.lrp) {
         (Some(file), _) => {
             let config = Config::load(&file)?;
             let filter = filter.map_err(CommandError::failed)?;
@@ -86,22 +100,21 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
         }
     };
     gateway.admin = admin;
-    gateway.invoker = options.invoker.unwrap_or(gateway.invoker);
-    gateway.listen = options.listen.unwrap_or(gateway.listen);
-    if let Some(prefix) = options.health_prefix {
+    gateway.invoker = args.invoker.unwrap_or(gateway.invoker);
+    gateway.listen = args.listen.unwrap_or(gateway.listen);
+    if let Some(prefix) = args.health_prefix {
         gateway.health.prefix = prefix;
     }
     let text = gateway.render().map_err(CommandError::failed)?;
-    if options.check {
-        let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
+    if args.check {
+        let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
         envoy.validate(&text).map_err(CommandError::failed)?;
     }
-    let written = match options.output {
-        Some(file) => std::fs::write(&file, text)
-            .map_err(|error| format!("{}: cannot be written: {error}", file.display())),
-        None => std::io::stdout()
+    let written = match args.output {
+        Some(file) => std::fs::write(&file, text).map_err(|error| WriteError::File { file, error }),
+        None => io::stdout()
             .write_all(text.as_bytes())
-            .map_err(|error| format!("standard output: {error}")),
+            .map_err(WriteError::Stdout),
     };
     written.map_err(CommandError::failed)?;
     Ok(ExitCode::SUCCESS)

@@ -5,33 +5,34 @@ use std::error::Error;
 use crate::config::ConfigError;
 use crate::envoy_config::EnvoyConfigError;
 
-/// The reason why a subcommand ends without success. Its text is for the user.
+/// The error of a subcommand. The text is for the user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
     /// The configuration file has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration file has no mistake by itself, but cannot be used for this subcommand.
+    /// The configuration file has no mistakes, but the subcommand cannot use it.
     #[error(transparent)]
     UnusableConfig(EnvoyConfigError),
-    /// Envoy has ended although nobody asked it to.
+    /// Envoy ended without being asked to.
     #[error("Envoy has ended, with exit status {0}; what it said stands above")]
     EnvoyEnded(u8),
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Failed(Box<dyn Error + Send + Sync>),
 }
 
 impl CommandError {
-    /// An error with the text of `error`.
+    /// Wraps any other error.
     pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(error.into())
     }
 
+    /// Returns the exit code of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::UnusableConfig(_) => 2,
-            // That Envoy ends by itself is no success, whatever its status says.
+            // If Envoy ends by itself, that is a failure even with exit status 0.
             Self::EnvoyEnded(code) => (*code).max(1),
             Self::Failed(_) => 1,
         }

@@ -9,33 +9,33 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::error::CommandError;
 use super::setup;
 use crate::envoy_config::{Envoy, find_filter};
-use crate::lrp::{Ended, Lrp, run as run_both};
+use crate::lrp::{ExitReason, Lrp, run as run_both};
 
-/// The options of `lrp`.
+/// The arguments of `lrp`.
 #[derive(clap::Args)]
-pub(super) struct Options {
-    /// The configuration file of lrp.
+pub(super) struct LrpArgs {
+    /// The configuration file, lrp.yaml
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The Envoy to start, instead of the `envoy` on PATH.
+    /// The Envoy to start [default: `envoy` on PATH]
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// The filter's file, instead of $LAMBDA_MESH_FILTER or lambda_filter.wasm beside this program.
+    /// The file of the filter [default: $LAMBDA_MESH_FILTER, or lambda_filter.wasm beside this program]
     #[arg(long, value_name = "PATH")]
     filter: Option<String>,
-    /// Arguments for Envoy, such as `--concurrency 2`.
+    /// Arguments for Envoy, such as `--concurrency 2`
     #[arg(last = true, value_name = "ENVOY_ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 
-/// Serves until a signal asks to end, or Envoy has ended.
-pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
+/// Serves until a signal, or until Envoy ends.
+pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
-    let lrp = Lrp::load(&options.file)?;
-    let envoy = Envoy::find(options.envoy.as_deref()).map_err(CommandError::failed)?;
-    let filter = options.filter.map_or_else(find_filter, Ok);
+    let lrp = Lrp::load(&args.file)?;
+    let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
+    let filter = args.filter.map_or_else(find_filter, Ok);
     let filter = filter.map_err(CommandError::failed)?;
-    let ended = setup::runtime()?.block_on(async {
+    let reason = setup::runtime()?.block_on(async {
         let mut signals = [
             signal(SignalKind::hangup()).map_err(CommandError::failed)?,
             signal(SignalKind::interrupt()).map_err(CommandError::failed)?,
@@ -43,7 +43,7 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
             signal(SignalKind::terminate()).map_err(CommandError::failed)?,
         ];
         let [hangup, interrupt, quit, terminate] = &mut signals;
-        let end = async || {
+        let signalled = async || {
             tokio::select! {
                 _ = hangup.recv() => {}
                 _ = interrupt.recv() => {}
@@ -56,16 +56,16 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
         run_both(
             &lrp,
             (&envoy, filter),
-            &options.arguments,
+            &args.arguments,
             server,
             ready,
-            end,
+            signalled,
         )
         .await
         .map_err(CommandError::failed)
     })?;
-    match ended {
-        Ended::Asked => Ok(ExitCode::SUCCESS),
-        Ended::Envoy(code) => Err(CommandError::EnvoyEnded(code)),
+    match reason {
+        ExitReason::Signal => Ok(ExitCode::SUCCESS),
+        ExitReason::Envoy(code) => Err(CommandError::EnvoyEnded(code)),
     }
 }

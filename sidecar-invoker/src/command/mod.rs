@@ -1,11 +1,11 @@
-//! The command line: every subcommand has a file of its own.
+//! The command line, with one file for each subcommand.
 
 mod check;
 mod envoy_config;
 mod error;
-mod guard;
 mod healthcheck;
 mod lrp;
+mod orphan_reaper;
 mod schema;
 mod serve;
 mod setup;
@@ -26,35 +26,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the functions of a configuration file. Exits with 2 if the file has mistakes, with 1
+    /// Serve the functions of a configuration file. Exits with 2 if the file has mistakes, and with 1
     /// if it cannot be served.
-    Serve(serve::Options),
-    /// Look whether every function of a configuration file can be called, without calling any, and
-    /// print a table. Exits with 1 if one cannot, with 2 if the file has mistakes.
-    Check(check::Options),
-    /// Ask a server whether it is well, as a container's HEALTHCHECK. Exits with 1 if it is not.
-    Healthcheck(healthcheck::Options),
-    /// Write an Envoy configuration: from the routes of an invoker.yaml, or from an lrp.yaml.
-    EnvoyConfig(envoy_config::Options),
+    Serve(serve::ServeArgs),
+    /// Check whether each function of a configuration file could be invoked, without invoking it, and
+    /// print a table. Exits with 1 if a function could not be invoked, and with 2 if the file has
+    /// mistakes.
+    Check(check::CheckArgs),
+    /// Ask a server for its health, as the HEALTHCHECK of a container. Exits with 1 if the server is
+    /// not healthy.
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// Write an Envoy configuration from the routes of an invoker.yaml, or from an lrp.yaml.
+    EnvoyConfig(envoy_config::EnvoyConfigArgs),
     /// Print the JSON Schema of a configuration, for editors and other tools.
-    Schema(schema::Options),
-    /// Run Envoy and the invoker together, in the place of the Lambda Reverse Proxy (lrp).
-    Lrp(lrp::Options),
-    /// Started by `serve` itself: ends the functions' processes if the invoker is killed.
-    #[command(hide = true)]
-    Guard,
+    Schema(schema::SchemaArgs),
+    /// Run Envoy and the invoker together, as a replacement for the Lambda Reverse Proxy (lrp).
+    Lrp(lrp::LrpArgs),
+    /// End the processes of functions if the invoker is killed. `serve` and `lrp` start this command.
+    #[command(name = "guard", hide = true)]
+    OrphanReaper,
 }
 
-/// Runs the subcommand that `arguments` names, the program's own name first, and prints its error.
+/// Runs the subcommand that `arguments` names, and prints its error. The first argument is the name of
+/// the program.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let result = match Cli::parse_from(with_lrp(arguments)).command {
-        Command::Serve(options) => serve::run(options),
-        Command::Check(options) => check::run(&options),
-        Command::Healthcheck(options) => healthcheck::run(&options),
-        Command::EnvoyConfig(options) => envoy_config::run(options),
-        Command::Schema(options) => schema::run(&options),
-        Command::Lrp(options) => lrp::run(options),
-        Command::Guard => Ok(guard::run()),
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::EnvoyConfig(args) => envoy_config::run(args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Lrp(args) => lrp::run(args),
+        Command::OrphanReaper => Ok(orphan_reaper::run()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("{error}");
@@ -62,8 +65,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// The arguments, in which a program that is called `lrp` is the command `lrp`: a container that is
-/// started as lrp's was needs no other arguments.
+/// Inserts the subcommand `lrp` for a program that is called `lrp`, so that a container with lrp's own
+/// arguments works unchanged.
 fn with_lrp(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.collect();
     let name = arguments.first().map(Path::new).and_then(Path::file_name);

@@ -8,9 +8,9 @@ use lambda_filter_core::config::Settings;
 use super::error::CommandError;
 use crate::config::reference;
 
-/// The options of `schema`.
+/// The arguments of `schema`.
 #[derive(clap::Args)]
-pub(super) struct Options {
+pub(super) struct SchemaArgs {
     /// The configuration: invoker.yaml, or the keys of the filter.
     #[arg(value_enum, default_value_t = Configuration::Invoker)]
     configuration: Configuration,
@@ -23,8 +23,8 @@ enum Configuration {
 }
 
 /// Prints the schema.
-pub(super) fn run(options: &Options) -> Result<ExitCode, CommandError> {
-    let schema = match options.configuration {
+pub(super) fn run(args: &SchemaArgs) -> Result<ExitCode, CommandError> {
+    let schema = match args.configuration {
         Configuration::Invoker => reference::schema(),
         Configuration::Filter => Settings::schema(),
     };

@@ -10,29 +10,28 @@ use super::setup;
 use crate::config::{BackendConfig, Config, HostPort, Listen};
 use crate::server::Server;
 
-/// The options of `serve`.
+/// The arguments of `serve`.
 #[derive(clap::Args)]
-pub(super) struct Options {
+pub(super) struct ServeArgs {
     /// The configuration file, invoker.yaml.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Where to serve the Invoke API, instead of the file's `listen`: HOST:PORT or
-    /// unix:///PATH.
+    /// Address of the Invoke API, HOST:PORT or unix:///PATH [default: `listen` of the file]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Listen>,
-    /// Where to serve the admin endpoints, instead of the file's `admin`.
+    /// Address of the admin endpoints [default: `admin` of the file]
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<HostPort>,
 }
 
-/// Serves until a signal asks to end.
-pub(super) fn run(options: Options) -> Result<ExitCode, CommandError> {
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
-    let mut config = Config::load(&options.config)?;
-    config.listen = options.listen.unwrap_or(config.listen);
-    config.admin = options.admin.unwrap_or(config.admin);
-    let mut functions = config.functions.values();
-    if config.aws.is_some() || functions.any(|one| matches!(one.backend, BackendConfig::Aws(_))) {
+    let mut config = Config::load(&args.config)?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.admin = args.admin.unwrap_or(config.admin);
+    let mut backends = config.functions.values().map(|function| &function.backend);
+    if config.aws.is_some() || backends.any(|backend| matches!(backend, BackendConfig::Aws(_))) {
         setup::raise_open_files();
     }
     setup::server_runtime()?.block_on(serve(config))

@@ -1,4 +1,4 @@
-//! What subcommands set up before their work: the log, the tokio runtime, the server's options.
+//! The setup that subcommands share: the log, the tokio runtime, the options of the server.
 
 use std::io::IsTerminal;
 use std::thread::available_parallelism;
@@ -11,11 +11,11 @@ use tracing_subscriber::EnvFilter;
 use super::error::CommandError;
 use crate::server;
 
-/// What the AWS SDK logs by itself the invoker says in its own words, and once. Naming one of these
-/// in `RUST_LOG` shows it.
+/// Silences the logs of the AWS SDK, whose errors the invoker logs once and in its own words. `RUST_LOG`
+/// can name one of these crates to show its logs.
 const SDK_QUIET: &str = "aws_config=off,aws_credential_types=off,aws_runtime=off,aws_smithy_http_client=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_sdk_sso=off,aws_sdk_ssooidc=off,aws_sdk_sts=off";
 
-/// Starts to write the log to standard error.
+/// Sends the log to standard error, with the filter of `RUST_LOG`.
 pub(super) fn log_to_stderr() {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
     let quiet = |filter: &str| EnvFilter::try_new(format!("{SDK_QUIET},{filter}"));
@@ -28,7 +28,7 @@ pub(super) fn log_to_stderr() {
         .init();
 }
 
-/// The options of a server that this program runs.
+/// Returns the options of a server in this program.
 pub(super) fn server_options() -> Result<server::Options, CommandError> {
     Ok(server::Options {
         clock: SystemTime::now,
@@ -37,8 +37,8 @@ pub(super) fn server_options() -> Result<server::Options, CommandError> {
     })
 }
 
-/// A runtime for the server. With a single core to run on (by its affinity or a container's limit),
-/// a thread beside the main one would only cost what it takes to pass work between the two.
+/// Creates the runtime of the server. On a single core (by affinity, or by the limit of a container) it
+/// has no second thread, because passing work between threads would only cost time.
 pub(super) fn server_runtime() -> Result<Runtime, CommandError> {
     let mut builder = match available_parallelism() {
         Ok(cores) if cores.get() == 1 => Builder::new_current_thread(),
@@ -47,21 +47,21 @@ pub(super) fn server_runtime() -> Result<Runtime, CommandError> {
     builder.enable_all().build().map_err(CommandError::failed)
 }
 
-/// A runtime of the usual kind.
+/// Creates a runtime with tokio's defaults.
 pub(super) fn runtime() -> Result<Runtime, CommandError> {
     Runtime::new().map_err(CommandError::failed)
 }
 
-/// Raises the limit of open files as far as it goes. A call of a function on AWS has two connections
-/// open. Most systems start a program with a limit of 1,024 open files, on account of those that use
-/// `select`, and allow far more to one that asks.
+/// Raises the limit of open files to its maximum. An invocation on AWS holds two connections. Most systems
+/// start programs with a limit of 1,024 files, for the sake of programs that use `select`, but allow
+/// programs to raise it.
 pub(super) fn raise_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let most = Rlimit {
+    let raised = Rlimit {
         current: maximum,
         maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, most) {
-        tracing::debug!("the limit of open files stays as it is: {error}");
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!("the limit of open files cannot be raised: {error}");
     }
 }

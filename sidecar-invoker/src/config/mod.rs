@@ -47,7 +47,7 @@ impl Config {
     }
 }
 
-/// The text of a configuration file. `how` the user names one: `with --config`.
+/// Reads the text of a configuration file. `how` says how a user names a file: `with --config`.
 pub(crate) fn read_text(path: &Path, how: &str) -> Result<String, ConfigError> {
     let file = path.display().to_string();
     let whole = |message: String| ConfigError::file(&file, None, message);

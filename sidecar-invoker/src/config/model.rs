@@ -1,4 +1,4 @@
-//! What a configuration file says, in types that cannot be wrong.
+//! The content of a configuration file, in types that cannot be wrong.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,34 +14,31 @@ use lambda_api::{FunctionName, FunctionReference, Qualifier};
 /// A configuration that can be served.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the Invoke API listens: `listen`, default `127.0.0.1:9090`.
+    /// `listen`: the address of the Invoke API.
     pub listen: Listen,
-    /// Who may connect, if that is a Unix socket: `socket_mode`; by default what the umask leaves.
+    /// `socket_mode`: the permissions of the Unix socket in `listen`.
     pub socket_mode: Option<SocketMode>,
-    /// Where the admin endpoints listen: `admin`, default `127.0.0.1:9091`.
+    /// `admin`: the address of the admin endpoints.
     pub admin: HostPort,
-    /// How long running invocations may take to finish once the invoker is to end:
-    /// `drain_timeout`, default 10 s.
+    /// `drain_timeout`: the time for running invocations to finish once the invoker is to end.
     pub drain_timeout: Duration,
-    /// Most invocations on AWS at once, over all functions: `max_concurrency`. The default of 1000
-    /// is what AWS gives a new account in each region.
+    /// `max_concurrency`: most invocations on AWS at once, over all functions.
     pub max_concurrency: usize,
-    /// Where a function goes that is not listed: `aws`; without it such a one is unknown.
+    /// `aws`: functions that are not listed. Without the block they are unknown.
     pub aws: Option<AwsConfig>,
-    /// How functions' output is written: `log_format`, default `text`.
+    /// `log_format`: the form of the lines that functions write.
     pub log_format: LogFormat,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
-    /// Which requests go to which function: `routes`, and behind them the events of imported
-    /// functions. `envoy-config` makes an Envoy configuration of them; the invoker does not route.
+    /// `routes`, followed by the events of imported functions.
     pub routes: Vec<Route>,
-    /// What `import` did not understand, one sentence each, with its file and line.
+    /// A sentence for each part of a template that `import` did not understand, with file and line.
     pub warnings: Vec<String>,
-    /// The file it was read from, as the user named it, for messages.
+    /// The file as the user named it, for messages.
     pub file: String,
 }
 
-/// How the lines that functions write appear on the invoker's standard output.
+/// The form of the lines that functions write, on the invoker's standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// `text`: `FUNCTION/ENVIRONMENT | LINE`.
@@ -50,7 +47,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// One entry of `functions`.
+/// An entry of `functions`.
 #[derive(Debug, Clone)]
 pub struct FunctionConfig {
     /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
@@ -58,11 +55,11 @@ pub struct FunctionConfig {
     pub queue: usize,
     /// `event`: asynchronous invocations.
     pub event: EventConfig,
-    /// What runs the function.
+    /// The backend that runs the function.
     pub backend: BackendConfig,
 }
 
-/// How asynchronous invocations are run: `event`, not for functions on AWS, which has a queue itself.
+/// The block `event`: asynchronous invocations. Functions on AWS have none, because AWS has a queue.
 #[derive(Debug, Clone)]
 pub struct EventConfig {
     /// `queue`: most events that run, wait for their turn or wait to be tried again; default 1000.
@@ -91,7 +88,7 @@ impl Default for EventConfig {
     }
 }
 
-/// What runs a function: exactly one of the keys `aws`, `rie`, `local`.
+/// The backend of a function: exactly one of the keys `aws`, `rie` and `local`.
 #[derive(Debug, Clone)]
 pub enum BackendConfig {
     /// AWS Lambda. Its queue is that of [`AwsCall`].
@@ -147,7 +144,7 @@ pub struct LocalConfig {
     pub line: usize,
 }
 
-/// Which variables of the invoker's environment a function sees besides those that all do.
+/// The variables that pass from the invoker's environment, besides those that every function sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InheritEnv {
     /// `true`: all.
@@ -156,7 +153,7 @@ pub enum InheritEnv {
     Names(Vec<String>),
 }
 
-/// How functions on AWS are called.
+/// The keys of calls to AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsCall {
     /// `region`; without it that of a function's full ARN, else what the SDK finds.
@@ -207,7 +204,7 @@ pub struct Role {
 /// The block `aws`: functions that are not listed.
 #[derive(Debug, Clone)]
 pub struct AwsConfig {
-    /// How they are called; the default of listed ones.
+    /// The keys of their calls, and the defaults of listed functions.
     pub call: AwsCall,
     /// `allow`: patterns of their bare names; default all.
     pub allow: Vec<WildMatch>,
@@ -216,7 +213,7 @@ pub struct AwsConfig {
 }
 
 impl AwsConfig {
-    /// Whether a function that is not listed may be called.
+    /// Returns whether callers may name a function that is not listed.
     pub fn allows(&self, name: &FunctionName) -> bool {
         let matches = |patterns: &[WildMatch]| {
             let mut patterns = patterns.iter();
@@ -233,15 +230,16 @@ pub struct AwsFunction {
     pub function: FunctionReference,
     /// `qualifier`, for callers who do not name one.
     pub qualifier: Option<Qualifier>,
-    /// How it is called.
+    /// The keys of its calls.
     pub call: AwsCall,
 }
 
-/// What Lambda allows.
+/// The limits of `memory`, as Lambda has them.
 pub(crate) const MEMORY_MIB: RangeInclusive<u32> = 128..=10_240;
+/// The limits of `concurrency`.
 pub(crate) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
 
-/// What the keys of a local function default to.
+/// The defaults of the keys of a local function.
 #[derive(Debug)]
 pub(crate) struct LocalDefaults {
     /// `None` is the file's own.
@@ -264,7 +262,7 @@ impl Default for LocalDefaults {
     }
 }
 
-/// Why a function can have no variable of this name.
+/// Returns why a function can have no variable of this name.
 pub(crate) fn check_variable_name(name: &str) -> Result<(), &'static str> {
     match name {
         "AWS_LAMBDA_RUNTIME_API" | "AWS_LAMBDA_LOG_STREAM_NAME" => {

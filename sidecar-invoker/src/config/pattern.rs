@@ -1,4 +1,4 @@
-//! What a route matches: host names and paths.
+//! The host names and paths that a route matches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use lambda_filter_core::config::PathTemplate;
 pub struct Host(String);
 
 impl Host {
-    /// `*`.
+    /// Returns `*`.
     #[must_use]
     pub fn any() -> Self {
         Self("*".to_owned())
     }
 
-    /// The host as Envoy's `domains` take it.
+    /// Returns the host as Envoy's `domains` take it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,12 +68,12 @@ pub struct PathPattern {
     text: String,
     /// `None` is any one segment.
     segments: Vec<Option<String>>,
-    /// Whether more segments may follow.
+    /// More segments may follow.
     open: bool,
     form: Form,
 }
 
-/// How a [`PathPattern`] is written.
+/// The notation of a [`PathPattern`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A path without names in braces.
@@ -85,7 +85,7 @@ pub(crate) enum Form {
 }
 
 impl PathPattern {
-    /// `/*`.
+    /// Returns `/*`.
     #[must_use]
     pub fn any() -> Self {
         Self {
@@ -96,7 +96,7 @@ impl PathPattern {
         }
     }
 
-    /// The pattern as it was given.
+    /// Returns the pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -106,12 +106,12 @@ impl PathPattern {
         self.form
     }
 
-    /// The path before `/*`; empty for every path.
+    /// Returns the path before `/*`; empty for every path.
     pub(crate) fn prefix(&self) -> &str {
         self.text.trim_end_matches("/*")
     }
 
-    /// Whether every path of `other` is one of this pattern too.
+    /// Returns whether this pattern matches every path that `other` matches.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let mut pairs = self.segments.iter().zip(&other.segments);
         self.segments.len() <= other.segments.len()
@@ -119,7 +119,7 @@ impl PathPattern {
             && (self.open || (!other.open && self.segments.len() == other.segments.len()))
     }
 
-    /// Whether one of its paths is `prefix` or stands below it.
+    /// Returns whether the pattern matches `prefix` or a path below it.
     pub(crate) fn may_begin_with(&self, prefix: &str) -> bool {
         let mut own = self.segments.iter();
         let mut wanted = prefix.split('/').skip(1);
@@ -129,8 +129,8 @@ impl PathPattern {
         })
     }
 
-    /// Orders patterns so that of two which match a path the one that says more comes first: segment
-    /// by segment a text, then one name, then all that follows.
+    /// Returns a key that sorts the more specific of two patterns first. Segment by segment, a text
+    /// goes before a name, and a name before a rest of any length.
     pub(crate) fn generality(&self) -> Vec<u8> {
         let mut generality: Vec<u8> = self
             .segments
@@ -147,8 +147,8 @@ impl PathPattern {
         generality
     }
 
-    /// The path template for the event's `resource`, behind `strip_prefix`, which the filter takes
-    /// off the path first; `None` if the paths have no one form.
+    /// Returns the path template for the event's `resource`; `None` for a prefix. The template begins
+    /// after `strip_prefix`, which the filter removes from the path first.
     pub(crate) fn resource(&self, strip_prefix: &str) -> Option<&str> {
         let rest = self.text.strip_prefix(strip_prefix).unwrap_or(&self.text);
         let rest = if rest.is_empty() { "/" } else { rest };
@@ -176,7 +176,7 @@ impl PathPattern {
         regex
     }
 
-    /// The regular expression (RE2) of a template.
+    /// Returns a template as a regular expression (RE2).
     pub(crate) fn regex(&self) -> String {
         let mut regex = String::new();
         for segment in &self.segments {

@@ -1,5 +1,5 @@
-//! `routes`: which requests go to which function. The invoker does not route; a configuration of
-//! Envoy is made from it.
+//! `routes`: the requests that reach each function. The invoker does not route. It writes a
+//! configuration of Envoy from this list.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ keys! {
     method: Option<Method> = METHOD, "`ANY`";
     /// The function to call. With `aws`, any name or ARN.
     function = function_values(), "required";
-    /// How long Envoy waits for the answer.
+    /// Longest wait of Envoy for the answer.
     timeout: Duration = DURATION, "10 s longer than the function's own limits";
 }
 
@@ -99,7 +99,7 @@ fn as_scalars(key: &str, values: Values) -> Values {
     Values { schema, ..values }
 }
 
-/// One entry of `routes`. Of the routes of a host the first that matches is taken.
+/// An entry of `routes`. The first route of a host that matches is taken.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// `host`, default every host.
@@ -112,14 +112,14 @@ pub struct Route {
     pub function: FunctionName,
     /// The keys of the filter, at least `function`, as its metadata under `lambda` takes them.
     pub lambda: Map<String, Json>,
-    /// `timeout`: how long Envoy waits for the answer; by default longer than the function takes.
+    /// `timeout`: the time limit of the answer in Envoy; by default longer than the function's own.
     pub timeout: Option<Duration>,
     /// Line in the file, counted from 1.
     pub line: usize,
 }
 
 impl Route {
-    /// Whether this route takes every request that `other`, for the same host, would.
+    /// Returns whether this route takes every request that `other` matches.
     fn shadows(&self, other: &Self) -> bool {
         self.host == other.host
             && (self.method.is_none() || self.method == other.method)
@@ -127,7 +127,7 @@ impl Route {
     }
 }
 
-/// Reads the list. `functions` are the names that a route may use; `None` if any may be used.
+/// Reads the list. `functions` has the names that a route may use; `None` allows any name.
 pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Vec<Route>> {
     let items = value.list("a list of routes such as { path: /orders/*, function: orders }")?;
     let read: Vec<_> = items.iter().map(|item| route(item, functions)).collect();
@@ -145,8 +145,8 @@ pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Ve
     read.into_iter().collect()
 }
 
-/// The file's own routes, and behind them those of imported functions, the one that says more
-/// first, as API Gateway takes them. One that could match nothing there is left out.
+/// Returns the file's own routes, followed by those of imported functions. The more specific of these
+/// come first, as API Gateway takes them. An imported route that would match nothing is left out.
 pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Route> {
     imported.sort_by_key(|route| (route.path.generality(), route.method.is_none()));
     imported.into_iter().fold(own, |mut routes, route| {
@@ -243,7 +243,7 @@ fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Functi
     Some(name)
 }
 
-/// The value of one of the filter's keys, checked by the filter itself.
+/// Reads the value of one of the filter's keys, which the filter itself checks.
 fn setting(key: &str, value: &Value<'_>) -> Option<Json> {
     let candidates = match key {
         "binary_media_types" => {

@@ -1,4 +1,4 @@
-//! The programs and files that a configuration needs: Envoy itself, and the filter.
+//! The program and the file that a configuration needs: Envoy, and the filter.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -12,10 +12,10 @@ use super::error::{EnvoyConfigError, FILTER};
 pub struct Envoy(PathBuf);
 
 impl Envoy {
-    /// The program `named`, or `envoy` on `PATH`.
+    /// Returns the program `named`, or `envoy` on `PATH`.
     ///
     /// # Errors
-    /// There is none.
+    /// Returns an error if there is no such program.
     pub fn find(named: Option<&Path>) -> Result<Self, EnvoyConfigError> {
         if let Some(path) = named {
             return if is_executable(path) {
@@ -32,13 +32,13 @@ impl Envoy {
             .ok_or(EnvoyConfigError::NoEnvoy)
     }
 
-    /// Has Envoy itself check a configuration (`--mode validate`). Nothing is listened on.
+    /// Lets Envoy check a configuration (`--mode validate`). Envoy does not listen on its addresses.
     ///
     /// # Errors
-    /// What Envoy says against it, or why it cannot be asked.
+    /// Returns an error if Envoy refuses the configuration, or cannot be run.
     pub fn validate(&self, config: &str) -> Result<(), EnvoyConfigError> {
-        let asked = || -> std::io::Result<_> {
-            // Envoy tells YAML by the name.
+        let run = || -> std::io::Result<_> {
+            // Envoy recognizes YAML by the name of the file.
             let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
             file.write_all(config.as_bytes())?;
             Command::new(&self.0)
@@ -54,7 +54,7 @@ impl Envoy {
                 .output()
         };
         let envoy = || self.0.clone();
-        let output = asked().map_err(|error| EnvoyConfigError::NotAsked {
+        let output = run().map_err(|error| EnvoyConfigError::NotAsked {
             envoy: envoy(),
             error,
         })?;
@@ -68,18 +68,18 @@ impl Envoy {
         })
     }
 
-    /// Where it is.
+    /// Returns the path of the program.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 }
 
-/// The filter's file: the one that the variable `LAMBDA_MESH_FILTER` names, else
+/// Returns the file of the filter: the value of the variable `LAMBDA_MESH_FILTER`, or
 /// `lambda_filter.wasm` beside this program.
 ///
 /// # Errors
-/// There is none.
+/// Returns an error if there is no such file.
 pub fn find_filter() -> Result<String, EnvoyConfigError> {
     if let Some(named) = std::env::var_os("LAMBDA_MESH_FILTER") {
         return named.into_string().map_err(EnvoyConfigError::FilterName);

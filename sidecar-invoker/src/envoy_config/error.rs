@@ -1,4 +1,4 @@
-//! The errors of making and checking a configuration of Envoy.
+//! The errors in creating and checking a configuration of Envoy.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use crate::config::Listen;
 
-/// The filter's file, as it is released.
+/// The name of the filter's file in a release.
 pub(super) const FILTER: &str = "lambda_filter.wasm";
 
-/// There is no configuration. The text is for the user: what is wrong, and the cure.
+/// The error if a configuration cannot be created, or Envoy refuses it. The text is for the user, with the
+/// cause and the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvoyConfigError {
-    /// The invoker's configuration file has no routes.
+    /// The configuration file of the invoker has no routes.
     #[error(
         "{file}: has no `routes`; add one such as {{ host: orders.localhost, function: orders }}"
     )]
@@ -20,26 +21,26 @@ pub enum EnvoyConfigError {
         /// The file, as the user named it.
         file: String,
     },
-    /// Envoy itself answers the paths of these routes.
-    #[error("{}", taken(.source_file, .paths))]
+    /// Routes have the paths of health endpoints.
+    #[error("{}", health_paths(.source_file, .paths))]
     HealthPaths {
         /// The name of the configuration file.
         source_file: String,
-        /// The routes' paths.
+        /// The paths of the routes.
         paths: Vec<String>,
     },
-    /// The invoker listens on a port that the operating system chooses.
+    /// The operating system chooses the port of the invoker.
     #[error("the invoker's address {0} has no fixed port; say with --invoker where it listens")]
     NoFixedPort(Listen),
-    /// The program that the user named is none.
+    /// The file that the user named is not a program.
     #[error("--envoy {}: not an executable file", .0.display())]
     NotExecutable(PathBuf),
-    /// There is no Envoy on this machine.
+    /// There is no Envoy on `PATH`.
     #[error(
         "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy PATH"
     )]
     NoEnvoy,
-    /// Envoy cannot be run.
+    /// Running Envoy failed.
     #[error("{} cannot be asked: {error}", .envoy.display())]
     NotAsked {
         /// The program.
@@ -47,18 +48,18 @@ pub enum EnvoyConfigError {
         /// The operating system's reason.
         error: io::Error,
     },
-    /// Envoy itself finds mistakes.
+    /// Envoy refuses the configuration.
     #[error("{} refuses the configuration: {message}", .envoy.display())]
     Refused {
         /// The program.
         envoy: PathBuf,
-        /// What it says.
+        /// The message of Envoy.
         message: String,
     },
-    /// The variable `LAMBDA_MESH_FILTER` is not text.
+    /// The value of the variable `LAMBDA_MESH_FILTER` is not UTF-8.
     #[error("LAMBDA_MESH_FILTER: {} is not UTF-8", .0.display())]
     FilterName(OsString),
-    /// There is no file of the filter.
+    /// The file of the filter does not exist.
     #[error(
         "the filter, {FILTER}, is not beside this program; name it with --filter PATH or the \
          variable LAMBDA_MESH_FILTER"
@@ -66,9 +67,9 @@ pub enum EnvoyConfigError {
     NoFilter,
 }
 
-/// One line for each path. The lines of the routes are not known, as a route may be one of a template
-/// that was imported.
-fn taken(source_file: &str, paths: &[String]) -> String {
+/// Returns a line for each path. The line numbers of the routes are not given, because a route may come
+/// from an imported template.
+fn health_paths(source_file: &str, paths: &[String]) -> String {
     let line = |path: &String| {
         format!(
             "{source_file}: routes: Envoy itself answers {path}; give the route a `host`, or Envoy's \

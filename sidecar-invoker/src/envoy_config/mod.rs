@@ -1,4 +1,7 @@
-//! Writes Envoy configurations: complete, commented, and the same bytes for the same input.
+//! Writes Envoy configurations: complete, with comments, and the same bytes for the same input.
+//!
+//! A template and a writer for YAML's flow style are enough for that, and keep the comments and the line
+//! breaks, which a serializer would lose.
 
 mod envoy;
 mod error;
@@ -10,68 +13,69 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use self::routes::longest_wait;
+use self::routes::default_timeout;
 use crate::config::{Config, Host, HostPort, Listen, Route};
 
 pub use envoy::{Envoy, find_filter};
 pub use error::EnvoyConfigError;
 pub use routes::Health;
 
-/// The text around the routes. `${NAME}` is filled in.
+/// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
+
 /// An Envoy in front of the invoker.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    /// The name of the file that it is made from, for the heading.
+    /// The name of the source file, for the heading.
     pub source: String,
     /// Comment lines below the heading, without their `# `.
     pub notes: Vec<String>,
-    /// Where clients connect.
+    /// The address at which Envoy listens.
     pub listen: SocketAddr,
-    /// Where Envoy's admin interface listens.
+    /// The address of Envoy's admin interface.
     pub admin: Listen,
-    /// Where the invoker listens.
+    /// The address at which the invoker listens.
     pub invoker: Listen,
-    /// The filter's file, `lambda_filter.wasm`, as Envoy finds it.
+    /// The file of the filter, `lambda_filter.wasm`, as Envoy finds it.
     pub filter: String,
-    /// The filter's defaults for every route.
+    /// The filter's defaults for all routes.
     pub plugin: Map<String, Value>,
-    /// Which requests go to which function.
+    /// The routes from requests to functions.
     pub routes: Vec<Route>,
-    /// Where Envoy itself answers `/ping` and `/healthz`.
+    /// The health endpoints, to which Envoy itself responds.
     pub health: Health,
-    /// What a request gets that no route takes, besides its status 404.
+    /// The body of the 404 for requests without a route.
     pub not_found: NotFound,
-    /// The largest head of a request; Envoy's own limits if `None`.
+    /// The limit of request heads, if it is not Envoy's default.
     pub head_limit: Option<HeadLimit>,
-    /// Whether clients of HTTP/1.0 are served too, with or without a `Host`. Envoy's default is 426.
+    /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
 }
 
-/// The body of a 404 of Envoy's own.
+/// The body of a 404 by Envoy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFound {
     /// The content type.
     pub content_type: &'static str,
-    /// The body, a format string of Envoy's.
+    /// The body, as a format string of Envoy.
     pub format: &'static str,
 }
 
-/// The largest head of a request.
+/// The limit of request heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimit {
-    /// All of it, in KiB; Envoy's own limit is 60.
+    /// The size of all headers in KiB. Envoy's default is 60.
     pub kib: u32,
-    /// Most headers; Envoy's own limit is 100.
+    /// The number of headers. Envoy's default is 100.
     pub headers: u32,
 }
 
 impl Gateway {
-    /// In front of the functions of an invoker's configuration: Envoy on `127.0.0.1:8080`, its admin
-    /// interface on `127.0.0.1:9901`, and the health endpoints under `*`.
+    /// Returns an Envoy in front of the functions of `config`. Envoy listens on `127.0.0.1:8080`, its
+    /// admin interface on `127.0.0.1:9901`, and the health endpoints are under `*`.
     ///
     /// # Errors
-    /// The file has no routes, or does not say where the invoker listens.
+    /// Returns an error if the configuration has no routes.
     pub fn of_config(config: &Config, filter: String) -> Result<Self, EnvoyConfigError> {
         let file = &config.file;
         if config.routes.is_empty() {
@@ -80,7 +84,7 @@ impl Gateway {
         let with_timeout = |route: &Route| Route {
             timeout: route.timeout.or_else(|| {
                 let function = config.functions.get(&route.function);
-                Some(longest_wait(function))
+                Some(default_timeout(function))
             }),
             ..route.clone()
         };
@@ -100,7 +104,7 @@ impl Gateway {
                 prefix: String::new(),
                 every_host: false,
             },
-            // As API Gateway's HTTP APIs answer.
+            // The body of API Gateway's HTTP APIs.
             not_found: NotFound {
                 content_type: "application/json",
                 format: r#"{"message":"Not Found"}"#,
@@ -110,11 +114,11 @@ impl Gateway {
         })
     }
 
-    /// The configuration's text.
+    /// Returns the text of the configuration.
     ///
     /// # Errors
-    /// The invoker's port is 0: nobody can know where it listens. Or a route is for one of the health
-    /// endpoints.
+    /// Returns an error if the port of the invoker is 0, and thus unknown, or if a route has the path of
+    /// a health endpoint.
     pub fn render(&self) -> Result<String, EnvoyConfigError> {
         let paths = self.health_paths_in_routes();
         if !paths.is_empty() {
@@ -143,25 +147,25 @@ impl Gateway {
             "cluster_type" => cluster_type(&invoker).to_owned(),
             "invoker" => yaml::flow(&address(&invoker)),
             "filter" => yaml::text(&self.filter),
-            "room" => self.room().to_owned(),
+            "body_filter" => self.body_filter().to_owned(),
             "plugin" => yaml::flow(&Value::from(self.plugin())),
             _ => String::new(),
         };
-        Ok(filled(TEMPLATE, fill))
+        Ok(fill_in(TEMPLATE, fill))
     }
 
-    /// The paths of routes whose requests the health endpoints would take.
+    /// Returns the paths of routes that the health endpoints would hide.
     fn health_paths_in_routes(&self) -> Vec<String> {
         let Health { prefix, .. } = &self.health;
-        let own = ["ping", "healthz"].map(|name| format!("{prefix}/{name}"));
-        let is_taken = |route: &&Route| {
+        let health = ["ping", "healthz"].map(|name| format!("{prefix}/{name}"));
+        let is_hidden = |route: &&Route| {
             let methods = [None, Some(Method::GET), Some(Method::HEAD)];
             route.host == Host::any()
-                && own.iter().any(|path| path == route.path.as_str())
+                && health.iter().any(|path| path == route.path.as_str())
                 && methods.contains(&route.method)
         };
-        let taken = self.routes.iter().filter(is_taken);
-        taken.map(|route| route.path.to_string()).collect()
+        let hidden = self.routes.iter().filter(is_hidden);
+        hidden.map(|route| route.path.to_string()).collect()
     }
 
     fn notes(&self) -> String {
@@ -172,8 +176,8 @@ impl Gateway {
         lines.collect()
     }
 
-    /// What the filter is told. The event of a request without a body goes into a header, unless
-    /// clients may send more than a header has room for.
+    /// Returns the configuration of the filter. The event of a request without a body goes into a header,
+    /// unless the head limit allows heads that are too large for that.
     fn plugin(&self) -> Map<String, Value> {
         let mut plugin = self.plugin.clone();
         if self.head_limit.is_none() {
@@ -182,14 +186,14 @@ impl Gateway {
         plugin
     }
 
-    fn room(&self) -> &'static str {
+    fn body_filter(&self) -> &'static str {
         match self.head_limit {
             None => "",
-            Some(_) => ROOM,
+            Some(_) => BODY_FILTER,
         }
     }
 
-    /// What clients may send besides what Envoy takes by default.
+    /// Returns the settings for requests that Envoy refuses by default.
     fn clients(&self) -> String {
         let mut lines = String::new();
         if let Some(HeadLimit { kib, headers }) = self.head_limit {
@@ -208,8 +212,8 @@ impl Gateway {
     }
 }
 
-/// The Lua filter that makes room for an event.
-const ROOM: &str = r#"        # A request without a body (GET) gives a filter no place to put one. This makes one.
+/// The Lua filter that gives requests without a body an empty body.
+const BODY_FILTER: &str = r#"        # A request without a body (GET) has no place for the event. This filter makes an empty body.
         - name: lambda.body
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
@@ -220,9 +224,9 @@ const ROOM: &str = r#"        # A request without a body (GET) gives a filter no
                 end
 "#;
 
-/// `template` with each `${NAME}` replaced by what `fill` gives for it. What is filled in is not
-/// looked through again, so no value can name another.
-fn filled(template: &str, fill: impl Fn(&str) -> String) -> String {
+/// Replaces each `${NAME}` in `template` with the result of `fill`. Placeholders in a result are not
+/// replaced, so a value cannot name another value.
+fn fill_in(template: &str, fill: impl Fn(&str) -> String) -> String {
     let mut out = String::new();
     let mut parts = template.split("${");
     out.extend(parts.next());
@@ -234,7 +238,7 @@ fn filled(template: &str, fill: impl Fn(&str) -> String) -> String {
     out
 }
 
-/// The address by which a process on the same machine reaches what listens on `listen`.
+/// Returns the address at which processes on the same machine reach a server that listens on `listen`.
 fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
     let Listen::Tcp(HostPort { host, port }) = listen else {
         return Ok(listen.clone());
@@ -266,14 +270,14 @@ fn address(listen: &Listen) -> Value {
 
 fn socket_address(host: &str, port: u16) -> Value {
     let address = match host {
-        // IPv4 too.
+        // Accepts IPv4 too.
         "::" => json!({ "address": host, "port_value": port, "ipv4_compat": true }),
         _ => json!({ "address": host, "port_value": port }),
     };
     json!({ "socket_address": address })
 }
 
-/// The last part of a path, so that the same file gives the same heading from everywhere.
+/// Returns the last part of a path, so that the heading does not depend on the current folder.
 pub(crate) fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
 }
@@ -283,13 +287,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_filled_in_is_not_filled_again() {
+    fn placeholders_in_values_are_not_replaced() {
         let fill = |name: &str| format!("<{name} ${{b}}>");
-        assert_eq!(filled("1 ${a} 2 ${b}", fill), "1 <a ${b}> 2 <b ${b}>");
+        assert_eq!(fill_in("1 ${a} 2 ${b}", fill), "1 <a ${b}> 2 <b ${b}>");
     }
 
     #[test]
-    fn where_an_invoker_that_listens_everywhere_is_reached() {
+    fn an_invoker_that_listens_on_all_addresses_is_reached_on_loopback() {
         let reached =
             |text: &str| reachable(&text.parse().unwrap()).map(|address| address.to_string());
         assert_eq!(reached("0.0.0.0:9090").unwrap(), "127.0.0.1:9090");

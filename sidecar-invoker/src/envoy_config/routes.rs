@@ -8,36 +8,37 @@ use serde_json::{Map, Value, json};
 use super::yaml;
 use crate::config::{BackendConfig, Form, FunctionConfig, Host, Route};
 
-/// The longest that a Lambda function runs.
-const LONGEST: Duration = Duration::from_secs(900);
-/// How much longer than a function Envoy waits, so that the function's own error is what comes:
-/// time for the queue, and for the invoker's answer.
+/// The longest timeout of a Lambda function.
+const MAX_FUNCTION_TIMEOUT: Duration = Duration::from_secs(900);
+/// The time that Envoy waits beyond the timeout of a function, for the queue and for the invoker's
+/// response. With it, the client gets the error of the function instead of Envoy's.
 const MARGIN: Duration = Duration::from_secs(10);
-/// How long Envoy lets a stream be silent if nothing else is said. A longer call needs a longer one.
-const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+/// Envoy's default for the longest silence of a stream. A longer invocation needs a longer idle timeout.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Where Envoy itself answers GET and HEAD: `PREFIX/ping` with `pong`, `PREFIX/healthz` with 200.
+/// The health endpoints. Envoy itself responds to GET and HEAD: with `pong` to `PREFIX/ping`, and with an
+/// empty 200 to `PREFIX/healthz`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// What stands before the two paths: empty, or a path such as `/internal`.
+    /// The prefix of the two paths: empty, or a path such as `/internal`.
     pub prefix: String,
-    /// Whether they come before the routes of each host, or of `*` only.
+    /// Puts the endpoints before the routes of each host, and not only of `*`.
     pub every_host: bool,
 }
 
-/// How long Envoy waits for a function of which no route says it.
-pub(super) fn longest_wait(function: Option<&FunctionConfig>) -> Duration {
-    let own = match function.map(|function| &function.backend) {
+/// Returns the timeout of a route that sets none.
+pub(super) fn default_timeout(function: Option<&FunctionConfig>) -> Duration {
+    let timeout = match function.map(|function| &function.backend) {
         Some(BackendConfig::Local(local)) => local.init_timeout + local.timeout,
         Some(BackendConfig::Rie(rie)) => rie.timeout,
         Some(BackendConfig::Aws(aws)) => aws.call.timeout,
-        None => LONGEST,
+        None => MAX_FUNCTION_TIMEOUT,
     };
-    own + MARGIN
+    timeout + MARGIN
 }
 
-/// The list under `virtual_hosts`: `*` first, with the health endpoints, then each host in the
-/// order in which the routes name it. Envoy takes the most specific host, whatever the order.
+/// Returns the list under `virtual_hosts`: first `*` with the health endpoints, then the hosts in the
+/// order of their first routes. Envoy selects the most specific host, whatever the order.
 pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     let mut out = String::new();
     let any = Host::any();
@@ -64,18 +65,18 @@ fn virtual_host(out: &mut String, host: &Host, routes: &[Route], first: &str) {
         out,
         "            - name: {name}\n              domains: [{name}]\n              routes:\n{first}"
     );
-    for own in routes.iter().filter(|route| route.host == *host) {
+    for route in routes.iter().filter(|route| route.host == *host) {
         let _ = write!(
             out,
             "              - match: {}\n                route: {}\n                metadata: {}\n",
-            yaml::flow(&matching(own)),
-            yaml::flow(&action(own)),
-            yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(own) } })),
+            yaml::flow(&matching(route)),
+            yaml::flow(&action(route)),
+            yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(route) } })),
         );
     }
 }
 
-/// The two endpoints that Envoy itself answers.
+/// Returns the routes of the health endpoints.
 fn endpoints(health: &Health) -> String {
     let method =
         json!([{ "name": ":method", "string_match": { "safe_regex": { "regex": "GET|HEAD" } } }]);
@@ -85,14 +86,14 @@ fn endpoints(health: &Health) -> String {
         "header": { "key": "content-type", "value": "text/plain; charset=utf-8" },
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }]);
-    // For other hosts to name them again.
+    // Anchors, by which the other hosts repeat the routes.
     let [ping, healthz] = if health.every_host {
         ["&ping\n                ", "&healthz\n                "]
     } else {
         ["", ""]
     };
     format!(
-        "              # Answered by Envoy itself.\n              \
+        "              # Envoy itself responds to these two.\n              \
          - {ping}match: {}\n                \
          direct_response: {{ status: 200, body: {{ inline_string: pong }} }}\n                \
          response_headers_to_add: {}\n              \
@@ -131,9 +132,9 @@ pub(super) fn is_rest_api(route: &Route) -> bool {
 }
 
 fn action(route: &Route) -> Value {
-    let timeout = route.timeout.unwrap_or_else(|| longest_wait(None));
+    let timeout = route.timeout.unwrap_or_else(|| default_timeout(None));
     let timeout_text = json!(seconds(timeout));
-    let idle = (timeout > DEFAULT_IDLE).then(|| timeout_text.clone());
+    let idle = (timeout > DEFAULT_IDLE_TIMEOUT).then(|| timeout_text.clone());
     object([
         ("cluster", Some(json!("invoker"))),
         ("timeout", Some(timeout_text)),
@@ -141,7 +142,7 @@ fn action(route: &Route) -> Value {
     ])
 }
 
-/// An object of the fields that have a value.
+/// Returns an object of the fields that have a value.
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     let fields = fields.into_iter();
     let fields = fields.filter_map(|(key, value)| Some((key.to_owned(), value?)));
@@ -169,7 +170,7 @@ fn metadata(route: &Route) -> Map<String, Value> {
     metadata
 }
 
-/// A duration in the JSON form of Protocol Buffers.
+/// Returns a duration in the JSON form of Protocol Buffers.
 fn seconds(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (seconds, 0) => format!("{seconds}s"),
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_in_the_form_of_protocol_buffers() {
+    fn durations_have_the_json_form_of_protocol_buffers() {
         assert_eq!(seconds(Duration::from_secs(910)), "910s");
         assert_eq!(seconds(Duration::from_millis(1_050)), "1.050s");
     }

@@ -1,11 +1,11 @@
-//! Values in YAML's flow style, quoted wherever a plain text could be read as something else.
+//! A writer for values in YAML's flow style. Texts are quoted unless YAML reads them as strings anyway.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-/// A text as a scalar.
+/// Returns a text as a scalar.
 pub(crate) fn text(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-".contains(&byte);
     let first = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'/';
@@ -18,25 +18,25 @@ pub(crate) fn text(text: &str) -> String {
     if plain {
         text.to_owned()
     } else {
-        // Every JSON string is a double-quoted scalar of YAML.
+        // A JSON string is also a double-quoted scalar of YAML.
         Value::from(text).to_string()
     }
 }
 
-/// Such as `30s`.
+/// Returns whether the text is a duration such as `30s`.
 fn is_duration(text: &str) -> bool {
     text.strip_suffix('s')
         .is_some_and(|number| number.parse::<f64>().is_ok())
 }
 
-/// A JSON value on one line.
+/// Returns a JSON value on one line.
 pub(crate) fn flow(value: &Value) -> String {
     match value {
         Value::String(string) => text(string),
         Value::Array(items) => format!("[{}]", join(items.iter().map(flow))),
         Value::Object(fields) if fields.is_empty() => "{}".to_owned(),
         Value::Object(fields) => {
-            // Sorted, whatever the map's own order: the same value gives the same bytes.
+            // Sorted whatever the order of the map, so that the same value gives the same bytes.
             let fields: BTreeMap<_, _> = fields.iter().collect();
             let fields = fields
                 .into_iter()
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_read_as_something_else_is_quoted() {
+    fn texts_that_yaml_could_read_as_another_type_are_quoted() {
         for plain in [
             "orders",
             "/pets/a-b_c.d",
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_stands_on_one_line() {
+    fn a_value_is_written_on_one_line() {
         let value = serde_json::json!({ "a": ["image/*", 1, true, null], "b c": {} });
         assert_eq!(
             flow(&value),

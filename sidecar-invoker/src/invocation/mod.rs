@@ -1,4 +1,4 @@
-//! What an invocation consists of: its id, its event, and the function's response.
+//! Invocations: the request id, the event, and the function's response.
 
 mod response;
 
@@ -15,43 +15,43 @@ pub(crate) use response::{
     stream,
 };
 
-/// One call of a function.
+/// A request to run a function.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
-    /// Its identity.
+    /// The identity of the invocation.
     pub(crate) request_id: RequestId,
-    /// How the answer comes back.
+    /// The operation of the Invoke API, which determines the form of the response.
     pub(crate) operation: Operation,
-    /// Whether the answer brings the end of the log.
+    /// `Tail` if the caller gets the end of the log.
     pub(crate) log_type: LogType,
     /// The function.
     pub(crate) address: FunctionAddress,
-    /// The event, not parsed; never empty.
+    /// The event as the caller sent it. Never empty.
     pub(crate) payload: Bytes,
     /// The X-Ray trace header.
     pub(crate) trace_id: HeaderValue,
     /// The client context as JSON, decoded from base64.
     pub(crate) client_context: Option<HeaderValue>,
-    /// The tenant of a function that isolates tenants.
+    /// The tenant's id, for functions with tenant isolation.
     pub(crate) tenant_id: Option<HeaderValue>,
 }
 
-/// Names one invocation, for its caller, its function and the logs.
+/// The identity of an invocation for its caller, its function and the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestId(Uuid);
 
 impl RequestId {
-    /// A new random one (UUID version 4).
+    /// Creates a random request id (UUID version 4).
     pub(crate) fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Reads one that a function sent back.
+    /// Parses a request id that a function sent.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// As the value of a header.
+    /// Returns the request id as the value of a header.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut buffer = Uuid::encode_buffer();
         let text = self.0.hyphenated().encode_lower(&mut buffer);
@@ -65,7 +65,8 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The region of functions outside AWS: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`.
+/// Returns the region of functions outside AWS: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else
+/// `us-east-1`.
 pub(crate) fn region(variable: impl Fn(&str) -> Option<OsString>) -> String {
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
         .into_iter()

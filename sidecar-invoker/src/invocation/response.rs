@@ -1,4 +1,4 @@
-//! The response of a function that the invoker runs: as a whole, or as it comes.
+//! The response of a function outside AWS, buffered or streamed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 /// The payload that ends an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FunctionPayload {
-    /// The payload that the function returned, not parsed.
+    /// The payload that the function returned, as it came.
     Success(Bytes),
-    /// A function error: JSON with `errorMessage` and `errorType`, by the function itself or by
-    /// the service if the function timed out or exited.
+    /// A function error: JSON with `errorMessage` and `errorType`. If the function timed out or
+    /// exited, the service writes it.
     Error(Bytes),
 }
 
@@ -26,48 +26,48 @@ pub(crate) enum FunctionResponse {
         /// The end of the log, if the caller asked for it.
         log_tail: Option<Vec<u8>>,
     },
-    /// The function has begun to respond.
+    /// A response that the function is still writing.
     Streamed(ResponseStream),
 }
 
-/// How a streamed answer ended.
+/// The end of a streamed response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Completion {
-    /// The function error, if it ended in one: JSON with `errorMessage` and `errorType`.
+    /// The function error that ended the response: JSON with `errorMessage` and `errorType`.
     pub(crate) error: Option<Bytes>,
     /// The end of the log, if the caller asked for it.
     pub(crate) log_tail: Option<Vec<u8>>,
 }
 
-/// An answer of which the next piece is fetched when the one before has been taken.
+/// A streamed response. Its next piece is fetched once the previous piece has been taken.
 #[derive(Debug)]
 pub(crate) struct ResponseStream {
-    /// The media type that the function gave its answer.
+    /// The media type of the response.
     pub(crate) content_type: Option<HeaderValue>,
     chunks: mpsc::Receiver<Bytes>,
     end: oneshot::Receiver<Completion>,
-    /// Taken from `end`, while there are chunks before it.
+    /// The end, received while chunks before it are left.
     ended: Option<StreamPiece>,
 }
 
-/// The next of an [`ResponseStream`].
+/// A piece of a [`ResponseStream`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum StreamPiece {
     Chunk(Bytes),
     End(Completion),
-    /// The environment was told to end before the answer had.
+    /// The environment ended before the response, because the invoker is ending.
     Interrupted,
 }
 
-/// The function's side of an [`ResponseStream`].
+/// The function's side of a [`ResponseStream`].
 #[derive(Debug)]
 pub(crate) struct StreamSender {
-    /// Fails once the caller has gone.
+    /// Fails once the caller has left.
     pub(crate) chunks: mpsc::Sender<Bytes>,
     pub(crate) end: oneshot::Sender<Completion>,
 }
 
-/// A stream and where to write it. A chunk is taken only when the one before has been.
+/// Creates a streamed response and its sender. The channel holds one chunk.
 pub(crate) fn stream(content_type: Option<HeaderValue>) -> (StreamSender, ResponseStream) {
     let (chunks, receiver) = mpsc::channel(1);
     let (end, ended) = oneshot::channel();
@@ -81,12 +81,12 @@ pub(crate) fn stream(content_type: Option<HeaderValue>) -> (StreamSender, Respon
 }
 
 impl ResponseStream {
-    /// A stream of a response that is there as a whole.
+    /// Creates a stream from a buffered response.
     pub(crate) fn buffered(payload: FunctionPayload, log_tail: Option<Vec<u8>>) -> Self {
         let (sender, stream) = stream(None);
         let error = match payload {
             FunctionPayload::Success(payload) => {
-                // The channel has room for one.
+                // The channel holds one chunk.
                 let _ = sender.chunks.try_send(payload);
                 None
             }
@@ -96,18 +96,18 @@ impl ResponseStream {
         stream
     }
 
-    /// The next piece; nothing may be asked for after the end.
+    /// Polls for the next piece. Must not be called after the end.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<StreamPiece> {
         if self.ended.is_none()
             && let Poll::Ready(end) = Pin::new(&mut self.end).poll(context)
         {
-            // The function may still be writing if it did not end the answer itself.
+            // A function that did not end the response itself may still be writing.
             self.chunks.close();
             self.ended = Some(end.map_or(StreamPiece::Interrupted, StreamPiece::End));
         }
         match self.chunks.poll_recv(context) {
             Poll::Ready(Some(chunk)) => Poll::Ready(StreamPiece::Chunk(chunk)),
-            // All chunks have been taken; the end may still be to come.
+            // All chunks have been taken. The end may still be missing.
             Poll::Ready(None) => self.ended.take().map_or(Poll::Pending, Poll::Ready),
             Poll::Pending => Poll::Pending,
         }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_came_before_the_end_comes_first() {
+    async fn chunks_precede_the_end() {
         let (sender, mut stream) = stream(None);
         sender.chunks.send(Bytes::from_static(b"a")).await.unwrap();
         let completion = Completion::default();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_that_never_comes_is_an_interruption() {
+    async fn a_dropped_sender_is_an_interruption() {
         let (sender, mut stream) = stream(None);
         drop(sender);
         let end = poll_fn(|context| stream.poll_next(context)).await;

@@ -1,4 +1,4 @@
-//! Message bodies: reading those of bounded size, and the responses' own.
+//! Message bodies: bounded reads of requests and responses, and the type of response bodies.
 
 use std::future::{Pending, pending};
 use std::io;
@@ -16,44 +16,45 @@ use tokio::time::{Timeout, timeout};
 
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
-/// A response's body: whole, or passed on as it comes.
+/// The body of a response: whole, or streamed.
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A body that is there as a whole.
+/// An error of any type.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Returns a body with these bytes.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> ResponseBody {
     let body = Full::new(bytes.into());
     body.map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Why a body was not read to its end.
+/// The reason why a body was not read to its end.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// It is larger than [`MAX_PAYLOAD_BYTES`].
+    /// The body is larger than [`MAX_PAYLOAD_BYTES`].
     TooLarge,
-    /// The peer broke off, or paused for longer than it may.
+    /// The connection failed, or the sender paused for too long.
     BrokenOff(BoxError),
 }
 
 impl ReadError {
-    /// Whether the peer paused for longer than it may.
+    /// Returns whether the sender paused for too long.
     pub(crate) fn is_pause(&self) -> bool {
         matches!(self, Self::BrokenOff(error) if error.is::<Elapsed>())
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Reads a whole body and its trailers, and no further than [`MAX_PAYLOAD_BYTES`].
+/// Reads a body of at most [`MAX_PAYLOAD_BYTES`], and its trailers.
 pub(crate) async fn read(body: &mut Incoming) -> Result<(Bytes, Option<HeaderMap>), ReadError> {
     collect(body).await
 }
 
-/// Like [`read`], but never waits longer than `pause` for the next piece.
+/// Reads a body like [`read`], but waits no longer than `pause` for each frame.
 pub(crate) async fn read_without_pause(
     body: &mut Incoming,
     pause: Duration,
 ) -> Result<Bytes, ReadError> {
-    let body = Flowing {
+    let body = FrameTimeout {
         body,
         pause,
         waiting: None,
@@ -78,14 +79,17 @@ where
     }
 }
 
-/// A body that fails when it pauses.
-struct Flowing<'b> {
+/// A body that fails when its sender pauses.
+///
+/// `TimeoutBody` of `tower-http` does the same, at the price of that crate.
+struct FrameTimeout<'b> {
     body: &'b mut Incoming,
     pause: Duration,
+    /// The timer of the frame that is awaited.
     waiting: Option<Pin<Box<Timeout<Pending<()>>>>>,
 }
 
-impl Body for Flowing<'_> {
+impl Body for FrameTimeout<'_> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -111,12 +115,14 @@ impl Body for Flowing<'_> {
     }
 }
 
-/// Reads what is left of a body and throws it away.
+/// Reads and discards the rest of a body.
 pub(crate) async fn drain(body: &mut Incoming) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Like [`drain`], but no further than twice [`MAX_PAYLOAD_BYTES`], and for at most `limit`.
+/// Reads and discards at most twice [`MAX_PAYLOAD_BYTES`] of a body, for at most `limit`.
+///
+/// If the body has not ended by then, dropping it closes the connection.
 pub(crate) async fn skip(mut body: Incoming, limit: Duration) {
     let mut left = 2 * MAX_PAYLOAD_BYTES;
     let skipped = async {
@@ -127,6 +133,5 @@ pub(crate) async fn skip(mut body: Incoming, limit: Duration) {
             }
         }
     };
-    // Its end ends the connection if the body has not ended.
     let _ = timeout(limit, skipped).await;
 }

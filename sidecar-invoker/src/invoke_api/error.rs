@@ -1,6 +1,6 @@
-//! The one table from what can go wrong to what the caller is told, in AWS's own error form.
+//! The table from errors to responses, in AWS's own form.
 //!
-//! A caller gets a safe sentence; the cause and its cure go to the log where they are known.
+//! Callers get a safe sentence. The cause and its cure go to the log, where the cause is known.
 
 use std::time::Duration;
 
@@ -10,84 +10,93 @@ use serde_json::json;
 
 use super::headers;
 use crate::invoke_api::body::{ResponseBody, whole};
-use lambda_api::NameError;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
+use lambda_api::{FunctionName, NameError};
 
-/// The invoker could not have a function called. A function's own error is a
-/// [`FunctionPayload`](crate::invocation::FunctionPayload).
+/// An error of the invoker, or of the service behind it. The text is for the caller.
 ///
-/// Its text is what the caller is told.
+/// A function's own error is a [`FunctionPayload`](crate::invocation::FunctionPayload) instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
-    /// The path is none of the Invoke API's.
+    /// The path does not belong to the Invoke API.
     #[error("the Invoke API has no such path")]
     UnknownOperation,
-    /// The path takes only POST.
+    /// The method is not POST.
     #[error("functions are invoked by POST")]
     MethodNotAllowed,
-    /// The function's name or qualifier has no valid form.
+    /// The name or the qualifier of the function is not valid.
     #[error(
         "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: {}",
         .0.found(), .0.expected()
     )]
     InvalidName(NameError),
-    /// A header or query parameter has a value that cannot be served.
+    /// The value of a header or query parameter is not supported.
     #[error("{0}")]
     InvalidParameter(String),
-    /// The client context or the body cannot be read.
+    /// The client context or the body is not readable.
     #[error("{0}")]
     InvalidRequestContent(&'static str),
-    /// No function of this name; `arn` is the one that it would have.
+    /// No function has this name.
     #[error("Function not found: {arn}")]
-    FunctionNotFound { arn: String },
-    /// The event came too slowly.
-    #[error("the request's body did not come in time")]
+    FunctionNotFound {
+        /// The ARN that the function would have.
+        arn: String,
+    },
+    /// The sender of the event paused for too long.
+    #[error("the request body did not arrive in time")]
     RequestTimeout,
     /// The event is larger than [`MAX_PAYLOAD_BYTES`].
     #[error(
         "Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
     )]
     RequestTooLarge,
-    /// The event of an asynchronous invocation is larger than may be queued.
+    /// The event of an asynchronous invocation is larger than `limit`.
     #[error(
         "{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)"
     )]
     EventTooLarge { bytes: usize, limit: usize },
-    /// As many callers wait for the function as may.
+    /// The queue of the function is full, or the wait was too long.
     #[error("Rate Exceeded.")]
     TooManyRequests,
-    /// The emulator could not be reached, or broke off.
+    /// The connection to the emulator failed.
     #[error("the function's emulator cannot be reached")]
     EmulatorUnavailable,
-    /// The emulator's answer is larger than any that Lambda allows.
-    #[error("the emulator's answer is larger than {MAX_PAYLOAD_BYTES} bytes")]
-    EmulatorAnswerTooLarge,
-    /// The emulator gave no answer in this time.
-    #[error("the function's emulator gave no answer within {:.2} seconds", .0.as_secs_f64())]
+    /// The response of the emulator is larger than Lambda allows.
+    #[error("the response of the function's emulator is larger than {MAX_PAYLOAD_BYTES} bytes")]
+    EmulatorResponseTooLarge,
+    /// The emulator did not respond within this time.
+    #[error("the function's emulator did not respond within {:.2} seconds", .0.as_secs_f64())]
     EmulatorTimeout(Duration),
-    /// The function is not listed, and the configuration does not allow it: the reason.
-    #[error("{0}")]
-    AccessDenied(String),
-    /// There are no valid AWS credentials, or there is no region.
+    /// The function is not listed, and the configuration does not allow it.
+    #[error(
+        "the invoker's configuration does not allow the function {0}; add it to `functions` or `aws.allow`"
+    )]
+    AccessDenied(FunctionName),
+    /// The AWS credentials or the region are missing.
     #[error("the invoker has no valid AWS credentials or region; its log says why")]
     NoCredentials,
-    /// AWS does not accept the invoker's credentials: AWS's name of the error, and the cause with its
-    /// cure, which the caller is not told.
+    /// AWS does not accept the invoker's credentials.
     #[error("AWS does not accept the invoker's credentials; its log says why")]
-    CredentialsRefused { name: &'static str, cause: String },
-    /// AWS could not be reached, or broke off: the cause and the cure, which the caller is not told.
+    CredentialsRefused {
+        /// AWS's name of the error.
+        name: &'static str,
+        /// The cause and its cure, which the caller does not get.
+        cause: String,
+    },
+    /// The connection to AWS failed. The text has the cause and its cure, which the caller does not
+    /// get.
     #[error("AWS Lambda cannot be reached")]
     AwsUnavailable(String),
-    /// AWS gave no answer in this time.
-    #[error("no answer within {:.2} seconds", .0.as_secs_f64())]
+    /// AWS did not respond within this time.
+    #[error("no response within {:.2} seconds", .0.as_secs_f64())]
     AwsTimeout(Duration),
-    /// The invoker is about to end.
+    /// The invoker is shutting down.
     #[error("the invoker is about to end")]
     ShuttingDown,
 }
 
 impl ServiceError {
-    /// Status and error type.
+    /// Returns the status and AWS's name of the error.
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::UnknownOperation => (StatusCode::NOT_FOUND, "UnknownOperationException"),
@@ -105,7 +114,7 @@ impl ServiceError {
                 (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
             }
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
-            Self::EmulatorUnavailable | Self::EmulatorAnswerTooLarge => {
+            Self::EmulatorUnavailable | Self::EmulatorResponseTooLarge => {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
@@ -119,15 +128,16 @@ impl ServiceError {
         }
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     pub(crate) fn status(&self) -> StatusCode {
         self.code().0
     }
 
-    /// The response: AWS's error type in a header, `Type` and the message in the body.
+    /// Returns the response, with AWS's name of the error in a header, and `Type` and the message in
+    /// the body.
     ///
-    /// The body has both `message` and `Message`, because AWS's service model spells the member
-    /// either way from error to error and SDKs read the one that the model names.
+    /// The body has both `message` and `Message`: AWS's service model uses one spelling or the other
+    /// from error to error, and SDKs read the spelling of the model.
     pub(crate) fn response(&self) -> Response<ResponseBody> {
         let (status, name) = self.code();
         let kind = if status.is_server_error() {

@@ -1,6 +1,6 @@
-//! Answers as event streams, which is how `InvokeWithResponseStream` sends them.
+//! The event stream with which `InvokeWithResponseStream` responds.
 //!
-//! The framing is that of [`lambda_api::event_stream`].
+//! [`lambda_api::event_stream`] has the framing.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,27 +18,28 @@ use serde_json::{Map, Value};
 use crate::invocation::{Completion, ResponseStream, StreamPiece};
 use crate::invoke_api::body::ResponseBody;
 
-/// Most payload in one event. SDKs take up to 16 MB; the smaller, the sooner the first is whole.
+/// The maximum size of the payload in one event. SDKs accept 16 MB, but a smaller event is complete sooner.
 const MAX_CHUNK_BYTES: usize = 256 * 1024;
 
-/// The body that sends an answer as it comes: each chunk as an event, then how the invocation
-/// ended. The next chunk is asked for once the caller has taken the one before.
-pub(crate) fn body(answer: ResponseStream) -> ResponseBody {
-    Events {
-        answer: Some(answer),
+/// Returns a body with one event for each chunk, and a last event for the end of the invocation.
+///
+/// The body takes a chunk from `response` once the caller has read the previous chunk.
+pub(crate) fn body(response: ResponseStream) -> ResponseBody {
+    EventStreamBody {
+        response: Some(response),
         ready: VecDeque::new(),
     }
     .boxed_unsync()
 }
 
-struct Events {
-    /// Until it has ended.
-    answer: Option<ResponseStream>,
-    /// Pieces of events that are still to be sent.
+struct EventStreamBody {
+    /// The response, until it ends.
+    response: Option<ResponseStream>,
+    /// Pieces of events to be sent next.
     ready: VecDeque<Bytes>,
 }
 
-impl Body for Events {
+impl Body for EventStreamBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -50,10 +51,10 @@ impl Body for Events {
             if let Some(piece) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            let Some(answer) = &mut self.answer else {
+            let Some(response) = &mut self.response else {
                 return Poll::Ready(None);
             };
-            match ready!(answer.poll_next(context)) {
+            match ready!(response.poll_next(context)) {
                 StreamPiece::Chunk(mut chunk) => {
                     while !chunk.is_empty() {
                         let part = chunk.split_to(chunk.len().min(MAX_CHUNK_BYTES));
@@ -61,12 +62,12 @@ impl Body for Events {
                     }
                 }
                 StreamPiece::End(completion) => {
-                    self.answer = None;
+                    self.response = None;
                     let event = invoke_complete(details(&completion).as_bytes()).to_vec();
                     self.ready.push_back(event.into());
                 }
                 StreamPiece::Interrupted => {
-                    self.answer = None;
+                    self.response = None;
                     let error = io::Error::other("the invoker is about to end");
                     return Poll::Ready(Some(Err(error)));
                 }
@@ -75,7 +76,7 @@ impl Body for Events {
     }
 }
 
-/// The payload of `InvokeComplete`.
+/// Returns the payload of `InvokeComplete`.
 fn details(completion: &Completion) -> String {
     let mut members = Map::new();
     if let Some(error) = &completion.error {
@@ -89,7 +90,7 @@ fn details(completion: &Completion) -> String {
     Value::Object(members).to_string()
 }
 
-/// The pieces of the event with this part of the payload, which is not copied.
+/// Returns the pieces of the event with this part of the payload. The payload is not copied.
 fn payload_chunk(payload: Bytes) -> [Bytes; 3] {
     let Message { head, checksum, .. } = lambda_api::event_stream::payload_chunk(&payload);
     [head.into(), payload, Bytes::copy_from_slice(&checksum)]
@@ -100,9 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_says_what_there_is_to_say() {
-        let nothing = Completion::default();
-        assert_eq!(details(&nothing), "{}");
+    fn the_last_event_has_only_the_members_that_apply() {
+        assert_eq!(details(&Completion::default()), "{}");
         let failed = Completion {
             error: Some(Bytes::from_static(b"{\"errorType\":\"E\"}")),
             log_tail: Some(b"log".to_vec()),

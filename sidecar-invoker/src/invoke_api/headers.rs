@@ -1,4 +1,4 @@
-//! The Invoke API's headers, as the types of `http`.
+//! The headers of the Invoke API, as [`HeaderName`]s.
 
 use hyper::header::{CONNECTION, HeaderMap, HeaderName};
 use lambda_api::headers;
@@ -21,7 +21,7 @@ pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static(headers::ERROR
 pub(crate) const FUNCTION_CONTENT_TYPE: HeaderName =
     HeaderName::from_static(headers::FUNCTION_CONTENT_TYPE);
 
-/// Removes the headers that concern the connection on which they came.
+/// Removes the headers that apply only to the connection on which they arrived.
 pub(crate) fn remove_hop_by_hop(map: &mut HeaderMap) {
     let named: Vec<HeaderName> = map
         .get_all(CONNECTION)

@@ -1,4 +1,4 @@
-//! The Lambda Invoke API on the wire: requests, responses, errors.
+//! The Lambda Invoke API on the wire: requests, responses and errors.
 
 pub(crate) mod body;
 pub(crate) mod error;

@@ -1,4 +1,4 @@
-//! What a request to the Invoke API says besides its payload.
+//! Requests of the Invoke API: function, headers, body.
 //!
 //! Source: `Invoke` in the AWS Lambda API reference.
 
@@ -22,32 +22,33 @@ use super::error::ServiceError;
 use super::headers as header;
 use crate::invocation::RequestId;
 
-/// How long a caller may pause in its request's body: as hyper's limit for a head.
-const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+/// The longest pause of a caller within a request body. hyper has the same limit for a request head.
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A request for an invocation. The headers are not parsed: which of them count depends on what
-/// runs the function.
+/// A request for an invocation. The headers are not parsed, because their meaning depends on the
+/// backend.
 pub(crate) struct InvokeRequest<'r> {
     pub(crate) operation: Operation,
     pub(crate) address: FunctionAddress,
     pub(crate) headers: HeaderMap,
     pub(crate) body: &'r mut RequestBody,
-    /// Made when it is asked for: what passes through has one from elsewhere.
+    /// The id of the request, created on first use. Responses of AWS have an id of their own.
     pub(crate) request_id: &'r LazyLock<RequestId>,
-    /// When the request came.
+    /// The time at which the request arrived.
     pub(crate) arrival: Instant,
 }
 
-/// A request's body.
+/// The body of a request.
 pub(crate) struct RequestBody {
     pub(crate) body: Incoming,
-    /// The event, if it stood in a header.
+    /// The event, if a header carried it.
     pub(crate) event: Option<Bytes>,
-    /// Whether it has been read from, which tells a caller who expects so to send it.
+    /// Set once reading has begun. hyper then sends `100 Continue` to a caller that waits for it.
     pub(crate) has_begun: bool,
 }
 
 impl RequestBody {
+    /// Wraps the body of a request without an event in a header.
     pub(crate) fn new(body: Incoming) -> Self {
         Self {
             body,
@@ -56,21 +57,22 @@ impl RequestBody {
         }
     }
 
-    /// Reads all of it.
+    /// Reads the event.
     ///
     /// # Errors
-    /// It is too large, comes too slowly, or is cut off.
+    /// Returns an error if the body is too large, pauses for too long or is cut off, or if both the
+    /// body and a header have an event.
     pub(crate) async fn read(&mut self) -> Result<Bytes, ServiceError> {
         if self.body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 {
             return Err(ServiceError::RequestTooLarge);
         }
         self.has_begun = true;
-        let read = body::read_without_pause(&mut self.body, PAUSE_LIMIT).await;
+        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT).await;
         let body = read.map_err(|error| match error {
             ReadError::TooLarge => ServiceError::RequestTooLarge,
             error if error.is_pause() => ServiceError::RequestTimeout,
             ReadError::BrokenOff(_) => {
-                ServiceError::InvalidRequestContent("the request's body was cut off")
+                ServiceError::InvalidRequestContent("the request body was cut off")
             }
         })?;
         match self.event.take() {
@@ -83,8 +85,13 @@ impl RequestBody {
     }
 }
 
-/// Makes the request that a header has out of the one that has it, and gives its event. All other
-/// headers are the client's and are dropped, except Envoy's timeout and request id.
+/// Replaces the request with the request in its header `x-lambda-mesh-invocation`, if it has one, and
+/// returns the event.
+///
+/// All other headers are the client's and are dropped, except Envoy's timeout and request id.
+///
+/// # Errors
+/// Returns an error if the header is not valid.
 pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError> {
     const INVALID: ServiceError = ServiceError::InvalidRequestContent(
         "the header x-lambda-mesh-invocation is `TYPE TRACE PATH EVENT`",
@@ -112,7 +119,10 @@ pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError
     Ok(Some(Bytes::copy_from_slice(invocation.event)))
 }
 
-/// The operation and the function that a request names.
+/// Returns the operation and the function that a request names.
+///
+/// # Errors
+/// Returns an error for a path outside the Invoke API, and for a name or qualifier that is not valid.
 pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), ServiceError> {
     let (operation, function) =
         Operation::split_path(uri.path()).ok_or(ServiceError::UnknownOperation)?;
@@ -123,7 +133,10 @@ pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), Service
     Ok((operation, address))
 }
 
-/// What the caller waits for.
+/// Returns the invocation type, [`InvocationType::RequestResponse`] by default.
+///
+/// # Errors
+/// Returns an error for an unknown type.
 pub(crate) fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, ServiceError> {
     let value = value(headers, &header::INVOCATION_TYPE);
     let read = value.map(InvocationType::from_bytes).transpose();
@@ -131,7 +144,10 @@ pub(crate) fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, Ser
         .map_err(|error| invalid(&error.to_string()))
 }
 
-/// Whether the caller wants the end of the log.
+/// Returns the log type, [`LogType::None`] by default.
+///
+/// # Errors
+/// Returns an error for an unknown type.
 pub(crate) fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
     let value = value(headers, &header::LOG_TYPE);
     let read = value.map(LogType::from_bytes).transpose();
@@ -139,8 +155,11 @@ pub(crate) fn log_type(headers: &HeaderMap) -> Result<LogType, ServiceError> {
         .map_err(|error| invalid(&error.to_string()))
 }
 
-/// The client context as JSON on one line of ASCII, decoded from base64. Other letters in a header
-/// have ended a runtime.
+/// Returns the client context, decoded from base64, as JSON on one line of ASCII. Runtimes have ended
+/// on other characters in a header.
+///
+/// # Errors
+/// Returns an error if the value is too large, or is not a JSON object in base64.
 pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
     const INVALID: ServiceError = ServiceError::InvalidRequestContent(
         "Client context must be a valid Base64-encoded JSON object.",
@@ -159,10 +178,10 @@ pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>,
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
-            // In JSON they only stand between tokens; in a header they cannot stand.
+            // JSON allows these only between tokens. A header does not allow them.
             '\0'..' ' => line.push(' '),
             ' '..='~' => line.push(character),
-            // In JSON they only stand in strings.
+            // JSON allows these only in strings.
             _ => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     line.push_str(&format!("\\u{unit:04x}"));
@@ -175,9 +194,12 @@ pub(crate) fn client_context(headers: &HeaderMap) -> Result<Option<HeaderValue>,
         .map_err(|_| INVALID)
 }
 
-/// The tenant, which reaches the function as a header of the Runtime API.
+/// Returns the tenant id, which the function gets as a header of the Runtime API.
 ///
-/// Source: the `TenantId` of Lambda's `Invoke`.
+/// Source: the parameter `TenantId` of `Invoke` in the AWS Lambda API reference.
+///
+/// # Errors
+/// Returns an error if the id is not valid.
 pub(crate) fn tenant_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, ServiceError> {
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(byte);
     let id = headers.get(header::TENANT_ID);
@@ -186,7 +208,7 @@ pub(crate) fn tenant_id(headers: &HeaderMap) -> Result<Option<HeaderValue>, Serv
             if !((1..=MAX_TENANT_ID_BYTES).contains(&text.len()) && text.iter().all(letter)) =>
         {
             Err(invalid(
-                "a tenant's id is 1 to 256 letters, digits, spaces and . _ : / = + - @",
+                "a tenant id has 1 to 256 letters, digits, spaces and . _ : / = + - @",
             ))
         }
         _ => Ok(id.cloned()),
@@ -225,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_refused() {
+    fn invalid_names_are_refused() {
         for name in ["", "%ff", "a%2Fb", "a/b"] {
             let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
             assert!(matches!(error, ServiceError::InvalidName(_)), "{name}");
@@ -233,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_no_operation() {
+    fn other_paths_are_unknown_operations() {
         for path in [
             "/",
             "/2015-03-31/functions/hello",
@@ -249,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_s_id_has_the_letters_that_aws_takes() {
+    fn a_tenant_id_has_the_characters_that_aws_accepts() {
         let tenant = |id: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert(header::TENANT_ID, HeaderValue::from_bytes(id).unwrap());
@@ -264,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_context_is_decoded_json_on_one_line_of_ascii() {
+    fn the_client_context_becomes_json_on_one_line_of_ascii() {
         let mut headers = HeaderMap::new();
         let encoded =
             BASE64_STANDARD.encode("{\n\t\"custom\": {\"k\": \"\u{e9}\u{1f600}\u{7f}\"}\n}");

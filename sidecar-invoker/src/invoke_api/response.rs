@@ -1,4 +1,4 @@
-//! Responses of the Invoke API that the invoker makes itself.
+//! The responses of the Invoke API for functions outside AWS.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -10,12 +10,12 @@ use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, ResponseSt
 use lambda_api::Operation;
 use lambda_api::headers::UNHANDLED;
 
-/// The response to a dry run of a function that could be invoked.
+/// Returns the response to a successful dry run.
 pub(crate) fn dry_run(request_id: RequestId) -> Response<ResponseBody> {
     empty(StatusCode::NO_CONTENT, request_id)
 }
 
-/// The response to an event that has been queued.
+/// Returns the response to an event that was queued.
 pub(crate) fn queued(trace_id: HeaderValue, request_id: RequestId) -> Response<ResponseBody> {
     let mut response = empty(StatusCode::ACCEPTED, request_id);
     response.headers_mut().insert(header::TRACE_ID, trace_id);
@@ -30,8 +30,8 @@ fn empty(status: StatusCode, request_id: RequestId) -> Response<ResponseBody> {
     response
 }
 
-/// The response of the Invoke API to an invocation that a function has answered.
-pub(crate) fn invoked(
+/// Returns the response with which a function ended its invocation.
+pub(crate) fn from_function(
     response: FunctionResponse,
     operation: Operation,
     trace_id: HeaderValue,
@@ -74,7 +74,8 @@ fn buffered(payload: FunctionPayload, log_tail: Option<Vec<u8>>) -> Response<Res
     response
 }
 
-/// The stream's media type is that of its framing; the function's own goes beside it.
+/// Returns a response with the media type of the event stream. The media type of the function has a
+/// header of its own.
 fn streamed(mut stream: ResponseStream) -> Response<ResponseBody> {
     let content_type = stream.content_type.take();
     let mut response = Response::new(event_stream::body(stream));

@@ -1,4 +1,4 @@
-//! `lrp.yaml`: its keys, defaults and mistakes.
+//! The keys, the defaults and the mistakes of `lrp.yaml`.
 //!
 //! Source of the keys and defaults: the structures and tags of `server.go` and `main.go` of
 //! gabrielelana/lambda-reverse-proxy.
@@ -10,42 +10,42 @@ use crate::config::yaml::scalar;
 use crate::config::{Host, HostPort};
 use lambda_api::{FunctionName, FunctionReference};
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct File {
-    /// `host` and `port`, default `0.0.0.0` and 8080.
+    /// The address of `host` and `port`, by default `0.0.0.0` and 8080.
     pub(super) listen: SocketAddr,
-    /// `internal_route_prefix` with a slash in front; empty if there is none.
+    /// The `internal_route_prefix` with a leading slash. Empty without a prefix.
     pub(super) prefix: String,
-    /// `local` and `aws`, in their order.
-    pub(super) functions: Vec<Function>,
+    /// The entries of `local` and `aws`, in their order.
+    pub(super) functions: Vec<FunctionEntry>,
 }
 
-/// One entry of `local` or `aws`.
+/// An entry of `local` or `aws`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Function {
+pub(super) struct FunctionEntry {
     pub(super) hostname: Host,
-    /// The name that the invoker gives it, made of the hostname.
+    /// The name that the invoker gives the function, made of the hostname.
     pub(super) name: FunctionName,
     pub(super) destination: Destination,
     pub(super) line: usize,
 }
 
-/// Where a function runs.
+/// The place where a function runs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Destination {
-    /// `endpoint`: a container with an emulator.
+    /// An emulator: `endpoint`.
     Emulator(HostPort),
-    /// `function_name`, in `region`.
+    /// A function on AWS: `function_name`, in `region`.
     Aws { function: String, region: String },
 }
 
-/// Reads the whole file.
+/// Decodes a file. Mistakes are recorded in `root`.
 pub(super) fn file(root: &Value<'_>) -> Option<File> {
     let mut keys = root.mapping(
         "the keys of lrp.yaml: region, host, port, internal_route_prefix, local and aws",
     )?;
-    // As in Go, a key without a value is a key that is not there.
+    // As in Go, a key without a value counts as absent.
     let mut optional = |key| keys.optional(key).filter(|value| !value.is_null());
     let region = optional("region").map_or(Some("eu-central-1".to_owned()), |value| {
         value.parse("a region such as eu-central-1", |text| {
@@ -101,13 +101,14 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
     })
 }
 
-/// The entries of both lists, so that no hostname stands twice.
+/// The entries of both lists, in which each hostname may occur once.
 #[derive(Default)]
 struct Entries {
-    /// Whether there is anything in the lists, right or wrong.
+    /// Set once a list has an entry, right or wrong.
     is_written: bool,
+    /// The hostnames so far, with list and line.
     hosts: Vec<(Host, &'static str, usize)>,
-    functions: Vec<Function>,
+    functions: Vec<FunctionEntry>,
 }
 
 impl Entries {
@@ -146,7 +147,7 @@ impl Entries {
             }
             self.hosts.push((host.clone(), list, line));
             if let Some((destination, name)) = destination.zip(self.name(&host)) {
-                self.functions.push(Function {
+                self.functions.push(FunctionEntry {
                     hostname: host,
                     name,
                     destination,
@@ -156,8 +157,8 @@ impl Entries {
         }
     }
 
-    /// A function's name for a host: `foo.domain.lb` is `foo_domain_lb`, cut to what a name may
-    /// have, with a number behind it if it is taken.
+    /// Returns the name of the function for a host. `foo.domain.lb` becomes `foo_domain_lb`. The name is
+    /// cut to the length that names may have, and gets a number if it is taken.
     fn name(&self, host: &Host) -> Option<FunctionName> {
         let letter = |letter: char| match letter {
             '.' | '*' => '_',
@@ -174,7 +175,7 @@ impl Entries {
 fn ip(text: &str) -> Option<IpAddr> {
     match text {
         "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-        // As in Go, no host is every host.
+        // As in Go, an empty host means all addresses.
         "" => Some(Ipv4Addr::UNSPECIFIED.into()),
         text => text.parse().ok(),
     }

@@ -27,22 +27,22 @@ use crate::config::{ConfigError, HostPort, Listen};
 use crate::envoy_config::{Envoy, EnvoyConfigError};
 use crate::server::{Options, ServeError, Server};
 
-/// How long running requests may take to finish once it is to end; lrp's own limit.
-const DRAIN_LIMIT: Duration = Duration::from_secs(30);
-/// How long Envoy may take to end after that.
-const END_LIMIT: Duration = Duration::from_secs(5);
-const ADMIN_LIMIT: Duration = Duration::from_secs(2);
-const POLL: Duration = Duration::from_millis(50);
+/// The longest time for which requests may finish at the shutdown. lrp has the same limit.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait for the end of Envoy after SIGTERM.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Envoy or the invoker could not go on. The text is one sentence with the cure.
+/// The error if Envoy or the invoker fails. The text is one sentence with the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no folder for temporary files.
+    /// Creating a folder for temporary files failed.
     #[error(
         "no folder for sockets and Envoy's configuration: {0}; name a writable one with TMPDIR"
     )]
     Folder(io::Error),
-    /// Envoy cannot be started.
+    /// Starting Envoy failed.
     #[error("{envoy} cannot be started: {error}")]
     Start {
         /// The program.
@@ -50,51 +50,53 @@ pub enum RunError {
         /// The operating system's reason.
         error: io::Error,
     },
-    /// The invoker's own configuration has mistakes.
+    /// The configuration of the invoker has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Envoy's configuration cannot be made.
+    /// Creating the configuration of Envoy failed.
     #[error(transparent)]
     EnvoyConfig(#[from] EnvoyConfigError),
     /// The invoker cannot serve.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The operating system refuses.
+    /// The operating system refuses an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The invoker has panicked.
+    /// The invoker panicked.
     #[error(transparent)]
     Panic(#[from] tokio::task::JoinError),
 }
 
-/// How it came to its end.
+/// The reason why [`run`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// As it was asked to.
-    Asked,
-    /// Envoy ended by itself, with this exit code: 128 + N if signal N ended it.
+pub enum ExitReason {
+    /// A signal asked for the shutdown.
+    Signal,
+    /// Envoy ended by itself with this exit code, which is 128 + N if signal N ended it.
     Envoy(u8),
 }
 
-/// Serves `lrp` until `end` says so: `end` is awaited a second time while running requests finish,
-/// to cut that short. Envoy gets `arguments` besides its own; `ready` is called with Envoy's
-/// address once requests are answered.
+/// Serves `lrp` until `signalled` completes, or until Envoy ends.
+///
+/// `ready` is called with Envoy's address once Envoy serves requests. Envoy gets `arguments` after its
+/// own arguments. After the first signal, `signalled` is awaited once more: a second signal cuts off the
+/// requests that still run.
 ///
 /// # Errors
-/// Something cannot be started, or has ended before it served.
+/// Returns an error if Envoy or the invoker cannot be started.
 pub async fn run(
     lrp: &Lrp,
     (envoy, filter): (&Envoy, String),
     arguments: &[OsString],
     options: Options,
     ready: impl FnOnce(SocketAddr),
-    mut end: impl AsyncFnMut(),
-) -> Result<Ended, RunError> {
+    mut signalled: impl AsyncFnMut(),
+) -> Result<ExitReason, RunError> {
     let folder = tempfile::Builder::new().prefix("lambda-mesh-").tempdir();
     let folder = folder.map_err(RunError::Folder)?;
     let mut config = lrp.invoker()?;
     config.listen = Listen::Unix(folder.path().join("invoker.sock"));
-    // Nobody asks it: Envoy answers the health checks. The system chooses a free port.
+    // Unused, because Envoy itself responds to health checks. The system chooses a free port.
     config.admin = HostPort {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -111,7 +113,7 @@ pub async fn run(
     let stopped = stop.clone();
     let invoker = tokio::spawn(server.run(async move { stopped.cancelled().await }));
 
-    // By this the guard knows Envoy, even before it has a process group.
+    // By this variable the orphan reaper knows Envoy, even before Envoy has a process group.
     let mark = folder.path().file_name().unwrap_or_default();
     let mark = ("LAMBDA_MESH_LRP", mark.to_string_lossy());
     let entry = format!("{}={}", mark.0, mark.1);
@@ -120,21 +122,21 @@ pub async fn run(
     }
     let mut command = Command::new(envoy.path());
     command.env(mark.0, &*mark.1).arg("--config-path").arg(yaml);
-    let mut envoy = Running::start(command, arguments, admin)?;
+    let mut envoy = EnvoyProcess::start(command, arguments, admin)?;
     if let Some(orphan_reaper) = &orphan_reaper {
         orphan_reaper.watch(&entry, envoy.group).await;
     }
-    let ended = tokio::select! {
-        status = envoy.child.wait() => Ended::Envoy(code(status?)),
-        never = envoy.admin.serve(ready) => match never {},
-        () = end() => Ended::Asked,
+    let reason = tokio::select! {
+        status = envoy.child.wait() => ExitReason::Envoy(code(status?)),
+        never = envoy.admin.announce(ready) => match never {},
+        () = signalled() => ExitReason::Signal,
     };
-    if ended == Ended::Asked {
-        tracing::info!("ending: running requests have {DRAIN_LIMIT:?} to finish");
+    if reason == ExitReason::Signal {
+        tracing::info!("ending: running requests have {DRAIN_TIMEOUT:?} to finish");
         tokio::select! {
             _ = envoy.child.wait() => {}
-            _ = timeout(DRAIN_LIMIT, envoy.admin.drain()) => {}
-            () = end() => tracing::warn!("requests that still run are given up"),
+            _ = timeout(DRAIN_TIMEOUT, envoy.admin.drain()) => {}
+            () = signalled() => tracing::warn!("requests that still run are given up"),
         }
         envoy.end().await;
     }
@@ -144,17 +146,17 @@ pub async fn run(
     }
     stop.cancel();
     invoker.await?;
-    Ok(ended)
+    Ok(reason)
 }
 
-/// Envoy as a child process, in a process group of its own: a Ctrl-C does not reach it.
-struct Running {
+/// Envoy as a child process. It has a process group of its own, so that Ctrl-C does not reach it.
+struct EnvoyProcess {
     child: Child,
     group: Option<Pid>,
-    admin: Admin,
+    admin: EnvoyAdmin,
 }
 
-impl Running {
+impl EnvoyProcess {
     fn start(
         mut command: Command,
         arguments: &[OsString],
@@ -175,49 +177,53 @@ impl Running {
         Ok(Self {
             child,
             group: id.and_then(Pid::from_raw),
-            admin: Admin(admin),
+            admin: EnvoyAdmin(admin),
         })
     }
 
-    /// Ends it, and waits for that.
+    /// Ends Envoy, and waits for its end.
     async fn end(&mut self) {
-        // One that has ended has no id any more.
+        // A child that has ended has no id.
         if let Some(pid) = self.group.filter(|_| self.child.id().is_some()) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        if timeout(END_LIMIT, self.child.wait()).await.is_err() {
+        if timeout(EXIT_TIMEOUT, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }
 }
 
-/// Envoy's admin interface on a Unix socket.
-struct Admin(PathBuf);
+/// Envoy's admin interface on a Unix socket. hyper-util's client supports only TCP, so each request has a
+/// connection by hyper's low-level client.
+struct EnvoyAdmin(PathBuf);
 
-impl Admin {
-    /// Waits until requests are answered, tells where, and stays so.
-    async fn serve(&self, ready: impl FnOnce(SocketAddr)) -> Infallible {
+impl EnvoyAdmin {
+    /// Waits until Envoy serves requests, and calls `ready` with its address. Never returns.
+    async fn announce(&self, ready: impl FnOnce(SocketAddr)) -> Infallible {
         loop {
             if let Some(address) = self.listener().await {
                 ready(address);
                 return std::future::pending().await;
             }
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Accepts no more connections, asks clients to close theirs, and waits until no request runs.
+    /// Closes the listeners, asks clients to close their connections, and waits until all requests have
+    /// finished.
     async fn drain(&self) {
-        let _ = self.ask(Method::POST, "/healthcheck/fail").await;
-        let _ = self.ask(Method::POST, "/drain_listeners").await;
-        while self.running().await.is_ok_and(|running| running > 0) {
-            sleep(POLL).await;
+        let _ = self.request(Method::POST, "/healthcheck/fail").await;
+        let _ = self.request(Method::POST, "/drain_listeners").await;
+        while self.active_requests().await.is_ok_and(|count| count > 0) {
+            sleep(POLL_INTERVAL).await;
         }
     }
 
+    /// Returns the address of the listener once Envoy serves requests.
     async fn listener(&self) -> Option<SocketAddr> {
-        self.ask(Method::GET, "/ready").await.ok()?;
-        let listeners = self.ask(Method::GET, "/listeners?format=json").await.ok()?;
+        self.request(Method::GET, "/ready").await.ok()?;
+        let listeners = "/listeners?format=json";
+        let listeners = self.request(Method::GET, listeners).await.ok()?;
         let listeners: Value = serde_json::from_slice(&listeners).ok()?;
         let address = listeners.pointer("/listener_statuses/0/local_address/socket_address")?;
         let ip = address.get("address")?.as_str()?.parse().ok()?;
@@ -225,9 +231,9 @@ impl Admin {
         Some(SocketAddr::new(ip, u16::try_from(port).ok()?))
     }
 
-    async fn running(&self) -> io::Result<u64> {
+    async fn active_requests(&self) -> io::Result<u64> {
         let path = "/stats?filter=^http.http.downstream_rq_active$";
-        let stats = self.ask(Method::GET, path).await?;
+        let stats = self.request(Method::GET, path).await?;
         let stats = String::from_utf8_lossy(&stats);
         let number = stats.trim().rsplit(' ').next().map(str::parse);
         number
@@ -235,9 +241,9 @@ impl Admin {
             .ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// The body of an answer with status 200.
-    async fn ask(&self, method: Method, path: &str) -> io::Result<Bytes> {
-        let asked = async {
+    /// Sends a request, and returns the body of a response with status 200.
+    async fn request(&self, method: Method, path: &str) -> io::Result<Bytes> {
+        let exchange = async {
             let stream = TokioIo::new(UnixStream::connect(&self.0).await?);
             let (mut sender, connection) =
                 http1::handshake(stream).await.map_err(io::Error::other)?;
@@ -247,23 +253,22 @@ impl Admin {
                 .header("host", "envoy")
                 .body(Empty::<Bytes>::new())
                 .map_err(io::Error::other)?;
-            let answer = async move {
-                let answer = sender.send_request(request).await?;
-                let is_ok = answer.status() == 200;
-                let body = answer.into_body().collect().await?.to_bytes();
+            let response = async move {
+                let response = sender.send_request(request).await?;
+                let is_ok = response.status() == 200;
+                let body = response.into_body().collect().await?.to_bytes();
                 Ok::<_, hyper::Error>(is_ok.then_some(body))
             };
-            // The connection ends when the sender does, with the answer.
-            let (answer, _) = tokio::join!(answer, connection);
-            answer
-                .map_err(io::Error::other)?
+            // The connection ends once the sender is dropped, which is with the response.
+            let (body, _) = tokio::join!(response, connection);
+            body.map_err(io::Error::other)?
                 .ok_or_else(|| io::ErrorKind::NotConnected.into())
         };
-        timeout(ADMIN_LIMIT, asked).await?
+        timeout(ADMIN_TIMEOUT, exchange).await?
     }
 }
 
-/// An exit status as a shell gives it.
+/// Returns the exit code that a shell gives for this exit status.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)

@@ -1,4 +1,4 @@
-//! An `lrp.yaml` as both configurations: the invoker's and Envoy's.
+//! The translation of an `lrp.yaml` into the configurations of the invoker and of Envoy.
 
 use std::path::Path;
 
@@ -16,19 +16,19 @@ pub struct Lrp {
 }
 
 impl Lrp {
-    /// Reads and checks the file.
+    /// Reads a file.
     ///
     /// # Errors
-    /// Every mistake in it, each with its line and key; or why the file cannot be read.
+    /// Returns an error if the file cannot be read, or with all mistakes in it by line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = config::read_text(path, "as the argument")?;
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// Reads and checks the text of a file called `name`.
+    /// Reads the text of a file called `name`.
     ///
     /// # Errors
-    /// Every mistake in it, each with its line and key.
+    /// Returns an error with all mistakes in the text by line and key.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let file = config::decode_text(name, text, file::file)?;
         Ok(Self {
@@ -37,14 +37,14 @@ impl Lrp {
         })
     }
 
-    /// `functions` of the `invoker.yaml` that goes with it.
+    /// Returns the `functions` for an `invoker.yaml`.
     #[must_use]
     pub fn functions_yaml(&self) -> String {
         let mut yaml = "functions:\n".to_owned();
         for function in &self.file.functions {
             let backend = match &function.destination {
                 Destination::Emulator(address) => json!({ "rie": format!("http://{address}") }),
-                // A full ARN has its own.
+                // A full ARN has a region of its own.
                 Destination::Aws { function, .. } if function.starts_with("arn:") => {
                     json!({ "aws": { "function": function } })
                 }
@@ -58,15 +58,15 @@ impl Lrp {
         yaml
     }
 
-    /// The invoker's configuration.
+    /// Returns the configuration of the invoker.
     ///
     /// # Errors
-    /// What the invoker cannot do that the file asks for.
+    /// Returns an error if the file asks for something that the invoker does not support.
     pub fn invoker(&self) -> Result<Config, ConfigError> {
         Config::parse(&self.name, &self.functions_yaml(), Path::new("."))
     }
 
-    /// Envoy before an invoker with [`functions_yaml`](Self::functions_yaml).
+    /// Returns an Envoy in front of an invoker with [`functions_yaml`](Self::functions_yaml).
     #[must_use]
     pub fn gateway(&self, filter: String, invoker: Listen, admin: Listen) -> Gateway {
         let mut notes = vec![String::new(), "Its functions in invoker.yaml:".to_owned()];
@@ -78,7 +78,7 @@ impl Lrp {
         );
         let plugin = json!({
             "payload": "apigateway-v2",
-            // What functions behind lrp saw.
+            // The value that functions behind lrp get.
             "api_id": "api-id",
             "header_case": "train",
             "binary_media_types": ["multipart/form-data"],
@@ -100,8 +100,8 @@ impl Lrp {
                 content_type: "text/plain; charset=utf-8",
                 format: "Cannot route hostname %REQ(:AUTHORITY)%: Route not found",
             },
-            // The head of a request in Go has at most 1 MiB. More than 1,000 headers do not go
-            // through Envoy's filters in WebAssembly.
+            // A request head in Go has at most 1 MiB. Envoy's filters in WebAssembly cannot handle more
+            // than 1,000 headers.
             head_limit: Some(HeadLimit {
                 kib: 1024,
                 headers: 1000,
@@ -111,7 +111,7 @@ impl Lrp {
     }
 }
 
-fn route(function: &file::Function) -> Route {
+fn route(function: &file::FunctionEntry) -> Route {
     let name = function.name.to_string();
     Route {
         host: function.hostname.clone(),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_become_the_same_name_are_numbered() {
+    fn hosts_that_would_get_the_same_name_are_numbered() {
         let text = "aws:
 - { hostname: a.b, function_name: one }
 - { hostname: a_b, function_name: 'two:live' }
@@ -212,7 +212,7 @@ lrp.yaml:17: aws[2].function_name: expected a function's name of 1 to 64 letters
             problems("region: eu-west-1\nlocal: []\n"),
             "lrp.yaml:1: names no function; add one to `local` or `aws`"
         );
-        // Not if there are some, with mistakes.
+        // A file whose functions have mistakes is not called empty.
         assert_eq!(
             problems("local: { a.lb: http://a }\naws: [{ hostname: b.lb }]\n"),
             "lrp.yaml:1: local: expected a list of hostnames and where they lead, found a mapping\n\

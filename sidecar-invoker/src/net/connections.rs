@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use super::listener::accept;
 
-/// Accepts connections and runs `serve` on each. The connections end when this future is dropped.
+/// Accepts connections, and runs `serve` on each. Dropping the future ends all connections.
 pub(crate) async fn serve_each<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Listening sockets: TCP and Unix domain.
+//! Listening sockets: TCP and Unix domain sockets.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -13,23 +13,24 @@ use tokio::time::{Instant, sleep};
 use crate::config::{HostPort, Listen, SocketMode};
 use crate::util::lock;
 
-/// The shortest time between two warnings that a connection cannot be accepted.
+/// The least time between two warnings about connections that could not be accepted.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection of either kind.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+/// A connection over TCP or a Unix domain socket.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
-/// Where the Invoke API is served.
+/// The listening socket of the Invoke API.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
-/// A Unix domain socket's file; removed when dropped, unless it has become another's.
+/// The file of a Unix domain socket. Dropping it removes the file, unless another socket has taken its
+/// path.
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Which file it is, whatever its path: device and inode.
+    /// The device and the inode, which identify the file whatever its path.
     identity: Option<(u64, u64)>,
 }
 
@@ -45,7 +46,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.identity.is_some() && identity(&self.path) == self.identity {
-            // Somebody else may have removed it already.
+            // Another process may have removed the file already.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -56,10 +57,10 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// An address cannot be listened on. The text is one sentence with the cure.
+/// The error if listening on an address fails. The text is one sentence with the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another process listens there; `key` is the key and option of the address.
+    /// Another process listens on the address.
     #[error(
         "{address} ({key}) is already in use; choose another with --{key} or stop the process that \
          holds it"
@@ -67,30 +68,30 @@ pub enum BindError {
     InUse {
         /// The address.
         address: Listen,
-        /// Its key and option.
+        /// The key, and the option, that sets the address.
         key: &'static str,
     },
-    /// The path of the Unix domain socket is that of another kind of file.
+    /// The path of the Unix domain socket belongs to a file of another kind.
     #[error("{0} (listen) is there and is no socket; choose another with --listen or remove it")]
     NotASocket(Listen),
-    /// The operating system refuses.
+    /// The operating system refuses the address.
     #[error("{address} ({key}) cannot be listened on: {error}; choose another with --{key}")]
     Refused {
         /// The address.
         address: Listen,
-        /// Its key and option.
+        /// The key, and the option, that sets the address.
         key: &'static str,
         /// The operating system's reason.
         error: io::Error,
     },
-    /// The Unix domain socket's file cannot have the permissions of `socket_mode`.
+    /// Setting the permissions of the Unix domain socket's file failed.
     #[error(
         "{address} (listen) cannot have the permissions {mode:o} (socket_mode): {error}; choose others"
     )]
     Permissions {
         /// The address.
         address: Listen,
-        /// The permissions.
+        /// The permissions that `socket_mode` demands.
         mode: u32,
         /// The operating system's reason.
         error: io::Error,
@@ -111,7 +112,10 @@ impl BindError {
 }
 
 impl Listener {
-    /// Listens; a Unix socket's file gets the permissions `mode`, if there are any.
+    /// Listens on `address`. The file of a Unix domain socket gets the permissions `mode`.
+    ///
+    /// # Errors
+    /// Returns an error if the address is taken or refused, or if the permissions cannot be set.
     pub(crate) async fn bind(
         address: &Listen,
         mode: Option<SocketMode>,
@@ -122,7 +126,10 @@ impl Listener {
         }
     }
 
-    /// The address that is listened on, with the port that the operating system chose.
+    /// Returns the address of the socket, with the port that the operating system chose.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system does not know the address.
     pub(crate) fn address(&self) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => tcp_address(listener).map(Listen::Tcp),
@@ -130,8 +137,8 @@ impl Listener {
         }
     }
 
-    /// The next connection; `None` if there was an error, after a pause.
-    pub(crate) async fn accept(&self) -> Option<Box<dyn Stream>> {
+    /// Returns the next connection, or `None` after a failure and a pause.
+    pub(crate) async fn accept(&self) -> Option<Box<dyn Connection>> {
         match self {
             Self::Tcp(listener) => Some(Box::new(accept(listener).await?)),
             Self::Unix(listener, _) => match listener.accept().await {
@@ -142,7 +149,7 @@ impl Listener {
     }
 }
 
-/// The next TCP connection, without Nagle's delay; `None` if there was an error, after a pause.
+/// Returns the next TCP connection, without Nagle's delay, or `None` after a failure and a pause.
 pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
         Ok((stream, _)) => stream.set_nodelay(true).ok().map(|()| stream),
@@ -150,8 +157,8 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     }
 }
 
-/// Too many open files, say: the connection stays in the backlog, and trying again at once would
-/// only burn the CPU.
+/// Warns, and pauses. Without the pause, a lasting failure such as too many open files would keep a
+/// core busy, because the connection stays in the backlog.
 async fn pause<T>(error: &io::Error) -> Option<T> {
     static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
     if is_due(&mut lock(&LAST_WARNING), Instant::now()) {
@@ -170,7 +177,10 @@ fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
     is_due
 }
 
-/// The address of a TCP listener.
+/// Returns the address of a TCP listener.
+///
+/// # Errors
+/// Returns an error if the operating system does not know the address.
 pub(crate) fn tcp_address(listener: &TcpListener) -> io::Result<HostPort> {
     let address = listener.local_addr()?;
     Ok(HostPort {
@@ -179,7 +189,10 @@ pub(crate) fn tcp_address(listener: &TcpListener) -> io::Result<HostPort> {
     })
 }
 
-/// Listens on TCP for the address of the key and option `key`.
+/// Listens on the TCP address that the key and option `key` sets.
+///
+/// # Errors
+/// Returns an error if the address is taken or refused.
 pub(crate) async fn bind_tcp(
     address: &HostPort,
     key: &'static str,
@@ -214,9 +227,9 @@ async fn bind_unix(path: &Path, mode: Option<SocketMode>) -> Result<Listener, Bi
     Ok(listener)
 }
 
-/// Whether it is the socket of a process that is gone, which removes no file if it is killed. One that
-/// is alive may also refuse a connection, if its queue is full or the user is another, but not as
-/// nobody's; and a file that is no socket is not ours to remove.
+/// Returns whether the file is the socket of a process that has ended; a killed process does not remove
+/// its file. Connecting to the socket of a running process can fail too, but only with other errors: its
+/// queue is full, or the user has no permission.
 async fn is_left_behind(path: &Path) -> bool {
     let refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
     is_socket(path) && UnixStream::connect(path).await.is_err_and(refused)
@@ -233,62 +246,65 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_on_failing_is_told_once_a_second() {
+    fn a_lasting_failure_is_logged_once_per_second() {
         let start = Instant::now();
         let mut last = None;
         let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
         assert_eq!(times.filter(|now| is_due(&mut last, *now)).count(), 3);
     }
 
-    /// What is said about a path that cannot be listened on.
-    async fn refusal(path: &Path) -> String {
+    /// Returns the error of a path that cannot be listened on.
+    async fn bind_error(path: &Path) -> String {
         let bound = Listener::bind(&Listen::Unix(path.to_owned()), None).await;
         bound.err().expect("an error").to_string()
     }
 
     #[tokio::test]
-    async fn a_socket_that_somebody_listens_on_is_left_alone() {
+    async fn a_socket_in_use_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("busy.sock");
         let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         busy.bind(&SockAddr::unix(&path).unwrap()).unwrap();
         busy.listen(0).unwrap();
-        assert!(refusal(&path).await.contains("is already in use"));
-        // So it is while nobody accepts, and no further connection has room.
+        assert!(bind_error(&path).await.contains("is already in use"));
+        // The socket is still in use if its queue is full.
         let mut waiting = Vec::new();
         while let Ok(stream) = UnixStream::connect(&path).await {
             waiting.push(stream);
         }
-        assert!(refusal(&path).await.contains("is already in use"));
+        assert!(bind_error(&path).await.contains("is already in use"));
         drop(busy);
         let listener = Listener::bind(&Listen::Unix(path), None).await;
-        assert!(listener.is_ok(), "left behind");
+        assert!(
+            listener.is_ok(),
+            "the file that was left behind is replaced"
+        );
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_socket_is_left_alone() {
+    async fn a_file_of_another_kind_is_left_alone() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(refusal(file.path()).await.contains("is no socket"));
+        assert!(bind_error(file.path()).await.contains("is no socket"));
         assert!(file.path().exists());
     }
 
     #[tokio::test]
-    async fn only_one_s_own_socket_is_removed() {
+    async fn a_listener_removes_only_its_own_socket() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
         let address = Listen::Unix(path.clone());
         let first = Listener::bind(&address, None).await.unwrap();
-        // Another file in the meantime, so that the second cannot have the same inode.
+        // The first file stays, so that the second cannot get its inode.
         std::fs::rename(&path, folder.path().join("b.sock")).unwrap();
         let second = Listener::bind(&address, None).await.unwrap();
         drop(first);
-        assert!(path.exists(), "the second's");
+        assert!(path.exists(), "the socket of the second listener stays");
         drop(second);
         assert!(!path.exists());
     }
 
     #[tokio::test]
-    async fn a_socket_has_the_permissions_that_are_asked_for() {
+    async fn a_socket_gets_the_permissions_of_its_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
         for text in ["600", "666"] {

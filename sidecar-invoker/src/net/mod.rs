@@ -1,4 +1,4 @@
-//! Listening sockets and the connections that they accept.
+//! Listening sockets, and the connections that they accept.
 
 pub(crate) mod connections;
 pub(crate) mod listener;

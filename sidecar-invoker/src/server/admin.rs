@@ -107,7 +107,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::backend::local::{Context, Output};
+    use crate::backend::local::{LocalContext, Output};
     use crate::config::Config;
 
     #[tokio::test]
@@ -115,7 +115,7 @@ mod tests {
         let config = "functions: { f: { rie: 'http://localhost:1' } }";
         let config = Config::parse("invoker.yaml", config, Path::new("/")).unwrap();
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
-        let context = Context::new(SystemTime::now, output);
+        let context = LocalContext::new(SystemTime::now, output);
         let metrics = Metrics::new(&config);
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),

@@ -1,4 +1,4 @@
-//! The Invoke API: from an HTTP request to an invocation, and from its answer to a response.
+//! The server of the Invoke API: from an HTTP request to an invocation, and back.
 //!
 //! Source: `Invoke` in the AWS Lambda API reference.
 
@@ -20,52 +20,51 @@ use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header}
 use crate::metrics::{self, Metrics};
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
-/// How long what is left of a refused request's body is read.
-const SKIP_LIMIT: Duration = Duration::from_secs(5);
+/// The longest time for which the body of a refused request is still read.
+const SKIP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers requests to the Invoke API.
+/// Serves the Invoke API.
 pub(crate) struct Ingress {
-    /// The functions.
+    /// The functions that callers can invoke.
     pub(crate) backends: Arc<Backends>,
-    /// Where invocations are counted.
+    /// The metrics that count invocations.
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Ingress {
-    /// Answers one request; every mistake in it becomes a response in AWS's error form.
+    /// Responds to one request. An error becomes a response in AWS's own form.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
-        // What passes through has one from elsewhere.
+        // Created on first use: responses of AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let is_http_1 = parts.version < Version::HTTP_2;
-        let waits = is_http_1 && parts.headers.contains_key(EXPECT);
+        let expects_continue = is_http_1 && parts.headers.contains_key(EXPECT);
         let error = match self.invoke(parts, &mut body, &request_id).await {
             Ok(response) => return response,
             Err(error) => error,
         };
-        tracing::debug!(request_id = %*request_id, "refused: {error:?}");
+        tracing::debug!(request_id = %*request_id, "request refused: {error:?}");
         let mut response = error.response();
         let headers = response.headers_mut();
         headers.insert(header::REQUEST_ID, request_id.header());
         let RequestBody {
             body, has_begun, ..
         } = body;
-        // To read would ask for the body.
-        let waits = waits && !has_begun;
-        let is_left = waits || error == ServiceError::RequestTimeout;
+        // The caller holds back the body. Reading it would send `100 Continue`.
+        let is_held_back = expects_continue && !has_begun;
+        let is_abandoned = is_held_back || error == ServiceError::RequestTimeout;
         let is_huge = body.size_hint().lower() > 2 * MAX_PAYLOAD_BYTES as u64;
-        // A connection whose request is not read to its end cannot be used again, which
-        // its owner has to know.
-        if is_http_1 && (is_left || is_huge) {
+        // The rest of the body stays unread, so the connection cannot carry another request.
+        if is_http_1 && (is_abandoned || is_huge) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Closing it while the caller writes loses the answer.
-        if !is_left && !body.is_end_stream() {
-            tokio::spawn(body::skip(body, SKIP_LIMIT));
+        // A caller that is still writing would lose the response if the connection closed.
+        if !is_abandoned && !body.is_end_stream() {
+            tokio::spawn(body::skip(body, SKIP_TIMEOUT));
         }
         response
     }

@@ -1,7 +1,7 @@
-//! The invoker as a whole: from its configuration to its end.
+//! The server as a whole: from the configuration to the shutdown.
 
 mod admin;
-mod first_byte;
+mod first_byte_timeout;
 mod ingress;
 
 use std::convert::Infallible;
@@ -19,69 +19,70 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::Backends;
-use crate::backend::local::{Cgroups, Context, Flushed, OrphanReaper, Output};
+use crate::backend::local::{Cgroups, Flushed, LocalContext, OrphanReaper, Output};
 use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
-use admin::Admin;
-use first_byte::FirstByte;
-
 use crate::metrics::Metrics;
 use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
+use admin::Admin;
+use first_byte_timeout::FirstByteTimeout;
 use ingress::Ingress;
 
-/// How long a connection may be silent before a request: as hyper's limit for a head.
+/// The longest silence on a connection before a request. hyper has the same limit for a request head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Enough for an event of the size that the filter puts into a header (60 KiB), with the headers
-/// that a client may send to Envoy (by default as many bytes).
+/// The maximum size of headers: room for the event that the filter puts into a header (60 KiB), and for
+/// the headers that Envoy accepts from a client (another 60 KiB by default).
 const MAX_HEADER_BYTES: u32 = 256 * 1024;
-/// As many headers as the filter takes of a client, with Envoy's own.
+/// The maximum number of headers: those that the filter accepts from a client, and Envoy's own.
 const MAX_HEADERS: usize = 1_024;
-/// How long it may take to tell callers that the invoker ends.
+/// The longest time to announce the shutdown on open connections.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long ended processes may take to disappear.
-const REAP_LIMIT: Duration = Duration::from_secs(4);
+/// The longest wait for the end of processes that were told to end.
+const REAP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What a server needs besides its configuration.
+/// The options of a server besides its configuration.
 pub struct Options {
-    /// Tells the time, for deadlines that functions are told and for trace ids.
+    /// Returns the time, for the deadlines of invocations and for trace ids.
     pub clock: fn() -> SystemTime,
-    /// The program of which `guard` is a subcommand: `sidecar-invoker` itself. With it, no function outlives the invoker even
-    /// if that is killed.
+    /// The program with the subcommand `guard`, which is `sidecar-invoker` itself. If set, no function
+    /// outlives the invoker, even if the invoker is killed.
     pub orphan_reaper: Option<PathBuf>,
-    /// Whether functions get control groups where they can be had.
+    /// Puts functions into control groups where the system allows it.
     pub cgroups: bool,
 }
 
-/// The invoker cannot serve. The text is one sentence with the cure.
+/// The error if the invoker cannot serve. The text is one sentence with the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// One of its addresses cannot be listened on.
+    /// Listening on an address failed.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The process that ends functions if the invoker is killed cannot be started.
+    /// Starting the orphan reaper failed.
     #[error("the guard process cannot be started: {0}")]
     OrphanReaper(std::io::Error),
-    /// There is no TLS for calls of AWS.
+    /// Setting up TLS for connections to AWS failed.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// An invoker that listens and is about to serve.
+/// A server that listens and does not serve yet.
 pub struct Server {
     listener: Listener,
     admin_listener: TcpListener,
     ingress: Arc<Ingress>,
     admin: Arc<Admin>,
     backends: Arc<Backends>,
-    context: Context,
+    context: LocalContext,
     flushed: Flushed,
     drain_timeout: Duration,
 }
 
 impl Server {
-    /// Listens on both addresses. Callers can connect from here on; [`run`](Self::run) serves them.
+    /// Listens on both addresses. Callers can connect from now on, and wait until
+    /// [`run`](Self::run) serves them.
     ///
     /// # Errors
-    /// An address is taken or cannot be listened on, or the guard cannot be started.
+    /// Returns an error if listening on an address fails, if the orphan reaper does not start, or if
+    /// TLS cannot be set up.
     pub async fn bind(config: Config, options: Options) -> Result<Self, ServeError> {
         let listener = Listener::bind(&config.listen, config.socket_mode).await?;
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
@@ -105,10 +106,10 @@ impl Server {
             }
         }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
-        let context = Context {
+        let context = LocalContext {
             orphan_reaper: orphan_reaper.map(Arc::new),
             cgroups,
-            ..Context::new(options.clock, output)
+            ..LocalContext::new(options.clock, output)
         };
 
         for warning in &config.warnings {
@@ -116,8 +117,8 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new(&config));
         let backends = Arc::new(Backends::new(&config, &metrics, context.clone())?);
-        for obstacle in backends.missing_commands() {
-            tracing::warn!("{obstacle}");
+        for problem in backends.missing_commands() {
+            tracing::warn!("{problem}");
         }
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
@@ -140,25 +141,27 @@ impl Server {
         })
     }
 
-    /// Where the Invoke API is served.
+    /// Returns the address of the Invoke API.
     ///
     /// # Errors
-    /// The operating system does not tell.
+    /// Returns an error if the operating system does not know the address.
     pub fn address(&self) -> std::io::Result<Listen> {
         self.listener.address()
     }
 
-    /// Where the admin endpoints are served.
+    /// Returns the address of the admin endpoints.
     ///
     /// # Errors
-    /// The operating system does not tell.
+    /// Returns an error if the operating system does not know the address.
     pub fn admin_address(&self) -> std::io::Result<HostPort> {
         tcp_address(&self.admin_listener)
     }
 
-    /// Serves until `shutdown`, then accepts no more, lets what runs, and events that are queued,
-    /// finish for at most `drain_timeout`, ends every process it has started, and removes its Unix
-    /// domain socket.
+    /// Serves until `shutdown` completes, then shuts down.
+    ///
+    /// A shutdown accepts no new connections. Invocations in progress and queued events have
+    /// `drain_timeout` to finish. Then all processes of functions end, and the file of the Unix
+    /// domain socket is removed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             listener,
@@ -175,10 +178,10 @@ impl Server {
             tokio::spawn(Arc::clone(&admin).serve(admin_listener, HEADER_READ_TIMEOUT));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // The timer lets hyper give up on a peer that never finishes its request's head.
+        // With a timer, hyper gives up on a peer that does not finish its request head.
         builder.http1().timer(TokioTimer::new());
         builder.http1().max_headers(MAX_HEADERS);
-        // And on one that has gone without a word.
+        // The pings detect a peer that has vanished.
         let mut http2 = builder.http2();
         http2.timer(TokioTimer::new());
         http2.keep_alive_interval(Duration::from_secs(30));
@@ -191,7 +194,7 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some(stream) = stream else { continue };
-            let stream = FirstByte::new(stream, HEADER_READ_TIMEOUT);
+            let stream = FirstByteTimeout::new(stream, HEADER_READ_TIMEOUT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
             let service = service_fn(move |request| {
@@ -216,7 +219,7 @@ impl Server {
             tracing::warn!("invocations that still run are given up");
         }
         backends.stop().await;
-        let reaped = timeout(REAP_LIMIT, backends.ended());
+        let reaped = timeout(REAP_TIMEOUT, backends.ended());
         let goodbyes = timeout(GOODBYE_TIMEOUT, async {
             while connections.join_next().await.is_some() {}
         });
@@ -230,7 +233,7 @@ impl Server {
         drop(admin);
         drop(ingress);
         drop(backends);
-        let Context {
+        let LocalContext {
             output,
             orphan_reaper,
             ..

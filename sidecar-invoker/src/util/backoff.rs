@@ -1,8 +1,8 @@
-//! Pauses between attempts.
+//! Growing pauses between attempts.
 
 use std::time::Duration;
 
-/// Pauses of which each is twice as long as the one before, up to a limit.
+/// A sequence of pauses. Each is twice as long as the previous one, up to a limit.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -11,7 +11,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Begins with the pause `first`.
+    /// Creates a sequence that begins with the pause `first`.
     pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
@@ -27,7 +27,7 @@ impl Backoff {
         pause
     }
 
-    /// Begins anew, after a success.
+    /// Restarts the sequence after a success.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_limit_and_begin_anew() {
+    fn pauses_double_up_to_the_limit_until_the_reset() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, 5 * second);
         let pauses = [(); 4].map(|()| backoff.pause().as_secs());

@@ -1,6 +1,6 @@
 //! The text of an error with its causes.
 
-/// An error and its causes.
+/// Returns the text of `error` and its causes, separated by colons.
 pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! Small helpers that know nothing of functions.
+//! Small helpers without knowledge of functions.
 
 mod backoff;
 mod error_chain;

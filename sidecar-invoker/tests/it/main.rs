@@ -23,5 +23,6 @@ mod local_watch;
 mod program;
 mod reference;
 mod rie;
+mod schema;
 mod streaming;
 mod support;

@@ -1,4 +1,6 @@
-//! The reference of `invoker.yaml` is up to date. `UPDATE_EXPECT=1 cargo test reference` rewrites it.
+//! The tables in docs/invoker.md and the JSON Schema are made from the keys.
+//!
+//! `UPDATE_EXPECT=1 cargo test -p sidecar-invoker reference` writes them anew.
 
 use expect_test::expect_file;
 use lambda_filter_core::config::reference::with_table;

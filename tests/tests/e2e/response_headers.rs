@@ -4,7 +4,7 @@ use hyper::header::HeaderName;
 use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Mesh, route};
-use lambda_mesh_tests::shared::Component as _;
+use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
 

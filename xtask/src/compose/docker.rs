@@ -9,7 +9,7 @@ use crate::{run, workspace_root};
 /// Checks that a Docker engine, Compose and BuildKit are available.
 ///
 /// # Errors
-/// One of them is missing. The error names it.
+/// One of these programs is missing. The error names it.
 pub(super) fn check_engine() -> Result<()> {
     run::captured(docker().args(["version", "--format", "{{.Server.Version}}"]))
         .context("there is no Docker engine")?;

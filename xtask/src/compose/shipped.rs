@@ -20,7 +20,7 @@ pub fn compose_file() -> Result<Value> {
 /// Returns the images that a build needs: those that `docker-compose.yaml` and the `Dockerfile` name.
 ///
 /// # Errors
-/// One of the files cannot be read or parsed.
+/// A file cannot be read or parsed.
 pub fn images() -> Result<Vec<String>> {
     let file = compose_file()?;
     let services = file.get("services").and_then(Value::as_object);

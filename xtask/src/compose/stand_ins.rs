@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::docker::docker;
 use crate::{emulator, envoy, python, run, say, target_dir, workspace_root};
 
-/// Official repositories, each with the stage of `xtask/stand-ins/Dockerfile` that stands in for it.
+/// Official repositories, each with the stage of `xtask/stand-ins/Dockerfile` that replaces it.
 const STAND_INS: [(&str, &str); 5] = [
     ("rust", "rust"),
     ("gcr.io/distroless/cc-debian12", "distroless-cc"),

@@ -1,4 +1,4 @@
-//! What the makers of release files share.
+//! Functions for the modules that make release files.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The blocks of ARCHITECTURE.md that draw the layers.
+//! The blocks of ARCHITECTURE.md that list the layers.
 
 use std::path::Path;
 
@@ -86,7 +86,7 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Vec<Block> {
                     let text = format!("`{name}` is not a name; separate names by commas");
                     problems.push(problem(line, text));
                 } else if block.names.iter().any(|other| other.text == name) {
-                    problems.push(problem(line, format!("`{name}` stands in two places")));
+                    problems.push(problem(line, format!("`{name}` is listed twice")));
                 } else {
                     let text = name.to_owned();
                     block.names.push(Name { text, layer, line });
@@ -158,7 +158,7 @@ mod tests {
             [
                 (2, "`` is not a name; separate names by commas"),
                 (3, "`three four` is not a name; separate names by commas"),
-                (4, "`one` stands in two places"),
+                (4, "`one` is listed twice"),
                 (6, "`a` has a second block; make them one"),
                 (8, "the block has no end; close it with ```"),
             ]

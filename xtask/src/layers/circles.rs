@@ -1,4 +1,4 @@
-//! Imports that lead back to where they began.
+//! Circles of imports.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_by_its_shortest_way() {
+    fn a_circle_is_reported_by_its_shortest_path() {
         assert_eq!(circles(&[(1, 2), (2, 1)]), [[1, 2]]);
         let two_ways = [(1, 2), (2, 3), (3, 1), (3, 4), (4, 1)];
         assert_eq!(circles(&two_ways), [vec![1, 2, 3], vec![4, 1, 2, 3]]);

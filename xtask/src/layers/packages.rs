@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_needs_only_what_stands_below_it() {
+    fn a_package_may_depend_only_on_lower_ones() {
         let packages = [package("high", &["low"]), package("low", &[])];
         assert_eq!(problems("high\nlow", &packages), [""; 0]);
         let cure = "move what both need into a package below them";
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_read_from_what_cargo_says() {
+    fn packages_are_read_from_cargo_metadata() {
         let metadata = json!({
             "workspace_root": "/w",
             "packages": [{

@@ -1,5 +1,5 @@
-//! A source file as the check needs it: the items it defines, the names it imports, and the paths
-//! it mentions.
+//! The facts about a source file that the check needs: the items that it defines, the names that it
+//! imports, and the paths that it mentions.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use syn::{Attribute, Item, UseTree, Visibility};
 /// The segments of a path, as written: `crate`, `super`, `wasm`, `Toolchain`.
 pub(super) type Path = Vec<String>;
 
-/// The content of a module, without what is compiled for tests alone.
+/// The content of a module, without code that is compiled only for tests.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     /// The names of the module's own items.
     pub(super) items: BTreeSet<String>,
     pub(super) uses: Vec<Use>,
-    /// The paths of two or more segments that stand outside `use`.
+    /// The paths of two or more segments outside `use`.
     pub(super) mentions: Vec<Mention>,
     pub(super) modules: Vec<Child>,
 }
 
-/// A name that a `use` declaration brings in, or all names of a module.
+/// A name that a `use` declaration imports, or all names of a module.
 #[derive(Debug)]
 pub(super) struct Use {
     pub(super) path: Path,
@@ -69,7 +69,7 @@ impl Source {
 #[derive(Default)]
 struct Collector {
     source: Source,
-    /// The number of blocks around the item: an item in a function is not one of the module's.
+    /// The number of blocks around the item. An item in a function does not belong to the module.
     blocks: usize,
 }
 
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compiled_without_tests_too_counts() {
+    fn code_that_is_not_only_for_tests_counts() {
         let text = "#[cfg(not(test))] use a::B;\n#[cfg(any(test, feature = \"x\"))] use a::C;";
         assert_eq!(Source::parse(text).unwrap().uses.len(), 2);
     }

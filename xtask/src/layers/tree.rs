@@ -1,4 +1,4 @@
-//! The modules of all crates, what a path in a module names, and so which module imports which.
+//! The modules of all crates, and the imports between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use super::source::{Child, Source, Use};
 /// Returns the text of a file, by its path relative to the workspace.
 pub(super) type Read<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
-/// The number of `use` declarations that are followed from one path. A chain of re-exports is shorter;
-/// a circle of them never ends.
+/// The number of `use` declarations that are followed from one path. Chains of re-exports are shorter.
+/// The limit ends a circle of them.
 const MAX_STEPS: usize = 16;
 
 /// A module, by its place in the tree.
@@ -20,26 +20,26 @@ pub(super) type Id = usize;
 #[derive(Default)]
 pub(super) struct Tree {
     modules: Vec<Module>,
-    /// The library that the crate of this root can name, as a program names that of its package.
+    /// The library that this crate can name, as a program can name the library of its package.
     libraries: BTreeMap<Id, (String, Id)>,
 }
 
 pub(super) struct Module {
-    /// The names of the modules around it and its own; empty for the root of a crate.
+    /// The names of the modules around it, and its own name. Empty for the root of a crate.
     pub(super) path: Vec<String>,
     /// Relative to the workspace.
     pub(super) file: PathBuf,
     /// The folder with the files of its children.
     pub(super) folder: PathBuf,
     parent: Option<Id>,
-    /// The module of the file that it is in: itself, or one around it.
+    /// The module of its file: the module itself or a module around it.
     home: Id,
     root: Id,
     children: BTreeMap<String, Id>,
     source: Source,
 }
 
-/// A module imports something of another.
+/// An import of an item of another module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Import {
     pub(super) from: Id,
@@ -47,7 +47,7 @@ pub(super) struct Import {
     pub(super) line: usize,
 }
 
-/// What a path names, and the module that has it.
+/// The target of a path, and the module that contains it.
 enum Found {
     Module(Id),
     /// An item, or a part of one.
@@ -169,9 +169,9 @@ impl Tree {
 
     /// Returns which file imports from which, in order, once for each pair.
     ///
-    /// A module that re-exports what is below it does not import it, and who imports a re-export
-    /// imports from the module that defines the item. To name a module around oneself is no import
-    /// either: what is then taken from it is.
+    /// A re-export of an item of a module below is no import. A path through a re-export is an import
+    /// of the module that defines the item. A path to a module around `from` is no import, but a path to
+    /// an item of such a module is.
     pub(super) fn imports(&self) -> Vec<Import> {
         let mut imports: BTreeMap<(Id, Id), usize> = BTreeMap::new();
         for (id, module) in self.modules.iter().enumerate() {
@@ -207,7 +207,7 @@ impl Tree {
             .collect()
     }
 
-    /// Returns what a path names that stands in the module `from`; `None` if it is of another crate.
+    /// Returns the target of a path in the module `from`, or `None` if it belongs to another crate.
     fn find(&self, from: Id, path: &[String], steps: usize) -> Option<Found> {
         let steps = steps.checked_sub(1)?;
         let (first, rest) = path.split_first()?;
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_re_exports_comes_to_an_end() {
+    fn a_circle_of_re_exports_does_not_loop_forever() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "pub use super::b::X; pub use super::b::*;"),
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_or_not_rust_is_a_problem() {
+    fn a_file_that_is_missing_or_not_rust_is_a_problem() {
         let read = |path: &Path| {
             let text = match path.to_str()? {
                 "lib.rs" => "mod gone; mod broken;",

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The time limit for a process to end after SIGTERM. The invoker lets running calls finish for 10 s.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
-/// The interval between two looks at the processes.
+/// The interval between two checks of the processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The processes. `Drop` stops them.
@@ -23,7 +23,7 @@ pub(crate) struct Processes {
     running: Vec<Process>,
     sender: SyncSender<Line>,
     lines: Receiver<Line>,
-    /// Set by SIGINT, SIGTERM and SIGHUP, and when nobody reads our output any more.
+    /// Set by SIGINT, SIGTERM and SIGHUP, and when the reader of our output has closed it.
     interrupted: Arc<AtomicBool>,
 }
 

@@ -92,7 +92,7 @@ keys! {
     response: Response, "`auto`", see "response";
     /// The largest event after encoding. Larger events get 413.
     max_request_bytes: Bytes, "6291556", see "max_request_bytes";
-    /// Where the event of a request without a body travels.
+    /// Place of the event of a request without a body.
     bodyless_event: BodylessEvent, "`body`", see "bodyless_event";
     /// Shows the client a function's own error with its stack trace, or the reason of another failure.
     expose_errors: bool, "`false`";

@@ -31,7 +31,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// One of a few texts.
+    /// A choice of texts.
     #[must_use]
     pub fn choice(names: &[&str]) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! An answer of AWS on its way to the caller, piece by piece.
+//! The body of a response of AWS on its way to the caller.
 
 use std::io;
 use std::pin::Pin;
@@ -16,24 +16,23 @@ use crate::invoke_api::body::{ResponseBody, whole};
 use crate::util::error_chain;
 use lambda_api::FunctionName;
 
-/// Smaller pieces are put together up to this size.
-const LARGE: usize = 16 << 10;
+/// Chunks are combined up to this size.
+const COMBINED_BYTES: usize = 16 << 10;
 
-/// The body of an answer of `function`, which keeps the invocation's `permit` to its end and breaks off
-/// at the deadline.
+/// Returns the body of a response of `function`. The body holds the `permit` of the invocation until it
+/// ends, and fails at the deadline.
 ///
-/// A small one is there as soon as its head is: the invocation has ended, and there is nothing to
-/// look after.
+/// The body of a small response is already complete. It is returned whole, without a task.
 pub(super) fn forward_body<T: Send + 'static>(
     mut body: Incoming,
     deadline: Instant,
     permit: T,
     function: &FunctionName,
 ) -> ResponseBody {
-    let (sender, pieces) = mpsc::channel(1);
-    let mut nobody = Context::from_waker(Waker::noop());
-    let mut broken = Ok(());
-    match Pin::new(&mut body).poll_frame(&mut nobody) {
+    let (sender, frames) = mpsc::channel(1);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut failed = Ok(());
+    match Pin::new(&mut body).poll_frame(&mut context) {
         Poll::Ready(None) => return whole(Bytes::new()),
         Poll::Ready(Some(Ok(frame))) => {
             let first = match frame.into_data() {
@@ -41,19 +40,18 @@ pub(super) fn forward_body<T: Send + 'static>(
                 Ok(bytes) => Frame::data(bytes),
                 Err(frame) => frame,
             };
-            // The channel has room for one.
+            // The channel has room for one frame.
             let _ = sender.try_send(first);
         }
-        Poll::Ready(Some(Err(error))) => broken = Err(error),
+        Poll::Ready(Some(Err(error))) => failed = Err(error),
         Poll::Pending => {}
     }
     let function = function.to_string();
-    // Nobody asks for the next piece while the caller does not read on, so a task has to look after
-    // the deadline.
-    let outcome = tokio::spawn(async move {
+    // A caller that does not read does not poll the body either, so a task enforces the deadline.
+    let task = tokio::spawn(async move {
         let _permit = permit;
         let forwarding = async {
-            broken?;
+            failed?;
             forward(body, sender).await
         };
         let forwarded = match timeout_at(deadline, forwarding).await {
@@ -62,39 +60,39 @@ pub(super) fn forward_body<T: Send + 'static>(
         };
         if let Err(error) = &forwarded {
             let cause = error_chain(error);
-            tracing::warn!(function, "AWS's answer was broken off: {cause}");
+            tracing::warn!(function, "AWS's response was broken off: {cause}");
         }
         forwarded
     });
-    let streamed = Streamed {
-        pieces,
-        outcome: Some(AbortOnDropHandle::new(outcome)),
-        broken: None,
+    let forwarded = ForwardedBody {
+        frames,
+        task: Some(AbortOnDropHandle::new(task)),
+        error: None,
     };
-    streamed.boxed_unsync()
+    forwarded.boxed_unsync()
 }
 
-/// Passes on what comes, no faster than it is taken.
+/// Forwards the frames of `body`, no faster than the receiver takes them.
 ///
-/// hyper's client hands out one chunk at a time, and its server writes each with a system call of its
-/// own. So small pieces are put together for as long as the next is there once all that could run
-/// has run, its sender among them. No time passes for it.
-async fn forward(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hyper::Result<()> {
-    let mut gathered = BytesMut::new();
+/// hyper's client returns one chunk at a time, and its server makes a system call for each. Small chunks
+/// are therefore combined as long as the next chunk is there after one turn of the scheduler, in which
+/// its sender can run. That adds no delay.
+async fn forward(mut body: Incoming, frames: mpsc::Sender<Frame<Bytes>>) -> hyper::Result<()> {
+    let mut combined = BytesMut::new();
     loop {
         let next = tokio::select! {
             biased;
             next = body.frame() => Some(next),
-            () = yield_now(), if !gathered.is_empty() => None,
+            () = yield_now(), if !combined.is_empty() => None,
         };
-        let (behind, end) = match next {
+        let (following, end) = match next {
             None => (None, None),
             Some(None) => (None, Some(Ok(()))),
             Some(Some(Err(error))) => (None, Some(Err(error))),
             Some(Some(Ok(frame))) => match frame.into_data() {
-                Ok(bytes) if bytes.len() < LARGE => {
-                    gathered.extend_from_slice(&bytes);
-                    if gathered.len() < LARGE {
+                Ok(bytes) if bytes.len() < COMBINED_BYTES => {
+                    combined.extend_from_slice(&bytes);
+                    if combined.len() < COMBINED_BYTES {
                         continue;
                     }
                     (None, None)
@@ -103,10 +101,10 @@ async fn forward(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hype
                 Err(trailers) => (Some(trailers), None),
             },
         };
-        let piece = (!gathered.is_empty()).then(|| Frame::data(gathered.split().freeze()));
-        for frame in piece.into_iter().chain(behind) {
-            if pieces.send(frame).await.is_err() {
-                // The caller has gone.
+        let chunk = (!combined.is_empty()).then(|| Frame::data(combined.split().freeze()));
+        for frame in chunk.into_iter().chain(following) {
+            if frames.send(frame).await.is_err() {
+                // The caller has left.
                 return Ok(());
             }
         }
@@ -116,16 +114,16 @@ async fn forward(mut body: Incoming, pieces: mpsc::Sender<Frame<Bytes>>) -> hype
     }
 }
 
-/// What a task passes on, and then how that ended.
-struct Streamed {
-    pieces: mpsc::Receiver<Frame<Bytes>>,
-    /// Until it has been told.
-    outcome: Option<AbortOnDropHandle<io::Result<()>>>,
-    /// Told when the next piece is asked for.
-    broken: Option<io::Error>,
+/// The frames that a task forwards, followed by its error if it fails.
+struct ForwardedBody {
+    frames: mpsc::Receiver<Frame<Bytes>>,
+    /// The task, until its result has been read.
+    task: Option<AbortOnDropHandle<io::Result<()>>>,
+    /// The error of the task, to be returned by the next poll.
+    error: Option<io::Error>,
 }
 
-impl Body for Streamed {
+impl Body for ForwardedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -133,22 +131,23 @@ impl Body for Streamed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(error) = self.broken.take() {
+        if let Some(error) = self.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        if let Some(frame) = ready!(self.pieces.poll_recv(context)) {
+        if let Some(frame) = ready!(self.frames.poll_recv(context)) {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let Some(outcome) = &mut self.outcome else {
+        let Some(task) = &mut self.task else {
             return Poll::Ready(None);
         };
-        let forwarded = ready!(Pin::new(outcome).poll(context));
-        self.outcome = None;
+        let forwarded = ready!(Pin::new(task).poll(context));
+        self.task = None;
         match forwarded.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => Poll::Ready(None),
             Err(error) => {
-                self.broken = Some(error);
-                // A server that meets an error forgets what it has not yet written: it gets time to.
+                self.error = Some(error);
+                // On an error, hyper's server discards what it has not written yet. Returning the error
+                // one poll later lets it write first.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

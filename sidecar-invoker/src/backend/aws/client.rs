@@ -1,4 +1,7 @@
-//! The HTTP client: pooled connections to AWS, over TLS, by HTTP/2 or HTTP/1.1.
+//! The HTTP client for AWS: pooled connections over TLS, by HTTP/2 or HTTP/1.1.
+//!
+//! hyper-util's client opens one HTTP/2 connection per host, on which requests beyond the server's limit
+//! of streams wait. Several such clients, each with a limit of its own, save that wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,35 +18,38 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// AWS closes idle connections by and by; to give them up first avoids that a request goes out on
-/// one that is about to close.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest time for which an idle connection is kept. AWS closes idle connections after a while.
+/// Closing them first avoids that a request goes out on a connection that is about to close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// Invocations that share one connection if it is of HTTP/2. A server has to allow 100 (RFC 9113,
-/// section 6.5.2); what is beyond its limit would wait for others to end.
-const STREAMS: usize = 100;
+/// The maximum number of invocations on one HTTP/2 connection. RFC 9113, section 6.5.2, recommends that
+/// servers allow at least 100 streams. Streams beyond the limit of a server would wait for others to end.
+const MAX_STREAMS: usize = 100;
 
 type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Sends requests, whatever their number, each without waiting for another.
+/// An HTTP client that sends requests concurrently, without one waiting for another.
 pub(crate) struct Client {
     pools: Vec<Http2Pool>,
 }
 
-/// A pool; for an endpoint that speaks HTTP/2 it has one connection.
+/// A pool of connections. It has only one connection to an endpoint that supports HTTP/2.
 struct Http2Pool {
     http: Http,
     free: Arc<Semaphore>,
 }
 
 impl Client {
-    /// A client for this many requests at once.
-    pub(crate) fn new(most: usize) -> Result<Self, rustls::Error> {
+    /// Creates a client for up to `max` concurrent requests.
+    ///
+    /// # Errors
+    /// Returns an error if TLS cannot be set up.
+    pub(crate) fn new(max: usize) -> Result<Self, rustls::Error> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_LIMIT));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(Duration::from_secs(5)));
         tcp.set_keepalive_retries(Some(3));
@@ -56,20 +62,20 @@ impl Client {
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE_LIMIT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
                 .http2_adaptive_window(true)
                 .http2_keep_alive_interval(KEEPALIVE)
                 .build(connector.clone()),
-            free: Arc::new(Semaphore::new(STREAMS)),
+            free: Arc::new(Semaphore::new(MAX_STREAMS)),
         };
         Ok(Self {
             pools: std::iter::repeat_with(pool)
-                .take(most.div_ceil(STREAMS))
+                .take(max.div_ceil(MAX_STREAMS))
                 .collect(),
         })
     }
 
-    /// A slot for one invocation.
+    /// Returns a slot for one invocation, or `None` if all slots are taken.
     pub(crate) fn slot(&self) -> Option<ConnectionSlot<'_>> {
         self.pools.iter().find_map(|Http2Pool { http, free }| {
             let permit = Arc::clone(free).try_acquire_owned().ok()?;
@@ -78,15 +84,15 @@ impl Client {
     }
 }
 
-/// A slot for one invocation on a connection, until it is dropped.
+/// A slot for one invocation on a connection, freed on drop.
 pub(crate) struct ConnectionSlot<'c> {
     http: &'c Http,
     permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionSlot<'_> {
-    /// Sends a request. One that turns out, before anything of it was written, to have been put on
-    /// a connection that had just been closed is sent on another.
+    /// Sends a request. If the connection turns out to be closed before any byte of the request is
+    /// written, the request is sent on another connection.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -94,21 +100,22 @@ impl ConnectionSlot<'_> {
         self.http.request(request).await
     }
 
-    /// The slot alone, for an answer that is still to be read.
+    /// Returns the permit of the slot, to hold it until the response body ends.
     pub(crate) fn into_permit(self) -> OwnedSemaphorePermit {
         self.permit
     }
 }
 
-/// Whether nothing of the request was written, so that the function cannot have been invoked.
+/// Returns whether no byte of the request was written, so that the function cannot have been invoked.
 pub(crate) fn is_unsent(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     let inner = source.and_then(|source| source.downcast_ref::<hyper::Error>());
-    // hyper cancels only requests that it gives back.
+    // hyper cancels only requests that it has not begun to write.
     error.is_connect() || inner.is_some_and(hyper::Error::is_canceled)
 }
 
-/// Trusts what the system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` name other authorities.
+/// Returns a TLS configuration with the authorities that the system trusts, or that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name.
 fn tls() -> Result<ClientConfig, rustls::Error> {
     let builder = || {
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -118,7 +125,7 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
         Ok(trusting) => trusting,
         Err(error) => {
             tracing::warn!(
-                "no HTTPS endpoint can be trusted: {error}; install ca-certificates, or name a file of them in SSL_CERT_FILE"
+                "no HTTPS endpoint can be trusted: {error}; install ca-certificates, or name a file of certificates in SSL_CERT_FILE"
             );
             builder()?.with_root_certificates(RootCertStore::empty())
         }

@@ -1,8 +1,8 @@
-//! How AWS says that it does not accept the credentials, in plain words.
+//! The errors with which AWS refuses credentials, in plain words.
 
-/// The names of errors that are the credentials' fault, whatever is asked for.
+/// The names of errors that mean that AWS does not accept the credentials.
 ///
-/// Source: "Common Errors" in the AWS Lambda API reference, and what AWS answers.
+/// Source: "Common Errors" in the AWS Lambda API reference, and observed responses.
 const NAMES: [&str; 6] = [
     "ExpiredTokenException",
     "IncompleteSignatureException",
@@ -12,13 +12,13 @@ const NAMES: [&str; 6] = [
     "UnrecognizedClientException",
 ];
 
-/// The error of this name, if it is one of the credentials.
+/// Returns the name of the error if it is one of [`NAMES`].
 pub(crate) fn name(error_type: &str) -> Option<&'static str> {
     NAMES.into_iter().find(|name| *name == error_type)
 }
 
-/// What is wrong and what to do about it. Nothing of AWS's `message` is repeated but its comparison
-/// of the times, since it may hold the token.
+/// Returns a sentence with the cause and the cure. It does not repeat AWS's `message`, which may contain
+/// the session token, except for the comparison of times.
 pub(crate) fn explain(name: &str, message: &str) -> String {
     let is_late =
         message.starts_with("Signature expired") || message.starts_with("Signature not yet");
@@ -26,7 +26,7 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
         "RequestExpired" => CLOCK.to_owned(),
         "InvalidSignatureException" if is_late => format!("{CLOCK} (AWS says: {message})"),
         "ExpiredTokenException" => {
-            "the AWS credentials have expired; sign in again, with `aws sso login` say, or set new ones".to_owned()
+            "the AWS credentials have expired; sign in again, for example with `aws sso login`, or set new ones".to_owned()
         }
         "UnrecognizedClientException" => {
             "AWS does not know the access key or the session token; correct the credentials, or enable the region for the account".to_owned()
@@ -36,7 +36,7 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
 }
 
 const CLOCK: &str =
-    "this machine's clock is wrong, so that AWS refuses its signatures; set it, by NTP say";
+    "this machine's clock is wrong, so that AWS refuses its signatures; set it, for example by NTP";
 
 #[cfg(test)]
 mod tests {

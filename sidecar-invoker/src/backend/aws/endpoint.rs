@@ -1,19 +1,22 @@
-//! Where AWS Lambda is.
+//! The endpoints of AWS Lambda.
 
 use lambda_api::Partition;
 
 use crate::config::Endpoint;
 
-/// Which of a region's endpoints.
+/// The variant of a region's endpoint.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Variant {
-    /// The one whose cryptography is validated: `AWS_USE_FIPS_ENDPOINT`.
+    /// Selects the endpoint with validated cryptography: `AWS_USE_FIPS_ENDPOINT`.
     pub(crate) fips: bool,
-    /// The one with IPv6: `AWS_USE_DUALSTACK_ENDPOINT`.
+    /// Selects the endpoint with IPv6: `AWS_USE_DUALSTACK_ENDPOINT`.
     pub(crate) dual_stack: bool,
 }
 
-/// The endpoint of a region.
+/// Returns the endpoint of a region.
+///
+/// The SDK computes endpoints only within the clients that it generates. Suffixes by partition are all
+/// that Lambda needs.
 pub(crate) fn of_region(region: &str, variant: Variant) -> Endpoint {
     let partition = Partition::of_region(region);
     let suffix = match variant.dual_stack {
@@ -32,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_s_endpoint_is_in_its_partition() {
+    fn an_endpoint_has_the_suffix_of_its_partition() {
         for (region, host) in [
             ("eu-west-1", "lambda.eu-west-1.amazonaws.com"),
             ("us-gov-west-1", "lambda.us-gov-west-1.amazonaws.com"),
@@ -45,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_have_variants() {
+    fn an_endpoint_has_a_name_for_each_variant() {
         let host = |fips, dual_stack| {
             let variant = Variant { fips, dual_stack };
             of_region("us-east-1", variant).authority

@@ -5,21 +5,20 @@ use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
+use crate::invoke_api::body::BoxError;
 use crate::invoke_api::headers::ERROR_TYPE;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Most of an error's body that is read.
+/// The maximum number of bytes that are read of the body of an error.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// The name of AWS's error, without what may follow it.
+/// Returns AWS's name of the error, without the part after a colon.
 pub(crate) fn error_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(ERROR_TYPE).map(HeaderValue::to_str)?.ok()?;
     value.split(':').next()
 }
 
-/// The message in the body of an error of AWS's. (A body that is read lets its connection be used
-/// again.)
+/// Reads the body of an error of AWS, and returns the message in it. Reading the body lets its
+/// connection be used again.
 pub(crate) async fn message<B: Body<Error: Into<BoxError>>>(body: B) -> Option<String> {
     let body = Limited::new(body, MAX_ERROR_BYTES).collect().await.ok()?;
     let mut body: Value = serde_json::from_slice(&body.to_bytes()).ok()?;
@@ -32,7 +31,7 @@ pub(crate) async fn message<B: Body<Error: Into<BoxError>>>(body: B) -> Option<S
     }
 }
 
-/// What to do about the error of this name, which all calls of a function have until it is done.
+/// Returns the cure of an error that lasts until the operator acts.
 pub(crate) fn cure(error_type: &str) -> Option<&'static str> {
     match error_type {
         "AccessDeniedException" => Some("allow the credentials lambda:InvokeFunction on it"),

@@ -1,4 +1,4 @@
-//! One function on AWS, and one call of it.
+//! A function on AWS, and its invocation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::body::forward_body;
 use super::client::{Client, is_unsent};
-use super::credentials::{CredentialCache, Session};
+use super::credentials::{CredentialCache, LoadedCredentials};
 use super::retry::RetryBudget;
-use super::route::{Destination, Route, Router};
 use super::sign::{Digest, SignedParts};
+use super::target::{Destination, RequestTarget, RequestTargets};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
@@ -28,7 +28,7 @@ use crate::metrics::FunctionMetrics;
 use crate::util::error_chain;
 use lambda_api::{FunctionName, Operation, Qualifier};
 
-/// The caller's headers that belong to the Invoke API. Nothing else of the caller's goes to AWS.
+/// The headers of the Invoke API. AWS gets no other headers of the caller.
 static FORWARDED: [HeaderName; 6] = [
     CONTENT_TYPE,
     header::CLIENT_CONTEXT,
@@ -37,54 +37,55 @@ static FORWARDED: [HeaderName; 6] = [
     header::LOG_TYPE,
     header::TENANT_ID,
 ];
-/// Most headers of a usual request; a map that grows is built again.
+/// The number of headers of a usual request. A map that grows is built anew.
 const USUAL_HEADERS: usize = 12;
-/// A larger payload is hashed where that delays no other caller.
-const LARGE: usize = 128 << 10;
+/// A larger payload is hashed on a blocking thread, where that delays no other caller.
+const LARGE_PAYLOAD_BYTES: usize = 128 << 10;
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("lambda-mesh/", env!("CARGO_PKG_VERSION")));
 
 /// A function on AWS.
-pub(crate) struct Function {
+pub(crate) struct LambdaFunction {
     pub(super) name: FunctionName,
-    pub(super) call: Arc<AwsCall>,
+    pub(super) config: Arc<AwsCall>,
     pub(super) credentials: Arc<CredentialCache>,
-    pub(super) router: Router,
+    pub(super) targets: RequestTargets,
     limiter: ConcurrencyLimiter,
     retry_budget: RetryBudget,
     metrics: Arc<FunctionMetrics>,
     shared: Arc<Shared>,
-    /// Whether AWS has denied or not found it since it was last called with success.
+    /// Set while AWS denies access to the function or does not find it.
     is_refused: AtomicBool,
 }
 
-/// What all functions on AWS share.
+/// The state that all functions on AWS share.
 pub(super) struct Shared {
     pub(super) client: Client,
-    /// The limit of invocations over all functions.
+    /// The concurrency limit over all functions.
     pub(super) limit: Arc<Semaphore>,
     pub(super) clock: fn() -> SystemTime,
 }
 
-/// A call as it came.
-pub(crate) struct Call {
-    /// How the answer comes back.
+/// A request for a function on AWS, with headers that are not parsed.
+pub(crate) struct LambdaRequest {
+    /// The operation that the caller asked for.
     pub(crate) operation: Operation,
     /// The qualifier that the caller named.
     pub(crate) qualifier: Option<Qualifier>,
-    /// The caller's headers.
+    /// The headers of the caller.
     pub(crate) headers: HeaderMap,
-    /// The event; may be empty.
+    /// The event, which may be empty.
     pub(crate) payload: Bytes,
-    /// When the request came.
+    /// The time at which the request arrived.
     pub(crate) arrival: Instant,
 }
 
-impl Function {
+impl LambdaFunction {
+    /// Creates a function.
     pub(super) fn new(
         name: FunctionName,
         destination: Destination,
-        call: Arc<AwsCall>,
+        config: Arc<AwsCall>,
         credentials: Arc<CredentialCache>,
         metrics: Arc<FunctionMetrics>,
         shared: Arc<Shared>,
@@ -92,40 +93,43 @@ impl Function {
         let limit = Arc::clone(&shared.limit);
         Self {
             name,
-            router: Router::new(destination),
+            targets: RequestTargets::new(destination),
             credentials,
             limiter: ConcurrencyLimiter::new(
-                call.max_concurrency,
+                config.max_concurrency,
                 Some(limit),
                 Some(Arc::clone(&metrics)),
             ),
             retry_budget: RetryBudget::default(),
             metrics,
-            call,
+            config,
             shared,
             is_refused: AtomicBool::new(false),
         }
     }
 
-    /// Calls the function; AWS's answer is passed on as it comes.
+    /// Invokes the function, and forwards the response of AWS. Dropping the future gives up the
+    /// invocation.
     ///
-    /// Dropping the future gives the call up.
-    pub(crate) async fn invoke(&self, call: Call) -> Result<Response<ResponseBody>, ServiceError> {
-        let limit = self
-            .call
-            .timeout
-            .min(envoy_limit(&call.headers).unwrap_or(Duration::MAX));
-        let deadline = call.arrival + limit;
-        let answer = timeout_at(deadline, self.run(&call, deadline)).await;
-        answer.unwrap_or_else(|_| {
-            tracing::warn!(function = %self.name, "no answer from AWS within {limit:?}");
+    /// # Errors
+    /// Returns an error if AWS did not respond, or if it does not accept the invoker's credentials.
+    pub(crate) async fn invoke(
+        &self,
+        request: LambdaRequest,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        let envoy_limit = envoy_limit(&request.headers).unwrap_or(Duration::MAX);
+        let limit = self.config.timeout.min(envoy_limit);
+        let deadline = request.arrival + limit;
+        let response = timeout_at(deadline, self.run(&request, deadline)).await;
+        response.unwrap_or_else(|_| {
+            tracing::warn!(function = %self.name, "no response from AWS within {limit:?}");
             Err(ServiceError::AwsTimeout(limit))
         })
     }
 
     async fn run(
         &self,
-        call: &Call,
+        request: &LambdaRequest,
         deadline: Instant,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let AwsCall {
@@ -133,111 +137,109 @@ impl Function {
             queue_timeout,
             retries,
             ..
-        } = *self.call;
+        } = *self.config;
         let permit = self.limiter.acquire(queue, queue_timeout).await?;
-        let session = self.session().await?;
-        let qualifier = call.qualifier.as_ref();
-        let route = self.router.route(&session, call.operation, qualifier)?;
-        let digest = digest(&call.payload).await?;
+        let credentials = self.credentials().await?;
+        let qualifier = request.qualifier.as_ref();
+        let target = self
+            .targets
+            .target(&credentials, request.operation, qualifier)?;
+        let digest = digest(&request.payload).await?;
         let slot = self.shared.client.slot();
         let slot = slot.ok_or(ServiceError::TooManyRequests)?;
         let mut attempts = 0;
         let mut backoff = retry::backoff();
         loop {
-            let request = self.request(call, &route, &digest).await?;
+            let signed = self.sign(request, &target, &digest).await?;
             if attempts > 0 {
                 self.metrics.retries.inc();
             }
             attempts += 1;
-            let mut may_retry = |asked| {
-                let pause = retry::pause(backoff.pause(), asked);
+            let mut next_pause = |retry_after| {
+                let pause = retry::pause(backoff.pause(), retry_after);
                 let left = deadline.saturating_duration_since(Instant::now());
-                let worth = attempts <= retries && pause < left;
-                (worth && self.retry_budget.take()).then_some(pause)
+                let is_allowed = attempts <= retries && pause < left;
+                (is_allowed && self.retry_budget.take()).then_some(pause)
             };
-            match slot.send(request).await {
+            match slot.send(signed).await {
                 Ok(response) => {
                     let throttled = retry::throttled(response.status(), response.headers());
-                    let Some(pause) = throttled.and_then(&mut may_retry) else {
+                    let Some(pause) = throttled.and_then(&mut next_pause) else {
                         let permits = (slot.into_permit(), permit);
                         return self.respond(response, deadline, permits).await;
                     };
-                    tracing::debug!(function = %self.name, "throttled by AWS; next try in {pause:?}");
-                    // Read, so that the connection can be used again.
+                    tracing::debug!(function = %self.name, "throttled by AWS; next attempt in {pause:?}");
+                    // The connection can be used again once the body has been read.
                     let _ = Box::pin(error_response::message(response.into_body())).await;
                     sleep(pause).await;
                 }
                 Err(error) => {
-                    let pause = is_unsent(&error).then(|| may_retry(None)).flatten();
-                    let authority = &route.authority;
+                    let pause = is_unsent(&error).then(|| next_pause(None)).flatten();
+                    let authority = &target.authority;
                     let Some(pause) = pause else {
                         let cause = format!(
-                            "{authority} cannot be reached or broke off: {}; see that it can be reached from here, and that its certificate is trusted",
+                            "{authority} cannot be reached or broke off: {}; check that it can be reached from here, and that its certificate is trusted",
                             error_chain(&error)
                         );
                         tracing::warn!(function = %self.name, "{cause}");
                         return Err(ServiceError::AwsUnavailable(cause));
                     };
-                    tracing::debug!(function = %self.name, "{authority} cannot be reached; next try in {pause:?}");
+                    tracing::debug!(function = %self.name, "{authority} cannot be reached; next attempt in {pause:?}");
                     sleep(pause).await;
                 }
             }
         }
     }
 
-    /// A request that is signed now.
-    async fn request(
+    /// Returns the HTTP request for AWS, signed with the current time.
+    async fn sign(
         &self,
-        call: &Call,
-        route: &Route,
+        request: &LambdaRequest,
+        target: &RequestTarget,
         digest: &Digest,
     ) -> Result<Request<Full<Bytes>>, ServiceError> {
-        let session = self.session().await?;
+        let credentials = self.credentials().await?;
         let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
         for name in &FORWARDED {
-            if let Some(value) = call.headers.get(name) {
-                // Other bytes are not signed by everybody alike, and what AWS refuses then would
-                // look like the invoker's own fault.
-                if !value
-                    .as_bytes()
-                    .iter()
-                    .all(|byte| (b' '..=b'~').contains(byte))
-                {
-                    let message = format!("the header {name} has other characters than ASCII's");
+            if let Some(value) = request.headers.get(name) {
+                // Signers treat other bytes in different ways. If AWS refused the signature, the
+                // invoker's credentials would seem to be the cause.
+                let bytes = value.as_bytes();
+                if !bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+                    let message = format!("the header {name} has characters outside ASCII");
                     return Err(ServiceError::InvalidParameter(message));
                 }
                 headers.insert(name, value.clone());
             }
         }
-        let signed = SignedParts {
-            path: &route.path,
-            query: &route.query,
-            host: &route.authority,
+        let parts = SignedParts {
+            path: &target.path,
+            query: &target.query,
+            host: &target.authority,
             payload: digest,
-            region: &route.region,
+            region: &target.region,
         };
-        session
-            .identity
-            .sign(&mut headers, &signed, (self.shared.clock)());
-        // Not signed: what stands between may change it.
-        if let Some(trace) = call.headers.get(&header::TRACE_ID) {
+        let now = (self.shared.clock)();
+        credentials.identity.sign(&mut headers, &parts, now);
+        // Not signed, because proxies on the way may change the header.
+        if let Some(trace) = request.headers.get(&header::TRACE_ID) {
             headers.insert(header::TRACE_ID, trace.clone());
         }
         headers.insert(USER_AGENT, AGENT);
-        if call.payload.is_empty() {
-            // hyper would leave it out.
+        if request.payload.is_empty() {
+            // hyper would leave the header out.
             headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         }
-        let mut request = Request::new(Full::new(call.payload.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = route.uri.clone();
-        *request.headers_mut() = headers;
-        Ok(request)
+        let mut signed = Request::new(Full::new(request.payload.clone()));
+        *signed.method_mut() = Method::POST;
+        *signed.uri_mut() = target.uri.clone();
+        *signed.headers_mut() = headers;
+        Ok(signed)
     }
 
-    async fn session(&self) -> Result<Arc<Session>, ServiceError> {
-        let session = self.credentials.session().await;
-        session.map_err(|_| ServiceError::NoCredentials)
+    async fn credentials(&self) -> Result<Arc<LoadedCredentials>, ServiceError> {
+        let credentials = self.credentials.current().await;
+        credentials.map_err(|_| ServiceError::NoCredentials)
     }
 
     async fn respond<T: Send + Unpin + 'static>(
@@ -249,7 +251,7 @@ impl Function {
         let status = response.status();
         if status.is_informational() {
             let cause = format!(
-                "the endpoint answers with {status}, which ends no call of Lambda's; see that it is one of Lambda's"
+                "the endpoint responds with {status}, which Lambda never does; check that it is an endpoint of Lambda"
             );
             tracing::warn!(function = %self.name, "{cause}");
             return Err(ServiceError::AwsUnavailable(cause));
@@ -275,7 +277,7 @@ impl Function {
             && let Some(cure) = error_response::cure(error)
             && !self.is_refused.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(function = %self.name, "AWS answers {status}, {error}; {cure}");
+            tracing::warn!(function = %self.name, "AWS responds with {status}, {error}; {cure}");
         }
         let (mut parts, body) = response.into_parts();
         header::remove_hop_by_hop(&mut parts.headers);
@@ -285,7 +287,7 @@ impl Function {
 }
 
 async fn digest(payload: &Bytes) -> Result<Digest, ServiceError> {
-    if payload.len() < LARGE {
+    if payload.len() < LARGE_PAYLOAD_BYTES {
         return Ok(Digest::of(payload));
     }
     let payload = payload.clone();
@@ -300,6 +302,6 @@ fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {
         .ok()?
         .parse()
         .ok()?;
-    // Envoy says 0 where it has no limit.
+    // 0 means that Envoy has no limit.
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }

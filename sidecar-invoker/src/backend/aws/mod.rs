@@ -1,12 +1,12 @@
 //! Functions on AWS Lambda.
 //!
 //! ```text
-//! function ─▶ credentials ─▶ route ─▶ sign ─▶ client ─▶ AWS
-//! (one call)                          retry · body
+//! function ─▶ credentials ─▶ target ─▶ sign ─▶ client ─▶ AWS
+//! (one invocation)                     retry · body
 //! ```
 //!
-//! Requests and answers pass through unread. What AWS says about the invoker's own credentials does
-//! not: that is the operator's to know, not the caller's.
+//! Requests and responses pass through unread, except for errors about the invoker's own credentials.
+//! Those are for the operator, and do not reach the caller.
 
 mod body;
 mod client;
@@ -17,8 +17,8 @@ mod endpoint;
 mod error_response;
 mod function;
 mod retry;
-mod route;
 mod sign;
+mod target;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -29,46 +29,48 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::function::{Call, Function};
+pub(crate) use self::credentials::CredentialsProblem;
+pub(crate) use self::dry_run::DryRunError;
+pub(crate) use self::function::{LambdaFunction, LambdaRequest};
 
 use self::client::Client;
 use self::credentials::{CredentialCache, CredentialsKey};
 use self::function::Shared;
-use self::route::Destination;
+use self::target::Destination;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::{FunctionMetrics, Metrics};
 use crate::util::lock;
 use lambda_api::{FunctionName, FunctionReference};
 
-/// Most functions that are not listed whose limits, retries and routes are remembered; callers choose
-/// the names.
+/// The maximum number of unlisted functions whose limits, retry budgets and targets are kept. Callers
+/// choose the names of unlisted functions.
 const MAX_UNLISTED: usize = 1_024;
 
 /// AWS Lambda.
 pub(crate) struct Aws {
     shared: Arc<Shared>,
     credentials: HashMap<CredentialsKey, Arc<CredentialCache>>,
-    /// The region for what has none of its own.
+    /// The region for functions and roles without a region of their own.
     region: Option<String>,
-    listed: HashMap<FunctionName, Arc<Function>>,
+    listed: HashMap<FunctionName, Arc<LambdaFunction>>,
     unlisted: Option<Unlisted>,
 }
 
-/// Functions that are not listed.
+/// The functions that are not listed in the configuration.
 struct Unlisted {
     config: AwsConfig,
     call: Arc<AwsCall>,
     credentials: Arc<CredentialCache>,
-    functions: Mutex<HashMap<FunctionReference, Arc<Function>>>,
+    functions: Mutex<HashMap<FunctionReference, Arc<LambdaFunction>>>,
     metrics: Arc<FunctionMetrics>,
 }
 
 impl Aws {
-    /// What the configuration says about AWS; `None` if that is nothing.
+    /// Creates the functions on AWS, or returns `None` if `config` has none.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// Returns an error if TLS cannot be set up.
     pub(crate) fn new(
         config: &Config,
         metrics: &Metrics,
@@ -86,7 +88,7 @@ impl Aws {
         let Some(first) = calls.next() else {
             return Ok(None);
         };
-        // If each function has its own, any will do to ask for credentials.
+        // If each function has its own region, credentials can be loaded in any of them.
         let is_known = config.aws.is_some() || calls.all(|call| call.region.is_some());
         let region = first.region.clone().filter(|_| is_known);
         let mut aws = Self {
@@ -114,46 +116,47 @@ impl Aws {
         Ok(Some(aws))
     }
 
-    /// The function that a caller means; `None` if it is unknown.
+    /// Returns the function that a caller named, or `None` if no function on AWS has the name.
     ///
     /// # Errors
-    /// It is not listed, and such ones may not be called.
+    /// Returns an error if the configuration does not allow the function.
     pub(crate) fn function(
         &self,
         function: &FunctionReference,
-    ) -> Option<Result<Arc<Function>, ServiceError>> {
+    ) -> Option<Result<Arc<LambdaFunction>, ServiceError>> {
         let name = function.name();
         if let Some(listed) = self.listed.get(name) {
             return Some(Ok(Arc::clone(listed)));
         }
         let unlisted = self.unlisted.as_ref()?;
         if !unlisted.config.allows(name) {
-            return Some(Err(ServiceError::AccessDenied(format!(
-                "the invoker's configuration does not allow the function {name}; it has to be in `functions` or `aws.allow`"
-            ))));
+            return Some(Err(ServiceError::AccessDenied(name.clone())));
         }
         Some(Ok(unlisted.function(function, &self.shared)))
     }
 
-    /// The names of the functions that are listed.
+    /// Returns the names of the listed functions.
     pub(crate) fn names(&self) -> impl Iterator<Item = &FunctionName> {
         self.listed.keys()
     }
 
-    /// The functions that are listed.
-    pub(crate) fn functions(&self) -> impl Iterator<Item = (&FunctionName, &Arc<Function>)> {
+    /// Returns the listed functions.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&FunctionName, &Arc<LambdaFunction>)> {
         self.listed.iter()
     }
 
-    /// Whether functions that are not listed could be called, as far as credentials and region go;
-    /// `None` if such ones are unknown.
-    pub(crate) async fn others(&self) -> Option<Result<(), String>> {
+    /// Checks the credentials and the region of unlisted functions. Returns `None` if the configuration
+    /// allows no unlisted functions.
+    ///
+    /// # Errors
+    /// Returns the problem if there are no valid credentials, or no region.
+    pub(crate) async fn check_unlisted(&self) -> Option<Result<(), CredentialsProblem>> {
         let credentials = &self.unlisted.as_ref()?.credentials;
         credentials.wait_until_loaded().await;
         Some(credentials.problem().map_or(Ok(()), Err))
     }
 
-    /// Loads credentials and keeps them valid until `stop`.
+    /// Starts to load credentials, and to keep them valid until `stop` is cancelled.
     pub(crate) fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) {
         for cache in self.credentials.values() {
             let refresh = Arc::clone(cache).refresh_loop();
@@ -161,19 +164,18 @@ impl Aws {
         }
     }
 
-    /// Why functions cannot be called, one sentence with the cure each.
+    /// Returns the reasons why invocations would fail, one sentence with the cure each.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems: Vec<String> = self
-            .credentials
-            .values()
-            .filter_map(|cache| cache.problem())
-            .collect();
+        let problems = self.credentials.values();
+        let problems = problems.filter_map(|cache| cache.problem());
+        let mut problems: Vec<String> = problems.map(|problem| problem.to_string()).collect();
         problems.sort();
         problems.dedup();
         problems
     }
 
-    /// Each role, empty for none, and when its credentials expire, in seconds since 1970.
+    /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
+    /// The role is empty for credentials without one.
     pub(crate) fn expiries(&self) -> Vec<(&str, u64)> {
         let mut expiries: Vec<(&str, u64)> = self
             .credentials
@@ -185,12 +187,17 @@ impl Aws {
             })
             .collect();
         expiries.sort_unstable();
-        // One role may be assumed in two ways; a label stands once.
+        // A role can be assumed with different session names, but a label must not occur twice.
         expiries.dedup_by_key(|(role, _)| *role);
         expiries
     }
 
-    fn listed(&mut self, name: &FunctionName, config: &AwsFunction, metrics: &Metrics) -> Function {
+    fn listed(
+        &mut self,
+        name: &FunctionName,
+        config: &AwsFunction,
+        metrics: &Metrics,
+    ) -> LambdaFunction {
         let destination = Destination {
             function: config.function.clone(),
             qualifier: config.qualifier.clone(),
@@ -198,7 +205,7 @@ impl Aws {
             endpoint: config.call.endpoint.clone(),
         };
         let credentials = self.credentials(&config.call);
-        Function::new(
+        LambdaFunction::new(
             name.clone(),
             destination,
             Arc::new(config.call.clone()),
@@ -227,7 +234,7 @@ impl Aws {
 }
 
 impl Unlisted {
-    fn function(&self, function: &FunctionReference, shared: &Arc<Shared>) -> Arc<Function> {
+    fn function(&self, function: &FunctionReference, shared: &Arc<Shared>) -> Arc<LambdaFunction> {
         let (reference, _) = function.clone().split_qualifier();
         let mut functions = lock(&self.functions);
         if let Some(function) = functions.get(&reference) {
@@ -243,7 +250,7 @@ impl Unlisted {
             region: region.or_else(|| self.call.region.clone()),
             endpoint: self.call.endpoint.clone(),
         };
-        let function = Arc::new(Function::new(
+        let function = Arc::new(LambdaFunction::new(
             reference.name().clone(),
             destination,
             Arc::clone(&self.call),

@@ -1,7 +1,8 @@
-//! When an invocation that cannot have started is tried again, and how soon.
+//! The retries of invocations that cannot have started: conditions, budget and pauses.
 //!
 //! Source of budget and jitter: "Retry behavior" in the AWS SDKs and Tools reference guide, standard
-//! mode.
+//! mode. The SDK's own implementation is part of its clients, which would parse each response; here a
+//! budget is one atomic integer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,9 +16,9 @@ use crate::util::Backoff;
 const CAPACITY: u32 = 500;
 const RETRY_COST: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// The errors of status 429 by which AWS says that the function was not invoked.
+/// The errors with status 429 which mean that the function was not invoked.
 const THROTTLED: [&str; 4] = [
     "TooManyRequestsException",
     "ThrottlingException",
@@ -25,8 +26,8 @@ const THROTTLED: [&str; 4] = [
     "RequestThrottledException",
 ];
 
-/// What retries may cost: they take tokens, successes bring them back, so that while all fails there
-/// are at most 100 retries and then one for five successes.
+/// The budget of a function for retries. A retry takes tokens, and a success returns one token. If all
+/// invocations fail, there are at most 100 retries, and later one retry for five successes.
 pub(crate) struct RetryBudget(AtomicU32);
 
 impl Default for RetryBudget {
@@ -36,7 +37,7 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Takes what a retry costs; tells whether it was there.
+    /// Takes the tokens of one retry, and returns whether there were enough.
     pub(crate) fn take(&self) -> bool {
         let rest = |tokens: u32| tokens.checked_sub(RETRY_COST);
         self.0
@@ -44,28 +45,29 @@ impl RetryBudget {
             .is_ok()
     }
 
-    /// Brings back what a success is worth.
+    /// Returns the token of one success.
     pub(crate) fn refill(&self) {
         let more = |tokens: u32| (tokens < CAPACITY).then_some(tokens + 1);
-        // Fails if it is full.
+        // Fails if the budget is full.
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 }
 
-/// The limits of the pauses between attempts.
+/// Returns the upper limits of the pauses between attempts.
 pub(crate) fn backoff() -> Backoff {
-    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+    Backoff::new(FIRST_PAUSE, MAX_PAUSE)
 }
 
-/// A pause at random up to `limit`, and not shorter than AWS asks for.
-pub(crate) fn pause(limit: Duration, asked: Option<Duration>) -> Duration {
+/// Returns a random pause up to `limit`, but no less than `retry_after`.
+pub(crate) fn pause(limit: Duration, retry_after: Option<Duration>) -> Duration {
     let jitter = limit.mul_f64(fastrand::f64());
-    asked.map_or(jitter, |asked| asked.max(jitter))
+    retry_after.map_or(jitter, |retry_after| retry_after.max(jitter))
 }
 
-/// Whether AWS says that it has not invoked the function for now, and what it asks to wait.
+/// Returns `Some` if AWS throttled the invocation and did not run the function, with the time of its
+/// `retry-after`.
 pub(crate) fn throttled(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
     let name = error_type(headers)?;
     let throttled = status == StatusCode::TOO_MANY_REQUESTS && THROTTLED.contains(&name);
@@ -83,7 +85,7 @@ mod tests {
     use crate::invoke_api::headers::ERROR_TYPE;
 
     #[test]
-    fn the_budget_ends_and_successes_bring_it_back() {
+    fn retries_spend_the_budget_and_successes_restore_it() {
         let budget = RetryBudget::default();
         assert_eq!((0..1_000).filter(|_| budget.take()).count(), 100);
         for _ in 0..4 {
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_random_bounded_and_as_long_as_asked() {
+    fn pauses_are_random_bounded_and_no_shorter_than_retry_after() {
         let mut limits = backoff();
         let first = limits.pause();
         assert!((0..100).all(|_| pause(first, None) <= FIRST_PAUSE));
@@ -107,14 +109,14 @@ mod tests {
         let third = limits.pause();
         assert!((0..100).any(|_| pause(third, None) > FIRST_PAUSE));
         for _ in 3..40 {
-            assert!(pause(limits.pause(), None) <= LONGEST_PAUSE);
+            assert!(pause(limits.pause(), None) <= MAX_PAUSE);
         }
-        let asked = Duration::from_secs(30);
-        assert_eq!(pause(first, Some(asked)), asked);
+        let retry_after = Duration::from_secs(30);
+        assert_eq!(pause(first, Some(retry_after)), retry_after);
     }
 
     #[test]
-    fn only_aws_s_own_throttling_is_known_not_to_have_started() {
+    fn only_throttling_by_aws_itself_counts_as_throttled() {
         let mut headers = HeaderMap::new();
         assert_eq!(throttled(StatusCode::TOO_MANY_REQUESTS, &headers), None);
         let name = "TooManyRequestsException:http://internal.amazon.com/";
@@ -125,8 +127,8 @@ mod tests {
         );
         assert_eq!(throttled(StatusCode::OK, &headers), None);
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-        let asked = throttled(StatusCode::TOO_MANY_REQUESTS, &headers);
-        assert_eq!(asked, Some(Some(Duration::from_secs(2))));
+        let retry_after = throttled(StatusCode::TOO_MANY_REQUESTS, &headers);
+        assert_eq!(retry_after, Some(Some(Duration::from_secs(2))));
         headers.insert(ERROR_TYPE, HeaderValue::from_static("SomethingElse"));
         assert_eq!(throttled(StatusCode::TOO_MANY_REQUESTS, &headers), None);
     }

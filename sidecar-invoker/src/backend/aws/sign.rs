@@ -23,7 +23,7 @@ const SERVICE: &str = "lambda";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-/// The most signing keys of one identity. One key per region and day is usual.
+/// The maximum number of signing keys of an identity. A key per region and day is usual.
 const MAX_KEYS: usize = 64;
 /// The usual length of a canonical request with a session token.
 const USUAL_BYTES: usize = 2_048;

@@ -1,5 +1,5 @@
-//! Asynchronous invocations, of the type `Event`: taken at once, run when it is their turn, and
-//! tried again if the function fails.
+//! Asynchronous invocations, of the type `Event`: queued at once, run in order, and tried again if the
+//! function fails.
 //!
 //! Source: "How Lambda handles errors and retries with asynchronous invocation" in the AWS Lambda
 //! developer guide.
@@ -16,11 +16,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::local::Function;
-use crate::backend::rie::Rie;
+use crate::backend::local::LocalFunction;
+use crate::backend::rie::EmulatedFunction;
 use crate::config::EventConfig;
-use crate::invocation::FunctionResponse;
-use crate::invocation::{FunctionPayload, Invocation};
+use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
 use crate::util::Backoff;
 use lambda_api::FunctionName;
@@ -28,30 +27,30 @@ use lambda_api::function_error::{self, Members};
 use lambda_api::limits::MAX_ASYNC_EVENT_BYTES;
 use record::{Condition, Record};
 use serde_json::{Map, Value};
-use writer::{Entry, Writer};
+use writer::{QueuedRecord, RecordWriter};
 
-/// How long after it could not be called at all a function is tried again, which is no attempt: at
-/// first, and at most. As on AWS.
+/// The first and the longest pause after the backend did not run the function, which does not count as
+/// an attempt. AWS has the same pauses.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const MAX_PAUSE: Duration = Duration::from_secs(300);
 
-/// What the queues of all functions share.
+/// The state that the event queues of all functions share.
 #[derive(Clone)]
-pub(crate) struct Events {
-    /// Tells the time, for records.
+pub(crate) struct EventQueues {
+    /// Returns the time, for records.
     pub(crate) clock: fn() -> SystemTime,
     /// The region in ARNs.
     pub(crate) region: String,
-    /// The invoker is about to end: nothing new is taken, and nothing waits to be tried again.
+    /// Cancelled at the shutdown: queues accept no events, and events do not wait for another attempt.
     draining: CancellationToken,
-    /// It cannot wait any longer.
+    /// Cancelled to give up all events.
     stop: CancellationToken,
     tasks: TaskTracker,
-    writer: Writer,
+    writer: RecordWriter,
 }
 
-impl Events {
-    /// No event yet.
+impl EventQueues {
+    /// Creates the state, and starts the thread that writes records.
     pub(crate) fn new(clock: fn() -> SystemTime, region: String) -> Self {
         Self {
             clock,
@@ -59,45 +58,45 @@ impl Events {
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            writer: Writer::start(),
+            writer: RecordWriter::start(),
         }
     }
 
-    /// Lets the events that are queued run; those that wait to be tried again are given up.
+    /// Waits until the queued events have run. Events that wait for their next attempt are given up.
     pub(crate) async fn drain(&self) {
         self.draining.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Gives up what is left.
+    /// Gives up the remaining events.
     pub(crate) async fn give_up(&self) {
         self.stop.cancel();
         self.drain().await;
     }
 
-    /// Waits for the records of what was given up, but not for long.
+    /// Waits a short time for the records of the events that were given up.
     pub(crate) async fn written(&self) {
         self.writer.finish().await;
     }
 }
 
-/// What runs the events of a queue.
+/// The backend that runs the events of a queue.
 pub(crate) enum Runner {
-    Rie(Arc<Rie>),
-    Local(Arc<Function>),
+    Rie(Arc<EmulatedFunction>),
+    Local(Arc<LocalFunction>),
 }
 
 impl Runner {
-    /// Has the function called once.
+    /// Invokes the function once.
     async fn attempt(&self, invocation: Invocation) -> Result<FunctionPayload, ServiceError> {
         match self {
             Self::Local(function) => match function.invoke(invocation).await? {
                 FunctionResponse::Buffered { payload, .. } => Ok(payload),
                 FunctionResponse::Streamed(_) => Err(ServiceError::ShuttingDown),
             },
-            Self::Rie(rie) => {
-                let response = rie.invoke(invocation).await?;
+            Self::Rie(function) => {
+                let response = function.invoke(invocation).await?;
                 let succeeded = response.status().is_success();
                 let body = response.into_body().collect().await;
                 let payload = body.map(Collected::to_bytes).unwrap_or_default();
@@ -110,7 +109,8 @@ impl Runner {
     }
 }
 
-/// The emulator reports a function error, and a time-out, as any other answer.
+/// Returns whether the payload of an emulator is a function error or a timeout. Emulators do not mark
+/// these, so the form of the payload decides.
 fn is_emulated_error(payload: &[u8]) -> bool {
     let Ok(object) = serde_json::from_slice::<Map<String, Value>>(payload) else {
         return function_error::is_timeout(payload);
@@ -120,41 +120,41 @@ fn is_emulated_error(payload: &[u8]) -> bool {
     members.is_error()
 }
 
-/// The events of one function.
+/// The queue of events for one function.
 pub(crate) struct EventQueue {
     name: FunctionName,
     config: EventConfig,
     runner: Runner,
-    /// A permit for each event that may be queued.
+    /// The permits of the events in the queue.
     slots: Arc<Semaphore>,
-    /// A permit for each event that may run at once; events wait for it in order.
+    /// The permits of the events that run. Events wait for a permit in order.
     running: Semaphore,
-    events: Events,
+    events: EventQueues,
 }
 
 impl EventQueue {
-    /// A queue of which at most `at_once` events run at once.
+    /// Creates an empty queue, of which at most `concurrency` events run at the same time.
     pub(crate) fn new(
         name: FunctionName,
         config: EventConfig,
         runner: Runner,
-        at_once: usize,
-        events: Events,
+        concurrency: usize,
+        events: EventQueues,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             slots: Arc::new(Semaphore::new(config.queue)),
             config,
             runner,
-            running: Semaphore::new(at_once),
+            running: Semaphore::new(concurrency),
             events,
         })
     }
 
-    /// Takes an event.
+    /// Queues an event.
     ///
     /// # Errors
-    /// It is too large, the queue is full, or the invoker is about to end.
+    /// Returns an error if the event is too large, the queue is full, or the invoker is shutting down.
     pub(crate) fn accept(self: &Arc<Self>, invocation: Invocation) -> Result<(), ServiceError> {
         if invocation.payload.len() > MAX_ASYNC_EVENT_BYTES {
             return Err(ServiceError::EventTooLarge {
@@ -176,7 +176,7 @@ impl EventQueue {
         let accepted = Instant::now();
         let expiry = accepted + self.config.maximum_event_age;
         let mut retry_delay = Backoff::new(self.config.retry_delay, Duration::MAX);
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(FIRST_PAUSE, MAX_PAUSE);
         let mut record = Record::new(&invocation);
         let condition = loop {
             let attempt = tokio::select! {
@@ -196,7 +196,7 @@ impl EventQueue {
                     retry_delay.pause()
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(function = %self.name, "an event has to wait: {error:?}");
+                    tracing::debug!(function = %self.name, "an event could not run and waits: {error:?}");
                     backoff.pause()
                 }
             };
@@ -209,7 +209,8 @@ impl EventQueue {
         self.fail(&record, condition);
     }
 
-    /// One attempt, when it is its turn; `None` if the event is too old by then.
+    /// Waits for a permit, and invokes the function once. Returns `None` if the event is too old by
+    /// then.
     async fn attempt(
         &self,
         invocation: &Invocation,
@@ -224,7 +225,7 @@ impl EventQueue {
         Some(self.runner.attempt(invocation.clone()).await)
     }
 
-    /// Says that an event was not processed, and keeps it if there is a file for that.
+    /// Logs that an event was given up, and keeps a record of it if `on_failure` names a file.
     fn fail(&self, record: &Record, condition: Condition) {
         let Record {
             request_id,
@@ -249,17 +250,17 @@ impl EventQueue {
         let Some(path) = self.config.on_failure.clone() else {
             return;
         };
-        let entry = Entry {
+        let record = QueuedRecord {
             function: self.name.clone(),
             request_id: *request_id,
             path,
             line: record.line(condition, &self.events.region, (self.events.clock)()),
         };
-        if let Err(Entry { path, .. }) = self.events.writer.keep(entry) {
+        if let Err(QueuedRecord { path, .. }) = self.events.writer.keep(record) {
             tracing::error!(
                 function = %self.name,
                 %request_id,
-                "an event is lost: too many wait to be written to {}; see what holds it up",
+                "an event is lost: too many records wait to be written to {}; check that it can be written to",
                 path.display()
             );
         }
@@ -271,19 +272,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_emulator_s_errors_are_told_by_their_form() {
+    fn errors_of_emulators_are_recognized_by_their_form() {
         assert!(is_emulated_error(
             br#"{"errorMessage":"x","errorType":"E","stackTrace":[]}"#
         ));
         assert!(is_emulated_error(b"Task timed out after 3.00 seconds"));
-        for answer in [
+        for payload in [
             &b"{}"[..],
             b"[]",
             b"\"errorType\"",
             b"{\"errorType\":1}",
             b"",
         ] {
-            assert!(!is_emulated_error(answer));
+            assert!(!is_emulated_error(payload));
         }
     }
 }

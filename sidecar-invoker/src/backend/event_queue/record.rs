@@ -1,4 +1,4 @@
-//! What is kept of an event that was not processed.
+//! The records of events that were given up.
 //!
 //! Source: "Capturing records of Lambda asynchronous invocations" in the AWS Lambda developer
 //! guide.
@@ -17,28 +17,28 @@ use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 use lambda_api::headers::UNHANDLED;
 use lambda_api::{FunctionAddress, FunctionArn, Qualifier};
 
-/// Why an event was given up.
+/// The reason why an event was given up, in AWS's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     RetriesExhausted,
     EventAgeExceeded,
-    /// The invoker ended; AWS has no such reason.
+    /// The invoker shut down. AWS has no such reason.
     ShuttingDown,
 }
 
-/// An event and what came of it.
+/// An event, with the result of its attempts.
 pub(super) struct Record {
     pub(super) request_id: RequestId,
     address: FunctionAddress,
     payload: Bytes,
-    /// How often the function was called.
+    /// The number of attempts.
     pub(super) attempts: u32,
-    /// What it answered last.
+    /// The error payload of the last attempt.
     pub(super) response: Option<Bytes>,
 }
 
 impl Record {
-    /// An event that has not been tried.
+    /// Creates the record of an event before its first attempt.
     pub(super) fn new(invocation: &Invocation) -> Self {
         Self {
             request_id: invocation.request_id,
@@ -49,7 +49,7 @@ impl Record {
         }
     }
 
-    /// The error that the function answered last, in short.
+    /// Returns the error of the last attempt in short.
     pub(super) fn reason(&self) -> String {
         let Some(response) = &self.response else {
             return "it did not run".to_owned();
@@ -65,7 +65,7 @@ impl Record {
         }
     }
 
-    /// AWS's record of it in one line.
+    /// Returns the record in AWS's form, as one line of JSON.
     pub(super) fn line(&self, condition: Condition, region: &str, now: SystemTime) -> String {
         let FunctionAddress {
             function,
@@ -92,17 +92,17 @@ impl Record {
     }
 }
 
-/// JSON as it came, but in one line; anything else as a text. (Parsed and written anew, numbers
-/// could lose digits.)
+/// Returns a JSON payload on one line, and any other payload as a JSON string. Parsing the payload and
+/// writing it anew would shorten its numbers.
 fn on_one_line(payload: &[u8]) -> String {
     match serde_json::from_slice::<Value>(payload) {
-        // In JSON, line ends only stand between tokens.
+        // JSON allows line breaks only between tokens.
         Ok(_) => String::from_utf8_lossy(payload).replace(['\n', '\r'], " "),
         Err(_) => Value::from(String::from_utf8_lossy(payload)).to_string(),
     }
 }
 
-/// Adds a line to a file, in one piece.
+/// Appends a line to a file, with one write.
 pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(line.as_bytes())
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_has_aws_s_form_and_the_payload_s_own_digits() {
+    fn a_record_has_the_form_of_aws_and_keeps_the_digits_of_the_payload() {
         let record = Record {
             request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
             address: FunctionAddress::parse("f", None).unwrap(),

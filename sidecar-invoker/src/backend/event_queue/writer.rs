@@ -1,4 +1,4 @@
-//! The thread that writes what is kept of events: a file that blocks holds up nothing else.
+//! The thread that writes records. A file that blocks delays nothing but records.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::invocation::RequestId;
 use crate::util::lock;
 use lambda_api::FunctionName;
 
-/// Most bytes that wait to be written: a record has 1 MiB of event and 6 MiB of answer, six times as
-/// much if every byte has to be escaped.
+/// The maximum number of bytes that wait to be written. A record has up to 1 MiB of event and 6 MiB of
+/// response, and six times as much if every byte has to be escaped.
 const MAX_BYTES: u32 = 64 * 1_048_576;
-/// How long the invoker's end waits for what is not yet written.
-const LIMIT: Duration = Duration::from_secs(2);
+/// The longest wait for unwritten records at the shutdown.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A record on its way to its file.
-pub(super) struct Entry {
+/// A record that waits to be written to its file.
+pub(super) struct QueuedRecord {
     pub(super) function: FunctionName,
     pub(super) request_id: RequestId,
     pub(super) path: PathBuf,
     pub(super) line: String,
 }
 
-impl Entry {
+impl QueuedRecord {
     fn write(self) {
         let Self {
             function,
@@ -44,50 +44,54 @@ impl Entry {
 
 /// Writes the records of all functions, one after the other.
 #[derive(Clone)]
-pub(super) struct Writer {
-    entries: mpsc::Sender<(Entry, OwnedSemaphorePermit)>,
-    /// One permit for each byte that may wait.
-    room: Arc<Semaphore>,
-    /// What is not yet written, in order.
+pub(super) struct RecordWriter {
+    records: mpsc::Sender<(QueuedRecord, OwnedSemaphorePermit)>,
+    /// The permits of the bytes that wait to be written.
+    bytes: Arc<Semaphore>,
+    /// The ids of the records that are not written yet, in order.
     unwritten: Arc<Mutex<VecDeque<RequestId>>>,
 }
 
-impl Writer {
-    /// Starts the thread, which ends with the last clone of this and never holds up the program's
-    /// end.
+impl RecordWriter {
+    /// Starts the thread. It ends with the last clone of the writer, and does not keep the program from
+    /// ending.
     pub(super) fn start() -> Self {
-        let (sender, entries) = mpsc::channel::<(Entry, OwnedSemaphorePermit)>();
+        let (sender, records) = mpsc::channel::<(QueuedRecord, OwnedSemaphorePermit)>();
         let unwritten = Arc::new(Mutex::new(VecDeque::new()));
         let writer = Self {
-            entries: sender,
-            room: Arc::new(Semaphore::new(MAX_BYTES as usize)),
+            records: sender,
+            bytes: Arc::new(Semaphore::new(MAX_BYTES as usize)),
             unwritten: Arc::clone(&unwritten),
         };
         std::thread::spawn(move || {
-            for (entry, _room) in entries {
-                entry.write();
+            for (record, _permit) in records {
+                record.write();
                 lock(&unwritten).pop_front();
             }
         });
         writer
     }
 
-    /// Has a record written, without waiting for that; back it comes if too many wait already.
-    pub(super) fn keep(&self, entry: Entry) -> Result<(), Entry> {
-        let bytes = u32::try_from(entry.line.len()).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else {
-            return Err(entry);
+    /// Hands a record to the thread.
+    ///
+    /// # Errors
+    /// Returns the record if too many bytes wait already.
+    pub(super) fn keep(&self, record: QueuedRecord) -> Result<(), QueuedRecord> {
+        let bytes = u32::try_from(record.line.len()).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.bytes).try_acquire_many_owned(bytes) else {
+            return Err(record);
         };
         let mut unwritten = lock(&self.unwritten);
-        unwritten.push_back(entry.request_id);
-        self.entries
-            .send((entry, room))
+        unwritten.push_back(record.request_id);
+        self.records
+            .send((record, permit))
             .map_err(|unsent| unsent.0.0)
     }
 
-    /// Waits until all is written, for [`LIMIT`] at most, and says what is not. Nothing more may come.
+    /// Waits up to [`WRITE_TIMEOUT`] until all records are written, and logs those that are not. No
+    /// record may follow.
     pub(super) async fn finish(&self) {
-        if timeout(LIMIT, self.room.acquire_many(MAX_BYTES))
+        if timeout(WRITE_TIMEOUT, self.bytes.acquire_many(MAX_BYTES))
             .await
             .is_ok()
         {
@@ -96,7 +100,7 @@ impl Writer {
         for request_id in lock(&self.unwritten).iter() {
             tracing::error!(
                 %request_id,
-                "an event is lost: the file that `event.on_failure` names could not be written within {LIMIT:?}"
+                "an event is lost: the file that `event.on_failure` names could not be written within {WRITE_TIMEOUT:?}"
             );
         }
     }
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_that_blocks_holds_up_nobody_and_what_waits_for_it_has_a_limit() {
+    async fn a_file_that_blocks_delays_no_caller_and_the_waiting_records_are_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         assert!(
@@ -119,22 +123,22 @@ mod tests {
                 .unwrap()
                 .success()
         );
-        let entry = |bytes| Entry {
+        let record = |bytes| QueuedRecord {
             function: "f".parse().unwrap(),
             request_id: RequestId::random(),
             path: path.clone(),
             line: "x".repeat(bytes),
         };
-        let writer = Writer::start();
+        let writer = RecordWriter::start();
         let half = MAX_BYTES as usize / 2;
-        assert!(writer.keep(entry(half)).is_ok());
-        let second = entry(half);
+        assert!(writer.keep(record(half)).is_ok());
+        let second = record(half);
         let id = second.request_id;
         assert!(writer.keep(second).is_ok());
-        assert!(writer.keep(entry(1)).is_err(), "full");
+        assert!(writer.keep(record(1)).is_err(), "full");
         writer.finish().await;
         assert_eq!(lock(&writer.unwritten).back(), Some(&id));
-        // Somebody reads after all.
+        // The records are written once the file can be written to.
         let read = tokio::task::spawn_blocking({
             let path = path.clone();
             move || {

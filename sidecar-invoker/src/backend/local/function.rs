@@ -1,32 +1,31 @@
-//! A function that the invoker runs itself: its environments, and a call of it.
+//! Local functions and their invocation.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::environment::transitions::Call;
+use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
-use super::spec::{Context, FunctionSpec};
+use super::spec::{FunctionSpec, LocalContext, MissingProgram};
 use super::watch::watch;
 use crate::config::LocalConfig;
-use crate::invocation::FunctionResponse;
-use crate::invocation::{FunctionPayload, Invocation};
+use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
 use lambda_api::FunctionName;
 
-/// A function that the invoker runs itself.
-pub(crate) struct Function {
+/// A function that the invoker runs in processes of its own.
+pub(crate) struct LocalFunction {
     spec: Arc<FunctionSpec>,
     pool: Arc<Pool>,
 }
 
-impl Function {
-    /// A function without any process yet.
+impl LocalFunction {
+    /// Creates a function that has no process yet.
     pub(crate) fn new(
         name: FunctionName,
         config: LocalConfig,
         queue: usize,
-        context: Context,
+        context: LocalContext,
     ) -> Self {
         Self::of(FunctionSpec::new(name, config, context), queue)
     }
@@ -37,7 +36,7 @@ impl Function {
         Self { spec, pool }
     }
 
-    /// Keeps `min_environments` running and looks after the function's files from now on.
+    /// Starts the tasks that keep `min_environments` running and watch the function's files.
     pub(crate) fn begin(&self) {
         let FunctionSpec {
             config, context, ..
@@ -52,15 +51,15 @@ impl Function {
         }
     }
 
-    /// Calls the function once an environment is free for this caller.
+    /// Invokes the function once an environment is free for this caller.
     ///
-    /// Dropping the future gives up the place in the queue; an invocation that has begun runs on.
+    /// A caller who drops the future leaves the queue. An invocation that has begun goes on.
     pub(crate) async fn invoke(
         &self,
         invocation: Invocation,
     ) -> Result<FunctionResponse, ServiceError> {
         let (caller, response) = oneshot::channel();
-        let mut call = Call {
+        let mut pending = PendingInvocation {
             invocation: Arc::new(invocation),
             caller,
         };
@@ -68,25 +67,25 @@ impl Function {
             let environment = match self.pool.environment().await? {
                 Ok(environment) => environment,
                 Err(failure) => {
-                    let payload = failure.payload(&call.invocation.request_id);
+                    let payload = failure.payload(&pending.invocation.request_id);
                     return Ok(FunctionResponse::Buffered {
                         payload: FunctionPayload::Error(payload),
                         log_tail: None,
                     });
                 }
             };
-            match environment.deliver(call) {
+            match environment.deliver(pending) {
                 Ok(()) => break,
-                // It ended just now, idle: the next one will do.
-                Err(returned) => call = returned,
+                // The environment has just ended, so the next one gets the invocation.
+                Err(returned) => pending = returned,
             }
         }
         response.await.map_err(|_| ServiceError::ShuttingDown)
     }
 
-    /// Why the function cannot run, as far as can be said without running it.
-    pub(crate) fn obstacle(&self) -> Option<String> {
-        self.spec.obstacle()
+    /// Checks that the program of the command can be run, without running it.
+    pub(crate) fn check_command(&self) -> Result<(), MissingProgram> {
+        self.spec.check_command()
     }
 }
 

@@ -6,12 +6,12 @@ use tokio::time::sleep;
 use super::super::spec::tests::{invocation, spec};
 use super::*;
 
-fn function(queue: usize, keys: &str) -> Function {
-    Function::of(spec(keys), queue)
+fn function(queue: usize, keys: &str) -> LocalFunction {
+    LocalFunction::of(spec(keys), queue)
 }
 
 #[tokio::test]
-async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
+async fn callers_are_served_in_order_and_one_beyond_the_queue_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log");
     let function = function(2, "concurrency: 1");
@@ -20,7 +20,7 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
         let function = &function;
         async move { function.invoke(invocation(&event)).await }
     };
-    // One has the environment that is started for it, two the queue's places.
+    // One caller has the environment that is started for it, two wait in the queue.
     let (a, b, c, d) = tokio::join!(call("a"), call("b"), call("c"), call("d"));
     assert!([a, b, c].iter().all(|response| matches!(
         response,
@@ -35,7 +35,7 @@ async fn callers_are_served_in_their_order_and_the_one_too_many_is_not() {
 }
 
 #[tokio::test]
-async fn files_that_go_on_changing_do_not_hold_up_the_end() {
+async fn files_that_keep_changing_do_not_delay_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.py");
     std::fs::write(&file, "").unwrap();
@@ -48,7 +48,7 @@ async fn files_that_go_on_changing_do_not_hold_up_the_end() {
         }
     };
     let end = async {
-        // By then the change has been seen.
+        // The change is noticed within this time.
         sleep(Duration::from_millis(800)).await;
         function.spec.context.stop.cancel();
         function.spec.context.tasks.close();
@@ -57,6 +57,6 @@ async fn files_that_go_on_changing_do_not_hold_up_the_end() {
     tokio::select! {
         () = changes => {}
         () = end => {}
-        () = sleep(Duration::from_secs(5)) => panic!("the files are still looked at"),
+        () = sleep(Duration::from_secs(5)) => panic!("the files are still watched"),
     }
 }

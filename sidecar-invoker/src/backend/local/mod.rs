@@ -1,9 +1,9 @@
-//! Functions as processes of the invoker's own, each behind a Runtime API of its own.
+//! Local functions. The invoker runs their processes, and serves each environment a Runtime API.
 //!
 //! ```text
-//! Function ─ pool (and queue) ──▶ Environment ──▶ Lifecycle (pure: which step may follow)
-//!                                  ▲       ▲
-//!       supervisor (the processes) ┘       └ Runtime API (HTTP)
+//! LocalFunction ──▶ pool and queue ──▶ Environment ──▶ Lifecycle (pure state machine)
+//!                                       ▲       ▲
+//!            supervisor (the processes) ┘       └ Runtime API (HTTP)
 //! ```
 
 mod api;
@@ -17,8 +17,8 @@ mod spec;
 mod supervisor;
 mod watch;
 
-pub(crate) use function::Function;
+pub(crate) use function::LocalFunction;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
 pub(crate) use process::orphan_reaper::{OrphanReaper, reap_orphans};
-pub(crate) use spec::Context;
+pub(crate) use spec::{LocalContext, MissingProgram};

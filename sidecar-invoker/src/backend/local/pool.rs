@@ -1,4 +1,4 @@
-//! A function's pool of execution environments and the queue before it.
+//! A function's pool of execution environments, and its queue.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,68 +16,72 @@ use super::supervisor;
 use crate::invoke_api::error::ServiceError;
 use crate::util::{Backoff, lock};
 
-/// How long an environment that has answered may take to ask for its next invocation before a
-/// caller gets a new one instead. A runtime takes well under a millisecond; work that a function
-/// does after its answer takes longer.
+/// The time that a caller waits for an environment that has responded, before a new one is started.
+///
+/// A runtime asks for its next invocation within a millisecond, unless the function still works after
+/// its response.
 const SETTLING_GRACE: Duration = Duration::from_millis(20);
 
-/// How long after its end an environment that is to be kept warm and cannot be started is tried
-/// again, for the first time and at the longest.
+/// The first pause after an environment of `min_environments` has failed to start.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause after several failures in a row.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// A function's environments and its queue.
+/// The environments of a function, and its queue.
 pub(super) struct Pool {
     pub(super) spec: Arc<FunctionSpec>,
-    /// How many callers may wait beyond those for whom an environment can be started.
+    /// The number of callers that may wait beyond those for which an environment can be started.
     queue: usize,
-    state: Mutex<State>,
-    /// An environment is gone.
+    state: Mutex<PoolState>,
+    /// Notified when an environment has been removed.
     environment_removed: Notify,
 }
 
-/// Invariant: callers wait only while no environment is idle.
+/// Callers wait only while no environment is idle.
 #[derive(Default)]
-struct State {
-    /// All whose process may still be there, at most `concurrency` and one that tries a change of files.
+struct PoolState {
+    /// All environments with processes: `concurrency` at most, and one more that tries a new generation.
     environments: Vec<Arc<Environment>>,
-    /// Those that can take an invocation, the one used last at the end.
+    /// The idle environments. The most recently used one is the last.
     idle: Vec<Arc<Environment>>,
-    /// Callers, the one who came first at the front.
+    /// The waiting callers, in the order of their arrival.
     waiting: VecDeque<Waiter>,
     tickets: u64,
-    /// How many environments could not be started.
+    /// The number of environments that failed to start.
     failures: u64,
-    /// Which states of the function's files they were started from.
+    /// The generations of the function's files.
     generations: Generations,
 }
 
-impl State {
-    /// Whether an environment from before the last change can still serve.
-    fn has_old(&self) -> bool {
+impl PoolState {
+    /// Returns true if an environment of an earlier generation can still serve.
+    fn has_previous(&self) -> bool {
         let serving = self.generations.serving();
-        let serves = |one: &Arc<Environment>| {
-            one.generation == serving && !one.is_starting() && !one.is_ended()
+        let serves = |environment: &Arc<Environment>| {
+            environment.generation == serving
+                && !environment.is_starting()
+                && !environment.is_ended()
         };
         serving < self.generations.newest() && self.environments.iter().any(serves)
     }
 
-    /// Whether callers have to wait for those, as what is there now cannot be started.
-    fn waits_for_the_old(&self) -> bool {
-        self.generations.is_refused() && self.has_old()
+    /// Returns true if callers wait for the previous generation, because the newest does not start.
+    fn waits_for_previous(&self) -> bool {
+        self.generations.newest_failed() && self.has_previous()
     }
 }
 
+/// A caller in the queue.
 struct Waiter {
     ticket: u64,
     assignment: oneshot::Sender<Assignment>,
 }
 
-/// An idle environment, or why none could be started.
+/// An idle environment, or the failure to start one.
 pub(super) type Assignment = Result<Arc<Environment>, Failure>;
 
 impl Pool {
-    /// A pool without any environment yet.
+    /// Creates a pool without environments.
     pub(super) fn new(spec: Arc<FunctionSpec>, queue: usize) -> Arc<Self> {
         Arc::new(Self {
             spec,
@@ -87,13 +91,13 @@ impl Pool {
         })
     }
 
-    /// How many environments there are.
+    /// Returns the number of environments.
     #[cfg(test)]
     pub(super) fn environments(&self) -> usize {
         lock(&self.state).environments.len()
     }
 
-    /// An idle environment, or the failure to start one.
+    /// Waits for an idle environment, or for the failure to start one.
     pub(super) async fn environment(self: &Arc<Self>) -> Result<Assignment, ServiceError> {
         let mut caller = {
             let mut state = lock(&self.state);
@@ -106,7 +110,7 @@ impl Pool {
             let occupied = state
                 .environments
                 .iter()
-                .filter(|one| one.is_occupied())
+                .filter(|environment| environment.is_occupied())
                 .count();
             let startable = self.spec.config.concurrency.saturating_sub(occupied);
             if state.waiting.len() >= self.queue + startable {
@@ -129,7 +133,7 @@ impl Pool {
         }
     }
 
-    fn enqueue(self: &Arc<Self>, state: &mut State) -> WaitingCaller {
+    fn enqueue(self: &Arc<Self>, state: &mut PoolState) -> WaitingCaller {
         let (sender, assignment) = oneshot::channel();
         let ticket = state.tickets;
         state.tickets += 1;
@@ -144,10 +148,11 @@ impl Pool {
         }
     }
 
-    /// Starts an environment for each waiting caller who cannot expect one that is starting, or
-    /// that is `soon_free`.
-    fn grow(self: &Arc<Self>, state: &mut State, soon_free: impl Fn(&Environment) -> bool) {
-        let expected = |one: &&Arc<Environment>| one.is_starting() || soon_free(one);
+    /// Starts an environment for each waiting caller beyond the number of environments that are starting
+    /// or `soon_free`.
+    fn grow(self: &Arc<Self>, state: &mut PoolState, soon_free: impl Fn(&Environment) -> bool) {
+        let expected =
+            |environment: &&Arc<Environment>| environment.is_starting() || soon_free(environment);
         let expected = state.environments.iter().filter(expected).count();
         let wanted = state.waiting.len().saturating_sub(expected);
         let room = self
@@ -163,8 +168,8 @@ impl Pool {
         Environment::new(Arc::clone(&self.spec), owner, generation)
     }
 
-    fn start(self: &Arc<Self>, state: &mut State, count: usize) {
-        if self.spec.context.stop.is_cancelled() || state.waits_for_the_old() {
+    fn start(self: &Arc<Self>, state: &mut PoolState, count: usize) {
+        if self.spec.context.stop.is_cancelled() || state.waits_for_previous() {
             return;
         }
         for _ in 0..count {
@@ -176,34 +181,37 @@ impl Pool {
         }
     }
 
-    /// The function's files have changed. A new environment, one more than `concurrency` if need
-    /// be, tries them, and takes over from those before it once it is ready. One that is starting for
-    /// nobody is ended for it, unless it is to come `in_turn`. `false` if there is no environment that
-    /// a new one could replace.
+    /// Begins a new generation after a change of the file `changed`. Returns false if there is no
+    /// environment to replace.
+    ///
+    /// A new environment tries the generation, in addition to `concurrency` if necessary. Once the
+    /// environment is ready, the generation serves. An environment that is starting without a caller is
+    /// ended first, unless the new one is to start `in_turn`.
     pub(super) fn reload(self: &Arc<Self>, changed: &Path, in_turn: bool) -> bool {
         let mut state = lock(&self.state);
         state.generations.change();
         if state.environments.is_empty() {
             return false;
         }
-        tracing::info!(function = %self.spec.name, "{} has changed: starting anew", changed.display());
+        tracing::info!(function = %self.spec.name, "{} has changed: restarting", changed.display());
         if state.waiting.is_empty() && !in_turn {
-            // Nobody needs what was still starting from the files as they were.
-            state.environments.iter().for_each(|one| one.abandon());
+            // No caller needs an environment that is starting from the old files.
+            let environments = state.environments.iter();
+            environments.for_each(|environment| environment.abandon());
         }
         self.try_newest(&mut state);
         true
     }
 
-    /// Starts the environment that tries the newest state of the files, unless there is one or the
-    /// place beyond `concurrency` is still taken.
-    fn try_newest(self: &Arc<Self>, state: &mut State) {
+    /// Starts an environment that tries the newest generation, unless one exists or the number of
+    /// environments is already above `concurrency`.
+    fn try_newest(self: &Arc<Self>, state: &mut PoolState) {
         let newest = state.generations.newest();
-        let is_wanted = newest > state.generations.serving() && !state.generations.is_refused();
+        let is_wanted = newest > state.generations.serving() && !state.generations.newest_failed();
         let is_tried = state
             .environments
             .iter()
-            .any(|one| one.generation == newest);
+            .any(|environment| environment.generation == newest);
         let is_replacing = !state.environments.is_empty();
         let has_room = state.environments.len() <= self.spec.config.concurrency;
         if is_wanted && !is_tried && is_replacing && has_room {
@@ -211,10 +219,11 @@ impl Pool {
         }
     }
 
-    /// Whether somebody calls or not. An environment that cannot be started is tried again after a
-    /// pause, each time a longer one.
+    /// Keeps `min_environments` running without calls, until the invoker ends.
+    ///
+    /// The pauses after failed starts grow.
     pub(super) async fn keep_warm(self: Arc<Self>) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(FIRST_PAUSE, MAX_PAUSE);
         loop {
             let failures = {
                 let mut state = lock(&self.state);
@@ -262,8 +271,8 @@ impl EnvironmentOwner for Pool {
         state.idle.extend(assignment);
     }
 
-    /// Who has waited longest is told, and nobody else, so that
-    /// each caller is a new attempt and none is made without a caller.
+    /// Passes the failure to the caller that has waited longest. Each caller is thus one attempt, and
+    /// there is no attempt without a caller.
     fn failed_to_start(&self, environment: &Environment, failure: Failure) {
         tracing::warn!(
             function = %self.spec.name,
@@ -274,25 +283,28 @@ impl EnvironmentOwner for Pool {
         let waiter = {
             let mut state = lock(&self.state);
             state.failures += 1;
-            if state.generations.failed(environment.generation) && state.has_old() {
-                tracing::warn!(function = %self.spec.name, "what ran before the change goes on serving");
+            if state.generations.failed(environment.generation) && state.has_previous() {
+                tracing::warn!(function = %self.spec.name, "the environments from before the change continue to serve");
                 return;
             }
             state.waiting.pop_front()
         };
         if let Some(waiter) = waiter {
-            // Fails if the caller has just gone.
+            // Fails if the caller has just left.
             let _ = waiter.assignment.send(Err(failure));
         }
     }
 
     fn retire(&self, environment: &Arc<Environment>) -> bool {
         let mut state = lock(&self.state);
-        let living = state.environments.iter().filter(|one| !one.is_ended());
+        let living = state
+            .environments
+            .iter()
+            .filter(|environment| !environment.is_ended());
         if living.count() <= self.spec.config.min_environments || !environment.retire() {
             return false;
         }
-        state.idle.retain(|one| !Arc::ptr_eq(one, environment));
+        state.idle.retain(|other| !Arc::ptr_eq(other, environment));
         true
     }
 
@@ -300,15 +312,15 @@ impl EnvironmentOwner for Pool {
         let mut state = lock(&self.state);
         state
             .environments
-            .retain(|one| !Arc::ptr_eq(one, environment));
-        state.idle.retain(|one| !Arc::ptr_eq(one, environment));
+            .retain(|other| !Arc::ptr_eq(other, environment));
+        state.idle.retain(|other| !Arc::ptr_eq(other, environment));
         self.grow(&mut state, Environment::is_settling);
         self.try_newest(&mut state);
         self.environment_removed.notify_one();
     }
 }
 
-/// A caller in the queue, who leaves it when this is dropped.
+/// A caller's side of a [`Waiter`]. Dropping it removes the caller from the queue.
 struct WaitingCaller {
     pool: Arc<Pool>,
     ticket: u64,
@@ -327,7 +339,7 @@ impl Drop for WaitingCaller {
                 return;
             }
         }
-        // An environment was assigned while the caller went away.
+        // An environment was assigned while the caller was leaving.
         if let Ok(Ok(environment)) = self.assignment.try_recv() {
             Arc::clone(&self.pool).ready(environment);
         }

@@ -2,7 +2,7 @@ use super::super::spec::tests::spec;
 use super::*;
 
 #[tokio::test]
-async fn the_environment_used_last_is_used_first() {
+async fn the_most_recently_used_environment_serves_the_next_call() {
     let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0);
     let first = pool.new_environment(0);
     let second = pool.new_environment(0);

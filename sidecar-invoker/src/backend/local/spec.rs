@@ -1,8 +1,7 @@
-//! What is known of a local function before there is any process of it.
+//! The description of a local function, from which its processes are started.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,35 +14,34 @@ use tokio_util::task::TaskTracker;
 
 use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
-use super::process::command::{self, Inherited, LogStream, ProgramError};
+use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
 use crate::config::LocalConfig;
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
-/// What all functions of an invoker share.
+/// The resources that all local functions of an invoker share.
 #[derive(Clone)]
-pub(crate) struct Context {
-    /// Tells the time.
+pub(crate) struct LocalContext {
     pub(crate) clock: fn() -> SystemTime,
-    /// What functions see of the invoker's own environment.
+    /// The invoker's own environment variables.
     pub(crate) inherited: Arc<Inherited>,
-    /// Where their output goes.
+    /// The destination of the functions' output.
     pub(crate) output: Output,
-    /// Ends their processes if the invoker cannot.
+    /// Ends the processes of functions if the invoker cannot.
     pub(crate) orphan_reaper: Option<Arc<OrphanReaper>>,
-    /// Where their processes are kept together, if the system allows it.
+    /// The control groups of environments, where the system allows them.
     pub(crate) cgroups: Option<Arc<Cgroups>>,
-    /// Which processes there are.
+    /// The processes of the machine.
     pub(crate) process_table: Arc<ProcessTable>,
-    /// Ends them all.
+    /// Ends all environments.
     pub(crate) stop: CancellationToken,
-    /// Every task that has to have ended before the invoker may.
+    /// The tasks that the invoker waits for before it exits.
     pub(crate) tasks: TaskTracker,
 }
 
-impl Context {
-    /// What functions share without a guard and without control groups.
+impl LocalContext {
+    /// Creates a context without an orphan reaper and without control groups.
     pub(crate) fn new(clock: fn() -> SystemTime, output: Output) -> Self {
         Self {
             clock,
@@ -58,18 +56,17 @@ impl Context {
     }
 }
 
-/// A function that the invoker runs itself: its configuration, and what its processes are started
-/// with.
+/// The configuration of a local function, and everything that its processes are started with.
 pub(crate) struct FunctionSpec {
     pub(crate) name: FunctionName,
     pub(crate) config: LocalConfig,
-    pub(crate) context: Context,
+    pub(crate) context: LocalContext,
     pub(crate) variables: BTreeMap<OsString, OsString>,
     arn: HeaderValue,
 }
 
 impl FunctionSpec {
-    pub(crate) fn new(name: FunctionName, config: LocalConfig, context: Context) -> Self {
+    pub(crate) fn new(name: FunctionName, config: LocalConfig, context: LocalContext) -> Self {
         let variables = command::variables(&name, &config, &context.inherited);
         let arn = arn_header(&context.inherited.region, &name, None);
         Self {
@@ -81,7 +78,7 @@ impl FunctionSpec {
         }
     }
 
-    /// The executable, or why there is none.
+    /// Finds the executable of the command.
     pub(crate) fn program(&self) -> Result<PathBuf, ProgramError> {
         let path = self
             .variables
@@ -90,18 +87,19 @@ impl FunctionSpec {
         command::resolve(&self.config.program, &self.config.directory, path)
     }
 
-    /// What starts the runtime: `program` with the function's arguments, run by the program that
-    /// `AWS_LAMBDA_EXEC_WRAPPER` names if there is one.
+    /// Returns the command that starts the runtime, which is `program` with the function's
+    /// arguments. A program that `AWS_LAMBDA_EXEC_WRAPPER` names gets both as its arguments.
     ///
     /// # Errors
     /// There is no such wrapper.
-    pub(crate) fn runtime_command(&self, program: PathBuf) -> io::Result<Command> {
+    pub(crate) fn runtime_command(&self, program: PathBuf) -> Result<Command, LaunchError> {
         let mut command = match self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER")) {
             Some(wrapper) => {
                 let wrapper = wrapper.to_string_lossy();
                 let found = command::resolve(&wrapper, &self.config.directory, None);
-                let found = found.map_err(|reason| {
-                    io::Error::other(format!("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}"))
+                let found = found.map_err(|reason| LaunchError::Wrapper {
+                    wrapper: wrapper.clone().into_owned(),
+                    reason,
                 })?;
                 let mut command = Command::new(found);
                 command.arg(program);
@@ -113,17 +111,17 @@ impl FunctionSpec {
         Ok(command)
     }
 
-    /// Why the function cannot run, as far as can be said without running it.
-    pub(crate) fn obstacle(&self) -> Option<String> {
-        let reason = self.program().err()?;
-        let LocalConfig { program, line, .. } = &self.config;
-        let name = &self.name;
-        Some(format!(
-            "{line}: functions.{name}.local.command: {program}: {reason}; build it, install it or correct the command"
-        ))
+    /// Checks that the program of the command can be run, without running it.
+    pub(crate) fn check_command(&self) -> Result<(), MissingProgram> {
+        self.program().map(drop).map_err(|reason| MissingProgram {
+            line: self.config.line,
+            function: self.name.clone(),
+            program: self.config.program.clone(),
+            reason,
+        })
     }
 
-    /// The value of `_HANDLER`.
+    /// Returns the value of `_HANDLER`.
     pub(crate) fn handler(&self) -> String {
         let handler = self.variables.get(OsStr::new("_HANDLER"));
         handler.map_or_else(String::new, |handler| {
@@ -131,7 +129,7 @@ impl FunctionSpec {
         })
     }
 
-    /// The ARN under which the function was invoked.
+    /// Returns the ARN under which a caller invoked the function.
     pub(crate) fn arn(&self, qualifier: Option<&Qualifier>) -> HeaderValue {
         match qualifier {
             None => self.arn.clone(),
@@ -144,27 +142,27 @@ impl FunctionSpec {
         self.context.stop.cancelled().await;
     }
 
-    /// The time in `ahead`, in milliseconds since 1970.
+    /// Returns the time after `ahead`, in milliseconds since 1970.
     pub(crate) fn epoch_ms(&self, ahead: Duration) -> u128 {
         let now = (self.context.clock)().duration_since(UNIX_EPOCH);
         (now.unwrap_or_default() + ahead).as_millis()
     }
 
-    /// Has the guard end the processes of this environment if the invoker cannot.
+    /// Has the orphan reaper end the processes of an environment if the invoker cannot.
     pub(crate) async fn track_orphans(&self, environment: &LogStream, group: Option<Pid>) {
         if let Some(orphan_reaper) = &self.context.orphan_reaper {
             orphan_reaper.watch(&environment.entry(), group).await;
         }
     }
 
-    /// Nothing is left of this environment.
+    /// Tells the orphan reaper that all processes of an environment have ended.
     pub(crate) async fn forget_orphans(&self, environment: &LogStream) {
         if let Some(orphan_reaper) = &self.context.orphan_reaper {
             orphan_reaper.forget(&environment.entry()).await;
         }
     }
 
-    /// A control group for an environment, where one can be had.
+    /// Creates a control group for an environment, where the system allows it.
     pub(crate) fn cgroup(&self) -> Option<Cgroup> {
         let cgroups = self.context.cgroups.as_ref()?;
         let made = cgroups.environment(u64::from(self.config.memory_mib) << 20);
@@ -175,6 +173,18 @@ impl FunctionSpec {
     }
 }
 
+/// The program of a function's command cannot be run. The text names the cure.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{line}: functions.{function}.local.command: {program}: {reason}; build it, install it or correct the command"
+)]
+pub(crate) struct MissingProgram {
+    line: usize,
+    function: FunctionName,
+    program: String,
+    reason: ProgramError,
+}
+
 fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {
     let arn = FunctionArn::outside_aws(region, name, qualifier);
     HeaderValue::try_from(arn.to_string()).unwrap_or(HeaderValue::from_static(""))
@@ -182,6 +192,7 @@ fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) 
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io;
     use std::path::Path;
 
     use bytes::Bytes;
@@ -191,7 +202,7 @@ pub(crate) mod tests {
     use crate::invocation::{Invocation, RequestId};
     use lambda_api::{FunctionAddress, LogType, Operation};
 
-    /// A function in Python with these keys.
+    /// Returns the description of a function in Python with these keys.
     pub(crate) fn spec(keys: &str) -> FunctionSpec {
         let command = format!(
             "[python3, {}/tests/fixtures/runtime.py]",
@@ -204,7 +215,7 @@ pub(crate) mod tests {
             panic!("not local");
         };
         let (output, _) = Output::to(io::sink(), LogFormat::Text, SystemTime::now);
-        let context = Context::new(SystemTime::now, output);
+        let context = LocalContext::new(SystemTime::now, output);
         FunctionSpec::new(name, local, context)
     }
 

@@ -1,5 +1,5 @@
-//! The task over one execution environment: starts its processes, waits for a reason to end, and
-//! sees to it that nothing is left of them.
+//! The task that runs one execution environment. It starts the processes, waits for a reason to end
+//! them, and removes all that is left.
 
 use std::sync::Arc;
 
@@ -8,20 +8,21 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
 use super::api::runtime;
-use super::environment::failure::Failure;
+use super::environment::failure::{ExtensionFailure, Failure};
 use super::environment::report;
 use super::environment::transitions::Ending;
 use super::environment::{Environment, EnvironmentOwner};
-use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_LIMIT};
+use super::process::command::LaunchError;
+use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
 use super::process::procfs;
 use crate::util::lock;
 
-/// Why an environment ends.
+/// The cause of the end of an environment.
 enum Cause {
     Failed(Failure),
-    /// It has been idle for long.
+    /// The environment has retired.
     Idle,
-    /// The invoker ends.
+    /// The invoker is ending.
     Stopped,
 }
 
@@ -33,7 +34,7 @@ impl Cause {
         }
     }
 
-    /// As extensions are told.
+    /// Returns the `shutdownReason` of the event `SHUTDOWN`.
     fn shutdown_reason(&self) -> &'static str {
         match self {
             Self::Failed(Failure::TimedOut(_)) => "timeout",
@@ -43,7 +44,7 @@ impl Cause {
     }
 }
 
-/// Starts the processes of `environment` and watches over them until nothing of them is left.
+/// Runs `environment` until none of its processes is left.
 pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn EnvironmentOwner>) {
     let mut supervisor = Supervisor {
         environment: Arc::clone(&environment),
@@ -51,15 +52,15 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         processes: Processes::default(),
     };
     let cause = match supervisor.start().await {
-        Ok(()) => supervisor.watch().await,
+        Ok(()) => supervisor.wait_for_end().await,
         Err(cause) => cause,
     };
     supervisor.end(&cause).await;
-    let limit = environment.spec.epoch_ms(SHUTDOWN_LIMIT);
-    let is_awaited = lock(&environment.lifecycle)
+    let limit = environment.spec.epoch_ms(SHUTDOWN_TIMEOUT);
+    let has_recipient = lock(&environment.lifecycle)
         .extensions
-        .shut_down(cause.shutdown_reason(), limit);
-    if is_awaited {
+        .announce_shutdown(cause.shutdown_reason(), limit);
+    if has_recipient {
         environment.extension_event.notify_waiters();
     }
     let waits_for = |name: &str| {
@@ -67,7 +68,7 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         lifecycle.extensions.awaits_shutdown(name)
     };
     let groups = supervisor.processes.end(waits_for).await;
-    clear(&environment, groups).await;
+    remove_strays(&environment, groups).await;
     environment
         .spec
         .forget_orphans(&environment.log_stream)
@@ -82,30 +83,27 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// First the extensions, then the runtime, as on AWS.
+    /// Starts the extensions and then the runtime, as AWS does.
     async fn start(&mut self) -> Result<(), Cause> {
         let environment = Arc::clone(&self.environment);
         let spec = &*environment.spec;
-        let entrypoint = |reason: String| {
+        let entrypoint = |reason: LaunchError| {
             Cause::Failed(Failure::Entrypoint {
                 program: spec.config.program.clone(),
-                reason,
+                reason: Arc::new(reason),
             })
         };
-        let program = spec.program();
-        let program = program.map_err(|error| entrypoint(error.to_string()))?;
+        let program = spec.program().map_err(|error| entrypoint(error.into()))?;
+        let no_port = |error| entrypoint(LaunchError::RuntimeApi(error));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-        let listener = listener
-            .map_err(|error| entrypoint(format!("no port for its Runtime API: {error}")))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| entrypoint(error.to_string()))?;
+        let listener = listener.map_err(no_port)?;
+        let address = listener.local_addr().map_err(no_port)?;
         let connections = self.processes.connections.clone();
         let api = runtime::serve(listener, connections, Arc::clone(&environment));
         self.processes.api = Some(tokio::spawn(api));
 
         spec.track_orphans(&environment.log_stream, None).await;
-        environment.memory.begin(spec.cgroup());
+        environment.memory.set_cgroup(spec.cgroup());
         let launch = Launch {
             directory: &spec.config.directory,
             variables: &spec.variables,
@@ -118,33 +116,32 @@ impl Supervisor {
         };
         let extensions = groups::extensions(&spec.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
-        let _ = environment.external.set(names);
+        let _ = environment.external_extensions.set(names);
         for (name, path) in &extensions {
             let group = self
                 .processes
                 .start_extension(&launch, name, path)
                 .map_err(|error| {
                     Cause::Failed(Failure::Extension {
-                        error_type: "Extension.LaunchError".to_owned(),
                         name: name.clone(),
-                        reason: error.to_string(),
+                        reason: ExtensionFailure::Launch(Arc::new(error)),
                     })
                 })?;
             self.track_process(group).await;
         }
         while environment.unregistered().is_some() {
-            if let Some(cause) = self.event().await {
+            if let Some(cause) = self.next_cause().await {
                 return Err(cause);
             }
         }
-        let command = spec.runtime_command(program);
-        let group = command.and_then(|command| self.processes.start_runtime(&launch, command));
-        let group = group.map_err(|error| entrypoint(error.to_string()))?;
+        let command = spec.runtime_command(program).map_err(entrypoint)?;
+        let group = self.processes.start_runtime(&launch, command);
+        let group = group.map_err(|error| entrypoint(error.into()))?;
         self.track_process(group).await;
         Ok(())
     }
 
-    /// A process has been started, in a group of its own.
+    /// Registers a new process group for memory sampling and with the orphan reaper.
     async fn track_process(&self, group: Pid) {
         let Environment {
             memory,
@@ -156,23 +153,23 @@ impl Supervisor {
         spec.track_orphans(log_stream, Some(group)).await;
     }
 
-    /// Waits for a reason to end.
-    async fn watch(&mut self) -> Cause {
+    /// Waits for a cause to end the environment.
+    async fn wait_for_end(&mut self) -> Cause {
         loop {
-            if let Some(cause) = self.event().await {
+            if let Some(cause) = self.next_cause().await {
                 return cause;
             }
         }
     }
 
-    /// Waits for whatever happens next, and tells if that is a reason to end.
-    async fn event(&mut self) -> Option<Cause> {
+    /// Waits for the next change, and returns the cause if the change ends the environment.
+    async fn next_cause(&mut self) -> Option<Cause> {
         let environment = &self.environment;
         let spec = &environment.spec;
-        let (deadline, reported, is_retired) = {
+        let (timer, reported, is_retired) = {
             let mut lifecycle = lock(&environment.lifecycle);
-            let timer = lifecycle.arm();
-            (timer, lifecycle.reported(), lifecycle.is_ended())
+            let timer = lifecycle.set_timer();
+            (timer, lifecycle.reported_failure(), lifecycle.is_ended())
         };
         if let Some(failure) = reported {
             return Some(Cause::Failed(failure));
@@ -181,22 +178,22 @@ impl Supervisor {
             return Some(Cause::Idle);
         }
         let expired = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
+            match timer {
+                Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
         let is_active = || !lock(&environment.lifecycle).is_idle();
         let exit = tokio::select! {
             exit = self.processes.exit() => {
-                if environment.memory.ran_out() {
+                if environment.memory.was_exhausted() {
                     report_memory(environment, None);
                 }
                 exit
             }
-            used = environment.memory.exceeded(is_active, &spec.context.process_table) => {
+            used = environment.memory.wait_until_exceeded(is_active, &spec.context.process_table) => {
                 report_memory(environment, Some(used));
-                // It ends as if the kernel had ended it.
+                // The environment ends as if the kernel had killed its process.
                 self.processes.kill_first();
                 self.processes.exit().await
             }
@@ -205,10 +202,10 @@ impl Supervisor {
             () = expired => return self.expired(),
         };
         self.processes.drain_connections().await;
-        Some(exited(exit))
+        Some(exit_cause(exit))
     }
 
-    /// The time limit of some phase has passed; of the present one, maybe.
+    /// Handles the timer, which may have been set for an earlier phase.
     fn expired(&self) -> Option<Cause> {
         let environment = &self.environment;
         let config = &environment.spec.config;
@@ -238,7 +235,7 @@ impl Supervisor {
         let ending = lock(&environment.lifecycle).end(failure);
         match (ending, failure) {
             (Ending::FailedToStart, Some(failure)) => {
-                let line = report::init_failed(environment.begun.elapsed(), failure);
+                let line = report::init_failed(environment.started.elapsed(), failure);
                 environment.write(&line).await;
                 self.owner.failed_to_start(environment, failure.clone());
             }
@@ -251,14 +248,13 @@ impl Supervisor {
     }
 }
 
-fn exited(exit: Exit) -> Cause {
+fn exit_cause(exit: Exit) -> Cause {
     match exit {
         Exit::Runtime(Some(status)) => Cause::Failed(Failure::Exit(status)),
         Exit::Runtime(None) => Cause::Stopped,
         Exit::Extension(name, status) => Cause::Failed(Failure::Extension {
-            error_type: "Extension.Crash".to_owned(),
             name,
-            reason: status.map_or("ended".to_owned(), |status| status.to_string()),
+            reason: ExtensionFailure::Exit(status),
         }),
     }
 }
@@ -272,20 +268,20 @@ fn report_memory(environment: &Environment, used: Option<u64>) {
     tracing::warn!(
         function = %environment.spec.name,
         environment = environment.log_stream.short(),
-        "killed, as it used {used} MiB of memory and may use {limit}: raise `memory` if it needs more"
+        "killed: it used {used} MiB of memory, and its limit is {limit} MiB; raise `memory` if the function needs more"
     );
 }
 
-/// Ends what has left the process groups, and takes note of the end of all of it.
-async fn clear(environment: &Arc<Environment>, groups: Vec<Pid>) {
+/// Kills the processes that have left their groups, and reaps all ended ones.
+async fn remove_strays(environment: &Arc<Environment>, groups: Vec<Pid>) {
     let environment = Arc::clone(environment);
-    let cleared = tokio::task::spawn_blocking(move || {
+    let removed = tokio::task::spawn_blocking(move || {
         environment.memory.remove_cgroup();
         procfs::kill_strays(&[environment.log_stream.entry()]);
         for group in groups {
             procfs::reap_group(group);
         }
     });
-    // Fails only if it panicked.
-    let _ = cleared.await;
+    // Fails only if the closure panicked.
+    let _ = removed.await;
 }

@@ -1,7 +1,11 @@
-//! Notices that a function's files have changed.
+//! Watching the files of a function for changes.
 //!
-//! It looks, four times a second, rather than being told: that works on every file system, also on
-//! those that containers and virtual machines share with their host, whose changes no kernel tells.
+//! The files are scanned four times a second. Unlike the kernel's notifications, this also works on
+//! file systems that containers and virtual machines share with their host.
+//!
+//! A `.gitignore` is not read, because programs that a build creates are usually listed there. Without
+//! that, the crate `ignore` would only replace the two lists of names below. It takes 44 ms of processor
+//! time for a scan of 10,000 files instead of 36 ms, and brings seven more crates.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -15,16 +19,16 @@ use tokio::time::{Instant, sleep};
 use super::pool::Pool;
 use super::spec::FunctionSpec;
 
-/// How often the files are looked at, unless that takes long.
+/// The interval between scans, unless a scan takes long.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// How long files may go on changing, as they do while something is built, before that counts.
-const LONGEST_CHANGE: Duration = Duration::from_secs(10);
-/// Most files of a function that are looked at.
+/// The maximum time to wait for files to stop changing. During a build they change repeatedly.
+const MAX_SETTLING_TIME: Duration = Duration::from_secs(10);
+/// The maximum number of files of a function that are watched.
 const MAX_FILES: usize = 20_000;
-/// How many changes in a row, each soon after the start that the one before it caused, look like the
-/// function's own doing.
+/// The number of restarts in quick succession after which the function itself probably writes the
+/// files.
 const RESTARTS_BEFORE_WARNING: usize = 5;
-/// Folders in which tools keep things of their own.
+/// Folders in which tools keep files of their own.
 const IGNORED_FOLDERS: [&str; 12] = [
     ".git",
     ".hg",
@@ -40,13 +44,13 @@ const IGNORED_FOLDERS: [&str; 12] = [
     "target",
 ];
 
-/// What tells one state of a file from another: time of change in nanoseconds, length, inode.
+/// The identity of a file's content: modification time in seconds and nanoseconds, length, inode.
 type Stamp = (i64, i64, u64, u64);
 type Files = BTreeMap<PathBuf, Stamp>;
 
-/// Has the environments of `pool` start anew whenever the function's files have changed, for ever.
+/// Restarts the environments of `pool` whenever the function's files have changed. Never returns.
 pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
-    let mut known = look(&spec).await;
+    let mut known = scan(&spec).await;
     if known.len() >= MAX_FILES {
         tracing::warn!(
             function = %spec.name,
@@ -58,74 +62,76 @@ pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
     loop {
         sleep(pause).await;
         let began = Instant::now();
-        let mut files = look(&spec).await;
-        // A twentieth of the time at most.
+        let mut files = scan(&spec).await;
+        // Scans take a twentieth of the time at most.
         pause = INTERVAL.max(began.elapsed() * 20);
         let Some(changed) = difference(&known, &files) else {
             continue;
         };
-        while began.elapsed() < LONGEST_CHANGE {
+        while began.elapsed() < MAX_SETTLING_TIME {
             sleep(INTERVAL).await;
-            let before = std::mem::replace(&mut files, look(&spec).await);
+            let before = std::mem::replace(&mut files, scan(&spec).await);
             if before == files {
                 break;
             }
         }
         known = files;
-        // One of the starts has to be let alone, or none would ever be ready.
-        let in_turn = restarts.run >= RESTARTS_BEFORE_WARNING;
+        // If each restart were abandoned for the next, no environment would ever be ready.
+        let in_turn = restarts.in_succession >= RESTARTS_BEFORE_WARNING;
         if !pool.reload(&changed, in_turn) {
-            restarts.run = 0;
+            restarts.in_succession = 0;
         } else if restarts.add(Instant::now(), spec.config.init_timeout) {
             tracing::warn!(
                 function = %spec.name,
-                "{} has changed, and so files did soon after each of the last {RESTARTS_BEFORE_WARNING} starts: if the function writes there itself, it starts anew for ever; have it write elsewhere, or list in `watch` only what is to be watched",
+                "{} has changed, as files did soon after each of the last {RESTARTS_BEFORE_WARNING} starts: a function that writes there restarts forever; have it write elsewhere, or list only the files that matter in `watch`",
                 changed.display()
             );
         }
     }
 }
 
-/// Starts that changes have caused.
+/// The restarts after changes.
 #[derive(Default)]
 struct Restarts {
     last: Option<Instant>,
-    /// How many came soon after another without a break.
-    run: usize,
+    /// The number of restarts since the last long pause.
+    in_succession: usize,
     has_warned: bool,
 }
 
 impl Restarts {
-    /// Counts one more, and returns whether a warning is due: once, if many came within `soon` of the
-    /// one before.
+    /// Counts a restart, and returns true if a warning is due.
+    ///
+    /// The warning is due once, after many restarts that each came within `soon` of the previous one.
     fn add(&mut self, now: Instant, soon: Duration) -> bool {
         let is_soon = self.last.is_some_and(|last| now - last <= soon);
-        self.run = if is_soon { self.run + 1 } else { 0 };
+        self.in_succession = if is_soon { self.in_succession + 1 } else { 0 };
         self.last = Some(now);
-        let is_due = self.run >= RESTARTS_BEFORE_WARNING && !self.has_warned;
+        let is_due = self.in_succession >= RESTARTS_BEFORE_WARNING && !self.has_warned;
         self.has_warned |= is_due;
         is_due
     }
 }
 
-async fn look(spec: &Arc<FunctionSpec>) -> Files {
+async fn scan(spec: &Arc<FunctionSpec>) -> Files {
     let spec = Arc::clone(spec);
-    let looked = tokio::task::spawn_blocking(move || {
+    let scanned = tokio::task::spawn_blocking(move || {
         let mut files = Files::new();
         let program = spec.program().ok();
         for path in spec.config.watch.iter().chain(&program) {
-            // What is named is meant, whatever its name is.
+            // A file that the configuration names is watched whatever its name is.
             if let Ok(metadata) = fs::metadata(path) {
-                take(path, &metadata, &mut files);
+                collect(path, &metadata, &mut files);
             }
         }
         files
     });
-    // Fails only if it panicked.
-    looked.await.unwrap_or_default()
+    // Fails only if the closure panicked.
+    scanned.await.unwrap_or_default()
 }
 
-fn take(path: &Path, metadata: &Metadata, files: &mut Files) {
+/// Adds the stamps of a file, or of all files below a folder, to `files`.
+fn collect(path: &Path, metadata: &Metadata, files: &mut Files) {
     if !metadata.is_dir() {
         let stamp = (
             metadata.mtime(),
@@ -142,7 +148,7 @@ fn take(path: &Path, metadata: &Metadata, files: &mut Files) {
         }
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // A link to a folder may lead in a circle; one to a file counts as the file.
+        // A link to a file counts as the file. A link to a folder may lead in a circle.
         let Ok(own) = entry.metadata() else { continue };
         let is_link = own.is_symlink();
         let metadata = match is_link {
@@ -155,14 +161,14 @@ fn take(path: &Path, metadata: &Metadata, files: &mut Files) {
             false => is_temporary(&name),
         };
         if !ignored {
-            take(&entry.path(), &metadata, files);
+            collect(&entry.path(), &metadata, files);
         }
     }
 }
 
-/// Whether an editor or an interpreter has made the file for its own use.
+/// Returns true if the name is that of a temporary file of an editor or an interpreter.
 fn is_temporary(name: &str) -> bool {
-    const ENDS: [&str; 8] = [
+    const SUFFIXES: [&str; 8] = [
         "~",
         ".swp",
         ".swx",
@@ -172,17 +178,17 @@ fn is_temporary(name: &str) -> bool {
         "___jb_old___",
         ".DS_Store",
     ];
-    // 4913 is how vim tries whether it may write.
-    ENDS.iter().any(|end| name.ends_with(end)) || name.starts_with(".#") || name == "4913"
+    // Vim creates 4913 to find out whether it may write.
+    SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) || name.starts_with(".#") || name == "4913"
 }
 
-/// A file that is new, gone or different.
+/// Returns a file that was added, removed or modified.
 fn difference(before: &Files, after: &Files) -> Option<PathBuf> {
     let changed = after
         .iter()
         .find(|(path, stamp)| before.get(*path) != Some(stamp));
-    let gone = || before.iter().find(|(path, _)| !after.contains_key(*path));
-    changed.or_else(gone).map(|(path, _)| path.clone())
+    let removed = || before.iter().find(|(path, _)| !after.contains_key(*path));
+    changed.or_else(removed).map(|(path, _)| path.clone())
 }
 
 #[cfg(test)]
@@ -191,12 +197,12 @@ mod tests {
 
     fn files(folder: &Path) -> Files {
         let mut files = Files::new();
-        take(folder, &fs::metadata(folder).unwrap(), &mut files);
+        collect(folder, &fs::metadata(folder).unwrap(), &mut files);
         files
     }
 
     #[test]
-    fn changes_after_each_start_are_told_once_and_rare_ones_never() {
+    fn frequent_restarts_are_warned_about_once_and_rare_ones_never() {
         let (begin, soon) = (Instant::now(), Duration::from_secs(10));
         let warned = |pause: u64| {
             let mut restarts = Restarts::default();
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_anew_added_or_removed_differs_and_what_tools_keep_does_not() {
+    fn every_change_is_noticed_except_in_files_of_tools() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["src", "node_modules", "src/__pycache__"] {
@@ -239,7 +245,7 @@ mod tests {
             Some(path("src/new.py"))
         );
         fs::remove_file(path("src/new.py")).unwrap();
-        // As editors save: another file takes the name, even if its text is as long.
+        // Editors save to another file, which then takes the name. Its length may be the same.
         fs::write(path("src/app.py.tmp"), "2").unwrap();
         fs::rename(path("src/app.py.tmp"), path("src/app.py")).unwrap();
         assert_eq!(

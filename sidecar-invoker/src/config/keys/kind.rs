@@ -176,9 +176,17 @@ impl<T> Kind for Custom<T> {
 /// Returns the values of a key that has keys of its own. The table of these is below the heading
 /// `title`.
 pub(in crate::config) fn mapping(title: &str, keys: &[Key]) -> Values {
+    let mut schema = reference::object(keys);
+    let required = keys.iter().filter(|key| key.default == "required");
+    let required: Vec<_> = required.map(|key| key.name).collect();
+    if let Json::Object(schema) = &mut schema
+        && !required.is_empty()
+    {
+        schema.insert("required".to_owned(), required.into());
+    }
     Values {
         text: format!("[keys](#{})", anchor(title)),
-        schema: reference::object(keys),
+        schema,
     }
 }
 

@@ -41,7 +41,7 @@ keys! {
 
     /// Most events that run, wait, or wait for a retry. The next gets 429.
     queue: u32 = Integer::of("waiting events", 1..=100_000), "1000";
-    /// How often a function that fails is called again.
+    /// Further calls of a function that fails.
     maximum_retry_attempts: u32 = Integer::of("further calls", 0..=2), "2, as on AWS";
     /// Pause before the first retry. The second pause is twice as long.
     retry_delay: Duration = DURATION, "`1m`, as on AWS";
@@ -67,7 +67,7 @@ const AGE: Form<Duration> = Form {
     pattern: "^[0-9]+(ms|s|m|h)?$",
 };
 
-/// Reads `functions`, and what templates have beside them.
+/// Reads `functions`, and adds the functions of templates that are not listed.
 pub(super) fn functions(
     value: &Value<'_>,
     directory: &Path,
@@ -113,7 +113,7 @@ pub(super) fn functions(
     Some(functions)
 }
 
-/// An entry of `functions`, whose keys go before those of the `template` that has this function.
+/// Reads an entry of `functions`. Its keys win over those of the `template` that has this function.
 fn function(
     name: &str,
     value: &Value<'_>,
@@ -213,7 +213,8 @@ fn event(value: &Value<'_>, base: &Path) -> Option<EventConfig> {
     })
 }
 
-/// A regular file, there or not, in a folder that is there: anything else may block who writes.
+/// Reads the path of a regular file, there or not, in a folder that is there. Writing to anything else
+/// may block.
 fn file(value: &Value<'_>, base: &Path) -> Option<PathBuf> {
     let text = value.text("a file such as failed.ndjson")?;
     let file = std::path::absolute(base.join(text)).ok();

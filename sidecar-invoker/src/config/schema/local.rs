@@ -39,7 +39,7 @@ keys! {
     concurrency: u32 = Integer::of("execution environments", CONCURRENCY), "10";
     /// Environments that are kept running without calls.
     min_environments = min_environments(), "0";
-    /// How long an environment stays without a call.
+    /// Time after which an environment without calls ends.
     idle_timeout: Duration = DURATION, "`10m`";
 }
 
@@ -83,7 +83,7 @@ fn min_environments() -> Values {
     }
 }
 
-/// Reads `functions.NAME.local`, whose keys go before those of the `template`.
+/// Reads `functions.NAME.local`. Its keys win over those of the `template`.
 pub(super) fn backend(
     value: &Value<'_>,
     base: &Path,
@@ -207,7 +207,7 @@ fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     variables.into_iter().collect()
 }
 
-/// What runs without a `command`, if it is there.
+/// Returns the command of a function without `command`, and reports that its file is missing.
 fn bootstrap(value: &Value<'_>, directory: Option<&Path>) -> Option<(String, Vec<String>)> {
     let directory = directory?;
     if !directory.join("bootstrap").is_file() {
@@ -220,7 +220,7 @@ fn bootstrap(value: &Value<'_>, directory: Option<&Path>) -> Option<(String, Vec
     Some(("./bootstrap".to_owned(), Vec::new()))
 }
 
-/// The key `watch`.
+/// Reads the key `watch`.
 fn watch(value: &Value<'_>, directory: Option<&Path>) -> Option<Vec<PathBuf>> {
     const EXPECTED: &str = "a list of paths such as [app.py, ../shared], true or false";
     if let Some(all) = value.boolean() {
@@ -245,7 +245,7 @@ fn watch(value: &Value<'_>, directory: Option<&Path>) -> Option<Vec<PathBuf>> {
     value.list(EXPECTED)?.iter().map(path).collect()
 }
 
-/// The key `inherit_env`.
+/// Reads the key `inherit_env`.
 fn inherit_env(value: &Value<'_>) -> Option<InheritEnv> {
     const EXPECTED: &str = "a list of names such as [AWS_ENDPOINT_URL], true or false";
     if let Some(all) = value.boolean() {

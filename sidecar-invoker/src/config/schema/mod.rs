@@ -30,7 +30,7 @@ keys! {
     socket_mode: SocketMode = SOCKET_MODE, "left by the umask", see "socket_mode";
     /// Address of `/ping`, `/healthz`, `/readyz` and `/metrics`.
     admin: HostPort = ADMIN, "`127.0.0.1:9091`";
-    /// How long running invocations and queued events may take after SIGTERM.
+    /// Time for running invocations and queued events to finish after SIGTERM.
     drain_timeout: Duration = DURATION, "`10s`";
     /// Form of the lines that functions write, on standard output.
     log_format: LogFormat = LOG_FORMAT, "`text`";

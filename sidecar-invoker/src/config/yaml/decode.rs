@@ -1,7 +1,7 @@
-//! Reads a [`tree`](super::tree) into types and collects every mistake on the way, so that a
-//! person sees all of them at once.
+//! Reads a [`tree`](super::tree) into types, and collects every mistake on the way, so that the user
+//! sees all of them at once.
 //!
-//! A reader returns `None` when it has reported a problem; the caller goes on with the rest.
+//! A reader that has reported a problem returns `None`, and its caller goes on with the rest.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,14 +10,14 @@ use std::str::FromStr;
 
 use super::tree::{Key, Kind, YamlNode};
 
-/// One mistake in a configuration file.
+/// A mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Line in the file, counted from 1; `None` if the file as a whole is meant.
     pub line: Option<usize>,
     /// The key as a path (`functions.hello.local.timeout`); empty for the file as a whole.
     pub key: String,
-    /// What was expected, what was found, and what to do.
+    /// The message: the expected form, the text that was found, and the cure.
     pub message: String,
 }
 
@@ -31,7 +31,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A file that cannot be used at all.
+    /// Returns the error for a file that cannot be used at all.
     pub(crate) fn file(file: &str, line: Option<usize>, message: impl Into<String>) -> Self {
         let problem = Problem {
             line,
@@ -112,12 +112,12 @@ impl<'t> Value<'t> {
         });
     }
 
-    /// The line where it starts, counted from 1.
+    /// Returns the line where the value starts, counted from 1.
     pub(crate) fn line(&self) -> usize {
         self.node.line
     }
 
-    /// A scalar; `expected` names what should be there (`a URL such as http://orders:8080`).
+    /// Reads a scalar. `expected` names the form in an error: `a URL such as http://orders:8080`.
     pub(crate) fn text(&self, expected: &str) -> Option<&'t str> {
         match &self.node.kind {
             Kind::Text(text) => Some(text),
@@ -129,7 +129,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// A scalar that `parse` turns into a type; `None` from it means that it is not `expected`.
+    /// Reads a scalar with `parse`, which returns `None` for a text that is not `expected`.
     pub(crate) fn parse<T>(
         &self,
         expected: &str,
@@ -146,18 +146,18 @@ impl<'t> Value<'t> {
         parsed
     }
 
-    /// A scalar whose type says itself what it expects; `expected` is for what is no scalar.
+    /// Reads a scalar whose type has messages of its own. `expected` is for values that are no scalar.
     pub(crate) fn read<T: FromStr<Err = String>>(&self, expected: &str) -> Option<T> {
         let parsed = self.text(expected)?.parse();
         parsed.map_err(|message| self.problem(message)).ok()
     }
 
-    /// Whether nothing stands there.
+    /// Returns whether the value is empty, `~` or `null`.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.node.kind, Kind::Null)
     }
 
-    /// A whole number in `range`; `what` names it with its unit (`a number of MiB`).
+    /// Reads a whole number in `range`. `what` names the number with its unit: `a number of MiB`.
     pub(crate) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
         let expected = format!("{what} from {} to {}", range.start(), range.end());
         self.parse(&expected, |text| {
@@ -165,7 +165,7 @@ impl<'t> Value<'t> {
         })
     }
 
-    /// `true` or `false`, if it is one of them.
+    /// Returns `true` or `false` if the value is one of them, and reports nothing.
     pub(crate) fn boolean(&self) -> Option<bool> {
         match &self.node.kind {
             Kind::Text(text) => text.parse().ok(),
@@ -173,12 +173,12 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Whether it is a list.
+    /// Returns whether the value is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
 
-    /// As if `node` stood here under `key`.
+    /// Returns `node` as if it stood under `key` of this value.
     pub(crate) fn with<'n>(&self, key: &str, node: &'n YamlNode) -> Value<'n>
     where
         't: 'n,
@@ -190,7 +190,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// The items of a list.
+    /// Reads the items of a list.
     pub(crate) fn list(&self, expected: &str) -> Option<Vec<Value<'t>>> {
         let Kind::List(items) = &self.node.kind else {
             let found = self.node.kind.describe();
@@ -205,7 +205,7 @@ impl<'t> Value<'t> {
         Some(items.iter().enumerate().map(value).collect())
     }
 
-    /// The keys of a mapping, none for other values. Nothing is reported: that is for who reads them.
+    /// Returns the keys of a mapping; none for other values. Nothing is reported.
     pub(crate) fn names(&self) -> Vec<&'t str> {
         match &self.node.kind {
             Kind::Mapping(entries) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
@@ -213,7 +213,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// A mapping, each key at most once.
+    /// Reads a mapping, each key at most once.
     pub(crate) fn mapping(&self, expected: &str) -> Option<Mapping<'_, 't>> {
         let Kind::Mapping(entries) = &self.node.kind else {
             let found = self.node.kind.describe();
@@ -245,7 +245,7 @@ impl<'t> Value<'t> {
     }
 }
 
-/// The keys of a mapping; [`finish`](Mapping::finish) reports those that nobody asked for.
+/// The keys of a mapping. [`finish`](Mapping::finish) reports the unknown keys.
 pub(crate) struct Mapping<'v, 't> {
     value: &'v Value<'t>,
     entries: &'t [(Key, YamlNode)],
@@ -253,14 +253,14 @@ pub(crate) struct Mapping<'v, 't> {
 }
 
 impl<'t> Mapping<'_, 't> {
-    /// The value of `key`, if it is there.
+    /// Returns the value of `key`, if it is there. The key is known from now on.
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'t>> {
         self.known.push(key);
         let (_, node) = self.entries.iter().find(|(other, _)| other.text == key)?;
         Some(self.child(key, node))
     }
 
-    /// The value of `key`; its absence is a problem.
+    /// Returns the value of `key`, or reports that it is missing.
     pub(crate) fn required(&mut self, key: &'static str) -> Option<Value<'t>> {
         let value = self.optional(key);
         if value.is_none() {
@@ -274,14 +274,14 @@ impl<'t> Mapping<'_, 't> {
         self.value.problem(format!("the key `{key}` is missing"));
     }
 
-    /// All keys, for a mapping whose keys are names that the user chose.
+    /// Returns all keys and their values, for a mapping whose keys are names that the user chose.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
         self.entries
             .iter()
             .map(|(key, node)| (key.text.as_str(), self.child(&key.text, node)))
     }
 
-    /// Reports every key that was not asked for.
+    /// Reports every unknown key.
     pub(crate) fn finish(self) {
         for (key, _) in self.entries {
             if self.known.contains(&key.text.as_str()) {
@@ -305,7 +305,7 @@ impl<'t> Mapping<'_, 't> {
     }
 }
 
-/// The known key that a typo most likely meant: at most one change per three letters away.
+/// Returns the known key that a typo most likely meant: at most one change per three letters away.
 pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let distance = |known: &&'k str| {
         (

@@ -1,4 +1,4 @@
-//! Values that stand as text in a configuration: durations, addresses, URLs.
+//! Values that are text in a configuration: durations, addresses, URLs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// The text with its control characters escaped, for a terminal.
+/// Returns the text with its control characters escaped, for a terminal.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -59,7 +59,7 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// Where the Invoke API listens.
+/// The address on which the Invoke API listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP address.
@@ -140,10 +140,10 @@ pub(crate) fn region(text: &str) -> Option<String> {
     valid.then(|| text.to_owned())
 }
 
-/// Whom to call instead of AWS's own endpoint: `http://` or `https://`, and a host.
+/// A server to call instead of AWS's own: `http://` or `https://`, and a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether the connection is encrypted.
+    /// The connection is encrypted.
     pub tls: bool,
     /// The host, and the port if it is not the scheme's own, as they stand in a URL.
     pub authority: String,
@@ -165,7 +165,7 @@ pub(crate) fn endpoint(text: &str) -> Option<Endpoint> {
         Some(host) => host.to_owned(),
         None => authority,
     };
-    // What is no host name would be found out by every call.
+    // Otherwise every call would find the mistake.
     authority.parse::<Authority>().ok()?;
     Some(Endpoint { tls, authority })
 }

@@ -1,15 +1,15 @@
 //! A YAML document as a tree that knows the line of every key and value.
 //!
-//! Scalars keep the text as it was written: what `1.10`, `yes` or `0512` mean is for the type that
-//! reads them to say, not for YAML's own rules.
+//! A scalar keeps its text as it was written. The type that reads `1.10`, `yes` or `0512` decides what
+//! it means, not YAML's own rules.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-/// Deepest nesting accepted; a configuration needs about six levels.
+/// The deepest nesting. A configuration needs about six levels.
 const MAX_DEPTH: usize = 32;
-/// Most values one document may hold, aliases expanded.
+/// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
 /// A value and where it starts.
@@ -17,12 +17,12 @@ const MAX_NODES: usize = 100_000;
 pub(crate) struct YamlNode {
     /// Line in the file, counted from 1.
     pub(crate) line: usize,
-    /// What stands there.
+    /// The value itself.
     pub(crate) kind: Kind,
 }
 
 impl YamlNode {
-    /// A mapping without keys.
+    /// Returns a mapping without keys.
     pub(crate) fn empty(line: usize) -> Self {
         Self {
             line,
@@ -31,7 +31,7 @@ impl YamlNode {
     }
 }
 
-/// What a [`YamlNode`] holds.
+/// The value of a [`YamlNode`].
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// Nothing, `~` or `null`.
@@ -53,12 +53,12 @@ pub(crate) struct Key {
     pub(crate) line: usize,
 }
 
-/// Why a text is not one YAML document that can be a configuration.
+/// The reason why a text is not a YAML document that can be a configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     /// Line in the file, counted from 1.
     pub(crate) line: usize,
-    /// What is wrong there.
+    /// The mistake on that line.
     pub(crate) message: String,
 }
 
@@ -207,7 +207,7 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// A function of CloudFormation's in its long form.
+/// Returns a function of CloudFormation in its long form.
 fn function(name: &str, argument: YamlNode) -> YamlNode {
     let line = argument.line;
     let text = match name {

@@ -1,5 +1,7 @@
-//! Credentials that are there before they are needed: loaded at the start, and renewed well before they
-//! expire by one task for each cache. The log says once, in plain words, when they are missing.
+//! Credentials that are loaded before they are needed.
+//!
+//! They are loaded at the start, and one task per cache renews them well before they expire. The log
+//! says once, in plain words, that they are missing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,62 +10,70 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
-use super::load::{self, CredentialsKey};
-use crate::backend::aws::endpoint::Variant;
-use crate::backend::aws::sign::Identity;
-use crate::config::Endpoint;
+use super::load::{self, CredentialsKey, LoadError, LoadedCredentials};
 use crate::util::{Backoff, lock};
 
-/// How long before they expire credentials are renewed, if they last that long twice. EC2 and ECS
-/// have new ones five minutes ahead.
+/// The time before the expiry at which credentials are renewed, if they last at least twice that long.
+/// EC2 and ECS provide new credentials five minutes before the old ones expire.
 const LEAD: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long AWS's refusal of the credentials keeps the invoker from being ready: only requests show
-/// that they are accepted again, and none come while it is not ready.
-const REFUSED_FOR: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// The time for which a refusal by AWS makes the invoker unready. Only requests show that AWS accepts
+/// the credentials again, and an unready invoker gets none.
+const UNREADY_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
-const EXPIRED: &str = "the AWS credentials have expired, or this machine's clock is wrong; sign in again, with `aws sso login` say, or set new ones";
-
-/// Credentials, and what was found beside them.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) identity: Identity,
-    /// The region that the SDK found.
-    pub(crate) region: Option<String>,
-    /// The endpoint that the SDK found.
-    pub(crate) endpoint: Option<Endpoint>,
-    /// Which of a region's endpoints the SDK would choose.
-    pub(crate) variant: Variant,
+/// The reason why invocations fail. The text is one sentence with the cure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CredentialsProblem {
+    /// The credentials are being loaded for the first time.
+    #[error("AWS credentials are being loaded")]
+    Loading,
+    /// Loading the credentials failed.
+    #[error(transparent)]
+    NotLoaded(#[from] LoadError),
+    /// The credentials have expired.
+    #[error(
+        "the AWS credentials have expired, or this machine's clock is wrong; sign in again, for example with `aws sso login`, or set new ones"
+    )]
+    Expired,
+    /// A function has no region of its own, and the SDK found none.
+    #[error(
+        "no AWS region is known; set `aws.region`, AWS_REGION or the profile's region to one such as eu-west-1"
+    )]
+    NoRegion,
+    /// AWS refused the credentials.
+    #[error("{0}")]
+    Refused(String),
 }
+
+/// The error if there are no valid credentials.
+#[derive(Debug)]
+pub(crate) struct NoValidCredentials;
 
 #[derive(Clone)]
 enum State {
     Loading,
-    Valid(Arc<Session>),
-    Missing(Arc<str>),
+    Valid(Arc<LoadedCredentials>),
+    Missing(CredentialsProblem),
 }
 
-/// Credentials of one identity.
+/// The credentials of one identity.
 pub(crate) struct CredentialCache {
     key: CredentialsKey,
     clock: fn() -> SystemTime,
-    /// Whether a function has no region but the one that the SDK finds.
+    /// Set if a function has no region but the one that the SDK finds.
     pub(crate) needs_region: AtomicBool,
     state: watch::Sender<State>,
-    /// AWS has refused them; or they have expired unrenewed, as when this machine was suspended, for
-    /// timers do not count that.
+    /// Notified to load the credentials anew: AWS has refused them, or they expired before their renewal.
+    /// The latter happens after the machine was suspended, because timers do not count that time.
     reload: Notify,
-    /// Whether AWS has refused them; a flag, so that no request takes the lock while all is well.
+    /// Set while `refusal` is. The flag saves each request from taking the lock.
     is_refused: AtomicBool,
     refusal: Mutex<Option<(String, Instant)>>,
 }
 
-/// There are no valid credentials.
-#[derive(Debug)]
-pub(crate) struct Missing;
-
 impl CredentialCache {
+    /// Creates an empty cache. [`refresh_loop`](Self::refresh_loop) fills it.
     pub(crate) fn new(key: CredentialsKey, clock: fn() -> SystemTime) -> Self {
         Self {
             key,
@@ -76,17 +86,17 @@ impl CredentialCache {
         }
     }
 
-    /// Keeps the credentials valid, for ever.
+    /// Loads the credentials, and renews them for ever.
     pub(crate) async fn refresh_loop(self: Arc<Self>) {
         let mut logged: Option<String> = None;
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(FIRST_PAUSE, MAX_PAUSE);
         loop {
             let (problem, wait) = match self.load().await {
-                Ok(session) => {
+                Ok(credentials) => {
                     backoff.reset();
-                    let wait = self.wait(&session);
-                    let problem = self.region_problem(&session).map(str::to_owned);
-                    self.state.send_replace(State::Valid(session));
+                    let wait = self.wait(&credentials);
+                    let problem = self.region_problem(&credentials);
+                    self.state.send_replace(State::Valid(credentials));
                     (problem, wait)
                 }
                 Err(problem) => {
@@ -94,23 +104,19 @@ impl CredentialCache {
                     self.state.send_if_modified(|state| {
                         let usable = matches!(state, State::Valid(old) if self.is_valid(old));
                         if !usable {
-                            *state = State::Missing(problem.as_str().into());
+                            *state = State::Missing(problem.clone());
                         }
                         !usable
                     });
                     (Some(problem), Some(wait))
                 }
             };
-            match &problem {
-                Some(problem)
-                    if !logged
-                        .as_ref()
-                        .is_some_and(|logged| is_same(logged, problem)) =>
-                {
-                    tracing::error!("{problem}");
-                }
-                None if logged.is_some() => tracing::info!("AWS credentials and region are there"),
-                _ => {}
+            let problem = problem.map(|problem| problem.to_string());
+            match (&problem, &logged) {
+                (Some(problem), Some(logged)) if is_same(logged, problem) => {}
+                (Some(problem), _) => tracing::error!("{problem}"),
+                (None, Some(_)) => tracing::info!("AWS credentials and region are there"),
+                (None, None) => {}
             }
             logged = problem;
             let expiring = async {
@@ -126,75 +132,78 @@ impl CredentialCache {
         }
     }
 
-    /// The credentials if they are valid; waits only while they are loaded for the first time.
+    /// Returns the credentials. Waits only while they are loaded for the first time.
     ///
     /// # Errors
-    /// There are none.
-    pub(crate) async fn session(&self) -> Result<Arc<Session>, Missing> {
-        if let Some(found) = self.found() {
-            return found;
+    /// Returns an error if there are no valid credentials.
+    pub(crate) async fn current(&self) -> Result<Arc<LoadedCredentials>, NoValidCredentials> {
+        if let Some(current) = self.try_current() {
+            return current;
         }
         self.wait_until_loaded().await;
-        self.found().unwrap_or(Err(Missing))
+        self.try_current().unwrap_or(Err(NoValidCredentials))
     }
 
-    /// What [`session`](Self::session) says; `None` while they are loaded for the first time.
-    fn found(&self) -> Option<Result<Arc<Session>, Missing>> {
+    /// Returns the result of [`current`](Self::current), or `None` during the first load.
+    fn try_current(&self) -> Option<Result<Arc<LoadedCredentials>, NoValidCredentials>> {
         match &*self.state.borrow() {
             State::Loading => None,
-            State::Valid(session) if self.is_valid(session) => Some(Ok(Arc::clone(session))),
+            State::Valid(credentials) if self.is_valid(credentials) => {
+                Some(Ok(Arc::clone(credentials)))
+            }
             State::Valid(_) => {
                 self.reload.notify_one();
-                Some(Err(Missing))
+                Some(Err(NoValidCredentials))
             }
-            State::Missing(_) => Some(Err(Missing)),
+            State::Missing(_) => Some(Err(NoValidCredentials)),
         }
     }
 
-    /// When they expire, if they do.
+    /// Returns the time at which the credentials expire, if there are any that do.
     pub(crate) fn expiry(&self) -> Option<SystemTime> {
         match &*self.state.borrow() {
-            State::Valid(session) => session.identity.expiry(),
+            State::Valid(credentials) => credentials.identity.expiry(),
             State::Loading | State::Missing(_) => None,
         }
     }
 
-    /// Waits until they have been looked for.
+    /// Waits for the end of the first load.
     pub(crate) async fn wait_until_loaded(&self) {
         let mut state = self.state.subscribe();
-        // Fails only if the source is gone.
+        // Fails only if the sender is gone.
         let _ = state
             .wait_for(|state| !matches!(state, State::Loading))
             .await;
     }
 
-    /// Why requests fail, in one sentence with the cure.
-    pub(crate) fn problem(&self) -> Option<String> {
+    /// Returns the reason why invocations fail at present.
+    pub(crate) fn problem(&self) -> Option<CredentialsProblem> {
         match &*self.state.borrow() {
-            State::Loading => return Some("AWS credentials are being loaded".to_owned()),
-            State::Missing(problem) => return Some(problem.to_string()),
-            State::Valid(session) if !self.is_valid(session) => {
+            State::Loading => return Some(CredentialsProblem::Loading),
+            State::Missing(problem) => return Some(problem.clone()),
+            State::Valid(credentials) if !self.is_valid(credentials) => {
                 self.reload.notify_one();
-                return Some(EXPIRED.to_owned());
+                return Some(CredentialsProblem::Expired);
             }
-            State::Valid(session) => {
-                if let Some(problem) = self.region_problem(session) {
-                    return Some(problem.to_owned());
+            State::Valid(credentials) => {
+                if let Some(problem) = self.region_problem(credentials) {
+                    return Some(problem);
                 }
             }
         }
         let refusal = lock(&self.refusal);
         let (problem, since) = refusal.as_ref()?;
-        (since.elapsed() < REFUSED_FOR).then(|| problem.clone())
+        let is_recent = since.elapsed() < UNREADY_AFTER_REFUSAL;
+        is_recent.then(|| CredentialsProblem::Refused(problem.clone()))
     }
 
-    /// AWS has refused the credentials: new ones are looked for.
+    /// Records that AWS refused the credentials, and loads them anew.
     pub(crate) fn refused(&self, problem: &str) {
-        let whose = match &self.key.role {
+        let role = match &self.key.role {
             Some(role) => format!(" (the role {})", role.arn),
             None => String::new(),
         };
-        let problem = format!("{problem}{whose}");
+        let problem = format!("{problem}{role}");
         let mut refusal = lock(&self.refusal);
         let earlier = refusal.as_ref();
         if !earlier.is_some_and(|(earlier, _)| is_same(earlier, &problem)) {
@@ -205,57 +214,52 @@ impl CredentialCache {
         self.reload.notify_one();
     }
 
-    /// AWS has accepted the credentials.
+    /// Records that AWS accepted the credentials.
     pub(crate) fn accepted(&self) {
         if self.is_refused.swap(false, Ordering::Relaxed) && lock(&self.refusal).take().is_some() {
             tracing::info!("AWS accepts the credentials again");
         }
     }
 
-    async fn load(&self) -> Result<Arc<Session>, String> {
-        let found = load::load(&self.key).await?;
-        let session = Arc::new(Session {
-            identity: Identity::new(found.credentials),
-            region: found.region,
-            endpoint: found.endpoint,
-            variant: found.variant,
-        });
-        match self.is_valid(&session) {
-            true => Ok(session),
-            false => Err(EXPIRED.to_owned()),
+    async fn load(&self) -> Result<Arc<LoadedCredentials>, CredentialsProblem> {
+        let credentials = load::load(&self.key).await?;
+        match self.is_valid(&credentials) {
+            true => Ok(Arc::new(credentials)),
+            false => Err(CredentialsProblem::Expired),
         }
     }
 
-    fn is_valid(&self, session: &Session) -> bool {
-        let expiry = session.identity.expiry();
+    fn is_valid(&self, credentials: &LoadedCredentials) -> bool {
+        let expiry = credentials.identity.expiry();
         expiry.is_none_or(|expiry| expiry > (self.clock)())
     }
 
-    fn region_problem(&self, session: &Session) -> Option<&'static str> {
-        let missing = session.region.is_none() && self.needs_region.load(Ordering::Relaxed);
-        missing.then_some(
-            "no AWS region is known; set `aws.region`, AWS_REGION or the profile's region to one such as eu-west-1",
-        )
+    fn region_problem(&self, credentials: &LoadedCredentials) -> Option<CredentialsProblem> {
+        let is_missing = credentials.region.is_none() && self.needs_region.load(Ordering::Relaxed);
+        is_missing.then_some(CredentialsProblem::NoRegion)
     }
 
-    /// How long until the credentials should be renewed, some time before they expire and not at the
-    /// same time everywhere.
-    fn wait(&self, session: &Session) -> Option<Duration> {
-        let left = session.identity.expiry()?.duration_since((self.clock)());
+    /// Returns the time until the credentials should be renewed. It is random, so that not all invokers
+    /// renew their credentials at the same time.
+    fn wait(&self, credentials: &LoadedCredentials) -> Option<Duration> {
+        let left = credentials
+            .identity
+            .expiry()?
+            .duration_since((self.clock)());
         Some(renewal(left.unwrap_or_default(), fastrand::f64()))
     }
 }
 
-/// Whether two sentences say the same; AWS's have the time in them.
-fn is_same(one: &str, other: &str) -> bool {
+/// Returns whether two sentences are equal apart from their digits. AWS's errors contain the time.
+fn is_same(left: &str, right: &str) -> bool {
     let words = |text| {
         str::split(text, |letter: char| letter.is_ascii_digit())
             .filter(|word: &&str| !word.is_empty())
     };
-    words(one).eq(words(other))
+    words(left).eq(words(right))
 }
 
-/// When credentials that last `left` are renewed; `random` is from 0 to 1.
+/// Returns the time until the renewal of credentials that last `left`. `random` is from 0 to 1.
 fn renewal(left: Duration, random: f64) -> Duration {
     let lead = LEAD.min(left / 2);
     let jitter = lead.min(left / 4).mul_f64(random * 0.4);
@@ -267,30 +271,34 @@ mod tests {
     use aws_credential_types::Credentials;
 
     use super::*;
+    use crate::backend::aws::endpoint::Variant;
+    use crate::backend::aws::sign::Identity;
 
     #[tokio::test]
-    async fn what_expired_while_the_machine_was_suspended_is_renewed_at_once() {
+    async fn credentials_that_expired_during_a_suspension_are_renewed_at_once() {
         let key = CredentialsKey {
             role: None,
             region: None,
         };
         let cache = CredentialCache::new(key, SystemTime::now);
         let expired = Some(SystemTime::now() - Duration::from_secs(1));
-        let session = Session {
+        let credentials = LoadedCredentials {
             identity: Identity::new(Credentials::new("id", "secret", None, expired, "test")),
             region: None,
             endpoint: None,
             variant: Variant::default(),
         };
-        cache.state.send_replace(State::Valid(Arc::new(session)));
-        cache.session().await.unwrap_err();
+        cache
+            .state
+            .send_replace(State::Valid(Arc::new(credentials)));
+        cache.current().await.unwrap_err();
         cache.reload.notified().await;
-        assert!(cache.problem().unwrap().contains("expired"));
+        assert!(matches!(cache.problem(), Some(CredentialsProblem::Expired)));
         cache.reload.notified().await;
     }
 
     #[test]
-    fn what_differs_in_its_time_is_not_said_again() {
+    fn sentences_that_differ_only_in_their_times_are_the_same() {
         assert!(is_same(
             "Signature expired: 20261121T000000Z",
             "Signature expired: 20261122T000001Z"

@@ -1,4 +1,4 @@
-//! Credentials and region as the AWS SDK finds them, and its errors in plain words.
+//! Loads credentials and region with the AWS SDK, and puts its errors into plain words.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,45 +13,92 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
 use crate::backend::aws::endpoint::Variant;
+use crate::backend::aws::sign::Identity;
 use crate::config::yaml::scalar;
 use crate::config::{Endpoint, Role};
 
-/// The longest that all sources together may take.
-pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(10);
+/// The longest time for all sources together.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whose credentials are wanted.
+/// Identifies the credentials of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CredentialsKey {
-    /// The role to assume with what the SDK finds.
+    /// The role to assume with the credentials that the SDK finds.
     pub(crate) role: Option<Role>,
-    /// The region of STS, instead of the one that the SDK finds.
+    /// The region of STS, if it is not the region that the SDK finds.
     pub(crate) region: Option<String>,
 }
 
-/// What the SDK found.
+/// Credentials, with the settings that the SDK found beside them.
+#[derive(Debug)]
 pub(crate) struct LoadedCredentials {
-    pub(crate) credentials: Credentials,
+    pub(crate) identity: Identity,
+    /// The region of the environment or the profile.
     pub(crate) region: Option<String>,
-    /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`, or the profile's counterpart.
+    /// The endpoint of `AWS_ENDPOINT_URL_LAMBDA`, `AWS_ENDPOINT_URL` or the profile.
     pub(crate) endpoint: Option<Endpoint>,
+    /// The variant of a region's endpoint that the environment or the profile selects.
     pub(crate) variant: Variant,
 }
 
-/// Asks every source in the SDK's order: environment, profile (with SSO), web identity, ECS and EKS
-/// Pod Identity, IMDS. What was found before is not reused, so that changed files show.
-///
-/// # Errors
-/// One sentence with the cure.
-pub(crate) async fn load(key: &CredentialsKey) -> Result<LoadedCredentials, String> {
-    let found = timeout(LOAD_LIMIT, find(key)).await;
-    found.unwrap_or_else(|_| {
-        Err(format!(
-            "the sources of AWS credentials gave no answer within {LOAD_LIMIT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or see that the metadata endpoint or STS can be reached"
-        ))
-    })
+/// The error if loading credentials fails. The text is one sentence with the cure, without anything
+/// secret.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The sources did not respond in time.
+    #[error(
+        "the sources of AWS credentials gave no answer within {LOAD_TIMEOUT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or check that the metadata endpoint or STS can be reached"
+    )]
+    Timeout,
+    /// No source has credentials.
+    #[error(
+        "no AWS credentials{} were found{}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to an existing profile, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)",
+        .role.as_ref().map(|role| format!(" to assume the role {role} with")).unwrap_or_default(),
+        .last_source.as_ref().map(|error| format!(" (the last source says: {error})")).unwrap_or_default()
+    )]
+    NotFound {
+        /// The ARN of the role to assume.
+        role: Option<String>,
+        /// The error of the metadata service of EC2, which is asked last. The service exists only on EC2.
+        last_source: Option<String>,
+    },
+    /// Assuming the role failed.
+    #[error("the role {role} cannot be assumed: {details}; {}", cure(.details))]
+    Role {
+        /// The ARN of the role.
+        role: String,
+        /// The SDK's error with its causes.
+        details: String,
+    },
+    /// A source failed.
+    #[error("AWS credentials cannot be loaded: {details}; {}", cure(.details))]
+    Source {
+        /// The SDK's error with its causes.
+        details: String,
+    },
+    /// The credentials contain characters that credentials cannot have.
+    #[error(
+        "the AWS credentials have a space or a line break in them; remove it where they are set"
+    )]
+    Whitespace,
+    /// The endpoint of the environment or the profile is not valid.
+    #[error(
+        "AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL or the profile's endpoint_url is \"{0}\", and not a URL without a path such as http://localhost:4566; correct it"
+    )]
+    Endpoint(String),
 }
 
-async fn find(key: &CredentialsKey) -> Result<LoadedCredentials, String> {
+/// Asks the sources in the SDK's order: environment, profile (with SSO), web identity, ECS and EKS Pod
+/// Identity, IMDS. Each call reads all files anew, so that changes take effect.
+///
+/// # Errors
+/// Returns an error if no source has credentials, or if the settings beside them are not valid.
+pub(crate) async fn load(key: &CredentialsKey) -> Result<LoadedCredentials, LoadError> {
+    let loaded = timeout(LOAD_TIMEOUT, ask_sources(key)).await;
+    loaded.unwrap_or(Err(LoadError::Timeout))
+}
+
+async fn ask_sources(key: &CredentialsKey) -> Result<LoadedCredentials, LoadError> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -75,17 +122,13 @@ async fn find(key: &CredentialsKey) -> Result<LoadedCredentials, String> {
     };
     let credentials = credentials.map_err(|error| explain(&error, key))?;
     if !is_clean(&credentials) {
-        return Err(
-            "the AWS credentials have a space or a line break in them; remove it where they are set"
-                .to_owned(),
-        );
+        return Err(LoadError::Whitespace);
     }
+    let region = sdk.region();
     Ok(LoadedCredentials {
-        credentials,
-        // An empty variable is as none.
-        region: sdk
-            .region()
-            .and_then(|region| scalar::region(region.as_ref())),
+        identity: Identity::new(credentials),
+        // The region is empty if its variable is.
+        region: region.and_then(|region| scalar::region(region.as_ref())),
         endpoint,
         variant: Variant {
             fips: sdk.use_fips().unwrap_or_default(),
@@ -103,16 +146,18 @@ async fn provided(
     }
 }
 
-/// Whether nothing but what can be in them is in them: a secret of Kubernetes that was made of a file,
-/// say, ends in a line break.
+/// Returns whether the credentials contain only characters that credentials can have. A Kubernetes secret
+/// that was made of a file often ends in a line break.
 fn is_clean(credentials: &Credentials) -> bool {
     let key = [credentials.access_key_id(), credentials.secret_access_key()];
     let mut texts = key.into_iter().chain(credentials.session_token());
     texts.all(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
+/// Returns the endpoint that the environment or the profile sets.
+///
 /// Source: "Service-specific endpoints" in the AWS SDKs and Tools reference guide.
-fn endpoint(sdk: &SdkConfig) -> Result<Option<Endpoint>, String> {
+fn endpoint(sdk: &SdkConfig) -> Result<Option<Endpoint>, LoadError> {
     let key = ServiceConfigKey::builder()
         .service_id("Lambda")
         .env("AWS_ENDPOINT_URL")
@@ -124,19 +169,16 @@ fn endpoint(sdk: &SdkConfig) -> Result<Option<Endpoint>, String> {
     let Some(url) = own.or_else(|| sdk.endpoint_url().map(str::to_owned)) else {
         return Ok(None);
     };
-    scalar::endpoint(&url).map(Some).ok_or_else(|| {
-        format!(
-            "AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL or the profile's endpoint_url is \"{url}\", and not a URL without a path such as http://localhost:4566; correct it"
-        )
-    })
+    let endpoint = scalar::endpoint(&url);
+    endpoint.map(Some).ok_or(LoadError::Endpoint(url))
 }
 
-/// What cures an error, by words of its text; the first that fits. Few sources have errors that can
-/// be told apart by their type.
-const CURES: [(&[&str], &str); 9] = [
+/// The cures of errors, by words in their text. The first match counts. The text decides because few
+/// sources have errors of a type of their own.
+const CURES: [(&[&str], &str); 8] = [
     (
         &["Signature expired", "Signature not yet current"],
-        "this machine's clock is wrong; set it, by NTP say",
+        "this machine's clock is wrong; set it, for example by NTP",
     ),
     (
         &[
@@ -147,15 +189,15 @@ const CURES: [(&[&str], &str); 9] = [
             "access token",
             "UnauthorizedException",
         ],
-        "sign in again, with `aws sso login` say, or set new credentials",
+        "sign in again, for example with `aws sso login`, or set new credentials",
     ),
     (
         &["credentials-login"],
-        "the sessions of `aws login` are the AWS CLI's own: name a profile with `credential_process = aws configure export-credentials --profile NAME`, where NAME is this one",
+        "only the AWS CLI can use the sessions of `aws login`: use a profile with `credential_process = aws configure export-credentials --profile NAME`, where NAME is this profile",
     ),
     (
         &["AccessDenied", "InvalidIdentityToken"],
-        "see that the role exists, that its trust policy names who asks and the external id, and that who asks may sts:AssumeRole",
+        "check that the role exists, that its trust policy names the caller and the external id, and that the caller may sts:AssumeRole",
     ),
     (
         &[
@@ -163,56 +205,49 @@ const CURES: [(&[&str], &str); 9] = [
             "SignatureDoesNotMatch",
             "UnrecognizedClient",
         ],
-        "AWS does not know the credentials to begin with; correct the access key",
+        "AWS does not know the credentials that assume the role; correct the access key",
     ),
     (&["region", "Region"], "set `aws.region` or AWS_REGION"),
     (
         &["dispatch failure", "timeout"],
-        "see that it can be reached from here",
+        "check that it can be reached from here",
     ),
     (
         &["No such file", "Permission denied"],
-        "see that the file is there and can be read that AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or the profile names",
-    ),
-    (
-        &[],
-        "correct the profile or the environment variables that say where they are",
+        "check that the file that AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or the profile names exists and can be read",
     ),
 ];
 
-/// What went wrong and what to do, without anything secret.
-fn explain(error: &CredentialsError, key: &CredentialsKey) -> String {
-    // The outermost says nothing but that there is a cause.
+fn has(details: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| details.contains(word))
+}
+
+fn cure(details: &str) -> &'static str {
+    let cure = CURES.iter().find(|(words, _)| has(details, words));
+    cure.map_or(
+        "correct the profile, or the environment variables that name the source",
+        |(_, cure)| cure,
+    )
+}
+
+fn explain(error: &CredentialsError, key: &CredentialsKey) -> LoadError {
+    // The outermost error says only that there is a cause.
     let details = chain(error.source().unwrap_or(error));
-    let has = |words: &[&str]| words.iter().any(|word| details.contains(word));
-    // The metadata service of EC2 is asked last, and off EC2 there is none.
-    let last = match has(&["IMDS"]) {
-        true => format!(" (the last source says: {details})"),
-        false => String::new(),
-    };
+    let role = key.role.as_ref().map(|role| role.arn.clone());
+    let is_imds = has(&details, &["IMDS"]);
     let is_none = matches!(error, CredentialsError::CredentialsNotLoaded(_))
-        || has(&["IMDS", "no providers in chain"]);
-    if is_none {
-        let role = key
-            .role
-            .as_ref()
-            .map(|role| format!(" to assume the role {} with", role.arn));
-        let role = role.unwrap_or_default();
-        return format!(
-            "no AWS credentials{role} were found{last}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that there is, or run the invoker where a role is attached (web identity, ECS, EKS Pod Identity, EC2)"
-        );
-    }
-    let cure = CURES
-        .iter()
-        .find(|(words, _)| words.is_empty() || has(words));
-    let cure = cure.map_or("", |(_, cure)| cure);
-    match &key.role {
-        Some(role) => format!("the role {} cannot be assumed: {details}; {cure}", role.arn),
-        None => format!("AWS credentials cannot be loaded: {details}; {cure}"),
+        || has(&details, &["no providers in chain"]);
+    match role {
+        role if is_imds || is_none => LoadError::NotFound {
+            role,
+            last_source: is_imds.then_some(details),
+        },
+        Some(role) => LoadError::Role { role, details },
+        None => LoadError::Source { details },
     }
 }
 
-/// An error and its causes, each once, on one line.
+/// Returns an error with its causes on one line. The SDK repeats causes; here each occurs once.
 fn chain(error: &dyn Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -237,7 +272,8 @@ mod tests {
             role: None,
             region: None,
         };
-        let explain = |text: &str| explain(&CredentialsError::provider_error(text), &key);
+        let explain =
+            |text: &str| explain(&CredentialsError::provider_error(text), &key).to_string();
         for (text, cure) in [
             ("Signature expired: x is now earlier than y", "clock"),
             ("unhandled error (ExpiredToken)", "aws sso login"),
@@ -258,7 +294,7 @@ mod tests {
                 "{sentence}"
             );
         }
-        let none = super::explain(&CredentialsError::not_loaded_no_source(), &key);
+        let none = super::explain(&CredentialsError::not_loaded_no_source(), &key).to_string();
         assert!(
             none.starts_with("no AWS credentials were found; set"),
             "{none}"

@@ -1,7 +1,7 @@
-//! The invoker's AWS credentials: loaded by the SDK, kept ready for the requests.
+//! The AWS credentials of the invoker: loaded by the SDK, and renewed before they expire.
 
 mod cache;
 mod load;
 
-pub(crate) use cache::{CredentialCache, Session};
-pub(crate) use load::CredentialsKey;
+pub(crate) use cache::{CredentialCache, CredentialsProblem};
+pub(crate) use load::{CredentialsKey, LoadedCredentials};

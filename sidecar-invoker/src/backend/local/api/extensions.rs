@@ -1,4 +1,4 @@
-//! The Extensions API, which is served at the Runtime API's address.
+//! The Extensions API, served at the address of the Runtime API.
 //!
 //! Source: "Extensions API reference" in the AWS Lambda developer guide.
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::response::{accepted, error, json_response, text};
 use crate::backend::local::environment::Environment;
-use crate::backend::local::environment::extensions::Refused;
+use crate::backend::local::environment::extensions::ExtensionsApiError;
 use crate::backend::local::spec::FunctionSpec;
 use crate::invoke_api::body;
 use lambda_api::ACCOUNT_ID;
@@ -25,7 +25,7 @@ const EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-e
 const ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-accept-feature");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 
-/// Answers a request to what follows `/2020-01-01/extension/`: method, path and headers.
+/// Responds to a request with this method, path below `/2020-01-01/extension/`, and headers.
 pub(crate) async fn handle(
     environment: &Arc<Environment>,
     (method, path, headers): (&Method, &[&str], &HeaderMap),
@@ -62,13 +62,12 @@ pub(crate) async fn handle(
             return error(StatusCode::NOT_FOUND, "NotFound", message);
         }
     };
-    response.unwrap_or_else(|refused| {
-        let (error_type, message) = refused.words();
-        let status = match refused {
-            Refused::NotJson => StatusCode::BAD_REQUEST,
+    response.unwrap_or_else(|refusal| {
+        let status = match refusal {
+            ExtensionsApiError::NotJson => StatusCode::BAD_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
-        error(status, error_type, message)
+        error(status, refusal.error_type(), &refusal.to_string())
     })
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP APIs that a function's processes talk to.
+//! The HTTP APIs for the processes of a function.
 
 pub(crate) mod extensions;
 pub(crate) mod response;

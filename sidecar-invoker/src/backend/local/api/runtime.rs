@@ -1,7 +1,7 @@
-//! The Runtime API that one execution environment's process talks to.
+//! The Runtime API of one execution environment.
 //!
-//! Source: "Using the Lambda runtime API for custom runtimes" in the AWS Lambda developer guide;
-//! the error bodies are those of the Runtime Interface Emulator.
+//! Source: "Using the Lambda runtime API for custom runtimes" in the AWS Lambda developer guide.
+//! The error bodies are those of the Runtime Interface Emulator.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use tokio_util::task::TaskTracker;
 use super::extensions;
 use super::response::{accepted, error, text, too_large};
 use crate::backend::local::environment::Environment;
-use crate::backend::local::environment::failure::{Failure, unexplained};
-use crate::backend::local::environment::transitions::{Deadline, Refusal};
+use crate::backend::local::environment::failure::{Failure, error_without_body};
+use crate::backend::local::environment::transitions::{Deadline, RuntimeApiError};
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
 use crate::net::connections::serve_each;
@@ -40,14 +40,15 @@ const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-functi
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 
-/// Serves the process's connections until the task is aborted; `open` counts them.
+/// Serves the connections of the environment's processes until the task is aborted. `open` tracks
+/// the connections.
 pub(crate) async fn serve(listener: TcpListener, open: TaskTracker, environment: Arc<Environment>) {
     let serve = |stream| {
         let environment = Arc::clone(&environment);
         open.track_future(async move {
             let service = service_fn(|request| handle(request, &environment));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A process that breaks off says so by its end.
+            // A connection that fails needs no report. If its process ended, the supervisor knows.
             let _ = connection.await;
         })
     };
@@ -75,7 +76,7 @@ async fn handle(
                 kind @ ("response" | "error"),
             ],
         ) => {
-            answer(
+            respond(
                 environment,
                 RequestId::parse(id),
                 *kind == "error",
@@ -97,22 +98,22 @@ async fn handle(
             "the Runtime API has no such path",
         )),
     };
-    // The process can read a refusal only once it has sent all of its request.
+    // The process reads a refusal only after it has sent its whole request.
     body::drain(&mut body).await;
     Ok(response.unwrap_or_else(|refusal| match refusal {
-        Refusal::UnknownId => error(
+        RuntimeApiError::UnknownId => error(
             StatusCode::BAD_REQUEST,
             "InvalidRequestID",
             "Invalid request ID",
         ),
-        Refusal::WrongState => {
+        RuntimeApiError::WrongState => {
             let message = "State transition is not allowed";
             error(StatusCode::FORBIDDEN, "InvalidStateTransition", message)
         }
     }))
 }
 
-/// The response to `next`: an invocation's event and what describes it.
+/// Returns the response to `next`: the event of an invocation with its headers.
 fn event(
     invocation: &Invocation,
     deadline: Deadline,
@@ -139,44 +140,46 @@ fn event(
     response
 }
 
-async fn answer(
+async fn respond(
     environment: &Environment,
     id: Option<RequestId>,
     is_error: bool,
     headers: &HeaderMap,
     body: &mut Incoming,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
     let operation = environment.expects(id)?;
-    let id = id.ok_or(Refusal::UnknownId)?;
+    let id = id.ok_or(RuntimeApiError::UnknownId)?;
     if !is_error && operation == Operation::InvokeWithResponseStream && is_streamed(headers) {
         return stream(environment, id, headers, body).await;
     }
-    let answer = match body::read(body).await {
-        Ok((payload, _)) if is_error => FunctionPayload::Error(explained(payload, headers)),
+    let payload = match body::read(body).await {
+        Ok((payload, _)) if is_error => FunctionPayload::Error(error_payload(payload, headers)),
         Ok((payload, trailers)) => match trailers.as_ref().and_then(mid_stream_error) {
             Some(error) => FunctionPayload::Error(error),
             None => FunctionPayload::Success(payload),
         },
         Err(ReadError::TooLarge) => {
             let failure = Failure::ResponseTooLarge(MAX_PAYLOAD_BYTES);
-            let answer = FunctionPayload::Error(failure.payload(&id));
-            environment.answer(id, answer, Some(&failure))?;
+            let payload = FunctionPayload::Error(failure.payload(&id));
+            environment.respond(id, payload, Some(&failure))?;
             return Ok(too_large(MAX_PAYLOAD_BYTES));
         }
         Err(ReadError::BrokenOff(cause)) => {
-            tracing::debug!(request_id = %id, "a function broke off its answer: {cause}");
+            tracing::debug!(request_id = %id, "a function broke off its response: {cause}");
             environment.cut_off(id);
-            return Err(Refusal::WrongState);
+            return Err(RuntimeApiError::WrongState);
         }
     };
-    environment.answer(id, answer, None)?;
-    // The caller, who waits, before the process, which only goes on to ask for more.
+    environment.respond(id, payload, None)?;
+    // Lets the waiting caller run first. The runtime only goes on to ask for more.
     tokio::task::yield_now().await;
     Ok(accepted())
 }
 
-/// Whether the function sends its answer in pieces. `aws-lambda-go` has no header for it, only the
-/// media type (`LambdaFunctionURLStreamingResponse`), and is streamed on AWS all the same.
+/// Returns true if the function streams its response.
+///
+/// `aws-lambda-go` does not send the header for `LambdaFunctionURLStreamingResponse`, only the media
+/// type. AWS streams such a response too.
 fn is_streamed(headers: &HeaderMap) -> bool {
     let is = |name, value: &[u8]| {
         let found = headers.get(name).map(HeaderValue::as_bytes);
@@ -185,21 +188,22 @@ fn is_streamed(headers: &HeaderMap) -> bool {
     is(RESPONSE_MODE, b"streaming") || is(CONTENT_TYPE, HTTP_RESPONSE_CONTENT_TYPE.as_bytes())
 }
 
-/// An answer that goes to its caller as it comes: the function can write no faster than the caller
-/// reads. If the caller leaves, the rest is read and thrown away, so that the environment can go on.
+/// Passes a streamed response on to the caller. The function writes no faster than the caller reads.
+///
+/// If the caller leaves, the rest is read and discarded, so that the environment can go on.
 async fn stream(
     environment: &Environment,
     id: RequestId,
     headers: &HeaderMap,
     body: &mut Incoming,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
     let chunks = environment.begin_stream(id, headers.get(CONTENT_TYPE).cloned())?;
     let mut sent = 0;
     let mut error = None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             environment.cut_off(id);
-            return Err(Refusal::WrongState);
+            return Err(RuntimeApiError::WrongState);
         };
         match frame.into_data() {
             Ok(chunk) => {
@@ -222,28 +226,28 @@ async fn init_error(
     environment: &Environment,
     headers: &HeaderMap,
     body: &mut Incoming,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
     let payload = match body::read(body).await {
         Ok((payload, _)) => payload,
         Err(_) => Bytes::new(),
     };
-    environment.init_error(Failure::InitError(explained(payload, headers)))?;
+    environment.init_error(Failure::InitError(error_payload(payload, headers)))?;
     Ok(accepted())
 }
 
-/// A posted error, or one made from its header if nothing was posted.
-fn explained(payload: Bytes, headers: &HeaderMap) -> Bytes {
+/// Returns the error that a function reported, or one made from its header if it has no body.
+fn error_payload(payload: Bytes, headers: &HeaderMap) -> Bytes {
     match payload.is_empty() {
-        true => unexplained(text(headers, &ERROR_TYPE)),
+        true => error_without_body(text(headers, &ERROR_TYPE)),
         false => payload,
     }
 }
 
-/// The error that a streaming function reports in trailers after it has begun to answer.
+/// Returns the error that a streaming function reports in the trailers of its response.
 fn mid_stream_error(trailers: &HeaderMap) -> Option<Bytes> {
     trailers.get(&ERROR_TYPE)?;
     let body = BASE64_STANDARD
         .decode(text(trailers, &ERROR_BODY))
         .unwrap_or_default();
-    Some(explained(body.into(), trailers))
+    Some(error_payload(body.into(), trailers))
 }

@@ -1,40 +1,69 @@
-//! What the service, not the function, says of an invocation that failed, in AWS's words.
+//! The failures that the service itself reports for an invocation, in AWS's words.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambda_api::function_error;
 
+use crate::backend::local::process::command::LaunchError;
 use crate::invocation::RequestId;
 
-/// Why an execution environment gave no answer.
-#[derive(Debug, Clone)]
+/// A failure of an execution environment. Its text is AWS's.
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The command could not be started: program and reason.
-    Entrypoint { program: String, reason: String },
-    /// The function itself reported that it cannot be initialised; this is its own error.
+    /// The runtime could not be started.
+    #[error("fork/exec {program}: {reason}")]
+    Entrypoint {
+        program: String,
+        reason: Arc<LaunchError>,
+    },
+    /// The function reported that its initialisation failed. The payload is the function's own
+    /// error.
+    #[error("the function reported an error of its initialisation")]
     InitError(Bytes),
-    /// The process ended.
+    /// The runtime process ended.
+    #[error("Runtime exited {}", exit_text(*.0))]
     Exit(ExitStatus),
     /// The time limit passed.
+    #[error("Task timed out after {:.2} seconds", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// The answer was larger than a payload, or a stream, may be; in bytes.
+    /// The response was larger than this limit in bytes.
+    #[error("Response payload size exceeded maximum allowed payload size ({0} bytes).")]
     ResponseTooLarge(usize),
-    /// The process broke off its answer and went on.
+    /// The runtime asked for its next invocation without completing its response.
+    #[error("Response payload has been truncated")]
     Truncated,
-    /// An extension ended, could not be started, or reported an error.
+    /// An extension failed.
+    #[error("extension {name}: {reason}")]
     Extension {
-        error_type: String,
         name: String,
-        reason: String,
+        reason: ExtensionFailure,
     },
 }
 
+/// A failure of one extension.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ExtensionFailure {
+    /// The extension could not be started.
+    #[error("{0}")]
+    Launch(Arc<io::Error>),
+    /// The extension ended. The status may be unknown.
+    #[error("{}", .0.map_or("ended".to_owned(), |status| status.to_string()))]
+    Exit(Option<ExitStatus>),
+    /// The extension reported an error of this type.
+    #[error("it reported an error")]
+    Reported(String),
+}
+
 impl Failure {
-    /// In AWS's terms; of an error of the function's own, which only its payload tells, the general
-    /// one.
+    /// Returns AWS's name of the failure.
+    ///
+    /// An error that the function reported itself has its name only in the payload. The result is then
+    /// `Runtime.Unknown`.
     pub(crate) fn error_type(&self) -> &str {
         match self {
             Self::InitError(_) => "Runtime.Unknown",
@@ -43,11 +72,15 @@ impl Failure {
             Self::TimedOut(_) => "Sandbox.Timedout",
             Self::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
             Self::Truncated => "Runtime.TruncatedResponse",
-            Self::Extension { error_type, .. } => error_type,
+            Self::Extension { reason, .. } => match reason {
+                ExtensionFailure::Launch(_) => "Extension.LaunchError",
+                ExtensionFailure::Exit(_) => "Extension.Crash",
+                ExtensionFailure::Reported(error_type) => error_type,
+            },
         }
     }
 
-    /// The function error that the caller of invocation `id` gets.
+    /// Returns the function error for the caller of invocation `id`.
     pub(crate) fn payload(&self, id: &RequestId) -> Bytes {
         let message = match self {
             Self::InitError(payload) => return payload.clone(),
@@ -56,10 +89,8 @@ impl Failure {
         };
         function_error::payload(self.error_type(), &message).into()
     }
-}
 
-impl Failure {
-    /// What to look at if this happened before the first invocation: for the log.
+    /// Returns a hint for the log about a failure before the first invocation.
     pub(crate) fn start_hint(&self) -> &'static str {
         match self {
             Self::Exit(_) => {
@@ -80,40 +111,18 @@ impl Failure {
     }
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Entrypoint { program, reason } => write!(out, "fork/exec {program}: {reason}"),
-            Self::InitError(_) => {
-                out.write_str("the function reported an error of its initialisation")
-            }
-            Self::Exit(status) => match (status.code(), status.signal()) {
-                (Some(0), _) => out.write_str("Runtime exited without providing a reason"),
-                (Some(code), _) => write!(out, "Runtime exited with error: exit status {code}"),
-                (None, signal) => {
-                    write!(
-                        out,
-                        "Runtime exited with error: signal: {}",
-                        signal_name(signal.unwrap_or_default())
-                    )
-                }
-            },
-            Self::TimedOut(limit) => write!(
-                out,
-                "Task timed out after {:.2} seconds",
-                limit.as_secs_f64()
-            ),
-            Self::ResponseTooLarge(limit) => write!(
-                out,
-                "Response payload size exceeded maximum allowed payload size ({limit} bytes)."
-            ),
-            Self::Truncated => out.write_str("Response payload has been truncated"),
-            Self::Extension { name, reason, .. } => write!(out, "extension {name}: {reason}"),
+fn exit_text(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "without providing a reason".to_owned(),
+        (Some(code), _) => format!("with error: exit status {code}"),
+        (None, signal) => {
+            let signal = signal_name(signal.unwrap_or_default());
+            format!("with error: signal: {signal}")
         }
     }
 }
 
-/// The names that AWS gives signals, which are Go's.
+/// Returns AWS's name of a signal. AWS uses the names of Go's runtime.
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         1 => "hangup",
@@ -130,8 +139,8 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// The error of a function that posted one without a body.
-pub(crate) fn unexplained(error_type: &str) -> Bytes {
+/// Returns the payload of an error that a function reported without a body.
+pub(crate) fn error_without_body(error_type: &str) -> Bytes {
     let error_type = if error_type.is_empty() {
         "Function.Unknown"
     } else {
@@ -147,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_aws_s() {
+    fn failures_have_the_types_and_messages_of_aws() {
         let id = RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap();
         let cases = [
             (

@@ -1,13 +1,14 @@
-//! The life of an execution environment as a state machine: which step may follow which.
+//! The life of an execution environment as a state machine without input or output.
 //!
 //! ```text
-//! Starting ──all ask──▶ Idle ──deliver──▶ Busy ──answer──▶ Settling
-//!                         ▲                 │                ▲    │
-//!                         │          begin_stream──▶ Streaming    │      any ──end──▶ Ended
-//!                         └──────────────────all ask──────────────┘
+//! Starting ──all ask──▶ Idle ──deliver──▶ Busy ──respond──▶ Settling
+//!                         ▲                 │                 ▲    │
+//!                         │          begin_stream──▶ Streaming┘    │     any ──end──▶ Ended
+//!                         └──────────────────all ask───────────────┘
 //! ```
 //!
-//! *All* are the runtime and every extension.
+//! "All ask" means that the runtime and every extension have asked for their next invocation or
+//! event.
 
 use std::sync::Arc;
 
@@ -18,10 +19,11 @@ use tokio::time::Instant;
 
 use super::extensions::Extensions;
 use super::failure::Failure;
-use super::outcome::{ActiveInvocation, Caller, Outcome};
-use super::transitions::{Call, Deadline, Ending, Next, Refusal, Transition};
-use crate::invocation::{Completion, FunctionResponse, StreamSender, stream};
-use crate::invocation::{FunctionPayload, RequestId};
+use super::outcome::{ActiveInvocation, Caller, InvocationOutcome};
+use super::transitions::{Deadline, Ending, Next, PendingInvocation, RuntimeApiError, Transition};
+use crate::invocation::{
+    Completion, FunctionPayload, FunctionResponse, RequestId, StreamSender, stream,
+};
 use lambda_api::Operation;
 
 #[derive(Debug)]
@@ -33,51 +35,51 @@ enum Phase {
         until: Instant,
     },
     Busy {
-        call: Call,
+        pending: PendingInvocation,
         deadline: Deadline,
-        /// When the process got it.
+        /// The time of delivery to the runtime.
         since: Option<Instant>,
-        /// The process broke off its answer.
+        /// The runtime broke off its response.
         cut_off: bool,
     },
     Streaming {
         active: ActiveInvocation,
         deadline: Deadline,
         end: oneshot::Sender<Completion>,
-        /// The process broke off its answer.
+        /// The runtime broke off its response.
         cut_off: bool,
     },
     Settling {
         deadline: Deadline,
-        /// Until it has been told.
-        outcome: Option<Outcome>,
+        /// Present until it is reported.
+        outcome: Option<InvocationOutcome>,
     },
     Ended,
 }
 
-/// Where an environment stands.
+/// The state of an execution environment.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: Phase,
-    /// Whether the runtime waits for its next invocation.
-    asked: bool,
-    /// When the timer goes off that watches over the phases' ends, unless it was set while idle.
-    /// Setting it anew costs more than letting it go off early.
-    armed: Option<Instant>,
-    /// Why it has to end, as the process or an extension has said.
-    reported: Option<Failure>,
-    /// The extensions that have registered.
+    /// The runtime waits for its next invocation.
+    runtime_waits: bool,
+    /// The time at which the supervisor's timer fires. It may be too early for the present phase,
+    /// because firing early costs less than a reset.
+    timer: Option<Instant>,
+    /// The failure that the runtime or an extension has reported. The environment has to end.
+    reported_failure: Option<Failure>,
+    /// The registered extensions.
     pub(crate) extensions: Extensions,
 }
 
 impl Lifecycle {
-    /// A process that has until `until` to ask for its first invocation.
+    /// Creates the state of an environment that has until `until` to become idle.
     pub(crate) fn starting(until: Instant) -> Self {
         Self {
             phase: Phase::Starting { until },
-            asked: false,
-            armed: None,
-            reported: None,
+            runtime_waits: false,
+            timer: None,
+            reported_failure: None,
             extensions: Extensions::default(),
         }
     }
@@ -86,38 +88,38 @@ impl Lifecycle {
         std::mem::replace(&mut self.phase, Phase::Ended)
     }
 
-    /// The process asks for an invocation.
+    /// Handles the runtime's request for its next invocation.
     pub(crate) fn next(&mut self) -> Next {
-        if self.reported.is_some() {
+        if self.reported_failure.is_some() {
             return Next::Refused;
         }
         self.phase = match self.take() {
             Phase::Busy {
-                call,
+                pending,
                 deadline,
                 since: None,
                 ..
             } => {
-                let invocation = Arc::clone(&call.invocation);
+                let invocation = Arc::clone(&pending.invocation);
                 let since = Some(Instant::now());
-                self.asked = false;
+                self.runtime_waits = false;
                 self.phase = Phase::Busy {
-                    call,
+                    pending,
                     deadline,
                     since,
                     cut_off: false,
                 };
                 return Next::Deliver(invocation, deadline);
             }
-            // What it broke off it does not mean to end any more.
+            // A runtime that asks for more will not complete a response that it broke off.
             Phase::Busy {
-                call,
+                pending,
                 deadline,
                 since: Some(since),
                 cut_off: true,
             } => {
-                let active = ActiveInvocation::of(&call.invocation, since);
-                truncated(active, Caller::Waiting(call.caller), deadline)
+                let active = ActiveInvocation::of(&pending.invocation, since);
+                truncated(active, Caller::Waiting(pending.caller), deadline)
             }
             Phase::Streaming {
                 active,
@@ -132,14 +134,15 @@ impl Lifecycle {
             }
             Phase::Ended => return Next::Refused,
         };
-        self.asked = true;
+        self.runtime_waits = true;
         Next::Wait
     }
 
-    /// Whether the environment has become idle by what was asked last; if so, it stays until
-    /// `idle_until`.
+    /// Goes on to the next phase if all processes have asked for more.
+    ///
+    /// An environment that becomes idle stays until `idle_until`.
     pub(crate) fn settle(&mut self, idle_until: Instant) -> Transition {
-        if !self.asked || !self.extensions.all_asked() || self.reported.is_some() {
+        if !self.runtime_waits || !self.extensions.all_wait() || self.reported_failure.is_some() {
             return Transition::None;
         }
         match &mut self.phase {
@@ -158,73 +161,77 @@ impl Lifecycle {
         }
     }
 
-    /// That the invocation is over has not been said after all.
-    pub(crate) fn take_back(&mut self, unreported: Outcome) {
+    /// Takes back an outcome that could not be reported.
+    pub(crate) fn take_back(&mut self, unreported: InvocationOutcome) {
         match &mut self.phase {
             Phase::Settling {
                 outcome: outcome @ None,
                 ..
             } => *outcome = Some(unreported),
             _ => {
-                unreported.release(None);
+                unreported.send(None);
             }
         }
     }
 
-    /// Gives the environment work; back comes the call if it is not idle (any more). Tells whether
-    /// the timer has to be set anew.
+    /// Gives an idle environment an invocation, and returns true if the timer has to be reset.
+    ///
+    /// # Errors
+    /// Returns the invocation if the environment is not idle.
     pub(crate) fn deliver(
         &mut self,
-        call: Call,
+        pending: PendingInvocation,
         arn: &HeaderValue,
         deadline: Deadline,
-    ) -> Result<bool, Call> {
+    ) -> Result<bool, PendingInvocation> {
         match self.phase {
             Phase::Idle { .. } => {
-                self.extensions.invoked(&call.invocation, arn, deadline);
+                self.extensions
+                    .announce_invocation(&pending.invocation, arn, deadline);
                 self.phase = Phase::Busy {
-                    call,
+                    pending,
                     deadline,
                     since: None,
                     cut_off: false,
                 };
-                Ok(self.armed.is_none_or(|armed| armed > deadline.at))
+                Ok(self.timer.is_none_or(|at| at > deadline.at))
             }
-            _ => Err(call),
+            _ => Err(pending),
         }
     }
 
-    /// Whether the process may answer invocation `id` now, and how its caller wants the answer.
-    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
+    /// Checks that a response to invocation `id` is due, and returns the caller's operation.
+    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, RuntimeApiError> {
         match &self.phase {
             Phase::Busy {
-                call,
+                pending,
                 since: Some(_),
                 ..
-            } if Some(call.invocation.request_id) == id => Ok(call.invocation.operation),
-            Phase::Busy { .. } => Err(Refusal::UnknownId),
-            _ => Err(Refusal::WrongState),
+            } if Some(pending.invocation.request_id) == id => Ok(pending.invocation.operation),
+            Phase::Busy { .. } => Err(RuntimeApiError::UnknownId),
+            _ => Err(RuntimeApiError::WrongState),
         }
     }
 
-    /// The process answers invocation `id`, by `failure` if that is not the function's own answer.
-    pub(crate) fn answer(
+    /// Ends invocation `id` with a response. `failure` is the cause of a response that is not the
+    /// function's own.
+    pub(crate) fn respond(
         &mut self,
         id: RequestId,
         payload: FunctionPayload,
         failure: Option<&Failure>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RuntimeApiError> {
         self.expects(Some(id))?;
         self.phase = match self.take() {
             Phase::Busy {
-                call,
+                pending,
                 deadline,
                 since: Some(since),
                 ..
             } => {
-                let active = ActiveInvocation::of(&call.invocation, since);
-                let caller = Caller::Waiting(call.caller);
-                let outcome = Outcome::of(active, caller, payload, failure);
+                let active = ActiveInvocation::of(&pending.invocation, since);
+                let caller = Caller::Waiting(pending.caller);
+                let outcome = InvocationOutcome::of(active, caller, payload, failure);
                 Phase::Settling {
                     deadline,
                     outcome: Some(outcome),
@@ -235,24 +242,24 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// The process begins to answer invocation `id`, whose caller takes the answer as it comes.
+    /// Begins a streamed response to invocation `id`, and returns the sender of its chunks.
     pub(crate) fn begin_stream(
         &mut self,
         id: RequestId,
         content_type: Option<HeaderValue>,
-    ) -> Result<mpsc::Sender<Bytes>, Refusal> {
+    ) -> Result<mpsc::Sender<Bytes>, RuntimeApiError> {
         self.expects(Some(id))?;
         let (StreamSender { chunks, end }, stream) = stream(content_type);
         self.phase = match self.take() {
             Phase::Busy {
-                call,
+                pending,
                 deadline,
                 since: Some(since),
                 ..
             } => {
-                let active = ActiveInvocation::of(&call.invocation, since);
-                // Fails if the caller has gone, which is nobody's mistake.
-                let _ = call.caller.send(FunctionResponse::Streamed(stream));
+                let active = ActiveInvocation::of(&pending.invocation, since);
+                // Fails if the caller has left.
+                let _ = pending.caller.send(FunctionResponse::Streamed(stream));
                 Phase::Streaming {
                     active,
                     deadline,
@@ -265,13 +272,13 @@ impl Lifecycle {
         Ok(chunks)
     }
 
-    /// All of the answer that was begun has come: it ended well, in the function's own `error`, or
-    /// in a `failure`.
+    /// Ends a streamed response, with the function's own `error` or with a `failure` if it did not
+    /// succeed.
     pub(crate) fn end_stream(
         &mut self,
         error: Option<Bytes>,
         failure: Option<&Failure>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RuntimeApiError> {
         let (phase, ended) = match self.take() {
             Phase::Streaming {
                 active,
@@ -283,20 +290,26 @@ impl Lifecycle {
                     Some(error) => FunctionPayload::Error(error),
                     None => FunctionPayload::Success(Bytes::new()),
                 };
-                let outcome = Outcome::of(active, Caller::Streaming(end), payload, failure);
+                let outcome =
+                    InvocationOutcome::of(active, Caller::Streaming(end), payload, failure);
                 let outcome = Some(outcome);
                 (Phase::Settling { deadline, outcome }, Ok(()))
             }
-            phase => (phase, Err(Refusal::WrongState)),
+            phase => (phase, Err(RuntimeApiError::WrongState)),
         };
         self.phase = phase;
         ended
     }
 
-    /// The process broke off its answer to invocation `id`: it may be about to end, which says more.
+    /// Notes that the runtime broke off its response to invocation `id`.
+    ///
+    /// The invocation goes on, because the runtime may be about to end, and its exit status says
+    /// more.
     pub(crate) fn cut_off(&mut self, id: RequestId) {
         match &mut self.phase {
-            Phase::Busy { call, cut_off, .. } if call.invocation.request_id == id => {
+            Phase::Busy {
+                pending, cut_off, ..
+            } if pending.invocation.request_id == id => {
                 *cut_off = true;
             }
             Phase::Streaming {
@@ -306,49 +319,49 @@ impl Lifecycle {
         }
     }
 
-    /// The process, or an extension, reports that it cannot be initialised.
-    pub(crate) fn init_error(&mut self, failure: Failure) -> Result<(), Refusal> {
+    /// Notes that the runtime or an extension reported a failed initialisation.
+    pub(crate) fn init_error(&mut self, failure: Failure) -> Result<(), RuntimeApiError> {
         match self.phase {
-            Phase::Starting { .. } if self.reported.is_none() => {
-                self.reported = Some(failure);
+            Phase::Starting { .. } if self.reported_failure.is_none() => {
+                self.reported_failure = Some(failure);
                 Ok(())
             }
-            _ => Err(Refusal::WrongState),
+            _ => Err(RuntimeApiError::WrongState),
         }
     }
 
-    /// An extension is about to exit, which ends the environment.
+    /// Notes that an extension reported an error before its exit, which ends the environment.
     pub(crate) fn exit_error(&mut self, failure: Failure) {
-        self.reported.get_or_insert(failure);
+        self.reported_failure.get_or_insert(failure);
     }
 
-    /// Ends an idle environment; `false` if it has become busy meanwhile.
+    /// Ends the environment if it is idle. Returns true if it was.
     pub(crate) fn retire(&mut self) -> bool {
-        let idle = matches!(self.phase, Phase::Idle { .. });
-        if idle {
+        let is_idle = self.is_idle();
+        if is_idle {
             self.phase = Phase::Ended;
         }
-        idle
+        is_idle
     }
 
-    /// Ends the environment if it is still starting, which nobody has to be told; `false` if it is
-    /// not.
+    /// Ends the environment without a failure if it is still starting. Returns true if it was.
     pub(crate) fn abandon(&mut self) -> bool {
-        let starting = self.is_starting();
-        if starting {
+        let is_starting = self.is_starting();
+        if is_starting {
             self.phase = Phase::Ended;
         }
-        starting
+        is_starting
     }
 
-    /// The environment ends, by `failure` unless it was told to. A call in it gets that as answer.
+    /// Ends the environment. The caller of an unfinished invocation gets `failure` as the response.
+    /// There is no failure if the invoker itself ends the environment.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) -> Ending {
         let (active, caller, failure) = match (self.take(), failure) {
             (Phase::Starting { .. }, _) => return Ending::FailedToStart,
-            (Phase::Busy { call, since, .. }, Some(failure)) => {
+            (Phase::Busy { pending, since, .. }, Some(failure)) => {
                 let active =
-                    ActiveInvocation::of(&call.invocation, since.unwrap_or_else(Instant::now));
-                (active, Caller::Waiting(call.caller), failure)
+                    ActiveInvocation::of(&pending.invocation, since.unwrap_or_else(Instant::now));
+                (active, Caller::Waiting(pending.caller), failure)
             }
             (Phase::Streaming { active, end, .. }, Some(failure)) => {
                 (active, Caller::Streaming(end), failure)
@@ -366,10 +379,15 @@ impl Lifecycle {
             _ => return Ending::Quiet,
         };
         let payload = FunctionPayload::Error(failure.payload(&active.request_id));
-        Ending::During(Outcome::of(active, caller, payload, Some(failure)))
+        Ending::During(InvocationOutcome::of(
+            active,
+            caller,
+            payload,
+            Some(failure),
+        ))
     }
 
-    /// When the present phase is over at the latest.
+    /// Returns the time limit of the present phase.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Starting { until } | Phase::Idle { until } => Some(*until),
@@ -380,45 +398,45 @@ impl Lifecycle {
         }
     }
 
-    /// Sets the timer to the end of the present phase.
-    pub(crate) fn arm(&mut self) -> Option<Instant> {
-        self.armed = self.deadline();
-        self.armed
+    /// Sets the timer to the time limit of the present phase, and returns that time.
+    pub(crate) fn set_timer(&mut self) -> Option<Instant> {
+        self.timer = self.deadline();
+        self.timer
     }
 
-    /// Lets an idle environment stay until then.
+    /// Lets an idle environment stay until `later`.
     pub(crate) fn keep_until(&mut self, later: Instant) {
         if let Phase::Idle { until } = &mut self.phase {
             *until = later;
         }
     }
 
-    /// Why it has to end, as the process or an extension has said.
-    pub(crate) fn reported(&self) -> Option<Failure> {
-        self.reported.clone()
+    /// Returns the failure that the runtime or an extension has reported.
+    pub(crate) fn reported_failure(&self) -> Option<Failure> {
+        self.reported_failure.clone()
     }
 
-    /// Whether the process has not yet asked for its first invocation.
+    /// Returns true if the environment has not been idle yet.
     pub(crate) fn is_starting(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. })
     }
 
-    /// Whether it waits for an invocation.
+    /// Returns true if the environment waits for an invocation.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle { .. })
     }
 
-    /// Whether the process has answered and not yet asked for more.
+    /// Returns true if the runtime has responded and the invocation is not over.
     pub(crate) fn is_settling(&self) -> bool {
         matches!(self.phase, Phase::Settling { .. })
     }
 
-    /// Whether it is about to end.
+    /// Returns true if the environment has ended or is about to end.
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
 
-    /// Whether it can take no more for now.
+    /// Returns true if the environment has an invocation without a response, or has ended.
     pub(crate) fn is_occupied(&self) -> bool {
         matches!(
             self.phase,
@@ -427,13 +445,18 @@ impl Lifecycle {
     }
 }
 
-/// The process has gone on without the rest of its answer.
+/// Returns the phase of an environment whose runtime did not complete its response.
 fn truncated(active: ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
     let failure = Failure::Truncated;
     let payload = FunctionPayload::Error(failure.payload(&active.request_id));
     Phase::Settling {
         deadline,
-        outcome: Some(Outcome::of(active, caller, payload, Some(&failure))),
+        outcome: Some(InvocationOutcome::of(
+            active,
+            caller,
+            payload,
+            Some(&failure),
+        )),
     }
 }
 

@@ -4,9 +4,13 @@ use super::*;
 use crate::invocation::{Invocation, StreamPiece};
 use lambda_api::{FunctionAddress, LogType};
 
-type Answer = oneshot::Receiver<FunctionResponse>;
+type NewInvocation = (
+    PendingInvocation,
+    RequestId,
+    oneshot::Receiver<FunctionResponse>,
+);
 
-fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer) {
+fn invocation_of(operation: Operation, log_type: LogType) -> NewInvocation {
     let (caller, response) = oneshot::channel();
     let request_id = RequestId::random();
     let invocation = Invocation {
@@ -20,11 +24,15 @@ fn call_of(operation: Operation, log_type: LogType) -> (Call, RequestId, Answer)
         tenant_id: None,
     };
     let invocation = Arc::new(invocation);
-    (Call { invocation, caller }, request_id, response)
+    (
+        PendingInvocation { invocation, caller },
+        request_id,
+        response,
+    )
 }
 
-fn call() -> (Call, RequestId, Answer) {
-    call_of(Operation::Invoke, LogType::None)
+fn invocation() -> NewInvocation {
+    invocation_of(Operation::Invoke, LogType::None)
 }
 
 fn deadline() -> Deadline {
@@ -38,16 +46,16 @@ fn later() -> Instant {
     Instant::now() + Duration::from_secs(600)
 }
 
-fn deliver(life: &mut Lifecycle, call: Call) -> bool {
+fn deliver(life: &mut Lifecycle, pending: PendingInvocation) -> bool {
     let arn = HeaderValue::from_static("arn");
-    life.deliver(call, &arn, deadline()).unwrap()
+    life.deliver(pending, &arn, deadline()).unwrap()
 }
 
 fn idle() -> Lifecycle {
     let mut life = Lifecycle::starting(Instant::now());
     assert!(
         matches!(life.settle(later()), Transition::None),
-        "nobody asked"
+        "no process has asked"
     );
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(
@@ -57,16 +65,16 @@ fn idle() -> Lifecycle {
     life
 }
 
-/// An environment that works on this call.
-fn busy(call: Call) -> Lifecycle {
+/// Returns an environment whose runtime has received the invocation.
+fn busy(pending: PendingInvocation) -> Lifecycle {
     let mut life = idle();
-    deliver(&mut life, call);
+    deliver(&mut life, pending);
     assert!(matches!(life.next(), Next::Deliver(..)));
     life
 }
 
-fn payload(reply: FunctionResponse) -> FunctionPayload {
-    match reply {
+fn payload(response: FunctionResponse) -> FunctionPayload {
+    match response {
         FunctionResponse::Buffered { payload, .. } => payload,
         FunctionResponse::Streamed(_) => panic!("streamed"),
     }
@@ -77,15 +85,15 @@ fn success() -> FunctionPayload {
 }
 
 #[test]
-fn an_invocation_is_delivered_answered_and_the_environment_idle_again() {
-    let (call, id, mut answer) = call();
-    let mut life = busy(call);
-    life.answer(id, success(), None).unwrap();
-    assert_eq!(payload(answer.try_recv().unwrap()), success());
+fn an_environment_is_idle_again_after_its_invocation() {
+    let (pending, id, mut response) = invocation();
+    let mut life = busy(pending);
+    life.respond(id, success(), None).unwrap();
+    assert_eq!(payload(response.try_recv().unwrap()), success());
     assert!(life.is_settling() && life.deadline().is_some());
     assert!(
         matches!(life.settle(later()), Transition::None),
-        "not asked yet"
+        "the runtime has not asked yet"
     );
     assert!(matches!(life.next(), Next::Wait));
     assert!(
@@ -99,66 +107,67 @@ fn an_invocation_is_delivered_answered_and_the_environment_idle_again() {
 }
 
 #[test]
-fn a_second_poll_waits_and_does_not_make_it_idle_twice() {
+fn an_environment_does_not_become_idle_twice() {
     let mut life = idle();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Transition::None));
 }
 
 #[test]
-fn an_answer_needs_an_invocation_and_its_id() {
+fn a_response_needs_an_invocation_and_its_id() {
     let mut life = idle();
-    let (call, id, _answer) = call();
-    assert_eq!(life.expects(Some(id)), Err(Refusal::WrongState));
-    deliver(&mut life, call);
+    let (pending, id, _response) = invocation();
+    assert_eq!(life.expects(Some(id)), Err(RuntimeApiError::WrongState));
+    deliver(&mut life, pending);
     assert_eq!(
         life.expects(Some(id)),
-        Err(Refusal::UnknownId),
+        Err(RuntimeApiError::UnknownId),
         "not delivered yet"
     );
     assert!(matches!(life.next(), Next::Deliver(..)));
-    let other = Some(RequestId::random());
-    assert_eq!(life.expects(other), Err(Refusal::UnknownId));
-    assert_eq!(life.expects(None), Err(Refusal::UnknownId));
+    let another = Some(RequestId::random());
+    assert_eq!(life.expects(another), Err(RuntimeApiError::UnknownId));
+    assert_eq!(life.expects(None), Err(RuntimeApiError::UnknownId));
     assert!(matches!(life.next(), Next::Early));
-    life.answer(id, success(), None).unwrap();
+    life.respond(id, success(), None).unwrap();
     assert_eq!(
-        life.answer(id, success(), None),
-        Err(Refusal::WrongState),
+        life.respond(id, success(), None),
+        Err(RuntimeApiError::WrongState),
         "once"
     );
 }
 
 #[test]
-fn an_answer_waits_for_the_end_of_the_log_if_that_is_wanted() {
-    let (call, id, mut answer) = call_of(Operation::Invoke, LogType::Tail);
-    let mut life = busy(call);
-    life.answer(id, success(), None).unwrap();
-    answer.try_recv().unwrap_err();
+fn a_response_with_a_log_tail_waits_for_the_end_of_the_log() {
+    let (pending, id, mut response) = invocation_of(Operation::Invoke, LogType::Tail);
+    let mut life = busy(pending);
+    life.respond(id, success(), None).unwrap();
+    response.try_recv().unwrap_err();
     assert!(matches!(life.next(), Next::Wait));
     let Transition::InvocationFinished(outcome) = life.settle(later()) else {
         panic!("not over");
     };
-    assert!(outcome.held.is_some());
-    outcome.release(Some(b"log".to_vec()));
+    assert!(outcome.unsent.is_some());
+    outcome.send(Some(b"log".to_vec()));
     assert!(matches!(
-        answer.try_recv(),
+        response.try_recv(),
         Ok(FunctionResponse::Buffered { log_tail: Some(log), .. }) if log == b"log"
     ));
 }
 
 #[tokio::test]
-async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on() {
-    let (call, id, mut answer) = call_of(Operation::InvokeWithResponseStream, LogType::None);
-    let mut life = busy(call);
+async fn a_truncated_stream_ends_in_an_error_once_the_runtime_asks_for_more() {
+    let (pending, id, mut response) =
+        invocation_of(Operation::InvokeWithResponseStream, LogType::None);
+    let mut life = busy(pending);
     let chunks = life.begin_stream(id, None).unwrap();
-    let Ok(FunctionResponse::Streamed(mut stream)) = answer.try_recv() else {
+    let Ok(FunctionResponse::Streamed(mut stream)) = response.try_recv() else {
         panic!("not a stream");
     };
-    assert_eq!(life.expects(Some(id)), Err(Refusal::WrongState));
+    assert_eq!(life.expects(Some(id)), Err(RuntimeApiError::WrongState));
     assert!(matches!(life.next(), Next::Early));
     life.cut_off(RequestId::random());
-    assert!(matches!(life.next(), Next::Early), "another's");
+    assert!(matches!(life.next(), Next::Early), "of another invocation");
     life.cut_off(id);
     drop(chunks);
     assert!(matches!(life.next(), Next::Wait));
@@ -169,27 +178,27 @@ async fn a_stream_that_is_broken_off_ends_in_an_error_once_the_process_goes_on()
     assert_eq!(completion.error, Some(Failure::Truncated.payload(&id)));
     assert_eq!(
         life.end_stream(None, None),
-        Err(Refusal::WrongState),
+        Err(RuntimeApiError::WrongState),
         "once"
     );
 }
 
 #[test]
-fn the_end_answers_the_call_that_runs() {
-    let (call, id, mut answer) = call();
-    let mut life = busy(call);
+fn the_caller_gets_the_failure_that_ends_the_environment() {
+    let (pending, id, mut response) = invocation();
+    let mut life = busy(pending);
     let failure = Failure::TimedOut(Duration::from_secs(3));
     assert!(
         matches!(life.end(Some(&failure)), Ending::During(outcome) if outcome.request_id == id)
     );
     let expected = FunctionPayload::Error(failure.payload(&id));
-    assert_eq!(payload(answer.try_recv().unwrap()), expected);
+    assert_eq!(payload(response.try_recv().unwrap()), expected);
     assert!(life.is_occupied());
     assert!(matches!(life.next(), Next::Refused));
 }
 
 #[test]
-fn only_an_environment_that_never_was_ready_fails_to_start() {
+fn only_an_environment_that_was_never_idle_fails_to_start() {
     let mut starting = Lifecycle::starting(Instant::now());
     assert!(matches!(starting.end(None), Ending::FailedToStart));
     assert!(matches!(starting.end(None), Ending::Quiet), "once");
@@ -197,14 +206,14 @@ fn only_an_environment_that_never_was_ready_fails_to_start() {
     let mut reported = Lifecycle::starting(Instant::now());
     let error = Failure::InitError(Bytes::from_static(b"{}"));
     reported.init_error(error.clone()).unwrap();
-    assert!(reported.reported().is_some());
+    assert!(reported.reported_failure().is_some());
     assert!(matches!(reported.next(), Next::Refused));
     assert!(matches!(reported.end(None), Ending::FailedToStart));
-    assert_eq!(idle().init_error(error), Err(Refusal::WrongState));
+    assert_eq!(idle().init_error(error), Err(RuntimeApiError::WrongState));
 }
 
 #[test]
-fn it_is_idle_when_its_extensions_are_too() {
+fn an_environment_is_idle_once_its_extensions_are() {
     let mut life = Lifecycle::starting(Instant::now());
     let events = br#"{"events":["INVOKE"]}"#;
     let id = life.extensions.register("e", events, true).unwrap();
@@ -214,15 +223,15 @@ fn it_is_idle_when_its_extensions_are_too() {
     assert_eq!(life.extensions.next(Some(&id)), Ok(None));
     assert!(matches!(life.settle(later()), Transition::Idle { .. }));
 
-    let (call, request_id, mut answer) = call();
-    deliver(&mut life, call);
+    let (pending, request_id, mut response) = invocation();
+    deliver(&mut life, pending);
     assert!(matches!(life.next(), Next::Deliver(..)));
     let event = life.extensions.next(Some(&id)).unwrap().unwrap();
     let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
     assert_eq!(event["requestId"], request_id.to_string());
     assert_eq!(event["deadlineMs"], 3_000);
-    life.answer(request_id, success(), None).unwrap();
-    answer.try_recv().unwrap();
+    life.respond(request_id, success(), None).unwrap();
+    response.try_recv().unwrap();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Transition::None));
     assert_eq!(life.extensions.next(Some(&id)), Ok(None));
@@ -233,38 +242,44 @@ fn it_is_idle_when_its_extensions_are_too() {
 }
 
 #[test]
-fn the_timer_is_set_anew_only_if_it_would_go_off_too_late() {
+fn the_timer_is_reset_only_if_it_would_fire_too_late() {
     let mut life = idle();
-    life.arm();
-    let (first, ..) = call();
-    assert!(deliver(&mut life, first), "it was set while idle");
+    life.set_timer();
+    let (first, ..) = invocation();
+    assert!(
+        deliver(&mut life, first),
+        "the timer was set for the idle phase"
+    );
     let mut life = Lifecycle::starting(Instant::now());
-    life.arm();
+    life.set_timer();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Transition::Idle { .. }));
-    let (first, ..) = call();
-    assert!(!deliver(&mut life, first), "it goes off before that");
+    let (first, ..) = invocation();
+    assert!(
+        !deliver(&mut life, first),
+        "the timer fires before the deadline"
+    );
 }
 
 #[test]
-fn an_idle_environment_may_retire_and_a_busy_one_not() {
+fn only_an_idle_environment_retires() {
     let mut life = idle();
     assert!(life.retire() && life.is_ended());
-    let (call, ..) = call();
-    let mut life = busy(call);
+    let (pending, ..) = invocation();
+    let mut life = busy(pending);
     assert!(!life.retire());
 }
 
 #[test]
-fn an_answer_that_waits_for_the_log_comes_without_it_if_the_environment_has_ended() {
-    let (call, id, mut answer) = call_of(Operation::Invoke, LogType::Tail);
-    let mut life = busy(call);
-    life.answer(id, success(), None).unwrap();
+fn an_outcome_that_cannot_be_reported_is_sent_without_the_log() {
+    let (pending, id, mut response) = invocation_of(Operation::Invoke, LogType::Tail);
+    let mut life = busy(pending);
+    life.respond(id, success(), None).unwrap();
     life.next();
     let Transition::InvocationFinished(outcome) = life.settle(later()) else {
         panic!("not over");
     };
     assert!(matches!(life.end(None), Ending::Quiet));
     life.take_back(outcome);
-    assert_eq!(payload(answer.try_recv().unwrap()), success());
+    assert_eq!(payload(response.try_recv().unwrap()), success());
 }

@@ -1,4 +1,4 @@
-//! One execution environment, as its Runtime API and its function's pool see it.
+//! Execution environments, as the Runtime API and the pool use them.
 
 pub(crate) mod extensions;
 pub(crate) mod failure;
@@ -17,12 +17,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use self::extensions::Refused;
-use self::failure::Failure;
+use self::extensions::ExtensionsApiError;
+use self::failure::{ExtensionFailure, Failure};
 use self::lifecycle::Lifecycle;
-use self::outcome::Outcome;
+use self::outcome::InvocationOutcome;
 use self::report::EnvironmentStats;
-use self::transitions::{Call, Deadline, Next, Refusal, Transition};
+use self::transitions::{Deadline, Next, PendingInvocation, RuntimeApiError, Transition};
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::LogSource;
@@ -32,54 +32,55 @@ use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::util::lock;
 use lambda_api::{LogType, Operation};
 
-/// How long a process that asks for more before its answer has come has to wait for a refusal.
-const EARLY_LIMIT: Duration = Duration::from_millis(500);
+/// The time after which a runtime is refused if it asks for an invocation before its response has
+/// arrived.
+const EARLY_NEXT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The owner of execution environments, to whom they report.
+/// The owner of execution environments, which receives their reports.
 pub(crate) trait EnvironmentOwner: Send + Sync {
-    /// `environment` has become idle.
+    /// Reports that `environment` has become idle.
     fn ready(self: Arc<Self>, environment: Arc<Environment>);
-    /// `environment` never became idle.
+    /// Reports that `environment` ended before it became idle.
     fn failed_to_start(&self, environment: &Environment, failure: Failure);
-    /// `environment` has been idle for long: retires it unless it is to be kept, and returns
-    /// whether it has to end.
+    /// Decides on an `environment` that has been idle for `idle_timeout`. Returns true if it has
+    /// been retired and has to end.
     fn retire(&self, environment: &Arc<Environment>) -> bool;
-    /// Nothing is left of `environment`.
+    /// Reports that no process of `environment` is left.
     fn removed(self: Arc<Self>, environment: &Arc<Environment>);
 }
 
-/// One execution environment.
+/// An execution environment.
 pub(crate) struct Environment {
     pub(crate) spec: Arc<FunctionSpec>,
     owner: Weak<dyn EnvironmentOwner>,
-    /// The state of the files from which it was started.
+    /// The generation of the function's files that the environment runs.
     pub(crate) generation: Generation,
     pub(crate) log_stream: LogStream,
     pub(crate) memory: Memory,
     pub(crate) lifecycle: Mutex<Lifecycle>,
-    /// Wakes the Runtime API's `next`: there is an invocation, or an answer has ended.
+    /// Wakes the runtime's `next` when there is an invocation or when a response has ended.
     delivered: Notify,
     /// Wakes the extensions' `next`.
     pub(crate) extension_event: Notify,
-    /// Wakes the task that watches over the processes.
+    /// Wakes the supervisor.
     pub(crate) changed: Notify,
-    pub(crate) begun: Instant,
+    pub(crate) started: Instant,
     pub(crate) log: Arc<Log>,
-    /// Whose output it is.
+    /// The source of the environment's lines in the invoker's output.
     pub(crate) source: LogSource,
     stats: Mutex<EnvironmentStats>,
-    /// The extensions that the invoker has started.
-    pub(crate) external: OnceLock<Vec<String>>,
+    /// The names of the extensions that the invoker has started.
+    pub(crate) external_extensions: OnceLock<Vec<String>>,
 }
 
 impl Environment {
-    /// An environment whose process is about to be started.
+    /// Creates an environment without processes.
     pub(crate) fn new(
         spec: Arc<FunctionSpec>,
         owner: Weak<dyn EnvironmentOwner>,
         generation: Generation,
     ) -> Arc<Self> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let log_stream = LogStream::new((spec.context.clock)());
         let source = LogSource {
             function: spec.name.to_string(),
@@ -90,22 +91,24 @@ impl Environment {
             log_stream,
             source,
             memory: Memory::new(spec.config.memory_mib),
-            lifecycle: Mutex::new(Lifecycle::starting(begun + spec.config.init_timeout)),
+            lifecycle: Mutex::new(Lifecycle::starting(started + spec.config.init_timeout)),
             delivered: Notify::new(),
             extension_event: Notify::new(),
             changed: Notify::new(),
-            begun,
+            started,
             log: Arc::default(),
             stats: Mutex::default(),
-            external: OnceLock::new(),
+            external_extensions: OnceLock::new(),
             spec,
             owner,
         })
     }
 
-    /// The process asks for its next invocation; waits until there is one.
-    pub(crate) async fn next(self: &Arc<Self>) -> Result<(Arc<Invocation>, Deadline), Refusal> {
-        let limit = Instant::now() + EARLY_LIMIT;
+    /// Waits for the next invocation, for the runtime.
+    pub(crate) async fn next(
+        self: &Arc<Self>,
+    ) -> Result<(Arc<Invocation>, Deadline), RuntimeApiError> {
+        let limit = Instant::now() + EARLY_NEXT_TIMEOUT;
         loop {
             let next = lock(&self.lifecycle).next();
             match next {
@@ -115,8 +118,8 @@ impl Environment {
                     self.write(&line).await;
                     return Ok((invocation, deadline));
                 }
-                Next::Refused => return Err(Refusal::WrongState),
-                Next::Early if Instant::now() >= limit => return Err(Refusal::WrongState),
+                Next::Refused => return Err(RuntimeApiError::WrongState),
+                Next::Early if Instant::now() >= limit => return Err(RuntimeApiError::WrongState),
                 Next::Early => _ = timeout_at(limit, self.delivered.notified()).await,
                 Next::Wait => {
                     self.settle().await;
@@ -126,11 +129,11 @@ impl Environment {
         }
     }
 
-    /// The extension `id` asks for its next event; waits until there is one.
+    /// Waits for the next event of the extension `id`.
     pub(crate) async fn extension_next(
         self: &Arc<Self>,
         id: Option<&str>,
-    ) -> Result<Bytes, Refused> {
+    ) -> Result<Bytes, ExtensionsApiError> {
         loop {
             let mut changed = std::pin::pin!(self.extension_event.notified());
             changed.as_mut().enable();
@@ -142,7 +145,7 @@ impl Environment {
         }
     }
 
-    /// Goes on to the next phase if all have asked for more.
+    /// Goes on to the next phase if all processes have asked for more.
     async fn settle(self: &Arc<Self>) {
         loop {
             let idle_until = Instant::now() + self.spec.config.idle_timeout;
@@ -152,7 +155,7 @@ impl Environment {
                 Transition::InvocationFinished(outcome) => self.conclude(outcome).await,
                 Transition::Idle { first } => {
                     if first {
-                        lock(&self.stats).init = Some(self.begun.elapsed());
+                        lock(&self.stats).init = Some(self.started.elapsed());
                     }
                     if let Some(owner) = self.owner.upgrade() {
                         owner.ready(Arc::clone(self));
@@ -163,138 +166,144 @@ impl Environment {
         }
     }
 
-    /// An invocation is over.
-    pub(crate) async fn conclude(&self, outcome: Outcome) {
+    /// Reports the end of an invocation, and sends the response if that has waited for the log.
+    pub(crate) async fn conclude(&self, outcome: InvocationOutcome) {
         let mut unreported = UnreportedOutcome(&self.lifecycle, Some(outcome));
-        self.log.passed_on().await;
+        self.log.wait_until_forwarded().await;
         let Some(outcome) = unreported.1.take() else {
             return;
         };
         let lines = {
             let mut stats = lock(&self.stats);
-            stats.ask_memory(&self.memory);
+            stats.refresh_memory(&self.memory);
             let now = (self.spec.context.clock)();
-            stats.end(&outcome, self.spec.config.memory_mib, now)
+            stats.finish(&outcome, self.spec.config.memory_mib, now)
         };
-        self.log.note(lines.as_bytes());
-        if outcome.held.is_some() {
-            outcome.release(self.log.tail());
+        self.log.append(lines.as_bytes());
+        if outcome.unsent.is_some() {
+            outcome.send(self.log.tail());
         }
-        self.pass_on(&lines).await;
+        self.forward(&lines).await;
     }
 
-    /// Writes a line of the service's own into the function's log.
+    /// Writes lines of the service into the function's log.
     pub(crate) async fn write(&self, lines: &str) {
-        self.log.note(lines.as_bytes());
-        self.pass_on(lines).await;
+        self.log.append(lines.as_bytes());
+        self.forward(lines).await;
     }
 
-    async fn pass_on(&self, lines: &str) {
+    async fn forward(&self, lines: &str) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let output = &self.spec.context.output;
-        let dropped = output.pass(&self.source, lines.as_bytes(), dropped).await;
+        let dropped = output
+            .write_lines(&self.source, lines.as_bytes(), dropped)
+            .await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
-    /// Gives the environment work; back comes the call if it is not idle any more.
-    pub(crate) fn deliver(&self, call: Call) -> Result<(), Call> {
+    /// Gives an idle environment an invocation.
+    ///
+    /// # Errors
+    /// Returns the invocation if the environment is not idle.
+    pub(crate) fn deliver(&self, pending: PendingInvocation) -> Result<(), PendingInvocation> {
         let limit = self.spec.config.timeout;
         let deadline = Deadline {
             at: Instant::now() + limit,
             epoch_ms: self.spec.epoch_ms(limit),
         };
-        let arn = self.spec.arn(call.invocation.address.qualifier.as_ref());
-        let wake = lock(&self.lifecycle).deliver(call, &arn, deadline)?;
+        let arn = self.spec.arn(pending.invocation.address.qualifier.as_ref());
+        let needs_timer = lock(&self.lifecycle).deliver(pending, &arn, deadline)?;
         self.delivered.notify_one();
         self.extension_event.notify_waiters();
-        if wake {
+        if needs_timer {
             self.changed.notify_one();
         }
         Ok(())
     }
 
-    /// Whether the process may answer invocation `id` now, and how its caller wants the answer.
-    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, Refusal> {
+    /// Checks that a response to invocation `id` is due, and returns the caller's operation.
+    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, RuntimeApiError> {
         lock(&self.lifecycle).expects(id)
     }
 
-    /// The process answers invocation `id`, by `failure` if that is not the function's own answer.
-    pub(crate) fn answer(
+    /// Ends invocation `id` with a response. `failure` is the cause of a response that is not the
+    /// function's own.
+    pub(crate) fn respond(
         &self,
         id: RequestId,
         payload: FunctionPayload,
         failure: Option<&Failure>,
-    ) -> Result<(), Refusal> {
-        let answered = lock(&self.lifecycle).answer(id, payload, failure);
+    ) -> Result<(), RuntimeApiError> {
+        let accepted = lock(&self.lifecycle).respond(id, payload, failure);
         self.delivered.notify_one();
-        answered
+        accepted
     }
 
-    /// The process begins to answer invocation `id`.
+    /// Begins a streamed response to invocation `id`, and returns the sender of its chunks.
     pub(crate) fn begin_stream(
         &self,
         id: RequestId,
         content_type: Option<HeaderValue>,
-    ) -> Result<mpsc::Sender<Bytes>, Refusal> {
+    ) -> Result<mpsc::Sender<Bytes>, RuntimeApiError> {
         lock(&self.lifecycle).begin_stream(id, content_type)
     }
 
-    /// All of the answer that was begun has come; it ended well, in the function's own `error`, or
-    /// in a `failure`.
+    /// Ends a streamed response, with the function's own `error` or with a `failure` if it did not
+    /// succeed.
     pub(crate) fn end_stream(
         &self,
         error: Option<Bytes>,
         failure: Option<&Failure>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RuntimeApiError> {
         let ended = lock(&self.lifecycle).end_stream(error, failure);
         self.delivered.notify_one();
         ended
     }
 
-    /// The process broke off its answer to invocation `id`.
+    /// Notes that the runtime broke off its response to invocation `id`.
     pub(crate) fn cut_off(&self, id: RequestId) {
         lock(&self.lifecycle).cut_off(id);
         self.delivered.notify_one();
     }
 
-    /// The process or an extension reports that it cannot be initialised.
-    pub(crate) fn init_error(&self, failure: Failure) -> Result<(), Refusal> {
+    /// Notes that the runtime or an extension reported a failed initialisation.
+    pub(crate) fn init_error(&self, failure: Failure) -> Result<(), RuntimeApiError> {
         lock(&self.lifecycle).init_error(failure)?;
         self.changed.notify_one();
         Ok(())
     }
 
-    /// An extension asks to be told of events; back comes what it goes by.
-    pub(crate) fn register(&self, name: &str, body: &[u8]) -> Result<Uuid, Refused> {
-        let external = self.external.get();
-        let external = external.is_some_and(|names| names.iter().any(|one| one == name));
+    /// Registers an extension, and returns its identifier.
+    pub(crate) fn register(&self, name: &str, body: &[u8]) -> Result<Uuid, ExtensionsApiError> {
+        let external = self.external_extensions.get();
+        let is_external = external.is_some_and(|names| names.iter().any(|other| other == name));
         let mut lifecycle = lock(&self.lifecycle);
         if !lifecycle.is_starting() {
-            return Err(Refused::Closed);
+            return Err(ExtensionsApiError::Closed);
         }
-        let id = lifecycle.extensions.register(name, body, external)?;
+        let id = lifecycle.extensions.register(name, body, is_external)?;
         drop(lifecycle);
         self.changed.notify_one();
         Ok(id)
     }
 
-    /// The extension `id` reports an error: of its initialisation, or before it exits.
+    /// Notes that the extension `id` reported an error, either of its initialisation or before its
+    /// exit.
     pub(crate) fn extension_error(
         &self,
         id: Option<&str>,
         error_type: &str,
         at_init: bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ExtensionsApiError> {
         let mut lifecycle = lock(&self.lifecycle);
         let failure = Failure::Extension {
-            error_type: error_type.to_owned(),
             name: lifecycle.extensions.name(id)?.to_owned(),
-            reason: "it reported an error".to_owned(),
+            reason: ExtensionFailure::Reported(error_type.to_owned()),
         };
         match at_init {
             true => lifecycle
                 .init_error(failure)
-                .map_err(|_| Refused::WrongState)?,
+                .map_err(|_| ExtensionsApiError::WrongState)?,
             false => lifecycle.exit_error(failure),
         }
         drop(lifecycle);
@@ -302,7 +311,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Ends the environment if it is idle; `false` if it is not any more.
+    /// Ends the environment if it is idle. Returns true if it was.
     pub(crate) fn retire(&self) -> bool {
         lock(&self.lifecycle).retire()
     }
@@ -314,15 +323,15 @@ impl Environment {
         }
     }
 
-    /// An extension that the invoker has started and that has not registered.
+    /// Returns the name of an external extension that has not registered.
     pub(crate) fn unregistered(&self) -> Option<&str> {
         let lifecycle = lock(&self.lifecycle);
-        let mut names = self.external.get().into_iter().flatten();
+        let mut names = self.external_extensions.get().into_iter().flatten();
         let missing = names.find(|name| !lifecycle.extensions.has(name));
         missing.map(String::as_str)
     }
 
-    /// What to look at if `failure` happened before the first invocation: for the log.
+    /// Returns a hint for the log about a `failure` before the first invocation.
     pub(crate) fn start_hint(&self, failure: &Failure) -> String {
         match (failure, self.unregistered()) {
             (Failure::TimedOut(_), Some(name)) => {
@@ -339,30 +348,32 @@ impl Environment {
         }
     }
 
-    /// Whether the process has not yet asked for its first invocation.
+    /// Returns true if the environment has not been idle yet.
     pub(crate) fn is_starting(&self) -> bool {
         lock(&self.lifecycle).is_starting()
     }
 
-    /// Whether the process has answered and not yet asked for more.
+    /// Returns true if the runtime has responded and the invocation is not over.
     pub(crate) fn is_settling(&self) -> bool {
         lock(&self.lifecycle).is_settling()
     }
 
-    /// Whether it is about to end.
+    /// Returns true if the environment has ended or is about to end.
     pub(crate) fn is_ended(&self) -> bool {
         lock(&self.lifecycle).is_ended()
     }
 
-    /// Whether it can take no more for now.
+    /// Returns true if the environment has an invocation without a response, or has ended.
     pub(crate) fn is_occupied(&self) -> bool {
         lock(&self.lifecycle).is_occupied()
     }
 }
 
-/// What an invocation came to, which goes back to the lifecycle if whoever was to say it is gone
-/// before: a process that ends closes the connection over which it asked for more.
-struct UnreportedOutcome<'e>(&'e Mutex<Lifecycle>, Option<Outcome>);
+/// An outcome that returns to the lifecycle if it is dropped before it is reported.
+///
+/// The report runs within the runtime's request for more. A process that ends closes that
+/// connection, which drops the request.
+struct UnreportedOutcome<'e>(&'e Mutex<Lifecycle>, Option<InvocationOutcome>);
 
 impl Drop for UnreportedOutcome<'_> {
     fn drop(&mut self) {

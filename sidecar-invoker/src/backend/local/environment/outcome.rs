@@ -1,4 +1,4 @@
-//! An invocation from its answer to its report.
+//! An invocation from its delivery to its report.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use super::failure::Failure;
 use crate::invocation::{Completion, FunctionPayload, FunctionResponse, Invocation, RequestId};
 use lambda_api::LogType;
 
-/// An invocation that an environment works on.
+/// An invocation that the runtime has received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActiveInvocation {
     pub(crate) request_id: RequestId,
-    /// When the process got it.
+    /// The time of delivery to the runtime.
     pub(crate) since: Instant,
-    /// Whether the caller wants the end of the log, which is written last.
+    /// The caller wants the end of the log, which is written last.
     pub(crate) wants_tail: bool,
 }
 
 impl ActiveInvocation {
-    /// The process got the invocation at `since`.
+    /// Creates the record of an invocation that the runtime received at `since`.
     pub(crate) fn of(invocation: &Invocation, since: Instant) -> Self {
         Self {
             request_id: invocation.request_id,
@@ -32,16 +32,16 @@ impl ActiveInvocation {
 
 /// The outcome of an invocation.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct InvocationOutcome {
     pub(crate) request_id: RequestId,
     pub(crate) duration: Duration,
-    /// What ended it, if not the function's own response.
+    /// The failure that ended the invocation, unless the function itself responded.
     pub(crate) failure: Option<Failure>,
-    /// The payload and its caller, until the end of the log is there to go with it.
-    pub(crate) held: Option<(Caller, FunctionPayload)>,
+    /// A payload that waits for the end of the log, and its caller.
+    pub(crate) unsent: Option<(Caller, FunctionPayload)>,
 }
 
-/// The receiver of a response, who may have gone.
+/// The receiver of a response, who may have left.
 #[derive(Debug)]
 pub(crate) enum Caller {
     /// Waits for the response.
@@ -50,16 +50,17 @@ pub(crate) enum Caller {
     Streaming(oneshot::Sender<Completion>),
 }
 
-impl Outcome {
-    /// The outcome of an invocation that ends with `payload`. The caller gets the payload now, but for
-    /// one who wants the log with it.
+impl InvocationOutcome {
+    /// Ends an invocation with `payload`.
+    ///
+    /// The caller gets the payload at once, unless the caller wants the log with it.
     pub(crate) fn of(
         active: ActiveInvocation,
         caller: Caller,
         payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Self {
-        let held = match active.wants_tail {
+        let unsent = match active.wants_tail {
             true => Some((caller, payload)),
             false => {
                 caller.send(payload, None);
@@ -70,13 +71,13 @@ impl Outcome {
             request_id: active.request_id,
             duration: active.since.elapsed(),
             failure: failure.cloned(),
-            held,
+            unsent,
         }
     }
 
-    /// Sends the payload that is held.
-    pub(crate) fn release(self, log_tail: Option<Vec<u8>>) {
-        if let Some((caller, payload)) = self.held {
+    /// Sends the payload if it has not been sent.
+    pub(crate) fn send(self, log_tail: Option<Vec<u8>>) {
+        if let Some((caller, payload)) = self.unsent {
             caller.send(payload, log_tail);
         }
     }

@@ -1,6 +1,6 @@
 //! The lines that Lambda itself writes into a function's log.
 //!
-//! Source: "Log event formats" (plain text) in the AWS Lambda developer guide; since August 2025
+//! Source: "Log event formats" (plain text) in the AWS Lambda developer guide. Since August 2025
 //! the initialisation is billed too.
 
 use std::fmt::Write;
@@ -9,20 +9,20 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::outcome::Outcome;
+use super::outcome::InvocationOutcome;
 use crate::backend::local::process::memory::Memory;
 use crate::invocation::RequestId;
 use crate::util::time::timestamp;
 
-/// How long a figure of the memory in use is good enough; asking costs more than a short function.
+/// The age at which a memory figure is read again. Reading one costs more than a short function.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Written before the function gets its event.
+/// Returns the line before the function gets its event.
 pub(crate) fn start(id: &RequestId) -> String {
     format!("START RequestId: {id} Version: $LATEST\n")
 }
 
-/// Written when an environment could not be initialised.
+/// Returns the line for an environment whose initialisation failed.
 pub(crate) fn init_failed(duration: Duration, failure: &Failure) -> String {
     let milliseconds = duration.as_secs_f64() * 1_000.0;
     let status = match failure {
@@ -32,29 +32,35 @@ pub(crate) fn init_failed(duration: Duration, failure: &Failure) -> String {
     format!("INIT_REPORT Init Duration: {milliseconds:.2} ms\tPhase: init\tStatus: {status}\n")
 }
 
-/// What is known of an environment besides its invocations.
+/// Figures about an environment for its next report.
 #[derive(Debug, Default)]
 pub(crate) struct EnvironmentStats {
-    /// How long the initialisation took, until that has been reported.
+    /// The duration of the initialisation, until it is reported.
     pub(crate) init: Option<Duration>,
-    /// Most memory that was in use, in MiB, and when that was asked.
+    /// The peak memory in MiB, and the time at which it was read.
     memory: Option<(Instant, u64)>,
 }
 
 impl EnvironmentStats {
-    /// Asks how much memory has been used at most, unless that is known.
-    pub(crate) fn ask_memory(&mut self, memory: &Memory) {
-        let is_known = |&(asked, _): &(Instant, u64)| asked.elapsed() < MEMORY_INTERVAL;
-        if self.memory.as_ref().is_some_and(is_known) {
+    /// Reads the peak memory, unless the last figure is recent.
+    pub(crate) fn refresh_memory(&mut self, memory: &Memory) {
+        let is_recent = |&(read_at, _): &(Instant, u64)| read_at.elapsed() < MEMORY_INTERVAL;
+        if self.memory.as_ref().is_some_and(is_recent) {
             return;
         }
         let peak = memory.peak_bytes();
         self.memory = peak.map(|peak| (Instant::now(), peak.div_ceil(1 << 20)));
     }
 
-    /// Written when an invocation is over: what went wrong, if anything, `END` and `REPORT`.
-    pub(crate) fn end(&mut self, outcome: &Outcome, memory_mib: u32, now: SystemTime) -> String {
-        let Outcome {
+    /// Returns the lines at the end of an invocation: its failure if there is one, `END` and
+    /// `REPORT`.
+    pub(crate) fn finish(
+        &mut self,
+        outcome: &InvocationOutcome,
+        memory_mib: u32,
+        now: SystemTime,
+    ) -> String {
+        let InvocationOutcome {
             request_id: id,
             duration,
             failure,
@@ -106,30 +112,30 @@ mod tests {
 
     use super::*;
 
-    fn outcome(failure: Option<Failure>) -> Outcome {
-        Outcome {
+    fn outcome(failure: Option<Failure>) -> InvocationOutcome {
+        InvocationOutcome {
             request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
             duration: Duration::from_micros(12_345),
             failure,
-            held: None,
+            unsent: None,
         }
     }
 
     #[test]
-    fn the_first_report_has_the_initialisation_and_bills_it() {
+    fn only_the_first_report_includes_and_bills_the_initialisation() {
         let mut stats = EnvironmentStats {
             init: Some(Duration::from_micros(100_700)),
             memory: Some((Instant::now(), 40)),
         };
         let id = "11111111-2222-4333-8444-555555555555";
         assert_eq!(
-            stats.end(&outcome(None), 128, UNIX_EPOCH),
+            stats.finish(&outcome(None), 128, UNIX_EPOCH),
             format!(
                 "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: 12.35 ms\tBilled Duration: 114 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\tInit Duration: 100.70 ms\t\n"
             )
         );
         assert_eq!(
-            stats.end(&outcome(None), 128, UNIX_EPOCH),
+            stats.finish(&outcome(None), 128, UNIX_EPOCH),
             format!(
                 "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: 12.35 ms\tBilled Duration: 13 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\t\n"
             )
@@ -137,16 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_before_and_in_the_report() {
+    fn a_failure_stands_before_the_report_and_in_it() {
         let mut stats = EnvironmentStats::default();
         let timed_out = outcome(Some(Failure::TimedOut(Duration::from_secs(3))));
-        let lines = stats.end(&timed_out, 128, UNIX_EPOCH);
+        let lines = stats.finish(&timed_out, 128, UNIX_EPOCH);
         let id = "11111111-2222-4333-8444-555555555555";
         let first =
             format!("1970-01-01T00:00:00.000Z {id} Task timed out after 3.00 seconds\n\nEND ");
         assert!(lines.starts_with(&first), "{lines}");
         assert!(lines.ends_with("\tStatus: timeout\t\n"), "{lines}");
-        let lines = stats.end(&outcome(Some(Failure::Truncated)), 128, UNIX_EPOCH);
+        let lines = stats.finish(&outcome(Some(Failure::Truncated)), 128, UNIX_EPOCH);
         assert!(
             lines.ends_with("\tStatus: error\tError Type: Runtime.TruncatedResponse\t\n"),
             "{lines}"

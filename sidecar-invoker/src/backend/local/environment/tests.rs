@@ -4,7 +4,7 @@ use super::*;
 use crate::backend::local::spec::tests::{invocation, spec};
 use crate::invocation::FunctionResponse;
 
-/// Nobody has to hear of an environment.
+/// An owner that ignores all reports.
 struct NoOwner;
 
 impl EnvironmentOwner for NoOwner {
@@ -16,41 +16,41 @@ impl EnvironmentOwner for NoOwner {
     fn removed(self: Arc<Self>, _: &Arc<Environment>) {}
 }
 
-/// What happens until the process has to wait, and then leaves.
-async fn asks_and_leaves(environment: &Arc<Environment>) {
+/// Polls `next` once, until the runtime has to wait, and drops it.
+async fn ask_and_leave(environment: &Arc<Environment>) {
     tokio::select! {
         biased;
-        _ = environment.next() => panic!("there is nothing to do"),
+        _ = environment.next() => panic!("there is no invocation"),
         () = std::future::ready(()) => {}
     }
 }
 
 #[tokio::test]
-async fn a_process_that_leaves_while_its_log_is_read_takes_no_answer_with_it() {
+async fn no_response_is_lost_if_the_runtime_leaves_while_its_log_is_read() {
     let spec = Arc::new(spec("concurrency: 1"));
     let environment = Environment::new(spec, Weak::<NoOwner>::new(), 0);
     let (output, _writer) = std::io::pipe().unwrap();
     let _unread = environment.log.tap(output).unwrap();
-    asks_and_leaves(&environment).await;
+    ask_and_leave(&environment).await;
     let mut invocation = invocation(&serde_json::json!({}));
     invocation.log_type = LogType::Tail;
     let id = invocation.request_id;
     let (caller, mut response) = oneshot::channel();
-    let call = Call {
+    let pending = PendingInvocation {
         invocation: Arc::new(invocation),
         caller,
     };
-    environment.deliver(call).unwrap();
+    environment.deliver(pending).unwrap();
     environment.next().await.unwrap();
     let payload = FunctionPayload::Success(Bytes::from_static(b"1"));
-    environment.answer(id, payload.clone(), None).unwrap();
-    asks_and_leaves(&environment).await;
+    environment.respond(id, payload.clone(), None).unwrap();
+    ask_and_leave(&environment).await;
     assert_eq!(
         response.try_recv().unwrap_err(),
         oneshot::error::TryRecvError::Empty
     );
     let response = tokio::select! {
-        _ = environment.next() => panic!("there is nothing to do"),
+        _ = environment.next() => panic!("there is no invocation"),
         response = response => response.unwrap(),
     };
     let FunctionResponse::Buffered {

@@ -1,71 +1,73 @@
-//! What an environment asks of its lifecycle, and what that has it do.
+//! The values that pass between an environment and its lifecycle.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::outcome::Outcome;
+use super::outcome::InvocationOutcome;
 use crate::invocation::FunctionResponse;
 use crate::invocation::Invocation;
 
-/// An invocation that waits for its answer.
+/// An invocation without a response yet.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct PendingInvocation {
     pub(crate) invocation: Arc<Invocation>,
-    /// Where the answer goes; the caller may have gone.
+    /// The receiver of the response, who may have left.
     pub(crate) caller: oneshot::Sender<FunctionResponse>,
 }
 
-/// When a [`Call`] has to be answered.
+/// The time limit of a [`PendingInvocation`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     /// For the invoker's own timer.
     pub(crate) at: Instant,
-    /// For the function: milliseconds since 1970.
+    /// For the function, in milliseconds since 1970.
     pub(crate) epoch_ms: u128,
 }
 
-/// What is to be done when the process asks for the next invocation.
+/// The next step of a runtime that asks for an invocation.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// There is none yet.
+    /// There is no invocation yet.
     Wait,
-    /// This is it.
+    /// The runtime gets this invocation.
     Deliver(Arc<Invocation>, Deadline),
-    /// It still has one, as far as is known: what it sent over another connection may come late.
+    /// The response to the previous invocation is missing. It may still arrive over another
+    /// connection.
     Early,
-    /// It is about to end.
+    /// The environment is about to end.
     Refused,
 }
 
-/// What is to be done once somebody has asked for more.
+/// The change that follows once a process has asked for more work.
 #[derive(Debug)]
 pub(crate) enum Transition {
-    /// Somebody has still to ask, or nothing has changed.
+    /// Nothing changes, or another process has yet to ask.
     None,
-    /// All have asked: the invocation is over. To be asked again when that has been said.
-    InvocationFinished(Outcome),
-    /// The environment can take an invocation; the `first` one, maybe.
+    /// All processes have asked, so the invocation is over. Once its end is reported, the
+    /// lifecycle is asked for the next transition.
+    InvocationFinished(InvocationOutcome),
+    /// The environment can take an invocation. `first` is true after its start.
     Idle { first: bool },
 }
 
-/// Why an answer was not taken.
+/// The lifecycle's reason to refuse a request to the Runtime API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It is for another invocation.
+pub(crate) enum RuntimeApiError {
+    /// The request is for another invocation.
     UnknownId,
-    /// No answer is due.
+    /// No response is due.
     WrongState,
 }
 
-/// What the end of an environment leaves to be done.
+/// The work that the end of an environment leaves.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// It never became ready: somebody may be waiting for that.
+    /// The environment never became ready. A caller may be waiting for it.
     FailedToStart,
-    /// An invocation ended with it.
-    During(Outcome),
-    /// Nobody else has to know.
+    /// An invocation ended with the environment.
+    During(InvocationOutcome),
+    /// No caller is affected.
     Quiet,
 }

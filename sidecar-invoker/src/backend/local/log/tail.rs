@@ -1,5 +1,5 @@
-//! What one execution environment writes: the end of it, for callers who ask, and whether all of
-//! it has been read, so that a report comes after what it reports on.
+//! The log of one execution environment. It keeps the end for callers, and knows when all output has
+//! been forwarded, so that a report follows the output of its invocation.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,40 +15,40 @@ use tokio::time::timeout;
 
 use crate::util::lock;
 
-/// How much of the log a caller gets, as on AWS.
+/// The length of the log tail that a caller gets, as on AWS.
 const TAIL_BYTES: usize = 4 * 1024;
-/// How long a report waits for output that nobody takes off the invoker's hands.
+/// The maximum time that a report waits for output while the invoker's own output is not read.
 const FORWARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The log of one environment.
 #[derive(Default)]
 pub(crate) struct Log {
-    /// What was written since the invocation began whose caller wants it.
+    /// The output since the invocation began, if its caller wants it.
     tail: Mutex<Option<Vec<u8>>>,
     pipes: Mutex<Vec<Arc<Pipe>>>,
-    /// How many of the service's own lines nobody has read since the last.
+    /// The number of the service's own lines that were dropped since the last one was written.
     pub(crate) dropped: AtomicUsize,
 }
 
-/// The invoker's end of a process's output.
+/// The invoker's end of a process's output pipe.
 struct Pipe {
     end: OwnedFd,
-    /// Whether something that was read is still being passed on.
-    busy: AtomicBool,
-    /// It is not any more.
-    passed_on: Notify,
+    /// Output that was read is still being forwarded.
+    is_busy: AtomicBool,
+    /// Notified when all output has been forwarded.
+    forwarded: Notify,
 }
 
 impl Log {
-    /// Takes note of all that is read from `source`.
+    /// Wraps `source` in a reader that copies its output to the log.
     ///
     /// # Errors
     /// There are too many open files.
     pub(crate) fn tap<R: AsFd>(self: &Arc<Self>, source: R) -> io::Result<Tap<R>> {
         let pipe = Arc::new(Pipe {
             end: source.as_fd().try_clone_to_owned()?,
-            busy: AtomicBool::new(true),
-            passed_on: Notify::new(),
+            is_busy: AtomicBool::new(true),
+            forwarded: Notify::new(),
         });
         lock(&self.pipes).push(Arc::clone(&pipe));
         Ok(Tap {
@@ -58,13 +58,13 @@ impl Log {
         })
     }
 
-    /// An invocation begins, whose caller may want the end of its log.
+    /// Begins the log of an invocation.
     pub(crate) fn begin(&self, wants_tail: bool) {
         *lock(&self.tail) = wants_tail.then(Vec::new);
     }
 
-    /// Adds to the end of the log, if somebody wants it.
-    pub(crate) fn note(&self, bytes: &[u8]) {
+    /// Appends to the log, if the caller wants it.
+    pub(crate) fn append(&self, bytes: &[u8]) {
         if let Some(tail) = lock(&self.tail).as_mut() {
             tail.extend_from_slice(bytes);
             let surplus = tail.len().saturating_sub(TAIL_BYTES);
@@ -72,39 +72,41 @@ impl Log {
         }
     }
 
-    /// The end of the log since [`begin`](Self::begin).
+    /// Takes the end of the log since [`begin`](Self::begin).
     pub(crate) fn tail(&self) -> Option<Vec<u8>> {
         lock(&self.tail).take()
     }
 
-    /// Waits until all that processes have written so far has been passed on.
-    pub(crate) async fn passed_on(&self) {
+    /// Waits until all output that processes have written so far has been forwarded.
+    pub(crate) async fn wait_until_forwarded(&self) {
         let pipes: Vec<_> = lock(&self.pipes)
             .iter()
-            .filter(|pipe| !pipe.is_passed_on())
+            .filter(|pipe| !pipe.is_forwarded())
             .cloned()
             .collect();
         for pipe in pipes {
-            let done = async {
-                while !pipe.is_passed_on() {
-                    pipe.passed_on.notified().await;
+            let forwarded = async {
+                while !pipe.is_forwarded() {
+                    pipe.forwarded.notified().await;
                 }
             };
-            // Given up if the invoker's own output is not read.
-            let _ = timeout(FORWARD_TIMEOUT, done).await;
+            // Times out if the invoker's own output is not read.
+            let _ = timeout(FORWARD_TIMEOUT, forwarded).await;
         }
     }
 }
 
 impl Pipe {
-    /// The order matters: whoever reads says so first.
-    fn is_passed_on(&self) -> bool {
+    /// Returns true if all output has been forwarded.
+    ///
+    /// The pipe is checked first, because a reader sets `is_busy` before it empties the pipe.
+    fn is_forwarded(&self) -> bool {
         let unread = rustix::io::ioctl_fionread(&self.end).unwrap_or(0);
-        unread == 0 && !self.busy.load(Ordering::SeqCst)
+        unread == 0 && !self.is_busy.load(Ordering::SeqCst)
     }
 }
 
-/// A process's output, of which a [`Log`] takes note.
+/// A process's output, which is copied to a [`Log`].
 pub(crate) struct Tap<R> {
     source: R,
     pipe: Arc<Pipe>,
@@ -117,12 +119,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for Tap<R> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.pipe.busy.store(true, Ordering::SeqCst);
+        self.pipe.is_busy.store(true, Ordering::SeqCst);
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.source).poll_read(context, buffer);
         if polled.is_ready() {
             self.log
-                .note(buffer.filled().get(before..).unwrap_or_default());
+                .append(buffer.filled().get(before..).unwrap_or_default());
         } else {
             self.pipe.pause();
         }
@@ -132,8 +134,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Tap<R> {
 
 impl Pipe {
     fn pause(&self) {
-        self.busy.store(false, Ordering::SeqCst);
-        self.passed_on.notify_one();
+        self.is_busy.store(false, Ordering::SeqCst);
+        self.forwarded.notify_one();
     }
 }
 
@@ -149,14 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_end_is_kept_and_only_if_it_is_wanted() {
+    fn only_the_end_of_the_log_is_kept_and_only_on_request() {
         let log = Log::default();
         log.begin(false);
-        log.note(b"x");
+        log.append(b"x");
         assert_eq!(log.tail(), None);
         log.begin(true);
-        log.note(&[b'a'; TAIL_BYTES]);
-        log.note(b"end");
+        log.append(&[b'a'; TAIL_BYTES]);
+        log.append(b"end");
         let tail = log.tail().unwrap();
         assert_eq!(tail.len(), TAIL_BYTES);
         assert!(tail.ends_with(b"aend"));
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn output_that_has_been_written_is_awaited() {
+    async fn written_output_is_awaited() {
         use tokio::io::AsyncReadExt;
 
         let log = Arc::new(Log::default());
@@ -182,7 +184,7 @@ mod tests {
             let mut rest = Vec::new();
             let _ = tap.read_to_end(&mut rest).await;
         });
-        log.passed_on().await;
+        log.wait_until_forwarded().await;
         assert_eq!(log.tail().unwrap(), b"hello\n");
         child.kill().await.unwrap();
         reader.await.unwrap();

@@ -1,4 +1,4 @@
-//! The functions' own output, line by line, on the invoker's standard output.
+//! Writing the functions' output, line by line, to the invoker's standard output.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -12,19 +12,19 @@ use tokio::time::timeout;
 use crate::config::LogFormat;
 use crate::util::time::timestamp;
 
-/// Longest piece of a line that is kept together; a longer one is cut.
+/// The length at which a line is cut.
 const MAX_LINE_BYTES: usize = 60 * 1024;
 const READ_BYTES: usize = 8 * 1024;
-/// Pieces that may wait for whoever reads the invoker's output.
-const WAITING_PIECES: usize = 256;
-/// How long pieces gather before they are written together: to wake the thread that writes costs more
-/// than a short function.
-const GATHERING: Duration = Duration::from_millis(2);
-/// How long a function that writes waits for that reader. After it, what the function writes is
-/// dropped until the reader goes on: a terminal that was stopped must not make functions time out.
+/// The number of pieces that may wait for the reader of the invoker's output.
+const MAX_QUEUED_PIECES: usize = 256;
+/// The time in which pieces gather before they are written together. Waking the writing thread costs
+/// more than a short function.
+const BATCH_INTERVAL: Duration = Duration::from_millis(2);
+/// The time that a function waits for the reader of the invoker's output. After that, its lines are
+/// dropped until the reader goes on. A stopped terminal must not make functions time out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where the output of all functions goes.
+/// The destination of the output of all functions.
 #[derive(Clone)]
 pub(crate) struct Output {
     pieces: mpsc::Sender<Bytes>,
@@ -32,10 +32,10 @@ pub(crate) struct Output {
     clock: fn() -> SystemTime,
 }
 
-/// Tells when everything has been written.
+/// A signal that everything has been written.
 pub(crate) struct Flushed(oneshot::Receiver<()>);
 
-/// Whose output it is.
+/// The source of a line.
 #[derive(Debug, Clone)]
 pub(crate) struct LogSource {
     pub(crate) function: String,
@@ -44,22 +44,22 @@ pub(crate) struct LogSource {
 }
 
 impl Output {
-    /// Starts a thread that writes to `sink`. A sink that is closed swallows the output: functions
-    /// go on without a reader.
+    /// Starts a thread that writes to `sink`. If the sink is closed, the output is discarded and
+    /// functions go on.
     pub(crate) fn to(
         mut sink: impl Write + Send + 'static,
         format: LogFormat,
         clock: fn() -> SystemTime,
     ) -> (Self, Flushed) {
-        let (sender, mut pieces) = mpsc::channel::<Bytes>(WAITING_PIECES);
+        let (sender, mut pieces) = mpsc::channel::<Bytes>(MAX_QUEUED_PIECES);
         let (done, flushed) = oneshot::channel();
         std::thread::spawn(move || {
-            let mut gathered = Vec::with_capacity(WAITING_PIECES);
-            while pieces.blocking_recv_many(&mut gathered, WAITING_PIECES) > 0 {
+            let mut gathered = Vec::with_capacity(MAX_QUEUED_PIECES);
+            while pieces.blocking_recv_many(&mut gathered, MAX_QUEUED_PIECES) > 0 {
                 let text = gathered.concat();
                 gathered.clear();
                 let _ = sink.write_all(&text).and_then(|()| sink.flush());
-                std::thread::sleep(GATHERING);
+                std::thread::sleep(BATCH_INTERVAL);
             }
             let _ = done.send(());
         });
@@ -71,7 +71,7 @@ impl Output {
         (output, Flushed(flushed))
     }
 
-    /// Passes on what `reader` gives until it ends, each line with its source.
+    /// Writes the lines of `reader`, each with its source, until it ends.
     pub(crate) async fn forward(self, source: LogSource, mut reader: impl AsyncRead + Unpin) {
         let mut lines = Lines::default();
         let mut buffer = vec![0; READ_BYTES];
@@ -83,7 +83,7 @@ impl Output {
                 _ => lines.finish(),
             };
             if !complete.is_empty() {
-                dropped = self.pass(&source, &complete, dropped).await;
+                dropped = self.write_lines(&source, &complete, dropped).await;
             }
             if read == 0 {
                 return;
@@ -91,31 +91,36 @@ impl Output {
         }
     }
 
-    /// Passes on complete lines, and before them how many were `dropped` since the last; returns
-    /// how many are dropped now.
-    pub(crate) async fn pass(&self, source: &LogSource, lines: &[u8], dropped: usize) -> usize {
-        let mut place = self.pieces.try_reserve().ok();
-        if place.is_none() && dropped == 0 {
+    /// Writes complete lines, after a note if any lines were `dropped` before. Returns the number of
+    /// lines that are dropped now.
+    pub(crate) async fn write_lines(
+        &self,
+        source: &LogSource,
+        lines: &[u8],
+        dropped: usize,
+    ) -> usize {
+        let mut permit = self.pieces.try_reserve().ok();
+        if permit.is_none() && dropped == 0 {
             let free = timeout(WRITE_TIMEOUT, self.pieces.reserve()).await;
-            place = free.ok().and_then(Result::ok);
+            permit = free.ok().and_then(Result::ok);
         }
-        let Some(place) = place else {
+        let Some(permit) = permit else {
             return dropped + lines.split(|&byte| byte == b'\n').count() - 1;
         };
         let mut piece = Vec::with_capacity(lines.len() + 64);
         if dropped > 0 {
             let note = format!("({dropped} lines dropped: nothing read the invoker's output)");
-            self.write(source, note.as_bytes(), &mut piece);
+            self.format(source, note.as_bytes(), &mut piece);
         }
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.write(source, line.strip_suffix(b"\n").unwrap_or(line), &mut piece);
+            self.format(source, line.strip_suffix(b"\n").unwrap_or(line), &mut piece);
         }
-        place.send(piece.into());
+        permit.send(piece.into());
         0
     }
 
-    /// Writes one line without its end in the format that is wanted.
-    fn write(&self, source: &LogSource, line: &[u8], out: &mut Vec<u8>) {
+    /// Appends one line in the configured format to `out`.
+    fn format(&self, source: &LogSource, line: &[u8], out: &mut Vec<u8>) {
         let LogSource {
             function,
             environment,
@@ -147,34 +152,38 @@ impl Output {
 }
 
 impl Flushed {
-    /// Waits, for a second at most, until all that functions wrote has been passed on; the
-    /// [`Output`]s must have been dropped.
+    /// Waits, for a second at most, until all output of functions has been written. All [`Output`]s
+    /// must have been dropped.
     pub(crate) async fn wait(self) {
         let _ = timeout(Duration::from_secs(1), self.0).await;
     }
 }
 
-/// Cuts a stream of bytes into lines.
+/// A line splitter for a byte stream.
+///
+/// The codecs of `tokio-util` do not end a line at a carriage return, and fail at a line that is too
+/// long.
 #[derive(Default)]
 struct Lines {
     partial: Vec<u8>,
-    /// Whether the last line ended in a carriage return, whose line feed may follow.
-    returned: bool,
+    /// The last line ended in a carriage return. A line feed may follow and belongs to it.
+    after_return: bool,
 }
 
 impl Lines {
-    /// Takes in `chunk`; out come the lines that are complete, each with a line feed. A carriage
-    /// return ends a line too: the runtime client of Python writes the lines of a stack trace so,
-    /// and on a terminal each would overwrite the one before.
+    /// Adds `chunk`, and returns the lines that are complete, each with a line feed.
+    ///
+    /// A carriage return ends a line too. The runtime client of Python separates the lines of a stack
+    /// trace by it. On a terminal each line would overwrite the previous one.
     fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut complete = Vec::with_capacity(chunk.len());
         for line in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            if std::mem::take(&mut self.returned) && line == b"\n" {
+            if std::mem::take(&mut self.after_return) && line == b"\n" {
                 continue;
             }
             self.partial.extend_from_slice(line);
             if let Some(end @ (b'\n' | b'\r')) = self.partial.last_mut() {
-                self.returned = *end == b'\r';
+                self.after_return = *end == b'\r';
                 *end = b'\n';
                 complete.append(&mut self.partial);
             } else if self.partial.len() >= MAX_LINE_BYTES {
@@ -185,7 +194,7 @@ impl Lines {
         complete
     }
 
-    /// The last line, if it has no end.
+    /// Returns the last line if it has no end.
     fn finish(&mut self) -> Vec<u8> {
         if !self.partial.is_empty() {
             self.partial.push(b'\n');
@@ -202,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_whole_wherever_the_chunks_end() {
+    fn lines_are_complete_wherever_the_chunks_end() {
         let mut lines = Lines::default();
         assert_eq!(lines.push(b"a\nb"), b"a\n");
         assert_eq!(lines.push(b"c\n\n"), b"bc\n\n");
@@ -219,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_cut() {
+    fn an_endless_line_is_cut() {
         let mut lines = Lines::default();
         let mut kept = 0;
         for _ in 0..1_000 {
@@ -233,16 +242,16 @@ mod tests {
         assert_eq!(kept + lines.partial.len(), 1_000 * 1_024);
     }
 
-    /// A reader that shows each piece and then waits for a token before it takes the next.
-    struct Reader {
+    /// A reader that shows each piece, and waits for a token before it takes the next one.
+    struct SlowReader {
         shown: Sender<Vec<u8>>,
         tokens: Receiver<()>,
     }
 
-    impl Write for Reader {
+    impl Write for SlowReader {
         fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
             let _ = self.shown.send(piece.to_vec());
-            // Without anybody to send tokens it goes on at once.
+            // Returns at once if the sender of tokens is dropped.
             let _ = self.tokens.recv();
             Ok(piece.len())
         }
@@ -255,7 +264,7 @@ mod tests {
     fn output(format: LogFormat) -> (Output, Flushed, Receiver<Vec<u8>>, Sender<()>) {
         let (shown, pieces) = channel();
         let (sender, tokens) = channel();
-        let (output, flushed) = Output::to(Reader { shown, tokens }, format, || UNIX_EPOCH);
+        let (output, flushed) = Output::to(SlowReader { shown, tokens }, format, || UNIX_EPOCH);
         (output, flushed, pieces, sender)
     }
 
@@ -294,31 +303,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_gathered_is_written_at_once() {
+    async fn gathered_pieces_are_written_together() {
         let (output, _flushed, pieces, tokens) = output(LogFormat::Text);
-        output.pass(&source(), b"first\n", 0).await;
+        output.write_lines(&source(), b"first\n", 0).await;
         pieces.recv().unwrap();
         for line in ["a\n", "b\n"] {
-            output.pass(&source(), line.as_bytes(), 0).await;
+            output.write_lines(&source(), line.as_bytes(), 0).await;
         }
         tokens.send(()).unwrap();
         assert_eq!(pieces.recv().unwrap(), b"f/1a2b3c4d | a\nf/1a2b3c4d | b\n");
     }
 
     #[tokio::test]
-    async fn a_reader_that_stops_holds_a_function_up_once_and_is_told_what_it_missed() {
+    async fn a_stopped_reader_delays_a_function_once_and_learns_the_number_of_dropped_lines() {
         let (output, flushed, pieces, tokens) = output(LogFormat::Text);
-        output.pass(&source(), b"first\n", 0).await;
+        output.write_lines(&source(), b"first\n", 0).await;
         pieces.recv().unwrap();
         let begin = std::time::Instant::now();
         let mut dropped = 0;
-        for _ in 0..WAITING_PIECES + 84 {
-            dropped = output.pass(&source(), b"x\ny\n", dropped).await;
+        for _ in 0..MAX_QUEUED_PIECES + 84 {
+            dropped = output.write_lines(&source(), b"x\ny\n", dropped).await;
         }
         assert_eq!(dropped, 2 * 84);
         assert!((WRITE_TIMEOUT..WRITE_TIMEOUT * 20).contains(&begin.elapsed()));
         drop(tokens);
-        while output.pass(&source(), b"z\n", dropped).await > 0 {
+        while output.write_lines(&source(), b"z\n", dropped).await > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         drop(output);

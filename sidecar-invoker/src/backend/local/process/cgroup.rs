@@ -1,6 +1,6 @@
-//! Control groups (cgroup v2, Linux 5.14 or newer): one for each environment, where the invoker may
-//! make them. No process leaves its control group, so all that a function starts ends with it, and
-//! the kernel itself enforces its memory.
+//! Control groups (cgroup v2, Linux 5.14 or newer), one for each environment where the invoker may
+//! create them. No process leaves its control group. All processes that a function starts therefore
+//! end with the group, and the kernel itself enforces the memory limit.
 //!
 //! Source: "Control Group v2" in the Linux kernel's documentation.
 
@@ -12,11 +12,11 @@ use std::time::Duration;
 use rustix::process::Pid;
 use uuid::Uuid;
 
-/// The control group that holds those of all environments of an invoker.
+/// The control group that contains the groups of all environments of an invoker.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
     folder: PathBuf,
-    /// Whether the kernel counts and limits the memory in it.
+    /// The kernel counts and limits the memory in the group.
     memory: bool,
 }
 
@@ -28,9 +28,10 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroups {
-    /// Makes one beside the invoker's own control group or, failing that, below it: the first is
-    /// what a user's session or a systemd service with `DelegateSubgroup` allows, and where the
-    /// memory can be limited. `None` if neither can be had.
+    /// Creates the group beside the invoker's own control group or, if that fails, below it.
+    ///
+    /// A user's session and a systemd service with `DelegateSubgroup` allow the first, in which the
+    /// memory can be limited. Returns `None` if the system allows neither.
     pub(crate) fn make() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -48,13 +49,13 @@ impl Cgroups {
     }
 
     fn below(parent: &Path) -> io::Result<Self> {
-        // To move a process takes the right to write here.
+        // Moving a process requires write access to this file.
         fs::OpenOptions::new()
             .write(true)
             .open(parent.join("cgroup.procs"))?;
         let name = format!("lambda-mesh-{}-{}", std::process::id(), Uuid::new_v4());
         let folder = parent.join(name);
-        // Refused if processes stand in `parent` itself; then there is no limit of memory.
+        // Fails if `parent` itself contains processes. The memory is then not limited.
         let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory");
         fs::create_dir(&folder)?;
         let mut made = Self {
@@ -68,12 +69,12 @@ impl Cgroups {
         }
     }
 
-    /// Where it is.
+    /// Returns the path of the group.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A control group for an environment whose processes may use `limit_bytes` of memory.
+    /// Creates a control group for an environment whose processes may use `limit_bytes` of memory.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -96,7 +97,7 @@ impl Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        // The guard does it if this one cannot yet.
+        // Fails while an environment's group is left. The orphan reaper then removes both.
         let _ = fs::remove_dir(&self.folder);
     }
 }
@@ -106,13 +107,14 @@ impl Cgroup {
         if self.memory {
             self.write("memory.max", &limit_bytes.to_string())?;
             self.write("memory.oom.group", "1")?;
-            // Not there if the kernel does not count swap.
+            // The file does not exist if the kernel does not count swap.
             let _ = self.write("memory.swap.max", "0");
         }
         Ok(())
     }
 
-    /// Moves a process into it; what that starts from now on is in it too.
+    /// Moves a process into the group. The processes that it starts from now on belong to the group
+    /// too.
     ///
     /// # Errors
     /// The operating system refuses, or the process has ended.
@@ -120,7 +122,7 @@ impl Cgroup {
         self.write("cgroup.procs", &process.to_string())
     }
 
-    /// Most memory that was used at once, in bytes, if the kernel counts it.
+    /// Returns the peak memory in bytes, if the kernel counts it.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         // `memory.peak` is new in Linux 5.19.
         let read = |file| fs::read_to_string(self.folder.join(file)).ok();
@@ -130,12 +132,12 @@ impl Cgroup {
         peak??.trim().parse().ok()
     }
 
-    /// Whether the kernel limits the memory.
+    /// Returns true if the kernel limits the memory.
     pub(crate) fn limits_memory(&self) -> bool {
         self.memory
     }
 
-    /// Whether the kernel has killed processes in it because they used too much memory.
+    /// Returns true if the kernel has killed processes of the group for their memory.
     pub(crate) fn ran_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
         let kills = events
@@ -144,7 +146,7 @@ impl Cgroup {
         kills.is_some_and(|kills| kills != "0")
     }
 
-    /// Kills all that is left in it and removes it. Blocks until the processes have ended, a
+    /// Kills the processes that are left and removes the group. Blocks until they have ended, for a
     /// second at most.
     pub(crate) fn remove(self) {
         remove(&self.folder);
@@ -155,10 +157,10 @@ impl Cgroup {
     }
 }
 
-/// Kills all processes in the control group `folder` and in those below it, and removes them.
-/// Blocks until the processes have ended, a second at most.
+/// Kills all processes in the control group `folder` and below, and removes the groups. Blocks until
+/// the processes have ended, for a second at most.
 pub(crate) fn remove(folder: &Path) {
-    // Fails only if it is gone.
+    // Fails only if the group is already removed.
     let _ = fs::write(folder.join("cgroup.kill"), "1");
     for _ in 0..500 {
         let below = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -174,7 +176,10 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
-/// Where cgroup v2 is mounted, and the folder there of the process with this `/proc/self/cgroup`.
+/// Finds the mount point of cgroup v2, and the folder in it of the process with this
+/// `/proc/self/cgroup`.
+///
+/// Reading three fields of a line here saves the crate `procfs`, see [`procfs`](super::procfs).
 fn locate(mountinfo: &str, cgroup: &str) -> Option<(PathBuf, PathBuf)> {
     let own = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
     mountinfo.lines().find_map(|line| {
@@ -184,7 +189,7 @@ fn locate(mountinfo: &str, cgroup: &str) -> Option<(PathBuf, PathBuf)> {
         if !kind.starts_with("cgroup2 ") {
             return None;
         }
-        // A container may see a part of the tree.
+        // A container may see only a part of the tree.
         let below = Path::new(own).strip_prefix(root).ok()?;
         Some((mount.into(), Path::new(mount).join(below)))
     })
@@ -195,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_control_group_is_found_in_whole_and_in_partial_trees() {
+    fn the_own_control_group_is_found_in_whole_and_partial_trees() {
         let mounts = "\
 31 24 0:27 / /sys/fs/cgroup rw - tmpfs tmpfs rw
 35 24 0:30 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";

@@ -1,4 +1,4 @@
-//! Which program a function is, and which environment variables it sees.
+//! The program of a function and its environment variables.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,8 +14,8 @@ use crate::config::{InheritEnv, LocalConfig};
 use crate::invocation::region;
 use lambda_api::FunctionName;
 
-/// What a function sees of the invoker's own environment: how to find programs and temporary
-/// files, its language, and the AWS credentials and region that a developer works with.
+/// The variables of the invoker's own environment that every function inherits: the locations of
+/// programs and temporary files, the language, and a developer's AWS credentials and region.
 const INHERITED: [&str; 12] = [
     "PATH",
     "HOME",
@@ -31,16 +31,16 @@ const INHERITED: [&str; 12] = [
     "AWS_REGION",
 ];
 
-/// The invoker's own environment, as far as functions may see it.
+/// The invoker's own environment variables.
 #[derive(Debug, Clone)]
 pub(crate) struct Inherited {
     variables: BTreeMap<OsString, OsString>,
-    /// The region of functions that run here.
+    /// The region of local functions.
     pub(crate) region: String,
 }
 
 impl Inherited {
-    /// Takes the invoker's environment.
+    /// Takes over the invoker's environment variables.
     pub(crate) fn from(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let variables: BTreeMap<_, _> = variables.collect();
         Self {
@@ -49,12 +49,13 @@ impl Inherited {
         }
     }
 
-    /// What a function sees that inherits `more` than all functions do.
+    /// Returns the variables of a function that inherits `more` than every function does.
     fn visible(&self, more: &InheritEnv) -> BTreeMap<OsString, OsString> {
         let passes = |name: &OsStr| match more {
             InheritEnv::All => true,
             InheritEnv::Names(names) => {
-                INHERITED.iter().any(|one| *one == name) || names.iter().any(|one| **one == *name)
+                INHERITED.iter().any(|inherited| *inherited == name)
+                    || names.iter().any(|listed| **listed == *name)
             }
         };
         let visible = self.variables.iter().filter(|(name, _)| passes(name));
@@ -64,13 +65,14 @@ impl Inherited {
     }
 }
 
-/// The variables of every execution environment of a function, `env` of its configuration over
-/// Lambda's own over the inherited.
+/// Returns the variables of every execution environment of a function.
 ///
-/// Source: "Defined runtime environment variables" in the AWS Lambda developer guide. As for
-/// OS-only runtimes there is no `AWS_EXECUTION_ENV`; `_HANDLER` is the command's last word, as
-/// with the Runtime Interface Emulator, and `bootstrap` without a command. `_X_AMZN_TRACE_ID` is
-/// for the runtime to set, invocation by invocation.
+/// `env` of the configuration overrides Lambda's own variables, and these override inherited ones.
+///
+/// Source: "Defined runtime environment variables" in the AWS Lambda developer guide. There is no
+/// `AWS_EXECUTION_ENV`, as in OS-only runtimes. `_HANDLER` is the command's last word, as in the
+/// Runtime Interface Emulator, and `bootstrap` without a command. The runtime itself sets
+/// `_X_AMZN_TRACE_ID` for each invocation.
 pub(crate) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
@@ -106,13 +108,14 @@ pub(crate) fn variables(
 
 const LOG_STREAM_NAME: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 
-/// The log stream of one environment, by which Lambda tells environments apart:
-/// `2026/11/21/[$LATEST]` and 32 random hex digits.
+/// The log stream of one environment: `2026/11/21/[$LATEST]` and 32 random hex digits.
+///
+/// Lambda identifies environments by it.
 #[derive(Debug)]
 pub(crate) struct LogStream(String);
 
 impl LogStream {
-    /// That of an environment that starts `now`.
+    /// Creates the log stream of an environment that starts `now`.
     pub(crate) fn new(now: SystemTime) -> Self {
         let date = OffsetDateTime::from(now).date();
         let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
@@ -120,43 +123,60 @@ impl LogStream {
         Self(format!("{year}/{month:02}/{day:02}/[$LATEST]{id}"))
     }
 
-    /// The environment variable with the whole name, by which the environment's processes are known
-    /// wherever they go.
+    /// Returns the environment variable that identifies all processes of the environment.
     pub(crate) fn variable(&self) -> (&'static str, &str) {
         (LOG_STREAM_NAME, &self.0)
     }
 
-    /// The same as `NAME=VALUE`.
+    /// Returns that environment variable as `NAME=VALUE`.
     pub(crate) fn entry(&self) -> String {
         format!("{LOG_STREAM_NAME}={}", self.0)
     }
 
-    /// The first eight of its random digits: enough to tell environments apart in a log.
+    /// Returns the first eight of the random digits, which identify the environment in a log.
     pub(crate) fn short(&self) -> &str {
         let digits = self.0.rsplit(']').next().unwrap_or_default();
         digits.get(..8).unwrap_or(digits)
     }
 }
 
-/// A program cannot be run, in the words of the operating system.
+/// An error in finding a program. The texts are those of the operating system.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProgramError {
     #[error("executable file not found in $PATH")]
     NotInPath,
     #[error("no such file or directory")]
     NotFound,
-    /// It is a folder, or not executable.
+    /// The path is a folder, or the file is not executable.
     #[error("permission denied")]
     NotExecutable,
     #[error(transparent)]
     Io(io::Error),
 }
 
-/// The executable that `program` means: relative to `directory` if it has a slash, else in the
-/// `PATH` of the function.
+/// An error in starting a runtime process.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The program that `AWS_LAMBDA_EXEC_WRAPPER` names cannot be run.
+    #[error("AWS_LAMBDA_EXEC_WRAPPER: {wrapper}: {reason}")]
+    Wrapper {
+        wrapper: String,
+        reason: ProgramError,
+    },
+    /// The Runtime API has no address.
+    #[error("no port for its Runtime API: {0}")]
+    RuntimeApi(io::Error),
+    #[error(transparent)]
+    Spawn(#[from] io::Error),
+}
+
+/// Finds the executable of `program`, relative to `directory` if it contains a slash, otherwise in
+/// the folders of `path`.
 ///
 /// # Errors
-/// There is none.
+/// There is no such executable.
 pub(crate) fn resolve(
     program: &str,
     directory: &Path,
@@ -191,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_found_by_path_or_in_the_directory() {
+    fn a_program_is_found_in_the_path_or_relative_to_the_directory() {
         let path = Some(OsStr::new("/nowhere:/bin"));
         assert_eq!(
             resolve("sh", Path::new("/"), path).unwrap(),
@@ -226,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_wins_over_lambda_s_variables_and_those_over_inherited_ones() {
+    fn env_overrides_lambda_s_variables_and_these_override_inherited_ones() {
         let yaml = "functions: { f: { local: { command: [p, app.handler], env: { TZ: Asia/Tokyo },
             inherit_env: [LISTED, ABSENT] } } }";
         let config = crate::config::Config::parse("i.yaml", yaml, Path::new("/srv")).unwrap();
@@ -265,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_stream_is_named_by_date_and_at_random() {
+    fn a_log_stream_has_a_date_and_random_digits() {
         let stream = LogStream::new(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
         let (date, digits) = stream.variable().1.split_once("[$LATEST]").unwrap();
         assert_eq!((date, digits.len()), ("1971/01/01/", 32));

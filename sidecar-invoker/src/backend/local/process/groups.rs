@@ -1,5 +1,5 @@
-//! The processes of one execution environment: the runtime and the extensions, each in a process
-//! group of its own.
+//! The processes of one execution environment. The runtime and each extension have a process group
+//! of their own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,29 +18,28 @@ use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
 use crate::backend::local::log::tail::Log;
-use crate::backend::local::log::writer::LogSource;
-use crate::backend::local::log::writer::Output;
+use crate::backend::local::log::writer::{LogSource, Output};
 
-/// How long the runtime has between SIGTERM and SIGKILL, as on AWS.
+/// The time between SIGTERM and SIGKILL for the runtime, as on AWS.
 const TERMINATION_GRACE: Duration = Duration::from_millis(300);
-/// How long extensions that have registered for it have from SHUTDOWN to SIGKILL, as on AWS.
-pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+/// The time between the event `SHUTDOWN` and SIGKILL for extensions, as on AWS.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long what a process wrote before its end may take to be read.
-const READ_LIMIT: Duration = Duration::from_millis(200);
+/// The maximum time for reading what a process sent before its end.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What is running.
+/// The running processes of an environment, and its API.
 #[derive(Default)]
 pub(crate) struct Processes {
     pub(crate) api: Option<JoinHandle<()>>,
-    /// The connections to the API.
+    /// The open connections to the API.
     pub(crate) connections: TaskTracker,
     runtime: Option<(Child, Pid)>,
     extensions: JoinSet<(String, Option<ExitStatus>)>,
     groups: Vec<(String, Pid)>,
 }
 
-/// How a process ended.
+/// The end of a process. The status may be unknown.
 pub(crate) enum Exit {
     Runtime(Option<ExitStatus>),
     Extension(String, Option<ExitStatus>),
@@ -50,7 +49,7 @@ impl Processes {
     /// Starts the runtime.
     ///
     /// # Errors
-    /// The operating system's reason.
+    /// The operating system cannot start the process.
     pub(crate) fn start_runtime(
         &mut self,
         launch: &Launch<'_>,
@@ -61,10 +60,10 @@ impl Processes {
         Ok(group)
     }
 
-    /// Starts an extension; its name is its file's.
+    /// Starts an extension, whose name is that of its file.
     ///
     /// # Errors
-    /// The operating system's reason.
+    /// The operating system cannot start the process.
     pub(crate) fn start_extension(
         &mut self,
         launch: &Launch<'_>,
@@ -79,7 +78,7 @@ impl Processes {
         Ok(group)
     }
 
-    /// Kills the runtime, or the extensions if they are all there is yet.
+    /// Kills the runtime, or the extensions if the runtime has not started.
     pub(crate) fn kill_first(&self) {
         match &self.runtime {
             Some((_, group)) => kill(*group, Signal::KILL),
@@ -90,14 +89,14 @@ impl Processes {
         }
     }
 
-    /// Waits until what has come over connections that are closed has been read: a process may
-    /// answer and end at once.
+    /// Waits until the requests of ended processes have been read. A process may respond and end at
+    /// once.
     pub(crate) async fn drain_connections(&self) {
         self.connections.close();
-        let _ = timeout(READ_LIMIT, self.connections.wait()).await;
+        let _ = timeout(DRAIN_TIMEOUT, self.connections.wait()).await;
     }
 
-    /// Waits until one of them ends.
+    /// Waits until a process ends.
     pub(crate) async fn exit(&mut self) -> Exit {
         let Self {
             runtime,
@@ -117,18 +116,19 @@ impl Processes {
             }
         };
         tokio::select! {
-            // A runtime that is killed for its memory may take the extensions with it.
+            // If the kernel kills the runtime for its memory, the extensions may end with it.
             biased;
             status = runtime => Exit::Runtime(status),
             (name, status) = extension => Exit::Extension(name, status),
         }
     }
 
-    /// Ends the processes and all that they started in their groups, which are what comes back;
-    /// extensions that `waits_for` says are to have time have it.
+    /// Ends the processes and all others in their groups, and returns the groups.
+    ///
+    /// Extensions for which `waits_for` returns true have time to end by themselves.
     pub(crate) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
-        let limit = Instant::now() + SHUTDOWN_LIMIT;
-        let patient = self.groups.iter().any(|(name, _)| waits_for(name));
+        let limit = Instant::now() + SHUTDOWN_TIMEOUT;
+        let must_wait = self.groups.iter().any(|(name, _)| waits_for(name));
         for (_, group) in self.groups.iter().filter(|(name, _)| !waits_for(name)) {
             kill(*group, Signal::KILL);
         }
@@ -138,9 +138,9 @@ impl Processes {
             kill(*group, Signal::KILL);
             let _ = child.wait().await;
         }
-        if patient {
-            let all = async { while self.extensions.join_next().await.is_some() {} };
-            let _ = timeout_at(limit, all).await;
+        if must_wait {
+            let all_ended = async { while self.extensions.join_next().await.is_some() {} };
+            let _ = timeout_at(limit, all_ended).await;
         }
         for (_, group) in &self.groups {
             kill(*group, Signal::KILL);
@@ -156,11 +156,12 @@ impl Processes {
 }
 
 fn kill(group: Pid, signal: Signal) {
-    // Fails only if nothing is left in the group.
+    // Fails only if the group is empty.
     let _ = kill_process_group(group, signal);
 }
 
-/// The executables in `extensions/` of the function's directory, by name and in its order.
+/// Returns the files in `extensions/` of the function's directory with their names, in the order of
+/// the names.
 pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
     let files = std::fs::read_dir(directory.join("extensions"));
     let mut extensions: Vec<_> = files
@@ -177,11 +178,11 @@ pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
     extensions
 }
 
-/// What the processes of an environment have in common.
+/// The parameters that all processes of an environment share.
 pub(crate) struct Launch<'e> {
     pub(crate) directory: &'e Path,
     pub(crate) variables: &'e BTreeMap<OsString, OsString>,
-    /// Where their output goes.
+    /// The destination of the processes' output.
     pub(crate) output: &'e Output,
     pub(crate) tasks: &'e TaskTracker,
     /// The address of the Runtime API.
@@ -216,7 +217,7 @@ impl Launch<'_> {
         Ok((child, group))
     }
 
-    /// Passes on the output of a process.
+    /// Starts a task that passes on the output of a process.
     fn forward(&self, reader: impl AsyncRead + Send + Unpin + 'static) {
         let output = self.output.clone();
         self.tasks

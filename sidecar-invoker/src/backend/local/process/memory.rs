@@ -1,8 +1,8 @@
-//! The memory of one environment: what its processes use, and their limit.
+//! The memory of one environment: the use of its processes, and its limit.
 //!
-//! Where a control group limits it, the kernel watches. Elsewhere the invoker looks at what the
-//! processes have in RAM. Never is the address space limited: runtimes reserve far more of it than
-//! they use.
+//! The kernel enforces the limit where there is a control group. Elsewhere the invoker samples the
+//! resident memory of the processes. The address space is never limited, because runtimes reserve far
+//! more of it than they use.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,66 +15,66 @@ use super::cgroup::Cgroup;
 use super::procfs::{ProcessTable, peak_resident_bytes, proportional_bytes, resident_bytes};
 use crate::util::lock;
 
-/// How often an environment is looked at: a look takes some ten microseconds.
+/// The interval between samples of an active environment. A sample takes some ten microseconds.
 const ACTIVE_INTERVAL: Duration = Duration::from_millis(25);
-/// How often one is that waits for an invocation.
+/// The interval between samples of an idle environment.
 const IDLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the processes of one environment use.
+/// The memory that the processes of one environment use.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit_bytes: u64,
     peak_bytes: AtomicU64,
-    state: Mutex<State>,
+    tracked: Mutex<TrackedProcesses>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// The first processes of the groups.
+struct TrackedProcesses {
+    /// The first processes of the process groups.
     groups: Vec<Pid>,
     cgroup: Option<Cgroup>,
-    /// The processes that were there at the last look at all processes of the machine.
-    family: Vec<Pid>,
-    /// When it was looked at last, and how long that took.
-    last_look: Option<(Instant, Duration)>,
+    /// The processes of the environment, by the last reading of the process table.
+    processes: Vec<Pid>,
+    /// The time of the last sample, and its duration.
+    last_sample: Option<(Instant, Duration)>,
 }
 
 impl Memory {
-    /// That of an environment that may use `limit_mib`.
+    /// Creates the record of an environment that may use `limit_mib`.
     pub(crate) fn new(limit_mib: u32) -> Self {
         Self {
             limit_bytes: u64::from(limit_mib) << 20,
             peak_bytes: AtomicU64::new(0),
-            state: Mutex::default(),
+            tracked: Mutex::default(),
         }
     }
 
-    /// Before there is any process: takes the control group that they are to be in, if there is one.
-    pub(crate) fn begin(&self, cgroup: Option<Cgroup>) {
-        lock(&self.state).cgroup = cgroup;
+    /// Takes the control group of the environment, if it has one, before the first process starts.
+    pub(crate) fn set_cgroup(&self, cgroup: Option<Cgroup>) {
+        lock(&self.tracked).cgroup = cgroup;
     }
 
-    /// From now on looks at this process group too.
+    /// Adds a process group.
     pub(crate) fn add(&self, group: Pid) {
-        let mut state = lock(&self.state);
-        state.groups.push(group);
-        state.family.push(group);
-        if let Some(Err(error)) = state.cgroup.as_ref().map(|cgroup| cgroup.add(group)) {
-            tracing::debug!("a process is in no control group: {error}");
-            if let Some(cgroup) = state.cgroup.take() {
+        let mut tracked = lock(&self.tracked);
+        tracked.groups.push(group);
+        tracked.processes.push(group);
+        if let Some(Err(error)) = tracked.cgroup.as_ref().map(|cgroup| cgroup.add(group)) {
+            tracing::debug!("a process has no control group: {error}");
+            if let Some(cgroup) = tracked.cgroup.take() {
                 cgroup.remove();
             }
         }
     }
 
-    /// Most bytes used at once so far, as far as was seen; `None` where that cannot be seen.
+    /// Returns the highest known use in bytes, or `None` where the use cannot be read.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let seen = {
-            let state = lock(&self.state);
-            let counted = state.cgroup.as_ref().and_then(Cgroup::peak_bytes);
+            let tracked = lock(&self.tracked);
+            let counted = tracked.cgroup.as_ref().and_then(Cgroup::peak_bytes);
             counted.or_else(|| {
-                state
-                    .family
+                tracked
+                    .processes
                     .iter()
                     .copied()
                     .filter_map(peak_resident_bytes)
@@ -86,10 +86,11 @@ impl Memory {
         (peak > 0).then_some(peak)
     }
 
-    /// Waits until more is used than may be, and says how many bytes; not if the kernel watches. An
-    /// environment that `is_active` is looked at more often. Dropped and called anew it goes on as
-    /// before.
-    pub(crate) async fn exceeded(
+    /// Waits until the processes use more memory than the limit, and returns their use in bytes.
+    ///
+    /// Never returns if the kernel enforces the limit. An environment that `is_active` is sampled more
+    /// often. The future can be dropped and created again without delaying the next sample.
+    pub(crate) async fn wait_until_exceeded(
         &self,
         is_active: impl Fn() -> bool,
         process_table: &Arc<ProcessTable>,
@@ -101,19 +102,19 @@ impl Memory {
                 false => IDLE_INTERVAL,
             };
             let next = {
-                let mut state = lock(&self.state);
-                if state.cgroup.as_ref().is_some_and(Cgroup::limits_memory) {
+                let mut tracked = lock(&self.tracked);
+                if tracked.cgroup.as_ref().is_some_and(Cgroup::limits_memory) {
                     break;
                 }
                 let began = Instant::now();
-                let (last, took) = *state.last_look.get_or_insert((began, Duration::ZERO));
-                // A twentieth of the time at most.
+                let (last, took) = *tracked.last_sample.get_or_insert((began, Duration::ZERO));
+                // Sampling takes a twentieth of the time at most.
                 last + interval.max(took * 20)
             };
             sleep_until(next).await;
             let began = Instant::now();
-            let used = self.look(active.then_some(process_table));
-            lock(&self.state).last_look = Some((began, began.elapsed()));
+            let used = self.sample(active.then_some(process_table));
+            lock(&self.tracked).last_sample = Some((began, began.elapsed()));
             self.peak_bytes.fetch_max(used, Ordering::Relaxed);
             if used > self.limit_bytes {
                 return used;
@@ -122,32 +123,35 @@ impl Memory {
         std::future::pending().await
     }
 
-    /// What is used now, in bytes.
-    fn look(&self, process_table: Option<&Arc<ProcessTable>>) -> u64 {
-        let mut state = lock(&self.state);
+    /// Returns the present use in bytes.
+    fn sample(&self, process_table: Option<&Arc<ProcessTable>>) -> u64 {
+        let mut tracked = lock(&self.tracked);
         if let Some(process_table) = process_table {
-            state.family = process_table.family(&state.groups);
+            tracked.processes = process_table.tree(&tracked.groups);
         }
         let resident = |pid: &Pid| resident_bytes(*pid).unwrap_or_default();
-        let used = state.family.iter().map(resident).sum();
-        if used <= self.limit_bytes || state.family.len() == 1 {
+        let used = tracked.processes.iter().map(resident).sum();
+        if used <= self.limit_bytes || tracked.processes.len() == 1 {
             return used;
         }
-        // Processes that were forked share most of their memory.
+        // Forked processes share most of their memory.
         let shared = |pid: &Pid| proportional_bytes(*pid).unwrap_or_else(|| resident(pid));
-        state.family.iter().map(shared).sum()
+        tracked.processes.iter().map(shared).sum()
     }
 
-    /// Whether the kernel has killed processes because they used too much.
-    pub(crate) fn ran_out(&self) -> bool {
-        let state = lock(&self.state);
-        state.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory)
+    /// Returns true if the kernel has killed processes for their memory.
+    pub(crate) fn was_exhausted(&self) -> bool {
+        let tracked = lock(&self.tracked);
+        tracked
+            .cgroup
+            .as_ref()
+            .is_some_and(Cgroup::ran_out_of_memory)
     }
 
-    /// Kills what is left in the control group, if there is one, and removes that. Blocks until the
-    /// processes have ended, a second at most.
+    /// Kills the processes that are left in the control group, if there is one, and removes the group.
+    /// Blocks until the processes have ended, for a second at most.
     pub(crate) fn remove_cgroup(&self) {
-        let cgroup = lock(&self.state).cgroup.take();
+        let cgroup = lock(&self.tracked).cgroup.take();
         if let Some(cgroup) = cgroup {
             cgroup.remove();
         }

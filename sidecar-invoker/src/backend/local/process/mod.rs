@@ -1,4 +1,4 @@
-//! The processes of execution environments: starting, watching and ending them.
+//! Starting, supervising and ending the processes of execution environments.
 
 pub(crate) mod cgroup;
 pub(crate) mod command;

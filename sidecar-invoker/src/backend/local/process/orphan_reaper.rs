@@ -1,12 +1,12 @@
-//! No process outlives the invoker, even if the invoker is killed.
+//! The orphan reaper ends the processes of functions if the invoker is killed.
 //!
-//! A small process of the same program reads from a pipe which environments there are. The pipe
-//! ends with the invoker, however it ends; then the guard ends what is left of them. (A
-//! parent-death signal would reach only a function's first process, and it is bound to the thread
-//! that started it.)
+//! The reaper is a second process of the same program. It reads the list of environments from a pipe.
+//! The pipe breaks when the invoker ends for any reason, and the reaper then ends all processes that
+//! are left. A parent-death signal would reach only a function's first process, and only when the
+//! thread that started it ends.
 //!
-//! An environment is known by an environment variable that only its processes have, told before
-//! there is any, and by its process groups once there are some.
+//! The reaper identifies an environment by an environment variable that only its processes have, and
+//! by their process groups. It learns the variable before the first process starts.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -22,10 +22,10 @@ use tokio::time::timeout;
 
 use super::{cgroup, procfs};
 
-/// The invoker's side of the guard.
-pub(crate) struct OrphanReaper(Mutex<Option<Running>>);
+/// The invoker's connection to the orphan reaper.
+pub(crate) struct OrphanReaper(Mutex<Option<ReaperProcess>>);
 
-struct Running {
+struct ReaperProcess {
     pipe: ChildStdin,
     process: Child,
 }
@@ -38,15 +38,15 @@ impl OrphanReaper {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of the reach of a Ctrl-C that is meant for the invoker.
+            // A Ctrl-C for the invoker must not reach the reaper.
             .process_group(0)
             .spawn()?;
         let pipe = process.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self(Mutex::new(Some(Running { pipe, process }))))
+        Ok(Self(Mutex::new(Some(ReaperProcess { pipe, process }))))
     }
 
-    /// From now on all processes with the environment variable `entry` (`NAME=VALUE`) end with the
-    /// invoker, and so does their group.
+    /// Registers an environment. All processes with the environment variable `entry` (`NAME=VALUE`),
+    /// and those of `group`, end with the invoker.
     pub(crate) async fn watch(&self, entry: &str, group: Option<Pid>) {
         let line = match group {
             Some(group) => format!("+{entry} {group}\n"),
@@ -55,19 +55,19 @@ impl OrphanReaper {
         self.send(&line).await;
     }
 
-    /// The processes with this environment variable have ended.
+    /// Forgets the environment with this variable, whose processes have ended.
     pub(crate) async fn forget(&self, entry: &str) {
         self.send(&format!("-{entry}\n")).await;
     }
 
-    /// From now on all that is in this control group ends with the invoker.
+    /// Registers a control group. All its processes end with the invoker.
     pub(crate) async fn watch_cgroup(&self, folder: &Path) {
         self.send(&format!("cgroup {}\n", folder.display())).await;
     }
 
     async fn send(&self, line: &str) {
-        let mut running = self.0.lock().await;
-        let Some(Running { pipe, .. }) = running.as_mut() else {
+        let mut reaper = self.0.lock().await;
+        let Some(ReaperProcess { pipe, .. }) = reaper.as_mut() else {
             return;
         };
         let written = match pipe.write_all(line.as_bytes()).await {
@@ -81,21 +81,24 @@ impl OrphanReaper {
         }
     }
 
-    /// Lets the guard end, for a second at most.
+    /// Closes the pipe, and waits a second at most for the reaper to end.
     pub(crate) async fn end(&self) {
-        if let Some(Running { pipe, mut process }) = self.0.lock().await.take() {
+        if let Some(ReaperProcess { pipe, mut process }) = self.0.lock().await.take() {
             drop(pipe);
             let _ = timeout(Duration::from_secs(1), process.wait()).await;
         }
     }
 }
 
-/// The guard's own work: reads lines until `input` ends, then ends what is left: by SIGTERM to the
-/// process groups, and 300 ms later by SIGKILL to all.
+/// Runs the orphan reaper. It reads lines until `input` ends, and then ends the processes that are left:
+/// with SIGTERM to the process groups, and 300 ms later with SIGKILL to all processes.
 ///
-/// The lines are `+VARIABLE`, `+VARIABLE GROUP` and `-VARIABLE` for an environment that begins, has
-/// one more process group, and has ended, where the variable stands as `NAME=VALUE` without a space; and
-/// `cgroup FOLDER`.
+/// | line | meaning |
+/// |---|---|
+/// | `+VARIABLE` | An environment begins. Its variable is `NAME=VALUE`, without a space. |
+/// | `+VARIABLE GROUP` | The environment has one more process group. |
+/// | `-VARIABLE` | All processes of the environment have ended. |
+/// | `cgroup FOLDER` | The control group of all environments. |
 pub(crate) fn reap_orphans(input: impl BufRead) {
     let mut environments: BTreeMap<String, Vec<Pid>> = BTreeMap::new();
     let mut cgroup = None;
@@ -125,7 +128,7 @@ pub(crate) fn reap_orphans(input: impl BufRead) {
 }
 
 fn signal<'g>(groups: impl Iterator<Item = &'g Pid>, signal: Signal) {
-    // A group that has ended meanwhile needs no signal.
+    // Fails if the group has ended meanwhile.
     for group in groups {
         let _ = kill_process_group(*group, signal);
     }

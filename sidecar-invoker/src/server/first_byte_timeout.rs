@@ -1,7 +1,7 @@
-//! A time limit for connections on which nothing ever comes.
+//! A timeout for connections on which the peer sends nothing.
 //!
-//! hyper's own limit begins with a request, and the protocol is told by its first bytes, for which it
-//! waits without one.
+//! hyper's own timeout begins once the protocol is known. hyper waits without a timeout for the first
+//! bytes, by which it tells HTTP/1.1 from HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -11,14 +11,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A connection that fails unless something comes in time.
-pub(crate) struct FirstByte<S> {
+/// A connection on which reading fails unless the first byte arrives in time.
+pub(crate) struct FirstByteTimeout<S> {
     stream: S,
+    /// The timer, until the first byte arrives.
     limit: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> FirstByte<S> {
-    /// A connection whose first byte has to come within `limit`.
+impl<S> FirstByteTimeout<S> {
+    /// Wraps a connection whose first byte has to arrive within `limit`.
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
@@ -27,7 +28,7 @@ impl<S> FirstByte<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FirstByte<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FirstByteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -44,7 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstByte<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FirstByte<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FirstByteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -81,15 +82,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn silence_ends_a_connection_and_a_first_byte_lifts_the_limit() {
+    async fn silence_ends_a_connection_and_the_first_byte_lifts_the_limit() {
         let limit = Duration::from_millis(20);
         let (_silent, stream) = duplex(8);
-        let error = FirstByte::new(stream, limit).read_u8().await.unwrap_err();
+        let error = FirstByteTimeout::new(stream, limit)
+            .read_u8()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
         let (mut peer, stream) = duplex(8);
         peer.write_all(b"x").await.unwrap();
-        let mut stream = FirstByte::new(stream, limit);
+        let mut stream = FirstByteTimeout::new(stream, limit);
         assert_eq!(stream.read_u8().await.unwrap(), b'x');
         sleep(limit * 2).await;
         peer.write_all(b"y").await.unwrap();
