@@ -89,11 +89,25 @@ impl Error {
     }
 }
 
-/// Returns a text from elsewhere as a single line of limited length.
+/// Returns a text from elsewhere as it may stand in a log: cut to a limited length, and without the
+/// characters that could begin another line or change the order of what is read. They are escaped.
 pub(crate) fn single_line(text: &str) -> String {
-    const CHARACTERS: usize = 1024;
-    let line = text.chars().take(CHARACTERS);
-    line.map(|c| if c.is_control() { ' ' } else { c }).collect()
+    const BYTES: usize = 1024;
+    let mut line = String::new();
+    for c in text.chars() {
+        if line.len() >= BYTES {
+            line.push('…');
+            break;
+        }
+        match c {
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                line.extend(c.escape_default());
+            }
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 impl fmt::Display for Error {
@@ -120,7 +134,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoResource => f.write_str("the request is not one of `resource`: its method or path is another"),
-            Self::NotJson(what) => write!(f, "the body has to be JSON, and is not: {what}"),
+            Self::NotJson(what) => {
+                write!(f, "the body has to be JSON, and is not: {}", single_line(what))
+            }
             Self::NotForm => f.write_str(
                 "the body has to be a form, application/x-www-form-urlencoded, and is not",
             ),
@@ -152,10 +168,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::Service { status, kind, .. } => {
-                let kind = if kind.is_empty() {
-                    "no x-amzn-errortype"
-                } else {
-                    kind
+                let kind = match kind.as_str() {
+                    "" => "no x-amzn-errortype".to_owned(),
+                    kind => single_line(kind),
                 };
                 write!(f, "the function was not run: {status} ({kind})")
             }
@@ -168,5 +183,52 @@ impl std::error::Error for Error {}
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::Configuration(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_elsewhere_is_one_line_of_limited_length() {
+        for (text, line) in [
+            ("plain é €", "plain é €"),
+            ("a\nb\r\n\tc\0\u{1b}[2J", r"a\nb\r\n\tc\u{0}\u{1b}[2J"),
+            ("a\u{85}b\u{2028}c\u{202e}d", r"a\u{85}b\u{2028}c\u{202e}d"),
+        ] {
+            assert_eq!(single_line(text), line);
+        }
+        assert_eq!(single_line(&"x".repeat(1024)), "x".repeat(1024));
+        assert_eq!(
+            single_line(&"x".repeat(1025)),
+            format!("{}…", "x".repeat(1024))
+        );
+        assert!(single_line(&"\n€".repeat(1_000_000)).len() < 1040);
+    }
+
+    #[test]
+    fn no_message_has_a_second_line() {
+        let hostile = "a\n[critical] forged \u{1b}[0m".to_owned() + &"x".repeat(1_000_000);
+        for error in [
+            Error::Function {
+                payload: hostile.clone().into_bytes(),
+            },
+            Error::InvalidResponse(hostile.clone()),
+            Error::Stream(hostile.clone()),
+            Error::NotJson(hostile.clone()),
+            Error::Service {
+                status: 500,
+                kind: hostile.clone(),
+                retry_after: None,
+            },
+        ] {
+            let message = error.to_string();
+            assert!(!message.contains(char::is_control), "{message}");
+            assert!(message.len() < 1200, "{}", message.len());
+            let error_type = error.error_type().unwrap_or_default();
+            assert!(!error_type.contains(char::is_control), "{error_type}");
+            assert!(error_type.len() < 1200);
+        }
     }
 }

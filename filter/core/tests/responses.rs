@@ -118,6 +118,32 @@ prop_compose! {
     }
 }
 
+/// Hundreds of thousands of items, which no response needs, are refused, also spread over members and levels. As data, which is
+/// the body as it stands, they are none of the filter's concern.
+#[test]
+fn a_response_has_a_limited_number_of_items() {
+    let ones = |bytes: usize| format!("[{}1]", "1,".repeat(bytes / 2));
+    let cookies = format!(r#"{{"statusCode":200,"cookies":{}}}"#, ones(600_000));
+    let lists: Vec<_> = (0..60)
+        .map(|n| format!(r#""x-{n}":{}"#, ones(10_000)))
+        .collect();
+    let lists = lists.join(",");
+    let multi = format!(r#"{{"statusCode":200,"multiValueHeaders":{{{lists}}}}}"#);
+    let headers = format!(r#"{{"statusCode":200,"headers":{{{lists}}}}}"#);
+    let upstream = [(":status", "200"), ("x-amzn-requestid", "r")];
+    for payload in PAYLOADS.into_iter().filter(|payload| *payload != "raw") {
+        for body in [&cookies, &multi, &headers] {
+            let response = response(payload, &upstream, body.as_bytes());
+            // Not every format reads every member.
+            assert!(response.headers.len() <= 1, "{payload}");
+            assert!(response.body.len() < 1000, "{payload}");
+        }
+    }
+    let data = format!(r#"{{"cookies":{}}}"#, ones(600_000));
+    let response = response("apigateway-v2", &upstream, data.as_bytes());
+    assert_eq!((response.status, response.body), (200, data.into_bytes()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 

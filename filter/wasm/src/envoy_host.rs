@@ -1,7 +1,7 @@
 //! The host calls: no other file calls Envoy while a request passes.
 
 use std::cell::Cell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::exchange::{Host, Side};
 use lambda_filter_core::request::HeaderMap;
@@ -34,6 +34,16 @@ enum HostCall {
     proxy_set_buffer_bytes,
     proxy_set_header_map_pairs,
     proxy_set_property,
+    proxy_set_tick_period_milliseconds,
+}
+
+/// The time until a tick: the shortest that there is.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Ends the ticks that [`Host::request_tick`] asks for.
+pub(crate) fn end_ticks() {
+    let set = hostcalls::set_tick_period(Duration::ZERO);
+    or_logged(HostCall::proxy_set_tick_period_milliseconds, set);
 }
 
 thread_local! {
@@ -134,6 +144,15 @@ impl Host for EnvoyHost {
         let status = u32::from(response.status);
         let sent = hostcalls::send_http_response(status, headers.collect(), Some(&response.body));
         or_logged(HostCall::proxy_send_local_response, sent);
+    }
+
+    fn request_tick(&self) {
+        let set = hostcalls::set_tick_period(TICK);
+        or_logged(HostCall::proxy_set_tick_period_milliseconds, set);
+    }
+
+    fn enter(&self, context: u32) -> bool {
+        hostcalls::set_effective_context(context).is_ok()
     }
 
     fn reset(&self) {

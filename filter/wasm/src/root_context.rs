@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use lambda_filter_core::config::{ConfigCache, Settings};
-use lambda_filter_core::exchange::{Attempts, Exchange};
+use lambda_filter_core::exchange::{Attempts, Exchange, release_waiting};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
+use crate::envoy_host::{EnvoyHost, end_ticks};
 use crate::http_context::RequestContext;
 
 thread_local! {
@@ -49,8 +50,14 @@ impl RootContext for PluginContext {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let exchange = Exchange::new(Rc::clone(&self.configs), ATTEMPTS.with(Rc::clone));
+    fn on_tick(&mut self) {
+        end_ticks();
+        ATTEMPTS.with(|attempts| release_waiting(attempts, &EnvoyHost));
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        let attempts = ATTEMPTS.with(Rc::clone);
+        let exchange = Exchange::new(Rc::clone(&self.configs), attempts, context);
         Some(Box::new(RequestContext::new(exchange)))
     }
 }

@@ -102,7 +102,7 @@ fn a_mistake_fails_only_its_route_and_is_logged_once_with_its_key() {
     let mesh = Mesh::to(&upstream).routes(&routes).start();
     for (key, _) in &mistakes {
         for _ in 0..3 {
-            let response = mesh.get(format!("/{key}")).send();
+            let response = mesh.get(format!("/{key}?token=t0p")).send();
             assert_eq!(response.status, 500, "{key}");
             assert_eq!(
                 response.json(),
@@ -117,6 +117,9 @@ fn a_mistake_fails_only_its_route_and_is_logged_once_with_its_key() {
         let log = mesh.log_with(&named);
         let lines: Vec<_> = log.lines().filter(|line| line.contains(&named)).collect();
         assert_eq!(lines.len(), 1, "{key}: {lines:#?}");
+        // Secrets stand in queries.
+        assert!(lines[0].contains(&format!("/{key}: ")), "{lines:#?}");
+        assert!(!lines[0].contains("t0p"), "{lines:#?}");
     }
 }
 

@@ -1,7 +1,9 @@
 //! A route with a retry policy. Each attempt is the same invocation, and Envoy's logs and traces have the
 //! client's request.
 
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::endpoint::Endpoint;
@@ -199,8 +201,74 @@ fn the_client_gets_the_last_response_if_both_hedged_attempts_fail() {
             ScriptedResponse::payload(&json!({ "statusCode": 503 })).after(Duration::from_secs(1))
         });
         let mesh = hedging(&upstream).envoy(version).start();
-        assert_eq!(put(&mesh).status, 503);
+        let response = put(&mesh);
+        assert_eq!(response.status, 503);
         assert_eq!(upstream.calls().len(), 2);
+        assert_logged(&mesh, &response, 2);
+    });
+}
+
+/// Serves each connection on a thread: the first gets a function's failure after 150 ms, all others get
+/// `bytes` after 300 ms, and no more.
+fn failing_once_and_then_sending(bytes: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("the listener has an address");
+    let serve = move |index, mut stream: TcpStream| {
+        let failed = r#"{"statusCode":500,"body":"failed"}"#;
+        let failed = format!(
+            "HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: {}\r\n\r\n{failed}",
+            failed.len()
+        );
+        let (delay, bytes) = match index {
+            0 => (150, failed.as_str()),
+            _ => (300, bytes),
+        };
+        let read = stream.read(&mut [0; 65_536]);
+        std::thread::sleep(Duration::from_millis(delay));
+        let _ = read.and_then(|_| stream.write_all(bytes.as_bytes()));
+        if index == 0 {
+            // Open for as long as Envoy wants it.
+            let _ = stream.read(&mut [0; 1]);
+        }
+    };
+    std::thread::spawn(move || {
+        for (index, stream) in listener.incoming().flatten().enumerate() {
+            std::thread::spawn(move || serve(index, stream));
+        }
+    });
+    address
+}
+
+/// The response that failed is held for the hedged attempt, which then ends without a response.
+#[test]
+fn a_failure_that_is_held_is_sent_when_the_hedged_attempt_breaks_off() {
+    on_each_envoy(|version| {
+        for bytes in [
+            "",
+            "garbage\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"statusCode\":200,",
+        ] {
+            for timeout in ["30s", "0s"] {
+                let policy = json!({ "per_try_timeout": "0.05s", "num_retries": 1 });
+                let endpoint = failing_once_and_then_sending(bytes);
+                let mesh = retrying(endpoint, &policy).envoy(version).edit(|config| {
+                    let route = &mut config.virtual_hosts()[0]["routes"][0]["route"];
+                    route["timeout"] = json!(timeout);
+                    route["hedge_policy"] = json!({ "hedge_on_per_try_timeout": true });
+                });
+                let mesh = mesh.start();
+                let started = Instant::now();
+                let response = put(&mesh);
+                let elapsed = started.elapsed();
+                assert_eq!(
+                    (response.status, response.text()),
+                    (500, "failed"),
+                    "{bytes}"
+                );
+                assert!(elapsed < Duration::from_secs(5), "{elapsed:?}: {bytes}");
+                assert_logged(&mesh, &response, 2);
+            }
+        }
     });
 }
 

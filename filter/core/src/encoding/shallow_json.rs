@@ -4,6 +4,7 @@
 //! one, would add a copy of the parser to the module.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
@@ -11,8 +12,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use crate::encoding::json;
 
-/// A value with a limited number of levels. Deeper arrays and objects are checked but not kept, so that
-/// no function can make the filter build a large tree.
+/// A value with a limited number of levels, items and members. What is deeper or beyond is checked but not
+/// kept: the memory of the module never shrinks, so no function may make the filter build a large tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ShallowJson<'a> {
     Null,
@@ -27,7 +28,13 @@ pub(crate) enum ShallowJson<'a> {
     Map(Vec<(Cow<'a, str>, ShallowJson<'a>)>),
     /// An array or an object below the last level.
     Nested,
+    /// An array or an object with more than [`MAX_ITEMS`] items and members on all its levels.
+    TooLarge,
 }
+
+/// The largest number of items and members of a value, on all its levels. No response has as many: its
+/// headers are fewer.
+pub(crate) const MAX_ITEMS: usize = 4_000;
 
 impl<'a> ShallowJson<'a> {
     /// Reads a value with one level.
@@ -53,7 +60,9 @@ struct Shallow<'a>(ShallowJson<'a>);
 
 impl<'de> Deserialize<'de> for Shallow<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Depth(1).deserialize(deserializer).map(Self)
+        let room = Cell::new(MAX_ITEMS);
+        let reader = Reader::new(1, &room);
+        reader.deserialize(deserializer).map(Self)
     }
 }
 
@@ -62,18 +71,51 @@ pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Depth(0).deserialize(deserializer)? {
+        let room = Cell::new(0);
+        match Reader::new(0, &room).deserialize(deserializer)? {
             ShallowJson::Text(text) => Ok(Self(text)),
             _ => Err(serde::de::Error::custom("expected a string")),
         }
     }
 }
 
-/// A reader of [`ShallowJson`] with this many levels.
+/// A reader of [`ShallowJson`].
 #[derive(Clone, Copy)]
-pub(crate) struct Depth(pub u8);
+pub(crate) struct Reader<'r> {
+    levels: u8,
+    /// The number of items and members that may still be kept.
+    room: &'r Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for Depth {
+impl<'r> Reader<'r> {
+    /// Returns a reader of a value with this many levels.
+    pub(crate) fn new(levels: u8, room: &'r Cell<usize>) -> Self {
+        Self { levels, room }
+    }
+
+    /// Returns the reader of items and members; `None` below the last level.
+    fn below(self) -> Option<Self> {
+        let levels = self.levels.checked_sub(1)?;
+        Some(Self { levels, ..self })
+    }
+
+    /// Keeps an item if there is room, and else gives all of them up.
+    fn keep<T>(self, items: &mut Vec<T>, item: T) -> bool {
+        match self.room.get().checked_sub(1) {
+            Some(room) => {
+                self.room.set(room);
+                items.push(item);
+                true
+            }
+            None => {
+                *items = Vec::new();
+                false
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
     type Value = ShallowJson<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -81,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Depth {
     }
 }
 
-impl<'de> Visitor<'de> for Depth {
+impl<'de> Visitor<'de> for Reader<'_> {
     type Value = ShallowJson<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,27 +163,37 @@ impl<'de> Visitor<'de> for Depth {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let Some(depth) = self.0.checked_sub(1) else {
+        let Some(below) = self.below() else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(ShallowJson::Nested);
         };
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Self(depth))? {
-            items.push(item);
+        let mut all_kept = true;
+        while let Some(item) = seq.next_element_seed(below)? {
+            all_kept &= self.keep(&mut items, item);
         }
-        Ok(ShallowJson::List(items))
+        Ok(if all_kept {
+            ShallowJson::List(items)
+        } else {
+            ShallowJson::TooLarge
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some(depth) = self.0.checked_sub(1) else {
+        let Some(below) = self.below() else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(ShallowJson::Nested);
         };
         let mut members = Vec::new();
+        let mut all_kept = true;
         while let Some(Text(key)) = map.next_key()? {
-            members.push((key, map.next_value_seed(Self(depth))?));
+            all_kept &= self.keep(&mut members, (key, map.next_value_seed(below)?));
         }
-        Ok(ShallowJson::Map(members))
+        Ok(if all_kept {
+            ShallowJson::Map(members)
+        } else {
+            ShallowJson::TooLarge
+        })
     }
 }
 
@@ -157,5 +209,30 @@ mod tests {
         assert_eq!(node.member("c"), None);
         assert_eq!(ShallowJson::parse(b"1").unwrap().member("a"), None);
         assert!(ShallowJson::parse(b"{} {}").is_err());
+    }
+
+    #[test]
+    fn what_has_more_items_than_a_response_needs_is_not_kept() {
+        fn read(text: &str) -> ShallowJson<'_> {
+            let room = Cell::new(MAX_ITEMS);
+            let mut parser = serde_json::Deserializer::from_str(text);
+            Reader::new(2, &room).deserialize(&mut parser).unwrap()
+        }
+        let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
+        assert!(
+            matches!(read(&list(MAX_ITEMS)), ShallowJson::List(items) if items.len() == MAX_ITEMS)
+        );
+        assert_eq!(read(&list(MAX_ITEMS + 1)), ShallowJson::TooLarge);
+        // On all levels together.
+        let half = list(MAX_ITEMS / 2 - 1);
+        let map = |more: &str| format!("{{\"a\":{half},\"b\":{half}{more}}}");
+        assert!(matches!(read(&map("")), ShallowJson::Map(_)));
+        assert_eq!(read(&map(",\"c\":1")), ShallowJson::TooLarge);
+        assert_eq!(read(&map(",\"c\":[1]")), ShallowJson::TooLarge);
+        let members = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(MAX_ITEMS));
+        assert_eq!(
+            ShallowJson::parse(members.as_bytes()).unwrap(),
+            ShallowJson::TooLarge
+        );
     }
 }

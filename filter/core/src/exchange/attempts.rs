@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::request::HeaderMap;
+use crate::response::HttpResponse;
 
 /// The identity of a request: the same for each of its attempts, and for no other request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,20 +74,38 @@ impl AttemptMarker {
     }
 }
 
-/// The number of active attempts of a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct ActiveAttempts {
-    /// The attempts that have not ended.
-    pub(super) total: usize,
-    /// Those of them whose response waits for another attempt.
-    pub(super) waiting: usize,
+/// The active attempts of a request.
+#[derive(Debug)]
+struct ActiveAttempts {
+    client_headers: Rc<HeaderMap>,
+    /// The number of attempts that have not ended.
+    total: usize,
+    /// Those of them whose response waits for another attempt, in the order of their responses.
+    waiting: Vec<WaitingResponse>,
+}
+
+impl ActiveAttempts {
+    /// Returns whether every attempt waits, so that none is left to wait for.
+    fn all_wait(&self) -> bool {
+        self.waiting.len() == self.total
+    }
+}
+
+/// A response that failed, and that the client gets if no other attempt does better.
+#[derive(Debug)]
+pub(super) struct WaitingResponse {
+    /// The context of its attempt.
+    pub(super) context: u32,
+    pub(super) response: HttpResponse,
 }
 
 /// The active attempts in one VM. All attempts of a request are in one worker.
 #[derive(Debug, Default)]
 pub struct Attempts {
     request_count: Cell<u64>,
-    active: RefCell<HashMap<RequestKey, (Rc<HeaderMap>, ActiveAttempts)>>,
+    active: RefCell<HashMap<RequestKey, ActiveAttempts>>,
+    /// The requests of which only attempts that wait are left.
+    to_release: RefCell<Vec<RequestKey>>,
 }
 
 impl Attempts {
@@ -100,41 +119,77 @@ impl Attempts {
     /// Records that an attempt is about to replace the client's headers.
     pub(super) fn begin(&self, request: RequestKey, client_headers: &Rc<HeaderMap>) {
         let mut active = self.active.borrow_mut();
-        let new = || (Rc::clone(client_headers), ActiveAttempts::default());
-        active.entry(request).or_insert_with(new).1.total += 1;
+        let new = || ActiveAttempts {
+            client_headers: Rc::clone(client_headers),
+            total: 0,
+            waiting: Vec::new(),
+        };
+        active.entry(request).or_insert_with(new).total += 1;
     }
 
     /// Returns the client's headers if an attempt of the request is active.
     pub(super) fn client_headers(&self, request: RequestKey) -> Option<Rc<HeaderMap>> {
         let active = self.active.borrow();
-        active.get(&request).map(|(headers, _)| Rc::clone(headers))
-    }
-
-    /// Records that the response of an attempt waits for another attempt.
-    pub(super) fn wait(&self, request: RequestKey) {
-        if let Some((_, attempts)) = self.active.borrow_mut().get_mut(&request) {
-            attempts.waiting += 1;
-        }
-    }
-
-    /// Records that an attempt has ended.
-    pub(super) fn end(&self, request: RequestKey) {
-        let mut active = self.active.borrow_mut();
-        match active.get_mut(&request) {
-            Some((_, attempts)) if attempts.total > 1 => {
-                attempts.total -= 1;
-                attempts.waiting = attempts.waiting.min(attempts.total);
-            }
-            _ => _ = active.remove(&request),
-        }
+        let attempts = active.get(&request)?;
+        Some(Rc::clone(&attempts.client_headers))
     }
 
     /// Returns the number of active attempts of a request.
-    pub(super) fn active(&self, request: RequestKey) -> ActiveAttempts {
+    pub(super) fn total(&self, request: RequestKey) -> usize {
         let active = self.active.borrow();
-        active
-            .get(&request)
-            .map_or_else(ActiveAttempts::default, |(_, attempts)| *attempts)
+        active.get(&request).map_or(0, |attempts| attempts.total)
+    }
+
+    /// Lets a response wait if another attempt may still have a better one. Returns the response if
+    /// all other attempts wait too.
+    pub(super) fn wait(
+        &self,
+        request: RequestKey,
+        response: WaitingResponse,
+    ) -> Option<WaitingResponse> {
+        match self.active.borrow_mut().get_mut(&request) {
+            Some(attempts) if attempts.waiting.len() + 1 < attempts.total => {
+                attempts.waiting.push(response);
+                None
+            }
+            _ => Some(response),
+        }
+    }
+
+    /// Records that an attempt has ended. Returns whether only attempts that wait are left: one of them
+    /// is to be released.
+    pub(super) fn end(&self, request: RequestKey, context: u32) -> bool {
+        let mut active = self.active.borrow_mut();
+        let Some(attempts) = active.get_mut(&request) else {
+            return false;
+        };
+        attempts.total -= 1;
+        attempts
+            .waiting
+            .retain(|waiting| waiting.context != context);
+        if attempts.total == 0 {
+            active.remove(&request);
+            return false;
+        }
+        let all_wait = attempts.all_wait();
+        if all_wait {
+            self.to_release.borrow_mut().push(request);
+        }
+        all_wait
+    }
+
+    /// Takes a response of each request of which only attempts that wait are left: the newest, with the
+    /// client's headers.
+    pub(super) fn take_released(&self) -> Vec<(RequestKey, Rc<HeaderMap>, WaitingResponse)> {
+        let requests = self.to_release.take();
+        let mut active = self.active.borrow_mut();
+        let take = |request| {
+            let attempts = active.get_mut(&request)?;
+            // A retry may have begun since.
+            let response = attempts.all_wait().then(|| attempts.waiting.pop())??;
+            Some((request, Rc::clone(&attempts.client_headers), response))
+        };
+        requests.into_iter().filter_map(take).collect()
     }
 }
 
@@ -155,5 +210,65 @@ mod tests {
         }
         assert_eq!(AttemptMarker::decode(b"other bytes"), None);
         assert_eq!(AttemptMarker::decode(&[0; 18]), None);
+    }
+
+    fn failed(context: u32) -> WaitingResponse {
+        let response = HttpResponse {
+            status: 503,
+            headers: Vec::new(),
+            body: Vec::new(),
+            declared_length: None,
+        };
+        WaitingResponse { context, response }
+    }
+
+    fn released(attempts: &Attempts) -> Vec<u32> {
+        let released = attempts.take_released().into_iter();
+        released.map(|(_, _, waiting)| waiting.context).collect()
+    }
+
+    #[test]
+    fn the_last_response_that_waits_is_released_once_nothing_else_is_active() {
+        let attempts = Attempts::default();
+        let request = attempts.register(0);
+        for _ in 0..4 {
+            attempts.begin(request, &Rc::default());
+        }
+        assert!(attempts.wait(request, failed(1)).is_none());
+        assert!(attempts.wait(request, failed(2)).is_none());
+        assert!(!attempts.end(request, 3));
+        assert!(released(&attempts).is_empty());
+        assert!(attempts.end(request, 4));
+        assert_eq!(released(&attempts), [2]);
+        assert!(released(&attempts).is_empty(), "once");
+        // Envoy ends the others when the client has its response.
+        assert!(!attempts.end(request, 1));
+        assert!(!attempts.end(request, 2));
+        assert_eq!(attempts.total(request), 0);
+    }
+
+    #[test]
+    fn nothing_is_released_while_an_attempt_may_do_better() {
+        let attempts = Attempts::default();
+        let request = attempts.register(0);
+        let begin = || attempts.begin(request, &Rc::default());
+        begin();
+        begin();
+        assert!(attempts.wait(request, failed(1)).is_none());
+        assert!(attempts.end(request, 2));
+        // A retry begins before the response is released.
+        begin();
+        assert!(released(&attempts).is_empty());
+        assert!(attempts.end(request, 3));
+        assert_eq!(released(&attempts), [1]);
+        // The attempt that waits may itself be the one that ends.
+        begin();
+        begin();
+        assert!(attempts.wait(request, failed(4)).is_none());
+        assert!(!attempts.end(request, 4));
+        assert!(released(&attempts).is_empty());
+        // The last response need not wait.
+        attempts.end(request, 1);
+        assert!(attempts.wait(request, failed(5)).is_some());
     }
 }

@@ -45,6 +45,10 @@ pub trait Host {
     fn clear_trailers(&self, side: Side);
     /// Responds to the client without an upstream.
     fn respond(&self, response: &HttpResponse);
+    /// Asks for a call of [`release_waiting`](super::release_waiting), soon and outside of any request.
+    fn request_tick(&self);
+    /// Makes a request the one that the other functions are about. Returns `false` if it is gone.
+    fn enter(&self, context: u32) -> bool;
     /// Ends the exchange without ending the response, so that the client knows it is cut off.
     fn reset(&self);
 }

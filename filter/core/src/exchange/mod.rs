@@ -16,6 +16,7 @@ mod response_phases;
 pub use attempts::Attempts;
 pub use host::{Flow, Host, Side};
 pub use phase::Exchange;
+pub use response_phases::release_waiting;
 
 #[cfg(test)]
 mod tests;

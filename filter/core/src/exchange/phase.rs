@@ -74,17 +74,20 @@ pub(super) enum BodyBuffer {
 pub struct Exchange {
     pub(super) configs: Rc<ConfigCache>,
     pub(super) attempts: Rc<Attempts>,
+    /// The context in Envoy.
+    pub(super) context: u32,
     pub(super) phase: Phase,
 }
 
 impl Exchange {
     /// Returns an exchange of which nothing has come yet. Its configuration is found in `configs`, and
-    /// the other attempts of its request in `attempts`.
+    /// the other attempts of its request in `attempts`. `context` is its identifier in Envoy.
     #[must_use]
-    pub fn new(configs: Rc<ConfigCache>, attempts: Rc<Attempts>) -> Self {
+    pub fn new(configs: Rc<ConfigCache>, attempts: Rc<Attempts>, context: u32) -> Self {
         Self {
             configs,
             attempts,
+            context,
             phase: Phase::New,
         }
     }
@@ -97,11 +100,16 @@ impl Exchange {
 
 /// Puts the client's own headers back.
 pub(super) fn restore_client_headers(host: &impl Host, attempt: &mut Attempt) {
-    let headers = attempt.client_headers.iter();
+    put_back(host, attempt.key, &attempt.client_headers);
+    attempt.is_rewritten = false;
+}
+
+/// Puts the client's headers in the place of those of an invocation.
+pub(super) fn put_back(host: &impl Host, key: RequestKey, client_headers: &HeaderMap) {
+    let headers = client_headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
-    attempt.is_rewritten = false;
-    set_marker(host, attempt.key, HeaderMapState::Client);
+    set_marker(host, key, HeaderMapState::Client);
 }
 
 pub(super) fn set_marker(host: &impl Host, key: RequestKey, headers: HeaderMapState) {

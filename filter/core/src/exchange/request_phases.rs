@@ -16,7 +16,7 @@ use super::phase::{
 };
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
-use crate::error::Error;
+use crate::error::{Error, single_line};
 use crate::event;
 use crate::request::header_map::{first, text};
 use crate::request::{HeaderMap, Request};
@@ -39,8 +39,12 @@ impl Exchange {
             return self.refuse(host, &error, None);
         }
         let place = || {
-            let [authority, path] = [":authority", ":path"]
-                .map(|name| text(first(&client_headers, name).unwrap_or_default()).into_owned());
+            // Without the query, in which secrets may stand.
+            let [authority, path] = [":authority", ":path"].map(|name| {
+                let value = first(&client_headers, name).unwrap_or_default();
+                let value = value.split(|&byte| byte == b'?').next();
+                single_line(&text(value.unwrap_or_default()))
+            });
             format!("the route of {authority}{path}")
         };
         let config = match self.configs.find(metadata_levels(host), place) {
@@ -122,8 +126,11 @@ impl Exchange {
             | Phase::DiscardingRest(attempt)
             | Phase::PassingThrough(attempt) => attempt,
         };
-        self.attempts.end(attempt.key);
-        if self.attempts.active(attempt.key).total == 0 && attempt.is_rewritten {
+        if self.attempts.end(attempt.key, self.context) {
+            // Not from here: Envoy is about to clear this attempt away.
+            host.request_tick();
+        }
+        if self.attempts.total(attempt.key) == 0 && attempt.is_rewritten {
             restore_client_headers(host, &mut attempt);
         }
     }
@@ -196,7 +203,7 @@ impl Exchange {
     fn refuse(&mut self, host: &impl Host, error: &Error, config: Option<&Config>) -> Flow {
         if let Some(config) = config {
             let headers = host.headers(Side::Request);
-            let id = text(first(&headers, ENVOY_REQUEST_ID).unwrap_or_default());
+            let id = single_line(&text(first(&headers, ENVOY_REQUEST_ID).unwrap_or_default()));
             log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
         self.phase = Phase::Refused;

@@ -3,9 +3,10 @@
 
 use lambda_api::headers;
 
+use super::attempts::{Attempts, WaitingResponse};
 use super::host::{Flow, Host, Side};
 use super::phase::{
-    Attempt, BodyBuffer, ERROR_TYPE, Exchange, Phase, REQUEST_ID, restore_client_headers,
+    Attempt, BodyBuffer, ERROR_TYPE, Exchange, Phase, REQUEST_ID, put_back, restore_client_headers,
 };
 use crate::config::values::Invocation;
 use crate::error::{Error, single_line};
@@ -25,7 +26,7 @@ impl Exchange {
             }
         };
         // Another attempt may still wait for a connection, and would send this header map.
-        if attempt.is_rewritten && self.attempts.active(attempt.key).total == 1 {
+        if attempt.is_rewritten && self.attempts.total(attempt.key) == 1 {
             restore_client_headers(host, &mut attempt);
         }
         let headers = host.headers(Side::Response);
@@ -112,7 +113,7 @@ impl Exchange {
         let response = response::decode(&invoke_response, &attempt.config);
         let response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
         let response = with_ids(response, &attempt, &headers);
-        self.conclude(host, attempt, &response, buffer, Phase::PassingThrough)
+        self.conclude(host, attempt, response, buffer, Phase::PassingThrough)
     }
 
     /// Reads the beginning of a streamed response, of which the client has nothing yet.
@@ -152,13 +153,13 @@ impl Exchange {
             progress.map(|started| started.map(|response| with_ids(response, &attempt, &headers)));
         match progress {
             Ok(Some(response)) if is_end => {
-                self.conclude(host, attempt, &response, BodyBuffer::Present, next)
+                self.conclude(host, attempt, response, BodyBuffer::Present, next)
             }
             Ok(Some(response)) => {
                 let has_body = !is_head(&attempt) && has_content(response.status);
                 // Once the client has the status, no other attempt can replace this one.
                 let may_be_replaced =
-                    self.attempts.active(attempt.key).total > 1 && may_be_retried(&response);
+                    self.attempts.total(attempt.key) > 1 && may_be_retried(&response);
                 if has_body && !may_be_replaced {
                     send_beginning(host, &response);
                     self.phase = Phase::Streaming(attempt, stream);
@@ -175,7 +176,7 @@ impl Exchange {
             Err(error) => {
                 let response = fail(host, &attempt, &headers, &error);
                 let response = with_ids(response, &attempt, &headers);
-                self.conclude(host, attempt, &response, BodyBuffer::Present, next)
+                self.conclude(host, attempt, response, BodyBuffer::Present, next)
             }
         }
     }
@@ -230,27 +231,43 @@ impl Exchange {
     fn conclude(
         &mut self,
         host: &impl Host,
-        attempt: Attempt,
-        response: &HttpResponse,
+        mut attempt: Attempt,
+        response: HttpResponse,
         buffer: BodyBuffer,
         next: fn(Attempt) -> Phase,
     ) -> Flow {
-        let attempts = self.attempts.active(attempt.key);
-        if attempts.total > 1 && may_be_retried(response) {
-            // Envoy's router would drop the headers of this response in favour of another attempt. On
-            // the body that follows, Envoy 1.36 to 1.40 end in a segmentation fault.
-            if attempts.waiting + 1 == attempts.total {
-                self.phase = Phase::PassingThrough(attempt);
-                host.respond(response);
-            } else {
-                self.attempts.wait(attempt.key);
-                self.phase = Phase::AwaitingOtherAttempt(attempt);
-            }
-            return Flow::Pause;
+        if self.attempts.total(attempt.key) <= 1 || !may_be_retried(&response) {
+            send_whole(host, &response, is_head(&attempt), buffer);
+            self.phase = next(attempt);
+            return Flow::Continue;
         }
-        send_whole(host, response, is_head(&attempt), buffer);
-        self.phase = next(attempt);
-        Flow::Continue
+        // Envoy's router would drop the headers of this response in favour of another attempt. On the
+        // body that follows, Envoy 1.36 to 1.40 end in a segmentation fault.
+        let waiting = WaitingResponse {
+            context: self.context,
+            response,
+        };
+        self.phase = match self.attempts.wait(attempt.key, waiting) {
+            Some(last) => {
+                if attempt.is_rewritten {
+                    restore_client_headers(host, &mut attempt);
+                }
+                host.respond(&last.response);
+                Phase::PassingThrough(attempt)
+            }
+            None => Phase::AwaitingOtherAttempt(attempt),
+        };
+        Flow::Pause
+    }
+}
+
+/// Sends the responses that wait for other attempts which have ended without a response.
+pub fn release_waiting(attempts: &Attempts, host: &impl Host) {
+    for (key, client_headers, WaitingResponse { context, response }) in attempts.take_released() {
+        if host.enter(context) {
+            put_back(host, key, &client_headers);
+            host.respond(&response);
+        }
     }
 }
 
@@ -278,7 +295,7 @@ fn with_ids(mut response: HttpResponse, attempt: &Attempt, headers: &HeaderMap) 
 /// Logs an error and returns the client's response to it. `headers` are the upstream's.
 fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error) -> HttpResponse {
     let function = attempt.config.function.as_str();
-    let id = &attempt.attributes.request_id;
+    let id = single_line(&attempt.attributes.request_id);
     match first(headers, headers::REQUEST_ID) {
         Some(lambda) => {
             let lambda = single_line(&text(lambda));

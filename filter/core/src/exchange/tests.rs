@@ -23,6 +23,8 @@ struct FakeEnvoy {
     cleared_trailers: RefCell<Vec<Side>>,
     responded: RefCell<Option<HttpResponse>>,
     is_reset: Cell<bool>,
+    has_tick: Cell<bool>,
+    entered: RefCell<Vec<u32>>,
     now_ns: Cell<i64>,
 }
 
@@ -95,6 +97,15 @@ impl Host for FakeEnvoy {
         *self.responded.borrow_mut() = Some(response.clone());
     }
 
+    fn request_tick(&self) {
+        self.has_tick.set(true);
+    }
+
+    fn enter(&self, context: u32) -> bool {
+        self.entered.borrow_mut().push(context);
+        true
+    }
+
     fn reset(&self) {
         self.is_reset.set(true);
     }
@@ -136,7 +147,12 @@ fn exchange(plugin: &str) -> Exchange {
 
 fn another_attempt(plugin: &str, attempts: &Rc<Attempts>) -> Exchange {
     let settings = Settings::from_plugin(plugin.as_bytes()).unwrap();
-    Exchange::new(Rc::new(ConfigCache::new(settings)), Rc::clone(attempts))
+    thread_local! {
+        static CONTEXTS: Cell<u32> = const { Cell::new(0) };
+    }
+    CONTEXTS.set(CONTEXTS.get() + 1);
+    let configs = Rc::new(ConfigCache::new(settings));
+    Exchange::new(configs, Rc::clone(attempts), CONTEXTS.get())
 }
 
 fn respond_with(envoy: &FakeEnvoy, status: &str, payload: &[u8]) {
@@ -448,6 +464,40 @@ fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
     let [request_id, trace_id] = ids(&envoy);
     assert_eq!(request_id, "");
     assert!(trace_id.starts_with("Root=1-"), "{trace_id}");
+}
+
+/// A hedged attempt that is reset, before its response or within it, is not worth waiting for.
+#[test]
+fn a_failure_that_waits_is_sent_when_the_other_attempt_ends_without_a_response() {
+    for has_begun in [false, true] {
+        let envoy = envoy(b"");
+        let attempts = Rc::default();
+        let mut first = buffer_request(&envoy, another_attempt(HELLO, &attempts));
+        let mut second = buffer_request(&envoy, another_attempt(HELLO, &attempts));
+        respond_with(&envoy, "200", br#"{"statusCode":503,"body":"failed"}"#);
+        first.on_response_headers(&envoy, false);
+        assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
+        release_waiting(&attempts, &envoy);
+        assert_eq!(envoy.status(), None);
+        if has_begun {
+            second.on_response_headers(&envoy, false);
+            second.on_response_body(&envoy, false);
+        }
+        second.on_done(&envoy);
+        assert!(envoy.has_tick.get());
+        assert_eq!(envoy.status(), None, "only once the other attempt is gone");
+
+        release_waiting(&attempts, &envoy);
+        assert_eq!(*envoy.entered.borrow(), [first.context]);
+        assert_eq!(envoy.responded.borrow().as_ref().unwrap().body, b"failed");
+        assert_eq!(envoy.status(), Some(503));
+        // Access logs show the client's request.
+        assert_eq!(envoy.headers(Side::Request), client_headers());
+        release_waiting(&attempts, &envoy);
+        assert_eq!(envoy.entered.borrow().len(), 1);
+        first.on_done(&envoy);
+        assert_eq!(envoy.headers(Side::Request), client_headers());
+    }
 }
 
 #[test]

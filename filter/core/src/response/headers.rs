@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use lambda_api::headers::is_hop_by_hop;
 use lambda_api::limits::{MAX_HEADERS, MAX_RESPONSE_HEADER_BYTES};
 
-use crate::encoding::shallow_json::ShallowJson;
+use crate::encoding::shallow_json::{MAX_ITEMS, ShallowJson};
 use crate::error::Error;
 use crate::request::header_map::is_envoys;
 
@@ -120,7 +120,7 @@ impl Headers {
                 let mut cookies = cookies.iter();
                 cookies.try_for_each(|cookie| self.add("set-cookie", cookie, Values::Strings))
             }
-            Some(_) => invalid("`cookies` is not an array"),
+            Some(node) => unusable("cookies", node, "an array"),
         }
     }
 
@@ -178,8 +178,15 @@ pub(super) fn map<'n, 'a>(
     match node {
         None | Some(ShallowJson::Null) => Ok(&[]),
         Some(ShallowJson::Map(map)) => Ok(map),
-        Some(_) => invalid(format!("`{member}` is not an object")),
+        Some(node) => unusable(member, node, "an object"),
     }
+}
+
+fn unusable<T>(member: &str, node: &ShallowJson<'_>, expected: &str) -> Result<T, Error> {
+    invalid(match node {
+        ShallowJson::TooLarge => format!("`{member}` has more than {MAX_ITEMS} items"),
+        _ => format!("`{member}` is not {expected}"),
+    })
 }
 
 pub(super) fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {

@@ -2,6 +2,7 @@
 //! have no escapes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use lambda_api::function_error;
@@ -10,10 +11,10 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::encoding::json;
-use crate::encoding::shallow_json::{Depth, ShallowJson, Text};
+use crate::encoding::shallow_json::{MAX_ITEMS, Reader, ShallowJson, Text};
 
-/// The depth of `multiValueHeaders`, the deepest member: lists in a map.
-const DEEPEST: Depth = Depth(2);
+/// The levels of `multiValueHeaders`, the deepest member: lists in a map.
+const LEVELS: u8 = 2;
 
 /// A function's payload.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +129,8 @@ impl<'de> Visitor<'de> for PayloadVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Box::<ResponseMembers<'_>>::default();
+        // For all members together.
+        let room = Cell::new(MAX_ITEMS);
         while let Some(Text(key)) = map.next_key()? {
             members.function_error.add(&key);
             if key == "body" {
@@ -135,7 +138,7 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 continue;
             }
             if let Some(member) = members.named(&key) {
-                *member = Some(map.next_value_seed(DEEPEST)?);
+                *member = Some(map.next_value_seed(Reader::new(LEVELS, &room))?);
                 continue;
             }
             map.next_value::<IgnoredAny>()?;
