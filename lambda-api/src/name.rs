@@ -13,17 +13,17 @@ use crate::partition::Partition;
 /// The account in the ARNs of functions that run outside AWS.
 pub const ACCOUNT_ID: &str = "123456789012";
 
-/// The longest region in bytes. Regions have about half of it.
+/// The longest region in bytes. Real regions are much shorter.
 const MAX_REGION_BYTES: usize = 64;
 
 /// A function's bare name: 1 to 64 ASCII letters, digits, `-` and `_`.
 ///
-/// A map with names as keys can be searched by `&str`.
+/// A map with names as keys can be searched with a `&str`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionName(Box<str>);
 
 impl FunctionName {
-    /// The form of a name as a regular expression of a JSON Schema.
+    /// The form of a name, as a regular expression for a JSON Schema.
     pub const PATTERN: &'static str = "^[A-Za-z0-9_-]{1,64}$";
 
     /// Returns the name as text.
@@ -69,10 +69,10 @@ impl fmt::Display for FunctionName {
 pub struct Qualifier(Box<str>);
 
 impl Qualifier {
-    /// The form of a qualifier as a regular expression of a JSON Schema.
+    /// The form of a qualifier, as a regular expression for a JSON Schema.
     pub const PATTERN: &'static str = r"^(\$LATEST(\.PUBLISHED)?|[A-Za-z0-9_-]{1,128})$";
 
-    /// Returns `$LATEST`, the version that a function without a qualifier means.
+    /// Returns `$LATEST`, the version that a reference without a qualifier means.
     #[must_use]
     pub fn latest() -> Self {
         Self("$LATEST".into())
@@ -133,8 +133,8 @@ pub struct FunctionReference {
 }
 
 impl FunctionReference {
-    /// The form of a reference as a regular expression of a JSON Schema. The limit of 256
-    /// characters is not part of it.
+    /// The form of a reference, as a regular expression for a JSON Schema. The limit of 256 characters is not
+    /// part of it.
     pub const PATTERN: &'static str = concat!(
         r"^((arn:aws[A-Za-z-]*:lambda:[A-Za-z0-9_-]{1,64}:)?[0-9]{12}:function:)?",
         r"[A-Za-z0-9_-]{1,64}(:(\$LATEST(\.PUBLISHED)?|[A-Za-z0-9_-]{1,128}))?$",
@@ -168,7 +168,7 @@ impl FunctionReference {
         self.text.get(..end).unwrap_or_default()
     }
 
-    /// Splits the reference into one without a qualifier and the qualifier.
+    /// Splits the qualifier off the reference. Returns the rest and the qualifier.
     #[must_use]
     pub fn split_qualifier(mut self) -> (Self, Option<Qualifier>) {
         let qualifier = match self.qualifier {
@@ -205,9 +205,9 @@ impl FunctionReference {
         }
     }
 
-    /// Returns the parts of a full ARN behind `arn`.
+    /// Returns the parts of a full ARN that follow `arn:`.
     fn arn(&self) -> Option<std::str::Split<'_, char>> {
-        // The name `arn` with a qualifier begins alike.
+        // A reference to the function `arn` with a qualifier also begins with `arn:`.
         let parts = self.unqualified().strip_prefix("arn:")?;
         Some(parts.split(':'))
     }
@@ -224,7 +224,7 @@ impl FromStr for FunctionReference {
         let Some((first, rest)) = text.split_once(':') else {
             return text.parse::<FunctionName>().map(Self::from);
         };
-        // `NAME` or `NAME:QUALIFIER`, behind the prefix of an ARN.
+        // `qualified` is `NAME` or `NAME:QUALIFIER`, after the prefix of an ARN if there is one.
         let (account, qualified) = match rest.strip_prefix("function:") {
             Some(qualified) => (Some(first), qualified),
             None if first == "arn" && rest.contains(':') => {
@@ -283,7 +283,7 @@ impl fmt::Display for FunctionReference {
     }
 }
 
-/// The ARN of a function; it is written by [`Display`](fmt::Display).
+/// The ARN of a function. [`Display`](fmt::Display) writes it as text.
 ///
 /// ```
 /// use lambda_api::FunctionArn;
@@ -346,9 +346,9 @@ impl fmt::Display for FunctionArn<'_> {
     }
 }
 
-/// A text that is no [`FunctionName`], [`Qualifier`] or [`FunctionReference`].
+/// The error for a text that is not a valid [`FunctionName`], [`Qualifier`] or [`FunctionReference`].
 ///
-/// It is written as `expected …, found "…"`.
+/// Its message is `expected …, found "…"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameError {
     mistake: Mistake,

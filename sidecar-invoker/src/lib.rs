@@ -7,8 +7,8 @@
 //!                                └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
-//! Payloads pass through unread. [`Server`] is the entry point. [`envoy_config`] writes a configuration
-//! of Envoy from the same file. [`lrp`] runs Envoy and the invoker together.
+//! Payloads pass through unread. [`Server`] is the entry point. [`envoy_config`] writes an Envoy
+//! configuration from the invoker's configuration. [`lrp`] runs Envoy and the invoker together.
 
 mod backend;
 pub mod command;

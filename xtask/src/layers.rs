@@ -50,7 +50,7 @@ use crate::{say, workspace_root};
 /// The remedy for an import that leads up or sideways.
 const CURE: &str = "move what both need into a layer below them, or pass it in as an argument";
 
-/// Checks the workspace by the blocks of ARCHITECTURE.md.
+/// Checks the workspace against the blocks of ARCHITECTURE.md.
 ///
 /// # Errors
 /// All problems, each with its file and line.
@@ -69,7 +69,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Returns how much was checked.
+/// Adds the problems of the workspace to `problems`, and returns a summary of what was checked.
 fn check(
     text: &str,
     packages: &[Package],
@@ -163,7 +163,7 @@ struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    /// Returns the name that a block can have for the root.
+    /// Returns the name that a block can use for the root.
     fn root_name(&self) -> &str {
         let module = self.tree.module(self.root);
         let module = module.filter(|module| module.path.is_empty());
@@ -171,7 +171,7 @@ impl Folder<'_> {
         stem.and_then(|stem| stem.to_str()).unwrap_or("mod")
     }
 
-    /// Returns the name of a module of the folder.
+    /// Returns the name of a module, or `None` if the module is not in the folder.
     fn name(&self, id: Id) -> Option<String> {
         if id == self.root {
             return Some(self.root_name().to_owned());

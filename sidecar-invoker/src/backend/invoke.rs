@@ -1,4 +1,4 @@
-//! The invocation of a function, by its backend.
+//! The invocation of a function by its backend.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,7 +25,7 @@ use lambda_api::{InvocationType, Operation, trace};
 /// A function with the backend that runs it.
 #[derive(Clone)]
 pub(super) enum Backend {
-    /// A function on AWS Lambda, which has a queue of its own for events.
+    /// A function on AWS Lambda. AWS queues its events.
     Aws(Arc<LambdaFunction>),
     /// A function in a Runtime Interface Emulator.
     Rie(Arc<EmulatedFunction>, Arc<EventQueue>),
@@ -36,8 +36,8 @@ pub(super) enum Backend {
 impl Backend {
     /// Invokes the function once, and returns the response of the Invoke API.
     ///
-    /// Cancelling `stop` gives up invocations on AWS and in emulators at once. Local processes are told
-    /// to end instead, and their responses until then still count.
+    /// Cancelling `stop` abandons invocations on AWS and in emulators at once. Local processes are told to
+    /// end instead, and responses that they send until then still count.
     ///
     /// # Errors
     /// Returns an error if the request is not valid, or if the backend did not run the function.
@@ -87,8 +87,8 @@ impl Backend {
     }
 }
 
-/// Returns the result of `work`, or an error if `stop` is cancelled first. The future is behind a
-/// pointer, because it would otherwise be copied at each level.
+/// Returns the result of `work`, or an error if `stop` is cancelled first. Callers box the future, because it
+/// would otherwise be copied at each level.
 async fn unless_cancelled<T>(
     stop: &CancellationToken,
     work: impl Future<Output = Result<T, ServiceError>> + Unpin,

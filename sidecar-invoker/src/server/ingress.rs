@@ -37,7 +37,7 @@ impl Ingress {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
-        // Created on first use: responses of AWS have an id of their own.
+        // Created on first use, because responses from AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);

@@ -1,9 +1,9 @@
 //! An attempt of a request on its way through the filter.
 //!
 //! Envoy's callbacks come in, effects go out through [`Host`]. Envoy has one request header map, which
-//! retries, access logs and tracing share, and the upstream chain changes it. So the client's headers
-//! are put back as soon as Envoy has sent the invocation, or will not send it. An attempt that begins
-//! before that takes them from [`Attempts`].
+//! retries, access logs and tracing share, and the upstream chain changes it. So the client's headers are put
+//! back as soon as Envoy has sent the invocation, or will not send it. An attempt that begins before that
+//! takes the client's headers from [`Attempts`].
 
 mod attempts;
 mod attributes;

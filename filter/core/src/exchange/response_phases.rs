@@ -1,5 +1,5 @@
-//! The second half of an exchange: the upstream's response becomes that of the client, whole or as it
-//! comes.
+//! The second half of an exchange: the upstream's response becomes the client's response, as a whole or piece
+//! by piece.
 
 use lambda_api::headers;
 
@@ -25,7 +25,7 @@ impl Exchange {
                 return Flow::Continue;
             }
         };
-        // Another attempt may still wait for a connection, and would send this header map.
+        // Another attempt may still be waiting for a connection, and would then send this header map.
         if attempt.is_rewritten && self.attempts.total(attempt.key) == 1 {
             restore_client_headers(host, &mut attempt);
         }
@@ -97,7 +97,7 @@ impl Exchange {
         }
     }
 
-    /// Decodes the upstream's response, which is whole.
+    /// Decodes the upstream's response once it is complete.
     fn decode_response(&mut self, host: &impl Host) -> Flow {
         let Phase::BufferingResponse(attempt, headers, buffer) = self.take() else {
             return Flow::Continue;
@@ -116,7 +116,7 @@ impl Exchange {
         self.conclude(host, attempt, response, buffer, Phase::PassingThrough)
     }
 
-    /// Reads the beginning of a streamed response, of which the client has nothing yet.
+    /// Reads the beginning of a streamed response. Nothing has been sent to the client yet.
     fn detect_prelude(&mut self, host: &impl Host, is_end: bool) -> Flow {
         let Phase::DetectingPrelude(attempt, headers, mut stream) = self.take() else {
             return Flow::Continue;
@@ -181,7 +181,7 @@ impl Exchange {
         }
     }
 
-    /// Passes a part of a streamed body on.
+    /// Passes on a part of a streamed body.
     fn pass_part(&mut self, host: &impl Host, is_end: bool) -> Flow {
         let Phase::Streaming(attempt, mut stream) = self.take() else {
             return Flow::Continue;
@@ -195,8 +195,8 @@ impl Exchange {
                 match (is_end, bytes.is_empty()) {
                     (true, _) => self.end_stream(host),
                     (false, false) => Flow::Continue,
-                    // Envoy would pass an empty part on as an empty HTTP/2 frame. A client may take
-                    // several of them for an attack: Envoy's own closes the connection on the second.
+                    // Envoy would pass an empty part on as an empty HTTP/2 frame. A client may take several
+                    // of them for an attack: Envoy as a client closes the connection on the second.
                     (false, true) => Flow::Pause,
                 }
             }
@@ -204,7 +204,7 @@ impl Exchange {
         }
     }
 
-    /// Ends a streamed response in order if the function has sent everything, and else cuts it.
+    /// Ends a streamed response if the function has sent everything. Otherwise cuts it.
     fn end_stream(&mut self, host: &impl Host) -> Flow {
         let Phase::Streaming(_, stream) = &self.phase else {
             return Flow::Continue;
@@ -227,7 +227,7 @@ impl Exchange {
         Flow::Pause
     }
 
-    /// Sends a response that is whole, unless another attempt may still have a better one.
+    /// Sends a complete response, unless another attempt may still get a better one.
     fn conclude(
         &mut self,
         host: &impl Host,
@@ -241,8 +241,8 @@ impl Exchange {
             self.phase = next(attempt);
             return Flow::Continue;
         }
-        // Envoy's router would drop the headers of this response in favour of another attempt. On the
-        // body that follows, Envoy 1.36 to 1.40 end in a segmentation fault.
+        // Envoy's router would drop the headers of this response in favour of another attempt. On the body
+        // that follows, Envoy 1.36 to 1.40 crash with a segmentation fault.
         let waiting = WaitingResponse {
             context: self.context,
             response,
@@ -261,7 +261,7 @@ impl Exchange {
     }
 }
 
-/// Sends the responses that wait for other attempts which have ended without a response.
+/// Sends the waiting responses for which all other attempts have ended without a response.
 pub fn release_waiting(attempts: &Attempts, host: &impl Host) {
     for (key, client_headers, WaitingResponse { context, response }) in attempts.take_released() {
         if host.enter(context) {
@@ -271,7 +271,7 @@ pub fn release_waiting(attempts: &Attempts, host: &impl Host) {
     }
 }
 
-/// Returns whether the upstream may have sent a stream. It sends an error as a whole.
+/// Returns whether the upstream may have sent a stream. Errors are never streamed.
 fn is_streamed(attempt: &Attempt, headers: &HeaderMap) -> bool {
     attempt.config.invocation == Invocation::ResponseStream
         && first(headers, ":status") == Some(b"200")
@@ -281,8 +281,8 @@ fn is_head(attempt: &Attempt) -> bool {
     first(&attempt.client_headers, ":method") == Some(b"HEAD")
 }
 
-/// Adds the ids of the invocation to the client's response, if the client is to have them. `headers`
-/// are the upstream's.
+/// Adds the ids of the invocation to the client's response, if `expose_ids` is true. `headers` are the
+/// upstream's.
 fn with_ids(mut response: HttpResponse, attempt: &Attempt, headers: &HeaderMap) -> HttpResponse {
     if attempt.config.expose_ids {
         let sent = first(&attempt.client_headers, headers::TRACE_ID);
@@ -309,8 +309,8 @@ fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error)
     error_response(error, Some(&attempt.config))
 }
 
-/// Replaces the upstream's response by that of the client. Without a body buffer the status is sent
-/// alone: a local response with the body would escape the route's retry policy.
+/// Replaces the upstream's response with the client's. Without a body buffer, the response is sent without
+/// its body: a local response with the body would escape the route's retry policy.
 fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: BodyBuffer) {
     let content = match buffer {
         BodyBuffer::Present => response.body.as_slice(),
@@ -318,7 +318,7 @@ fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: 
     };
     let length = match response.status {
         204 | 304 => None,
-        // The length for GET. It is unknown if the function leaves the body out and gives none.
+        // The length for GET. It is unknown if the function leaves out the body and gives no length.
         _ if is_head && content.is_empty() => response.declared_length,
         _ => Some(content.len() as u64),
     };
@@ -340,7 +340,7 @@ fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: 
     }
 }
 
-/// Replaces the upstream's response by the beginning of that of the client, whose length is unknown.
+/// Replaces the upstream's response with the beginning of the client's, whose length is unknown.
 fn send_beginning(host: &impl Host, response: &HttpResponse) {
     let status = response.status.to_string();
     let headers = response.headers.iter();
@@ -350,7 +350,7 @@ fn send_beginning(host: &impl Host, response: &HttpResponse) {
     host.set_body(Side::Response, &response.body);
 }
 
-/// Returns whether a retry policy may count a response as a failure: any status but success, and the
+/// Returns whether a retry policy may count a response as a failure: a status other than success, or an error
 /// status of gRPC.
 fn may_be_retried(response: &HttpResponse) -> bool {
     let mut headers = response.headers.iter();

@@ -1,11 +1,11 @@
-//! A streamed response while it comes: its status, its headers, and the bytes of its body.
+//! A streamed response as it arrives: its status, its headers, and the bytes of its body.
 //!
-//! A function that sends an HTTP response sends a prelude of JSON, eight NULs, and the body. The content
-//! type of its payload says so. Some upstreams send that type as their own, as in botocore's model, and
-//! others send that of the event stream; then the beginning of the payload tells.
+//! A function that sends an HTTP response sends a prelude of JSON, eight NULs, and the body. The content type
+//! of its payload says so. Some upstreams send that type as the type of their own response, as in botocore's
+//! model. Others send the type of the event stream; in that case the beginning of the payload decides.
 //!
 //! A payload without a prelude is the body of a 200, as behind a Function URL. A payload that is a single
-//! JSON value is no stream: it is decoded by the contract of the format.
+//! JSON value is not a stream: it is decoded by the contract of the format.
 
 use lambda_api::event_stream::{
     self, End, HTTP_PRELUDE_DELIMITER, HTTP_RESPONSE_CONTENT_TYPE, Reader,
@@ -35,19 +35,19 @@ const MAX_PRELUDE_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     WithPrelude,
-    /// The body.
+    /// A payload that is the body.
     Bytes,
-    /// A single JSON value, unless its beginning tells otherwise.
+    /// A single JSON value, unless its beginning shows otherwise.
     Json,
-    /// A form that the beginning tells.
+    /// A form that is decided by the beginning of the payload.
     Unknown,
 }
 
-/// A streamed response of which the client has nothing yet, or only a part.
+/// A streamed response that the client does not have yet, or has only in part.
 #[derive(Debug)]
 pub struct StreamedResponse {
     reader: Reader,
-    /// The upstream's response is known to be an event stream.
+    /// True if the upstream's response is known to be an event stream.
     is_framed: bool,
     form: Form,
     /// The content type of a body without a prelude.
@@ -66,7 +66,7 @@ fn essence(media_type: &str) -> String {
 }
 
 impl StreamedResponse {
-    /// Returns a response of which only the upstream's headers have come.
+    /// Returns a response of which only the upstream's headers have arrived.
     #[must_use]
     pub fn new(headers: &HeaderMap, config: &Config) -> Self {
         let own = text(first(headers, "content-type").unwrap_or_default());
@@ -95,8 +95,8 @@ impl StreamedResponse {
         }
     }
 
-    /// Returns whether the upstream's response is an event stream, by its first bytes; `None` if there
-    /// are too few. Emulators do not stream.
+    /// Returns whether the upstream's response is an event stream, judging by its first bytes. Returns `None`
+    /// if there are too few. Emulators do not stream.
     pub fn is_framed(&mut self, bytes: &[u8]) -> Option<bool> {
         if !self.is_framed {
             self.is_framed = event_stream::begins_message(bytes)?;
@@ -104,7 +104,7 @@ impl StreamedResponse {
         Some(self.is_framed)
     }
 
-    /// Takes the next bytes and leaves those of the body.
+    /// Takes the next bytes and leaves only those of the body.
     ///
     /// # Errors
     /// The function has failed, or the stream is broken.
@@ -137,8 +137,8 @@ impl StreamedResponse {
         }
     }
 
-    /// Takes the next bytes while the client has none. Returns the response, with the body so far, as
-    /// soon as status and headers are known.
+    /// Takes the next bytes while nothing has been sent to the client. Returns the response, with the body so
+    /// far, as soon as status and headers are known.
     ///
     /// # Errors
     /// Those of [`Self::next`], and [`Error::InvalidResponse`].
@@ -189,8 +189,8 @@ impl StreamedResponse {
         self.whole = Some((response, has_body));
     }
 
-    /// Returns the whole response to a stream that has ended before the client got anything of it.
-    /// `last` are the bytes that came with the end, `headers` the upstream's.
+    /// Returns the whole response of a stream that ended before anything was sent to the client. `last` holds
+    /// the bytes that came with the end, `headers` the upstream's headers.
     ///
     /// # Errors
     /// Those of [`Self::start`] and of [`decode`].
@@ -208,7 +208,8 @@ impl StreamedResponse {
         }
         let is_object = self.held.trim_ascii_start().starts_with(b"{");
         match self.form {
-            // The status of the response is in the prelude: without one a refusal would be a success.
+            // The status of the response is in the prelude: without the prelude, a refusal would become a
+            // success.
             Form::WithPrelude if self.held.is_empty() => Err(Error::InvalidResponse(
                 "it ends without its prelude, which has the status and the headers".to_owned(),
             )),
@@ -231,7 +232,7 @@ impl StreamedResponse {
         }
     }
 
-    /// Returns the response of a prelude that ends, with its delimiter, at `end`.
+    /// Returns the response that a prelude describes. The prelude ends, with its delimiter, at `end`.
     fn prelude(&mut self, end: usize) -> Result<HttpResponse, Error> {
         let body = self.held.split_off(end);
         let json = self
@@ -249,7 +250,7 @@ impl StreamedResponse {
         Ok(response)
     }
 
-    /// Returns the response of a payload that is the body.
+    /// Returns the response whose body is the payload.
     fn bytes(&mut self) -> HttpResponse {
         HttpResponse {
             status: 200,

@@ -1,4 +1,4 @@
-//! Local functions. The invoker runs their processes, and serves each environment a Runtime API.
+//! Local functions. The invoker runs their processes, and serves a Runtime API to each environment.
 //!
 //! ```text
 //! LocalFunction ──▶ pool and queue ──▶ Environment ──▶ Lifecycle (pure state machine)

@@ -16,7 +16,7 @@ use super::supervisor;
 use crate::invoke_api::error::ServiceError;
 use crate::util::{Backoff, lock};
 
-/// The time that a caller waits for an environment that has responded, before a new one is started.
+/// The time that a caller waits for an environment that has responded, before a new environment is started.
 ///
 /// A runtime asks for its next invocation within a millisecond, unless the function still works after
 /// its response.
@@ -37,10 +37,10 @@ pub(super) struct Pool {
     environment_removed: Notify,
 }
 
-/// Callers wait only while no environment is idle.
+/// The state of a pool. Callers wait only while no environment is idle.
 #[derive(Default)]
 struct PoolState {
-    /// All environments with processes: `concurrency` at most, and one more that tries a new generation.
+    /// All environments with processes: `concurrency` at most, plus one that tries a new generation.
     environments: Vec<Arc<Environment>>,
     /// The idle environments. The most recently used one is the last.
     idle: Vec<Arc<Environment>>,
@@ -181,8 +181,8 @@ impl Pool {
         }
     }
 
-    /// Begins a new generation after a change of the file `changed`. Returns false if there is no
-    /// environment to replace.
+    /// Begins a new generation after a change to the file `changed`. Returns false if there is no environment
+    /// to replace.
     ///
     /// A new environment tries the generation, in addition to `concurrency` if necessary. Once the
     /// environment is ready, the generation serves. An environment that is starting without a caller is
@@ -271,7 +271,7 @@ impl EnvironmentOwner for Pool {
         state.idle.extend(assignment);
     }
 
-    /// Passes the failure to the caller that has waited longest. Each caller is thus one attempt, and
+    /// Passes the failure to the caller that has waited longest. Thus each caller causes one attempt, and
     /// there is no attempt without a caller.
     fn failed_to_start(&self, environment: &Environment, failure: Failure) {
         tracing::warn!(
@@ -290,7 +290,7 @@ impl EnvironmentOwner for Pool {
             state.waiting.pop_front()
         };
         if let Some(waiter) = waiter {
-            // Fails if the caller has just left.
+            // Sending fails if the caller has just left.
             let _ = waiter.assignment.send(Err(failure));
         }
     }

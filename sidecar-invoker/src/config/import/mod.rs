@@ -1,9 +1,9 @@
 //! `import`: functions from AWS SAM and CloudFormation templates.
 //!
-//! A template says what AWS is to build, in far more words than a local run has use for. What is
-//! understood becomes a function as `invoker.yaml` would describe it; what is not, and matters, is
-//! a warning with its line. Nothing in a template is a mistake in `invoker.yaml`, but that it cannot
-//! be read at all.
+//! A template says what AWS is to build, in far more detail than a local run needs. The parts that are
+//! understood become functions, as `invoker.yaml` would describe them. A part that matters and is not
+//! understood causes a warning with its line. A template that cannot be read at all is a mistake in
+//! `invoker.yaml`; nothing else in a template is.
 
 mod events;
 mod functions;
@@ -20,7 +20,7 @@ use super::yaml::tree;
 
 pub(super) use self::template::{Imported, ImportedFunction};
 
-/// Reads the templates that `value`, a path or a list of paths, names, relative to `directory`.
+/// Reads the templates that `value` names: a path or a list of paths, relative to `directory`.
 pub(super) fn import(value: &Value<'_>, directory: &Path) -> Option<Imported> {
     const EXPECTED: &str = "the path of a template such as template.yaml, or a list of them";
     let mut imported = Imported::default();
