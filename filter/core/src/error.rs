@@ -27,6 +27,8 @@ pub enum Error {
     NotJson(String),
     /// The caller's: the event needs the body as a form, which it is not.
     NotForm,
+    /// The operator's: Envoy does not hold headers alone, so that no body comes.
+    HeadersNotHeld,
     /// Envoy's: the client's headers are lost, because another VM replaced them.
     LostHeaders,
     /// The caller's: the request has more headers than the filter can put back.
@@ -118,6 +120,11 @@ impl fmt::Display for Error {
                 "a request without a body has no place for its event: put the Lua filter \
                  `function envoy_on_request(handle) handle:body(true) end` in front of this one, or \
                  set `bodyless_event: header` if the upstream is the sidecar-invoker",
+            ),
+            Self::HeadersNotHeld => f.write_str(
+                "Envoy does not hold headers until their body has come: set \
+                 `allow_on_headers_stop_iteration: true` beside `failure_policy` (Envoy 1.35 or newer; \
+                 Istio 1.28 or newer, because older ones drop it)",
             ),
             Self::TrailersOnly => f.write_str(
                 "the request has trailers but no body, which Envoy leaves no room to replace",

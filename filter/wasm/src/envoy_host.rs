@@ -37,15 +37,6 @@ enum HostCall {
     proxy_set_tick_period_milliseconds,
 }
 
-/// The time until a tick: the shortest that there is.
-const TICK: Duration = Duration::from_millis(1);
-
-/// Ends the ticks that [`Host::request_tick`] asks for.
-pub(crate) fn end_ticks() {
-    let set = hostcalls::set_tick_period(Duration::ZERO);
-    or_logged(HostCall::proxy_set_tick_period_milliseconds, set);
-}
-
 thread_local! {
     /// A bit for each [`HostCall`] that has failed in this VM.
     static FAILED: Cell<u16> = const { Cell::new(0) };
@@ -146,8 +137,8 @@ impl Host for EnvoyHost {
         or_logged(HostCall::proxy_send_local_response, sent);
     }
 
-    fn request_tick(&self) {
-        let set = hostcalls::set_tick_period(TICK);
+    fn request_tick(&self, delay: Duration) {
+        let set = hostcalls::set_tick_period(delay);
         or_logged(HostCall::proxy_set_tick_period_milliseconds, set);
     }
 

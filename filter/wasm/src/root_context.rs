@@ -1,14 +1,15 @@
 //! The plugin: reads its configuration and makes a context for each request.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use lambda_filter_core::config::{ConfigCache, Settings};
-use lambda_filter_core::exchange::{Attempts, Exchange, release_waiting};
+use lambda_filter_core::exchange::{Attempts, Exchange, Host as _, on_tick};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use crate::envoy_host::{EnvoyHost, end_ticks};
+use crate::envoy_host::EnvoyHost;
 use crate::http_context::RequestContext;
 
 thread_local! {
@@ -51,8 +52,9 @@ impl RootContext for PluginContext {
     }
 
     fn on_tick(&mut self) {
-        end_ticks();
-        ATTEMPTS.with(|attempts| release_waiting(attempts, &EnvoyHost));
+        // Of the ticks that Envoy would go on with, one was asked for.
+        EnvoyHost.request_tick(Duration::ZERO);
+        ATTEMPTS.with(|attempts| on_tick(attempts, &EnvoyHost));
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {

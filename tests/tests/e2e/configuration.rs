@@ -1,7 +1,11 @@
 //! Mistakes in the plugin's configuration prevent Envoy from starting, and its message names the key.
 
+use std::time::{Duration, Instant};
+
 use lambda_mesh_tests::endpoint::free_address;
-use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
 #[test]
@@ -47,4 +51,57 @@ fn a_configuration_in_a_json_string_is_read_like_an_object() {
     });
     let message = refused.try_start().expect_err("a refusal").to_string();
     assert!(message.contains("`payloda`"), "{message}");
+}
+
+/// What istiod before 1.28 makes of a configuration: it drops the field, and each call ended at the route's
+/// timeout.
+#[test]
+fn an_envoy_that_does_not_hold_headers_is_noticed() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+        let mesh = Mesh::to(&upstream).envoy(version).edit(|config| {
+            let plugin = config.plugin().as_object_mut().expect("a mapping");
+            assert!(plugin.remove("allow_on_headers_stop_iteration").is_some());
+        });
+        let mesh = mesh.start();
+        // The second is refused before the function runs, the first once the body has not come.
+        for (request, limit) in [
+            (mesh.post("/", "body"), 3.0),
+            (mesh.post("/", "body"), 1.0),
+            (mesh.get("/"), 1.0),
+        ] {
+            let started = Instant::now();
+            let response = request.send();
+            let elapsed = started.elapsed().as_secs_f64();
+            assert_eq!(response.status, 500, "{response:?}");
+            assert_eq!(
+                response.json(),
+                json!({ "message": "Internal Server Error" })
+            );
+            assert!(elapsed < limit, "{elapsed} s");
+        }
+        assert!(upstream.calls().is_empty());
+        let log = mesh.log();
+        assert!(
+            log.contains("allow_on_headers_stop_iteration: true"),
+            "{log}"
+        );
+    });
+}
+
+/// A GET has no body to wait for, but its response has.
+#[test]
+fn an_envoy_that_does_not_hold_headers_is_noticed_by_a_response() {
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+    let mesh = Mesh::to(&upstream).edit(|config| {
+        let plugin = config.plugin().as_object_mut().expect("a mapping");
+        plugin.remove("allow_on_headers_stop_iteration");
+    });
+    let mesh = mesh.start();
+    for _ in 0..2 {
+        let started = Instant::now();
+        assert_eq!(mesh.get("/").send().status, 500);
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+    assert_eq!(upstream.calls().len(), 1);
 }

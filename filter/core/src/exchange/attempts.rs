@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::hold_check::HoldCheck;
 use crate::request::HeaderMap;
 use crate::response::HttpResponse;
 
@@ -106,6 +107,7 @@ pub struct Attempts {
     active: RefCell<HashMap<RequestKey, ActiveAttempts>>,
     /// The requests of which only attempts that wait are left.
     to_release: RefCell<Vec<RequestKey>>,
+    pub(super) hold_check: HoldCheck,
 }
 
 impl Attempts {
@@ -178,18 +180,20 @@ impl Attempts {
         all_wait
     }
 
-    /// Takes a response of each request of which only attempts that wait are left: the newest, with the
-    /// client's headers.
-    pub(super) fn take_released(&self) -> Vec<(RequestKey, Rc<HeaderMap>, WaitingResponse)> {
-        let requests = self.to_release.take();
+    /// Takes a response that waits for nothing any more: the newest of its request, with the client's
+    /// headers.
+    pub(super) fn take_released(&self) -> Option<(RequestKey, Rc<HeaderMap>, WaitingResponse)> {
         let mut active = self.active.borrow_mut();
-        let take = |request| {
-            let attempts = active.get_mut(&request)?;
+        loop {
+            let request = self.to_release.borrow_mut().pop()?;
             // A retry may have begun since.
-            let response = attempts.all_wait().then(|| attempts.waiting.pop())??;
-            Some((request, Rc::clone(&attempts.client_headers), response))
-        };
-        requests.into_iter().filter_map(take).collect()
+            if let Some(attempts) = active.get_mut(&request)
+                && attempts.all_wait()
+                && let Some(response) = attempts.waiting.pop()
+            {
+                return Some((request, Rc::clone(&attempts.client_headers), response));
+            }
+        }
     }
 }
 
@@ -223,7 +227,7 @@ mod tests {
     }
 
     fn released(attempts: &Attempts) -> Vec<u32> {
-        let released = attempts.take_released().into_iter();
+        let released = std::iter::from_fn(|| attempts.take_released());
         released.map(|(_, _, waiting)| waiting.context).collect()
     }
 

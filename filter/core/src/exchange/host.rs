@@ -1,5 +1,7 @@
 //! The host: the parts of Envoy that an exchange uses, so that everything else runs without Envoy.
 
+use std::time::Duration;
+
 use crate::request::HeaderMap;
 use crate::response::HttpResponse;
 
@@ -45,8 +47,9 @@ pub trait Host {
     fn clear_trailers(&self, side: Side);
     /// Responds to the client without an upstream.
     fn respond(&self, response: &HttpResponse);
-    /// Asks for a call of [`release_waiting`](super::release_waiting), soon and outside of any request.
-    fn request_tick(&self);
+    /// Asks for a call of [`on_tick`](super::on_tick) after this time, outside of any request. A later
+    /// call replaces this one.
+    fn request_tick(&self, delay: Duration);
     /// Makes a request the one that the other functions are about. Returns `false` if it is gone.
     fn enter(&self, context: u32) -> bool;
     /// Ends the exchange without ending the response, so that the client knows it is cut off.

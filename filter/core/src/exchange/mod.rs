@@ -7,6 +7,7 @@
 
 mod attempts;
 mod attributes;
+mod hold_check;
 mod host;
 mod invoke_request;
 mod phase;
@@ -16,7 +17,7 @@ mod response_phases;
 pub use attempts::Attempts;
 pub use host::{Flow, Host, Side};
 pub use phase::Exchange;
-pub use response_phases::release_waiting;
+pub use response_phases::on_tick;
 
 #[cfg(test)]
 mod tests;

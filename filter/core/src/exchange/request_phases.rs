@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION};
 use lambda_api::limits::MAX_HEADERS;
@@ -51,6 +52,9 @@ impl Exchange {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error.into(), None),
         };
+        if self.attempts.hold_check.refuses(host) {
+            return self.refuse(host, &Error::HeadersNotHeld, None);
+        }
         host.set_filter_state(FUNCTION, config.function.as_str().as_bytes());
         let announced = first(&client_headers, "content-length")
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
@@ -74,6 +78,10 @@ impl Exchange {
             timeout,
             is_rewritten: false,
         };
+        if !end_of_stream {
+            let hold_check = &self.attempts.hold_check;
+            hold_check.begin(host, self.context, Some(&attempt.client_headers));
+        }
         self.phase = Phase::BufferingRequest(attempt, BodyBuffer::Missing);
         if end_of_stream {
             self.invoke(host)
@@ -93,6 +101,7 @@ impl Exchange {
             return self.rest_of_request();
         };
         *body = BodyBuffer::Present;
+        self.attempts.hold_check.prove();
         let config = Rc::clone(&attempt.config);
         if let Err(error) = event::check_size(body_bytes, config.max_request_bytes) {
             return self.refuse(host, &error, Some(&config));
@@ -110,12 +119,14 @@ impl Exchange {
         if !matches!(self.phase, Phase::BufferingRequest(..)) {
             return self.rest_of_request();
         }
+        self.attempts.hold_check.prove();
         host.clear_trailers(Side::Request);
         self.invoke(host)
     }
 
     /// Ends the attempt, perhaps without a response.
     pub fn on_done(&mut self, host: &impl Host) {
+        self.attempts.hold_check.end(self.context);
         let mut attempt = match self.take() {
             Phase::New | Phase::BufferingRequest(..) | Phase::Refused => return,
             Phase::Invoking(attempt)
@@ -128,7 +139,7 @@ impl Exchange {
         };
         if self.attempts.end(attempt.key, self.context) {
             // Not from here: Envoy is about to clear this attempt away.
-            host.request_tick();
+            host.request_tick(Duration::from_millis(1));
         }
         if self.attempts.total(attempt.key) == 0 && attempt.is_rewritten {
             restore_client_headers(host, &mut attempt);

@@ -33,6 +33,10 @@ impl Exchange {
         if let Some(id) = first(&headers, headers::REQUEST_ID) {
             host.set_filter_state(REQUEST_ID, id);
         }
+        // A function that streams may send its first byte long after the headers.
+        if !end_of_stream && !is_streamed(&attempt, &headers) {
+            self.attempts.hold_check.begin(host, self.context, None);
+        }
         self.phase = Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing);
         if end_of_stream {
             self.decode_response(host)
@@ -43,6 +47,9 @@ impl Exchange {
 
     /// Takes a part of the body of the upstream's response.
     pub fn on_response_body(&mut self, host: &impl Host, end_of_stream: bool) -> Flow {
+        if matches!(self.phase, Phase::BufferingResponse(..)) {
+            self.attempts.hold_check.prove();
+        }
         self.phase = match self.take() {
             Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing)
                 if is_streamed(&attempt, &headers) =>
@@ -77,6 +84,7 @@ impl Exchange {
     pub fn on_response_trailers(&mut self, host: &impl Host) -> Flow {
         match self.phase {
             Phase::BufferingResponse(..) => {
+                self.attempts.hold_check.prove();
                 host.clear_trailers(Side::Response);
                 self.decode_response(host)
             }
@@ -111,8 +119,8 @@ impl Exchange {
             body: &body,
         };
         let response = response::decode(&invoke_response, &attempt.config);
-        let response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
-        let response = with_ids(response, &attempt, &headers);
+        let mut response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
+        add_ids(&mut response, &attempt, &headers);
         self.conclude(host, attempt, response, buffer, Phase::PassingThrough)
     }
 
@@ -149,13 +157,13 @@ impl Exchange {
         } else {
             Phase::DiscardingRest
         };
-        let progress =
-            progress.map(|started| started.map(|response| with_ids(response, &attempt, &headers)));
         match progress {
-            Ok(Some(response)) if is_end => {
+            Ok(Some(mut response)) if is_end => {
+                add_ids(&mut response, &attempt, &headers);
                 self.conclude(host, attempt, response, BodyBuffer::Present, next)
             }
-            Ok(Some(response)) => {
+            Ok(Some(mut response)) => {
+                add_ids(&mut response, &attempt, &headers);
                 let has_body = !is_head(&attempt) && has_content(response.status);
                 // Once the client has the status, no other attempt can replace this one.
                 let may_be_replaced =
@@ -174,8 +182,8 @@ impl Exchange {
                 Flow::Pause
             }
             Err(error) => {
-                let response = fail(host, &attempt, &headers, &error);
-                let response = with_ids(response, &attempt, &headers);
+                let mut response = fail(host, &attempt, &headers, &error);
+                add_ids(&mut response, &attempt, &headers);
                 self.conclude(host, attempt, response, BodyBuffer::Present, next)
             }
         }
@@ -261,12 +269,14 @@ impl Exchange {
     }
 }
 
-/// Sends the waiting responses for which all other attempts have ended without a response.
-pub fn release_waiting(attempts: &Attempts, host: &impl Host) {
-    for (key, client_headers, WaitingResponse { context, response }) in attempts.take_released() {
-        if host.enter(context) {
+/// Sends the waiting responses for which all other attempts have ended without a response, and refuses the
+/// requests whose bodies the host keeps back.
+pub fn on_tick(attempts: &Attempts, host: &impl Host) {
+    attempts.hold_check.check(host);
+    while let Some((key, client_headers, waiting)) = attempts.take_released() {
+        if host.enter(waiting.context) {
             put_back(host, key, &client_headers);
-            host.respond(&response);
+            host.respond(&waiting.response);
         }
     }
 }
@@ -283,13 +293,12 @@ fn is_head(attempt: &Attempt) -> bool {
 
 /// Adds the ids of the invocation to the client's response, if `expose_ids` is true. `headers` are the
 /// upstream's.
-fn with_ids(mut response: HttpResponse, attempt: &Attempt, headers: &HeaderMap) -> HttpResponse {
+fn add_ids(response: &mut HttpResponse, attempt: &Attempt, headers: &HeaderMap) {
     if attempt.config.expose_ids {
         let sent = first(&attempt.client_headers, headers::TRACE_ID);
         let sent = valid_trace_id(sent, &attempt.attributes);
-        ids::add(&mut response, headers, &sent);
+        ids::add(response, headers, &sent);
     }
-    response
 }
 
 /// Logs an error and returns the client's response to it. `headers` are the upstream's.

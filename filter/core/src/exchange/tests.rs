@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ struct FakeEnvoy {
     cleared_trailers: RefCell<Vec<Side>>,
     responded: RefCell<Option<HttpResponse>>,
     is_reset: Cell<bool>,
-    has_tick: Cell<bool>,
+    tick: Cell<Option<Duration>>,
     entered: RefCell<Vec<u32>>,
     now_ns: Cell<i64>,
 }
@@ -97,8 +98,8 @@ impl Host for FakeEnvoy {
         *self.responded.borrow_mut() = Some(response.clone());
     }
 
-    fn request_tick(&self) {
-        self.has_tick.set(true);
+    fn request_tick(&self, delay: Duration) {
+        self.tick.set(Some(delay));
     }
 
     fn enter(&self, context: u32) -> bool {
@@ -466,6 +467,84 @@ fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
     assert!(trace_id.starts_with("Root=1-"), "{trace_id}");
 }
 
+/// Envoy without `allow_on_headers_stop_iteration`: no body comes after the pause at the headers.
+#[test]
+fn a_host_that_does_not_hold_headers_alone_is_noticed() {
+    const SECOND: i64 = 1_000_000_000;
+    let after = |envoy: &FakeEnvoy, ns| envoy.now_ns.set(envoy.now_ns.get() + ns);
+    for is_response in [false, true] {
+        let envoy = envoy(b"body");
+        let attempts = Rc::default();
+        let mut stuck = if is_response {
+            let mut stuck = another_attempt(IN_HEADER, &attempts);
+            assert_eq!(stuck.on_request_headers(&envoy, true), Flow::Continue);
+            respond_with(&envoy, "200", b"{}");
+            assert_eq!(stuck.on_response_headers(&envoy, false), Flow::Pause);
+            stuck
+        } else {
+            let mut stuck = another_attempt(HELLO, &attempts);
+            assert_eq!(stuck.on_request_headers(&envoy, false), Flow::Pause);
+            after(&envoy, 2 * SECOND);
+            on_tick(&attempts, &envoy);
+            assert_eq!(envoy.status(), None, "no body has come to Envoy either");
+            let total = (
+                "request.total_size".to_owned(),
+                1000_u64.to_le_bytes().to_vec(),
+            );
+            envoy.properties.borrow_mut().extend([total]);
+            stuck
+        };
+        if is_response {
+            on_tick(&attempts, &envoy);
+            assert_eq!(envoy.status(), None, "it may still come");
+            after(&envoy, 2 * SECOND);
+        }
+        assert_eq!(envoy.tick.get(), Some(Duration::from_millis(100)));
+        on_tick(&attempts, &envoy);
+        assert_eq!(*envoy.entered.borrow().last().unwrap(), stuck.context);
+        assert_eq!(envoy.responded.take().unwrap().status, 500);
+        stuck.on_done(&envoy);
+
+        // Others are refused before their functions run, but for one now and then.
+        envoy.properties.borrow_mut().remove(MARKER);
+        let mut next = another_attempt(HELLO, &attempts);
+        assert_eq!(next.on_request_headers(&envoy, true), Flow::Pause);
+        assert_eq!(envoy.responded.take().unwrap().status, 500);
+        next.on_done(&envoy);
+        after(&envoy, 11 * SECOND);
+        envoy.properties.borrow_mut().remove(MARKER);
+        let mut next = another_attempt(HELLO, &attempts);
+        assert_eq!(next.on_request_headers(&envoy, false), Flow::Pause);
+        assert_eq!(next.on_request_body(&envoy, 4, true), Flow::Continue);
+        after(&envoy, 2 * SECOND);
+        on_tick(&attempts, &envoy);
+        assert!(envoy.responded.take().is_none());
+    }
+}
+
+/// Once a body has come after a pause, nothing is checked any more.
+#[test]
+fn a_host_that_holds_headers_is_not_doubted() {
+    for (has_trailers, settings) in [(false, HELLO), (true, IN_HEADER)] {
+        let envoy = envoy(b"body");
+        let attempts = Rc::default();
+        let mut exchange = another_attempt(settings, &attempts);
+        assert_eq!(exchange.on_request_headers(&envoy, false), Flow::Pause);
+        let flow = match has_trailers {
+            true => exchange.on_request_trailers(&envoy),
+            false => exchange.on_request_body(&envoy, 4, true),
+        };
+        assert_eq!(flow, Flow::Continue);
+        envoy.tick.take();
+        respond_with(&envoy, "200", b"{}");
+        assert_eq!(exchange.on_response_headers(&envoy, false), Flow::Pause);
+        assert_eq!(envoy.tick.get(), None);
+        envoy.now_ns.set(envoy.now_ns.get() + 5_000_000_000);
+        on_tick(&attempts, &envoy);
+        assert_eq!(envoy.status(), None);
+    }
+}
+
 /// A hedged attempt that is reset, before its response or within it, is not worth waiting for.
 #[test]
 fn a_failure_that_waits_is_sent_when_the_other_attempt_ends_without_a_response() {
@@ -477,23 +556,23 @@ fn a_failure_that_waits_is_sent_when_the_other_attempt_ends_without_a_response()
         respond_with(&envoy, "200", br#"{"statusCode":503,"body":"failed"}"#);
         first.on_response_headers(&envoy, false);
         assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
-        release_waiting(&attempts, &envoy);
+        on_tick(&attempts, &envoy);
         assert_eq!(envoy.status(), None);
         if has_begun {
             second.on_response_headers(&envoy, false);
             second.on_response_body(&envoy, false);
         }
         second.on_done(&envoy);
-        assert!(envoy.has_tick.get());
+        assert_eq!(envoy.tick.get(), Some(Duration::from_millis(1)));
         assert_eq!(envoy.status(), None, "only once the other attempt is gone");
 
-        release_waiting(&attempts, &envoy);
+        on_tick(&attempts, &envoy);
         assert_eq!(*envoy.entered.borrow(), [first.context]);
         assert_eq!(envoy.responded.borrow().as_ref().unwrap().body, b"failed");
         assert_eq!(envoy.status(), Some(503));
         // Access logs show the client's request.
         assert_eq!(envoy.headers(Side::Request), client_headers());
-        release_waiting(&attempts, &envoy);
+        on_tick(&attempts, &envoy);
         assert_eq!(envoy.entered.borrow().len(), 1);
         first.on_done(&envoy);
         assert_eq!(envoy.headers(Side::Request), client_headers());

@@ -15,7 +15,10 @@ fn status(error: &Error, contract: Contract) -> u16 {
         Error::NoResource => 404,
         Error::EventTooLarge { .. } => 413,
         Error::TooManyHeaders { .. } | Error::HeaderEventTooLarge { .. } => 431,
-        Error::Configuration(_) | Error::NoBodyFilter | Error::LostHeaders => 500,
+        Error::Configuration(_)
+        | Error::NoBodyFilter
+        | Error::HeadersNotHeld
+        | Error::LostHeaders => 500,
         Error::TrailersOnly => 501,
         Error::InvalidResponse(_) if contract == Contract::Envoy => 500,
         Error::Function { .. } | Error::InvalidResponse(_) => match contract {
