@@ -341,6 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_is_answered_with_each_key_once() {
+        let error = parse(&format!(
+            "{FUNCTIONS}routes: [{{ function: py, colour: red }}]"
+        ));
+        let error = error.unwrap_err();
+        let (_, keys) = error.split_once("the keys here are ").unwrap();
+        let mut keys: Vec<_> = keys.trim().split(", ").collect();
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "{error}");
+        assert!(keys.contains(&"function"), "{error}");
+    }
+
+    #[test]
     fn every_mistake_is_reported_at_once_by_line_and_key() {
         let text = r#"routes:
 - { function: order }

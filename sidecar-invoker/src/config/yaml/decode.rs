@@ -255,7 +255,10 @@ pub(crate) struct Mapping<'v, 't> {
 impl<'t> Mapping<'_, 't> {
     /// Returns the value of `key`, if it is there. The key is known from now on.
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'t>> {
-        self.known.push(key);
+        // A key may be asked for twice: by its own reader and by that of all others.
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let (_, node) = self.entries.iter().find(|(other, _)| other.text == key)?;
         Some(self.child(key, node))
     }
