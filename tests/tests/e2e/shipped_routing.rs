@@ -1,6 +1,6 @@
 //! The shipped configurations in which a host has several functions, or serves other things too.
 
-use lambda_mesh_tests::client::{Request, send_all};
+use lambda_mesh_tests::client::{Request, raw, send_all};
 use lambda_mesh_tests::mesh::Mesh;
 use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Value, json};
@@ -143,15 +143,71 @@ fn a_tenth_of_the_calls_goes_to_the_canary() {
     );
 }
 
+/// Starts `static-site.yaml` with `files` in the place of the bucket, and without TLS to it.
+fn static_site(upstream: &Upstream, files: &Upstream) -> Mesh {
+    Mesh::shipped("static-site.yaml", upstream)
+        .environment("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .environment("AWS_SECRET_ACCESS_KEY", "secret")
+        .environment("AWS_EC2_METADATA_DISABLED", "true")
+        .edit(|config| {
+            config.set_address("assets", files.address);
+            let mut clusters = config.clusters().iter_mut();
+            let assets = clusters.find(|cluster| cluster["name"] == "assets");
+            let assets = assets.and_then(Value::as_object_mut);
+            let tls = assets.and_then(|assets| assets.remove("transport_socket"));
+            let tls = tls.expect("TLS to the bucket");
+            let validation = &tls["typed_config"]["common_tls_context"]["validation_context"];
+            assert!(validation["trusted_ca"].is_object(), "{tls}");
+            assert!(
+                validation["match_typed_subject_alt_names"].is_array(),
+                "{tls}"
+            );
+        })
+        .start()
+}
+
+/// Sends a request line as it is. Client libraries would change the path.
+fn raw_status(mesh: &Mesh, path: &str) -> u16 {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let response = raw(mesh.address, request);
+    let status = response.split(' ').nth(1);
+    let status = status.and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{response}"))
+}
+
+/// The path that selects the route has to be the path that the origin resolves.
+#[test]
+fn no_path_leads_out_of_the_folder_of_files() {
+    let upstream = upstream();
+    let files = Upstream::start(|_| ScriptedResponse::bytes("body {}"));
+    let mesh = static_site(&upstream, &files);
+    for path in [
+        "/assets/../index.php",
+        "/assets/%2e%2e/index.php",
+        "/assets/.%2E/index.php",
+        "/assets/a/../../index.php",
+        "//assets/..//index.php",
+    ] {
+        assert_eq!(raw_status(&mesh, path), 200, "{path}");
+        assert_eq!(last(&upstream).event()["path"], "/index.php", "{path}");
+    }
+    for path in [
+        "/assets/..%2findex.php",
+        "/assets/%2e%2e%2Findex.php",
+        "/assets/..%5cindex.php",
+    ] {
+        assert_eq!(raw_status(&mesh, path), 400, "{path}");
+    }
+    assert!(files.calls().is_empty());
+}
+
 #[test]
 fn files_come_from_their_own_origin_and_the_rest_from_the_function() {
     let upstream = upstream();
     let files = Upstream::start(|_| {
         ScriptedResponse::bytes("body {}").header("cache-control", "max-age=60")
     });
-    let mesh = Mesh::shipped("static-site.yaml", &upstream)
-        .edit(|config| config.set_address("assets", files.address))
-        .start();
+    let mesh = static_site(&upstream, &files);
     let request = mesh.get("/assets/site.css?v=2");
     let request = request.header("cookie", "session=1");
     let response = request.header("authorization", "Bearer x").send();
@@ -162,10 +218,20 @@ fn files_come_from_their_own_origin_and_the_rest_from_the_function() {
         (call.method.as_str(), call.path.as_str()),
         ("GET", "/assets/site.css?v=2")
     );
-    assert_eq!(call.headers["host"], "assets.example.com");
-    for secret in ["cookie", "authorization"] {
-        assert!(!call.headers.contains_key(secret), "{:?}", call.headers);
-    }
+    let host = "assets-example-com.s3.eu-central-1.amazonaws.com";
+    assert_eq!(call.headers["host"], host);
+    assert!(!call.headers.contains_key("cookie"), "{:?}", call.headers);
+    // The bucket is private: Envoy signs, and the client's own header is gone.
+    let signatures: Vec<_> = call.headers.get_all("authorization").iter().collect();
+    let [signature] = signatures[..] else {
+        panic!("{signatures:?}");
+    };
+    let signature = signature.to_str().expect("text");
+    let credential = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/";
+    assert!(signature.starts_with(credential), "{signature}");
+    let scope = "/eu-central-1/s3/aws4_request,";
+    assert!(signature.contains(scope), "{signature}");
+    assert_eq!(call.headers["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
     assert_eq!(upstream.calls().len(), 0);
 
     let response = mesh
