@@ -138,6 +138,7 @@ impl Gateway {
                 &self.listen.ip().to_string(),
                 self.listen.port(),
             )),
+            "paths" => self.paths(),
             "clients" => self.clients(),
             "not_found" => yaml::flow(&json!({
                 "text_format_source": { "inline_string": self.not_found.format },
@@ -193,6 +194,30 @@ impl Gateway {
         }
     }
 
+    /// Returns the settings of paths. Envoy chooses a route by the path that the function sees.
+    fn paths(&self) -> String {
+        let default = self.plugin.get("payload");
+        let formats = self.routes.iter();
+        let formats = formats.map(|route| route.lambda.get("payload").or(default));
+        let formats: Vec<_> = formats.flatten().filter_map(Value::as_str).collect();
+        let merge = if formats.contains(&"apigateway-v1") {
+            "          # A REST API takes //pets for /pets.\n          merge_slashes: true\n"
+        } else {
+            ""
+        };
+        let escaped = if formats.contains(&"apigateway-v2") {
+            "          # The events have escaped slashes decoded.\n          \
+             path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD\n"
+        } else {
+            "          # The events have escaped slashes as they are.\n          \
+             path_with_escaped_slashes_action: KEEP_UNCHANGED\n"
+        };
+        format!(
+            "          # A route is chosen by the path that the function sees: /%61 is /a, and /a/../b is /b.\n          \
+             normalize_path: true\n{merge}{escaped}"
+        )
+    }
+
     /// Returns the settings for requests that Envoy refuses by default.
     fn clients(&self) -> String {
         let mut lines = String::new();
@@ -202,12 +227,15 @@ impl Gateway {
                  common_http_protocol_options: {{ max_headers_count: {headers} }}\n"
             );
         }
-        if self.http_10 {
-            lines.push_str(
-                "          http_protocol_options: \
-                 { accept_http_10: true, default_host_for_http_10: localhost }\n",
-            );
-        }
+        let http_10 = if self.http_10 {
+            "accept_http_10: true, default_host_for_http_10: localhost, "
+        } else {
+            ""
+        };
+        lines.push_str("          # Apache HttpClient 5.4 offers to change to TLS, for which Envoy has a 403.\n");
+        lines.push_str(&format!(
+            "          http_protocol_options: {{ {http_10}ignore_http_11_upgrade: [{{ prefix: TLS/ }}] }}\n"
+        ));
         lines
     }
 }

@@ -59,6 +59,13 @@ impl Config {
         array(self.at("/static_resources/clusters"))
     }
 
+    /// Has Envoy pass paths on as they are, for tests of what a format makes of them.
+    pub fn keep_paths(&mut self) {
+        let manager = self.connection_manager();
+        manager["normalize_path"] = json!(false);
+        manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
+    }
+
     /// Returns the first cluster, which is that of the functions.
     pub fn cluster(&mut self) -> &mut Value {
         self.at("/static_resources/clusters/0")

@@ -1,5 +1,6 @@
 //! Configurations that `sidecar-invoker envoy-config` writes, unchanged in the real Envoy.
 
+use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::endpoint::Endpoint;
 use lambda_mesh_tests::endpoint::free_address;
@@ -115,6 +116,35 @@ fn routes_by_host_path_and_method_reach_their_functions() {
         let health = envoy.request("GET", "/healthz").host("other").send();
         assert_eq!((health.status, health.text()), (200, ""));
         envoy.log_with("function=probe");
+    });
+}
+
+/// Client libraries would change these paths and headers.
+#[test]
+fn a_route_is_chosen_by_the_path_that_the_function_sees() {
+    let routes = json!([
+        { "host": "api.test", "path": "/admin/{rest+}", "function": "probe", "strip_prefix": "/admin" },
+        { "host": "api.test", "path": "/{rest+}", "function": "probe" },
+    ]);
+    let invoker = Invoker::start(&functions());
+    on_each_envoy(|version| {
+        let envoy = generated(version, &functions(), &routes, &invoker);
+        for path in [
+            "/admin/x",
+            "/%61dmin/x",
+            "/a/../admin/x",
+            "/a/%2e%2E/admin%2Fx",
+        ] {
+            let response = raw(
+                envoy.address,
+                format!(
+                    "GET {path} HTTP/1.1\r\nhost: api.test\r\nupgrade: TLS/1.2\r\n\
+                     connection: upgrade, close\r\n\r\n"
+                ),
+            );
+            assert!(response.starts_with("HTTP/1.1 200 "), "{path}: {response}");
+            assert!(response.contains(r#""rawPath":"/x""#), "{path}: {response}");
+        }
     });
 }
 

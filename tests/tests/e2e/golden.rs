@@ -45,6 +45,7 @@ fn requests_become_the_events_that_aws_sends() {
         let mesh =
             cases(&upstream, &format, table.iter().map(|case| &case.config)).edit(|config| {
                 // A trusted proxy in front of Envoy reports the caller's address and scheme.
+                config.keep_paths();
                 let manager = config.connection_manager();
                 manager["xff_num_trusted_hops"] = json!(1);
                 manager["skip_xff_append"] = json!(true);

@@ -45,6 +45,7 @@ mod service_errors;
 mod shipped;
 mod shipped_access_log;
 mod shipped_aws;
+mod shipped_clients;
 mod shipped_files;
 mod shipped_protected;
 mod shipped_routing;

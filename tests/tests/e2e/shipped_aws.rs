@@ -37,9 +37,21 @@ fn a_host_at_the_edge_is_normalised_before_it_is_routed() {
     let path = "/2015-03-31/functions/orders/invocations?Qualifier=live";
     assert_eq!(call.path, path);
     assert_eq!(call.event()["rawPath"], "/a/c");
+    // Rules and the function see the same path, whatever the method.
+    let escaped = mesh.post("/@scope%2Fpkg", "{}").host("orders.example.com");
+    assert_eq!(escaped.send().status, 200);
+    let event = upstream.calls().pop().expect("a call").event();
+    assert_eq!(event["rawPath"], "/@scope/pkg");
+    // Applications take `_` and `-` for the same.
     let forged = mesh.get("/").host("orders.example.com");
-    let forged = forged.header("x_forwarded_for", "192.0.2.1").send();
-    assert_eq!(forged.status, 400);
+    let forged = forged
+        .header("x_forwarded_for", "192.0.2.1")
+        .header("user_id", "7")
+        .send();
+    assert_eq!(forged.status, 200);
+    let event = upstream.calls().pop().expect("a call").event();
+    let headers = event["headers"].as_object().expect("headers");
+    assert!(!headers.keys().any(|name| name.contains('_')), "{event}");
 }
 
 #[test]

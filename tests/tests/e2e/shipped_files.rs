@@ -8,7 +8,7 @@ use std::process::Command;
 use lambda_mesh_tests::kubernetes::istio::{self, Proxy};
 use lambda_mesh_tests::kubernetes::{documents, envoy_gateway};
 use lambda_mesh_tests::mesh::{Config, on_each_envoy};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::workspace_root;
 
 /// Returns the Envoy configurations: the files in `envoy/`, and the file of the Kubernetes gateway.
@@ -43,7 +43,7 @@ fn with_existing_files(path: &Path, filter: &Path) -> String {
 }
 
 #[test]
-fn each_file_is_valid_in_each_envoy_without_deprecated_fields() {
+fn each_file_is_valid_in_each_envoy_without_warnings() {
     let filter = xtask::wasm::build().expect("the filter");
     let folder = tempfile::tempdir().expect("a temporary folder");
     on_each_envoy(|version| {
@@ -98,6 +98,37 @@ fn the_boilerplate_equals_that_of_local_yaml() {
         for function in functions {
             assert_eq!(function, explained[0], "{name}");
         }
+    }
+}
+
+/// A rule of Envoy's on a path, and the function, have to see the same path. The setting for that depends on
+/// the format: REST APIs merge slashes at the beginning of a path, HTTP APIs decode escaped ones.
+#[test]
+fn each_connection_manager_normalises_paths_by_the_formats_of_its_routes() {
+    for path in configurations() {
+        let name = path.display().to_string();
+        let mut config = Config::shipped(&path);
+        let text = config.0.to_string();
+        let manager = config.connection_manager();
+        assert_eq!(manager["normalize_path"], true, "{name}");
+        let action = &manager["path_with_escaped_slashes_action"];
+        if text.contains("\"payload\":\"apigateway-v1\"") {
+            assert_eq!(manager["merge_slashes"], true, "{name}");
+            let actions = ["REJECT_REQUEST", "KEEP_UNCHANGED"];
+            let is_known = actions.iter().any(|known| action == known);
+            assert!(is_known, "{name}: {action}");
+        } else {
+            assert_eq!(*action, "UNESCAPE_AND_FORWARD", "{name}");
+        }
+        let upgrades = &manager["http_protocol_options"]["ignore_http_11_upgrade"];
+        assert_eq!(*upgrades, json!([{ "prefix": "TLS/" }]), "{name}");
+        let removed = &manager["route_config"]["request_headers_to_remove"];
+        let expected = json!([
+            "x-envoy-hedge-on-per-try-timeout",
+            "x-envoy-retriable-header-names",
+            "x-envoy-retriable-status-codes",
+        ]);
+        assert_eq!(*removed, expected, "{name}");
     }
 }
 
