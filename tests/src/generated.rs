@@ -52,6 +52,8 @@ pub fn envoy_config(version: &str, arguments: &[&str]) -> CommandOutput {
 pub struct Generated {
     /// The address of the listener.
     pub address: SocketAddr,
+    /// The address of the admin interface.
+    pub admin: SocketAddr,
     process: Process,
     _folder: TempDir,
 }
@@ -80,6 +82,7 @@ impl Generated {
         let (process, ()) = ready.unwrap_or_else(|error| panic!("{error}"));
         Self {
             address,
+            admin,
             process,
             _folder: folder,
         }

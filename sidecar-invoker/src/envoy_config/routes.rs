@@ -42,7 +42,8 @@ pub(super) fn default_timeout(function: Option<&FunctionConfig>) -> Duration {
 pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     let mut out = String::new();
     let any = Host::any();
-    virtual_host(&mut out, &any, routes, &endpoints(health));
+    let mut names = Vec::new();
+    virtual_host(&mut out, &any, &mut names, routes, &endpoints(health));
     let again = if health.every_host {
         "              - *ping\n              - *healthz\n"
     } else {
@@ -52,28 +53,48 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     for Route { host, .. } in routes {
         if !seen.contains(&host) {
             seen.push(host);
-            virtual_host(&mut out, host, routes, again);
+            virtual_host(&mut out, host, &mut names, routes, again);
         }
     }
     out
 }
 
-fn virtual_host(out: &mut String, host: &Host, routes: &[Route], first: &str) {
-    let name = yaml::text(host.as_str());
+fn virtual_host(
+    out: &mut String,
+    host: &Host,
+    names: &mut Vec<String>,
+    routes: &[Route],
+    first: &str,
+) {
+    let name = unique_name(host, names);
+    let domain = yaml::text(host.as_str());
     // Writing to a String never fails.
     let _ = write!(
         out,
-        "            - name: {name}\n              domains: [{name}]\n              routes:\n{first}"
+        "            - name: {}\n              domains: [{domain}]\n              routes:\n{first}",
+        yaml::text(&name)
     );
+    names.push(name);
     for route in routes.iter().filter(|route| route.host == *host) {
         let _ = write!(
             out,
-            "              - match: {}\n                route: {}\n                metadata: {}\n",
+            "              - match: {}\n                stat_prefix: {}\n                \
+             route: {}\n                metadata: {}\n",
             yaml::flow(&matching(route)),
+            yaml::text(&route.function.to_string()),
             yaml::flow(&action(route)),
             yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(route) } })),
         );
     }
+}
+
+/// Returns the name of a virtual host. It is a part of the names of statistics, whose parts are separated
+/// by dots.
+fn unique_name(host: &Host, taken: &[String]) -> String {
+    let name = host.as_str().replace('*', "any").replace('.', "_");
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| !taken.contains(name)).unwrap_or(name)
 }
 
 /// Returns the routes of the health endpoints.
@@ -181,6 +202,23 @@ fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_virtual_hosts_have_no_dots_and_are_unique() {
+        let mut names = Vec::new();
+        for (host, expected) in [
+            ("*", "any"),
+            ("orders.example.com", "orders_example_com"),
+            ("*.example.com", "any_example_com"),
+            ("orders_example.com", "orders_example_com_2"),
+            ("orders.example_com", "orders_example_com_3"),
+            ("any", "any_2"),
+        ] {
+            let name = unique_name(&host.parse().unwrap(), &names);
+            assert_eq!(name, expected);
+            names.push(name);
+        }
+    }
 
     #[test]
     fn durations_have_the_json_form_of_protocol_buffers() {

@@ -1,6 +1,6 @@
 //! Configurations that `sidecar-invoker envoy-config` writes, unchanged in the real Envoy.
 
-use lambda_mesh_tests::client::raw;
+use lambda_mesh_tests::client::{Request, raw};
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::endpoint::Endpoint;
 use lambda_mesh_tests::endpoint::free_address;
@@ -145,6 +145,10 @@ fn a_route_is_chosen_by_the_path_that_the_function_sees() {
             assert!(response.starts_with("HTTP/1.1 200 "), "{path}: {response}");
             assert!(response.contains(r#""rawPath":"/x""#), "{path}: {response}");
         }
+        // The parts of a name are separated by dots.
+        let stats = Request::new(envoy.admin, "GET", "/stats?filter=vhost").send();
+        let name = "vhost.api_test.route.probe.upstream_rq_200: 4";
+        assert!(stats.text().contains(name), "{}", stats.text());
     });
 }
 
