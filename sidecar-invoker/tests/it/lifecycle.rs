@@ -104,6 +104,18 @@ async fn idle_environments_end_except_for_the_minimum() {
 }
 
 #[tokio::test]
+async fn an_idle_timeout_shorter_than_the_timeout_holds() {
+    let function = fixture_function("concurrency: 1, idle_timeout: 500ms");
+    let invoker = Invoker::start(&function.replacen("timeout: 10s", "timeout: 5m", 1)).await;
+    // The second call begins while the timer is set for the idle time of the first.
+    for _ in 0..2 {
+        let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
+        // It fails after 10 s, long before the call would have timed out.
+        eventually("its end", async || (!is_running(&pid)).then_some(())).await;
+    }
+}
+
+#[tokio::test]
 async fn min_environments_run_before_the_first_call_and_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");

@@ -155,7 +155,10 @@ impl Lifecycle {
             Phase::Settling { .. } | Phase::Starting { .. } => {
                 let first = self.is_starting();
                 self.phase = Phase::Idle { until: idle_until };
-                Transition::Idle { first }
+                Transition::Idle {
+                    first,
+                    resets_timer: self.fires_after(idle_until),
+                }
             }
             _ => Transition::None,
         }
@@ -194,7 +197,7 @@ impl Lifecycle {
                     since: None,
                     cut_off: false,
                 };
-                Ok(self.timer.is_none_or(|at| at > deadline.at))
+                Ok(self.fires_after(deadline.at))
             }
             _ => Err(pending),
         }
@@ -402,6 +405,11 @@ impl Lifecycle {
     pub(crate) fn set_timer(&mut self) -> Option<Instant> {
         self.timer = self.deadline();
         self.timer
+    }
+
+    /// Returns true if the supervisor's timer would fire too late for a time limit.
+    fn fires_after(&self, limit: Instant) -> bool {
+        self.timer.is_none_or(|at| at > limit)
     }
 
     /// Lets an idle environment stay until `later`.

@@ -60,7 +60,7 @@ fn idle() -> Lifecycle {
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(
         life.settle(later()),
-        Transition::Idle { first: true }
+        Transition::Idle { first: true, .. }
     ));
     life
 }
@@ -101,7 +101,7 @@ fn an_environment_is_idle_again_after_its_invocation() {
     );
     assert!(matches!(
         life.settle(later()),
-        Transition::Idle { first: false }
+        Transition::Idle { first: false, .. }
     ));
     assert!(life.is_idle());
 }
@@ -259,6 +259,28 @@ fn the_timer_is_reset_only_if_it_would_fire_too_late() {
         !deliver(&mut life, first),
         "the timer fires before the deadline"
     );
+}
+
+#[test]
+fn the_idle_time_counts_even_if_it_is_shorter_than_the_timeout_of_the_call() {
+    let (pending, id, _response) = invocation();
+    let mut life = busy(pending);
+    life.set_timer();
+    life.respond(id, success(), None).unwrap();
+    life.next();
+    life.settle(later());
+    let until = Instant::now() + Duration::from_secs(1);
+    let Transition::Idle { resets_timer, .. } = life.settle(until) else {
+        panic!("not idle");
+    };
+    assert!(
+        resets_timer,
+        "the timer is set for the deadline of the call"
+    );
+    assert_eq!(life.set_timer(), Some(until));
+    // The next call does not touch the timer, which fires before its deadline.
+    let (pending, ..) = invocation();
+    assert!(!deliver(&mut life, pending));
 }
 
 #[test]

@@ -153,9 +153,15 @@ impl Environment {
             match transition {
                 Transition::None => return,
                 Transition::InvocationFinished(outcome) => self.conclude(outcome).await,
-                Transition::Idle { first } => {
+                Transition::Idle {
+                    first,
+                    resets_timer,
+                } => {
                     if first {
                         lock(&self.stats).init = Some(self.started.elapsed());
+                    }
+                    if resets_timer {
+                        self.changed.notify_one();
                     }
                     if let Some(owner) = self.owner.upgrade() {
                         owner.ready(Arc::clone(self));

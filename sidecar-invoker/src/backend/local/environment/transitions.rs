@@ -48,8 +48,9 @@ pub(crate) enum Transition {
     /// All processes have asked, so the invocation is over. Once its end is reported, the
     /// lifecycle is asked for the next transition.
     InvocationFinished(InvocationOutcome),
-    /// The environment can take an invocation. `first` is true after its start.
-    Idle { first: bool },
+    /// The environment can take an invocation. `first` is true after its start. `resets_timer` is
+    /// true if the supervisor's timer would fire after the environment's idle time.
+    Idle { first: bool, resets_timer: bool },
 }
 
 /// The lifecycle's reason to refuse a request to the Runtime API.
