@@ -277,13 +277,34 @@ async fn a_failed_extension_fails_the_environment() {
 }
 
 #[tokio::test]
+async fn the_mistakes_of_an_extension_are_refused_as_by_the_emulator() {
+    let (_folder, log, function) = with_extension("twice", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    assert_eq!(invoker.invoke(json!({})).await.status, 200);
+    let notes = read_notes(&log);
+    let again = json!({ "status": 403, "error": "Extension.InvalidExtensionState" });
+    let missing = json!({ "status": 403, "error": "Extension.MissingHeader" });
+    assert_eq!(notes[1..4], [again, missing.clone(), missing]);
+}
+
+#[tokio::test]
 async fn an_extension_can_end_its_environment_and_is_killed_if_it_ignores_the_shutdown() {
     let (folder, log, function) = with_extension("exit-error", "concurrency: 1");
     let invoker = Invoker::start(&function).await;
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
     let response = invoker.invoke(event).await;
     assert_eq!(response.function_error(), "Extension.Tired");
-    eventually("the end", async || {
+    let refused = json!({ "status": 403, "error": "Extension.InvalidExtensionState" });
+    eventually("the refusal of another event", async || {
+        (read_notes(&log).pop()? == refused).then_some(())
+    })
+    .await;
+
+    let (_folder, log, function) = with_extension("none", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    let response = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
+    eventually("the shutdown", async || {
         let last = read_notes(&log).pop()?;
         (last["event"]["shutdownReason"] == "failure").then_some(())
     })

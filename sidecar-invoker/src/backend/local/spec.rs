@@ -192,18 +192,45 @@ fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) 
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io;
+    use std::io::{self, Write};
     use std::path::Path;
+    use std::sync::Mutex;
 
     use bytes::Bytes;
 
     use super::*;
     use crate::config::{BackendConfig, Config, LogFormat};
     use crate::invocation::{Invocation, RequestId};
+    use crate::util::lock;
     use lambda_api::{FunctionAddress, LogType, Operation};
+
+    /// The output of functions, for a test.
+    #[derive(Clone, Default)]
+    pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8_lossy(&lock(&self.0)).into_owned()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            lock(&self.0).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// Returns the description of a function in Python with these keys.
     pub(crate) fn spec(keys: &str) -> FunctionSpec {
+        spec_writing_to(io::sink(), keys)
+    }
+
+    /// Returns the description of a function in Python with these keys and this output.
+    pub(crate) fn spec_writing_to(output: impl Write + Send + 'static, keys: &str) -> FunctionSpec {
         let command = format!(
             "[python3, {}/tests/fixtures/runtime.py]",
             env!("CARGO_MANIFEST_DIR")
@@ -214,7 +241,7 @@ pub(crate) mod tests {
         let BackendConfig::Local(local) = config.backend else {
             panic!("not local");
         };
-        let (output, _) = Output::to(io::sink(), LogFormat::Text, SystemTime::now);
+        let (output, _) = Output::to(output, LogFormat::Text, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         FunctionSpec::new(name, local, context)
     }
