@@ -6,7 +6,9 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{HttpResponse, Invoker, eventually, exists, fixture_function, is_running};
+use crate::support::{
+    HttpResponse, Invoker, eventually, exists, fixture, fixture_function, is_running,
+};
 
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
 
@@ -168,11 +170,66 @@ async fn an_exec_wrapper_starts_the_runtime() {
     let output = invoker.invoke(json!({})).await.json();
     assert_eq!(output["env"]["WRAPPED"], "2", "program and argument");
     let invoker = Invoker::start(&function("./absent")).await;
-    let response = invoker.invoke(json!({})).await;
-    assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
-    let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
-    let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
+    let failure = async |invoker: Invoker| {
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(response.function_error(), "Runtime.ExitError");
+        response.json()["errorMessage"].as_str().unwrap().to_owned()
+    };
+    let found = failure(invoker).await;
+    let message = "Runtime exited with error: exit status 127";
     assert!(found.ends_with(message), "{found}");
+    std::fs::write(folder.path().join("locked"), "").unwrap();
+    let found = failure(Invoker::start(&function("./locked")).await).await;
+    assert!(
+        found.ends_with("Runtime exited with error: exit status 126"),
+        "{found}"
+    );
+    let invoker = Invoker::start(&function("''")).await;
+    assert_eq!(
+        invoker.invoke(json!({})).await.status,
+        200,
+        "an empty value is none"
+    );
+}
+
+#[tokio::test]
+async fn an_exec_wrapper_may_set_the_handler_of_an_imported_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // Stands for AWS's client, which takes its handler from its argument.
+    let client = format!(
+        "import os, runpy, sys\nos.environ['STARTED'] = ' '.join(sys.argv[1:])\nrunpy.run_path({:?})",
+        fixture()
+    );
+    file("awslambdaric/__main__.py", &client);
+    file("awslambdaric/__init__.py", "");
+    // As in AWS's documentation: the options stand before the last argument.
+    let wrapper = "#!/bin/bash\nexport _HANDLER=other.handler\nargs=(\"$@\")\n\
+                   exec \"${args[@]:0:$#-1}\" -X utf8 \"${args[@]: -1}\"\n";
+    make_executable(&file("wrapper", wrapper));
+    let template = file(
+        "template.yaml",
+        "
+Resources:
+  f:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: .
+      Handler: app.handler
+      Runtime: python3.12
+      Timeout: 10
+      Environment: { Variables: { AWS_LAMBDA_EXEC_WRAPPER: ./wrapper } }
+",
+    );
+    let invoker = Invoker::start(&format!("import: {}", template.display())).await;
+    let env = invoker.invoke(json!({})).await.json()["env"].clone();
+    assert_eq!(env["STARTED"], "other.handler");
+    assert_eq!(env["AWS_EXECUTION_ENV"], "AWS_Lambda_python3.12");
 }
 
 fn make_executable(file: &Path) {

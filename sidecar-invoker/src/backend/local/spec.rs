@@ -17,6 +17,7 @@ use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
+use super::process::wrapper::wrapped;
 use crate::config::LocalConfig;
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
@@ -93,21 +94,14 @@ impl FunctionSpec {
     /// # Errors
     /// There is no such wrapper.
     pub(crate) fn runtime_command(&self, program: PathBuf) -> Result<Command, LaunchError> {
-        let mut command = match self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER")) {
-            Some(wrapper) => {
-                let wrapper = wrapper.to_string_lossy();
-                let found = command::resolve(&wrapper, &self.config.directory, None);
-                let found = found.map_err(|reason| LaunchError::Wrapper {
-                    wrapper: wrapper.clone().into_owned(),
-                    reason,
-                })?;
-                let mut command = Command::new(found);
-                command.arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        command.args(&self.config.arguments);
+        let arguments = &self.config.arguments;
+        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
+        if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
+            let command = (program, arguments.as_slice());
+            return wrapped(wrapper, &self.config.directory, command, &self.handler());
+        }
+        let mut command = Command::new(program);
+        command.args(arguments);
         Ok(command)
     }
 

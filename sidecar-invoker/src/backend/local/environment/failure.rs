@@ -98,6 +98,10 @@ impl Failure {
     /// Returns a hint for the log about a failure before the first invocation.
     pub(crate) fn start_hint(&self) -> &'static str {
         match self {
+            Self::Exit(status) if matches!(status.code(), Some(126 | 127)) => {
+                "; it ended as if a program were missing or not executable: its output names the \
+                 program"
+            }
             Self::Exit(_) => {
                 "; it ended before it asked for an invocation: is `command` a Lambda runtime?"
             }
