@@ -6,7 +6,9 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{HttpResponse, Invoker, eventually, exists, fixture_function, is_running};
+use crate::support::{
+    HttpResponse, Invoker, eventually, exists, fixture, fixture_function, is_running,
+};
 
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
 
@@ -104,6 +106,18 @@ async fn idle_environments_end_except_for_the_minimum() {
 }
 
 #[tokio::test]
+async fn an_idle_timeout_shorter_than_the_timeout_holds() {
+    let function = fixture_function("concurrency: 1, idle_timeout: 500ms");
+    let invoker = Invoker::start(&function.replacen("timeout: 10s", "timeout: 5m", 1)).await;
+    // The second call begins while the timer is set for the idle time of the first.
+    for _ in 0..2 {
+        let pid = invoker.invoke(json!({})).await.json()["pid"].to_string();
+        // It fails after 10 s, long before the call would have timed out.
+        eventually("its end", async || (!is_running(&pid)).then_some(())).await;
+    }
+}
+
+#[tokio::test]
 async fn min_environments_run_before_the_first_call_and_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
@@ -156,11 +170,66 @@ async fn an_exec_wrapper_starts_the_runtime() {
     let output = invoker.invoke(json!({})).await.json();
     assert_eq!(output["env"]["WRAPPED"], "2", "program and argument");
     let invoker = Invoker::start(&function("./absent")).await;
-    let response = invoker.invoke(json!({})).await;
-    assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
-    let message = "AWS_LAMBDA_EXEC_WRAPPER: ./absent: no such file or directory";
-    let found = response.json()["errorMessage"].as_str().unwrap().to_owned();
+    let failure = async |invoker: Invoker| {
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(response.function_error(), "Runtime.ExitError");
+        response.json()["errorMessage"].as_str().unwrap().to_owned()
+    };
+    let found = failure(invoker).await;
+    let message = "Runtime exited with error: exit status 127";
     assert!(found.ends_with(message), "{found}");
+    std::fs::write(folder.path().join("locked"), "").unwrap();
+    let found = failure(Invoker::start(&function("./locked")).await).await;
+    assert!(
+        found.ends_with("Runtime exited with error: exit status 126"),
+        "{found}"
+    );
+    let invoker = Invoker::start(&function("''")).await;
+    assert_eq!(
+        invoker.invoke(json!({})).await.status,
+        200,
+        "an empty value is none"
+    );
+}
+
+#[tokio::test]
+async fn an_exec_wrapper_may_set_the_handler_of_an_imported_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // Stands for AWS's client, which takes its handler from its argument.
+    let client = format!(
+        "import os, runpy, sys\nos.environ['STARTED'] = ' '.join(sys.argv[1:])\nrunpy.run_path({:?})",
+        fixture()
+    );
+    file("awslambdaric/__main__.py", &client);
+    file("awslambdaric/__init__.py", "");
+    // As in AWS's documentation: the options stand before the last argument.
+    let wrapper = "#!/bin/bash\nexport _HANDLER=other.handler\nargs=(\"$@\")\n\
+                   exec \"${args[@]:0:$#-1}\" -X utf8 \"${args[@]: -1}\"\n";
+    make_executable(&file("wrapper", wrapper));
+    let template = file(
+        "template.yaml",
+        "
+Resources:
+  f:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: .
+      Handler: app.handler
+      Runtime: python3.12
+      Timeout: 10
+      Environment: { Variables: { AWS_LAMBDA_EXEC_WRAPPER: ./wrapper } }
+",
+    );
+    let invoker = Invoker::start(&format!("import: {}", template.display())).await;
+    let env = invoker.invoke(json!({})).await.json()["env"].clone();
+    assert_eq!(env["STARTED"], "other.handler");
+    assert_eq!(env["AWS_EXECUTION_ENV"], "AWS_Lambda_python3.12");
 }
 
 fn make_executable(file: &Path) {
@@ -265,13 +334,34 @@ async fn a_failed_extension_fails_the_environment() {
 }
 
 #[tokio::test]
+async fn the_mistakes_of_an_extension_are_refused_as_by_the_emulator() {
+    let (_folder, log, function) = with_extension("twice", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    assert_eq!(invoker.invoke(json!({})).await.status, 200);
+    let notes = read_notes(&log);
+    let again = json!({ "status": 403, "error": "Extension.InvalidExtensionState" });
+    let missing = json!({ "status": 403, "error": "Extension.MissingHeader" });
+    assert_eq!(notes[1..4], [again, missing.clone(), missing]);
+}
+
+#[tokio::test]
 async fn an_extension_can_end_its_environment_and_is_killed_if_it_ignores_the_shutdown() {
     let (folder, log, function) = with_extension("exit-error", "concurrency: 1");
     let invoker = Invoker::start(&function).await;
     let event = json!({ "do": "child", "file": folder.path().join("pids") });
     let response = invoker.invoke(event).await;
     assert_eq!(response.function_error(), "Extension.Tired");
-    eventually("the end", async || {
+    let refused = json!({ "status": 403, "error": "Extension.InvalidExtensionState" });
+    eventually("the refusal of another event", async || {
+        (read_notes(&log).pop()? == refused).then_some(())
+    })
+    .await;
+
+    let (_folder, log, function) = with_extension("none", "concurrency: 1");
+    let invoker = Invoker::start(&function).await;
+    let response = invoker.invoke(json!({ "do": "exit", "status": 3 })).await;
+    assert_eq!(response.function_error(), "Runtime.ExitError");
+    eventually("the shutdown", async || {
         let last = read_notes(&log).pop()?;
         (last["event"]["shutdownReason"] == "failure").then_some(())
     })

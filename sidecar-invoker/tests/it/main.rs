@@ -23,6 +23,7 @@ mod local_watch;
 mod program;
 mod reference;
 mod rie;
+mod runtime_api;
 mod schema;
 mod streaming;
 mod support;

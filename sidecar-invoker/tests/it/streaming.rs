@@ -131,7 +131,7 @@ async fn a_slow_caller_slows_the_function_down_and_a_disconnect_does_not_stop_it
     exists(&done).await;
     assert_eq!(
         std::fs::read_to_string(&done).unwrap(),
-        r#"{"status":"OK"}"#
+        "{\"status\":\"OK\"}\n"
     );
     assert_eq!(invoker.invoke(json!({})).await.json()["pid"], pid);
 }

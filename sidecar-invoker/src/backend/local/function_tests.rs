@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::super::spec::tests::{invocation, spec};
+use super::super::spec::tests::{Written, invocation, spec, spec_writing_to};
 use super::*;
 
 fn function(queue: usize, keys: &str) -> LocalFunction {
@@ -32,6 +32,41 @@ async fn callers_are_served_in_order_and_one_beyond_the_queue_is_refused() {
     assert_eq!(d.unwrap_err(), ServiceError::TooManyRequests);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
     assert_eq!(function.pool.environments(), 1);
+}
+
+/// Waits until the output of functions contains `part`.
+async fn written(output: &Written, part: &str) {
+    for _ in 0..1_000 {
+        if output.text().contains(part) {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{part:?} is not in {}", output.text());
+}
+
+#[tokio::test]
+async fn the_type_of_an_initialisation_error_is_in_its_report() {
+    for (sent, reported) in [
+        ("Runtime.NoSuchHandler", "Runtime.NoSuchHandler"),
+        ("Function.Forged\tStatus: success", "Function.Unknown"),
+        ("Init.Broken", "Runtime.Unknown"),
+    ] {
+        let output = Written::default();
+        let env = json!({ "INIT": "error", "INIT_TYPE": sent });
+        let spec = spec_writing_to(output.clone(), &format!("env: {env}"));
+        let function = LocalFunction::of(spec, 0);
+        let response = function.invoke(invocation(&json!({})));
+        let Ok(FunctionResponse::Buffered { payload, .. }) = response.await else {
+            panic!("no response");
+        };
+        let FunctionPayload::Error(payload) = payload else {
+            panic!("no error");
+        };
+        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(payload["errorType"], "Init.Broken", "the function's own");
+        written(&output, &format!("Status: error\tError Type: {reported}\n")).await;
+    }
 }
 
 #[tokio::test]

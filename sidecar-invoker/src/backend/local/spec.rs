@@ -17,6 +17,7 @@ use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
+use super::process::wrapper::wrapped;
 use crate::config::LocalConfig;
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
@@ -93,21 +94,14 @@ impl FunctionSpec {
     /// # Errors
     /// There is no such wrapper.
     pub(crate) fn runtime_command(&self, program: PathBuf) -> Result<Command, LaunchError> {
-        let mut command = match self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER")) {
-            Some(wrapper) => {
-                let wrapper = wrapper.to_string_lossy();
-                let found = command::resolve(&wrapper, &self.config.directory, None);
-                let found = found.map_err(|reason| LaunchError::Wrapper {
-                    wrapper: wrapper.clone().into_owned(),
-                    reason,
-                })?;
-                let mut command = Command::new(found);
-                command.arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        command.args(&self.config.arguments);
+        let arguments = &self.config.arguments;
+        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
+        if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
+            let command = (program, arguments.as_slice());
+            return wrapped(wrapper, &self.config.directory, command, &self.handler());
+        }
+        let mut command = Command::new(program);
+        command.args(arguments);
         Ok(command)
     }
 
@@ -192,18 +186,45 @@ fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) 
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io;
+    use std::io::{self, Write};
     use std::path::Path;
+    use std::sync::Mutex;
 
     use bytes::Bytes;
 
     use super::*;
     use crate::config::{BackendConfig, Config, LogFormat};
     use crate::invocation::{Invocation, RequestId};
+    use crate::util::lock;
     use lambda_api::{FunctionAddress, LogType, Operation};
+
+    /// The output of functions, for a test.
+    #[derive(Clone, Default)]
+    pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8_lossy(&lock(&self.0)).into_owned()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            lock(&self.0).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// Returns the description of a function in Python with these keys.
     pub(crate) fn spec(keys: &str) -> FunctionSpec {
+        spec_writing_to(io::sink(), keys)
+    }
+
+    /// Returns the description of a function in Python with these keys and this output.
+    pub(crate) fn spec_writing_to(output: impl Write + Send + 'static, keys: &str) -> FunctionSpec {
         let command = format!(
             "[python3, {}/tests/fixtures/runtime.py]",
             env!("CARGO_MANIFEST_DIR")
@@ -214,7 +235,7 @@ pub(crate) mod tests {
         let BackendConfig::Local(local) = config.backend else {
             panic!("not local");
         };
-        let (output, _) = Output::to(io::sink(), LogFormat::Text, SystemTime::now);
+        let (output, _) = Output::to(output, LogFormat::Text, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         FunctionSpec::new(name, local, context)
     }

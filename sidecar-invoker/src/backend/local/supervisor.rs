@@ -1,6 +1,8 @@
 //! The task that runs one execution environment. It starts the processes, waits for a reason to end
 //! them, and removes all that is left.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use rustix::process::Pid;
@@ -14,7 +16,7 @@ use super::environment::transitions::Ending;
 use super::environment::{Environment, EnvironmentOwner};
 use super::process::command::LaunchError;
 use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
-use super::process::procfs;
+use super::process::{procfs, wrapper};
 use crate::util::lock;
 
 /// The cause of the end of an environment.
@@ -134,7 +136,16 @@ impl Supervisor {
                 return Err(cause);
             }
         }
-        let command = spec.runtime_command(program).map_err(entrypoint)?;
+        let command = match spec.runtime_command(program) {
+            Ok(command) => command,
+            Err(LaunchError::Wrapper { wrapper, reason }) => {
+                let (line, status) = wrapper::failure(&wrapper, &reason);
+                environment.write(&line).await;
+                let status = ExitStatus::from_raw(i32::from(status) << 8);
+                return Err(Cause::Failed(Failure::Exit(status)));
+            }
+            Err(other) => return Err(entrypoint(other)),
+        };
         let group = self.processes.start_runtime(&launch, command);
         let group = group.map_err(|error| entrypoint(error.into()))?;
         self.track_process(group).await;

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::response::{accepted, error, json_response, text};
+use super::route::Route;
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::extensions::ExtensionsApiError;
+use crate::backend::local::environment::failure::valid_extension_error_type;
 use crate::backend::local::spec::FunctionSpec;
 use crate::invoke_api::body;
 use lambda_api::ACCOUNT_ID;
@@ -25,50 +27,60 @@ const EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-e
 const ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-accept-feature");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 
-/// Responds to a request with this method, path below `/2020-01-01/extension/`, and headers.
+/// Responds to a request to the Extensions API.
 pub(crate) async fn handle(
+    route: Route<'_>,
     environment: &Arc<Environment>,
-    (method, path, headers): (&Method, &[&str], &HeaderMap),
+    headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Response<Full<Bytes>> {
-    let id = headers.get(IDENTIFIER).and_then(|id| id.to_str().ok());
-    let response = match (method, path) {
-        (&Method::POST, ["register"]) => {
+    let response = match route {
+        Route::Register => {
             let read = body::read(body).await;
             let body = read.map(|(body, _)| body).unwrap_or_default();
             let registered = environment.register(text(headers, &NAME), &body);
             registered.map(|id| registration(id, &environment.spec, headers))
         }
-        (&Method::GET, ["event", "next"]) => {
-            let event = environment.extension_next(id).await;
-            event.map(|event| {
-                let mut response = json_response(StatusCode::OK, event);
-                response
-                    .headers_mut()
-                    .insert(EVENT_IDENTIFIER, identifier(Uuid::new_v4()));
-                response
-            })
-        }
-        (&Method::POST, [kind @ ("init" | "exit"), "error"]) => {
-            let error_type = match text(headers, &ERROR_TYPE) {
-                "" => "Extension.Unknown",
-                error_type => error_type,
-            };
-            let reported = environment.extension_error(id, error_type, *kind == "init");
-            reported.map(|()| accepted())
-        }
+        Route::ExtensionNext => match sender(headers) {
+            Ok(id) => environment.extension_next(id).await.map(event),
+            Err(refusal) => Err(refusal),
+        },
         _ => {
-            let message = "the Extensions API has no such path";
-            return error(StatusCode::NOT_FOUND, "NotFound", message);
+            let at_init = route == Route::ExtensionInitError;
+            report(environment, headers, at_init).map(|()| accepted())
         }
     };
     response.unwrap_or_else(|refusal| {
-        let status = match refusal {
-            ExtensionsApiError::NotJson => StatusCode::BAD_REQUEST,
-            _ => StatusCode::FORBIDDEN,
-        };
-        error(status, refusal.error_type(), &refusal.to_string())
+        let error_type = refusal.error_type();
+        error(StatusCode::FORBIDDEN, error_type, &refusal.to_string())
     })
+}
+
+/// Returns the identifier of the extension that sent the request.
+fn sender(headers: &HeaderMap) -> Result<Uuid, ExtensionsApiError> {
+    match headers.get(IDENTIFIER).map(HeaderValue::as_bytes) {
+        None | Some(b"") => Err(ExtensionsApiError::NoIdentifier),
+        Some(id) => Uuid::try_parse_ascii(id).map_err(|_| ExtensionsApiError::InvalidIdentifier),
+    }
+}
+
+fn report(
+    environment: &Environment,
+    headers: &HeaderMap,
+    at_init: bool,
+) -> Result<(), ExtensionsApiError> {
+    let id = sender(headers)?;
+    let error_type = headers.get(ERROR_TYPE).filter(|value| !value.is_empty());
+    let error_type = error_type.ok_or(ExtensionsApiError::NoErrorType)?;
+    let error_type = valid_extension_error_type(error_type.to_str().unwrap_or_default());
+    environment.extension_error(id, error_type, at_init)
+}
+
+fn event(event: Bytes) -> Response<Full<Bytes>> {
+    let mut response = json_response(StatusCode::OK, event);
+    let headers = response.headers_mut();
+    headers.insert(EVENT_IDENTIFIER, identifier(Uuid::new_v4()));
+    response
 }
 
 fn registration(id: Uuid, spec: &FunctionSpec, headers: &HeaderMap) -> Response<Full<Bytes>> {

@@ -1,27 +1,27 @@
 //! The Runtime API of one execution environment.
 //!
 //! Source: "Using the Lambda runtime API for custom runtimes" in the AWS Lambda developer guide.
-//! The error bodies are those of the Runtime Interface Emulator.
+//! The bodies and the order of the checks are those of the Runtime Interface Emulator.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::extensions;
-use super::response::{accepted, error, text, too_large};
+use super::response::{accepted, error, method_not_allowed, not_found, plain_text, too_large};
+use super::route::Route;
+use super::{extensions, reported_error, telemetry};
 use crate::backend::local::environment::Environment;
-use crate::backend::local::environment::failure::{Failure, error_without_body};
+use crate::backend::local::environment::failure::Failure;
 use crate::backend::local::environment::transitions::{Deadline, RuntimeApiError};
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::invoke_api::body::{self, ReadError};
@@ -37,8 +37,6 @@ const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
 const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
-const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
-const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 
 /// Serves the connections of the environment's processes until the task is aborted. `open` tracks
 /// the connections.
@@ -60,57 +58,51 @@ async fn handle(
     environment: &Arc<Environment>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, mut body) = request.into_parts();
-    let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
-    let response = match (&parts.method, path.as_slice()) {
-        (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"]) => {
-            let next = environment.next().await;
-            next.map(|(invocation, deadline)| event(&invocation, deadline, environment))
-        }
-        (
-            &Method::POST,
-            [
-                "2018-06-01",
-                "runtime",
-                "invocation",
-                id,
-                kind @ ("response" | "error"),
-            ],
-        ) => {
-            respond(
-                environment,
-                RequestId::parse(id),
-                *kind == "error",
-                &parts.headers,
-                &mut body,
-            )
-            .await
-        }
-        (&Method::POST, ["2018-06-01", "runtime", "init", "error"]) => {
-            init_error(environment, &parts.headers, &mut body).await
-        }
-        (method, ["2020-01-01", "extension", rest @ ..]) => {
-            let request = (method, rest, &parts.headers);
-            Ok(extensions::handle(environment, request, &mut body).await)
-        }
-        _ => Ok(error(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "the Runtime API has no such path",
-        )),
+    let response = match Route::parse(parts.uri.path()) {
+        None => not_found(),
+        Some(route) if route.method() != parts.method => method_not_allowed(&route.method()),
+        Some(route) => respond_to(route, environment, &parts.headers, &mut body).await,
     };
     // The process reads a refusal only after it has sent its whole request.
     body::drain(&mut body).await;
-    Ok(response.unwrap_or_else(|refusal| match refusal {
-        RuntimeApiError::UnknownId => error(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequestID",
-            "Invalid request ID",
-        ),
-        RuntimeApiError::WrongState => {
-            let message = "State transition is not allowed";
-            error(StatusCode::FORBIDDEN, "InvalidStateTransition", message)
+    Ok(response)
+}
+
+async fn respond_to(
+    route: Route<'_>,
+    environment: &Arc<Environment>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Response<Full<Bytes>> {
+    let response = match route {
+        Route::Ping => return plain_text(StatusCode::OK, "pong"),
+        Route::Telemetry => return telemetry::telemetry(),
+        Route::Logs => return telemetry::logs(),
+        Route::Next => {
+            let next = environment.next().await;
+            next.map(|(invocation, deadline)| event(&invocation, deadline, environment))
         }
-    }))
+        Route::Response(id) => respond(environment, id, false, headers, body).await,
+        Route::Error(id) => respond(environment, id, true, headers, body).await,
+        Route::InitError => init_error(environment, headers, body).await,
+        Route::Register
+        | Route::ExtensionNext
+        | Route::ExtensionInitError
+        | Route::ExtensionExitError => {
+            return extensions::handle(route, environment, headers, body).await;
+        }
+    };
+    response.unwrap_or_else(|refusal| {
+        let (status, error_type) = match refusal {
+            RuntimeApiError::UnknownId => (StatusCode::BAD_REQUEST, "InvalidRequestID"),
+            RuntimeApiError::Truncated => (StatusCode::BAD_REQUEST, "TruncatedHTTPRequest"),
+            RuntimeApiError::InvalidResponseMode => {
+                (StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode")
+            }
+            RuntimeApiError::WrongState { .. } => (StatusCode::FORBIDDEN, "InvalidStateTransition"),
+        };
+        error(status, error_type, &refusal.to_string())
+    })
 }
 
 /// Returns the response to `next`: the event of an invocation with its headers.
@@ -142,19 +134,31 @@ fn event(
 
 async fn respond(
     environment: &Environment,
-    id: Option<RequestId>,
+    id: &str,
     is_error: bool,
     headers: &HeaderMap,
     body: &mut Incoming,
 ) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
-    let operation = environment.expects(id)?;
+    let id = RequestId::parse(id).filter(|parsed| parsed.to_string() == id);
     let id = id.ok_or(RuntimeApiError::UnknownId)?;
-    if !is_error && operation == Operation::InvokeWithResponseStream && is_streamed(headers) {
-        return stream(environment, id, headers, body).await;
+    let operation = environment.begin_response(id, is_error)?;
+    // The runtime may break off its response, or its connection may end.
+    let _guard = ResponseGuard { environment, id };
+    if !is_error {
+        let is_streamed = is_streamed(headers).inspect_err(|_| {
+            let failure = Failure::InvalidResponseMode;
+            let payload = FunctionPayload::Error(failure.payload(&id));
+            let _ = environment.respond(id, payload, Some(&failure));
+        })?;
+        if is_streamed && operation == Operation::InvokeWithResponseStream {
+            return stream(environment, id, headers, body).await;
+        }
     }
     let payload = match body::read(body).await {
-        Ok((payload, _)) if is_error => FunctionPayload::Error(error_payload(payload, headers)),
-        Ok((payload, trailers)) => match trailers.as_ref().and_then(mid_stream_error) {
+        Ok((payload, _)) if is_error => {
+            FunctionPayload::Error(reported_error::of_invocation(payload, headers))
+        }
+        Ok((payload, trailers)) => match trailers.as_ref().and_then(reported_error::mid_stream) {
             Some(error) => FunctionPayload::Error(error),
             None => FunctionPayload::Success(payload),
         },
@@ -166,8 +170,7 @@ async fn respond(
         }
         Err(ReadError::BrokenOff(cause)) => {
             tracing::debug!(request_id = %id, "a function broke off its response: {cause}");
-            environment.cut_off(id);
-            return Err(RuntimeApiError::WrongState);
+            return Err(RuntimeApiError::Truncated);
         }
     };
     environment.respond(id, payload, None)?;
@@ -176,16 +179,35 @@ async fn respond(
     Ok(accepted())
 }
 
+/// A response that counts as broken off if this is dropped before the response is complete.
+struct ResponseGuard<'e> {
+    environment: &'e Environment,
+    id: RequestId,
+}
+
+impl Drop for ResponseGuard<'_> {
+    fn drop(&mut self) {
+        self.environment.cut_off(self.id);
+    }
+}
+
 /// Returns true if the function streams its response.
 ///
 /// `aws-lambda-go` does not send the header for `LambdaFunctionURLStreamingResponse`, only the media
 /// type. AWS streams such a response too.
-fn is_streamed(headers: &HeaderMap) -> bool {
-    let is = |name, value: &[u8]| {
-        let found = headers.get(name).map(HeaderValue::as_bytes);
-        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
-    };
-    is(RESPONSE_MODE, b"streaming") || is(CONTENT_TYPE, HTTP_RESPONSE_CONTENT_TYPE.as_bytes())
+fn is_streamed(headers: &HeaderMap) -> Result<bool, RuntimeApiError> {
+    match headers
+        .get(RESPONSE_MODE)
+        .map_or(&b""[..], HeaderValue::as_bytes)
+    {
+        b"streaming" => Ok(true),
+        b"" => {
+            let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            let expected = HTTP_RESPONSE_CONTENT_TYPE.as_bytes();
+            Ok(media_type.is_some_and(|found| found.eq_ignore_ascii_case(expected)))
+        }
+        _ => Err(RuntimeApiError::InvalidResponseMode),
+    }
 }
 
 /// Passes a streamed response on to the caller. The function writes no faster than the caller reads.
@@ -202,8 +224,7 @@ async fn stream(
     let mut error = None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            environment.cut_off(id);
-            return Err(RuntimeApiError::WrongState);
+            return Err(RuntimeApiError::Truncated);
         };
         match frame.into_data() {
             Ok(chunk) => {
@@ -215,7 +236,7 @@ async fn stream(
                 }
                 let _ = chunks.send(chunk).await;
             }
-            Err(frame) => error = frame.trailers_ref().and_then(mid_stream_error),
+            Err(frame) => error = frame.trailers_ref().and_then(reported_error::mid_stream),
         }
     }
     environment.end_stream(error, None)?;
@@ -231,23 +252,6 @@ async fn init_error(
         Ok((payload, _)) => payload,
         Err(_) => Bytes::new(),
     };
-    environment.init_error(Failure::InitError(error_payload(payload, headers)))?;
+    environment.init_error(reported_error::of_initialisation(payload, headers))?;
     Ok(accepted())
-}
-
-/// Returns the error that a function reported, or one made from its header if it has no body.
-fn error_payload(payload: Bytes, headers: &HeaderMap) -> Bytes {
-    match payload.is_empty() {
-        true => error_without_body(text(headers, &ERROR_TYPE)),
-        false => payload,
-    }
-}
-
-/// Returns the error that a streaming function reports in the trailers of its response.
-fn mid_stream_error(trailers: &HeaderMap) -> Option<Bytes> {
-    trailers.get(&ERROR_TYPE)?;
-    let body = BASE64_STANDARD
-        .decode(text(trailers, &ERROR_BODY))
-        .unwrap_or_default();
-    Some(error_payload(body.into(), trailers))
 }

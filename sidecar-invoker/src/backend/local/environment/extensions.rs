@@ -24,81 +24,133 @@ struct Extension {
     name: String,
     on_invoke: bool,
     on_shutdown: bool,
-    /// The extension waits for its next event. Until then its work on the previous one goes on.
-    is_waiting: bool,
+    state: State,
     /// The event that the extension has not fetched yet.
     event: Option<Bytes>,
 }
 
+/// A state of an extension in the words of the Runtime Interface Emulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The extension has never asked for an event.
+    Registered,
+    /// The extension waits for its next event.
+    Ready,
+    /// The extension works on its event.
+    Running,
+    /// The extension reported that its initialisation failed.
+    InitError,
+    /// The extension reported an error before its exit.
+    ExitError,
+}
+
+/// A request to register.
+#[derive(Debug)]
+pub(crate) struct Registration<'r> {
+    pub(crate) name: &'r str,
+    pub(crate) body: &'r [u8],
+    /// The invoker has started the extension, which is a process of its own. Any other lives in the
+    /// runtime's process, which ends without an event.
+    pub(crate) is_external: bool,
+    /// The environment has started.
+    pub(crate) is_closed: bool,
+}
+
 /// The reason to refuse a request to the Extensions API. Its text is the message of the response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ExtensionsApiError {
     #[error("Empty extension name")]
     NoName,
-    #[error("An extension of this name has registered already")]
+    #[error("Extension with this name already registered")]
     NameTaken,
     #[error("Extension limit ({MAX_EXTENSIONS}) reached")]
     TooMany,
-    #[error("The events are INVOKE and, for an external extension, SHUTDOWN")]
-    UnknownEvent,
-    #[error("The body is not {{\"events\": [...]}}")]
-    NotJson,
+    #[error("{0}: ErrorInvalidEventType")]
+    UnknownEvent(String),
+    #[error("SHUTDOWN: ShutdownEventNotSupportedForInternalExtension")]
+    ShutdownOfInternal,
+    #[error("the body is not {{\"events\": [...]}}")]
+    InvalidFormat,
+    #[error("configurationKeys are deprecated; use environment variables instead")]
+    ConfigurationKeys,
     #[error("Extension registration closed already")]
     Closed,
     #[error("Missing Lambda-Extension-Identifier header")]
     NoIdentifier,
-    #[error("Unknown extension identifier")]
-    UnknownIdentifier,
-    #[error("State transition is not allowed")]
-    WrongState,
+    #[error("Invalid Lambda-Extension-Identifier")]
+    InvalidIdentifier,
+    #[error("Unknown extension {0}")]
+    UnknownIdentifier(Uuid),
+    /// The sender of an error is unknown.
+    #[error("Unknown Lambda-Extension-Identifier")]
+    UnknownSender,
+    #[error("Lambda-Extension-Function-Error-Type not found")]
+    NoErrorType,
+    #[error(
+        "State transition from {from:?} to {to:?} failed for extension {extension}. \
+         Error: State transition is not allowed"
+    )]
+    WrongState {
+        extension: String,
+        from: State,
+        to: State,
+    },
 }
 
 impl ExtensionsApiError {
     /// Returns the error type of the response.
-    pub(crate) fn error_type(self) -> &'static str {
+    pub(crate) fn error_type(&self) -> &'static str {
         match self {
             Self::NoName => "Extension.InvalidExtensionName",
-            Self::NameTaken => "Extension.AlreadyRegistered",
             Self::TooMany => "Extension.TooManyExtensions",
-            Self::UnknownEvent => "Extension.InvalidEventType",
-            Self::NotJson => "InvalidRequestFormat",
+            Self::UnknownEvent(_) | Self::ShutdownOfInternal => "Extension.InvalidEventType",
+            Self::InvalidFormat | Self::ConfigurationKeys => "InvalidRequestFormat",
             Self::Closed => "Extension.RegistrationClosed",
             Self::NoIdentifier => "Extension.MissingExtensionIdentifier",
-            Self::UnknownIdentifier => "Extension.UnknownExtensionIdentifier",
-            Self::WrongState => "Extension.InvalidExtensionState",
+            Self::InvalidIdentifier => "Extension.InvalidExtensionIdentifier",
+            Self::UnknownIdentifier(_) | Self::UnknownSender => {
+                "Extension.UnknownExtensionIdentifier"
+            }
+            Self::NoErrorType => "Extension.MissingHeader",
+            Self::NameTaken | Self::WrongState { .. } => "Extension.InvalidExtensionState",
         }
     }
 }
 
 impl Extensions {
-    /// Registers the extension `name` for the events that `body` lists.
-    ///
-    /// An extension that is not `external` lives in the runtime's process, which ends without an
-    /// event.
+    /// Registers an extension, and returns its identifier.
     pub(crate) fn register(
         &mut self,
-        name: &str,
-        body: &[u8],
-        external: bool,
+        registration: &Registration<'_>,
     ) -> Result<Uuid, ExtensionsApiError> {
+        let name = registration.name;
         if name.is_empty() {
             return Err(ExtensionsApiError::NoName);
         }
-        if self.has(name) {
-            return Err(ExtensionsApiError::NameTaken);
+        let (mut on_invoke, mut on_shutdown) = (false, false);
+        for event in events(registration.body)? {
+            match event.as_str() {
+                "INVOKE" => on_invoke = true,
+                "SHUTDOWN" if registration.is_external => on_shutdown = true,
+                "SHUTDOWN" => return Err(ExtensionsApiError::ShutdownOfInternal),
+                _ => return Err(ExtensionsApiError::UnknownEvent(event)),
+            }
+        }
+        let existing = self.0.iter().find(|extension| extension.name == name);
+        match existing {
+            Some(existing) if registration.is_external => {
+                return Err(ExtensionsApiError::WrongState {
+                    extension: name.to_owned(),
+                    from: existing.state,
+                    to: State::Registered,
+                });
+            }
+            _ if registration.is_closed => return Err(ExtensionsApiError::Closed),
+            Some(_) => return Err(ExtensionsApiError::NameTaken),
+            None => {}
         }
         if self.0.len() >= MAX_EXTENSIONS {
             return Err(ExtensionsApiError::TooMany);
-        }
-        let body: Value = serde_json::from_slice(body).map_err(|_| ExtensionsApiError::NotJson)?;
-        let events = body.get("events").and_then(Value::as_array);
-        let (mut on_invoke, mut on_shutdown) = (false, false);
-        for event in events.into_iter().flatten() {
-            match event.as_str() {
-                Some("INVOKE") => on_invoke = true,
-                Some("SHUTDOWN") if external => on_shutdown = true,
-                _ => return Err(ExtensionsApiError::UnknownEvent),
-            }
         }
         let id = Uuid::new_v4();
         self.0.push(Extension {
@@ -106,7 +158,7 @@ impl Extensions {
             name: name.to_owned(),
             on_invoke,
             on_shutdown,
-            is_waiting: false,
+            state: State::Registered,
             event: None,
         });
         Ok(id)
@@ -119,7 +171,8 @@ impl Extensions {
 
     /// Returns true if all extensions wait for their next event.
     pub(crate) fn all_wait(&self) -> bool {
-        self.0.iter().all(|extension| extension.is_waiting)
+        let mut all = self.0.iter();
+        all.all(|extension| extension.state == State::Ready)
     }
 
     /// Sends the event `INVOKE` to the extensions that registered for it.
@@ -142,7 +195,9 @@ impl Extensions {
         });
         let event = Bytes::from(event.to_string());
         for extension in self.0.iter_mut().filter(|extension| extension.on_invoke) {
-            extension.is_waiting = false;
+            if extension.state == State::Ready {
+                extension.state = State::Running;
+            }
             extension.event = Some(event.clone());
         }
     }
@@ -171,91 +226,86 @@ impl Extensions {
     }
 
     /// Handles the request of extension `id` for its next event. There may be none yet.
-    pub(crate) fn next(&mut self, id: Option<&str>) -> Result<Option<Bytes>, ExtensionsApiError> {
-        let extension = self.find(id)?;
+    pub(crate) fn next(&mut self, id: Uuid) -> Result<Option<Bytes>, ExtensionsApiError> {
+        let extension = self.find(id);
+        let extension = extension.ok_or(ExtensionsApiError::UnknownIdentifier(id))?;
+        if matches!(extension.state, State::InitError | State::ExitError) {
+            return Err(extension.refusal(State::Ready));
+        }
         let event = extension.event.take();
-        extension.is_waiting = event.is_none();
+        extension.state = match event {
+            Some(_) => State::Running,
+            None => State::Ready,
+        };
         Ok(event)
     }
 
-    /// Returns the name of extension `id`.
-    pub(crate) fn name(&mut self, id: Option<&str>) -> Result<&str, ExtensionsApiError> {
-        self.find(id).map(|extension| extension.name.as_str())
+    /// Notes that extension `id` reported an error, either of its initialisation or before its exit,
+    /// and returns the extension's name.
+    pub(crate) fn fail(&mut self, id: Uuid, at_init: bool) -> Result<&str, ExtensionsApiError> {
+        let extension = self.find(id).ok_or(ExtensionsApiError::UnknownSender)?;
+        let to = match at_init {
+            true => State::InitError,
+            false => State::ExitError,
+        };
+        let is_allowed = match extension.state {
+            State::Registered => true,
+            State::Ready | State::Running => !at_init,
+            reported @ (State::InitError | State::ExitError) => reported == to,
+        };
+        if !is_allowed {
+            return Err(extension.refusal(to));
+        }
+        extension.state = to;
+        Ok(&extension.name)
     }
 
-    fn find(&mut self, id: Option<&str>) -> Result<&mut Extension, ExtensionsApiError> {
-        let id = id.ok_or(ExtensionsApiError::NoIdentifier)?;
-        let id = Uuid::try_parse(id).map_err(|_| ExtensionsApiError::UnknownIdentifier)?;
-        let mut all = self.0.iter_mut();
-        all.find(|extension| extension.id == id)
-            .ok_or(ExtensionsApiError::UnknownIdentifier)
+    fn find(&mut self, id: Uuid) -> Option<&mut Extension> {
+        self.0.iter_mut().find(|extension| extension.id == id)
     }
+}
+
+impl Extension {
+    fn refusal(&self, to: State) -> ExtensionsApiError {
+        ExtensionsApiError::WrongState {
+            extension: self.id.to_string(),
+            from: self.state,
+            to,
+        }
+    }
+}
+
+/// Reads the events of a registration.
+///
+/// Like Go, in which AWS reads it, this takes names of members in any case, and `null` for nothing.
+fn events(body: &[u8]) -> Result<Vec<String>, ExtensionsApiError> {
+    let body: Value =
+        serde_json::from_slice(body).map_err(|_| ExtensionsApiError::InvalidFormat)?;
+    let members = match &body {
+        Value::Object(members) => Some(members),
+        Value::Null => None,
+        _ => return Err(ExtensionsApiError::InvalidFormat),
+    };
+    let list = |name: &str| {
+        let mut members = members.into_iter().flatten();
+        let value = members.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        match value.map(|(_, value)| value) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(value) => {
+                let texts = value.as_array().and_then(|list| {
+                    let texts = list.iter().map(|text| Some(text.as_str()?.to_owned()));
+                    texts.collect::<Option<Vec<_>>>()
+                });
+                texts.ok_or(ExtensionsApiError::InvalidFormat)
+            }
+        }
+    };
+    if !list("configurationKeys")?.is_empty() {
+        return Err(ExtensionsApiError::ConfigurationKeys);
+    }
+    list("events")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOTH: &[u8] = br#"{"events":["INVOKE","SHUTDOWN"]}"#;
-
-    #[test]
-    fn an_invalid_registration_is_refused_with_its_reason() {
-        let mut extensions = Extensions::default();
-        assert_eq!(
-            extensions.register("", BOTH, true),
-            Err(ExtensionsApiError::NoName)
-        );
-        assert_eq!(
-            extensions.register("a", b"x", true),
-            Err(ExtensionsApiError::NotJson)
-        );
-        let unknown = br#"{"events":["START"]}"#;
-        assert_eq!(
-            extensions.register("a", unknown, true),
-            Err(ExtensionsApiError::UnknownEvent)
-        );
-        assert_eq!(
-            extensions.register("a", BOTH, false),
-            Err(ExtensionsApiError::UnknownEvent),
-            "the runtime's process ends without an event"
-        );
-        extensions.register("a", BOTH, true).unwrap();
-        assert_eq!(
-            extensions.register("a", BOTH, true),
-            Err(ExtensionsApiError::NameTaken)
-        );
-        for name in 1..MAX_EXTENSIONS {
-            let registered = extensions.register(&name.to_string(), b"{\"events\":[]}", false);
-            registered.unwrap();
-        }
-        assert_eq!(
-            extensions.register("b", BOTH, true),
-            Err(ExtensionsApiError::TooMany)
-        );
-        assert_eq!(extensions.next(None), Err(ExtensionsApiError::NoIdentifier));
-        assert_eq!(
-            extensions.next(Some("x")),
-            Err(ExtensionsApiError::UnknownIdentifier)
-        );
-    }
-
-    #[test]
-    fn only_extensions_that_registered_for_shutdown_get_it() {
-        let mut extensions = Extensions::default();
-        let both = extensions.register("both", BOTH, true).unwrap().to_string();
-        let none = extensions.register("none", br#"{"events":[]}"#, true);
-        let none = none.unwrap().to_string();
-        assert!(!extensions.all_wait());
-        assert_eq!(extensions.next(Some(&both)), Ok(None));
-        assert_eq!(extensions.next(Some(&none)), Ok(None));
-        assert!(extensions.all_wait());
-        assert!(extensions.announce_shutdown("spindown", 5));
-        let event = extensions.next(Some(&both)).unwrap().unwrap();
-        assert_eq!(
-            serde_json::from_slice::<Value>(&event).unwrap(),
-            json!({ "eventType": "SHUTDOWN", "shutdownReason": "spindown", "deadlineMs": 5 })
-        );
-        assert_eq!(extensions.next(Some(&none)), Ok(None));
-        assert!(extensions.awaits_shutdown("both") && !extensions.awaits_shutdown("none"));
-    }
-}
+#[path = "extensions_tests.rs"]
+mod tests;

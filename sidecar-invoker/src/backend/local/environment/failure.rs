@@ -24,7 +24,11 @@ pub(crate) enum Failure {
     /// The function reported that its initialisation failed. The payload is the function's own
     /// error.
     #[error("the function reported an error of its initialisation")]
-    InitError(Bytes),
+    InitError {
+        /// A type that [`valid_error_type`] has returned.
+        error_type: String,
+        payload: Bytes,
+    },
     /// The runtime process ended.
     #[error("Runtime exited {}", exit_text(*.0))]
     Exit(ExitStatus),
@@ -34,6 +38,9 @@ pub(crate) enum Failure {
     /// The response was larger than this limit in bytes.
     #[error("Response payload size exceeded maximum allowed payload size ({0} bytes).")]
     ResponseTooLarge(usize),
+    /// The response had a mode that does not exist.
+    #[error("Invalid function response mode")]
+    InvalidResponseMode,
     /// The runtime asked for its next invocation without completing its response.
     #[error("Response payload has been truncated")]
     Truncated,
@@ -61,12 +68,10 @@ pub(crate) enum ExtensionFailure {
 
 impl Failure {
     /// Returns AWS's name of the failure.
-    ///
-    /// An error that the function reported itself has its name only in the payload. The result is then
-    /// `Runtime.Unknown`.
     pub(crate) fn error_type(&self) -> &str {
         match self {
-            Self::InitError(_) => "Runtime.Unknown",
+            Self::InitError { error_type, .. } => error_type,
+            Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader",
             Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
             Self::Exit(_) => "Runtime.ExitError",
             Self::TimedOut(_) => "Sandbox.Timedout",
@@ -83,7 +88,7 @@ impl Failure {
     /// Returns the function error for the caller of invocation `id`.
     pub(crate) fn payload(&self, id: &RequestId) -> Bytes {
         let message = match self {
-            Self::InitError(payload) => return payload.clone(),
+            Self::InitError { payload, .. } => return payload.clone(),
             Self::ResponseTooLarge(_) => self.to_string(),
             _ => format!("RequestId: {id} Error: {self}"),
         };
@@ -93,6 +98,10 @@ impl Failure {
     /// Returns a hint for the log about a failure before the first invocation.
     pub(crate) fn start_hint(&self) -> &'static str {
         match self {
+            Self::Exit(status) if matches!(status.code(), Some(126 | 127)) => {
+                "; it ended as if a program were missing or not executable: its output names the \
+                 program"
+            }
             Self::Exit(_) => {
                 "; it ended before it asked for an invocation: is `command` a Lambda runtime?"
             }
@@ -104,7 +113,8 @@ impl Failure {
                 "; every file in `extensions` has to be an extension that registers"
             }
             Self::Entrypoint { .. }
-            | Self::InitError(_)
+            | Self::InitError { .. }
+            | Self::InvalidResponseMode
             | Self::ResponseTooLarge(_)
             | Self::Truncated => "",
         }
@@ -139,12 +149,49 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
+/// The longest error type that is kept as it was sent.
+const MAX_ERROR_TYPE_BYTES: usize = 128;
+
+/// Returns the type of an error as a runtime sent it, or a general one if it is not
+/// `Runtime.Name` or `Function.Name`. It stands in the log, so it may not be just any text.
+///
+/// Source: the Runtime Interface Emulator.
+pub(crate) fn valid_error_type(sent: &str) -> &str {
+    match is_error_type(sent, &["Runtime.", "Function."]) {
+        true => sent,
+        false if sent.starts_with("Function.") => "Function.Unknown",
+        false => "Runtime.Unknown",
+    }
+}
+
+/// Returns the type of an error as an extension sent it, or a general one if it is not
+/// `Extension.Name`.
+pub(crate) fn valid_extension_error_type(sent: &str) -> &str {
+    match is_error_type(sent, &["Extension."]) {
+        true => sent,
+        false => "Extension.Unknown",
+    }
+}
+
+fn is_error_type(sent: &str, categories: &[&str]) -> bool {
+    let name = categories
+        .iter()
+        .find_map(|category| sent.strip_prefix(category))
+        .unwrap_or_default();
+    let mut first = name.bytes();
+    let is_name_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    first.next().is_some_and(|byte| byte.is_ascii_uppercase())
+        && first.next().is_some_and(|byte| byte.is_ascii_alphabetic())
+        && name.bytes().all(is_name_byte)
+        && sent.len() <= MAX_ERROR_TYPE_BYTES
+}
+
 /// Returns the payload of an error that a function reported without a body.
 pub(crate) fn error_without_body(error_type: &str) -> Bytes {
-    let error_type = if error_type.is_empty() {
-        "Function.Unknown"
-    } else {
-        error_type
+    let error_type = match error_type {
+        "" => "Function.Unknown",
+        sent => valid_error_type(sent),
     };
     function_error::payload(error_type, "Unknown application error occurred").into()
 }
@@ -154,6 +201,29 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn only_a_well_formed_error_type_is_kept() {
+        let long = format!("Runtime.A{}", "a".repeat(MAX_ERROR_TYPE_BYTES));
+        for (sent, expected) in [
+            ("Runtime.NoSuchHandler", "Runtime.NoSuchHandler"),
+            ("Function.Error_2-x.y", "Function.Error_2-x.y"),
+            ("Runtime.lower", "Runtime.Unknown"),
+            ("Runtime.A", "Runtime.Unknown"),
+            ("Runtime.", "Runtime.Unknown"),
+            ("Runtime.NoSuchHandler\tStatus: success", "Runtime.Unknown"),
+            ("MyRuntime.NoSuchHandler", "Runtime.Unknown"),
+            ("Function.no", "Function.Unknown"),
+            ("Sandbox.Timedout", "Runtime.Unknown"),
+            ("", "Runtime.Unknown"),
+            (&long, "Runtime.Unknown"),
+        ] {
+            assert_eq!(valid_error_type(sent), expected, "{sent}");
+        }
+        let of_extension = ["Extension.NoLuck", "Runtime.NoLuck", "Extension.a b"];
+        let expected = ["Extension.NoLuck", "Extension.Unknown", "Extension.Unknown"];
+        assert_eq!(of_extension.map(valid_extension_error_type), expected);
+    }
 
     #[test]
     fn failures_have_the_types_and_messages_of_aws() {

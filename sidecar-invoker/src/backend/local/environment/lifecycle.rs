@@ -14,48 +14,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::extensions::Extensions;
 use super::failure::Failure;
 use super::outcome::{ActiveInvocation, Caller, InvocationOutcome};
-use super::transitions::{Deadline, Ending, Next, PendingInvocation, RuntimeApiError, Transition};
-use crate::invocation::{
-    Completion, FunctionPayload, FunctionResponse, RequestId, StreamSender, stream,
+use super::phase::{Phase, truncated};
+use super::transitions::{
+    Deadline, Ending, Next, PendingInvocation, RuntimeApiError, RuntimeState, Transition,
 };
+use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, StreamSender, stream};
 use lambda_api::Operation;
-
-#[derive(Debug)]
-enum Phase {
-    Starting {
-        until: Instant,
-    },
-    Idle {
-        until: Instant,
-    },
-    Busy {
-        pending: PendingInvocation,
-        deadline: Deadline,
-        /// The time of delivery to the runtime.
-        since: Option<Instant>,
-        /// The runtime broke off its response.
-        cut_off: bool,
-    },
-    Streaming {
-        active: ActiveInvocation,
-        deadline: Deadline,
-        end: oneshot::Sender<Completion>,
-        /// The runtime broke off its response.
-        cut_off: bool,
-    },
-    Settling {
-        deadline: Deadline,
-        /// Present until it is reported.
-        outcome: Option<InvocationOutcome>,
-    },
-    Ended,
-}
 
 /// The state of an execution environment.
 #[derive(Debug)]
@@ -91,32 +61,36 @@ impl Lifecycle {
     /// Handles the runtime's request for its next invocation.
     pub(crate) fn next(&mut self) -> Next {
         if self.reported_failure.is_some() {
-            return Next::Refused;
+            return Next::Refused(self.refusal(RuntimeState::Ready));
+        }
+        if let Phase::Busy {
+            pending,
+            deadline,
+            since,
+            responding: None,
+            cut_off: false,
+        } = &mut self.phase
+        {
+            let invocation = Arc::clone(&pending.invocation);
+            return match since.replace(Instant::now()) {
+                None => {
+                    self.runtime_waits = false;
+                    Next::Deliver(invocation, *deadline)
+                }
+                first => {
+                    *since = first;
+                    Next::Unanswered(invocation, *deadline)
+                }
+            };
         }
         self.phase = match self.take() {
-            Phase::Busy {
-                pending,
-                deadline,
-                since: None,
-                ..
-            } => {
-                let invocation = Arc::clone(&pending.invocation);
-                let since = Some(Instant::now());
-                self.runtime_waits = false;
-                self.phase = Phase::Busy {
-                    pending,
-                    deadline,
-                    since,
-                    cut_off: false,
-                };
-                return Next::Deliver(invocation, deadline);
-            }
             // A runtime that asks for more will not complete a response that it broke off.
             Phase::Busy {
                 pending,
                 deadline,
                 since: Some(since),
                 cut_off: true,
+                ..
             } => {
                 let active = ActiveInvocation::of(&pending.invocation, since);
                 truncated(active, Caller::Waiting(pending.caller), deadline)
@@ -130,12 +104,21 @@ impl Lifecycle {
             phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
             phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
                 self.phase = phase;
-                return Next::Early;
+                return Next::Early(self.refusal(RuntimeState::Ready));
             }
-            Phase::Ended => return Next::Refused,
+            Phase::Ended => return Next::Refused(self.refusal(RuntimeState::Ready)),
         };
         self.runtime_waits = true;
         Next::Wait
+    }
+
+    /// Returns the error of a runtime whose state does not allow it to go on to `to`.
+    fn refusal(&self, to: RuntimeState) -> RuntimeApiError {
+        let from = match &self.reported_failure {
+            Some(Failure::InitError { .. }) => RuntimeState::InitError,
+            _ => self.phase.runtime_state(self.runtime_waits),
+        };
+        RuntimeApiError::WrongState { from, to }
     }
 
     /// Goes on to the next phase if all processes have asked for more.
@@ -155,7 +138,10 @@ impl Lifecycle {
             Phase::Settling { .. } | Phase::Starting { .. } => {
                 let first = self.is_starting();
                 self.phase = Phase::Idle { until: idle_until };
-                Transition::Idle { first }
+                Transition::Idle {
+                    first,
+                    resets_timer: self.fires_after(idle_until),
+                }
             }
             _ => Transition::None,
         }
@@ -192,24 +178,43 @@ impl Lifecycle {
                     pending,
                     deadline,
                     since: None,
+                    responding: None,
                     cut_off: false,
                 };
-                Ok(self.timer.is_none_or(|at| at > deadline.at))
+                Ok(self.fires_after(deadline.at))
             }
             _ => Err(pending),
         }
     }
 
-    /// Checks that a response to invocation `id` is due, and returns the caller's operation.
-    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, RuntimeApiError> {
-        match &self.phase {
+    /// Notes that the runtime begins a response to invocation `id`, and returns the caller's
+    /// operation.
+    pub(crate) fn begin_response(
+        &mut self,
+        id: RequestId,
+        is_error: bool,
+    ) -> Result<Operation, RuntimeApiError> {
+        let to = RuntimeState::responding(is_error);
+        let current = match &mut self.phase {
             Phase::Busy {
                 pending,
                 since: Some(_),
+                responding,
                 ..
-            } if Some(pending.invocation.request_id) == id => Ok(pending.invocation.operation),
-            Phase::Busy { .. } => Err(RuntimeApiError::UnknownId),
-            _ => Err(RuntimeApiError::WrongState),
+            } => {
+                if pending.invocation.request_id == id && responding.is_none() {
+                    *responding = Some(to);
+                    return Ok(pending.invocation.operation);
+                }
+                pending.invocation.request_id
+            }
+            Phase::Streaming { active, .. } => active.request_id,
+            Phase::Settling { request_id, .. } => *request_id,
+            _ => return Err(RuntimeApiError::UnknownId),
+        };
+        match current == id {
+            true => Err(self.refusal(to)),
+            false => Err(RuntimeApiError::UnknownId),
         }
     }
 
@@ -221,25 +226,35 @@ impl Lifecycle {
         payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Result<(), RuntimeApiError> {
-        self.expects(Some(id))?;
-        self.phase = match self.take() {
+        let (pending, deadline, since) = self.take_running(id)?;
+        let active = ActiveInvocation::of(&pending.invocation, since);
+        let caller = Caller::Waiting(pending.caller);
+        let outcome = InvocationOutcome::of(active, caller, payload, failure);
+        self.phase = Phase::Settling {
+            request_id: id,
+            deadline,
+            outcome: Some(outcome),
+        };
+        Ok(())
+    }
+
+    /// Takes invocation `id`, to which the runtime responds. The phase has to be set after that.
+    fn take_running(
+        &mut self,
+        id: RequestId,
+    ) -> Result<(PendingInvocation, Deadline, Instant), RuntimeApiError> {
+        match self.take() {
             Phase::Busy {
                 pending,
                 deadline,
                 since: Some(since),
                 ..
-            } => {
-                let active = ActiveInvocation::of(&pending.invocation, since);
-                let caller = Caller::Waiting(pending.caller);
-                let outcome = InvocationOutcome::of(active, caller, payload, failure);
-                Phase::Settling {
-                    deadline,
-                    outcome: Some(outcome),
-                }
+            } if pending.invocation.request_id == id => Ok((pending, deadline, since)),
+            phase => {
+                self.phase = phase;
+                Err(self.refusal(RuntimeState::RuntimeResponseSentState))
             }
-            phase => phase,
-        };
-        Ok(())
+        }
     }
 
     /// Begins a streamed response to invocation `id`, and returns the sender of its chunks.
@@ -248,26 +263,16 @@ impl Lifecycle {
         id: RequestId,
         content_type: Option<HeaderValue>,
     ) -> Result<mpsc::Sender<Bytes>, RuntimeApiError> {
-        self.expects(Some(id))?;
+        let (pending, deadline, since) = self.take_running(id)?;
         let (StreamSender { chunks, end }, stream) = stream(content_type);
-        self.phase = match self.take() {
-            Phase::Busy {
-                pending,
-                deadline,
-                since: Some(since),
-                ..
-            } => {
-                let active = ActiveInvocation::of(&pending.invocation, since);
-                // Fails if the caller has left.
-                let _ = pending.caller.send(FunctionResponse::Streamed(stream));
-                Phase::Streaming {
-                    active,
-                    deadline,
-                    end,
-                    cut_off: false,
-                }
-            }
-            phase => phase,
+        let active = ActiveInvocation::of(&pending.invocation, since);
+        // Fails if the caller has left.
+        let _ = pending.caller.send(FunctionResponse::Streamed(stream));
+        self.phase = Phase::Streaming {
+            active,
+            deadline,
+            end,
+            cut_off: false,
         };
         Ok(chunks)
     }
@@ -279,7 +284,7 @@ impl Lifecycle {
         error: Option<Bytes>,
         failure: Option<&Failure>,
     ) -> Result<(), RuntimeApiError> {
-        let (phase, ended) = match self.take() {
+        match self.take() {
             Phase::Streaming {
                 active,
                 deadline,
@@ -290,48 +295,62 @@ impl Lifecycle {
                     Some(error) => FunctionPayload::Error(error),
                     None => FunctionPayload::Success(Bytes::new()),
                 };
-                let outcome =
-                    InvocationOutcome::of(active, Caller::Streaming(end), payload, failure);
-                let outcome = Some(outcome);
-                (Phase::Settling { deadline, outcome }, Ok(()))
+                let caller = Caller::Streaming(end);
+                let outcome = InvocationOutcome::of(active, caller, payload, failure);
+                self.phase = Phase::Settling {
+                    request_id: active.request_id,
+                    deadline,
+                    outcome: Some(outcome),
+                };
+                Ok(())
             }
-            phase => (phase, Err(RuntimeApiError::WrongState)),
-        };
-        self.phase = phase;
-        ended
+            phase => {
+                self.phase = phase;
+                Err(self.refusal(RuntimeState::RuntimeResponseSentState))
+            }
+        }
     }
 
-    /// Notes that the runtime broke off its response to invocation `id`.
+    /// Notes that the runtime broke off its response to invocation `id`. Returns false if that
+    /// response is complete.
     ///
     /// The invocation goes on, because the runtime may be about to end, and its exit status says
     /// more.
-    pub(crate) fn cut_off(&mut self, id: RequestId) {
+    pub(crate) fn cut_off(&mut self, id: RequestId) -> bool {
         match &mut self.phase {
             Phase::Busy {
-                pending, cut_off, ..
+                pending,
+                responding,
+                cut_off,
+                ..
             } if pending.invocation.request_id == id => {
+                *responding = None;
                 *cut_off = true;
+                true
             }
             Phase::Streaming {
                 active, cut_off, ..
-            } if active.request_id == id => *cut_off = true,
-            _ => {}
+            } if active.request_id == id => {
+                *cut_off = true;
+                true
+            }
+            _ => false,
         }
     }
 
-    /// Notes that the runtime or an extension reported a failed initialisation.
+    /// Notes that the runtime reported a failed initialisation.
     pub(crate) fn init_error(&mut self, failure: Failure) -> Result<(), RuntimeApiError> {
         match self.phase {
-            Phase::Starting { .. } if self.reported_failure.is_none() => {
+            Phase::Starting { .. } if self.reported_failure.is_none() && !self.runtime_waits => {
                 self.reported_failure = Some(failure);
                 Ok(())
             }
-            _ => Err(RuntimeApiError::WrongState),
+            _ => Err(self.refusal(RuntimeState::InitError)),
         }
     }
 
-    /// Notes that an extension reported an error before its exit, which ends the environment.
-    pub(crate) fn exit_error(&mut self, failure: Failure) {
+    /// Notes that an extension reported an error, which ends the environment.
+    pub(crate) fn extension_error(&mut self, failure: Failure) {
         self.reported_failure.get_or_insert(failure);
     }
 
@@ -404,6 +423,11 @@ impl Lifecycle {
         self.timer
     }
 
+    /// Returns true if the supervisor's timer would fire too late for a time limit.
+    fn fires_after(&self, limit: Instant) -> bool {
+        self.timer.is_none_or(|at| at > limit)
+    }
+
     /// Lets an idle environment stay until `later`.
     pub(crate) fn keep_until(&mut self, later: Instant) {
         if let Phase::Idle { until } = &mut self.phase {
@@ -442,21 +466,6 @@ impl Lifecycle {
             self.phase,
             Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Ended
         )
-    }
-}
-
-/// Returns the phase of an environment whose runtime did not complete its response.
-fn truncated(active: ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
-    let failure = Failure::Truncated;
-    let payload = FunctionPayload::Error(failure.payload(&active.request_id));
-    Phase::Settling {
-        deadline,
-        outcome: Some(InvocationOutcome::of(
-            active,
-            caller,
-            payload,
-            Some(&failure),
-        )),
     }
 }
 

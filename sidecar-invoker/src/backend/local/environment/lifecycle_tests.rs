@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::super::extensions::Registration;
 use super::*;
 use crate::invocation::{Invocation, StreamPiece};
 use lambda_api::{FunctionAddress, LogType};
@@ -60,7 +63,7 @@ fn idle() -> Lifecycle {
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(
         life.settle(later()),
-        Transition::Idle { first: true }
+        Transition::Idle { first: true, .. }
     ));
     life
 }
@@ -101,7 +104,7 @@ fn an_environment_is_idle_again_after_its_invocation() {
     );
     assert!(matches!(
         life.settle(later()),
-        Transition::Idle { first: false }
+        Transition::Idle { first: false, .. }
     ));
     assert!(life.is_idle());
 }
@@ -113,28 +116,58 @@ fn an_environment_does_not_become_idle_twice() {
     assert!(matches!(life.settle(later()), Transition::None));
 }
 
+fn refused(from: RuntimeState, to: RuntimeState) -> RuntimeApiError {
+    RuntimeApiError::WrongState { from, to }
+}
+
 #[test]
 fn a_response_needs_an_invocation_and_its_id() {
     let mut life = idle();
     let (pending, id, _response) = invocation();
-    assert_eq!(life.expects(Some(id)), Err(RuntimeApiError::WrongState));
+    let unknown = Err(RuntimeApiError::UnknownId);
+    assert_eq!(life.begin_response(id, false), unknown, "idle");
     deliver(&mut life, pending);
-    assert_eq!(
-        life.expects(Some(id)),
-        Err(RuntimeApiError::UnknownId),
-        "not delivered yet"
-    );
+    assert_eq!(life.begin_response(id, false), unknown, "not delivered yet");
     assert!(matches!(life.next(), Next::Deliver(..)));
-    let another = Some(RequestId::random());
-    assert_eq!(life.expects(another), Err(RuntimeApiError::UnknownId));
-    assert_eq!(life.expects(None), Err(RuntimeApiError::UnknownId));
-    assert!(matches!(life.next(), Next::Early));
+    assert_eq!(life.begin_response(RequestId::random(), false), unknown);
+    assert_eq!(life.begin_response(id, true), Ok(Operation::Invoke));
+    assert_eq!(
+        life.begin_response(id, false),
+        Err(refused(
+            RuntimeState::InvocationErrorResponse,
+            RuntimeState::InvocationResponse
+        )),
+        "another response is on its way"
+    );
     life.respond(id, success(), None).unwrap();
     assert_eq!(
-        life.respond(id, success(), None),
-        Err(RuntimeApiError::WrongState),
+        life.begin_response(id, false),
+        Err(refused(
+            RuntimeState::RuntimeResponseSentState,
+            RuntimeState::InvocationResponse
+        )),
         "once"
     );
+    assert!(life.respond(id, success(), None).is_err(), "once");
+    assert_eq!(life.begin_response(RequestId::random(), false), unknown);
+}
+
+#[test]
+fn a_runtime_that_asks_again_gets_its_invocation_again() {
+    let (pending, id, _response) = invocation();
+    let mut life = busy(pending);
+    for _ in 0..2 {
+        let Next::Unanswered(again, _) = life.next() else {
+            panic!("not again");
+        };
+        assert_eq!(again.request_id, id);
+    }
+    // While a response is on its way, the runtime has to wait for its end.
+    life.begin_response(id, false).unwrap();
+    let refusal = refused(RuntimeState::InvocationResponse, RuntimeState::Ready);
+    assert!(matches!(life.next(), Next::Early(found) if found == refusal));
+    life.respond(id, success(), None).unwrap();
+    assert!(matches!(life.next(), Next::Wait));
 }
 
 #[test]
@@ -164,11 +197,14 @@ async fn a_truncated_stream_ends_in_an_error_once_the_runtime_asks_for_more() {
     let Ok(FunctionResponse::Streamed(mut stream)) = response.try_recv() else {
         panic!("not a stream");
     };
-    assert_eq!(life.expects(Some(id)), Err(RuntimeApiError::WrongState));
-    assert!(matches!(life.next(), Next::Early));
-    life.cut_off(RequestId::random());
-    assert!(matches!(life.next(), Next::Early), "of another invocation");
-    life.cut_off(id);
+    assert!(life.begin_response(id, false).is_err());
+    assert!(matches!(life.next(), Next::Early(_)));
+    assert!(!life.cut_off(RequestId::random()));
+    assert!(
+        matches!(life.next(), Next::Early(_)),
+        "of another invocation"
+    );
+    assert!(life.cut_off(id));
     drop(chunks);
     assert!(matches!(life.next(), Next::Wait));
     let piece = std::future::poll_fn(|context| stream.poll_next(context)).await;
@@ -176,11 +212,7 @@ async fn a_truncated_stream_ends_in_an_error_once_the_runtime_asks_for_more() {
         panic!("{piece:?}");
     };
     assert_eq!(completion.error, Some(Failure::Truncated.payload(&id)));
-    assert_eq!(
-        life.end_stream(None, None),
-        Err(RuntimeApiError::WrongState),
-        "once"
-    );
+    assert!(life.end_stream(None, None).is_err(), "once");
 }
 
 #[test]
@@ -194,7 +226,7 @@ fn the_caller_gets_the_failure_that_ends_the_environment() {
     let expected = FunctionPayload::Error(failure.payload(&id));
     assert_eq!(payload(response.try_recv().unwrap()), expected);
     assert!(life.is_occupied());
-    assert!(matches!(life.next(), Next::Refused));
+    assert!(matches!(life.next(), Next::Refused(_)));
 }
 
 #[test]
@@ -204,29 +236,38 @@ fn only_an_environment_that_was_never_idle_fails_to_start() {
     assert!(matches!(starting.end(None), Ending::Quiet), "once");
     assert!(matches!(idle().end(None), Ending::Quiet));
     let mut reported = Lifecycle::starting(Instant::now());
-    let error = Failure::InitError(Bytes::from_static(b"{}"));
+    let error = Failure::InitError {
+        error_type: "Runtime.Unknown".to_owned(),
+        payload: Bytes::from_static(b"{}"),
+    };
     reported.init_error(error.clone()).unwrap();
     assert!(reported.reported_failure().is_some());
-    assert!(matches!(reported.next(), Next::Refused));
+    assert!(matches!(reported.next(), Next::Refused(_)));
     assert!(matches!(reported.end(None), Ending::FailedToStart));
-    assert_eq!(idle().init_error(error), Err(RuntimeApiError::WrongState));
+    let refusal = refused(RuntimeState::Ready, RuntimeState::InitError);
+    assert_eq!(idle().init_error(error), Err(refusal));
 }
 
 #[test]
 fn an_environment_is_idle_once_its_extensions_are() {
     let mut life = Lifecycle::starting(Instant::now());
     let events = br#"{"events":["INVOKE"]}"#;
-    let id = life.extensions.register("e", events, true).unwrap();
-    let id = id.to_string();
+    let registration = Registration {
+        name: "e",
+        body: events,
+        is_external: true,
+        is_closed: false,
+    };
+    let id = life.extensions.register(&registration).unwrap();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Transition::None));
-    assert_eq!(life.extensions.next(Some(&id)), Ok(None));
+    assert_eq!(life.extensions.next(id), Ok(None));
     assert!(matches!(life.settle(later()), Transition::Idle { .. }));
 
     let (pending, request_id, mut response) = invocation();
     deliver(&mut life, pending);
     assert!(matches!(life.next(), Next::Deliver(..)));
-    let event = life.extensions.next(Some(&id)).unwrap().unwrap();
+    let event = life.extensions.next(id).unwrap().unwrap();
     let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
     assert_eq!(event["requestId"], request_id.to_string());
     assert_eq!(event["deadlineMs"], 3_000);
@@ -234,7 +275,7 @@ fn an_environment_is_idle_once_its_extensions_are() {
     response.try_recv().unwrap();
     assert!(matches!(life.next(), Next::Wait));
     assert!(matches!(life.settle(later()), Transition::None));
-    assert_eq!(life.extensions.next(Some(&id)), Ok(None));
+    assert_eq!(life.extensions.next(id), Ok(None));
     assert!(matches!(
         life.settle(later()),
         Transition::InvocationFinished(_)
@@ -259,6 +300,28 @@ fn the_timer_is_reset_only_if_it_would_fire_too_late() {
         !deliver(&mut life, first),
         "the timer fires before the deadline"
     );
+}
+
+#[test]
+fn the_idle_time_counts_even_if_it_is_shorter_than_the_timeout_of_the_call() {
+    let (pending, id, _response) = invocation();
+    let mut life = busy(pending);
+    life.set_timer();
+    life.respond(id, success(), None).unwrap();
+    life.next();
+    life.settle(later());
+    let until = Instant::now() + Duration::from_secs(1);
+    let Transition::Idle { resets_timer, .. } = life.settle(until) else {
+        panic!("not idle");
+    };
+    assert!(
+        resets_timer,
+        "the timer is set for the deadline of the call"
+    );
+    assert_eq!(life.set_timer(), Some(until));
+    // The next call does not touch the timer, which fires before its deadline.
+    let (pending, ..) = invocation();
+    assert!(!deliver(&mut life, pending));
 }
 
 #[test]

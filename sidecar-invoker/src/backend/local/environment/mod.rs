@@ -4,6 +4,7 @@ pub(crate) mod extensions;
 pub(crate) mod failure;
 pub(crate) mod lifecycle;
 pub(crate) mod outcome;
+mod phase;
 pub(crate) mod report;
 pub(crate) mod transitions;
 
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use self::extensions::ExtensionsApiError;
+use self::extensions::{ExtensionsApiError, Registration};
 use self::failure::{ExtensionFailure, Failure};
 use self::lifecycle::Lifecycle;
 use self::outcome::InvocationOutcome;
@@ -32,9 +33,11 @@ use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::util::lock;
 use lambda_api::{LogType, Operation};
 
-/// The time after which a runtime is refused if it asks for an invocation before its response has
-/// arrived.
+/// The time after which a runtime is refused if it asks for an invocation before its response is
+/// complete.
 const EARLY_NEXT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time after which a runtime that asks for more without a response gets its invocation again.
+const REDELIVERY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The owner of execution environments, which receives their reports.
 pub(crate) trait EnvironmentOwner: Send + Sync {
@@ -108,7 +111,7 @@ impl Environment {
     pub(crate) async fn next(
         self: &Arc<Self>,
     ) -> Result<(Arc<Invocation>, Deadline), RuntimeApiError> {
-        let limit = Instant::now() + EARLY_NEXT_TIMEOUT;
+        let begun = Instant::now();
         loop {
             let next = lock(&self.lifecycle).next();
             match next {
@@ -118,9 +121,21 @@ impl Environment {
                     self.write(&line).await;
                     return Ok((invocation, deadline));
                 }
-                Next::Refused => return Err(RuntimeApiError::WrongState),
-                Next::Early if Instant::now() >= limit => return Err(RuntimeApiError::WrongState),
-                Next::Early => _ = timeout_at(limit, self.delivered.notified()).await,
+                Next::Refused(refusal) => return Err(refusal),
+                Next::Unanswered(invocation, deadline) => {
+                    let limit = begun + REDELIVERY_PAUSE;
+                    if Instant::now() >= limit {
+                        return Ok((invocation, deadline));
+                    }
+                    _ = timeout_at(limit, self.delivered.notified()).await;
+                }
+                Next::Early(refusal) => {
+                    let limit = begun + EARLY_NEXT_TIMEOUT;
+                    if Instant::now() >= limit {
+                        return Err(refusal);
+                    }
+                    _ = timeout_at(limit, self.delivered.notified()).await;
+                }
                 Next::Wait => {
                     self.settle().await;
                     self.delivered.notified().await;
@@ -132,7 +147,7 @@ impl Environment {
     /// Waits for the next event of the extension `id`.
     pub(crate) async fn extension_next(
         self: &Arc<Self>,
-        id: Option<&str>,
+        id: Uuid,
     ) -> Result<Bytes, ExtensionsApiError> {
         loop {
             let mut changed = std::pin::pin!(self.extension_event.notified());
@@ -153,9 +168,15 @@ impl Environment {
             match transition {
                 Transition::None => return,
                 Transition::InvocationFinished(outcome) => self.conclude(outcome).await,
-                Transition::Idle { first } => {
+                Transition::Idle {
+                    first,
+                    resets_timer,
+                } => {
                     if first {
                         lock(&self.stats).init = Some(self.started.elapsed());
+                    }
+                    if resets_timer {
+                        self.changed.notify_one();
                     }
                     if let Some(owner) = self.owner.upgrade() {
                         owner.ready(Arc::clone(self));
@@ -221,9 +242,14 @@ impl Environment {
         Ok(())
     }
 
-    /// Checks that a response to invocation `id` is due, and returns the caller's operation.
-    pub(crate) fn expects(&self, id: Option<RequestId>) -> Result<Operation, RuntimeApiError> {
-        lock(&self.lifecycle).expects(id)
+    /// Notes that the runtime begins a response to invocation `id`, and returns the caller's
+    /// operation.
+    pub(crate) fn begin_response(
+        &self,
+        id: RequestId,
+        is_error: bool,
+    ) -> Result<Operation, RuntimeApiError> {
+        lock(&self.lifecycle).begin_response(id, is_error)
     }
 
     /// Ends invocation `id` with a response. `failure` is the cause of a response that is not the
@@ -260,13 +286,14 @@ impl Environment {
         ended
     }
 
-    /// Notes that the runtime broke off its response to invocation `id`.
+    /// Notes that the runtime broke off its response to invocation `id`, unless it is complete.
     pub(crate) fn cut_off(&self, id: RequestId) {
-        lock(&self.lifecycle).cut_off(id);
-        self.delivered.notify_one();
+        if lock(&self.lifecycle).cut_off(id) {
+            self.delivered.notify_one();
+        }
     }
 
-    /// Notes that the runtime or an extension reported a failed initialisation.
+    /// Notes that the runtime reported a failed initialisation.
     pub(crate) fn init_error(&self, failure: Failure) -> Result<(), RuntimeApiError> {
         lock(&self.lifecycle).init_error(failure)?;
         self.changed.notify_one();
@@ -278,10 +305,13 @@ impl Environment {
         let external = self.external_extensions.get();
         let is_external = external.is_some_and(|names| names.iter().any(|other| other == name));
         let mut lifecycle = lock(&self.lifecycle);
-        if !lifecycle.is_starting() {
-            return Err(ExtensionsApiError::Closed);
-        }
-        let id = lifecycle.extensions.register(name, body, is_external)?;
+        let registration = Registration {
+            name,
+            body,
+            is_external,
+            is_closed: !lifecycle.is_starting(),
+        };
+        let id = lifecycle.extensions.register(&registration)?;
         drop(lifecycle);
         self.changed.notify_one();
         Ok(id)
@@ -291,21 +321,16 @@ impl Environment {
     /// exit.
     pub(crate) fn extension_error(
         &self,
-        id: Option<&str>,
+        id: Uuid,
         error_type: &str,
         at_init: bool,
     ) -> Result<(), ExtensionsApiError> {
         let mut lifecycle = lock(&self.lifecycle);
-        let failure = Failure::Extension {
-            name: lifecycle.extensions.name(id)?.to_owned(),
+        let name = lifecycle.extensions.fail(id, at_init)?.to_owned();
+        lifecycle.extension_error(Failure::Extension {
+            name,
             reason: ExtensionFailure::Reported(error_type.to_owned()),
-        };
-        match at_init {
-            true => lifecycle
-                .init_error(failure)
-                .map_err(|_| ExtensionsApiError::WrongState)?,
-            false => lifecycle.exit_error(failure),
-        }
+        });
         drop(lifecycle);
         self.changed.notify_one();
         Ok(())

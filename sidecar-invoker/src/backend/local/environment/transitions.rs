@@ -33,11 +33,14 @@ pub(crate) enum Next {
     Wait,
     /// The runtime gets this invocation.
     Deliver(Arc<Invocation>, Deadline),
-    /// The response to the previous invocation is missing. It may still arrive over another
-    /// connection.
-    Early,
-    /// The environment is about to end.
-    Refused,
+    /// The response to this invocation is missing. It may still arrive over another connection. If
+    /// not, the runtime gets the invocation again.
+    Unanswered(Arc<Invocation>, Deadline),
+    /// The response to the previous invocation is not complete yet. The runtime waits for that, or
+    /// gets this error.
+    Early(RuntimeApiError),
+    /// The runtime gets this error.
+    Refused(RuntimeApiError),
 }
 
 /// The change that follows once a process has asked for more work.
@@ -48,17 +51,54 @@ pub(crate) enum Transition {
     /// All processes have asked, so the invocation is over. Once its end is reported, the
     /// lifecycle is asked for the next transition.
     InvocationFinished(InvocationOutcome),
-    /// The environment can take an invocation. `first` is true after its start.
-    Idle { first: bool },
+    /// The environment can take an invocation. `first` is true after its start. `resets_timer` is
+    /// true if the supervisor's timer would fire after the environment's idle time.
+    Idle { first: bool, resets_timer: bool },
 }
 
-/// The lifecycle's reason to refuse a request to the Runtime API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason to refuse a request to the Runtime API. Its text is the message of the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RuntimeApiError {
     /// The request is for another invocation.
+    #[error("Invalid request ID")]
     UnknownId,
-    /// No response is due.
-    WrongState,
+    /// The runtime's state does not allow the request.
+    #[error(
+        "State transition from {from:?} to {to:?} failed for runtime. \
+         Error: State transition is not allowed"
+    )]
+    WrongState {
+        from: RuntimeState,
+        to: RuntimeState,
+    },
+    /// The response ended before its time.
+    #[error("HTTP request detected as truncated")]
+    Truncated,
+    /// The response has a mode that does not exist.
+    #[error("Invalid function response mode")]
+    InvalidResponseMode,
+}
+
+/// A state of the runtime in the words of the Runtime Interface Emulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RuntimeState {
+    Started,
+    InitError,
+    Ready,
+    Running,
+    InvocationResponse,
+    InvocationErrorResponse,
+    RuntimeResponseSentState,
+}
+
+impl RuntimeState {
+    /// Returns the state of a runtime that sends a response or an error.
+    pub(crate) fn responding(is_error: bool) -> Self {
+        match is_error {
+            true => Self::InvocationErrorResponse,
+            false => Self::InvocationResponse,
+        }
+    }
 }
 
 /// The work that the end of an environment leaves.

@@ -6,3 +6,4 @@ pub(crate) mod groups;
 pub(crate) mod memory;
 pub(crate) mod orphan_reaper;
 pub(crate) mod procfs;
+pub(crate) mod wrapper;

@@ -1,0 +1,79 @@
+//! The phases of an execution environment.
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::outcome::{ActiveInvocation, Caller, InvocationOutcome};
+use super::transitions::{Deadline, PendingInvocation, RuntimeState};
+use crate::invocation::{Completion, FunctionPayload, RequestId};
+
+/// The phase of an environment's life, with what it needs.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Starting {
+        until: Instant,
+    },
+    Idle {
+        until: Instant,
+    },
+    Busy {
+        pending: PendingInvocation,
+        deadline: Deadline,
+        /// The time of delivery to the runtime.
+        since: Option<Instant>,
+        /// The state of a runtime whose response is on its way.
+        responding: Option<RuntimeState>,
+        /// The runtime broke off its response.
+        cut_off: bool,
+    },
+    Streaming {
+        active: ActiveInvocation,
+        deadline: Deadline,
+        end: oneshot::Sender<Completion>,
+        /// The runtime broke off its response.
+        cut_off: bool,
+    },
+    Settling {
+        request_id: RequestId,
+        deadline: Deadline,
+        /// Present until it is reported.
+        outcome: Option<InvocationOutcome>,
+    },
+    Ended,
+}
+
+impl Phase {
+    /// Returns the state of the runtime, which may be waiting for its next invocation.
+    pub(super) fn runtime_state(&self, runtime_waits: bool) -> RuntimeState {
+        match self {
+            _ if runtime_waits => RuntimeState::Ready,
+            Self::Starting { .. } => RuntimeState::Started,
+            Self::Busy {
+                responding, since, ..
+            } => match since {
+                Some(_) => responding.unwrap_or(RuntimeState::Running),
+                None => RuntimeState::Ready,
+            },
+            Self::Streaming { .. } => RuntimeState::InvocationResponse,
+            Self::Settling { .. } => RuntimeState::RuntimeResponseSentState,
+            Self::Idle { .. } | Self::Ended => RuntimeState::Ready,
+        }
+    }
+}
+
+/// Returns the phase of an environment whose runtime did not complete its response.
+pub(super) fn truncated(active: ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
+    let failure = Failure::Truncated;
+    let payload = FunctionPayload::Error(failure.payload(&active.request_id));
+    Phase::Settling {
+        request_id: active.request_id,
+        deadline,
+        outcome: Some(InvocationOutcome::of(
+            active,
+            caller,
+            payload,
+            Some(&failure),
+        )),
+    }
+}
