@@ -1,13 +1,16 @@
 //! The shipped configurations with the invoker in front of AWS or of emulators.
 
-use lambda_mesh_tests::client::send_all;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use lambda_mesh_tests::client::{connect, read_until, send_all};
 use lambda_mesh_tests::emulator::Emulator;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::Mesh;
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
-use std::time::Duration;
 
 use crate::service::probe;
 
@@ -110,4 +113,42 @@ fn containers_with_an_emulator_are_served_through_the_invoker() {
         assert_eq!(response.json()["rawPath"], "/list");
     }
     assert!(emulator.alive());
+}
+
+/// 330 uploads of 6 MB used up the memory that Envoy may have, and for five minutes everyone else got 503.
+#[test]
+fn others_are_served_beside_hundreds_of_unfinished_uploads() {
+    const PIECE: usize = 1_000_000;
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+    let mesh = Mesh::shipped("aws.yaml", &upstream).start();
+    let start = || {
+        let mut upload = connect(mesh.address);
+        let head = "POST /upload HTTP/1.1\r\nhost: orders.example.com\r\nconnection: close\r\n\
+                    content-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n";
+        let piece = format!("{head}{PIECE:x}\r\n{}\r\n", "x".repeat(PIECE));
+        upload.write_all(piece.as_bytes()).expect("Envoy reads it");
+        upload
+    };
+    let mut uploads: Vec<_> = (0..330).map(|_| start()).collect();
+    for _ in 0..20 {
+        let response = mesh.get("/").host("orders.example.com").send();
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    assert_eq!(upstream.calls().len(), 20);
+    let status = |mut upload: TcpStream, rest: &str| {
+        let _ = upload.write_all(rest.as_bytes());
+        let mut response = Vec::new();
+        read_until(&mut upload, &mut response, "\r\n");
+        String::from_utf8_lossy(&response)[..12].to_owned()
+    };
+    // The last bytes exceed the limit, so that Envoy has read all when it refuses.
+    let more = format!("{:x}\r\n{}\r\n", 49_000, "x".repeat(49_000));
+    assert_eq!(
+        status(uploads.pop().expect("an upload"), &more),
+        "HTTP/1.1 413"
+    );
+    assert_eq!(
+        status(uploads.pop().expect("an upload"), "0\r\n\r\n"),
+        "HTTP/1.1 200"
+    );
 }

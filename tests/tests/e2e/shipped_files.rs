@@ -137,6 +137,31 @@ fn each_connection_manager_normalises_paths_by_the_formats_of_its_routes() {
     }
 }
 
+/// A request is held until it is whole. The configurations for strangers limit its size and its time.
+#[test]
+fn each_configuration_for_strangers_limits_uploads() {
+    let mut count = 0;
+    for path in configurations() {
+        let name = path.display().to_string();
+        let mut config = Config::shipped(&path);
+        if config.0["overload_manager"].is_null() {
+            continue;
+        }
+        count += 1;
+        assert_eq!(
+            config.connection_manager()["request_timeout"],
+            "30s",
+            "{name}"
+        );
+        for cluster in config.clusters().clone() {
+            let cluster = cluster.to_string();
+            let is_limited = cluster.contains("\"max_request_bytes\":1048576");
+            assert_eq!(cluster.contains("\"bodyless_event\""), is_limited, "{name}");
+        }
+    }
+    assert_eq!(count, 4);
+}
+
 /// The shipped configurations allow exactly the calls that the source of the filter makes and takes. A new
 /// call must be added to their list, and an old one removed.
 #[test]

@@ -3,22 +3,24 @@
 use std::fs;
 
 use lambda_mesh_tests::client::{Request, send_all};
-use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::mesh::{Builder, Mesh, on_each_envoy};
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 use xtask::workspace_root;
 
 const HOST: &str = "orders.example.com";
 
-fn mesh(upstream: &Upstream) -> Mesh {
+fn shipped(upstream: &Upstream) -> Builder {
     let keys = workspace_root().join("tests/fixtures/jwt/jwks.json");
-    Mesh::shipped("protected.yaml", upstream)
-        .edit(|config| {
-            let provider = "/http_filters/0/typed_config/providers/issuer/local_jwks/filename";
-            let filename = config.connection_manager().pointer_mut(provider);
-            *filename.expect("the provider's keys") = json!(keys);
-        })
-        .start()
+    Mesh::shipped("protected.yaml", upstream).edit(|config| {
+        let provider = "/http_filters/0/typed_config/providers/issuer/local_jwks/filename";
+        let filename = config.connection_manager().pointer_mut(provider);
+        *filename.expect("the provider's keys") = json!(keys);
+    })
+}
+
+fn mesh(upstream: &Upstream) -> Mesh {
+    shipped(upstream).start()
 }
 
 /// Returns the token in `tests/fixtures/jwt/NAME.jwt`.
@@ -94,4 +96,26 @@ fn a_rate_limited_request_costs_no_invocation() {
         "{served} served, {limited} limited"
     );
     assert_eq!(upstream.calls().len(), served);
+}
+
+#[test]
+fn a_client_that_is_too_fast_takes_nothing_from_others() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+        let mesh = shipped(&upstream).envoy(version).edit(|config| {
+            // A trusted proxy in front of Envoy reports the clients' addresses.
+            config.connection_manager()["xff_num_trusted_hops"] = json!(1);
+        });
+        let mesh = mesh.start();
+        let from = |address: &str| get(&mesh).header("x-forwarded-for", address);
+        let greedy = send_all((0..100).map(|_| from("192.0.2.1")), 16);
+        let greedy = greedy
+            .into_iter()
+            .map(|response| response.expect("a response").status);
+        assert!(greedy.filter(|status| *status == 429).count() > 0);
+        for number in 2..30 {
+            let address = format!("192.0.2.{number}");
+            assert_eq!(from(&address).send().status, 200, "{address}");
+        }
+    });
 }
