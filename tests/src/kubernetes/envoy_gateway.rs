@@ -48,7 +48,15 @@ fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
         text(&listener["name"]),
     );
     let client = &one("ClientTrafficPolicy")["spec"];
-    only(client, &["targetRefs", "connection"]);
+    let known = [
+        "targetRefs",
+        "connection",
+        "timeout",
+        "path",
+        "headers",
+        "http1",
+    ];
+    only(client, &known);
     let backend = &one("BackendTrafficPolicy")["spec"];
     only(
         backend,
@@ -70,7 +78,7 @@ fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
     let clusters = routes
         .iter()
         .map(|route| cluster(route, resources, backend, invoker));
-    json!({
+    let mut envoy = json!({
         "admin": { "address": {} },
         "static_resources": {
             "listeners": [{
@@ -86,7 +94,6 @@ fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
                         "use_remote_address": true,
                         "normalize_path": true,
                         "merge_slashes": true,
-                        "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
                         "server_header_transformation": "PASS_THROUGH",
                         "http_filters": [{
                             "name": "envoy.filters.http.router",
@@ -105,7 +112,49 @@ fn generate(resources: &[Value], invoker: SocketAddr) -> Value {
             }],
             "clusters": clusters.collect::<Vec<_>>(),
         },
-    })
+    });
+    let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    apply_client_policy(&mut manager["typed_config"], client);
+    envoy
+}
+
+/// Applies a `ClientTrafficPolicy` to a connection manager.
+fn apply_client_policy(manager: &mut Value, policy: &Value) {
+    only(&policy["timeout"], &["http"]);
+    only(&policy["timeout"]["http"], &["requestReceivedTimeout"]);
+    manager["request_timeout"] = policy["timeout"]["http"]["requestReceivedTimeout"].clone();
+    only(&policy["path"], &["escapedSlashesAction"]);
+    manager["path_with_escaped_slashes_action"] =
+        json!(match text(&policy["path"]["escapedSlashesAction"]) {
+            "UnescapeAndForward" => "UNESCAPE_AND_FORWARD",
+            other => panic!("unknown action {other}"),
+        });
+    let headers = &policy["headers"];
+    only(headers, &["withUnderscoresAction", "earlyRequestHeaders"]);
+    let action = match text(&headers["withUnderscoresAction"]) {
+        "DropHeader" => "DROP_HEADER",
+        other => panic!("unknown action {other}"),
+    };
+    manager["common_http_protocol_options"] = json!({ "headers_with_underscores_action": action });
+    only(&headers["earlyRequestHeaders"], &["remove"]);
+    let removed = items(&headers["earlyRequestHeaders"]["remove"]).iter();
+    let removed: Vec<_> = removed.map(|name| json!({ "remove": name })).collect();
+    manager["early_header_mutation_extensions"] = json!([{
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": removed,
+        },
+    }]);
+    only(&policy["http1"], &["ignoredUpgradeTypes"]);
+    let ignored = items(&policy["http1"]["ignoredUpgradeTypes"]).iter();
+    let ignored: Vec<_> = ignored
+        .map(|matcher| {
+            assert_eq!(matcher["type"], "Prefix");
+            json!({ "prefix": matcher["value"] })
+        })
+        .collect();
+    manager["http_protocol_options"] = json!({ "ignore_http_11_upgrade": ignored });
 }
 
 /// Returns the name of the cluster of a route's only rule.

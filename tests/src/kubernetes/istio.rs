@@ -4,7 +4,8 @@
 //! `cluster_patch.go`, `rc_patch.go` (an entry of a map is replaced, a list grows, a message is
 //! merged field by field) and the agent's `convert.go` (a remote module becomes a local file).
 
-use std::fs;
+mod agent;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -88,7 +89,7 @@ pub fn configure(proxy: Proxy, invoker: SocketAddr, folder: &Path) -> Patched {
 /// Returns the configuration before the patches.
 fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
     if proxy == Proxy::Invoker {
-        return inbound(invoker);
+        return inbound(resources, invoker);
     }
     let mut hosts: Vec<_> = of_kind(resources, "VirtualService")
         .flat_map(|service| virtual_hosts(proxy, resources, service))
@@ -113,22 +114,40 @@ fn generate(proxy: Proxy, resources: &[Value], invoker: SocketAddr) -> Value {
         }
     }
     let port = if proxy == Proxy::Sidecar { 80 } else { 8080 };
-    envoy(port, &hosts, &clusters)
+    let mut envoy = envoy(resources, port, &hosts, &clusters);
+    let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    manager["typed_config"]["use_remote_address"] = json!(proxy == Proxy::Gateway);
+    envoy
+}
+
+/// Adds what the settings of the installation (`install/istiod.yaml`) make of a connection manager.
+fn install(resources: &[Value], manager: &mut Value) {
+    let mut settings = resources
+        .iter()
+        .filter(|values| values["pilot"].is_object());
+    let settings = settings.next().expect("the settings of the installation");
+    let answers = &settings["pilot"]["env"]["ENABLE_100_CONTINUE_HEADERS"];
+    manager["proxy_100_continue"] = json!(answers != "false");
+    let paths = &settings["meshConfig"]["pathNormalization"]["normalization"];
+    assert_eq!(paths, "DECODE_AND_MERGE_SLASHES");
+    manager["normalize_path"] = json!(true);
+    manager["merge_slashes"] = json!(true);
+    manager["path_with_escaped_slashes_action"] = json!("UNESCAPE_AND_FORWARD");
 }
 
 /// Returns the configuration for port 9090 in the sidecar of the invoker's pods.
-fn inbound(invoker: SocketAddr) -> Value {
+fn inbound(resources: &[Value], invoker: SocketAddr) -> Value {
     let name = "inbound|9090||";
     let host = json!({
         "name": "inbound|http|9090",
         "domains": ["*"],
         "routes": [{ "name": "default", "match": { "prefix": "/" }, "route": { "cluster": name } }],
     });
-    envoy(15006, &[host], &[cluster(name, invoker)])
+    envoy(resources, 15006, &[host], &[cluster(name, invoker)])
 }
 
-fn envoy(port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
-    json!({
+fn envoy(resources: &[Value], port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
+    let mut envoy = json!({
         "node": { "id": "test", "cluster": "test" },
         "admin": { "address": {} },
         "static_resources": {
@@ -140,7 +159,7 @@ fn envoy(port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
                     "typed_config": {
                         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                         "stat_prefix": "http",
-                        "always_set_request_id_in_response": true,
+                        "stream_idle_timeout": "0s",
                         "access_log": [],
                         "http_filters": [{
                             "name": "envoy.filters.http.router",
@@ -152,7 +171,10 @@ fn envoy(port: u16, hosts: &[Value], clusters: &[Value]) -> Value {
             }],
             "clusters": clusters,
         },
-    })
+    });
+    let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    install(resources, &mut manager["typed_config"]);
+    envoy
 }
 
 /// Returns a virtual host for each host of a `VirtualService` that `proxy` serves.
@@ -166,9 +188,8 @@ fn virtual_hosts(proxy: Proxy, resources: &[Value], service: &Value) -> Vec<Valu
         gateways.collect()
     };
     let known: Vec<_> = match proxy {
-        Proxy::Sidecar if gateways.contains(&"mesh") => of_kind(resources, "ServiceEntry")
-            .flat_map(|entry| items(&entry["spec"]["hosts"]))
-            .collect(),
+        // Hosts that no ServiceEntry knows have port 80.
+        Proxy::Sidecar if gateways.contains(&"mesh") => items(&spec["hosts"]).iter().collect(),
         Proxy::Sidecar | Proxy::Invoker => vec![],
         Proxy::Gateway => of_kind(resources, "Gateway")
             .filter(|gateway| {
@@ -200,7 +221,9 @@ fn virtual_hosts(proxy: Proxy, resources: &[Value], service: &Value) -> Vec<Valu
 }
 
 fn route(http: &Value) -> Value {
-    only(http, &["name", "timeout", "retries", "route"]);
+    only(http, &["name", "timeout", "retries", "headers", "route"]);
+    only(&http["headers"], &["request"]);
+    only(&http["headers"]["request"], &["remove"]);
     let [route] = items(&http["route"]) else {
         panic!("one destination, not {}", http["route"]);
     };
@@ -217,6 +240,7 @@ fn route(http: &Value) -> Value {
                 "num_retries": http["retries"]["attempts"],
             },
         },
+        "request_headers_to_remove": http["headers"]["request"]["remove"],
         "metadata": { "filter_metadata": { "istio": { "config": "of the VirtualService" } } },
     })
 }
@@ -255,7 +279,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
     let objects: Vec<&mut Value> = match operation {
         ("EXTENSION_CONFIG", "ADD") => {
             only(wanted, &["context"]);
-            provide(&what["value"], folder);
+            agent::provide(&what["value"], folder);
             return true;
         }
         ("CLUSTER", "MERGE") => {
@@ -268,13 +292,9 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
         ("LISTENER", "MERGE") => {
             only(wanted, &["context", "listener"]);
             only(&wanted["listener"], &["portNumber"]);
-            let port = wanted["listener"].get("portNumber").cloned();
-            let listeners = list(&mut resources["listeners"]);
-            let is_wanted = |listener: &&mut Value| {
-                let own = &listener["address"]["socket_address"]["port_value"];
-                port.as_ref().is_none_or(|port| port == own)
-            };
-            listeners.filter(is_wanted).collect()
+            list(&mut resources["listeners"])
+                .filter(|listener| has_port(listener, &wanted["listener"]))
+                .collect()
         }
         ("HTTP_ROUTE", "MERGE") => {
             only(wanted, &["context", "routeConfiguration"]);
@@ -290,7 +310,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
         }
         ("NETWORK_FILTER", "MERGE") => {
             only(wanted, &["context", "listener"]);
-            only(&wanted["listener"], &["filterChain"]);
+            only(&wanted["listener"], &["portNumber", "filterChain"]);
             only(&wanted["listener"]["filterChain"], &["filter"]);
             let filter = &wanted["listener"]["filterChain"]["filter"];
             only(filter, &["name"]);
@@ -298,6 +318,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
             let config = value["typed_config"].as_object_mut();
             let kind = config.and_then(|config| config.remove("@type"));
             list(&mut resources["listeners"])
+                .filter(|listener| has_port(listener, &wanted["listener"]))
                 .flat_map(|listener| list(&mut listener["filter_chains"]))
                 .flat_map(|chain| list(&mut chain["filters"]))
                 .filter(|own| own["name"] == filter["name"])
@@ -306,7 +327,7 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
         }
         other => panic!("unknown operation: {other:?}"),
     };
-    subscribe(&mut value, folder);
+    agent::subscribe(&mut value, folder);
     let used = !objects.is_empty();
     objects.into_iter().for_each(|object| merge(object, &value));
     used
@@ -314,6 +335,12 @@ fn apply(envoy: &mut Value, patch: &Value, proxy: Proxy, folder: &Path) -> bool 
 
 fn list(value: &mut Value) -> impl Iterator<Item = &mut Value> {
     value.as_array_mut().expect("a list").iter_mut()
+}
+
+/// Returns whether the port of a `ListenerMatch` is that of the listener.
+fn has_port(listener: &Value, wanted: &Value) -> bool {
+    let own = &listener["address"]["socket_address"]["port_value"];
+    wanted.get("portNumber").is_none_or(|port| port == own)
 }
 
 /// Returns whether a `ClusterMatch` matches the cluster, whose name is `outbound|PORT|SUBSET|SERVICE`.
@@ -344,44 +371,5 @@ fn merge(into: &mut Value, patch: &Value) {
         }
         (Value::Array(into), Value::Array(patch)) => into.extend(patch.iter().cloned()),
         (into, patch) => *into = patch.clone(),
-    }
-}
-
-/// Does the work of Istio's agent, which pulls the image and serves the configuration with a local file.
-fn provide(extension: &Value, folder: &Path) {
-    let mut extension = extension.clone();
-    extension["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
-    let code = &mut extension["typed_config"]["config"]["vm_config"]["code"];
-    let uri = text(&code["remote"]["http_uri"]["uri"]);
-    assert!(uri.starts_with("oci://"), "{uri}");
-    let filter = xtask::wasm::build().expect("the filter");
-    *code = json!({ "local": { "filename": filter } });
-    let path = folder.join(format!("{}.json", text(&extension["name"])));
-    fs::write(&path, json!({ "resources": [extension] }).to_string()).expect("a file");
-}
-
-/// Redirects a subscription from the agent to `folder`.
-fn subscribe(value: &mut Value, folder: &Path) {
-    if let Some(name) = value
-        .get("config_discovery")
-        .map(|_| text(&value["name"]).to_owned())
-    {
-        let source = &mut value["config_discovery"]["config_source"];
-        let ads = source
-            .as_object_mut()
-            .and_then(|source| source.remove("ads"));
-        assert_eq!(
-            ads,
-            Some(json!({})),
-            "Istio's proxies subscribe through ADS"
-        );
-        source["path_config_source"] = json!({ "path": folder.join(format!("{name}.json")) });
-    }
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| subscribe(item, folder)),
-        Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|field| subscribe(field, folder)),
-        _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! `envoy/envoy-gateway` as Envoy Gateway applies it, in the real Envoy.
 
+use lambda_mesh_tests::client::raw;
 use lambda_mesh_tests::kubernetes::envoy_gateway::configure;
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
 use lambda_mesh_tests::upstream::Upstream;
@@ -8,14 +9,18 @@ use serde_json::json;
 #[test]
 fn each_route_calls_its_function_with_bodies_beyond_the_default_buffers() {
     on_each_envoy(|version| {
-        let upstream = Upstream::responding(json!({ "statusCode": 201, "body": "done" }));
+        // More than the default limits of Envoy, 1 MiB, and of Envoy Gateway, 32 KiB.
+        let answer = "y".repeat(2 << 20);
+        let upstream = Upstream::responding(json!({ "statusCode": 201, "body": answer }));
         let mesh = configure(upstream.address);
         let mesh = Mesh::from_config(mesh).envoy(version).start();
-        // More than the default limits of Envoy, 1 MiB, and of Envoy Gateway, 32 KiB.
-        let body = "x".repeat(2 << 20);
+        let body = "x".repeat(1_000_000);
         let request = mesh.post("/cart", body.clone()).host("orders.example.com");
         let response = request.header("content-type", "text/plain").send();
-        assert_eq!((response.status, response.text()), (201, "done"));
+        assert_eq!(
+            (response.status, response.text().len()),
+            (201, answer.len())
+        );
         let response = mesh.get("/").host("billing.example.com:80").send();
         assert_eq!(response.status, 201);
         assert_eq!(mesh.get("/").host("other.example.com").send().status, 404);
@@ -27,5 +32,25 @@ fn each_route_calls_its_function_with_bodies_beyond_the_default_buffers() {
         assert_eq!(calls[0].event()["body"], body);
         assert_eq!(calls[1].path, "/2015-03-31/functions/billing/invocations");
         assert_ne!(calls[1].event()["requestContext"].get("elb"), None);
+    });
+}
+
+/// Client libraries would change the path and the headers.
+#[test]
+fn clients_with_odd_paths_and_headers_are_served() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+        let mesh = configure(upstream.address);
+        let mesh = Mesh::from_config(mesh).envoy(version).start();
+        let request = "POST /x/..%2F%61dmin HTTP/1.1\r\nhost: orders.example.com\r\nmy_header: 1\r\n\
+                       upgrade: TLS/1.2\r\nconnection: upgrade, close\r\ncontent-length: 0\r\n\
+                       x-envoy-retriable-status-codes: 200\r\n\r\n";
+        let response = raw(mesh.address, request);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        let event = upstream.call().event();
+        assert_eq!(event["rawPath"], "/admin");
+        let headers = event["headers"].as_object().expect("headers");
+        let odd = |name: &String| name.contains('_') || name == "upgrade";
+        assert!(!headers.keys().any(odd), "{event}");
     });
 }

@@ -1,12 +1,16 @@
 //! `envoy/istio` as Istio applies it, in the real Envoy.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use lambda_mesh_tests::client::{connect, raw, read_until};
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::Generated;
 use lambda_mesh_tests::kubernetes::istio::{Patched, Proxy, configure};
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
-use lambda_mesh_tests::upstream::Upstream;
+use lambda_mesh_tests::shared::Component;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
 
 #[test]
@@ -29,7 +33,8 @@ fn a_pod_calls_functions_by_host_and_the_invoker_directly() {
         let response = mesh.post(direct, r#"{"an":"event"}"#).host(host).send();
         assert_eq!(response.status, 200);
         assert_eq!(response.json()["statusCode"], 201);
-        assert_eq!(mesh.get("/").host("orders.example.com").send().status, 404);
+        let unknown = mesh.get("/").host("other.lambda.internal").send();
+        assert_eq!(unknown.status, 404);
 
         let calls = upstream.calls();
         assert_eq!(calls.len(), 3);
@@ -97,11 +102,88 @@ fn each_patch_changes_something() {
         let Patched { unused, .. } = configure(proxy, nowhere, folder.path());
         unused
     };
-    // Each of the first EnvoyFilter's last two patches is for one kind of proxy, and one function is not
+    // Each of the first EnvoyFilter's last four patches is for one kind of proxy, and one function is not
     // public.
-    assert_eq!(unused(Proxy::Sidecar), ["lambda-filter/3"]);
+    assert_eq!(
+        unused(Proxy::Sidecar),
+        ["lambda-filter/3", "lambda-filter/5"]
+    );
     assert_eq!(
         unused(Proxy::Gateway),
-        ["lambda-filter/2", "lambda-functions/1"]
+        ["lambda-filter/2", "lambda-filter/4", "lambda-functions/1"]
     );
+}
+
+/// By default, Istio's proxies leave `Expect: 100-continue` to the server, and the filter holds the request
+/// back. With `install/istiod.yaml` they answer themselves.
+#[test]
+fn a_client_that_waits_for_100_continue_gets_it() {
+    on_each_envoy(|version| {
+        for installed in [true, false] {
+            let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let Patched { mut config, .. } =
+                configure(Proxy::Sidecar, upstream.address, folder.path());
+            assert_eq!(config.connection_manager()["proxy_100_continue"], false);
+            if !installed {
+                config.connection_manager()["proxy_100_continue"] = json!(true);
+            }
+            let mesh = Mesh::from_config(config).envoy(version).start();
+            let mut client = connect(mesh.address);
+            let head = "POST / HTTP/1.1\r\nhost: orders.lambda.internal\r\nexpect: 100-continue\r\n\
+                        content-type: text/plain\r\ncontent-length: 4\r\n\r\n";
+            client.write_all(head.as_bytes()).expect("a request");
+            let mut response = Vec::new();
+            if installed {
+                read_until(&mut client, &mut response, "HTTP/1.1 100 Continue\r\n\r\n");
+            } else {
+                let limit = Some(Duration::from_millis(500));
+                client.set_read_timeout(limit).expect("a read timeout");
+                assert!(client.read(&mut [0; 64]).is_err(), "a response");
+                let limit = Some(Duration::from_secs(10));
+                client.set_read_timeout(limit).expect("a read timeout");
+            }
+            // A client that has lost patience sends the body.
+            client.write_all(b"body").expect("the body");
+            read_until(&mut client, &mut response, "HTTP/1.1 200 OK\r\n");
+            assert_eq!(upstream.call().event()["body"], "body");
+        }
+    });
+}
+
+/// A sidecar does not remove Envoy's own headers, and obeys them. Client libraries would change the path.
+#[test]
+fn pods_with_odd_paths_and_headers_are_served() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::start(|_| {
+            let response = ScriptedResponse::payload(&json!({ "statusCode": 200 }));
+            response.after(Duration::from_millis(150))
+        });
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (proxy, host) in [
+            (Proxy::Sidecar, "orders.lambda.internal"),
+            (Proxy::Gateway, "orders.example.com"),
+        ] {
+            let patched = configure(proxy, upstream.address, folder.path());
+            let mesh = Mesh::from_config(patched.config).envoy(version).start();
+            for retry_on in ["retriable-status-codes", "retriable-headers"] {
+                let request = format!(
+                    "GET /x/..%2F%61dmin HTTP/1.1\r\nhost: {host}\r\nupgrade: TLS/1.2\r\n\
+                     connection: upgrade, close\r\nx-envoy-hedge-on-per-try-timeout: true\r\n\
+                     x-envoy-upstream-rq-per-try-timeout-ms: 50\r\nx-envoy-max-retries: 3\r\n\
+                     x-envoy-retry-on: {retry_on}\r\nx-envoy-retriable-status-codes: 200\r\n\
+                     x-envoy-retriable-header-names: content-type\r\n\r\n"
+                );
+                let response = raw(mesh.address, request);
+                assert!(mesh.alive(), "{response}\n{}", mesh.log());
+                assert!(
+                    response.starts_with("HTTP/1.1 200 "),
+                    "{proxy:?}: {response}"
+                );
+            }
+        }
+        for call in upstream.calls() {
+            assert_eq!(call.event()["rawPath"], "/admin");
+        }
+    });
 }
