@@ -2,11 +2,13 @@
 //! traffic.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use lambda_mesh_tests::client::Request;
 use lambda_mesh_tests::endpoint::free_address;
+use lambda_mesh_tests::eventually;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::kubernetes::{documents, files};
 use lambda_mesh_tests::mesh::Mesh;
@@ -172,8 +174,9 @@ fn the_gateway_serves_functions_and_the_probes() {
     let (status, admin) = (free_address(), free_address());
     let mesh = Mesh::shipped("kubernetes/envoy.yaml", &invoker)
         .edit(|config| {
-            let address = "/static_resources/listeners/1/address/socket_address";
-            *config.at(address) = json!({ "address": "127.0.0.1", "port_value": status.port() });
+            // IPv6 and IPv4.
+            let port = "/static_resources/listeners/1/address/socket_address/port_value";
+            *config.at(port) = json!(status.port());
             config.set_address("admin", admin);
         })
         .admin(admin)
@@ -198,4 +201,133 @@ fn the_gateway_serves_functions_and_the_probes() {
         Request::new(status, "POST", "/quitquitquit").send().status,
         404
     );
+}
+
+/// Returns the documents of `envoy/NAME`.
+fn shipped(name: &str) -> Vec<Value> {
+    documents(&workspace_root().join("envoy").join(name))
+}
+
+/// Several folders use the namespace. `kubectl delete -k` of one must not remove it under the others.
+#[test]
+fn no_folder_owns_the_namespace_that_folders_share() {
+    let all = ["kubernetes", "istio", "envoy-gateway"];
+    let resources = all.into_iter().flat_map(files);
+    for path in resources {
+        let mut kinds = documents(&path).into_iter();
+        assert!(
+            kinds.all(|resource| resource["kind"] != "Namespace"),
+            "{path:?}"
+        );
+    }
+}
+
+#[test]
+fn monitoring_reaches_the_invokers_metrics_with_and_without_a_sidecar() {
+    let deployment = shipped("kubernetes/invoker/deployment.yaml");
+    let kind = |name: &str| deployment.iter().find(|resource| resource["kind"] == name);
+    let template = &kind("Deployment").expect("a deployment")["spec"]["template"];
+    let ports = template["spec"]["containers"][0]["ports"]
+        .as_array()
+        .expect("ports");
+    let admin = ports
+        .iter()
+        .find(|port| port["name"] == "admin")
+        .expect("admin");
+    let annotations = &template["metadata"]["annotations"];
+    let port = admin["containerPort"].to_string();
+    assert_eq!(annotations["prometheus.io/port"], port);
+    assert_eq!(annotations["prometheus.io/path"], "/metrics");
+    let config = fs::read_to_string(workspace_root().join("envoy/kubernetes/invoker/invoker.yaml"));
+    assert!(config.expect("the file").contains(&format!(":{port}\"")));
+    let [policy] = &shipped("kubernetes/invoker/network-policy.yaml")[..] else {
+        panic!("one document");
+    };
+    // 15020 is that of Istio's agent, which merges the metrics.
+    let allowed = json!([{ "port": "admin" }, { "port": 15020 }]);
+    assert_eq!(policy["spec"]["ingress"][1]["ports"], allowed);
+}
+
+/// In an IPv6-only cluster a pod has no other address.
+#[test]
+fn the_invoker_listens_on_ipv6_and_ipv4() {
+    let name = "the_invoker_listens_on_ipv6_and_ipv4";
+    if TcpListener::bind("[::1]:0").is_err() {
+        xtask::skip(name, "no IPv6 on this machine");
+        return;
+    }
+    let shipped = workspace_root().join("envoy/kubernetes/invoker/invoker.yaml");
+    let mut text = fs::read_to_string(shipped).expect("the file");
+    let (invoke, admin) = (free_address().port(), free_address().port());
+    for (port, free) in [(":9090\"", invoke), (":9091\"", admin)] {
+        assert_eq!(text.matches(port).count(), 1, "{text}");
+        text = text.replace(port, &format!(":{free}\""));
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("invoker.yaml");
+    fs::write(&path, text).expect("a file in a temporary folder");
+    let mut command = Command::new(xtask::build::invoker().expect("the invoker"));
+    command
+        .args([Path::new("serve"), Path::new("--config"), &path])
+        .env_clear()
+        .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
+        .stderr(Stdio::null());
+    let mut invoker = command.spawn().expect("the invoker runs");
+    let answered = eventually("both families answer", || {
+        if let Ok(Some(status)) = invoker.try_wait() {
+            return Some(Err(status));
+        }
+        let addresses = [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, admin)),
+            SocketAddr::from((Ipv6Addr::LOCALHOST, admin)),
+        ];
+        let is_up = |address: &SocketAddr| {
+            let answer = Request::new(*address, "GET", "/healthz").try_send();
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        addresses.iter().all(is_up).then_some(Ok(()))
+    });
+    // It has ended already if it failed.
+    let _ = invoker.kill();
+    invoker.wait().expect("the end of the invoker");
+    assert_eq!(answered, Ok(()));
+}
+
+/// The component is an option of `istio/kustomization.yaml`.
+#[test]
+fn an_option_limits_the_filter_to_pods_with_a_label() {
+    let name = "an_option_limits_the_filter_to_pods_with_a_label";
+    if Command::new("kubectl").arg("help").output().is_err() {
+        xtask::skip(name, "no kubectl on PATH");
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let up = "../".repeat(folder.path().components().count() - 1);
+    let istio = workspace_root().join("envoy/istio");
+    let istio = format!(
+        "{up}{}",
+        istio.strip_prefix("/").expect("an absolute path").display()
+    );
+    let text = format!("resources: [{istio}]\ncomponents: [{istio}/callers]\n");
+    fs::write(folder.path().join("kustomization.yaml"), text).expect("a file");
+    let output = Command::new("kubectl")
+        .arg("kustomize")
+        .arg(folder.path())
+        .output();
+    let output = output.expect("kubectl runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let built = folder.path().join("built.yaml");
+    fs::write(&built, output.stdout).expect("a file");
+    let (success, printed) = check(std::slice::from_ref(&built));
+    assert!(success, "{printed}");
+    let filters = documents(&built).into_iter();
+    let filters = filters.filter(|resource| resource["kind"] == "EnvoyFilter");
+    for filter in filters.filter(|filter| filter["metadata"]["name"] != "invoker") {
+        let labels = &filter["spec"]["workloadSelector"]["labels"];
+        assert_eq!(*labels, json!({ "lambda-mesh/caller": "true" }), "{filter}");
+    }
 }
