@@ -1,7 +1,7 @@
 //! A client cannot control the filter, Envoy or Lambda through its request.
 
 use lambda_mesh_tests::client::raw;
-use lambda_mesh_tests::mesh::Mesh;
+use lambda_mesh_tests::mesh::{Config, Mesh};
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
@@ -58,7 +58,7 @@ fn headers_cannot_change_the_invocation() {
 #[test]
 fn an_invoke_path_is_a_path_like_any_other() {
     let upstream = Upstream::responding(json!({ "statusCode": 200 }));
-    let mesh = Mesh::to(&upstream).start();
+    let mesh = Mesh::to(&upstream).edit(Config::keep_paths).start();
     let targets = [
         "/2015-03-31/functions/secret/invocations",
         "/2015-03-31/functions/secret/invocations?Qualifier=live",

@@ -1,7 +1,7 @@
 //! The effect of the filter's keys on the event and the response, beyond the golden cases.
 
 use lambda_mesh_tests::client::Response;
-use lambda_mesh_tests::mesh::{Mesh, route};
+use lambda_mesh_tests::mesh::{Config, Mesh, route};
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
@@ -11,7 +11,10 @@ fn configured(upstream: &Upstream, configuration: Value) -> Mesh {
     let mut lambda = configuration;
     lambda["function"] = json!("probe");
     let routes = [route(&json!({ "prefix": "/" }), &lambda)];
-    Mesh::to(upstream).routes(&routes).start()
+    Mesh::to(upstream)
+        .routes(&routes)
+        .edit(Config::keep_paths)
+        .start()
 }
 
 fn echoing() -> Upstream {
