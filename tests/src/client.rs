@@ -215,6 +215,18 @@ pub fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     response.into_iter().map(char::from).collect()
 }
 
+/// Returns the status of a GET request with `path` as given. HTTP libraries would change it.
+///
+/// # Panics
+/// The response has no status.
+pub fn raw_status(address: SocketAddr, path: &str) -> u16 {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let response = raw(address, request);
+    let status = response.split(' ').nth(1);
+    let status = status.and_then(|status| status.parse().ok());
+    status.expect("a status")
+}
+
 /// Returns a connection to `address` with the read timeout [`TIMEOUT`], for a test that disconnects early.
 ///
 /// # Panics

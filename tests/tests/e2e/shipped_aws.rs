@@ -139,16 +139,12 @@ fn others_are_served_beside_hundreds_of_unfinished_uploads() {
         let _ = upload.write_all(rest.as_bytes());
         let mut response = Vec::new();
         read_until(&mut upload, &mut response, "\r\n");
-        String::from_utf8_lossy(&response)[..12].to_owned()
+        String::from_utf8_lossy(&response).into_owned()
     };
     // The last bytes exceed the limit, so that Envoy has read all when it refuses.
     let more = format!("{:x}\r\n{}\r\n", 49_000, "x".repeat(49_000));
-    assert_eq!(
-        status(uploads.pop().expect("an upload"), &more),
-        "HTTP/1.1 413"
-    );
-    assert_eq!(
-        status(uploads.pop().expect("an upload"), "0\r\n\r\n"),
-        "HTTP/1.1 200"
-    );
+    let refused = status(uploads.pop().expect("an upload"), &more);
+    assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+    let served = status(uploads.pop().expect("an upload"), "0\r\n\r\n");
+    assert!(served.starts_with("HTTP/1.1 200 "), "{served}");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lambda_mesh_tests::client::raw;
+use lambda_mesh_tests::client::{raw, raw_status};
 use lambda_mesh_tests::mesh::{Builder, Mesh, on_each_envoy, route};
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
@@ -19,14 +19,6 @@ fn with_rule(file: &str, payload: &str, upstream: &Upstream) -> Builder {
         }),
         route(&json!({ "prefix": "/" }), &function),
     ])
-}
-
-fn status(mesh: &Mesh, path: &str) -> u16 {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    let response = raw(mesh.address, request);
-    let status = response.split(' ').nth(1);
-    let status = status.and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("{path}: {response}"))
 }
 
 #[test]
@@ -46,19 +38,19 @@ fn a_rule_on_a_path_holds_for_every_spelling() {
             "/admin%2fx",
             "/x%2f..%2fadmin",
         ] {
-            assert_eq!(status(&mesh, path), 403, "{path}");
+            assert_eq!(raw_status(mesh.address, path), 403, "{path}");
         }
     });
     assert!(upstream.calls().is_empty());
 
     // Another path to Envoy is another path to the function.
     let mesh = with_rule("local.yaml", "apigateway-v2", &upstream).start();
-    assert_eq!(status(&mesh, "//admin"), 200);
+    assert_eq!(raw_status(mesh.address, "//admin"), 200);
     assert_eq!(upstream.call().event()["rawPath"], "//admin");
     // A REST API takes //admin for /admin, and so do the rules in front of it.
     let mesh = with_rule("hosts-and-paths.yaml", "apigateway-v1", &upstream).start();
-    assert_eq!(status(&mesh, "//admin"), 403);
-    assert_eq!(status(&mesh, "///%61dmin"), 403);
+    assert_eq!(raw_status(mesh.address, "//admin"), 403);
+    assert_eq!(raw_status(mesh.address, "///%61dmin"), 403);
     assert_eq!(upstream.calls().len(), 1);
 }
 

@@ -1,6 +1,6 @@
 //! The shipped configurations in which a host has several functions, or serves other things too.
 
-use lambda_mesh_tests::client::{Request, raw, send_all};
+use lambda_mesh_tests::client::{Request, raw_status, send_all};
 use lambda_mesh_tests::mesh::Mesh;
 use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Value, json};
@@ -166,15 +166,6 @@ fn static_site(upstream: &Upstream, files: &Upstream) -> Mesh {
         .start()
 }
 
-/// Sends a request line as it is. Client libraries would change the path.
-fn raw_status(mesh: &Mesh, path: &str) -> u16 {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    let response = raw(mesh.address, request);
-    let status = response.split(' ').nth(1);
-    let status = status.and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("{response}"))
-}
-
 /// The path that selects the route has to be the path that the origin resolves.
 #[test]
 fn no_path_leads_out_of_the_folder_of_files() {
@@ -188,7 +179,7 @@ fn no_path_leads_out_of_the_folder_of_files() {
         "/assets/a/../../index.php",
         "//assets/..//index.php",
     ] {
-        assert_eq!(raw_status(&mesh, path), 200, "{path}");
+        assert_eq!(raw_status(mesh.address, path), 200, "{path}");
         assert_eq!(last(&upstream).event()["path"], "/index.php", "{path}");
     }
     for path in [
@@ -196,7 +187,7 @@ fn no_path_leads_out_of_the_folder_of_files() {
         "/assets/%2e%2e%2Findex.php",
         "/assets/..%5cindex.php",
     ] {
-        assert_eq!(raw_status(&mesh, path), 400, "{path}");
+        assert_eq!(raw_status(mesh.address, path), 400, "{path}");
     }
     assert!(files.calls().is_empty());
 }
