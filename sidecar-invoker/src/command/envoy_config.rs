@@ -95,6 +95,7 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
         }
         (None, file) => {
             let lrp = Lrp::load(&file.unwrap_or_default())?;
+            lrp.warnings().for_each(|warning| eprintln!("{warning}"));
             let invoker = Listen::Tcp(HostPort {
                 host: "127.0.0.1".to_owned(),
                 port: 9090,

@@ -65,7 +65,13 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     let mut out = String::new();
     let any = Host::any();
     let mut names = Vec::new();
-    virtual_host(&mut out, &any, &mut names, routes, &endpoints(health, routes));
+    virtual_host(
+        &mut out,
+        &any,
+        &mut names,
+        routes,
+        &endpoints(health, routes),
+    );
     let again = if health.every_host {
         "              - *ping\n              - *healthz\n"
     } else {
