@@ -109,7 +109,7 @@ fn virtual_host(
             "              - match: {}\n                stat_prefix: {}\n                \
              route: {}\n                metadata: {}\n",
             yaml::flow(&matching(route)),
-            yaml::text(&route.function.to_string()),
+            yaml::text(route.function.as_str()),
             yaml::flow(&action(route)),
             yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(route) } })),
         );
