@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -44,7 +44,7 @@ pub struct Options {
     /// Invoker configuration [default: examples/invoker.yaml]
     #[arg(long, value_name = "FILE")]
     invoker_config: Option<PathBuf>,
-    /// Envoy configuration [default: envoy/local.yaml]
+    /// Envoy configuration [default: made from the routes of --invoker-config, else envoy/local.yaml]
     #[arg(long, value_name = "FILE")]
     envoy_config: Option<PathBuf>,
     /// Envoy version
@@ -151,13 +151,14 @@ impl SetUp {
             "examples/invoker.yaml",
             "--invoker-config",
         )?;
-        let (envoy_file, shipped_envoy) = configuration(
-            options.envoy_config.as_deref(),
-            "envoy/local.yaml",
-            "--envoy-config",
-        )?;
         let mut invoker = config::Invoker::read(&invoker_file)?;
-        let mut envoy = config::Envoy::read(&envoy_file)?;
+        let given = options.envoy_config.as_deref();
+        let (mut envoy, envoy_file, shipped_envoy) = if given.is_none() && invoker.has_routes {
+            (envoy_of_routes(&invoker_file)?, invoker_file.clone(), false)
+        } else {
+            let (file, shipped) = configuration(given, "envoy/local.yaml", "--envoy-config")?;
+            (config::Envoy::read(&file)?, file, shipped)
+        };
         functions::check(&envoy.document, &envoy_file, &invoker, &invoker_file)?;
         let has_own_python = std::env::var_os("VIRTUAL_ENV").is_some();
         let mut overrides: Vec<OsString> = Vec::new();
@@ -218,6 +219,23 @@ impl SetUp {
              curl -i http://{at}/py/hi\n"
         )
     }
+}
+
+/// Makes Envoy's configuration from the routes of the invoker's.
+fn envoy_of_routes(invoker_file: &Path) -> Result<config::Envoy> {
+    let filter = wasm::build()?;
+    let output = Command::new(build::invoker()?)
+        .args(["envoy-config", "--config"])
+        .arg(invoker_file)
+        .arg("--filter")
+        .arg(filter)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("the invoker could not be started")?;
+    if !output.status.success() {
+        bail!(not_ready_with(invoker_file));
+    }
+    config::Envoy::generated(invoker_file, &String::from_utf8(output.stdout)?)
 }
 
 /// Checks that the ports are free. The error lists all that are not.

@@ -139,6 +139,49 @@ fn both_functions_respond_and_sigterm_stops_everything_with_success() {
 }
 
 #[test]
+fn the_routes_of_an_invoker_configuration_are_served() {
+    let folder = xtask::target_dir().join(format!("up/routes-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("invoker.yaml");
+    let code = xtask::workspace_root().join("examples/py");
+    let text = format!(
+        "functions: {{ shop: {{ local: {{ command: [python3, -m, awslambdaric, app.handler], directory: {} }} }} }}
+routes:
+- {{ path: /shop/*, strip_prefix: /shop, function: shop }}
+",
+        code.display()
+    );
+    fs::write(&file, text).unwrap();
+    let mut up = Up::start(&["--invoker-config", file.to_str().unwrap()]);
+    up.wait_until_ready();
+    let response = exchange(up.ports[0], "GET /shop/hi", "localhost");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("hello from Python"),
+        "{response}"
+    );
+    let response = exchange(up.ports[0], "GET /py/hi", "localhost");
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    kill_process(Pid::from_child(&up.process), Signal::TERM).unwrap();
+    assert_eq!(up.wait().code(), Some(0), "{}", up.output());
+    up.assert_nothing_left();
+
+    // A mistake in the file is the invoker's own message.
+    fs::write(
+        &file,
+        "functions: { a: { rie: http://a } }\nroutes: [{ function: b }]",
+    )
+    .unwrap();
+    let mut up = Up::start(&["--invoker-config", file.to_str().unwrap()]);
+    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
+    assert!(
+        up.output().contains("no such function in `functions`"),
+        "{}",
+        up.output()
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_process_that_ends_is_named_and_the_others_are_stopped() {
     let mut up = Up::start(&[]);
     up.wait_until_ready();

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::CommandError;
-use super::setup;
+use super::setup::{self, ConfigFile};
 use crate::backend::aws::{Aws, CredentialsProblem, DryRunError};
 use crate::backend::local::{LocalContext, LocalFunction, MissingProgram, Output};
 use crate::config::yaml::scalar::printable;
@@ -25,17 +24,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The arguments of `check`.
 #[derive(clap::Args)]
 pub(super) struct CheckArgs {
-    /// The configuration file, invoker.yaml
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// Prints the table.
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, CommandError> {
-    let config = Config::load(&args.config)?;
-    for warning in &config.warnings {
-        eprintln!("{warning}");
-    }
+    let config = args.config.load()?;
+    setup::print_warnings(&config);
     let report = setup::runtime()?.block_on(check(config, SystemTime::now));
     let report = report.map_err(CommandError::failed)?;
     print!("{report}");

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::error::CommandError;
-use crate::config::{Config, HostPort, Listen, PathPattern};
+use super::setup::{self, ImportArgs};
+use crate::config::{HostPort, Listen, PathPattern};
 use crate::envoy_config::{Envoy, Gateway, find_filter};
 use crate::lrp::Lrp;
 
@@ -15,6 +16,8 @@ use crate::lrp::Lrp;
 pub(super) struct EnvoyConfigArgs {
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    import: ImportArgs,
     /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -85,12 +88,14 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
     });
     let mut gateway = match (args.source.config, args.source.lrp) {
         (Some(file), _) => {
-            let config = Config::load(&file)?;
+            let config = args.import.load(&file)?;
+            setup::print_warnings(&config);
             let filter = filter.map_err(CommandError::failed)?;
             Gateway::of_config(&config, filter).map_err(CommandError::UnusableConfig)?
         }
         (None, file) => {
             let lrp = Lrp::load(&file.unwrap_or_default())?;
+            lrp.warnings().for_each(|warning| eprintln!("{warning}"));
             let invoker = Listen::Tcp(HostPort {
                 host: "127.0.0.1".to_owned(),
                 port: 9090,
@@ -104,6 +109,13 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
     gateway.listen = args.listen.unwrap_or(gateway.listen);
     if let Some(prefix) = args.health_prefix {
         gateway.health.prefix = prefix;
+    }
+    for path in gateway.health_paths_of_routes() {
+        eprintln!(
+            "{}: a route of `*` takes {path}, which Envoy itself answers otherwise; --health-prefix \
+             gives Envoy's own answers another path",
+            gateway.source
+        );
     }
     let text = gateway.render().map_err(CommandError::failed)?;
     if args.check {

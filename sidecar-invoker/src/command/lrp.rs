@@ -14,9 +14,9 @@ use crate::lrp::{ExitReason, Lrp, run as run_both};
 /// The arguments of `lrp`.
 #[derive(clap::Args)]
 pub(super) struct LrpArgs {
-    /// The configuration file, lrp.yaml
+    /// The configuration file, lrp.yaml. Without one, Envoy answers only health checks, on port 8080
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
     /// The Envoy to start [default: `envoy` on PATH]
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
@@ -31,7 +31,13 @@ pub(super) struct LrpArgs {
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
-    let lrp = Lrp::load(&args.file)?;
+    let lrp = match &args.file {
+        Some(file) => Lrp::load(file)?,
+        None => Lrp::without_file(),
+    };
+    for warning in lrp.warnings() {
+        tracing::warn!("{warning}");
+    }
     let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
     let filter = args.filter.map_or_else(find_filter, Ok);
     let filter = filter.map_err(CommandError::failed)?;

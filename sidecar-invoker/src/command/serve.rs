@@ -1,21 +1,19 @@
 //! `sidecar-invoker serve`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CommandError;
-use super::setup;
+use super::setup::{self, ConfigFile};
 use crate::config::{BackendConfig, Config, HostPort, Listen};
 use crate::server::Server;
 
 /// The arguments of `serve`.
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
-    /// The configuration file, invoker.yaml.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Address of the Invoke API, HOST:PORT or unix:///PATH [default: `listen` of the file]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Listen>,
@@ -27,7 +25,7 @@ pub(super) struct ServeArgs {
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
-    let mut config = Config::load(&args.config)?;
+    let mut config = args.config.load()?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.admin = args.admin.unwrap_or(config.admin);
     let mut backends = config.functions.values().map(|function| &function.backend);

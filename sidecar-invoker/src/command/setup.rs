@@ -1,6 +1,7 @@
 //! The setup that subcommands share: the log, the tokio runtime, the options of the server.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::SystemTime;
 
@@ -9,7 +10,48 @@ use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use super::error::CommandError;
+use crate::config::{Config, ConfigError, StackName};
 use crate::server;
+
+/// The configuration file of a subcommand, and what overrides it.
+#[derive(clap::Args)]
+pub(super) struct ConfigFile {
+    /// The configuration file, invoker.yaml
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    import: ImportArgs,
+}
+
+impl ConfigFile {
+    /// Reads and checks the file.
+    pub(super) fn load(&self) -> Result<Config, ConfigError> {
+        self.import.load(&self.config)
+    }
+}
+
+/// What overrides the configuration file in the reading of templates.
+#[derive(clap::Args)]
+pub(super) struct ImportArgs {
+    /// The name of the stack (AWS::StackName) in imported templates [default: `import_stack_name` of
+    /// the file, or the name of the template's folder]
+    #[arg(long, value_name = "NAME")]
+    stack_name: Option<StackName>,
+}
+
+impl ImportArgs {
+    /// Reads and checks a file.
+    pub(super) fn load(&self, file: &Path) -> Result<Config, ConfigError> {
+        Config::load_stack(file, self.stack_name.as_ref())
+    }
+}
+
+/// Prints the warnings about imported templates to standard error.
+pub(super) fn print_warnings(config: &Config) {
+    for warning in &config.warnings {
+        eprintln!("{warning}");
+    }
+}
 
 /// Silences the logs of the AWS SDK, whose errors the invoker logs once and in its own words. `RUST_LOG`
 /// can name one of these crates to show its logs.

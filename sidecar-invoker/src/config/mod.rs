@@ -20,7 +20,7 @@ pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
 pub use routes::Route;
 pub use yaml::decode::{ConfigError, Problem};
-pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
+pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};
 
 use yaml::{decode, tree};
 
@@ -30,12 +30,24 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key; or why the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_stack(path, None)
+    }
+
+    /// Reads and checks the file. `stack_name` is the name of the stack in imported templates, whatever
+    /// the file says.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub fn load_stack(path: &Path, stack_name: Option<&StackName>) -> Result<Self, ConfigError> {
         let text = read_text(path, "with --config")?;
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        Self::parse(&path.display().to_string(), &text, directory)
+        let file = path.display().to_string();
+        decode_text(&file, &text, |value| {
+            schema::config(value, &file, directory, stack_name)
+        })
     }
 
     /// Reads and checks the text of a file called `file` whose relative paths start at `directory`.
@@ -43,7 +55,9 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        decode_text(file, text, |value| schema::config(value, file, directory))
+        decode_text(file, text, |value| {
+            schema::config(value, file, directory, None)
+        })
     }
 }
 

@@ -114,11 +114,19 @@ pub struct Route {
     pub lambda: Map<String, Json>,
     /// `timeout`: the time limit of the answer in Envoy; by default longer than the function's own.
     pub timeout: Option<Duration>,
+    /// The route takes requests as a REST API does, which takes a slash at the end for none.
+    pub is_rest_api: bool,
     /// Line in the file, counted from 1.
     pub line: usize,
 }
 
 impl Route {
+    /// Returns method and path for messages: `GET /orders`.
+    pub(super) fn name(&self) -> String {
+        let method = self.method.as_ref().map_or("ANY", Method::as_str);
+        format!("{method} {}", self.path)
+    }
+
     /// Returns whether this route takes every request that `other` matches.
     fn shadows(&self, other: &Self) -> bool {
         self.host == other.host
@@ -145,8 +153,9 @@ pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Ve
     read.into_iter().collect()
 }
 
-/// Returns the file's own routes, followed by those of imported functions. The more specific of these
-/// come first, as API Gateway takes them. An imported route that would match nothing is left out.
+/// Returns the file's own routes, followed by those of templates. The more specific of these come first,
+/// as API Gateway takes them. A route that would match nothing, because the file says otherwise, is left
+/// out.
 pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Route> {
     imported.sort_by_key(|route| (route.path.generality(), route.method.is_none()));
     imported.into_iter().fold(own, |mut routes, route| {
@@ -201,6 +210,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
     {
         value.problem(problems.to_string());
     }
+    let is_rest_api = lambda.get("payload").and_then(Json::as_str) == Some("apigateway-v1");
     Some(Route {
         host: host?,
         path: path?,
@@ -208,6 +218,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         function: function?,
         lambda,
         timeout: timeout?,
+        is_rest_api,
         line: value.line(),
     })
 }

@@ -21,14 +21,6 @@ pub enum EnvoyConfigError {
         /// The file, as the user named it.
         file: String,
     },
-    /// Routes have the paths of health endpoints.
-    #[error("{}", health_paths(.source_file, .paths))]
-    HealthPaths {
-        /// The name of the configuration file.
-        source_file: String,
-        /// The paths of the routes.
-        paths: Vec<String>,
-    },
     /// The operating system chooses the port of the invoker.
     #[error("the invoker's address {0} has no fixed port; say with --invoker where it listens")]
     NoFixedPort(Listen),
@@ -65,16 +57,4 @@ pub enum EnvoyConfigError {
          variable LAMBDA_MESH_FILTER"
     )]
     NoFilter,
-}
-
-/// Returns a line for each path. The line numbers of the routes are not given, because a route may come
-/// from an imported template.
-fn health_paths(source_file: &str, paths: &[String]) -> String {
-    let line = |path: &String| {
-        format!(
-            "{source_file}: routes: Envoy itself answers {path}; give the route a `host`, or Envoy's \
-             own paths a prefix with --health-prefix"
-        )
-    };
-    paths.iter().map(line).collect::<Vec<_>>().join("\n")
 }

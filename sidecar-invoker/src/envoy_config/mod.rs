@@ -10,11 +10,10 @@ pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use self::routes::default_timeout;
-use crate::config::{Config, Host, HostPort, Listen, Route};
+use crate::config::{Config, HostPort, Listen, Route};
 
 pub use envoy::{Envoy, find_filter};
 pub use error::EnvoyConfigError;
@@ -117,16 +116,8 @@ impl Gateway {
     /// Returns the text of the configuration.
     ///
     /// # Errors
-    /// Returns an error if the port of the invoker is 0, and thus unknown, or if a route has the path of
-    /// a health endpoint.
+    /// Returns an error if the port of the invoker is 0, and thus unknown.
     pub fn render(&self) -> Result<String, EnvoyConfigError> {
-        let paths = self.health_paths_in_routes();
-        if !paths.is_empty() {
-            return Err(EnvoyConfigError::HealthPaths {
-                source_file: self.source.clone(),
-                paths,
-            });
-        }
         let invoker = reachable(&self.invoker)?;
         let fill = |name: &str| match name {
             "source" => self.source.clone(),
@@ -155,18 +146,12 @@ impl Gateway {
         Ok(fill_in(TEMPLATE, fill))
     }
 
-    /// Returns the paths of routes that the health endpoints would hide.
-    fn health_paths_in_routes(&self) -> Vec<String> {
-        let Health { prefix, .. } = &self.health;
-        let health = ["ping", "healthz"].map(|name| format!("{prefix}/{name}"));
-        let is_hidden = |route: &&Route| {
-            let methods = [None, Some(Method::GET), Some(Method::HEAD)];
-            route.host == Host::any()
-                && health.iter().any(|path| path == route.path.as_str())
-                && methods.contains(&route.method)
-        };
-        let hidden = self.routes.iter().filter(is_hidden);
-        hidden.map(|route| route.path.to_string()).collect()
+    /// Returns the paths of health endpoints that routes of `*` take instead.
+    #[must_use]
+    pub fn health_paths_of_routes(&self) -> Vec<String> {
+        let taken = self.health.taken(&self.routes);
+        let paths = taken.map(|name| format!("{}/{name}", self.health.prefix));
+        paths.collect()
     }
 
     fn notes(&self) -> String {

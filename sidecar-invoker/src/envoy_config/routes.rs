@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::yaml;
-use crate::config::{BackendConfig, Form, FunctionConfig, Host, Route};
+use crate::config::{BackendConfig, Form, FunctionConfig, Host, PathPattern, Route};
 
 /// The longest timeout of a Lambda function.
 const MAX_FUNCTION_TIMEOUT: Duration = Duration::from_secs(900);
@@ -26,6 +27,27 @@ pub struct Health {
     pub every_host: bool,
 }
 
+impl Health {
+    /// Returns the names of the endpoints whose requests a route of `*` takes: a route of the same path,
+    /// for the methods that the endpoints have.
+    pub(super) fn taken<'r>(&'r self, routes: &'r [Route]) -> impl Iterator<Item = &'static str> {
+        let takes = |route: &Route, path: &str| {
+            let methods = [None, Some(Method::GET), Some(Method::HEAD)];
+            route.host == Host::any()
+                && route.path.form() == Form::Exact
+                && matched(route).as_str() == path
+                && methods.contains(&route.method)
+        };
+        ENDPOINTS.into_iter().filter(move |name| {
+            let path = format!("{}/{name}", self.prefix);
+            routes.iter().any(|route| takes(route, &path))
+        })
+    }
+}
+
+/// The names of the health endpoints.
+const ENDPOINTS: [&str; 2] = ["ping", "healthz"];
+
 /// Returns the timeout of a route that sets none.
 pub(super) fn default_timeout(function: Option<&FunctionConfig>) -> Duration {
     let timeout = match function.map(|function| &function.backend) {
@@ -43,7 +65,13 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     let mut out = String::new();
     let any = Host::any();
     let mut names = Vec::new();
-    virtual_host(&mut out, &any, &mut names, routes, &endpoints(health));
+    virtual_host(
+        &mut out,
+        &any,
+        &mut names,
+        routes,
+        &endpoints(health, routes),
+    );
     let again = if health.every_host {
         "              - *ping\n              - *healthz\n"
     } else {
@@ -81,7 +109,7 @@ fn virtual_host(
             "              - match: {}\n                stat_prefix: {}\n                \
              route: {}\n                metadata: {}\n",
             yaml::flow(&matching(route)),
-            yaml::text(route.function.as_ref()),
+            yaml::text(route.function.as_str()),
             yaml::flow(&action(route)),
             yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(route) } })),
         );
@@ -97,8 +125,8 @@ fn unique_name(host: &Host, taken: &[String]) -> String {
     names.find(|name| !taken.contains(name)).unwrap_or(name)
 }
 
-/// Returns the routes of the health endpoints.
-fn endpoints(health: &Health) -> String {
+/// Returns the routes of the health endpoints, but for those whose requests another route takes.
+fn endpoints(health: &Health, routes: &[Route]) -> String {
     let method =
         json!([{ "name": ":method", "string_match": { "safe_regex": { "regex": "GET|HEAD" } } }]);
     let path =
@@ -107,30 +135,50 @@ fn endpoints(health: &Health) -> String {
         "header": { "key": "content-type", "value": "text/plain; charset=utf-8" },
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }]);
-    // Anchors, by which the other hosts repeat the routes.
-    let [ping, healthz] = if health.every_host {
-        ["&ping\n                ", "&healthz\n                "]
-    } else {
-        ["", ""]
+    let taken: Vec<_> = match health.every_host {
+        true => Vec::new(),
+        false => health.taken(routes).collect(),
     };
-    format!(
-        "              # Envoy itself responds to these two.\n              \
-         - {ping}match: {}\n                \
-         direct_response: {{ status: 200, body: {{ inline_string: pong }} }}\n                \
-         response_headers_to_add: {}\n              \
-         - {healthz}match: {}\n                \
-         direct_response: {{ status: 200 }}\n",
-        yaml::flow(&path("ping")),
-        yaml::flow(&content_type),
-        yaml::flow(&path("healthz")),
-    )
+    // Anchors, by which the other hosts repeat the routes.
+    let anchor = |name: &str| match health.every_host {
+        true => format!("&{name}\n                "),
+        false => String::new(),
+    };
+    let answers = ["body: { inline_string: pong } ", ""];
+    let mut out = String::new();
+    for (name, body) in ENDPOINTS.into_iter().zip(answers) {
+        if taken.contains(&name) {
+            continue;
+        }
+        if out.is_empty() {
+            let which = if taken.is_empty() {
+                "these two"
+            } else {
+                "this one"
+            };
+            out = format!("              # Envoy itself responds to {which}.\n");
+        }
+        let separator = if body.is_empty() { " " } else { ", " };
+        // Writing to a String never fails.
+        let _ = write!(
+            out,
+            "              - {}match: {}\n                direct_response: {{ status: 200{separator}{body}}}\n",
+            anchor(name),
+            yaml::flow(&path(name)),
+        );
+        if !body.is_empty() {
+            let headers = yaml::flow(&content_type);
+            let _ = writeln!(out, "                response_headers_to_add: {headers}");
+        }
+    }
+    out
 }
 
 fn matching(route: &Route) -> Value {
     let path = route.path.as_str();
     let (key, value) = match route.path.form() {
         // A REST API takes a path with and without a slash at its end for the same resource.
-        Form::Exact | Form::Template if is_rest_api(route) && path != "/" => (
+        Form::Exact | Form::Template if route.is_rest_api && path != "/" => (
             "safe_regex",
             json!({ "regex": route.path.regex_with_slash() }),
         ),
@@ -144,12 +192,6 @@ fn matching(route: &Route) -> Value {
         .as_ref()
         .map(|method| json!([{ "name": ":method", "string_match": { "exact": method.as_str() } }]));
     object([(key, Some(value)), ("headers", method)])
-}
-
-/// Returns whether the function is called as behind a REST API.
-pub(super) fn is_rest_api(route: &Route) -> bool {
-    let payload = route.lambda.get("payload").and_then(Value::as_str);
-    payload == Some("apigateway-v1")
 }
 
 fn action(route: &Route) -> Value {
@@ -170,16 +212,20 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     Value::Object(fields.collect())
 }
 
+/// Returns the path of the route's API: that of a REST API does not end in a slash.
+fn matched(route: &Route) -> PathPattern {
+    match route.is_rest_api {
+        true => route.path.without_trailing_slash(),
+        false => route.path.clone(),
+    }
+}
+
 /// Returns the route's keys for the filter, with `resource` if the path has one form and the route does
 /// not set it: the method, if the route has one, and the path template.
 fn metadata(route: &Route) -> Map<String, Value> {
     let mut metadata = route.lambda.clone();
     let strip_prefix = metadata.get("strip_prefix").and_then(Value::as_str);
-    let path = match is_rest_api(route) {
-        true => route.path.without_trailing_slash(),
-        false => route.path.clone(),
-    };
-    if let Some(path) = path.resource(strip_prefix.unwrap_or_default())
+    if let Some(path) = matched(route).resource(strip_prefix.unwrap_or_default())
         && !metadata.contains_key("resource")
     {
         let resource = match &route.method {

@@ -17,9 +17,28 @@ pub(super) struct File {
     pub(super) listen: SocketAddr,
     /// The `internal_route_prefix` with a leading slash. Empty without a prefix.
     pub(super) prefix: String,
-    /// The entries of `local` and `aws`, in their order.
+    /// The entries of `local` and `aws` that count, in their order.
     pub(super) functions: Vec<FunctionEntry>,
+    /// A sentence with its line for each part of the file that has no effect.
+    pub(super) warnings: Vec<(usize, String)>,
 }
+
+impl File {
+    /// Returns the file that lrp takes if it gets none.
+    pub(super) fn empty() -> Self {
+        Self {
+            listen: SocketAddr::new(HOST, PORT),
+            prefix: String::new(),
+            functions: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The default of `host`.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// The default of `port`.
+const PORT: u16 = 8080;
 
 /// An entry of `local` or `aws`.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +61,13 @@ pub(super) enum Destination {
 
 /// Decodes a file. Mistakes are recorded in `root`.
 pub(super) fn file(root: &Value<'_>) -> Option<File> {
+    const NO_FUNCTION: &str = "names no function; Envoy answers only health checks";
+    if root.is_null() {
+        return Some(File {
+            warnings: vec![(root.line(), NO_FUNCTION.to_owned())],
+            ..File::empty()
+        });
+    }
     let mut keys = root.mapping(
         "the keys of lrp.yaml: region, host, port, internal_route_prefix, local and aws",
     )?;
@@ -54,10 +80,10 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
             (!text.is_empty() && text.bytes().all(letter)).then(|| text.to_owned())
         })
     });
-    let host = optional("host").map_or(Some(Ipv4Addr::UNSPECIFIED.into()), |value| {
+    let host = optional("host").map_or(Some(HOST), |value| {
         value.parse("an IP address to listen on such as 0.0.0.0", ip)
     });
-    let port = optional("port").map_or(Some(8080), |value| {
+    let port = optional("port").map_or(Some(PORT), |value| {
         value.parse("a port from 0 to 65535", |text| text.parse::<u16>().ok())
     });
     let prefix = optional("internal_route_prefix").map_or(Some(String::new()), |value| {
@@ -92,23 +118,24 @@ pub(super) fn file(root: &Value<'_>) -> Option<File> {
         });
     }
     if !entries.is_written {
-        root.problem("names no function; add one to `local` or `aws`");
+        entries.warnings.push((root.line(), NO_FUNCTION.to_owned()));
     }
     Some(File {
         listen: SocketAddr::new(host?, port?),
         prefix: prefix?,
         functions: entries.functions,
+        warnings: entries.warnings,
     })
 }
 
-/// The entries of both lists, in which each hostname may occur once.
+/// The entries of both lists. Of several with one hostname, the last counts, and `aws` comes after
+/// `local`.
 #[derive(Default)]
 struct Entries {
     /// Set once a list has an entry, right or wrong.
     is_written: bool,
-    /// The hostnames so far, with list and line.
-    hosts: Vec<(Host, &'static str, usize)>,
     functions: Vec<FunctionEntry>,
+    warnings: Vec<(usize, String)>,
 }
 
 impl Entries {
@@ -137,15 +164,17 @@ impl Entries {
             let Some(host) = hostname.read::<Host>("a host name") else {
                 continue;
             };
-            if let Some((_, other, first)) = self.hosts.iter().find(|(known, ..)| *known == host) {
-                hostname.problem(if *other == list {
-                    format!("stands twice, first in line {first}; remove one")
-                } else {
-                    format!("stands in `{other}` too, in line {first}; keep one")
-                });
-                continue;
+            if let Some(earlier) = self
+                .functions
+                .iter()
+                .position(|known| known.hostname == host)
+            {
+                let earlier = self.functions.remove(earlier);
+                let message = format!(
+                    "{host} stands in line {line} too, in `{list}`, which counts; this entry has no effect"
+                );
+                self.warnings.push((earlier.line, message));
             }
-            self.hosts.push((host.clone(), list, line));
             if let Some((destination, name)) = destination.zip(self.name(&host)) {
                 self.functions.push(FunctionEntry {
                     hostname: host,
@@ -182,7 +211,8 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 fn prefix(text: &str) -> Option<String> {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    // The characters of a segment in RFC 3986. Percent-encoded ones would need a rule for their case.
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
     let is_segment = |segment: &str| {
         !segment.is_empty() && segment.bytes().all(letter) && segment != "." && segment != ".."
     };

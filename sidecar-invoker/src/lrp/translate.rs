@@ -25,6 +25,22 @@ impl Lrp {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// Returns what lrp serves without a file: health checks on its default port.
+    #[must_use]
+    pub fn without_file() -> Self {
+        Self {
+            name: "lrp.yaml".to_owned(),
+            file: File::empty(),
+        }
+    }
+
+    /// Returns a sentence for each part of the file that has no effect, with file and line.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let warning =
+            |(line, message): &(usize, String)| format!("{}:{line}: {message}", self.name);
+        self.file.warnings.iter().map(warning)
+    }
+
     /// Reads the text of a file called `name`.
     ///
     /// # Errors
@@ -63,19 +79,27 @@ impl Lrp {
     /// # Errors
     /// Returns an error if the file asks for something that the invoker does not support.
     pub fn invoker(&self) -> Result<Config, ConfigError> {
+        if self.file.functions.is_empty() {
+            // A configuration has functions, or a block for all others. No route leads to the latter.
+            let config = Config::parse(&self.name, "aws: {}", Path::new("."))?;
+            return Ok(Config {
+                aws: None,
+                ..config
+            });
+        }
         Config::parse(&self.name, &self.functions_yaml(), Path::new("."))
     }
 
     /// Returns an Envoy in front of an invoker with [`functions_yaml`](Self::functions_yaml).
     #[must_use]
     pub fn gateway(&self, filter: String, invoker: Listen, admin: Listen) -> Gateway {
-        let mut notes = vec![String::new(), "Its functions in invoker.yaml:".to_owned()];
-        notes.push(String::new());
-        notes.extend(
-            self.functions_yaml()
-                .lines()
-                .map(|line| format!("  {line}")),
-        );
+        let mut notes = Vec::new();
+        if !self.file.functions.is_empty() {
+            let heading = "Its functions in invoker.yaml:".to_owned();
+            notes.extend([String::new(), heading, String::new()]);
+            let functions = self.functions_yaml();
+            notes.extend(functions.lines().map(|line| format!("  {line}")));
+        }
         let plugin = json!({
             "payload": "apigateway-v2",
             // The value that functions behind lrp get.
@@ -98,7 +122,7 @@ impl Lrp {
             },
             not_found: NotFound {
                 content_type: "text/plain; charset=utf-8",
-                format: "Cannot route hostname %REQ(:AUTHORITY)%: Route not found",
+                format: "Cannot route hostname: %REQ(:AUTHORITY)%",
             },
             // A request head in Go has at most 1 MiB. Envoy's filters in WebAssembly cannot handle more
             // than 1,000 headers.
@@ -120,6 +144,7 @@ fn route(function: &file::FunctionEntry) -> Route {
         function: function.name.clone(),
         lambda: Map::from_iter([("function".to_owned(), json!(name))]),
         timeout: None,
+        is_rest_api: false,
         line: function.line,
     }
 }
@@ -193,9 +218,7 @@ lrp.yaml:7: local[0].endpoint: expected the emulator's URL without a path such a
 lrp.yaml:8: local[1].hostname: expected a host name without a port such as orders.example.com, *.example.com or *, found "a b"
 lrp.yaml:10: local[2].endpoint: expected the emulator's URL without a path such as http://lambda-1:8080, found "https://lambda-1"
 lrp.yaml:11: local[3].endpoint: expected the emulator's URL without a path such as http://lambda-1:8080, found "lambda-1:8080"
-lrp.yaml:12: local[4].hostname: stands twice, first in line 7; remove one
 lrp.yaml:13: local[5]: the key `endpoint` is missing
-lrp.yaml:15: aws[0].hostname: stands in `local` too, in line 9; keep one
 lrp.yaml:16: aws[1]: the key `function_name` is missing
 lrp.yaml:16: aws[1].function: unknown key; the keys here are hostname, function_name
 lrp.yaml:17: aws[2].function_name: expected a function's name of 1 to 64 letters, digits, - and _, found "a/b""#;
@@ -207,16 +230,71 @@ lrp.yaml:17: aws[2].function_name: expected a function's name of 1 to 64 letters
     }
 
     #[test]
-    fn a_file_without_functions_is_a_mistake() {
-        assert_eq!(
-            problems("region: eu-west-1\nlocal: []\n"),
-            "lrp.yaml:1: names no function; add one to `local` or `aws`"
-        );
+    fn a_file_without_functions_serves_health_checks() {
+        let none = "lrp.yaml:1: names no function; Envoy answers only health checks";
+        for text in ["", "# nothing\n", "region: eu-west-1\nlocal: []\n"] {
+            let lrp = Lrp::parse("lrp.yaml", text).unwrap();
+            assert_eq!(lrp.warnings().collect::<Vec<_>>(), [none], "{text:?}");
+            let config = lrp.invoker().unwrap();
+            assert!(config.functions.is_empty() && config.aws.is_none());
+        }
+        let lrp = Lrp::without_file();
+        assert_eq!(lrp.file.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(lrp.warnings().count(), 0);
         // A file whose functions have mistakes is not called empty.
         assert_eq!(
             problems("local: { a.lb: http://a }\naws: [{ hostname: b.lb }]\n"),
             "lrp.yaml:1: local: expected a list of hostnames and where they lead, found a mapping\n\
              lrp.yaml:2: aws[0]: the key `function_name` is missing"
         );
+    }
+
+    #[test]
+    fn of_several_entries_for_a_host_the_last_counts_and_aws_before_local() {
+        let text = "aws:
+- { hostname: A.lb, function_name: orders }
+local:
+- { hostname: a.lb, endpoint: http://one }
+- { hostname: b.lb, endpoint: http://two }
+- { hostname: b.lb, endpoint: http://three }
+";
+        let lrp = Lrp::parse("lrp.yaml", text).unwrap();
+        assert_eq!(
+            lrp.functions_yaml(),
+            "functions:
+  b_lb: { rie: \"http://three:80\" }
+  a_lb: { aws: { function: orders, region: eu-central-1 } }
+"
+        );
+        assert_eq!(
+            lrp.warnings().collect::<Vec<_>>(),
+            [
+                "lrp.yaml:5: b.lb stands in line 6 too, in `local`, which counts; this entry has no effect",
+                "lrp.yaml:4: a.lb stands in line 2 too, in `aws`, which counts; this entry has no effect",
+            ]
+        );
+        assert_eq!(lrp.invoker().unwrap().functions.len(), 2);
+    }
+
+    #[test]
+    fn a_prefix_may_have_every_character_of_a_path() {
+        for prefix in [
+            "__@@__",
+            "__@@@__",
+            "internal",
+            "a/b",
+            "a:b",
+            "!$&'()*+,;=~",
+        ] {
+            let text = format!("internal_route_prefix: \"{prefix}\"");
+            let lrp = Lrp::parse("lrp.yaml", &text).unwrap();
+            assert_eq!(lrp.file.prefix, format!("/{prefix}"));
+        }
+        for prefix in [
+            "/a", "a/", "a//b", "a b", "a?b", "a#b", "..", "{a}", "%41", "a\\n",
+        ] {
+            let text = format!("internal_route_prefix: \"{prefix}\"");
+            assert!(Lrp::parse("lrp.yaml", &text).is_err(), "{prefix}");
+        }
     }
 }

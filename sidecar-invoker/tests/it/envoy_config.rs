@@ -160,27 +160,105 @@ fn each_problem_is_reported_in_one_sentence() {
         stderr.contains("say with --invoker where it listens"),
         "{stderr}"
     );
+}
 
-    config(
+/// Writes a file, and returns it with its folder.
+fn write(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_route_with_the_path_of_a_health_endpoint_takes_its_place() {
+    let folder = write(&[(
+        "invoker.yaml",
         "functions: { f: { rie: http://f } }
 routes:
 - { path: /ping, function: f }
-- { host: a.test, path: /ping, function: f }
+- { host: a.test, path: /healthz, function: f }
 - { path: /healthz, method: POST, function: f }
-- { path: /healthz, method: HEAD, function: f }
 ",
-    );
-    let arguments = ["--config", file, "--filter", "f.wasm"];
-    let (code, _, stderr) = run(&arguments);
-    let cure = "give the route a `host`, or Envoy's own paths a prefix with --health-prefix";
-    assert_eq!(code, Some(1));
-    assert_eq!(
-        stderr,
-        format!(
-            "invoker.yaml: routes: Envoy itself answers /ping; {cure}\n\
-             invoker.yaml: routes: Envoy itself answers /healthz; {cure}\n"
-        )
-    );
+    )]);
+    let file = folder.path().join("invoker.yaml");
+    let arguments = ["--config", file.to_str().unwrap(), "--filter", "f.wasm"];
+    let (code, stdout, stderr) = run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    let expected = "invoker.yaml: a route of `*` takes /ping, which Envoy itself answers otherwise; \
+                    --health-prefix gives Envoy's own answers another path\n";
+    assert_eq!(stderr, expected);
+    assert!(!stdout.contains("pong"), "{stdout}");
+    assert_eq!(stdout.matches("direct_response").count(), 1, "{stdout}");
     let moved = [&arguments[..], &["--health-prefix", "/internal"]].concat();
-    assert_eq!(run(&moved).0, Some(0));
+    let (code, stdout, stderr) = run(&moved);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout.matches("direct_response").count(), 2, "{stdout}");
+    assert!(stdout.contains("/internal/ping"), "{stdout}");
+}
+
+const TEMPLATE: &str = "
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub ${AWS::StackName}-f
+      Runtime: provided.al2023
+      Layers: [a]
+      Events:
+        Ping: { Type: Api, Properties: { Path: /ping, Method: GET } }
+        Slash: { Type: Api, Properties: { Path: /users/, Method: GET } }
+        Old: { Type: HttpApi, Properties: { Path: /old, Method: GET, PayloadFormatVersion: '1.0' } }
+";
+
+#[test]
+fn a_template_gives_a_configuration_and_its_warnings() {
+    let folder = write(&[
+        ("invoker.yaml", "import: template.yaml"),
+        ("template.yaml", TEMPLATE),
+        ("bootstrap", ""),
+    ]);
+    let file = folder.path().join("invoker.yaml");
+    let file = file.to_str().unwrap();
+    let (code, stdout, stderr) = run(&[
+        "--config",
+        file,
+        "--filter",
+        "f.wasm",
+        "--stack-name",
+        "shop",
+    ]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let warning = "template.yaml:8: F: Layers is not understood and has no effect here\n";
+    assert!(stderr.starts_with(warning), "{stderr}");
+    assert!(stderr.contains("takes /ping"), "{stderr}");
+    for expected in [
+        // A REST API takes both forms of a path, and the default stage of AWS SAM.
+        "safe_regex: { regex: \"/users/?\" }",
+        "{ function: shop-f, payload: apigateway-v1, resource: \"GET /users\", stage: Prod }",
+        // An HTTP API does not.
+        "path: /old ",
+        "{ function: shop-f, payload: apigateway-v1, resource: \"GET /old\", stage: \"$default\" }",
+    ] {
+        assert!(stdout.contains(expected), "{expected}\n{stdout}");
+    }
+    // `check` prints the same warnings.
+    let mut check = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
+    let output = check.args(["check", "--config", file]).output().unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.starts_with(warning), "{printed}");
+    let (code, _, stderr) = run(&[
+        "--config",
+        file,
+        "--filter",
+        "f.wasm",
+        "--stack-name",
+        "a b",
+    ]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("expected a letter, then up to 127 letters"),
+        "{stderr}"
+    );
 }

@@ -10,6 +10,7 @@
 mod aws;
 #[cfg(target_os = "linux")]
 mod chaos;
+mod differences;
 mod envoy_config;
 mod events;
 mod healthcheck;

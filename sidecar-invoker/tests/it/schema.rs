@@ -90,6 +90,9 @@ fn document((place, value): &Case) -> Value {
     if document.get("socket_mode").is_some() {
         document["listen"] = "unix:///a".into();
     }
+    if place.starts_with("import_") {
+        document["import"] = "template.yaml".into();
+    }
     if let Some(aws) = document.get_mut("aws").and_then(Value::as_object_mut) {
         aws.entry("role_arn").or_insert(ROLE.into());
     }
@@ -199,6 +202,7 @@ const FORMS: &str = r#"[
     ["socket_mode", ["660", 660], ["0o660", "6600", 1.5]],
     ["admin", ["localhost:80"], ["unix:///a", 80]],
     ["drain_timeout", [1, "1", "500ms", "30s", "15m"], ["1d", "", "1.5s", 1.5, true]],
+    ["import_stack_name", ["orders-dev"], ["1a", "a_b", ""]],
     ["aws.region", ["eu-west-1"], ["EU", "", 1.5]],
     ["aws.endpoint", ["http://a", "https://a.b:1/", "http://[::1]"], ["a.b", "http://a/b", 1]],
     ["aws.role_arn", ["arn:aws-cn:iam::123456789012:role/r"], ["r", "arn:aws:iam::1:user/u"]],

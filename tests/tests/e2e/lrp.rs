@@ -18,7 +18,7 @@ use crate::service::probe;
 /// endpoint.
 fn yaml(emulator: &Emulator) -> String {
     format!(
-        "host: 127.0.0.1\nport: 0\ninternal_route_prefix: internal\nlocal:\n\
+        "host: 127.0.0.1\nport: 0\ninternal_route_prefix: __@@__\nlocal:\n\
          - hostname: foo.domain.lb\n  endpoint: http://{}\n\
          - hostname: gone.domain.lb\n  endpoint: http://127.0.0.1:1\n",
         emulator.address
@@ -33,13 +33,13 @@ fn lrp_behaves_like_the_go_proxy() {
     on_each_envoy(|version| {
         let lrp = Lrp::start(version, &yaml(&emulator));
         for host in ["localhost", "foo.domain.lb"] {
-            let ping = lrp.request("GET", "/internal/ping").host(host).send();
+            let ping = lrp.request("GET", "/__@@__/ping").host(host).send();
             assert_eq!((ping.status, ping.text()), (200, "pong"), "{host}");
             assert_eq!(ping.header("content-type"), "text/plain; charset=utf-8");
-            let health = lrp.request("GET", "/internal/healthz").host(host).send();
+            let health = lrp.request("GET", "/__@@__/healthz").host(host).send();
             assert_eq!((health.status, health.text()), (200, ""), "{host}");
         }
-        let head = lrp.request("HEAD", "/internal/ping").send();
+        let head = lrp.request("HEAD", "/__@@__/ping").send();
         assert_eq!(head.status, 200);
 
         let unknown = lrp
@@ -48,22 +48,19 @@ fn lrp_behaves_like_the_go_proxy() {
             .body("x")
             .send();
         assert_eq!(unknown.status, 404);
-        assert_eq!(
-            unknown.text(),
-            "Cannot route hostname other.lb: Route not found"
-        );
+        assert_eq!(unknown.text(), "Cannot route hostname: other.lb");
         assert_eq!(unknown.header("content-type"), "text/plain; charset=utf-8");
 
         // lrp itself serves only GET and HEAD, and only under the prefix.
         let request = lrp
-            .request("POST", "/internal/ping")
+            .request("POST", "/__@@__/ping")
             .host("foo.domain.lb:41414");
         let event = request
             .header("x-amzn-trace-id", "Root=1")
             .body("a=1")
             .send()
             .json();
-        assert_eq!(event["rawPath"], "/internal/ping");
+        assert_eq!(event["rawPath"], "/__@@__/ping");
         let context = &event["requestContext"];
         assert_eq!(context["domainName"], "foo.domain.lb");
         assert_eq!(context["apiId"], "api-id");
@@ -91,8 +88,8 @@ fn lrp_behaves_like_the_go_proxy() {
 
         // Go accepts such requests by default, Envoy does not.
         for (request, end) in [
-            ("GET /internal/ping HTTP/1.0\r\n\r\n", "pong"),
-            ("GET / HTTP/1.0\r\n\r\n", "localhost: Route not found"),
+            ("GET /__@@__/ping HTTP/1.0\r\n\r\n", "pong"),
+            ("GET / HTTP/1.0\r\n\r\n", "hostname: localhost"),
             ("GET / HTTP/1.0\r\nhost: foo.domain.lb\r\n\r\n", "}"),
         ] {
             let response = raw(lrp.address, request);

@@ -16,6 +16,8 @@ pub(crate) struct Invoker {
     pub(crate) admin: SocketAddr,
     /// The names of the functions. `None` if the file does not have all of them.
     pub(crate) functions: Option<Vec<String>>,
+    /// The file has routes, of its own or of a template.
+    pub(crate) has_routes: bool,
     /// The file mentions AWS's runtime client for Python, or imports a template.
     pub(crate) runs_awslambdaric: bool,
 }
@@ -59,6 +61,9 @@ impl Invoker {
                 (Some(Value::Object(functions)), None) => Some(functions.keys().cloned().collect()),
                 _ => None,
             },
+            has_routes: ["routes", "import"]
+                .iter()
+                .any(|key| document.get(*key).is_some()),
             runs_awslambdaric: document.to_string().contains("awslambdaric")
                 || document.get("import").is_some(),
         })
@@ -84,6 +89,18 @@ impl Envoy {
             path: path.to_owned(),
             document: read_yaml(path)?,
             changed: false,
+        })
+    }
+
+    /// Takes a configuration that was made from the file at `path`.
+    ///
+    /// # Errors
+    /// The text is not YAML.
+    pub(crate) fn generated(path: &Path, text: &str) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            document: serde_saphyr::from_str(text)?,
+            changed: true,
         })
     }
 

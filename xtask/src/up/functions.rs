@@ -151,6 +151,7 @@ mod tests {
             admin: "127.0.0.1:9091".parse()?,
             functions: Some(vec!["hello".to_owned(), "py".to_owned()]),
             runs_awslambdaric: false,
+            has_routes: false,
         };
         check(
             &envoy,

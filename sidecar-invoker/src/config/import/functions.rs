@@ -7,303 +7,267 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::intrinsic::Scope;
-use super::template::{ImportedFunction, Template, child, entries, scalar};
-use super::{events, runtime};
+use super::node::{Kind, Node};
+use super::resource::{Resource, Resources};
+use super::runtime;
+use super::template::{ImportedFunction, Template, not_known};
 use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
-use crate::config::yaml::tree::{Key, YamlNode};
 use lambda_api::FunctionName;
 
-/// The properties that have no meaning for a function on this machine.
-const WITHOUT_EFFECT: [&str; 31] = [
-    "Architectures",
-    "AssumeRolePolicyDocument",
-    "AutoPublishAlias",
-    "AutoPublishAliasAllProperties",
-    "AutoPublishCodeSha256",
-    "CodeSigningConfigArn",
-    "DeploymentPreference",
-    "Description",
-    "Events",
-    "FunctionName",
-    "KmsKeyArn",
-    "LoggingConfig",
-    "PackageType",
-    "PermissionsBoundary",
-    "Policies",
-    "PropagateTags",
-    "ProvisionedConcurrencyConfig",
-    "PublishToLatestPublished",
-    "RecursiveLoop",
-    "Role",
-    "RolePath",
-    "RuntimeManagementConfig",
-    "RuntimePolicy",
-    "SnapStart",
-    "SourceKMSKeyArn",
-    "Tags",
-    "Tracing",
-    "TracingConfig",
-    "VersionDeletionPolicy",
-    "VersionDescription",
-    "VpcConfig",
+/// The variables by which AWS tells a function its `LoggingConfig`.
+const LOG_VARIABLES: [(&str, &str); 2] = [
+    ("LogFormat", "AWS_LAMBDA_LOG_FORMAT"),
+    ("ApplicationLogLevel", "AWS_LAMBDA_LOG_LEVEL"),
 ];
 
-/// A resource that is a function.
-struct Resource<'t> {
-    key: &'t Key,
-    /// The key `Condition`, if the resource has one.
-    condition: Option<&'t Key>,
-    properties: &'t [(Key, YamlNode)],
-    /// The properties of `Globals.Function`, if they apply.
-    globals: &'t [(Key, YamlNode)],
-}
-
-/// Reads all of them.
-pub(super) fn read(template: &mut Template<'_>, root: &YamlNode, resources: &YamlNode) {
-    let globals = child(root, "Globals").and_then(|globals| child(globals, "Function"));
-    let globals = globals.map_or(&[][..], entries);
-    let of = |(key, resource)| {
-        let globals = match child(resource, "Type").and_then(scalar)? {
-            "AWS::Serverless::Function" => globals,
-            "AWS::Lambda::Function" => &[],
-            _ => return None,
-        };
-        Some(Resource {
-            key,
-            condition: entries(resource)
-                .iter()
-                .map(|(key, _)| key)
-                .find(|key| key.text == "Condition"),
-            properties: child(resource, "Properties").map_or(&[], entries),
-            globals,
-        })
-    };
-    let found = entries(resources).iter().map(|(key, node)| (key, node));
-    let found: Vec<_> = found.filter_map(of).collect();
-    let mut scope = Scope::new(root);
-    // First the names, to which any function may refer.
-    let mut named = Vec::new();
-    for resource in &found {
-        let id = resource.key.text.as_str();
-        let name = resource
-            .property("FunctionName")
-            .map(|name| scope.text(name));
-        let name = match name {
-            Some(Ok(Some(name))) => name,
-            _ => id.to_owned(),
-        };
-        match name.parse::<FunctionName>() {
-            Ok(name) => {
-                scope.functions.insert(id, name.clone());
-                named.push((resource, name));
-            }
-            Err(error) => {
-                template.warn(resource.key.line, format!("{id}: {error}; it is left out"));
-            }
-        }
-    }
-    if found.is_empty() {
-        template.warn(resources.line, "Resources: there is no function among them");
-    }
-    for (resource, name) in named {
-        if template.imported.functions.contains_key(&name) {
-            let message = format!("{name}: there is another function of this name; it is left out");
-            template.warn(resource.key.line, message);
+/// Reads all of them. `line` is that of `Resources`.
+pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resources, line: usize) {
+    let mut is_none = true;
+    for resource in resources
+        .all
+        .iter()
+        .filter(|resource| resource.is_function())
+    {
+        is_none = false;
+        let function = scope.functions.get(&resource.id);
+        let Some(name) = function.filter(|name| is_new(template, resource, name)) else {
+            leave_out(resource);
             continue;
+        };
+        match function_of(template, resource, name) {
+            Some(function) => _ = template.imported.functions.insert(name.clone(), function),
+            None => leave_out(resource),
         }
-        if let Some(function) = resource.function(template, &scope, &name) {
-            if let Some(node) = resource.property("Events") {
-                events::read(template, &scope, &name, node);
-            }
-            template.imported.functions.insert(name, function);
-        }
+    }
+    if is_none {
+        template.warn(line, "Resources: there is no function among them");
+        resources.global("Function").discard();
     }
 }
 
-impl<'t> Resource<'t> {
-    /// A property, the function's own before that of all functions.
-    fn property(&self, name: &str) -> Option<&'t YamlNode> {
-        let all = self.properties.iter().chain(self.globals);
-        all.into_iter()
-            .find(|(key, _)| key.text == name)
-            .map(|(_, value)| value)
+/// Counts the keys of a function as read that is left out anyway.
+fn leave_out(resource: &Resource) {
+    resource.node.discard();
+    resource.properties.discard();
+}
+
+fn is_new(template: &mut Template<'_>, resource: &Resource, name: &FunctionName) -> bool {
+    let is_new = !template.imported.functions.contains_key(name);
+    if !is_new {
+        let message = format!("{name}: there is another function of this name; it is left out");
+        template.warn(resource.line, message);
+    }
+    is_new
+}
+
+fn function_of(
+    template: &mut Template<'_>,
+    resource: &Resource,
+    name: &FunctionName,
+) -> Option<ImportedFunction> {
+    let reader = Reader { resource, name };
+    let directory = match reader.directory(template) {
+        Ok(directory) => directory,
+        Err(reason) => {
+            template.warn(resource.line, format!("{name}: {reason}; it is left out"));
+            return None;
+        }
+    };
+    let command = match (reader.text("Runtime"), reader.text("Handler")) {
+        (Ok(Some(runtime)), Ok(handler)) => {
+            let handler = handler.unwrap_or_else(|| "bootstrap".to_owned());
+            Ok(runtime::command(&runtime, &handler, &directory))
+        }
+        (Ok(None), Ok(_)) => Err("it has no Runtime".to_owned()),
+        (Err(reason), _) | (_, Err(reason)) => Err(reason),
+    };
+    let found = command.unwrap_or_else(|reason| runtime::Found {
+        command: Err(reason),
+        env: Vec::new(),
+        warning: None,
+    });
+    if let Some(warning) = &found.warning {
+        let message = format!("{name}: {warning}");
+        template.warn_unless_set((name, "command"), resource.line, message);
+    }
+    let mut defaults = LocalDefaults::default();
+    let set = found.env.into_iter();
+    defaults
+        .env
+        .extend(set.map(|(key, value)| (key.to_owned(), value)));
+    defaults.directory = Some(directory);
+    if let Some(seconds) = reader.number(template, "Timeout", "timeout", 1..=900) {
+        defaults.timeout = Duration::from_secs(seconds.into());
+    }
+    if let Some(memory) = reader.number(template, "MemorySize", "memory", MEMORY_MIB) {
+        defaults.memory_mib = memory;
+    }
+    let reserved = "ReservedConcurrentExecutions";
+    if let Some(reserved) = reader.number(template, reserved, "concurrency", CONCURRENCY) {
+        defaults.concurrency = reserved;
+    }
+    reader.logging(&mut defaults);
+    reader.environment(template, &mut defaults);
+    reader.take_the_rest();
+    Some(ImportedFunction {
+        place: template.place(resource.line),
+        command: found.command,
+        defaults,
+    })
+}
+
+/// Reads the properties of one function.
+struct Reader<'r> {
+    resource: &'r Resource,
+    name: &'r FunctionName,
+}
+
+impl<'r> Reader<'r> {
+    fn get(&self, property: &str) -> Option<&'r Node> {
+        self.resource.properties.get(property)
     }
 
-    fn function(
+    fn text(&self, property: &str) -> Result<Option<String>, String> {
+        let text = self.get(property).map(Node::text).transpose();
+        let text = text.map_err(|unknown| not_known(&format!("its {property}"), &unknown))?;
+        Ok(text.map(str::to_owned))
+    }
+
+    /// Reads a number, for which the user may set `key`.
+    fn number(
         &self,
         template: &mut Template<'_>,
-        scope: &Scope<'_>,
-        name: &FunctionName,
-    ) -> Option<ImportedFunction> {
-        let directory = match self.directory(template, scope) {
-            Ok(directory) => directory,
-            Err(reason) => {
-                template.warn(self.key.line, format!("{name}: {reason}; it is left out"));
-                return None;
-            }
-        };
-        let mut defaults = LocalDefaults::default();
-        let text = |property| self.text(scope, property);
-        let found = match (text("Runtime"), text("Handler")) {
-            (Ok(Some(runtime)), Ok(handler)) => {
-                let handler = handler.unwrap_or_else(|| "bootstrap".to_owned());
-                runtime::command(&runtime, &handler, &directory)
-            }
-            (Ok(None), Ok(_)) => runtime::Found {
-                command: Err("it has no Runtime".to_owned()),
-                env: Vec::new(),
-                warning: None,
-            },
-            (Err(reason), _) | (_, Err(reason)) => runtime::Found {
-                command: Err(reason),
-                env: Vec::new(),
-                warning: None,
-            },
-        };
-        if let Some(warning) = &found.warning {
-            template.warn(self.key.line, format!("{name}: {warning}"));
+        property: &str,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let node = self.get(property)?;
+        let number = node.text().ok().and_then(|text| text.parse().ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = range.into_inner();
+            let message = format!(
+                "{}: {property} is no number from {least} to {most} that is known here; the default is taken",
+                self.name
+            );
+            template.warn_unless_set((self.name, key), node.line, message);
         }
-        let set = found
-            .env
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value));
-        defaults.env.extend(set);
-        defaults.directory = Some(directory);
-        let mut number = |property, range: std::ops::RangeInclusive<u32>| {
-            let node = self.property(property)?;
-            let value = self.text(scope, property);
-            let number = value.ok().flatten().and_then(|text| text.parse().ok());
-            let number = number.filter(|number| range.contains(number));
-            if number.is_none() {
-                let (least, most) = range.into_inner();
-                let message = format!(
-                    "{name}: {property} is no number from {least} to {most} that is known here; the default is taken"
-                );
-                template.warn(node.line, message);
-            }
-            number
-        };
-        if let Some(seconds) = number("Timeout", 1..=900) {
-            defaults.timeout = Duration::from_secs(seconds.into());
-        }
-        if let Some(memory) = number("MemorySize", MEMORY_MIB) {
-            defaults.memory_mib = memory;
-        }
-        if let Some(reserved) = number("ReservedConcurrentExecutions", CONCURRENCY) {
-            defaults.concurrency = reserved;
-        }
-        self.environment(template, scope, name, &mut defaults);
-        self.warn_of_the_rest(template, name);
-        Some(ImportedFunction {
-            place: format!("{}:{}", template.file, self.key.line),
-            command: found.command,
-            defaults,
-        })
-    }
-
-    fn text(&self, scope: &Scope<'_>, property: &str) -> Result<Option<String>, String> {
-        let Some(node) = self.property(property) else {
-            return Ok(None);
-        };
-        let text = scope.text(node);
-        text.map_err(|unknown| format!("its {property} needs {unknown}, which is not known here"))
+        number
     }
 
     /// Returns the directory of the function's code.
-    fn directory(&self, template: &Template<'_>, scope: &Scope<'_>) -> Result<PathBuf, String> {
-        if self.text(scope, "PackageType")?.as_deref() == Some("Image")
-            || self.property("ImageUri").is_some()
+    fn directory(&self, template: &Template<'_>) -> Result<PathBuf, String> {
+        const NOT_HERE: &str = "its code is not a directory on this machine";
+        // `Code` is CloudFormation's; the SAM CLI takes a path there too.
+        let (property, code) = match self.get("CodeUri") {
+            Some(code) => ("CodeUri", Some(code)),
+            None => ("Code", self.get("Code")),
+        };
+        let of_code = |key: &str| code.is_some_and(|code| code.entry(key).is_some());
+        if self.text("PackageType")?.as_deref() == Some("Image")
+            || self.get("ImageUri").is_some()
+            || of_code("ImageUri")
         {
             return Err("a function in an image is not run here; run the image with an emulator, and name that with `rie`".to_owned());
         }
-        if self.property("InlineCode").is_some() {
+        if self.get("InlineCode").is_some() || of_code("ZipFile") {
             return Err("code in the template itself is not run here".to_owned());
         }
-        // `Code` is CloudFormation's; the SAM CLI takes a path there too.
-        let property = if self.property("CodeUri").is_some() {
-            "CodeUri"
-        } else {
-            "Code"
+        // `cdk synth` names the folder beside the object in S3 that it will become.
+        let metadata = self.resource.node.get("Metadata");
+        let asset = metadata.and_then(|metadata| metadata.get("aws:asset:path"));
+        let code = match (asset.map(Node::text), code) {
+            (Some(Ok(asset)), Some(code)) => {
+                code.discard();
+                asset
+            }
+            (_, Some(code)) => match code.text() {
+                Ok(code) => code,
+                Err(unknown) if unknown.resource.is_some() => {
+                    return Err(not_known(&format!("its {property}"), &unknown));
+                }
+                Err(_) => return Err(format!("{NOT_HERE} ({property})")),
+            },
+            // As the SAM CLI takes it.
+            (_, None) => ".",
         };
-        if self.property(property).is_none() {
-            return Err("it does not say where its code is (CodeUri)".to_owned());
-        }
-        let code = self.text(scope, property);
-        let code =
-            code.map_err(|_| format!("its code is not a directory on this machine ({property})"))?;
-        let directory = template.directory.join(code.unwrap_or_default());
+        let directory = template.directory.join(code);
         match std::path::absolute(&directory) {
             Ok(absolute) if absolute.is_dir() => Ok(absolute),
+            _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
             _ => Err(format!("there is no directory {}", directory.display())),
         }
     }
 
-    /// The variables for all functions, and the function's own over them.
-    fn environment(
-        &self,
-        template: &mut Template<'_>,
-        scope: &Scope<'_>,
-        name: &FunctionName,
-        defaults: &mut LocalDefaults,
-    ) {
-        for level in [self.globals, self.properties] {
-            let environment = level.iter().find(|(key, _)| key.text == "Environment");
-            let variables = environment.and_then(|(_, node)| child(node, "Variables"));
-            for (key, value) in variables.map_or(&[][..], entries) {
-                if let Err(reason) = check_variable_name(&key.text) {
-                    let message = format!(
-                        "{name}: the variable \"{}\": {reason}; it is left out",
-                        key.text
-                    );
-                    template.warn(key.line, message);
-                    continue;
+    fn logging(&self, defaults: &mut LocalDefaults) {
+        let Some(logging) = self.resource.properties.entry("LoggingConfig") else {
+            return;
+        };
+        for (key, variable) in LOG_VARIABLES {
+            if let Some(Ok(value)) = logging.value().get(key).map(Node::text) {
+                defaults.env.insert(variable.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// Reads the variables: those for all functions, and the function's own over them.
+    fn environment(&self, template: &mut Template<'_>, defaults: &mut LocalDefaults) {
+        let name = self.name;
+        let Some(environment) = self.get("Environment") else {
+            return;
+        };
+        let variables = match (&environment.kind, environment.get("Variables")) {
+            (Kind::Mapping(_), None) => return,
+            (_, variables) => variables.unwrap_or(environment),
+        };
+        if let Kind::Unknown(unknown) = &variables.kind {
+            template.warn(
+                variables.line,
+                format!("{name}: {}", not_known("Environment", unknown)),
+            );
+        }
+        for entry in variables.entries() {
+            let key = &entry.name;
+            if let Err(reason) = check_variable_name(key) {
+                let message = format!("{name}: the variable \"{key}\": {reason}; it is left out");
+                template.warn(entry.line, message);
+                continue;
+            }
+            match entry.value().text() {
+                Ok(text) if text.contains('\0') => {
+                    let message =
+                        format!("{name}: the variable {key}: text has no NUL; it is left out");
+                    template.warn(entry.line, message);
                 }
-                match scope.text(value) {
-                    Ok(Some(text)) if text.contains('\0') => template.warn(
-                        key.line,
-                        format!(
-                            "{name}: the variable {}: text has no NUL; it is left out",
-                            key.text
-                        ),
-                    ),
-                    Ok(Some(text)) => _ = defaults.env.insert(key.text.clone(), text),
-                    Ok(None) => _ = defaults.env.remove(&key.text),
-                    Err(unknown) => template.warn(
-                        key.line,
-                        format!(
-                            "{name}: the variable {} needs {unknown}, which is not known here; give it in functions.{name}.local.env",
-                            key.text
-                        ),
-                    ),
+                Ok(text) => _ = defaults.env.insert(key.clone(), text.to_owned()),
+                Err(unknown) => {
+                    let message = format!(
+                        "{name}: {}; give it in functions.{name}.local.env",
+                        not_known(&format!("the variable {key}"), &unknown)
+                    );
+                    template.warn_unless_set((name, &format!("env.{key}")), entry.line, message);
+                    entry.value().discard();
                 }
             }
         }
     }
 
-    fn warn_of_the_rest(&self, template: &mut Template<'_>, name: &FunctionName) {
-        if let Some(condition) = self.condition {
-            let message = format!(
-                "{name}: Condition: conditions are not evaluated here; the function is there in any case"
-            );
-            template.warn(condition.line, message);
-        }
-        const UNDERSTOOD: [&str; 8] = [
-            "Code",
-            "CodeUri",
-            "Environment",
-            "Handler",
-            "MemorySize",
-            "ReservedConcurrentExecutions",
-            "Runtime",
-            "Timeout",
-        ];
-        for (key, _) in self.properties {
-            let property = key.text.as_str();
-            if !UNDERSTOOD.contains(&property) && !WITHOUT_EFFECT.contains(&property) {
-                let message =
-                    format!("{name}: {property} is not understood and has no effect here");
-                template.warn(key.line, message);
-            }
+    /// Takes the keys that other readers understand, or that say what is the case here anyway.
+    fn take_the_rest(&self) {
+        self.get("FunctionName");
+        let node = &self.resource.node;
+        node.get("Condition");
+        node.get("IgnoreGlobals");
+        // How the code is built.
+        node.get("Metadata").into_iter().for_each(Node::discard);
+        let architectures = self.resource.properties.entry("Architectures");
+        let machine = match std::env::consts::ARCH {
+            "aarch64" => "arm64",
+            other => other,
+        };
+        if let Some(architectures) = architectures {
+            let is_machine = |item: &Node| item.text() == Ok(machine);
+            architectures.take_if(|value| value.items().iter().all(is_machine));
         }
     }
 }

@@ -3,123 +3,293 @@
 //! Source: "Intrinsic function reference" and "Pseudo parameters reference" in the AWS
 //! CloudFormation user guide.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::template::{child, entries, scalar};
-use crate::config::yaml::tree::{Key, Kind, YamlNode};
-use crate::invocation::region;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
 
+use super::node::{Entry, Kind, Node, Unknown};
+use super::template::{child, entries, scalar};
+use crate::config::yaml::tree::{self, Key, YamlNode};
+use crate::invocation::region;
+
+/// The most text that the functions of one template may return.
+const MAX_TEXT: usize = 16 << 20;
+
 /// The values of the names in a template.
-pub(super) struct Scope<'t> {
-    parameters: &'t [(Key, YamlNode)],
+pub(super) struct Scope {
+    parameters: Vec<(Key, YamlNode)>,
+    /// Values of parameters from `invoker.yaml`.
+    overrides: BTreeMap<String, String>,
+    mappings: Option<YamlNode>,
+    /// `Conditions`, see `condition.rs`.
+    pub(super) conditions: Vec<(Key, YamlNode)>,
     /// The functions' names by their logical ids.
-    pub(super) functions: BTreeMap<&'t str, FunctionName>,
+    pub(super) functions: BTreeMap<String, FunctionName>,
+    /// The logical ids of resources whose identifier only other resources use, so that the logical id
+    /// does as well.
+    pub(super) internal: BTreeSet<String>,
     region: String,
+    stack_name: String,
+    /// The text that functions may still return.
+    left: Cell<usize>,
+    /// The conditions whose evaluation has begun.
+    pub(super) evaluated: RefCell<BTreeMap<String, Option<Result<bool, Unknown>>>>,
 }
 
-impl<'t> Scope<'t> {
-    /// The parameters of a template, and no function yet.
-    pub(super) fn new(root: &'t YamlNode) -> Self {
+impl Scope {
+    /// Returns the scope of a template in which no resource is known yet.
+    pub(super) fn new(
+        root: &YamlNode,
+        overrides: BTreeMap<String, String>,
+        stack_name: String,
+    ) -> Self {
         Self {
-            parameters: child(root, "Parameters").map_or(&[], entries),
+            parameters: child(root, "Parameters")
+                .map_or_else(Vec::new, |all| entries(all).to_vec()),
+            overrides,
+            mappings: child(root, "Mappings").cloned(),
+            conditions: Vec::new(),
             functions: BTreeMap::new(),
+            internal: BTreeSet::new(),
             region: region(|name| std::env::var_os(name)),
+            stack_name,
+            left: Cell::new(MAX_TEXT),
+            evaluated: RefCell::default(),
         }
     }
 
-    /// The text that a value stands for; `None` for `AWS::NoValue`, which takes its key away.
+    /// Returns the names of parameters that have no value here, of those in `names`.
+    pub(super) fn undeclared<'n>(
+        &self,
+        names: impl Iterator<Item = &'n String>,
+    ) -> Vec<&'n String> {
+        let declared = |name: &&String| self.parameters.iter().any(|(key, _)| key.text == **name);
+        names.filter(|name| !declared(name)).collect()
+    }
+
+    /// Returns a value with its functions replaced by what they return.
+    pub(super) fn evaluate(&self, node: &YamlNode) -> Node {
+        let kind = match &node.kind {
+            tree::Kind::Null => Kind::Null,
+            tree::Kind::Text(text) => self.plain(text.clone()),
+            tree::Kind::List(items) => Kind::List(self.items(items)),
+            tree::Kind::Mapping(pairs) => {
+                if let [(key, argument)] = pairs.as_slice()
+                    && is_function(&key.text)
+                {
+                    let result = self.call(&key.text, argument);
+                    return Node {
+                        line: node.line,
+                        kind: result.unwrap_or_else(Kind::Unknown),
+                        is_computed: true,
+                    };
+                }
+                let entry = |(key, value): &(Key, YamlNode)| {
+                    Entry::new(key.text.clone(), key.line, self.evaluate(value))
+                };
+                Kind::Mapping(pairs.iter().map(entry).collect())
+            }
+        };
+        Node::new(node.line, kind)
+    }
+
+    /// Returns the text that a value stands for.
     ///
     /// # Errors
     /// Names the value that is not known here.
-    pub(super) fn text(&self, node: &YamlNode) -> Result<Option<String>, String> {
-        let (function, argument) = match &node.kind {
-            Kind::Text(text) => return Ok(Some(text.clone())),
-            Kind::Mapping(entries) => match entries.as_slice() {
-                [(key, argument)] => (key.text.as_str(), argument),
-                _ => return Err("a mapping".to_owned()),
-            },
-            Kind::List(_) => return Err("a list".to_owned()),
-            Kind::Null => return Err("nothing".to_owned()),
-        };
-        match (function, &argument.kind) {
-            ("Ref", Kind::Text(name)) => self.reference(name),
-            ("Fn::GetAtt", Kind::Text(attribute)) => self.attribute(attribute).map(Some),
-            ("Fn::GetAtt", Kind::List(parts)) => {
-                let parts: Option<Vec<_>> = parts.iter().map(scalar).collect();
-                self.attribute(&parts.unwrap_or_default().join("."))
-                    .map(Some)
-            }
-            ("Fn::Sub", Kind::Text(pattern)) => self.substitute(pattern, None).map(Some),
-            ("Fn::Sub", Kind::List(parts)) => match parts.as_slice() {
-                [pattern, values] => {
-                    let pattern = scalar(pattern).ok_or("Fn::Sub")?;
-                    self.substitute(pattern, Some(values)).map(Some)
-                }
-                _ => Err("Fn::Sub".to_owned()),
-            },
-            ("Fn::Join", Kind::List(parts)) => match parts.as_slice() {
-                [
-                    separator,
-                    YamlNode {
-                        kind: Kind::List(items),
-                        ..
-                    },
-                ] => {
-                    let items: Result<Vec<_>, _> =
-                        items.iter().map(|item| self.text(item)).collect();
-                    let items: Vec<_> = items?.into_iter().flatten().collect();
-                    Ok(Some(items.join(scalar(separator).unwrap_or_default())))
-                }
-                _ => Err("Fn::Join".to_owned()),
-            },
-            (function, _) => Err(function.to_owned()),
+    pub(super) fn text(&self, node: &YamlNode) -> Result<String, Unknown> {
+        self.evaluate(node).text().map(str::to_owned)
+    }
+
+    fn items(&self, items: &[YamlNode]) -> Vec<Node> {
+        let items = items.iter().map(|item| self.evaluate(item));
+        items
+            .filter(|item| !matches!(item.kind, Kind::Absent))
+            .collect()
+    }
+
+    /// Returns a text. One that AWS replaces by a secret or a parameter at deployment is not known here.
+    fn plain(&self, text: String) -> Kind {
+        let reference = text.find("{{resolve:").and_then(|start| text.get(start..));
+        match reference.and_then(|rest| rest.split_once("}}")) {
+            Some((reference, _)) => Kind::Unknown(Unknown::needs(format!("{reference}}}}}"))),
+            None => Kind::Text(text),
         }
     }
 
-    fn reference(&self, name: &str) -> Result<Option<String>, String> {
+    /// Takes the text of a function's result from what is left.
+    fn spend(&self, text: String) -> Result<Kind, Unknown> {
+        let left = self.left.get().checked_sub(text.len());
+        self.left.set(left.unwrap_or_default());
+        match left {
+            Some(_) => Ok(self.plain(text)),
+            None => Err(Unknown::needs(format!(
+                "more than {MAX_TEXT} bytes of text"
+            ))),
+        }
+    }
+
+    fn call(&self, function: &str, argument: &YamlNode) -> Result<Kind, Unknown> {
+        let malformed = || Unknown::needs(function);
+        let list = match &argument.kind {
+            tree::Kind::List(items) => items.as_slice(),
+            _ => &[],
+        };
+        match (function, list) {
+            ("Ref", _) => self.reference(scalar(argument).ok_or_else(malformed)?),
+            ("Fn::GetAtt", []) => self.attribute(scalar(argument).ok_or_else(malformed)?),
+            ("Fn::GetAtt", parts) => {
+                let parts: Result<Vec<_>, _> = parts.iter().map(|part| self.text(part)).collect();
+                self.attribute(&parts?.join("."))
+            }
+            ("Fn::Sub", []) => {
+                self.substitute(scalar(argument).ok_or_else(malformed)?, &BTreeMap::new())
+            }
+            ("Fn::Sub", [pattern, values]) => {
+                let values = entries(values);
+                let values = values
+                    .iter()
+                    .map(|(key, value)| (key.text.as_str(), self.evaluate(value)));
+                self.substitute(scalar(pattern).ok_or_else(malformed)?, &values.collect())
+            }
+            ("Fn::Join", [separator, items]) => {
+                let separator = scalar(separator).unwrap_or_default();
+                let items = self
+                    .list(items)
+                    .map_err(|unknown| unknown.unwrap_or_else(malformed))?;
+                let items: Result<Vec<_>, _> = items.iter().map(Node::text).collect();
+                self.spend(items?.join(separator))
+            }
+            ("Fn::Split", [separator, text]) => {
+                let separator = scalar(separator).filter(|separator| !separator.is_empty());
+                let text = self.text(text)?;
+                let parts = text.split(separator.ok_or_else(malformed)?);
+                let part = |part: &str| Node::new(argument.line, Kind::Text(part.to_owned()));
+                Ok(Kind::List(parts.map(part).collect()))
+            }
+            ("Fn::Select", [index, items]) => {
+                let index: usize = self.text(index)?.parse().map_err(|_| malformed())?;
+                let items = self
+                    .list(items)
+                    .map_err(|unknown| unknown.unwrap_or_else(malformed))?;
+                items
+                    .into_iter()
+                    .nth(index)
+                    .map(|item| item.kind)
+                    .ok_or_else(malformed)
+            }
+            ("Fn::If", [condition, then, otherwise]) => {
+                let condition = scalar(condition).ok_or_else(malformed)?;
+                let branch = if self.condition(condition)? {
+                    then
+                } else {
+                    otherwise
+                };
+                Ok(self.evaluate(branch).kind)
+            }
+            ("Fn::FindInMap", [map, first, second, rest @ ..]) => {
+                let names = [self.text(map)?, self.text(first)?, self.text(second)?];
+                let mut found = self.mappings.as_ref();
+                for name in &names {
+                    found = found.and_then(|found| child(found, name));
+                }
+                let default = rest.first().and_then(|rest| child(rest, "DefaultValue"));
+                match found.or(default) {
+                    Some(found) => Ok(self.evaluate(found).kind),
+                    None => Err(Unknown::needs(format!("the mapping {}", names.join(".")))),
+                }
+            }
+            ("Fn::Base64", []) => self.spend(BASE64_STANDARD.encode(self.text(argument)?)),
+            ("Fn::Length", _) => {
+                let items = self
+                    .list(argument)
+                    .map_err(|unknown| unknown.unwrap_or_else(malformed))?;
+                Ok(Kind::Text(items.len().to_string()))
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Returns the items of a list, or of a function that returns one.
+    fn list(&self, node: &YamlNode) -> Result<Vec<Node>, Option<Unknown>> {
+        match self.evaluate(node).kind {
+            Kind::List(items) => Ok(items),
+            Kind::Unknown(unknown) => Err(Some(unknown)),
+            _ => Err(None),
+        }
+    }
+
+    fn reference(&self, name: &str) -> Result<Kind, Unknown> {
         let value = match name {
-            "AWS::NoValue" => return Ok(None),
+            "AWS::NoValue" => return Ok(Kind::Absent),
             "AWS::AccountId" => ACCOUNT_ID,
             "AWS::Partition" => Partition::of_region(&self.region).id,
             "AWS::Region" => &self.region,
+            "AWS::StackName" => &self.stack_name,
             "AWS::URLSuffix" => Partition::of_region(&self.region).dns_suffix,
-            name => return self.named(name).map(Some),
+            name => return self.named(name),
         };
-        Ok(Some(value.to_owned()))
+        self.spend(value.to_owned())
     }
 
-    /// A parameter's default or a function's name.
-    fn named(&self, name: &str) -> Result<String, String> {
+    /// Returns the value of a parameter, or the name of a function.
+    fn named(&self, name: &str) -> Result<Kind, Unknown> {
         if let Some(function) = self.functions.get(name) {
-            return Ok(function.to_string());
+            return self.spend(function.to_string());
+        }
+        if self.internal.contains(name) {
+            return self.spend(name.to_owned());
         }
         let parameter = self.parameters.iter().find(|(key, _)| key.text == name);
-        let (_, parameter) = parameter.ok_or(name)?;
-        // Of these the default is the name of a value, not the value.
+        let (_, parameter) = parameter.ok_or_else(|| Unknown {
+            needs: name.to_owned(),
+            resource: Some(name.to_owned()),
+        })?;
         let kind = child(parameter, "Type")
             .and_then(scalar)
             .unwrap_or_default();
-        let default = child(parameter, "Default").and_then(scalar);
-        match default {
-            Some(default) if !kind.starts_with("AWS::SSM::") => Ok(default.to_owned()),
-            _ => Err(format!("the parameter {name}")),
+        // The default of a parameter of the Parameter Store is the name of a value, not the value.
+        let default = child(parameter, "Default").filter(|_| !kind.starts_with("AWS::SSM::"));
+        let default = default.and_then(|default| match &default.kind {
+            // An empty text, written without quotes.
+            tree::Kind::Null => Some(""),
+            _ => scalar(default),
+        });
+        let value = self.overrides.get(name).map(String::as_str).or(default);
+        let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
+        let is_list = kind == "CommaDelimitedList" || kind.contains("List<");
+        match is_list {
+            false => self.spend(value.to_owned()),
+            true => {
+                let item = |item: &str| Node::new(0, Kind::Text(item.trim().to_owned()));
+                Ok(Kind::List(value.split(',').map(item).collect()))
+            }
         }
     }
 
-    fn attribute(&self, attribute: &str) -> Result<String, String> {
-        let name = attribute.strip_suffix(".Arn");
-        let name = name.and_then(|name| self.functions.get(name));
-        let name = name.ok_or(attribute)?;
-        Ok(FunctionArn::outside_aws(&self.region, name, None).to_string())
+    fn attribute(&self, attribute: &str) -> Result<Kind, Unknown> {
+        let (id, name) = attribute.split_once('.').unwrap_or((attribute, ""));
+        match self.functions.get(id) {
+            Some(function) if name == "Arn" => {
+                let arn = FunctionArn::outside_aws(&self.region, function, None);
+                self.spend(arn.to_string())
+            }
+            _ => Err(Unknown {
+                needs: attribute.to_owned(),
+                resource: Some(id.to_owned()),
+            }),
+        }
     }
 
     /// `${Name}` and `${Name.Attribute}` stand for values, `${!Name}` for itself without the `!`.
-    fn substitute(&self, pattern: &str, values: Option<&YamlNode>) -> Result<String, String> {
+    fn substitute(&self, pattern: &str, values: &BTreeMap<&str, Node>) -> Result<Kind, Unknown> {
         let mut text = String::with_capacity(pattern.len());
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after.split_once('}').ok_or("Fn::Sub")?;
+            let (name, after) = after.split_once('}').ok_or(Unknown::needs("Fn::Sub"))?;
             text.push_str(before);
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
@@ -127,15 +297,25 @@ impl<'t> Scope<'t> {
                 continue;
             }
             let name = name.trim();
-            let given = values.and_then(|values| child(values, name));
-            let value = match given {
-                Some(given) => self.text(given)?,
-                None if name.contains('.') => Some(self.attribute(name)?),
+            let value = match values.get(name) {
+                Some(given) => given.kind.clone(),
+                None if name.contains('.') => self.attribute(name)?,
                 None => self.reference(name)?,
             };
-            text.push_str(&value.unwrap_or_default());
+            if !matches!(value, Kind::Absent) {
+                text.push_str(Node::new(0, value).text()?);
+            }
+            if text.len() > self.left.get() {
+                break;
+            }
         }
         text.push_str(rest);
-        Ok(text)
+        self.spend(text)
     }
+}
+
+/// Returns whether a mapping with this key alone is a function.
+fn is_function(key: &str) -> bool {
+    let name = key.strip_prefix("Fn::");
+    key == "Ref" || name.is_some_and(|name| name != "Transform" && !name.starts_with("ForEach"))
 }

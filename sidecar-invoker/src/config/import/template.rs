@@ -1,10 +1,12 @@
 //! A template while it is read, and what is found in it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::PathBuf;
 
 use lambda_api::FunctionName;
 
+use super::node::Unknown;
 use crate::config::model::LocalDefaults;
 use crate::config::routes::Route;
 use crate::config::yaml::scalar::printable;
@@ -16,25 +18,65 @@ pub(crate) struct Imported {
     /// The configuration names a template.
     pub(crate) is_asked_for: bool,
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
-    /// Events of the types `HttpApi` and `Api`, as they stand.
-    pub(crate) routes: Vec<Route>,
-    /// A sentence with file and line for each part of a template that has no meaning here.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) routes: Vec<ImportedRoute>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Imported {
+    /// Returns the warnings in the order of their lines.
+    pub(crate) fn warnings_by_line(mut self) -> Vec<String> {
+        self.warnings
+            .sort_by(|left, right| left.place.cmp(&right.place));
+        self.warnings.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// A function of a template.
 #[derive(Debug)]
 pub(crate) struct ImportedFunction {
-    /// File and line.
-    pub(crate) place: String,
+    pub(crate) place: Place,
     /// The program and its arguments, or the reason why there is none.
     pub(crate) command: Result<(String, Vec<String>), String>,
     /// The other keys.
     pub(crate) defaults: LocalDefaults,
 }
 
+/// A route of an API in a template.
+#[derive(Debug)]
+pub(crate) struct ImportedRoute {
+    pub(crate) place: Place,
+    pub(crate) route: Route,
+}
+
+/// A place in a template. Places are ordered by template and line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The position of the template among all templates.
+    pub(crate) index: usize,
+    pub(crate) line: usize,
+    /// The template, as the user named it.
+    pub(crate) file: String,
+}
+
+/// A part of a template that has no meaning here, or another one than on AWS.
+#[derive(Debug)]
+pub(crate) struct Warning {
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    /// The key under `functions.NAME.local` that makes the warning needless if the user sets it.
+    pub(crate) cured_by: Option<(FunctionName, String)>,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, .. } = &self.place;
+        write!(out, "{file}:{line}: {}", printable(&self.message))
+    }
+}
+
 /// The template that is being read.
 pub(super) struct Template<'i> {
+    pub(super) index: usize,
     pub(super) file: &'i str,
     /// The directory to which its paths are relative.
     pub(super) directory: PathBuf,
@@ -42,10 +84,62 @@ pub(super) struct Template<'i> {
 }
 
 impl Template<'_> {
-    pub(super) fn warn(&mut self, line: usize, message: impl AsRef<str>) {
-        let message = printable(message.as_ref());
-        let warning = format!("{}:{line}: {message}", self.file);
+    pub(super) fn place(&self, line: usize) -> Place {
+        Place {
+            index: self.index,
+            line,
+            file: self.file.to_owned(),
+        }
+    }
+
+    pub(super) fn warn(&mut self, line: usize, message: impl Into<String>) {
+        let warning = Warning {
+            place: self.place(line),
+            message: message.into(),
+            cured_by: None,
+        };
         self.imported.warnings.push(warning);
+    }
+
+    /// Warns unless the user sets `key` under `functions.NAME.local`.
+    pub(super) fn warn_unless_set(
+        &mut self,
+        (function, key): (&FunctionName, &str),
+        line: usize,
+        message: impl Into<String>,
+    ) {
+        let warning = Warning {
+            place: self.place(line),
+            message: message.into(),
+            cured_by: Some((function.clone(), key.to_owned())),
+        };
+        self.imported.warnings.push(warning);
+    }
+
+    /// Adds a route. It is left out if it is the same as another one of a template.
+    pub(super) fn add_route(&mut self, route: Route) {
+        let place = self.place(route.line);
+        let routes = &self.imported.routes;
+        let same = routes.iter().find(|other| {
+            other.route.host == route.host
+                && other.route.method == route.method
+                && other.route.path.covers(&route.path)
+                && route.path.covers(&other.route.path)
+        });
+        match same {
+            // One event may be described twice: beside the function and in the API's definition.
+            Some(other) if other.route.function == route.function => {}
+            Some(other) => {
+                let message = format!(
+                    "the route {} is that of {}:{} too, which counts; this one is left out",
+                    route.name(),
+                    other.place.file,
+                    other.place.line
+                );
+                self.warn(route.line, message);
+            }
+            None => self.imported.routes.push(ImportedRoute { place, route }),
+        }
     }
 
     /// Keeps the first of several keys of one name in a mapping.
@@ -73,6 +167,11 @@ impl Template<'_> {
             }
         }
     }
+}
+
+/// Returns the message for a value that is known only after the deployment.
+pub(super) fn not_known(what: &str, unknown: &Unknown) -> String {
+    format!("{what} needs {}, which is not known here", unknown.needs)
 }
 
 /// The pairs of a mapping; none of any other value.

@@ -1,8 +1,13 @@
+mod apis;
+mod values;
+
+use std::path::PathBuf;
 use std::time::Duration;
+
+use lambda_api::FunctionName;
 
 use super::super::{BackendConfig, Config, LocalConfig, Route};
 use super::*;
-use std::path::PathBuf;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sam")
@@ -25,6 +30,59 @@ fn words(local: &LocalConfig) -> Vec<&str> {
         .chain(arguments)
         .collect()
 }
+
+/// Reads a template in a folder called `shop`, in which there is code in `.` and in `code`.
+fn read(template: &str) -> Config {
+    read_as("template.yaml", "", template, &[])
+}
+
+fn read_as(file: &str, keys: &str, template: &str, others: &[(&str, &str)]) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = folder.path().join("shop");
+    for (name, text) in [("code/bootstrap", ""), ("bootstrap", ""), (file, template)]
+        .iter()
+        .chain(others)
+    {
+        let path = shop.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let text = format!("import: {file}\n{keys}");
+    match Config::parse("invoker.yaml", &text, &shop) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn env<'c>(config: &'c Config, function: &str) -> &'c BTreeMap<String, String> {
+    &local(config, function).env
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.functions.keys().map(FunctionName::as_str).collect()
+}
+
+/// Returns the routes, each as `HOST METHOD PATH` and the filter's keys.
+fn routes(config: &Config) -> Vec<String> {
+    let route = |route: &Route| {
+        let host = match route.host.as_str() {
+            "*" => String::new(),
+            host => format!("{host} "),
+        };
+        let keys = serde_json::to_string(&route.lambda).unwrap();
+        format!("{host}{} {keys}", route.name())
+    };
+    config.routes.iter().map(route).collect()
+}
+
+/// Returns the warnings without the name of the file.
+fn warnings(config: &Config) -> Vec<&str> {
+    let warnings = config.warnings.iter();
+    let warnings = warnings.map(|warning| warning.split_once(':').unwrap().1);
+    warnings.collect()
+}
+
+const FUNCTION: &str = "Type: AWS::Serverless::Function, Properties: { Runtime: provided.al2023";
 
 #[test]
 fn functions_have_what_their_template_says() {
@@ -115,20 +173,24 @@ fn what_is_not_understood_is_a_warning_with_its_line() {
             "{line}: Orders: the variable {name} needs {needs}, which is not known here; give it in functions.Orders.local.env"
         )
     };
+    let reason =
+        "has no effect here: a function on this machine has the credentials that it finds there";
     let expected = [
+        format!("28: Orders: Policies {reason}"),
+        "30: Orders: Layers is not understood and has no effect here".to_owned(),
         unknown(35, "TABLE", "Table"),
         unknown(39, "PASSWORD", "the parameter Secret"),
         unknown(40, "IMAGE", "the parameter Image"),
-        "30: Orders: Layers is not understood and has no effect here".to_owned(),
-        "45: Orders: Events.Rest.Auth: nothing is authorised here".to_owned(),
+        "45: Orders: Events.Rest.Auth has no effect here: nothing is authorised here".to_owned(),
         "46: Orders: Events.Odd: its Path needs the parameter Secret, which is not known here".to_owned(),
         "47: Orders: Events.Queue: events of the type SQS are not delivered here; HttpApi and Api are".to_owned(),
         format!("48: worker-dev: there is no file `bootstrap` in {folder}/orders yet: build the function, and if `sam build` does that, import .aws-sam/build/template.yaml instead"),
         "56: worker-dev: Timeout is no number from 1 to 900 that is known here; the default is taken".to_owned(),
+        "57: Java: the runtime java21 is not known here; it is left out, unless functions.Java.local.command says how to run it".to_owned(),
         format!("60: Missing: there is no directory {folder}/nowhere; it is left out"),
         "63: Packed: a function in an image is not run here; run the image with an emulator, and name that with `rie`; it is left out".to_owned(),
         "66: Uploaded: its code is not a directory on this machine (Code); it is left out".to_owned(),
-        "57: Java: the runtime java21 is not known here; it is left out, unless functions.Java.local.command says how to run it".to_owned(),
+        "69: Table: resources of the type AWS::DynamoDB::Table are not made here".to_owned(),
     ];
     for (found, expected) in config.warnings.iter().zip(&expected) {
         assert_eq!(found, &format!("template.yaml:{expected}"));
@@ -238,14 +300,14 @@ fn what_cannot_be_as_the_template_says_is_left_out_with_a_warning() {
     assert!(!env.contains_key("AWS_LAMBDA_RUNTIME_API"));
     let name = "the name of a variable is not empty and has neither = nor NUL; it is left out";
     let expected = [
-        "16: GOOD stands on line 15 too, which counts; this one is left out".to_owned(),
-        "17: A stands on line 2 too, which counts; this one is left out".to_owned(),
+        "4: A: Condition: the condition IsProduction is not known here; the resource is there in any case".to_owned(),
         format!(r#"10: A: the variable "K=V": {name}"#),
         format!(r#"11: A: the variable "N\0": {name}"#),
         format!(r#"12: A: the variable "\u{{1b}}[31m=": {name}"#),
         "13: A: the variable TEXT: text has no NUL; it is left out".to_owned(),
         "14: A: the variable \"AWS_LAMBDA_RUNTIME_API\": is set by the invoker, for each execution environment; remove it; it is left out".to_owned(),
-        "4: A: Condition: conditions are not evaluated here; the function is there in any case".to_owned(),
+        "16: GOOD stands on line 15 too, which counts; this one is left out".to_owned(),
+        "17: A stands on line 2 too, which counts; this one is left out".to_owned(),
     ]
     .map(|warning| format!("t.yaml:{warning}"));
     assert_eq!(config.warnings, expected);

@@ -8,7 +8,7 @@ use lambda_api::FunctionName;
 
 use super::{aws, local};
 use crate::config::HostPort;
-use crate::config::import::{Imported, ImportedFunction};
+use crate::config::import::{Imported, ImportedFunction, Warning};
 use crate::config::keys::keys;
 use crate::config::keys::kind::{self, DURATION, Form, Integer, Kind, Types};
 use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig};
@@ -90,16 +90,24 @@ pub(super) fn functions(
             functions.insert(name, function);
         }
     }
+    imported.warnings.retain(|warning| match &warning.cured_by {
+        Some((name, key)) => !is_set(value, name, key),
+        None => true,
+    });
     let none = YamlNode::empty(value.line());
     for (name, template) in &imported.functions {
         if listed.contains(name) {
             continue;
         }
         if let Err(reason) = &template.command {
-            imported.warnings.push(format!(
-                "{}: {name}: {reason}; it is left out, unless functions.{name}.local.command says how to run it",
-                template.place
-            ));
+            let message = format!(
+                "{name}: {reason}; it is left out, unless functions.{name}.local.command says how to run it"
+            );
+            imported.warnings.push(Warning {
+                place: template.place.clone(),
+                message,
+                cured_by: None,
+            });
             continue;
         }
         let text = name.to_string();
@@ -111,6 +119,22 @@ pub(super) fn functions(
         value.problem("no function is listed; add one");
     }
     Some(functions)
+}
+
+/// Returns whether the user sets a key of `functions.NAME.local`, such as `env.TABLE`, or has another
+/// backend for the function.
+fn is_set(functions: &Value<'_>, name: &FunctionName, key: &str) -> bool {
+    let Some(function) = functions.child(name.as_str()) else {
+        return false;
+    };
+    let other = ["aws", "rie"]
+        .iter()
+        .any(|backend| function.child(backend).is_some());
+    let mut value = function.child("local");
+    for step in key.split('.') {
+        value = value.and_then(|value| value.child(step));
+    }
+    other || value.is_some()
 }
 
 /// Reads an entry of `functions`. Its keys win over those of the `template` that has this function.

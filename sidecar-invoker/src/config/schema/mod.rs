@@ -12,13 +12,15 @@ pub(super) mod functions;
 pub(super) mod local;
 
 use self::functions::{FunctionKeys, functions};
+use super::import::{self, ImportedRoute, Warning};
 use super::keys::keys;
 use super::keys::kind::{self, Custom, DURATION, Form, Types};
-use super::model::{Config, LogFormat};
+use super::model::{Config, FunctionConfig, LogFormat};
+use super::routes;
 use super::yaml::decode::Value;
-use super::yaml::scalar::{HostPort, Listen, SocketMode};
+use super::yaml::scalar::{HostPort, Listen, SocketMode, StackName};
 use super::yaml::tree::YamlNode;
-use super::{import, routes};
+use lambda_api::FunctionName;
 
 keys! {
     /// The keys of the file.
@@ -36,6 +38,10 @@ keys! {
     log_format: LogFormat = LOG_FORMAT, "`text`";
     /// AWS SAM or CloudFormation templates whose functions are added.
     import = templates(), "none";
+    /// Name of the stack, `AWS::StackName`, in the templates.
+    import_stack_name: StackName = STACK_NAME, "the name of the template's folder", see "import_stack_name";
+    /// Parameters of the templates, over their defaults.
+    import_parameters: BTreeMap<String, String> = PARAMETERS, "none";
     /// Most invocations on AWS at once, over all functions.
     max_concurrency: u32 = aws::CONCURRENCY, "1000";
     /// Sends functions that are not listed to AWS.
@@ -82,6 +88,30 @@ const LOG_FORMAT: Custom<LogFormat> = Custom {
     values: || Values::choice(&["text", "json"]),
 };
 
+const STACK_NAME: Form<StackName> = Form {
+    expected: "a letter, then up to 127 letters, digits and -",
+    parse: |text| text.parse().ok(),
+    text: "name such as `orders-dev`",
+    types: Types::Text,
+    pattern: "^[A-Za-z][A-Za-z0-9-]{0,127}$",
+};
+
+const PARAMETERS: Custom<BTreeMap<String, String>> = Custom {
+    read: |value| {
+        let parameters = value.mapping("parameters such as { Stage: prod }")?;
+        let parameter = |(name, value): (&str, Value<'_>)| {
+            let text = value.text("text (\"\" for an empty parameter)")?;
+            Some((name.to_owned(), text.to_owned()))
+        };
+        let parameters: Vec<_> = parameters.entries().map(parameter).collect();
+        parameters.into_iter().collect()
+    },
+    values: || Values {
+        text: "mapping of texts".to_owned(),
+        schema: json!({ "type": "object", "additionalProperties": Types::Any.schema() }),
+    },
+};
+
 fn templates() -> Values {
     Values {
         text: "path, or list of paths".to_owned(),
@@ -90,7 +120,12 @@ fn templates() -> Values {
 }
 
 /// Reads the whole file.
-pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<Config> {
+pub(super) fn config(
+    root: &Value<'_>,
+    file: &str,
+    directory: &Path,
+    stack_name: Option<&StackName>,
+) -> Option<Config> {
     let mut mapping = root.mapping("the keys listen, admin, aws and functions")?;
     let keys = FileKeys::of(&mut mapping);
     let listen = keys.listen.or(Listen::Tcp(loopback(9090)));
@@ -104,13 +139,21 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
     check_addresses(&keys, listen.as_ref(), admin.as_ref());
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
+    let options = import_options(&keys, stack_name);
     let import = keys.import;
     let imported = import
         .as_ref()
-        .map(|value| import::import(value, directory));
-    let is_read = !matches!(imported, Some(None));
-    let mut imported = imported.flatten().unwrap_or_default();
+        .zip(options.as_ref())
+        .map(|(value, options)| import::import(value, directory, options));
+    let is_read = options.is_some() && !matches!(imported, Some(None));
+    let (mut imported, undeclared) = imported.flatten().unwrap_or_default();
     imported.is_asked_for = import.is_some();
+    for name in &undeclared {
+        let parameters = keys.import_parameters.value.as_ref();
+        if let Some(parameter) = parameters.and_then(|parameters| parameters.child(name)) {
+            parameter.problem("no template has a parameter of this name");
+        }
+    }
     let listed = keys.functions;
     if listed.is_none() && keys.aws.is_none() && import.is_none() {
         mapping.missing("functions");
@@ -141,7 +184,8 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         Some(value) => routes::routes(value, matches!(block, Some(None)).then_some(&names)),
         None => Some(Vec::new()),
     };
-    let routes = routes.map(|own| routes::with_imported(own, imported.routes));
+    let of_templates = served_routes(&mut imported, functions.as_ref(), is_on_aws);
+    let routes = routes.map(|own| routes::with_imported(own, of_templates));
     mapping.finish();
     Some(Config {
         listen: listen?,
@@ -153,9 +197,55 @@ pub(super) fn config(root: &Value<'_>, file: &str, directory: &Path) -> Option<C
         log_format: log_format?,
         functions: functions.filter(|_| is_read)?,
         routes: routes?,
-        warnings: imported.warnings,
+        warnings: imported.warnings_by_line(),
         file: file.to_owned(),
     })
+}
+
+/// Reads the keys that say how templates are read.
+fn import_options(keys: &FileKeys<'_>, stack_name: Option<&StackName>) -> Option<import::Options> {
+    let own = keys.import_stack_name.optional();
+    let parameters = keys.import_parameters.or_else(BTreeMap::new);
+    let only_with_import = [
+        ("import_stack_name", &keys.import_stack_name.value),
+        ("import_parameters", &keys.import_parameters.value),
+    ];
+    for (key, value) in only_with_import {
+        if let (None, Some(value)) = (&keys.import, value) {
+            value.problem(format!(
+                "no template is imported; remove `{key}`, or add `import`"
+            ));
+        }
+    }
+    Some(import::Options {
+        stack_name: stack_name.cloned().or(own?),
+        parameters: parameters?,
+    })
+}
+
+/// Returns the routes of templates that lead to a function.
+fn served_routes(
+    imported: &mut import::Imported,
+    functions: Option<&BTreeMap<FunctionName, FunctionConfig>>,
+    is_on_aws: bool,
+) -> Vec<routes::Route> {
+    let mut served = Vec::new();
+    for ImportedRoute { place, route } in std::mem::take(&mut imported.routes) {
+        let function = &route.function;
+        if is_on_aws || functions.is_some_and(|functions| functions.contains_key(function)) {
+            served.push(route);
+        } else if !imported.functions.contains_key(function) {
+            imported.warnings.push(Warning {
+                place,
+                message: format!(
+                    "the route {} leads to {function}, which is no function here; it is left out",
+                    route.name()
+                ),
+                cured_by: None,
+            });
+        }
+    }
+    served
 }
 
 /// Reports that both addresses are the same.

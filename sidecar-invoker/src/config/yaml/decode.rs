@@ -205,6 +205,19 @@ impl<'t> Value<'t> {
         Some(items.iter().enumerate().map(value).collect())
     }
 
+    /// Returns the value of a key of a mapping, if it is there. Nothing is reported.
+    pub(crate) fn child(&self, key: &str) -> Option<Value<'t>> {
+        let Kind::Mapping(entries) = &self.node.kind else {
+            return None;
+        };
+        let (_, node) = entries.iter().find(|(other, _)| other.text == key)?;
+        Some(Value {
+            node,
+            path: self.child_path(key),
+            report: self.report,
+        })
+    }
+
     /// Returns the keys of a mapping; none for other values. Nothing is reported.
     pub(crate) fn names(&self) -> Vec<&'t str> {
         match &self.node.kind {

@@ -90,6 +90,38 @@ impl fmt::Display for Listen {
     }
 }
 
+/// The name of a stack: `AWS::StackName`.
+///
+/// Source of the form: `CreateStack` in the AWS CloudFormation API reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackName(String);
+
+impl StackName {
+    /// Returns the name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StackName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_name = text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.len() <= 128
+            && text.bytes().all(letter);
+        match is_name {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!(
+                "expected a letter, then up to 127 letters, digits and -, found \"{}\"",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
 /// The permissions of a Unix domain socket's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketMode(pub(crate) u32);

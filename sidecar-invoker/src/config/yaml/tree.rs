@@ -7,8 +7,10 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-/// The deepest nesting. A configuration needs about six levels.
+/// The deepest nesting of a configuration, which needs about six levels.
 const MAX_DEPTH: usize = 32;
+/// The deepest nesting of a template. A schema in the definition of an API is its deepest part.
+const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
@@ -133,7 +135,11 @@ impl<'s> Builder<'s> {
         span: Span,
         depth: usize,
     ) -> Result<YamlNode, SyntaxError> {
-        if depth > MAX_DEPTH {
+        let most = match self.tags {
+            Tags::Refused => MAX_DEPTH,
+            Tags::Functions => MAX_TEMPLATE_DEPTH,
+        };
+        if depth > most {
             return Err(fault(span, "nested too deeply"));
         }
         let line = span.start.line();

@@ -1,0 +1,194 @@
+//! `Fn::ForEach`, and `<<` of YAML: mappings whose pairs are written once and stand in several places.
+//!
+//! Source: "Fn::ForEach" in the AWS CloudFormation template reference.
+
+use super::intrinsic::Scope;
+use super::node::Node;
+use super::template::Template;
+use crate::config::yaml::tree::{Key, Kind, YamlNode};
+
+/// The largest size of what the loops of a template may make, in values, or in 16 bytes of text.
+const MAX_SIZE: usize = 100_000;
+/// The longest item of a list. A logical id has as many characters at most.
+const MAX_ITEM: usize = 255;
+const LOOP: &str = "Fn::ForEach::";
+
+/// Expands the loops and merge keys of a template.
+pub(super) struct Expansion<'t, 'i> {
+    pub(super) template: &'t mut Template<'i>,
+    pub(super) scope: &'t Scope,
+    /// The size of what the loops have made.
+    pub(super) size: usize,
+}
+
+impl Expansion<'_, '_> {
+    /// Expands a value in place.
+    pub(super) fn expand(&mut self, node: &mut YamlNode) {
+        match &mut node.kind {
+            Kind::Null | Kind::Text(_) => {}
+            Kind::List(items) => items.iter_mut().for_each(|item| self.expand(item)),
+            Kind::Mapping(pairs) => {
+                let mut expanded = Vec::with_capacity(pairs.len());
+                let mut merged = Vec::new();
+                for (key, mut value) in std::mem::take(pairs) {
+                    if key.text.starts_with(LOOP) {
+                        self.expand_loop(&key, &value, &mut expanded);
+                    } else if key.text == "<<" {
+                        self.expand(&mut value);
+                        merged.push(value);
+                    } else {
+                        self.expand(&mut value);
+                        expanded.push((key, value));
+                    }
+                }
+                merged
+                    .into_iter()
+                    .for_each(|value| merge(value, &mut expanded));
+                *pairs = expanded;
+            }
+        }
+    }
+
+    fn expand_loop(&mut self, key: &Key, value: &YamlNode, expanded: &mut Vec<(Key, YamlNode)>) {
+        let parts = match &value.kind {
+            Kind::List(parts) => parts.as_slice(),
+            _ => &[],
+        };
+        let [
+            YamlNode {
+                kind: Kind::Text(identifier),
+                ..
+            },
+            collection,
+            body,
+        ] = parts
+        else {
+            let message = "expected a name, a list and what is to be repeated; it is left out";
+            self.template
+                .warn(key.line, format!("{}: {message}", key.text));
+            return;
+        };
+        let collection = self.scope.evaluate(collection);
+        let items: Result<Vec<_>, _> = match collection.text() {
+            // A list has no text.
+            Err(unknown) if collection.items().is_empty() => Err(unknown),
+            Ok(text) => Ok(vec![text.to_owned()]),
+            Err(_) => {
+                let items = collection.items().iter().map(Node::text);
+                items.map(|item| item.map(str::to_owned)).collect()
+            }
+        };
+        let items = match items {
+            Ok(items) => items,
+            Err(unknown) => {
+                let message = format!(
+                    "{}: its list needs {}, which is not known here; it is left out",
+                    key.text, unknown.needs
+                );
+                self.template.warn(key.line, message);
+                return;
+            }
+        };
+        for item in items {
+            let body = (item.len() <= MAX_ITEM).then(|| replaced(body, identifier, &item));
+            self.size += body.as_ref().map_or(MAX_SIZE, size);
+            let Some(mut body) = body.filter(|_| self.size < MAX_SIZE) else {
+                let message = format!("{}: it makes too much; the rest is left out", key.text);
+                self.template.warn(key.line, message);
+                return;
+            };
+            self.expand(&mut body);
+            match body.kind {
+                Kind::Mapping(pairs) => expanded.extend(pairs),
+                _ => {
+                    let message = format!(
+                        "{}: what it repeats is no mapping; it is left out",
+                        key.text
+                    );
+                    self.template.warn(key.line, message);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Returns the size of a value, see [`MAX_SIZE`].
+fn size(node: &YamlNode) -> usize {
+    let text = |text: &str| 1 + text.len() / 16;
+    match &node.kind {
+        Kind::Null => 1,
+        Kind::Text(found) => text(found),
+        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Kind::Mapping(pairs) => {
+            let pair = |(key, value): &(Key, YamlNode)| text(&key.text) + size(value);
+            1 + pairs.iter().map(pair).sum::<usize>()
+        }
+    }
+}
+
+/// Adds the pairs of the mappings in `value` that `pairs` does not have.
+fn merge(value: YamlNode, pairs: &mut Vec<(Key, YamlNode)>) {
+    match value.kind {
+        Kind::List(items) => items.into_iter().for_each(|item| merge(item, pairs)),
+        Kind::Mapping(more) => {
+            for (key, value) in more {
+                if !pairs.iter().any(|(other, _)| other.text == key.text) {
+                    pairs.push((key, value));
+                }
+            }
+        }
+        Kind::Null | Kind::Text(_) => {}
+    }
+}
+
+/// Returns the value with `item` in the place of `${identifier}`, `&{identifier}` and a `Ref` to it. The
+/// second form leaves out what a logical id cannot contain.
+fn replaced(node: &YamlNode, identifier: &str, item: &str) -> YamlNode {
+    let text = |text: &str| {
+        let alphanumeric = || {
+            item.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .collect::<String>()
+        };
+        let text = text.replace(&format!("${{{identifier}}}"), item);
+        let short = format!("&{{{identifier}}}");
+        match text.contains(&short) {
+            true => text.replace(&short, &alphanumeric()),
+            false => text,
+        }
+    };
+    let kind = match &node.kind {
+        Kind::Null => Kind::Null,
+        Kind::Text(found) => Kind::Text(text(found)),
+        Kind::List(items) => {
+            let items = items.iter().map(|node| replaced(node, identifier, item));
+            Kind::List(items.collect())
+        }
+        Kind::Mapping(pairs) => match pairs.as_slice() {
+            [
+                (
+                    key,
+                    YamlNode {
+                        kind: Kind::Text(name),
+                        ..
+                    },
+                ),
+            ] if key.text == "Ref" && name == identifier => Kind::Text(item.to_owned()),
+            pairs => {
+                let pair = |(key, value): &(Key, YamlNode)| {
+                    let key = Key {
+                        text: text(&key.text),
+                        line: key.line,
+                    };
+                    (key, replaced(value, identifier, item))
+                };
+                Kind::Mapping(pairs.iter().map(pair).collect())
+            }
+        },
+    };
+    YamlNode {
+        line: node.line,
+        kind,
+    }
+}

@@ -1,0 +1,214 @@
+//! The definition of an API in OpenAPI, and its integrations with functions.
+//!
+//! Source: "x-amazon-apigateway-integration object" and "x-amazon-apigateway-any-method object" in the
+//! Amazon API Gateway developer guides.
+
+use std::fs;
+
+use super::api::{Api, Request, target};
+use super::intrinsic::Scope;
+use super::node::{Kind, Node};
+use super::template::Template;
+use crate::config::routes::Route;
+use crate::config::yaml::tree;
+
+/// The keys that describe an API or a method, and change nothing about a call.
+const DESCRIPTIONS: [&str; 22] = [
+    "components",
+    "consumes",
+    "definitions",
+    "deprecated",
+    "description",
+    "externalDocs",
+    "host",
+    "info",
+    "openapi",
+    "operationId",
+    "parameters",
+    "produces",
+    "requestBody",
+    "responses",
+    "schemes",
+    "servers",
+    "summary",
+    "swagger",
+    "tags",
+    "basePath",
+    "x-amazon-apigateway-documentation",
+    "x-amazon-apigateway-gateway-responses",
+];
+
+/// The keys of an integration that change nothing, if it leads to a function.
+const OF_INTEGRATION: [&str; 5] = [
+    "contentHandling",
+    "credentials",
+    "httpMethod",
+    "passthroughBehavior",
+    "responses",
+];
+
+const INTEGRATION: &str = "x-amazon-apigateway-integration";
+
+/// Returns the definition that stands in a template, or in a file that the template names.
+pub(super) fn definition(
+    template: &mut Template<'_>,
+    scope: &Scope,
+    (id, body): (&str, Option<&Node>),
+    uri: Option<&Node>,
+) -> Option<Node> {
+    // SAM's way to take a file into a template.
+    let include = body.and_then(|body| body.get("Fn::Transform"));
+    let include = include.and_then(|include| {
+        include.get("Name")?;
+        include.get("Parameters")?.get("Location")
+    });
+    let file = match (include.or(uri), body) {
+        (None, body) => return body.cloned(),
+        (Some(file), _) => file,
+    };
+    let read = match file.text() {
+        Ok(name) if !name.starts_with("s3://") => {
+            let path = template.directory.join(name);
+            let text =
+                fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+            text.and_then(|text| {
+                tree::parse_template(&text).map_err(|error| {
+                    format!("{}:{}: {}", path.display(), error.line, error.message)
+                })
+            })
+        }
+        _ => Err("it is not a file on this machine".to_owned()),
+    };
+    match read {
+        Ok(read) => {
+            let mut definition = scope.evaluate(&read);
+            // Its lines are not those of the template.
+            at_line(&mut definition, file.line);
+            Some(definition)
+        }
+        Err(reason) => {
+            file.discard();
+            template.warn(
+                file.line,
+                format!("{id}: its definition cannot be read: {reason}"),
+            );
+            None
+        }
+    }
+}
+
+fn at_line(node: &mut Node, line: usize) {
+    node.line = line;
+    match &mut node.kind {
+        Kind::List(items) => items.iter_mut().for_each(|item| at_line(item, line)),
+        Kind::Mapping(entries) => entries
+            .iter_mut()
+            .for_each(|entry| entry.change(|value| at_line(value, line), line)),
+        Kind::Absent | Kind::Null | Kind::Text(_) | Kind::Unknown(_) => {}
+    }
+}
+
+/// Returns the routes of a definition, and adds its media types to the API.
+pub(super) fn read(
+    template: &mut Template<'_>,
+    id: &str,
+    api: &mut Api,
+    definition: &Node,
+) -> Vec<Route> {
+    for key in DESCRIPTIONS {
+        definition.get(key).into_iter().for_each(Node::discard);
+    }
+    let types = definition.get("x-amazon-apigateway-binary-media-types");
+    api.set_binary_media_types(template, id, types);
+    let mut routes = Vec::new();
+    let paths = definition.get("paths");
+    for path in paths.into_iter().flat_map(Node::entries) {
+        for key in DESCRIPTIONS {
+            path.value().get(key).into_iter().for_each(Node::discard);
+        }
+        let methods = path.value().entries();
+        for method in methods.filter(|entry| !DESCRIPTIONS.contains(&entry.name.as_str())) {
+            let operation = method.value();
+            for key in DESCRIPTIONS {
+                operation.get(key).into_iter().for_each(Node::discard);
+            }
+            let name = match method.name.as_str() {
+                "x-amazon-apigateway-any-method" => "ANY".to_owned(),
+                method => method.to_ascii_uppercase(),
+            };
+            let name = format!("{name} {}", path.name);
+            let route = operation
+                .get(INTEGRATION)
+                .ok_or_else(|| format!("it has no {INTEGRATION}"))
+                .and_then(|integration| {
+                    route(api, (&method.name, &path.name), integration, method.line)
+                });
+            match route {
+                Ok(route) => routes.push(route),
+                Err(reason) => {
+                    template.warn(
+                        method.line,
+                        format!("{id}: {name}: {reason}; it is left out"),
+                    );
+                    operation.discard();
+                }
+            }
+        }
+    }
+    if paths.is_none() {
+        template.warn(
+            definition.line,
+            format!("{id}: its definition has no paths that are known here"),
+        );
+    }
+    warn_of_unread(template, id, definition);
+    routes
+}
+
+fn route(
+    api: &Api,
+    (method, path): (&str, &str),
+    integration: &Node,
+    line: usize,
+) -> Result<Route, String> {
+    for key in OF_INTEGRATION {
+        integration.get(key).into_iter().for_each(Node::discard);
+    }
+    let kind = integration.get("type").and_then(|kind| kind.text().ok());
+    if !kind.unwrap_or_default().eq_ignore_ascii_case("aws_proxy") {
+        return Err(format!(
+            "integrations of the type {} are not served here",
+            kind.unwrap_or("unknown")
+        ));
+    }
+    let target = target(integration.get("uri").ok_or("its integration has no uri")?)?;
+    let version = integration.get("payloadFormatVersion");
+    let is_streamed = integration
+        .get("responseTransferMode")
+        .is_some_and(|mode| mode.text() == Ok("STREAM"));
+    api.route(Request {
+        path,
+        method,
+        function: target.function,
+        version: version
+            .and_then(|version| version.text().ok())
+            .or(Some("1.0")),
+        is_streamed: is_streamed || target.is_streamed,
+        line,
+    })
+}
+
+/// Warns of the keys that have no effect, each once.
+fn warn_of_unread(template: &mut Template<'_>, id: &str, definition: &Node) {
+    let mut seen = Vec::new();
+    for key in definition.unread() {
+        let last = key.path.rsplit('.').next().unwrap_or_default().to_owned();
+        if !seen.contains(&last) {
+            let message =
+                format!("{id}: {last} in its definition is not understood and has no effect here");
+            template.warn(key.line, message);
+            seen.push(last);
+        }
+    }
+    definition.discard();
+}

@@ -1,0 +1,222 @@
+//! The resources of a template: which there are, and what their keys say once functions have values.
+
+use super::intrinsic::Scope;
+use super::node::{Kind, Node};
+use super::template::{Template, child, entries, scalar};
+use crate::config::yaml::tree::{Key, YamlNode};
+use lambda_api::FunctionName;
+
+/// The API of AWS SAM whose events have the type `Api`.
+pub(super) const REST_API: &str = "AWS::Serverless::Api";
+/// The API of AWS SAM whose events have the type `HttpApi`.
+pub(super) const HTTP_API: &str = "AWS::Serverless::HttpApi";
+
+/// The types of CloudFormation's own resources that `cloudformation` reads.
+const OF_CLOUDFORMATION: [&str; 10] = [
+    "AWS::ApiGateway::Deployment",
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGateway::Resource",
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGateway::Stage",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::Lambda::Url",
+];
+
+/// A resource that the template makes.
+pub(super) struct Resource {
+    /// The logical id.
+    pub(super) id: String,
+    /// The line of the logical id.
+    pub(super) line: usize,
+    /// The `Type`.
+    pub(super) kind: String,
+    /// The resource as it stands in the template.
+    pub(super) node: Node,
+    /// `Properties`, completed with those of `Globals`.
+    pub(super) properties: Node,
+}
+
+impl Resource {
+    /// Returns whether the resource is a function.
+    pub(super) fn is_function(&self) -> bool {
+        is_function(&self.kind)
+    }
+
+    /// Returns whether the resource belongs to an API of CloudFormation's own resources.
+    pub(super) fn is_of_cloudformation(&self) -> bool {
+        OF_CLOUDFORMATION.contains(&self.kind.as_str())
+    }
+
+    /// Returns whether a reader takes the resource's keys.
+    pub(super) fn is_read(&self) -> bool {
+        let is_sam_api = [REST_API, HTTP_API].contains(&self.kind.as_str());
+        self.is_function() || is_sam_api || self.is_of_cloudformation()
+    }
+}
+
+/// The resources, and the properties that `Globals` gives to each type of AWS SAM.
+pub(super) struct Resources {
+    pub(super) all: Vec<Resource>,
+    globals: Node,
+}
+
+impl Resources {
+    /// Evaluates the resources under `Resources`, but for those whose condition is false.
+    pub(super) fn read(
+        template: &mut Template<'_>,
+        scope: &mut Scope,
+        root: &YamlNode,
+        resources: &YamlNode,
+    ) -> Self {
+        let made: Vec<_> = entries(resources)
+            .iter()
+            .filter(|(key, resource)| is_made(template, scope, key, resource))
+            .collect();
+        name_functions(template, scope, &made);
+        let globals = child(root, "Globals");
+        let globals = globals.map_or_else(|| Node::empty(1), |node| scope.evaluate(node));
+        let resource = |(key, resource): &&(Key, YamlNode)| {
+            let node = scope.evaluate(resource);
+            let kind = node.get("Type").and_then(|kind| kind.text().ok());
+            let kind = kind.unwrap_or_default().to_owned();
+            let empty = Node::empty(node.line);
+            let own = node.get("Properties").unwrap_or(&empty);
+            let properties = match kind.strip_prefix("AWS::Serverless::") {
+                Some(section) => Node::merged(&globals_for(&globals, section, &node), own),
+                None => own.clone(),
+            };
+            Resource {
+                id: key.text.clone(),
+                line: key.line,
+                kind,
+                properties,
+                node,
+            }
+        };
+        Self {
+            all: made.iter().map(resource).collect(),
+            globals,
+        }
+    }
+
+    /// Returns the properties that `Globals` gives to a type: `Api`, `HttpApi`, `Function`.
+    pub(super) fn global(&self, section: &str) -> Node {
+        self.globals
+            .get(section)
+            .cloned()
+            .unwrap_or_else(|| Node::empty(1))
+    }
+
+    /// Returns the resource with this logical id.
+    pub(super) fn get(&self, id: &str) -> Option<&Resource> {
+        self.all.iter().find(|resource| resource.id == id)
+    }
+
+    /// Returns the resources of a type.
+    pub(super) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Resource> {
+        self.all
+            .iter()
+            .filter(move |resource| resource.kind == kind)
+    }
+
+    /// Returns the trees in which keys may have been left unread, each with its name for messages and
+    /// the part of the paths that is not worth a mention.
+    pub(super) fn trees(&self) -> impl Iterator<Item = (&str, &Node, &str)> {
+        let resources = self.all.iter();
+        resources
+            .map(|resource| (resource.id.as_str(), &resource.node, "Properties."))
+            .chain([("Globals", &self.globals, "")])
+    }
+}
+
+/// Returns the properties of `Globals` that apply to a resource, see `IgnoreGlobals`.
+fn globals_for(globals: &Node, section: &str, resource: &Node) -> Node {
+    let Some(global) = globals.get(section) else {
+        return Node::empty(1);
+    };
+    let mut global = global.clone();
+    if let Some(ignored) = resource.get("IgnoreGlobals") {
+        let all = ignored.text() == Ok("*");
+        let ignored: Vec<_> = ignored
+            .items()
+            .iter()
+            .filter_map(|item| item.text().ok())
+            .collect();
+        if let Kind::Mapping(entries) = &mut global.kind {
+            entries.retain(|entry| !all && !ignored.contains(&entry.name.as_str()));
+        }
+    }
+    global
+}
+
+fn is_function(kind: &str) -> bool {
+    matches!(kind, "AWS::Serverless::Function" | "AWS::Lambda::Function")
+}
+
+/// Returns whether the resource's condition is true.
+fn is_made(template: &mut Template<'_>, scope: &Scope, key: &Key, resource: &YamlNode) -> bool {
+    let condition = entries(resource)
+        .iter()
+        .find(|(key, _)| key.text == "Condition");
+    let Some((line, condition)) = condition.and_then(|(key, node)| Some((key.line, scalar(node)?)))
+    else {
+        return true;
+    };
+    match scope.condition(condition) {
+        Ok(true) => true,
+        Ok(false) => {
+            let message = format!(
+                "{}: the condition {condition} is false; it is left out",
+                key.text
+            );
+            template.warn(line, message);
+            false
+        }
+        Err(unknown) => {
+            let message = format!(
+                "{}: Condition: {} is not known here; the resource is there in any case",
+                key.text, unknown.needs
+            );
+            template.warn(line, message);
+            true
+        }
+    }
+}
+
+/// Gives each function its name, to which any resource may refer.
+fn name_functions(template: &mut Template<'_>, scope: &mut Scope, made: &[&(Key, YamlNode)]) {
+    for (key, resource) in made {
+        let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
+        if kind == "AWS::ApiGatewayV2::Integration" {
+            scope.internal.insert(key.text.clone());
+        }
+        if !is_function(kind) {
+            continue;
+        }
+        let id = &key.text;
+        let given = child(resource, "Properties");
+        let given = given.and_then(|properties| child(properties, "FunctionName"));
+        let name = match given.map(|given| (given, scope.evaluate(given))) {
+            None => id.clone(),
+            Some((_, node)) if matches!(node.kind, Kind::Absent) => id.clone(),
+            Some((given, node)) => match node.text() {
+                Ok(name) => name.to_owned(),
+                Err(unknown) => {
+                    let message = format!(
+                        "{id}: its FunctionName needs {}, which is not known here; it is called {id}",
+                        unknown.needs
+                    );
+                    template.warn(given.line, message);
+                    id.clone()
+                }
+            },
+        };
+        match name.parse::<FunctionName>() {
+            Ok(name) => _ = scope.functions.insert(id.clone(), name),
+            Err(error) => template.warn(key.line, format!("{id}: {error}; it is left out")),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The APIs of AWS SAM, and a function's events: which requests it gets.
+//!
+//! Source: `AWS::Serverless::Api`, `AWS::Serverless::HttpApi`, and "HttpApi", "Api" and "FunctionUrlConfig"
+//! of `AWS::Serverless::Function` in the AWS SAM developer guide; for the implicit APIs also the plugins of
+//! samtranslator 1.115.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, json};
+
+use super::api::{Api, ApiKind, Request};
+use super::intrinsic::Scope;
+use super::node::{Kind, Node};
+use super::openapi;
+use super::resource::{HTTP_API, REST_API, Resource, Resources};
+use super::template::{Template, not_known};
+use crate::config::pattern::PathPattern;
+use crate::config::routes::Route;
+use lambda_api::FunctionName;
+
+/// An API to which events may refer.
+struct SamApi {
+    api: Api,
+    /// The routes of its definition, if events add none.
+    only: Option<Vec<Route>>,
+}
+
+/// Reads the APIs, and the events of functions that are imported.
+pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resources) {
+    let mut apis = BTreeMap::new();
+    for (section, kind, id) in [
+        (REST_API, ApiKind::Rest, "ServerlessRestApi"),
+        (HTTP_API, ApiKind::Http, "ServerlessHttpApi"),
+    ] {
+        for resource in resources.of_kind(section) {
+            let api = api(template, scope, kind, resource);
+            apis.insert(resource.id.as_str(), api);
+        }
+        // The API of events that name none.
+        if !apis.contains_key(id) {
+            let global = resources.global(section.trim_start_matches("AWS::Serverless::"));
+            let mut api = Api::new(kind);
+            api.set_binary_media_types(template, id, global.get("BinaryMediaTypes"));
+            if kind == ApiKind::Rest {
+                api.stage = Some("Prod".to_owned());
+            }
+            apis.insert(id, SamApi { api, only: None });
+        }
+    }
+    for resource in resources
+        .all
+        .iter()
+        .filter(|resource| resource.is_function())
+    {
+        let Some(name) = scope.functions.get(&resource.id) else {
+            continue;
+        };
+        if !template.imported.functions.contains_key(name) {
+            continue;
+        }
+        let events = resource.properties.get("Events");
+        for event in events.into_iter().flat_map(Node::entries) {
+            let reader = EventReader {
+                apis: &apis,
+                function: name,
+                event: event.value(),
+                line: event.line,
+                name: format!("{name}: Events.{}", event.name),
+            };
+            reader.read(template);
+        }
+        function_url(template, name, resource);
+    }
+}
+
+fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Resource) -> SamApi {
+    let Resource {
+        id,
+        properties,
+        node,
+        ..
+    } = resource;
+    node.get("Condition");
+    node.get("IgnoreGlobals");
+    let mut api = Api::new(kind);
+    if kind == ApiKind::Rest {
+        api.stage = Some("Prod".to_owned());
+    }
+    api.set_stage(template, id, properties.get("StageName"));
+    api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
+    let merges = properties
+        .get("MergeDefinitions")
+        .is_some_and(|merges| merges.text() == Ok("true"));
+    let definition = openapi::definition(
+        template,
+        scope,
+        (id, properties.get("DefinitionBody")),
+        properties.get("DefinitionUri"),
+    );
+    let Some(definition) = definition else {
+        return SamApi { api, only: None };
+    };
+    let routes = openapi::read(template, id, &mut api, &definition);
+    routes
+        .iter()
+        .for_each(|route| template.add_route(route.clone()));
+    // SAM adds events to the definition of an HTTP API in any case.
+    let only = (kind == ApiKind::Rest && !merges).then_some(routes);
+    SamApi { api, only }
+}
+
+/// Reads one event.
+struct EventReader<'r> {
+    apis: &'r BTreeMap<&'r str, SamApi>,
+    function: &'r FunctionName,
+    event: &'r Node,
+    line: usize,
+    /// The event in messages.
+    name: String,
+}
+
+impl<'r> EventReader<'r> {
+    fn read(&self, template: &mut Template<'_>) {
+        let kind = self.event.get("Type").and_then(|kind| kind.text().ok());
+        let route = match kind.unwrap_or_default() {
+            "HttpApi" => self.route(ApiKind::Http, "ApiId", "ServerlessHttpApi"),
+            "Api" => self.route(ApiKind::Rest, "RestApiId", "ServerlessRestApi"),
+            kind => Err(format!(
+                "events of the type {kind} are not delivered here; HttpApi and Api are"
+            )),
+        };
+        match route {
+            Ok(Some(route)) => template.add_route(route),
+            Ok(None) => {}
+            Err(reason) => {
+                template.warn(self.line, format!("{}: {reason}", self.name));
+                self.event.discard();
+            }
+        }
+        if let Kind::Unknown(unknown) = &self.event.kind {
+            template.warn(self.line, not_known(&self.name, unknown));
+        }
+    }
+
+    /// Returns the route of the event, or `None` if the definition of the API has it already.
+    fn route(&self, kind: ApiKind, key: &str, implicit: &str) -> Result<Option<Route>, String> {
+        let id = match self.property(key) {
+            None => implicit,
+            Some(node) => node.resource().ok_or("its API is not known here")?,
+        };
+        let path = self.text("Path")?;
+        let method = self.text("Method")?;
+        let api = self.apis.get(id).filter(|api| api.api.kind == kind);
+        // An API of another template has the settings of that template.
+        let outside = SamApi {
+            api: Api::new(kind),
+            only: None,
+        };
+        let SamApi { api, only } = api.unwrap_or(&outside);
+        let request = Request {
+            path: match (kind, path) {
+                (ApiKind::Rest, path) => path.ok_or("it has no Path")?,
+                (ApiKind::Http, path) => path.unwrap_or("$default"),
+            },
+            method: method.unwrap_or("ANY"),
+            function: self.function.clone(),
+            version: self.text("PayloadFormatVersion")?,
+            is_streamed: self.text("ResponseTransferMode")? == Some("STREAM"),
+            line: self.line,
+        };
+        let mut route = api.route(request)?;
+        if let Some(milliseconds) = self
+            .text("TimeoutInMillis")?
+            .and_then(|text| text.parse().ok())
+        {
+            route.timeout = Some(std::time::Duration::from_millis(milliseconds));
+        }
+        let Some(only) = only else {
+            return Ok(Some(route));
+        };
+        let is_same = |other: &Route| {
+            other.path == route.path && (other.method.is_none() || other.method == route.method)
+        };
+        match only.iter().any(is_same) {
+            true => Ok(None),
+            false => Err(format!(
+                "{} is not in the definition of {id}, which counts; it is left out",
+                route.name()
+            )),
+        }
+    }
+
+    fn property(&self, name: &str) -> Option<&'r Node> {
+        self.event.get("Properties")?.get(name)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'r str>, String> {
+        let text = self.property(name).map(Node::text).transpose();
+        text.map_err(|unknown| not_known(&format!("its {name}"), &unknown))
+    }
+}
+
+/// Reads `FunctionUrlConfig`: a host of the function's own.
+fn function_url(template: &mut Template<'_>, name: &FunctionName, resource: &Resource) {
+    let Some(url) = resource.properties.get("FunctionUrlConfig") else {
+        return;
+    };
+    add_function_url(template, name, url);
+}
+
+/// Adds the route of a function URL, `NAME.localhost`. `url` has its settings.
+pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName, url: &Node) {
+    if let Some(auth) = url.entry("AuthType") {
+        auth.take_if(|auth| auth.text() == Ok("NONE"));
+    }
+    let mut lambda = Map::from_iter([
+        ("function".to_owned(), json!(name.as_str())),
+        ("payload".to_owned(), json!("function-url")),
+    ]);
+    if url
+        .get("InvokeMode")
+        .is_some_and(|mode| mode.text() == Ok("RESPONSE_STREAM"))
+    {
+        lambda.insert("invocation".to_owned(), json!("response-stream"));
+    }
+    let host = format!("{name}.localhost").parse();
+    match host {
+        Ok(host) => template.add_route(Route {
+            host,
+            path: PathPattern::any(),
+            method: None,
+            function: name.clone(),
+            lambda,
+            timeout: None,
+            is_rest_api: false,
+            line: url.line,
+        }),
+        Err(_) => {
+            let message = format!(
+                "{name}: its URL has no host here, because {name} is no part of a host name; add a route"
+            );
+            template.warn(url.line, message);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The values of templates: globals, functions, loops, and the keys that are not understood.
+
+use std::fs;
+use std::path::Path;
+
+use super::super::super::{Config, Route};
+use super::super::folder_name;
+use super::{FUNCTION, env, local, names, read, read_as, routes, warnings};
+
+#[test]
+fn each_key_of_a_function_and_of_globals_is_understood_or_a_warning() {
+    let config = read(
+        "
+Globals:
+  Function:
+    Layers: [!Ref Shared]
+    Runtime: provided.al2023
+    Odd: { Key: 1 }
+  Api: { Cors: \"'*'\" }
+  SimpleTable: { SSESpecification: { SSEEnabled: true } }
+Resources:
+  A:
+    Type: AWS::Serverless::Function
+    Colour: red
+    Properties:
+      Role: arn:aws:iam::123456789012:role/a
+      EphemeralStorage: { Size: 1024 }
+      Environment: { Variables: { A: 1 }, Colour: red }
+      Events:
+        E:
+          Type: Api
+          Properties: { Path: /, Method: GET, RequestModel: { Model: M }, Auth: { ApiKeyRequired: true } }
+          Colour: red
+  B:
+    Type: AWS::Serverless::Function
+    Properties: { Role: !GetAtt R.Arn, Tags: { a: b }, Description: B }
+    DependsOn: A
+    Metadata: { BuildMethod: makefile }
+  R: { Type: AWS::IAM::Role, Properties: { AssumeRolePolicyDocument: {} } }
+  T: { Type: AWS::IAM::Role }
+  V: { Type: AWS::IAM::Role }
+",
+    );
+    assert_eq!(names(&config), ["A", "B"]);
+    assert_eq!(
+        warnings(&config),
+        [
+            "4: Globals: Function.Layers is not understood and has no effect here",
+            "6: Globals: Function.Odd is not understood and has no effect here",
+            "7: Globals: Api.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
+            "8: Globals: SimpleTable is not understood and has no effect here",
+            "12: A: Colour is not understood and has no effect here",
+            "14: A: Role has no effect here: a function on this machine has the credentials that it finds there (line 24 too)",
+            "15: A: EphemeralStorage is not understood and has no effect here",
+            "16: A: Environment.Colour is not understood and has no effect here",
+            "20: A: Events.E.RequestModel is not understood and has no effect here",
+            "20: A: Events.E.Auth has no effect here: nothing is authorised here",
+            "21: A: Events.E.Colour is not understood and has no effect here",
+            "27: R: resources of the type AWS::IAM::Role are not made here (lines 28, 29 too)",
+        ]
+    );
+}
+
+#[test]
+fn globals_are_merged_as_aws_sam_merges_them() {
+    let config = read(&format!(
+        "
+Globals:
+  Function:
+    Timeout: 20
+    Environment: {{ Variables: {{ A: global, B: global, C: global }} }}
+    LoggingConfig: {{ LogFormat: JSON, ApplicationLogLevel: DEBUG }}
+Resources:
+  F: {{ {FUNCTION}, Environment: {{ Variables: {{ B: own, C: !Ref AWS::NoValue }} }} }} }}
+  G: {{ {FUNCTION} }}, IgnoreGlobals: [Timeout, Environment] }}
+  H: {{ {FUNCTION} }}, IgnoreGlobals: '*' }}
+"
+    ));
+    let f = env(&config, "F");
+    assert_eq!(
+        (f["A"].as_str(), f["B"].as_str(), f.get("C")),
+        ("global", "own", None)
+    );
+    assert_eq!(f["AWS_LAMBDA_LOG_FORMAT"], "JSON");
+    assert_eq!(f["AWS_LAMBDA_LOG_LEVEL"], "DEBUG");
+    assert!(env(&config, "G").contains_key("AWS_LAMBDA_LOG_FORMAT"));
+    assert!(!env(&config, "G").contains_key("A"));
+    assert!(!env(&config, "H").contains_key("AWS_LAMBDA_LOG_FORMAT"));
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn functions_of_cloudformation_have_their_values_in_any_place() {
+    let template = format!(
+        r#"
+Parameters:
+  Stage: {{ Type: String, Default: dev }}
+  Names: {{ Type: CommaDelimitedList, Default: "a, b" }}
+  Empty: {{ Type: String, Default: }}
+Mappings:
+  Levels: {{ dev: {{ level: debug, list: [x, y] }}, prod: {{ level: info }} }}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+  IsDev: !Not [!Condition IsProd]
+  Both: !And [!Condition IsDev, !Or [!Condition IsProd, !Condition IsDev]]
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub "${{AWS::StackName}}-f"
+      CodeUri: !FindInMap [Nowhere, a, b, {{ DefaultValue: code }}]
+      Runtime: !Join [".", [provided, al2023]]
+      Timeout: !If [IsProd, 60, 7]
+      MemorySize: !If [IsProd, 1024, !Ref AWS::NoValue]
+      Environment:
+        Variables: !If
+          - Both
+          - SUB: !Sub ["${{A}}-${{Stage}}-${{!Raw}}-${{AWS::Region}}", {{ A: !Select [1, !Ref Names] }}]
+            MAP: !FindInMap [Levels, !Ref Stage, level]
+            SPLIT: !Select [2, !Split ["/", "a/b/c"]]
+            JOIN: !Join ["+", !FindInMap [Levels, dev, list]]
+            LONG: {{ "Fn::Join": ["", [{{ Ref: Stage }}, "!"]] }}
+            BASE64: !Base64 abc
+            EMPTY: !Ref Empty
+            ACCOUNT: !Ref AWS::AccountId
+            GONE: !If [IsProd, x, !Ref AWS::NoValue]
+            LENGTH: !Length [1, 2, 3]
+          - OTHER: x
+      Events: !If [IsDev, {{ E: {{ Type: HttpApi, Properties: !If [IsProd, {{}}, {{ Path: /e, Method: GET }}] }} }}, {{}}]
+  G: {{ {FUNCTION} }}, Condition: IsProd }}
+  H: {{ {FUNCTION}, FunctionName: !Join ["-", [!Ref AWS::StackName, !GetAtt Queue.QueueName]] }} }}
+"#
+    );
+    let config = read(&template);
+    assert_eq!(names(&config), ["H", "shop-f"]);
+    let region = crate::invocation::region(|name| std::env::var_os(name));
+    let sub = format!("b-dev-${{Raw}}-{region}");
+    let expected = [
+        ("ACCOUNT", "123456789012"),
+        ("BASE64", "YWJj"),
+        ("EMPTY", ""),
+        ("JOIN", "x+y"),
+        ("LENGTH", "3"),
+        ("LONG", "dev!"),
+        ("MAP", "debug"),
+        ("SPLIT", "c"),
+        ("SUB", &sub),
+        ("_HANDLER", "bootstrap"),
+    ];
+    let found = env(&config, "shop-f").iter();
+    let found: Vec<_> = found
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(found, expected);
+    let local = local(&config, "shop-f");
+    assert_eq!((local.timeout.as_secs(), local.memory_mib), (7, 128));
+    assert!(local.directory.ends_with("shop/code"));
+    assert_eq!(
+        routes(&config),
+        [r#"GET /e {"function":"shop-f","payload":"apigateway-v2"}"#]
+    );
+    assert_eq!(
+        warnings(&config),
+        [
+            "36: G: the condition IsProd is false; it is left out",
+            "37: H: its FunctionName needs Queue.QueueName, which is not known here; it is called H",
+        ]
+    );
+    // Parameters and the stack's name may be given.
+    let keys = "import_stack_name: web\nimport_parameters: { Stage: prod, Names: c }";
+    let config = read_as("template.yaml", keys, &template, &[]);
+    assert_eq!(names(&config), ["G", "H", "web-f"]);
+    assert_eq!(env(&config, "web-f")["OTHER"], "x");
+}
+
+#[test]
+fn what_is_known_only_at_deployment_is_a_warning() {
+    let config = read(&format!(
+        "
+Conditions: {{ A: !Equals [!Ref Absent, x], Loop: !Condition Loop }}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: provided.al2023
+      Environment:
+        Variables:
+          SECRET: '{{{{resolve:secretsmanager:a:SecretString}}}}'
+          IF: !If [A, x, y]
+          LOOP: !If [Loop, x, y]
+          IMPORTED: !ImportValue other
+          LIST: [a]
+          MAP: {{ a: b }}
+          AZ: !Select [0, !GetAZs '']
+  G: {{ {FUNCTION}, Environment: {{ Variables: !Ref Variables }} }} }}
+"
+    ));
+    let needs = |line: usize, name: &str, needs: &str| {
+        format!(
+            "{line}: F: the variable {name} needs {needs}, which is not known here; give it in functions.F.local.env"
+        )
+    };
+    assert_eq!(
+        warnings(&config),
+        [
+            needs(10, "SECRET", "{{resolve:secretsmanager:a:SecretString}}"),
+            needs(11, "IF", "Absent"),
+            needs(12, "LOOP", "the condition Loop"),
+            needs(13, "IMPORTED", "Fn::ImportValue"),
+            needs(14, "LIST", "a list"),
+            needs(15, "MAP", "a mapping"),
+            needs(16, "AZ", "Fn::GetAZs"),
+            "17: G: Environment needs Variables, which is not known here".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn loops_are_expanded() {
+    let config = read(
+        r#"
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31, Mine]
+Parameters: { Names: { Type: CommaDelimitedList, Default: "Cart,Stock" } }
+Resources:
+  Fn::ForEach::Services:
+    - Name
+    - !Ref Names
+    - ${Name}Function:
+        Type: AWS::Serverless::Function
+        Properties:
+          FunctionName: !Sub "api-${Name}"
+          Runtime: provided.al2023
+          Environment: { Variables: { NAME: !Ref Name } }
+          Events:
+            Fn::ForEach::Methods:
+              - Method
+              - [GET, POST]
+              - "On${Method}": { Type: Api, Properties: { Path: !Sub "/${Name}", Method: !Ref Method } }
+  Fn::ForEach::Unknown: [N, !Ref Absent, { "${N}": {} }]
+  Fn::ForEach::Wrong: x
+  Fn::ForEach::Addresses:
+    - Ip
+    - ["10.0.0.1"]
+    - F&{Ip}: { Type: AWS::Serverless::Function, Properties: { Runtime: provided.al2023 } }
+"#,
+    );
+    assert_eq!(names(&config), ["F10001", "api-Cart", "api-Stock"]);
+    assert_eq!(env(&config, "api-Cart")["NAME"], "Cart");
+    let paths: Vec<_> = config.routes.iter().map(Route::name).collect();
+    assert_eq!(
+        paths,
+        ["GET /Cart", "POST /Cart", "GET /Stock", "POST /Stock"]
+    );
+    assert_eq!(
+        warnings(&config),
+        [
+            "2: Transform: the macro Mine is not run here",
+            "19: Fn::ForEach::Unknown: its list needs Absent, which is not known here; it is left out",
+            "20: Fn::ForEach::Wrong: expected a name, a list and what is to be repeated; it is left out",
+        ]
+    );
+}
+
+#[test]
+fn no_loop_and_no_text_grows_without_limit() {
+    let items = vec!["aaaaaaaaaa"; 1_000].join(",");
+    let mut body = "{ 'F${A}${B}${C}': { Type: x } }".to_owned();
+    for name in ["A", "B", "C"] {
+        body = format!("{{ 'Fn::ForEach::{name}': [{name}, [{items}], {body}] }}");
+    }
+    let config = read(&format!("Resources: {body}"));
+    assert!(
+        warnings(&config)
+            .iter()
+            .any(|warning| warning.contains("it makes too much"))
+    );
+
+    let mut text = "x".repeat(1_000);
+    for _ in 0..12 {
+        text = format!("!Sub ['${{A}}${{A}}${{A}}${{A}}${{A}}', {{ A: {text} }}]");
+    }
+    let config = read(&format!(
+        "Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ A: {text} }} }} }} }} }}"
+    ));
+    assert!(
+        warnings(&config)[0].contains("bytes of text"),
+        "{:?}",
+        config.warnings
+    );
+
+    let mut conditions = String::from("  C0: !Equals [a, a]\n");
+    for index in 1..2_000 {
+        let other = index - 1;
+        conditions.push_str(&format!(
+            "  C{index}: !And [!Condition C{other}, !Condition C{other}]\n"
+        ));
+    }
+    let config = read(&format!(
+        "Conditions:\n{conditions}Resources: {{ F: {{ {FUNCTION} }}, Condition: C1999 }} }}"
+    ));
+    assert_eq!(names(&config), ["F"]);
+}
+
+/// The shape of what `cdk synth` writes.
+#[test]
+fn the_code_may_be_anywhere() {
+    let config = read(
+        "
+Resources:
+  Here: { Type: AWS::Serverless::Function, Properties: { Runtime: provided.al2023 } }
+  Inline: { Type: AWS::Lambda::Function, Properties: { Runtime: nodejs22.x, Code: { ZipFile: x } } }
+  Image: { Type: AWS::Lambda::Function, Properties: { Code: { ImageUri: x } } }
+  Bucket: { Type: AWS::Serverless::Function, Properties: { Runtime: provided, CodeUri: s3://a/b } }
+  Object: { Type: AWS::Serverless::Function, Properties: { Runtime: provided, CodeUri: { Bucket: b, Key: !Ref K } } }
+",
+    );
+    assert_eq!(names(&config), ["Here"]);
+    let image = "a function in an image is not run here; run the image with an emulator, and name that with `rie`";
+    assert_eq!(
+        warnings(&config),
+        [
+            "4: Inline: code in the template itself is not run here; it is left out",
+            &format!("5: Image: {image}; it is left out"),
+            "6: Bucket: its code is not a directory on this machine (CodeUri); it is left out",
+            "7: Object: its code is not a directory on this machine (CodeUri); it is left out",
+        ]
+    );
+}
+
+#[test]
+fn a_warning_that_the_user_has_answered_is_not_given() {
+    let template = "
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code
+      Runtime: nodejs22.x
+      Handler: a.b
+      Timeout: !Ref Timeout
+      Environment: { Variables: { TABLE: !Ref Table } }
+";
+    assert_eq!(read(template).warnings.len(), 3);
+    for keys in [
+        "{ aws: {} }",
+        "{ rie: 'http://f:8080' }",
+        "{ local: { command: [./bootstrap], timeout: 1s, env: { TABLE: t } } }",
+    ] {
+        let config = read_as(
+            "template.yaml",
+            &format!("functions: {{ F: {keys} }}"),
+            template,
+            &[],
+        );
+        assert_eq!(config.warnings, [""; 0], "{keys}");
+    }
+}
+
+#[test]
+fn the_stack_has_the_name_of_the_projects_folder() {
+    for (folder, name) in [
+        ("/home/a/shop", "shop"),
+        ("/home/a/my_shop.v2", "my-shop-v2"),
+        ("/home/a/shop/.aws-sam/build", "shop"),
+        ("/home/a/shop/cdk.out", "shop"),
+        ("/home/a/build", "build"),
+        ("/", "local"),
+    ] {
+        assert_eq!(folder_name(Path::new(folder)), name);
+    }
+}
+
+#[test]
+fn a_parameter_that_no_template_has_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("t.yaml"),
+        "Parameters: { A: { Type: String } }\nResources: {}",
+    )
+    .unwrap();
+    let problems = |keys: &str| {
+        let text = format!("import: t.yaml\n{keys}");
+        Config::parse("i.yaml", &text, folder.path()).map_err(|error| error.to_string())
+    };
+    assert!(problems("import_parameters: { A: 1 }").is_ok());
+    let expected = "i.yaml:2: import_parameters.B: no template has a parameter of this name";
+    assert_eq!(
+        problems("import_parameters: { A: 1, B: 2 }").unwrap_err(),
+        expected
+    );
+    let error = problems("import_stack_name: 1a").unwrap_err();
+    assert!(
+        error.contains("import_stack_name: expected a letter, then up to"),
+        "{error}"
+    );
+}

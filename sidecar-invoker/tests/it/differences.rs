@@ -1,0 +1,208 @@
+//! Every row of docs/differences.md is so.
+//!
+//! A row has an id, and this file has one check for each id.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use lambda_filter_core::config::{Config as FilterConfig, Settings};
+use lambda_filter_core::event;
+use lambda_filter_core::request::{Request, RequestAttributes};
+use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, error_response};
+use serde_json::{Value, json};
+use sidecar_invoker::config::{BackendConfig, Config};
+
+use crate::support::Invoker;
+
+/// A check of one row. It panics if the row is not so.
+type Check = (&'static str, fn());
+
+const CHECKS: [Check; 18] = [
+    ("binary-body", || {
+        let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
+        assert_eq!(
+            (&event["body"], &event["isBase64Encoded"]),
+            (&json!("/w=="), &json!(true))
+        );
+    }),
+    ("media-type-case", || {
+        let headers = [("content-type", "APPLICATION/JSON")];
+        let event = event_of("envoy", &headers, b"{}").unwrap();
+        assert_eq!(event["body"], "{}");
+    }),
+    ("encoded-question-mark", || {
+        let headers = [(":path", "/a%3Fb")];
+        let event = event_of("apigateway-v2", &headers, b"").unwrap();
+        assert_eq!(event["rawPath"], "/a?b");
+    }),
+    ("cookie-lines", || {
+        let headers = [("cookie", "a=1"), ("cookie", "b=2")];
+        let event = event_of("apigateway-v1", &headers, b"").unwrap();
+        assert_eq!(event["headers"]["Cookie"], "a=1; b=2");
+    }),
+    ("wrong-path", || {
+        let config = filter("apigateway-v1", r#", "resource": "GET /other""#);
+        let error = encode(&config, &[], b"").unwrap_err();
+        assert_eq!(error, 404);
+    }),
+    ("base64-answer", || {
+        let answer = json!({ "statusCode": 200, "body": "YQ==", "isBase64Encoded": true });
+        assert_eq!(response_of("apigateway-v1", &[], &answer).body, b"a");
+    }),
+    ("envoy-function-error", || {
+        let error = [("x-amz-function-error", "Unhandled")];
+        assert_eq!(response_of("envoy", &error, &json!({})).status, 502);
+    }),
+    ("answer-size", || {
+        let answer = json!({ "statusCode": 200, "body": "x".repeat(2 << 20) });
+        let response = response_of("alb", &[], &answer);
+        assert_eq!((response.status, response.body.len()), (200, 2 << 20));
+    }),
+    ("informational-status", || {
+        let response = response_of("apigateway-v2", &[], &json!({ "statusCode": 101 }));
+        assert_eq!(response.status, 500);
+    }),
+    ("failed-start", || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let function = "functions: { f: { local: { command: [sh, -c, 'exit 3'] } } }";
+            let invoker = Invoker::start(function).await;
+            let response = invoker.invoke(json!({})).await;
+            assert!(response.header("x-amz-function-error").is_some());
+            assert!(response.json()["errorMessage"].to_string().contains("exit"));
+            invoker.stop().await;
+        });
+    }),
+    ("template-authorizers", || {
+        let auth = "Events: { E: { Type: Api, Properties: { Path: /, Method: GET, Auth: { ApiKeyRequired: true } } } }";
+        let config = template(auth, "");
+        assert_eq!(config.routes.len(), 1);
+        assert!(config.warnings[0].ends_with("nothing is authorised here"));
+    }),
+    ("template-hosts", || {
+        let config = template(
+            "Events: { E: { Type: Api, Properties: { Path: /, Method: GET } } }",
+            "",
+        );
+        assert_eq!(config.routes[0].host.as_str(), "*");
+    }),
+    ("template-same-route", || {
+        let events = "Events: { A: { Type: Api, Properties: { Path: /, Method: GET } } }";
+        let other = format!(
+            "  G: {{ Type: AWS::Serverless::Function, Properties: {{ Runtime: provided.al2023, {events} }} }}\n"
+        );
+        let config = template(events, &other);
+        assert_eq!(config.routes.len(), 1);
+        assert!(config.warnings[0].contains("which counts"));
+    }),
+    ("template-function-url", || {
+        let config = template("FunctionUrlConfig: { AuthType: NONE }", "");
+        assert_eq!(config.routes[0].host.as_str(), "f.localhost");
+    }),
+    ("template-stack-name", || {
+        assert_eq!(variable("!Ref AWS::StackName"), "shop");
+    }),
+    ("template-account", || {
+        assert_eq!(variable("!Ref AWS::AccountId"), "123456789012");
+    }),
+    ("template-code", || {
+        let config = template("Timeout: 3", "");
+        let local = config
+            .functions
+            .values()
+            .next()
+            .map(|function| &function.backend);
+        let Some(BackendConfig::Local(local)) = local else {
+            panic!("{local:?}");
+        };
+        assert!(local.directory.ends_with("shop"));
+    }),
+    ("template-resources", || {
+        let config = template("Timeout: 3", "  T: { Type: AWS::SQS::Queue }\n");
+        assert_eq!(config.functions.len(), 1);
+        assert!(config.warnings[0].contains("are not made here"));
+    }),
+];
+
+#[test]
+fn every_row_of_the_page_has_a_check_and_is_so() {
+    let page = include_str!("../../../docs/differences.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: Vec<_> = rows.filter_map(|row| row.split_once('`')).collect();
+    let rows: Vec<_> = rows.into_iter().map(|(id, _)| id).collect();
+    let ids: BTreeSet<_> = rows.iter().copied().collect();
+    assert_eq!(ids.len(), rows.len(), "each id stands once");
+    let checks: BTreeSet<_> = CHECKS.iter().map(|(id, _)| *id).collect();
+    assert_eq!(checks, ids, "left: checks, right: rows");
+    for (id, check) in CHECKS {
+        eprintln!("{id}");
+        check();
+    }
+}
+
+fn filter(payload: &str, more: &str) -> FilterConfig {
+    let settings = format!(r#"{{ "function": "f", "payload": "{payload}"{more} }}"#);
+    let settings = Settings::from_plugin(settings.as_bytes()).unwrap();
+    settings.into_config().unwrap()
+}
+
+/// Returns the event of a request, or the status of the error.
+fn encode(config: &FilterConfig, headers: &[(&str, &str)], body: &[u8]) -> Result<Value, u16> {
+    let mut all = vec![
+        (":method", "POST"),
+        (":path", "/"),
+        (":authority", "a.test"),
+    ];
+    all.retain(|(name, _)| !headers.iter().any(|(other, _)| other == name));
+    all.extend(headers);
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
+    let map: Vec<_> = all.into_iter().map(pair).collect();
+    let attributes = RequestAttributes::default();
+    let request = Request::new(&map, None, &attributes, body).unwrap();
+    let event = event::encode(&request, config);
+    let event = event.map_err(|error| error_response(&error, Some(config)).status)?;
+    Ok(serde_json::from_slice(&event).unwrap())
+}
+
+fn event_of(payload: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Value, u16> {
+    encode(&filter(payload, ""), headers, body)
+}
+
+fn response_of(payload: &str, upstream: &[(&str, &str)], answer: &Value) -> HttpResponse {
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+    let config = filter(payload, "");
+    let status = [(":status", "200"), ("x-amzn-requestid", "id")];
+    let headers = status.iter().chain(upstream).map(pair).collect();
+    let body = answer.to_string();
+    let invoked = InvokeResponse {
+        headers: &headers,
+        body: body.as_bytes(),
+    };
+    let response = response::decode(&invoked, &config);
+    response.unwrap_or_else(|error| error_response(&error, Some(&config)))
+}
+
+/// Imports a template in the folder `shop` with a function `F` and `more` resources.
+fn template(properties: &str, more: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = folder.path().join("shop");
+    fs::create_dir(&shop).unwrap();
+    fs::write(shop.join("bootstrap"), "").unwrap();
+    let function = format!(
+        "Resources:\n  F: {{ Type: AWS::Serverless::Function, Properties: {{ Runtime: provided.al2023, {properties} }} }}\n{more}"
+    );
+    fs::write(shop.join("template.yaml"), function).unwrap();
+    Config::parse("invoker.yaml", "import: template.yaml", &shop).unwrap()
+}
+
+/// Returns the value of a variable in a template.
+fn variable(value: &str) -> String {
+    let config = template(
+        &format!("Environment: {{ Variables: {{ A: {value} }} }}"),
+        "",
+    );
+    match &config.functions.values().next().unwrap().backend {
+        BackendConfig::Local(local) => local.env["A"].clone(),
+        other => panic!("{other:?}"),
+    }
+}
