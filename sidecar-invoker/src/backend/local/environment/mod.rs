@@ -116,9 +116,13 @@ impl Environment {
             let next = lock(&self.lifecycle).next();
             match next {
                 Next::Deliver(invocation, deadline) => {
+                    // What was begun after the previous invocation is not part of this one.
+                    let mut lines = self.log.end_lines();
                     self.log.begin(invocation.log_type == LogType::Tail);
-                    let line = report::start(&invocation.request_id);
-                    self.write(&line).await;
+                    let start = report::start(&invocation.request_id);
+                    self.log.append(start.as_bytes());
+                    lines.extend_from_slice(start.as_bytes());
+                    self.forward(&lines).await;
                     return Ok((invocation, deadline));
                 }
                 Next::Refused(refusal) => return Err(refusal),
@@ -194,31 +198,34 @@ impl Environment {
         let Some(outcome) = unreported.1.take() else {
             return;
         };
-        let lines = {
+        let mut lines = self.log.end_lines();
+        let report = {
             let mut stats = lock(&self.stats);
             stats.refresh_memory(&self.memory);
             let now = (self.spec.context.clock)();
             stats.finish(&outcome, self.spec.config.memory_mib, now)
         };
-        self.log.append(lines.as_bytes());
+        self.log.append(report.as_bytes());
+        lines.extend_from_slice(report.as_bytes());
         if outcome.unsent.is_some() {
             outcome.send(self.log.tail());
         }
         self.forward(&lines).await;
     }
 
-    /// Writes lines of the service into the function's log.
-    pub(crate) async fn write(&self, lines: &str) {
-        self.log.append(lines.as_bytes());
-        self.forward(lines).await;
+    /// Writes lines of the service into the function's log, after what the function has written.
+    pub(crate) async fn write(&self, service: &str) {
+        self.log.wait_until_forwarded().await;
+        let mut lines = self.log.end_lines();
+        self.log.append(service.as_bytes());
+        lines.extend_from_slice(service.as_bytes());
+        self.forward(&lines).await;
     }
 
-    async fn forward(&self, lines: &str) {
+    async fn forward(&self, lines: &[u8]) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let output = &self.spec.context.output;
-        let dropped = output
-            .write_lines(&self.source, lines.as_bytes(), dropped)
-            .await;
+        let dropped = output.write_lines(&self.source, lines, dropped).await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
