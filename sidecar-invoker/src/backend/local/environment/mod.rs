@@ -68,6 +68,7 @@ pub(crate) struct Environment {
     /// Wakes the supervisor.
     pub(crate) changed: Notify,
     pub(crate) started: Instant,
+    start_duration: OnceLock<Duration>,
     pub(crate) log: Arc<Log>,
     /// The source of the environment's lines in the invoker's output.
     pub(crate) source: LogSource,
@@ -99,6 +100,7 @@ impl Environment {
             extension_event: Notify::new(),
             changed: Notify::new(),
             started,
+            start_duration: OnceLock::new(),
             log: Arc::default(),
             stats: Mutex::default(),
             external_extensions: OnceLock::new(),
@@ -177,7 +179,9 @@ impl Environment {
                     resets_timer,
                 } => {
                     if first {
-                        lock(&self.stats).init = Some(self.started.elapsed());
+                        let duration = self.started.elapsed();
+                        let _ = self.start_duration.set(duration);
+                        lock(&self.stats).init = Some(duration);
                     }
                     if resets_timer {
                         self.changed.notify_one();
@@ -385,9 +389,19 @@ impl Environment {
         lock(&self.lifecycle).is_starting()
     }
 
-    /// Returns true if the runtime has responded and the invocation is not over.
-    pub(crate) fn is_settling(&self) -> bool {
-        lock(&self.lifecycle).is_settling()
+    /// Returns the time since which the environment is about to be ready for another invocation.
+    pub(crate) fn about_to_be_ready_since(&self) -> Option<Instant> {
+        lock(&self.lifecycle).about_to_be_ready_since()
+    }
+
+    /// Notes that the owner knows that the environment is idle.
+    pub(crate) fn announce(&self) {
+        lock(&self.lifecycle).announce();
+    }
+
+    /// Returns the duration of the start, once the environment has been idle.
+    pub(crate) fn start_duration(&self) -> Option<Duration> {
+        self.start_duration.get().copied()
     }
 
     /// Returns true if the environment has ended or is about to end.
