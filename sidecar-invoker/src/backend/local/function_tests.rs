@@ -70,6 +70,31 @@ async fn the_type_of_an_initialisation_error_is_in_its_report() {
 }
 
 #[tokio::test]
+async fn lines_without_an_end_belong_to_their_invocation() {
+    let output = Written::default();
+    let function = LocalFunction::of(spec_writing_to(output.clone(), "concurrency: 1"), 0);
+    for _ in 0..2 {
+        let mut begin = invocation(&json!({ "do": "begin" }));
+        begin.log_type = lambda_api::LogType::Tail;
+        let id = begin.request_id;
+        let Ok(FunctionResponse::Buffered { log_tail, .. }) = function.invoke(begin).await else {
+            panic!("no response");
+        };
+        let tail = String::from_utf8_lossy(&log_tail.unwrap()).into_owned();
+        let expected = format!(
+            "START RequestId: {id} Version: $LATEST\nout late\nerr ä\u{fffd}\nEND RequestId: {id}\n"
+        );
+        assert!(tail.starts_with(&expected), "{tail}");
+        written(&output, &format!("REPORT RequestId: {id}")).await;
+        // Without the name of the environment before each line.
+        let text = output.text();
+        let lines = text.lines().map(|line| line.split_once(" | ").unwrap().1);
+        let lines: Vec<_> = lines.map(|line| format!("{line}\n")).collect();
+        assert!(lines.concat().contains(&expected), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_keep_changing_do_not_delay_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.py");

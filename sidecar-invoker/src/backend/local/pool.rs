@@ -1,26 +1,27 @@
 //! A function's pool of execution environments, and its queue.
 
-use std::collections::VecDeque;
+mod state;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use self::state::{Assignment, PoolState, Waiter};
 use super::environment::failure::Failure;
 use super::environment::{Environment, EnvironmentOwner};
-use super::generation::{Generation, Generations};
+use super::generation::Generation;
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
 use crate::util::{Backoff, lock};
 
-/// The time that a caller waits for an environment that has responded, before a new environment is started.
-///
-/// A runtime asks for its next invocation within a millisecond, unless the function still works after
-/// its response.
-const SETTLING_GRACE: Duration = Duration::from_millis(20);
+/// The limits of the time after its response in which an environment is awaited before a new one is
+/// started. Between them it is as long as a start, since waiting then costs no more than starting.
+const MIN_START_GRACE: Duration = Duration::from_millis(50);
+const MAX_START_GRACE: Duration = Duration::from_millis(250);
 
 /// The first pause after an environment of `min_environments` has failed to start.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -36,49 +37,6 @@ pub(super) struct Pool {
     /// Notified when an environment has been removed.
     environment_removed: Notify,
 }
-
-/// The state of a pool. Callers wait only while no environment is idle.
-#[derive(Default)]
-struct PoolState {
-    /// All environments with processes: `concurrency` at most, plus one that tries a new generation.
-    environments: Vec<Arc<Environment>>,
-    /// The idle environments. The most recently used one is the last.
-    idle: Vec<Arc<Environment>>,
-    /// The waiting callers, in the order of their arrival.
-    waiting: VecDeque<Waiter>,
-    tickets: u64,
-    /// The number of environments that failed to start.
-    failures: u64,
-    /// The generations of the function's files.
-    generations: Generations,
-}
-
-impl PoolState {
-    /// Returns true if an environment of an earlier generation can still serve.
-    fn has_previous(&self) -> bool {
-        let serving = self.generations.serving();
-        let serves = |environment: &Arc<Environment>| {
-            environment.generation == serving
-                && !environment.is_starting()
-                && !environment.is_ended()
-        };
-        serving < self.generations.newest() && self.environments.iter().any(serves)
-    }
-
-    /// Returns true if callers wait for the previous generation, because the newest does not start.
-    fn waits_for_previous(&self) -> bool {
-        self.generations.newest_failed() && self.has_previous()
-    }
-}
-
-/// A caller in the queue.
-struct Waiter {
-    ticket: u64,
-    assignment: oneshot::Sender<Assignment>,
-}
-
-/// An idle environment, or the failure to start one.
-pub(super) type Assignment = Result<Arc<Environment>, Failure>;
 
 impl Pool {
     /// Creates a pool without environments.
@@ -104,7 +62,9 @@ impl Pool {
             if self.spec.context.stop.is_cancelled() {
                 return Err(ServiceError::ShuttingDown);
             }
-            if let Some(environment) = state.idle.pop() {
+            let must_wait =
+                state.waiting.is_empty() && state.last_is_awaited(Instant::now()).is_some();
+            if !must_wait && let Some(environment) = state.take_idle() {
                 return Ok(Ok(environment));
             }
             let occupied = state
@@ -114,18 +74,15 @@ impl Pool {
                 .count();
             let startable = self.spec.config.concurrency.saturating_sub(occupied);
             if state.waiting.len() >= self.queue + startable {
-                return Err(ServiceError::TooManyRequests);
+                return state
+                    .take_idle()
+                    .map(Ok)
+                    .ok_or(ServiceError::TooManyRequests);
             }
             let caller = self.enqueue(&mut state);
-            self.grow(&mut state, Environment::is_settling);
+            self.serve_waiting(&mut state);
             caller
         };
-        tokio::select! {
-            biased;
-            assignment = &mut caller.assignment => return assignment.map_err(|_| ServiceError::ShuttingDown),
-            () = self.spec.stopped() => return Err(ServiceError::ShuttingDown),
-            () = sleep(SETTLING_GRACE) => self.grow(&mut lock(&self.state), |_| false),
-        }
         tokio::select! {
             biased;
             assignment = &mut caller.assignment => assignment.map_err(|_| ServiceError::ShuttingDown),
@@ -148,12 +105,32 @@ impl Pool {
         }
     }
 
-    /// Starts an environment for each waiting caller beyond the number of environments that are starting
-    /// or `soon_free`.
-    fn grow(self: &Arc<Self>, state: &mut PoolState, soon_free: impl Fn(&Environment) -> bool) {
-        let expected =
-            |environment: &&Arc<Environment>| environment.is_starting() || soon_free(environment);
-        let expected = state.environments.iter().filter(expected).count();
+    /// Gives waiting callers the environments that are idle, and starts an environment for each caller
+    /// beyond the number of those that are starting or about to be ready.
+    ///
+    /// An environment that has just responded is about to be ready, and so is one that has become idle
+    /// at this moment. If it is late, another check follows.
+    fn serve_waiting(self: &Arc<Self>, state: &mut PoolState) {
+        if state.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let last = state.last_is_awaited(now);
+        while state.waiting.len() > usize::from(last.is_some()) {
+            let Some(environment) = state.idle.pop() else {
+                break;
+            };
+            state.assign(environment);
+        }
+        let grace = state.start_duration.clamp(MIN_START_GRACE, MAX_START_GRACE);
+        let environments = state.environments.iter();
+        let awaited: Vec<_> = environments
+            .filter_map(|environment| Some(environment.about_to_be_ready_since()? + grace))
+            .filter(|until| *until > now)
+            .collect();
+        let environments = state.environments.iter();
+        let starting = environments.filter(|environment| environment.is_starting());
+        let expected = starting.count() + awaited.len() + state.idle.len();
         let wanted = state.waiting.len().saturating_sub(expected);
         let room = self
             .spec
@@ -161,6 +138,32 @@ impl Pool {
             .concurrency
             .saturating_sub(state.environments.len());
         self.start(state, wanted.min(room));
+        if !state.waiting.is_empty() {
+            let last = last.filter(|_| !state.idle.is_empty());
+            if let Some(next) = awaited.into_iter().chain(last).min() {
+                self.check_at(state, next);
+            }
+        }
+    }
+
+    /// Serves waiting callers again at `time`.
+    fn check_at(self: &Arc<Self>, state: &mut PoolState, time: Instant) {
+        if state.next_check.is_some_and(|next| next <= time) {
+            return;
+        }
+        state.next_check = Some(time);
+        let pool = Arc::clone(self);
+        let check = async move {
+            sleep_until(time).await;
+            let mut state = lock(&pool.state);
+            if state.next_check == Some(time) {
+                state.next_check = None;
+            }
+            pool.serve_waiting(&mut state);
+        };
+        let stop = self.spec.context.stop.clone();
+        let tasks = &self.spec.context.tasks;
+        tasks.spawn(stop.run_until_cancelled_owned(check));
     }
 
     fn new_environment(self: &Arc<Self>, generation: Generation) -> Arc<Environment> {
@@ -255,20 +258,17 @@ impl EnvironmentOwner for Pool {
     fn ready(self: Arc<Self>, environment: Arc<Environment>) {
         let mut state = lock(&self.state);
         let state = &mut *state;
+        environment.announce();
         if state.generations.ready(environment.generation) {
             state.idle.drain(..).for_each(|old| old.dismiss());
         } else if environment.generation < state.generations.serving() {
             environment.dismiss();
-            return self.grow(state, Environment::is_settling);
+            return self.serve_waiting(state);
         }
-        let mut assignment = Ok(environment);
-        while let Some(waiter) = state.waiting.pop_front() {
-            match waiter.assignment.send(assignment) {
-                Ok(()) => return,
-                Err(returned) => assignment = returned,
-            }
+        if let Some(duration) = environment.start_duration() {
+            state.start_duration = duration;
         }
-        state.idle.extend(assignment);
+        state.assign(environment);
     }
 
     /// Passes the failure to the caller that has waited longest. Thus each caller causes one attempt, and
@@ -314,7 +314,7 @@ impl EnvironmentOwner for Pool {
             .environments
             .retain(|other| !Arc::ptr_eq(other, environment));
         state.idle.retain(|other| !Arc::ptr_eq(other, environment));
-        self.grow(&mut state, Environment::is_settling);
+        self.serve_waiting(&mut state);
         self.try_newest(&mut state);
         self.environment_removed.notify_one();
     }

@@ -16,6 +16,7 @@ use super::environment::transitions::Ending;
 use super::environment::{Environment, EnvironmentOwner};
 use super::process::command::LaunchError;
 use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
+use super::process::unreserved::extension_variables;
 use super::process::{procfs, wrapper};
 use crate::util::lock;
 
@@ -116,13 +117,18 @@ impl Supervisor {
             log_stream: &environment.log_stream,
             source: &environment.source,
         };
+        let extension_variables = extension_variables(&spec.variables);
+        let extension_launch = Launch {
+            variables: &extension_variables,
+            ..launch
+        };
         let extensions = groups::extensions(&spec.config.directory);
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
         let _ = environment.external_extensions.set(names);
         for (name, path) in &extensions {
             let group = self
                 .processes
-                .start_extension(&launch, name, path)
+                .start_extension(&extension_launch, name, path)
                 .map_err(|error| {
                     Cause::Failed(Failure::Extension {
                         name: name.clone(),

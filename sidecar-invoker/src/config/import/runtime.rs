@@ -21,7 +21,10 @@ pub(super) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
         let arguments = arguments.iter().chain([&handler]);
         Ok((program, arguments.map(|&one| one.to_owned()).collect()))
     };
-    let mut env = vec![("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}"))];
+    let mut env = vec![
+        ("_HANDLER", handler.to_owned()),
+        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}")),
+    ];
     let mut warning = None;
     let command = if runtime.starts_with("python3") {
         with("python3".to_owned(), &["-m", "awslambdaric"])
@@ -47,7 +50,8 @@ pub(super) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
                 directory.display()
             ));
         }
-        env = vec![("_HANDLER", handler.to_owned())];
+        // AWS does not set `AWS_EXECUTION_ENV` in OS-only runtimes.
+        env.truncate(1);
         Ok(("./bootstrap".to_owned(), Vec::new()))
     } else {
         Err(format!("the runtime {runtime} is not known here"))

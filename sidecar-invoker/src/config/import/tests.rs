@@ -112,6 +112,7 @@ fn functions_have_what_their_template_says() {
         ("NAME", "123456789012-dev-${Stage}-worker-dev"),
         ("OTHER", &arn),
         ("STAGE", "dev"),
+        ("_HANDLER", "app.handler"),
     ];
     assert_eq!(env, expected);
 

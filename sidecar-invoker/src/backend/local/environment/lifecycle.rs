@@ -33,6 +33,8 @@ pub(crate) struct Lifecycle {
     phase: Phase,
     /// The runtime waits for its next invocation.
     runtime_waits: bool,
+    /// The environment's owner knows that it is idle.
+    is_announced: bool,
     /// The time at which the supervisor's timer fires. It may be too early for the present phase,
     /// because firing early costs less than a reset.
     timer: Option<Instant>,
@@ -48,6 +50,7 @@ impl Lifecycle {
         Self {
             phase: Phase::Starting { until },
             runtime_waits: false,
+            is_announced: false,
             timer: None,
             reported_failure: None,
             extensions: Extensions::default(),
@@ -138,6 +141,7 @@ impl Lifecycle {
             Phase::Settling { .. } | Phase::Starting { .. } => {
                 let first = self.is_starting();
                 self.phase = Phase::Idle { until: idle_until };
+                self.is_announced = false;
                 Transition::Idle {
                     first,
                     resets_timer: self.fires_after(idle_until),
@@ -232,6 +236,7 @@ impl Lifecycle {
         let outcome = InvocationOutcome::of(active, caller, payload, failure);
         self.phase = Phase::Settling {
             request_id: id,
+            responded: Instant::now(),
             deadline,
             outcome: Some(outcome),
         };
@@ -299,6 +304,7 @@ impl Lifecycle {
                 let outcome = InvocationOutcome::of(active, caller, payload, failure);
                 self.phase = Phase::Settling {
                     request_id: active.request_id,
+                    responded: Instant::now(),
                     deadline,
                     outcome: Some(outcome),
                 };
@@ -450,9 +456,19 @@ impl Lifecycle {
         matches!(self.phase, Phase::Idle { .. })
     }
 
-    /// Returns true if the runtime has responded and the invocation is not over.
-    pub(crate) fn is_settling(&self) -> bool {
-        matches!(self.phase, Phase::Settling { .. })
+    /// Returns the time since which the environment is about to be ready for another invocation: that
+    /// of the runtime's response, or the present if only its owner does not know yet that it is idle.
+    pub(crate) fn about_to_be_ready_since(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Settling { responded, .. } if self.reported_failure.is_none() => Some(responded),
+            Phase::Idle { .. } if !self.is_announced => Some(Instant::now()),
+            _ => None,
+        }
+    }
+
+    /// Notes that the environment's owner knows that it is idle.
+    pub(crate) fn announce(&mut self) {
+        self.is_announced = true;
     }
 
     /// Returns true if the environment has ended or is about to end.

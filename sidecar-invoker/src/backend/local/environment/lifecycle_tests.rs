@@ -93,7 +93,7 @@ fn an_environment_is_idle_again_after_its_invocation() {
     let mut life = busy(pending);
     life.respond(id, success(), None).unwrap();
     assert_eq!(payload(response.try_recv().unwrap()), success());
-    assert!(life.is_settling() && life.deadline().is_some());
+    assert!(life.about_to_be_ready_since().is_some() && life.deadline().is_some());
     assert!(
         matches!(life.settle(later()), Transition::None),
         "the runtime has not asked yet"
@@ -107,6 +107,12 @@ fn an_environment_is_idle_again_after_its_invocation() {
         Transition::Idle { first: false, .. }
     ));
     assert!(life.is_idle());
+    assert!(
+        life.about_to_be_ready_since().is_some(),
+        "until it is announced"
+    );
+    life.announce();
+    assert!(life.about_to_be_ready_since().is_none());
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(crate) struct Environment {
     /// Wakes the supervisor.
     pub(crate) changed: Notify,
     pub(crate) started: Instant,
+    start_duration: OnceLock<Duration>,
     pub(crate) log: Arc<Log>,
     /// The source of the environment's lines in the invoker's output.
     pub(crate) source: LogSource,
@@ -99,6 +100,7 @@ impl Environment {
             extension_event: Notify::new(),
             changed: Notify::new(),
             started,
+            start_duration: OnceLock::new(),
             log: Arc::default(),
             stats: Mutex::default(),
             external_extensions: OnceLock::new(),
@@ -116,9 +118,13 @@ impl Environment {
             let next = lock(&self.lifecycle).next();
             match next {
                 Next::Deliver(invocation, deadline) => {
+                    // What was begun after the previous invocation is not part of this one.
+                    let mut lines = self.log.end_lines();
                     self.log.begin(invocation.log_type == LogType::Tail);
-                    let line = report::start(&invocation.request_id);
-                    self.write(&line).await;
+                    let start = report::start(&invocation.request_id);
+                    self.log.append(start.as_bytes());
+                    lines.extend_from_slice(start.as_bytes());
+                    self.forward(&lines).await;
                     return Ok((invocation, deadline));
                 }
                 Next::Refused(refusal) => return Err(refusal),
@@ -173,7 +179,9 @@ impl Environment {
                     resets_timer,
                 } => {
                     if first {
-                        lock(&self.stats).init = Some(self.started.elapsed());
+                        let duration = self.started.elapsed();
+                        let _ = self.start_duration.set(duration);
+                        lock(&self.stats).init = Some(duration);
                     }
                     if resets_timer {
                         self.changed.notify_one();
@@ -194,31 +202,34 @@ impl Environment {
         let Some(outcome) = unreported.1.take() else {
             return;
         };
-        let lines = {
+        let mut lines = self.log.end_lines();
+        let report = {
             let mut stats = lock(&self.stats);
             stats.refresh_memory(&self.memory);
             let now = (self.spec.context.clock)();
             stats.finish(&outcome, self.spec.config.memory_mib, now)
         };
-        self.log.append(lines.as_bytes());
+        self.log.append(report.as_bytes());
+        lines.extend_from_slice(report.as_bytes());
         if outcome.unsent.is_some() {
             outcome.send(self.log.tail());
         }
         self.forward(&lines).await;
     }
 
-    /// Writes lines of the service into the function's log.
-    pub(crate) async fn write(&self, lines: &str) {
-        self.log.append(lines.as_bytes());
-        self.forward(lines).await;
+    /// Writes lines of the service into the function's log, after what the function has written.
+    pub(crate) async fn write(&self, service: &str) {
+        self.log.wait_until_forwarded().await;
+        let mut lines = self.log.end_lines();
+        self.log.append(service.as_bytes());
+        lines.extend_from_slice(service.as_bytes());
+        self.forward(&lines).await;
     }
 
-    async fn forward(&self, lines: &str) {
+    async fn forward(&self, lines: &[u8]) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let output = &self.spec.context.output;
-        let dropped = output
-            .write_lines(&self.source, lines.as_bytes(), dropped)
-            .await;
+        let dropped = output.write_lines(&self.source, lines, dropped).await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
@@ -378,9 +389,19 @@ impl Environment {
         lock(&self.lifecycle).is_starting()
     }
 
-    /// Returns true if the runtime has responded and the invocation is not over.
-    pub(crate) fn is_settling(&self) -> bool {
-        lock(&self.lifecycle).is_settling()
+    /// Returns the time since which the environment is about to be ready for another invocation.
+    pub(crate) fn about_to_be_ready_since(&self) -> Option<Instant> {
+        lock(&self.lifecycle).about_to_be_ready_since()
+    }
+
+    /// Notes that the owner knows that the environment is idle.
+    pub(crate) fn announce(&self) {
+        lock(&self.lifecycle).announce();
+    }
+
+    /// Returns the duration of the start, once the environment has been idle.
+    pub(crate) fn start_duration(&self) -> Option<Duration> {
+        self.start_duration.get().copied()
     }
 
     /// Returns true if the environment has ended or is about to end.

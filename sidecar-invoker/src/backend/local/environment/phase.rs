@@ -36,6 +36,8 @@ pub(super) enum Phase {
     },
     Settling {
         request_id: RequestId,
+        /// The time of the response.
+        responded: Instant,
         deadline: Deadline,
         /// Present until it is reported.
         outcome: Option<InvocationOutcome>,
@@ -68,6 +70,7 @@ pub(super) fn truncated(active: ActiveInvocation, caller: Caller, deadline: Dead
     let payload = FunctionPayload::Error(failure.payload(&active.request_id));
     Phase::Settling {
         request_id: active.request_id,
+        responded: Instant::now(),
         deadline,
         outcome: Some(InvocationOutcome::of(
             active,

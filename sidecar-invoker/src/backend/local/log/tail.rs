@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::lines::Lines;
 use crate::util::lock;
 
 /// The length of the log tail that a caller gets, as on AWS.
@@ -37,10 +38,11 @@ struct Pipe {
     is_busy: AtomicBool,
     /// Notified when all output has been forwarded.
     forwarded: Notify,
+    lines: Mutex<Lines>,
 }
 
 impl Log {
-    /// Wraps `source` in a reader that copies its output to the log.
+    /// Wraps `source` in a reader whose lines are copied to the log.
     ///
     /// # Errors
     /// There are too many open files.
@@ -49,6 +51,7 @@ impl Log {
             end: source.as_fd().try_clone_to_owned()?,
             is_busy: AtomicBool::new(true),
             forwarded: Notify::new(),
+            lines: Mutex::default(),
         });
         lock(&self.pipes).push(Arc::clone(&pipe));
         Ok(Tap {
@@ -75,6 +78,20 @@ impl Log {
     /// Takes the end of the log since [`begin`](Self::begin).
     pub(crate) fn tail(&self) -> Option<Vec<u8>> {
         lock(&self.tail).take()
+    }
+
+    /// Ends the lines that processes have begun, and returns them. The caller has to forward them.
+    ///
+    /// Each process has its own, so that the output of one does not continue the line of another.
+    pub(crate) fn end_lines(&self) -> Vec<u8> {
+        let pipes = lock(&self.pipes);
+        let lines: Vec<u8> = pipes
+            .iter()
+            .flat_map(|pipe| lock(&pipe.lines).finish())
+            .collect();
+        drop(pipes);
+        self.append(&lines);
+        lines
     }
 
     /// Waits until all output that processes have written so far has been forwarded.
@@ -106,11 +123,28 @@ impl Pipe {
     }
 }
 
-/// A process's output, which is copied to a [`Log`].
+/// A process's output, whose lines are copied to a [`Log`].
 pub(crate) struct Tap<R> {
     source: R,
     pipe: Arc<Pipe>,
     log: Arc<Log>,
+}
+
+impl<R> Tap<R> {
+    /// Adds a `chunk` that was read, and returns the lines that are complete.
+    pub(crate) fn push(&self, chunk: &[u8]) -> Vec<u8> {
+        self.log(lock(&self.pipe.lines).push(chunk))
+    }
+
+    /// Returns the last line if it has no end.
+    pub(crate) fn finish(&self) -> Vec<u8> {
+        self.log(lock(&self.pipe.lines).finish())
+    }
+
+    fn log(&self, lines: Vec<u8>) -> Vec<u8> {
+        self.log.append(&lines);
+        lines
+    }
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Tap<R> {
@@ -120,12 +154,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Tap<R> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.pipe.is_busy.store(true, Ordering::SeqCst);
-        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.source).poll_read(context, buffer);
-        if polled.is_ready() {
-            self.log
-                .append(buffer.filled().get(before..).unwrap_or_default());
-        } else {
+        if polled.is_pending() {
             self.pipe.pause();
         }
         polled
@@ -172,20 +202,22 @@ mod tests {
         let log = Arc::new(Log::default());
         log.begin(true);
         let mut child = tokio::process::Command::new("sh")
-            .args(["-c", "echo hello; exec sleep 600"])
+            .args(["-c", "echo hello; printf begun; exec sleep 600"])
             .stdout(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut tap = log.tap(child.stdout.take().unwrap()).unwrap();
-        let mut line = [0; 6];
-        tap.read_exact(&mut line).await.unwrap();
+        let mut text = [0; 11];
+        tap.read_exact(&mut text).await.unwrap();
+        assert_eq!(tap.push(&text), b"hello\n");
         let reader = tokio::spawn(async move {
             let mut rest = Vec::new();
             let _ = tap.read_to_end(&mut rest).await;
         });
         log.wait_until_forwarded().await;
-        assert_eq!(log.tail().unwrap(), b"hello\n");
+        assert_eq!(log.end_lines(), b"begun\n");
+        assert_eq!(log.tail().unwrap(), b"hello\nbegun\n");
         child.kill().await.unwrap();
         reader.await.unwrap();
         assert!(lock(&log.pipes).is_empty());

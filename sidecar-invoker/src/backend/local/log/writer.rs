@@ -9,11 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::tail::Tap;
 use crate::config::LogFormat;
 use crate::util::time::timestamp;
 
-/// The length at which a line is cut.
-const MAX_LINE_BYTES: usize = 60 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 /// The number of pieces that may wait for the reader of the invoker's output.
 const MAX_QUEUED_PIECES: usize = 256;
@@ -71,16 +70,19 @@ impl Output {
         (output, Flushed(flushed))
     }
 
-    /// Writes the lines of `reader`, each with its source, until it ends.
-    pub(crate) async fn forward(self, source: LogSource, mut reader: impl AsyncRead + Unpin) {
-        let mut lines = Lines::default();
+    /// Writes the lines of a process, each with its source, until its output ends.
+    pub(crate) async fn forward<R>(self, source: LogSource, mut process: Tap<R>)
+    where
+        R: AsyncRead + Unpin,
+    {
         let mut buffer = vec![0; READ_BYTES];
         let mut dropped = 0;
         loop {
-            let read = reader.read(&mut buffer).await.unwrap_or(0);
-            let complete = match buffer.get(..read) {
-                Some(chunk) if !chunk.is_empty() => lines.push(chunk),
-                _ => lines.finish(),
+            let read = process.read(&mut buffer).await.unwrap_or(0);
+            let chunk = buffer.get(..read).unwrap_or_default();
+            let complete = match chunk.is_empty() {
+                true => process.finish(),
+                false => process.push(chunk),
             };
             if !complete.is_empty() {
                 dropped = self.write_lines(&source, &complete, dropped).await;
@@ -159,88 +161,12 @@ impl Flushed {
     }
 }
 
-/// A line splitter for a byte stream.
-///
-/// The codecs of `tokio-util` do not end a line at a carriage return, and fail at a line that is too
-/// long.
-#[derive(Default)]
-struct Lines {
-    partial: Vec<u8>,
-    /// The last line ended in a carriage return. A line feed may follow and belongs to it.
-    after_return: bool,
-}
-
-impl Lines {
-    /// Adds `chunk`, and returns the lines that are complete, each with a line feed.
-    ///
-    /// A carriage return ends a line too. The runtime client of Python separates the lines of a stack
-    /// trace by it. On a terminal each line would overwrite the previous one.
-    fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let mut complete = Vec::with_capacity(chunk.len());
-        for line in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            if std::mem::take(&mut self.after_return) && line == b"\n" {
-                continue;
-            }
-            self.partial.extend_from_slice(line);
-            if let Some(end @ (b'\n' | b'\r')) = self.partial.last_mut() {
-                self.after_return = *end == b'\r';
-                *end = b'\n';
-                complete.append(&mut self.partial);
-            } else if self.partial.len() >= MAX_LINE_BYTES {
-                self.partial.push(b'\n');
-                complete.append(&mut self.partial);
-            }
-        }
-        complete
-    }
-
-    /// Returns the last line if it has no end.
-    fn finish(&mut self) -> Vec<u8> {
-        if !self.partial.is_empty() {
-            self.partial.push(b'\n');
-        }
-        std::mem::take(&mut self.partial)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::UNIX_EPOCH;
 
     use super::*;
-
-    #[test]
-    fn lines_are_complete_wherever_the_chunks_end() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.push(b"a\nb"), b"a\n");
-        assert_eq!(lines.push(b"c\n\n"), b"bc\n\n");
-        assert_eq!(lines.push(b"end"), b"");
-        assert_eq!(lines.finish(), b"end\n");
-        assert_eq!(lines.finish(), b"");
-    }
-
-    #[test]
-    fn a_carriage_return_ends_a_line_with_or_without_a_line_feed() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.push(b"a\rb\r\nc\r"), b"a\nb\nc\n");
-        assert_eq!(lines.push(b"\n\nd\n"), b"\nd\n");
-    }
-
-    #[test]
-    fn an_endless_line_is_cut() {
-        let mut lines = Lines::default();
-        let mut kept = 0;
-        for _ in 0..1_000 {
-            kept += lines
-                .push(&[b'x'; 1_024])
-                .iter()
-                .filter(|&&byte| byte == b'x')
-                .count();
-            assert!(lines.partial.len() < MAX_LINE_BYTES);
-        }
-        assert_eq!(kept + lines.partial.len(), 1_000 * 1_024);
-    }
 
     /// A reader that shows each piece, and waits for a token before it takes the next one.
     struct SlowReader {
@@ -271,7 +197,8 @@ mod tests {
     async fn written(format: LogFormat, text: &[u8]) -> String {
         let (output, flushed, pieces, tokens) = output(format);
         drop(tokens);
-        output.forward(source(), text).await;
+        output.write_lines(&source(), text, 0).await;
+        drop(output);
         flushed.wait().await;
         String::from_utf8(pieces.iter().flatten().collect()).unwrap()
     }
@@ -286,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_has_its_source_as_text_or_as_json() {
         assert_eq!(
-            written(LogFormat::Text, b"a\n\nb").await,
+            written(LogFormat::Text, b"a\n\nb\n").await,
             "f/1a2b3c4d | a\nf/1a2b3c4d | \nf/1a2b3c4d | b\n"
         );
         let line = written(LogFormat::Json, b"say \"\xff\"\n").await;

@@ -10,27 +10,18 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::locale;
+use super::unreserved::set_unreserved;
 use crate::config::{InheritEnv, LocalConfig};
 use crate::invocation::region;
 use lambda_api::FunctionName;
 
 /// The variables of the invoker's own environment that every function inherits: the locations of
-/// programs and temporary files, the language, and a developer's AWS credentials and region.
-const INHERITED: [&str; 12] = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_REGION",
-];
-
+/// programs and temporary files. Those of the AWS SDKs and the locale are [inherited](is_inherited)
+/// too.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
+/// The variables of the locale, which a function inherits only if the locale has UTF-8.
+const LOCALE: [&str; 2] = ["LANG", "LC_ALL"];
 /// The invoker's own environment variables.
 #[derive(Debug, Clone)]
 pub(crate) struct Inherited {
@@ -51,18 +42,33 @@ impl Inherited {
 
     /// Returns the variables of a function that inherits `more` than every function does.
     fn visible(&self, more: &InheritEnv) -> BTreeMap<OsString, OsString> {
-        let passes = |name: &OsStr| match more {
-            InheritEnv::All => true,
+        let passes = |name: &OsStr, value: &OsStr| match more {
+            InheritEnv::All => is_inherited(name, value) || LOCALE.iter().all(|it| *it != name),
             InheritEnv::Names(names) => {
-                INHERITED.iter().any(|inherited| *inherited == name)
-                    || names.iter().any(|listed| **listed == *name)
+                is_inherited(name, value) || names.iter().any(|listed| **listed == *name)
             }
         };
-        let visible = self.variables.iter().filter(|(name, _)| passes(name));
+        let visible = self.variables.iter();
+        let visible = visible.filter(|(name, value)| passes(name, value));
         visible
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
+}
+
+/// Returns true if every function inherits this variable of the invoker's own environment.
+///
+/// By those of the AWS SDKs a function finds the credentials, the region and the endpoints of a
+/// developer, a container or a pod. Lambda's own variables are set for each function.
+fn is_inherited(name: &OsStr, value: &OsStr) -> bool {
+    if LOCALE.iter().any(|locale| *locale == name) {
+        return locale::is_utf8(value);
+    }
+    let bytes = name.as_encoded_bytes();
+    let is_of_sdk = bytes.starts_with(b"AWS_")
+        && !bytes.starts_with(b"AWS_LAMBDA_")
+        && bytes != b"AWS_EXECUTION_ENV";
+    is_of_sdk || INHERITED.iter().any(|inherited| *inherited == name)
 }
 
 /// Returns the variables of every execution environment of a function.
@@ -70,15 +76,19 @@ impl Inherited {
 /// `env` of the configuration overrides Lambda's own variables, and these override inherited ones.
 ///
 /// Source: "Defined runtime environment variables" in the AWS Lambda developer guide. There is no
-/// `AWS_EXECUTION_ENV`, as in OS-only runtimes. `_HANDLER` is the command's last word, as in the
-/// Runtime Interface Emulator, and `bootstrap` without a command. The runtime itself sets
-/// `_X_AMZN_TRACE_ID` for each invocation.
+/// `AWS_EXECUTION_ENV`, as in OS-only runtimes; a template that names a runtime has it in `env`.
+/// `_HANDLER` is the command's last word, as in the Runtime Interface Emulator, and `bootstrap`
+/// without a command. The runtime itself sets `_X_AMZN_TRACE_ID` for each invocation. The variables
+/// that AWS calls unreserved do not override inherited ones.
 pub(crate) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
     inherited: &Inherited,
 ) -> BTreeMap<OsString, OsString> {
     let mut variables = inherited.visible(&config.inherit_env);
+    // The trace of another invocation, if the invoker runs in a function.
+    variables.remove(OsStr::new("_X_AMZN_TRACE_ID"));
+    set_unreserved(&mut variables, &config.directory);
     let mut set = |key: &str, value: &OsStr| variables.insert(key.into(), value.into());
     let directory = config.directory.as_os_str();
     let handler = config.arguments.last().unwrap_or(&config.program);
@@ -257,6 +267,13 @@ mod tests {
         let outer = [
             ("AWS_DEFAULT_REGION", "eu-west-1"),
             ("AWS_PROFILE", "dev"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
+            ("AWS_ENDPOINT_URL_S3", "http://localhost"),
+            ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"),
+            ("AWS_LAMBDA_EXEC_WRAPPER", "/outer"),
+            ("_X_AMZN_TRACE_ID", "Root=1"),
+            ("LANG", "C"),
+            ("LC_ALL", "C.UTF-8"),
             ("LISTED", "yes"),
             ("LAMBDA_TASK_ROOT", "/outer"),
             ("OTHER", "no"),
@@ -275,13 +292,57 @@ mod tests {
         assert_eq!(value("TZ"), Some("Asia/Tokyo"));
         assert_eq!(value("AWS_REGION"), Some("eu-west-1"));
         assert_eq!(value("AWS_PROFILE"), Some("dev"));
+        assert_eq!(value("AWS_WEB_IDENTITY_TOKEN_FILE"), Some("/token"));
+        assert_eq!(value("AWS_ENDPOINT_URL_S3"), Some("http://localhost"));
+        assert_eq!(value("AWS_EXECUTION_ENV"), None);
+        assert_eq!(value("AWS_LAMBDA_EXEC_WRAPPER"), None);
+        assert_eq!(value("_X_AMZN_TRACE_ID"), None);
+        assert_eq!(value("LANG"), Some(locale::default()), "C is not UTF-8");
+        assert_eq!(value("LC_ALL"), Some("C.UTF-8"));
+        assert_eq!(value("PATH"), Some("/usr/local/bin:/usr/bin:/bin:/opt/bin"));
+        assert_eq!(value("LD_LIBRARY_PATH"), Some("/srv:/srv/lib:/opt/lib"));
+        assert_eq!(value("AWS_XRAY_CONTEXT_MISSING"), Some("LOG_ERROR"));
+        assert_eq!(value("AWS_XRAY_DAEMON_ADDRESS"), Some("127.0.0.1:2000"));
+        assert_eq!(value("_AWS_XRAY_DAEMON_ADDRESS"), Some("127.0.0.1"));
+        assert_eq!(value("_AWS_XRAY_DAEMON_PORT"), Some("2000"));
         assert_eq!(value("_HANDLER"), Some("app.handler"));
         assert_eq!(value("LAMBDA_TASK_ROOT"), Some("/srv"));
         assert_eq!(value("AWS_LAMBDA_FUNCTION_NAME"), Some("f"));
         assert_eq!(value("LISTED"), Some("yes"));
         assert_eq!(value("OTHER"), None);
         assert_eq!(value("ABSENT"), None);
-        assert_eq!(inherited.visible(&InheritEnv::All).len(), outer.len());
+        let all = inherited.visible(&InheritEnv::All);
+        assert_eq!(all.len(), outer.len() - 1, "all but LANG=C");
+        let of_extension = super::super::unreserved::extension_variables(&variables);
+        assert!(of_extension.contains_key(OsStr::new("AWS_LAMBDA_FUNCTION_NAME")));
+        assert!(!of_extension.contains_key(OsStr::new("_HANDLER")));
+    }
+
+    #[test]
+    fn inherited_variables_win_over_those_that_aws_calls_unreserved() {
+        let yaml =
+            "functions: { f: { local: { command: [p], inherit_env: [LANG, LD_LIBRARY_PATH] } } }";
+        let config = crate::config::Config::parse("i.yaml", yaml, Path::new("/srv")).unwrap();
+        let (name, function) = config.functions.first_key_value().unwrap();
+        let crate::config::BackendConfig::Local(local) = &function.backend else {
+            panic!("not local");
+        };
+        let outer = [
+            ("LANG", "C"),
+            ("LD_LIBRARY_PATH", "/own"),
+            ("PATH", "/opt/bin:/bin"),
+            (
+                "AWS_XRAY_DAEMON_ADDRESS",
+                "tcp:127.0.0.1:2000 udp:127.0.0.1:2001",
+            ),
+        ];
+        let outer = outer.map(|(name, value)| (name.into(), value.into()));
+        let inherited = Inherited::from(outer.clone().into_iter());
+        let variables = variables(name, local, &inherited);
+        for (name, value) in &outer {
+            assert_eq!(variables.get(name), Some(value), "{}", name.display());
+        }
+        assert!(!variables.contains_key(OsStr::new("_AWS_XRAY_DAEMON_PORT")));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
-use crate::backend::local::log::tail::Log;
+use crate::backend::local::log::tail::{Log, Tap};
 use crate::backend::local::log::writer::{LogSource, Output};
 
 /// The time between SIGTERM and SIGKILL for the runtime, as on AWS.
@@ -218,9 +218,9 @@ impl Launch<'_> {
     }
 
     /// Starts a task that passes on the output of a process.
-    fn forward(&self, reader: impl AsyncRead + Send + Unpin + 'static) {
+    fn forward(&self, process: Tap<impl AsyncRead + Send + Unpin + 'static>) {
         let output = self.output.clone();
         self.tasks
-            .spawn(output.forward(self.source.clone(), reader));
+            .spawn(output.forward(self.source.clone(), process));
     }
 }

@@ -3,7 +3,9 @@
 pub(crate) mod cgroup;
 pub(crate) mod command;
 pub(crate) mod groups;
+mod locale;
 pub(crate) mod memory;
 pub(crate) mod orphan_reaper;
 pub(crate) mod procfs;
+pub(crate) mod unreserved;
 pub(crate) mod wrapper;

@@ -14,6 +14,7 @@ use super::command::{LaunchError, ProgramError, resolve};
 /// Makes Python's runtime client read the handler when it starts. On AWS, too, the interpreter has
 /// one argument, before which wrappers insert others.
 const PYTHON_CLIENT: &str = "-cimport os, runpy, sys; \
+    sys.path[0] = os.getcwd(); \
     sys.argv[1:] = [os.environ['_HANDLER']]; \
     runpy.run_module('awslambdaric', run_name='__main__', alter_sys=True)";
 /// Makes another runtime client read the handler when it starts.
