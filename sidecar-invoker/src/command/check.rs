@@ -15,8 +15,9 @@ use super::error::CommandError;
 use super::setup;
 use crate::backend::aws::{Aws, CredentialsProblem, DryRunError};
 use crate::backend::local::{LocalContext, LocalFunction, MissingProgram, Output};
+use crate::callers::Callers;
 use crate::config::yaml::scalar::printable;
-use crate::config::{BackendConfig, Config, HostPort};
+use crate::config::{BackendConfig, CallersConfig, Config, HostPort};
 use crate::metrics::Metrics;
 use crate::server::ServeError;
 
@@ -33,6 +34,10 @@ pub(super) struct CheckArgs {
 /// Prints the table.
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, CommandError> {
     let config = Config::load(&args.config)?;
+    config.check_exposure(&config.listen)?;
+    if let Some(CallersConfig::Known(known)) = &config.callers {
+        Callers::new(known.clone(), SystemTime::now).map_err(CommandError::failed)?;
+    }
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
