@@ -198,7 +198,7 @@ const FORMS: &str = r#"[
     ["listen", ["[::1]:0", "a.b:1", "unix:///a"], ["a", 9090, "unix://a"]],
     ["socket_mode", ["660", 660], ["0o660", "6600", 1.5]],
     ["admin", ["localhost:80"], ["unix:///a", 80]],
-    ["callers.filters[0].secrets[0]", ["env:A", "file:/a"], ["a", "env:", "file:", 1]],
+    ["callers.filters[0].secrets[0]", ["env:A", "file:/a"], ["a", "env:", "env:1A", "env:A)", "file:", 1]],
     ["callers.access_keys[0].id", ["AKID", "a-b_1", 1234], ["a/b", "abc", ""]],
     ["callers.identities[0].uri", ["spiffe://td/a", "spiffe://td/a/*"], ["td", "spiffe://td/a*", 1]],
     ["drain_timeout", [1, "1", "500ms", "30s", "15m"], ["1d", "", "1.5s", 1.5, true]],

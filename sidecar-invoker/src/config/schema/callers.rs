@@ -91,7 +91,7 @@ const URI: Form<UriPattern> = Form {
 const MAX_SECRETS: usize = 2;
 
 fn secret_values(is_list: bool) -> Values {
-    let schema = Types::Text.matching("^(env:[^=]+|file:.+)$");
+    let schema = Types::Text.matching("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$");
     match is_list {
         false => Values {
             text: "`env:NAME`, `file:PATH`".to_owned(),
@@ -234,7 +234,11 @@ fn secret(value: &Value<'_>, directory: &Path) -> Option<SecretSource> {
     const EXPECTED: &str = "env:NAME or file:PATH";
     let text = value.text(EXPECTED)?;
     let name = text.strip_prefix("env:");
-    let name = name.filter(|name| !name.is_empty() && !name.contains(['=', '\0']));
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_name = |name: &&str| {
+        name.bytes().all(letter) && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    let name = name.filter(|name| !name.is_empty()).filter(is_name);
     let path = text.strip_prefix("file:").filter(|path| !path.is_empty());
     match (name, path) {
         (Some(name), _) => Some(SecretSource::Env(name.to_owned())),
