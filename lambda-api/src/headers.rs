@@ -43,6 +43,13 @@ pub const TRACE_ID: &str = "x-amzn-trace-id";
 /// [`invocation_header`](crate::invocation_header).
 pub const INVOCATION: &str = "x-lambda-mesh-invocation";
 
+/// Request from the filter to the invoker: the secret by which the invoker knows the filter.
+pub const SECRET: &str = "x-lambda-mesh-secret";
+
+/// The beginning of the names of headers between the filter and the invoker. A client has no say in
+/// them.
+pub const OWN_PREFIX: &str = "x-lambda-mesh-";
+
 /// Response from the invoker to the filter: the media type that the function gave its streamed
 /// response.
 ///
@@ -88,6 +95,13 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_headers_between_filter_and_invoker_begin_alike() {
+        for name in [INVOCATION, SECRET, FUNCTION_CONTENT_TYPE] {
+            assert!(name.starts_with(OWN_PREFIX), "{name}");
+        }
+    }
 
     #[test]
     fn headers_of_a_connection_are_hop_by_hop() {

@@ -40,6 +40,7 @@ pub mod limits;
 pub mod name;
 pub mod operation;
 pub mod partition;
+pub mod secret;
 pub mod trace;
 
 pub use name::{ACCOUNT_ID, FunctionArn, FunctionName, FunctionReference, NameError, Qualifier};

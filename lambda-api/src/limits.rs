@@ -65,3 +65,9 @@ pub const MAX_QUALIFIER_BYTES: usize = 128;
 ///
 /// Source: `NamespacedFunctionName` in botocore's `lambda/2015-03-31/service-2.json`.
 pub const MAX_REFERENCE_BYTES: usize = 256;
+
+/// The shortest secret between the filter and the invoker, in bytes: 128 bits in hexadecimal digits.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// The longest secret between the filter and the invoker, in bytes.
+pub const MAX_SECRET_BYTES: usize = 256;

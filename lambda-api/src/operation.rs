@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{
-    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, percent_encode,
+    utf8_percent_encode,
 };
 
 use crate::name::{FunctionReference, NameError, Qualifier};
@@ -82,6 +83,26 @@ impl Operation {
 #[must_use]
 pub fn query(qualifier: &Qualifier) -> String {
     format!("Qualifier={}", encode(qualifier.as_str()))
+}
+
+/// Returns a query in the form that a signature of AWS covers: each name and value decoded and
+/// percent-encoded anew, and the pairs sorted.
+#[must_use]
+pub fn canonical_query(query: &str) -> String {
+    let encode = |text: &str| -> String {
+        let bytes: Cow<'_, [u8]> = percent_decode_str(text).into();
+        percent_encode(&bytes, ENCODED).collect()
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<_> = pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (encode(name), encode(value))
+        })
+        .collect();
+    pairs.sort_unstable();
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn encode(text: &str) -> PercentEncode<'_> {
@@ -384,5 +405,18 @@ mod tests {
             Err(UnknownInvocationType)
         );
         assert_eq!("".parse::<LogType>(), Err(UnknownLogType));
+    }
+
+    #[test]
+    fn a_query_is_signed_sorted_and_encoded_in_one_way() {
+        for (query, canonical) in [
+            ("", ""),
+            ("Qualifier=$LATEST", "Qualifier=%24LATEST"),
+            ("Qualifier=%24latest", "Qualifier=%24latest"),
+            ("b=2&a=1&a=%2f&&c", "a=%2F&a=1&b=2&c="),
+            ("a=1+2%20~&x=%ff", "a=1%2B2%20~&x=%FF"),
+        ] {
+            assert_eq!(canonical_query(query), canonical, "{query}");
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! configuration from the invoker's configuration. [`lrp`] runs Envoy and the invoker together.
 
 mod backend;
+mod callers;
 pub mod command;
 pub mod config;
 pub mod envoy_config;
@@ -20,7 +21,9 @@ pub mod lrp;
 mod metrics;
 mod net;
 mod server;
+mod sigv4;
 mod util;
 
+pub use callers::SecretError;
 pub use net::listener::BindError;
 pub use server::{Options, ServeError, Server};

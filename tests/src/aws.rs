@@ -218,8 +218,18 @@ pub fn certificates() -> PathBuf {
 /// # Panics
 /// boto3 fails, other than by an error that AWS could have sent.
 pub fn boto3(url: &str, calls: &Value) -> Vec<Value> {
+    boto3_as(KEY, url, calls)
+}
+
+/// Makes calls like [`boto3`], with another access key.
+///
+/// # Panics
+/// As [`boto3`].
+pub fn boto3_as(key: (&str, &str), url: &str, calls: &Value) -> Vec<Value> {
     let mut command = python();
     command
+        .env("AWS_ACCESS_KEY_ID", key.0)
+        .env("AWS_SECRET_ACCESS_KEY", key.1)
         .arg(fixtures().join("boto_client.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -239,8 +249,15 @@ pub fn boto3(url: &str, calls: &Value) -> Vec<Value> {
 
 /// Runs `aws lambda` with `--endpoint-url` and these arguments.
 pub fn aws_cli(url: &str, arguments: &[&str]) -> Output {
+    aws_cli_as(KEY, url, arguments)
+}
+
+/// Runs a command like [`aws_cli`], with another access key.
+pub fn aws_cli_as(key: (&str, &str), url: &str, arguments: &[&str]) -> Output {
     let mut command = python();
     command
+        .env("AWS_ACCESS_KEY_ID", key.0)
+        .env("AWS_SECRET_ACCESS_KEY", key.1)
         .args(["-m", "awscli", "lambda", "--endpoint-url", url])
         .args(["--region", REGION])
         .args(arguments);

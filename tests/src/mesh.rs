@@ -34,6 +34,7 @@ pub struct Builder {
     workers: u8,
     admin: SocketAddr,
     environment: Vec<(&'static str, &'static str)>,
+    log_level: &'static str,
 }
 
 /// A running Envoy.
@@ -72,6 +73,7 @@ impl Mesh {
             workers: 1,
             admin: ANY_PORT,
             environment: Vec::new(),
+            log_level: "warning",
         }
     }
 
@@ -218,6 +220,13 @@ impl Builder {
         self
     }
 
+    /// Sets the level of Envoy's log, by default `warning`.
+    #[must_use]
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
     /// Makes any other change.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -278,7 +287,7 @@ impl Builder {
             .arg(folder.path().join("admin"))
             .args(["--concurrency", &self.workers.to_string()])
             .args(["--file-flush-interval-msec", "5"])
-            .args(["--log-level", "warning", "--disable-hot-restart"]);
+            .args(["--log-level", self.log_level, "--disable-hot-restart"]);
         let envoy = Process::start("Envoy", &envoy);
         let (envoy, (admin, address)) = envoy.wait_until(|_| {
             let admin = fs::read_to_string(folder.path().join("admin")).ok()?;

@@ -381,6 +381,9 @@ fn take_invocation(head: &mut hyper::http::request::Parts) -> Option<Bytes> {
             headers.insert(name, value);
         }
     }
+    for secret in head.headers.get_all(headers::SECRET) {
+        headers.append(headers::SECRET, secret.clone());
+    }
     head.headers = headers;
     head.method = hyper::Method::POST;
     head.uri = invocation.path_and_query.parse().expect("a path");

@@ -218,6 +218,9 @@ fn each_host_name_leads_to_a_container_with_its_code() {
     for service in ["envoy", "invoker"] {
         for volume in strings(&services[service]["volumes"]) {
             let file = volume.split(':').next().unwrap();
+            if volume == "run:/run/lambda-mesh" {
+                continue;
+            }
             assert!(
                 workspace_root().join(file).is_file(),
                 "{service}: no {file}"

@@ -14,8 +14,9 @@ use super::error::CommandError;
 use super::setup::{self, ConfigFile};
 use crate::backend::aws::{Aws, CredentialsProblem, DryRunError};
 use crate::backend::local::{LocalContext, LocalFunction, MissingProgram, Output};
+use crate::callers::Callers;
 use crate::config::yaml::scalar::printable;
-use crate::config::{BackendConfig, Config, HostPort};
+use crate::config::{BackendConfig, CallersConfig, Config, HostPort};
 use crate::metrics::Metrics;
 use crate::server::ServeError;
 
@@ -31,6 +32,10 @@ pub(super) struct CheckArgs {
 /// Prints the table.
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, CommandError> {
     let config = args.config.load()?;
+    config.check_exposure(&config.listen)?;
+    if let Some(CallersConfig::Known(known)) = &config.callers {
+        Callers::new(known.clone(), SystemTime::now).map_err(CommandError::failed)?;
+    }
     setup::print_warnings(&config);
     let report = setup::runtime()?.block_on(check(config, SystemTime::now));
     let report = report.map_err(CommandError::failed)?;

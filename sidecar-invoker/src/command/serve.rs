@@ -28,6 +28,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let mut config = args.config.load()?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.admin = args.admin.unwrap_or(config.admin);
+    config.check_exposure(&config.listen)?;
     let mut backends = config.functions.values().map(|function| &function.backend);
     if config.aws.is_some() || backends.any(|backend| matches!(backend, BackendConfig::Aws(_))) {
         setup::raise_open_files();

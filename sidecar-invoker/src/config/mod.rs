@@ -1,5 +1,6 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
+mod callers;
 mod import;
 mod keys;
 mod model;
@@ -12,8 +13,12 @@ pub(crate) mod yaml;
 use std::io::ErrorKind;
 use std::path::Path;
 
+pub use callers::{
+    AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
+    SecretSource, UriPattern,
+};
 pub use model::{
-    AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, FunctionConfig,
+    AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
     InheritEnv, LocalConfig, LogFormat, RieConfig, Role,
 };
 pub(crate) use pattern::Form;

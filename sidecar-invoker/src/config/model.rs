@@ -1,12 +1,14 @@
 //! The content of a configuration file, in types that cannot be wrong.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use wildmatch::WildMatch;
 
+use super::callers::CallersConfig;
 use super::routes::Route;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
@@ -20,6 +22,8 @@ pub struct Config {
     pub socket_mode: Option<SocketMode>,
     /// `admin`: the address of the admin endpoints.
     pub admin: HostPort,
+    /// `callers`: the callers who may invoke functions. Without the block, everyone who can connect.
+    pub callers: Option<CallersConfig>,
     /// `drain_timeout`: the time for running invocations to finish once the invoker is to end.
     pub drain_timeout: Duration,
     /// `max_concurrency`: most invocations on AWS at once, over all functions.
@@ -36,6 +40,50 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The file as the user named it, for messages.
     pub file: String,
+}
+
+impl Config {
+    /// Checks that only this machine can reach an address of the Invoke API, or that `callers` says who
+    /// may call.
+    ///
+    /// # Errors
+    /// Returns an error otherwise.
+    pub fn check_exposure(&self, address: &Listen) -> Result<(), Exposed> {
+        match self.callers.is_some() || is_private(address) {
+            true => Ok(()),
+            false => Err(Exposed {
+                file: self.file.clone(),
+                address: address.clone(),
+            }),
+        }
+    }
+}
+
+/// Returns whether only this machine can reach an address. A name other than `localhost` may stand for
+/// any address.
+fn is_private(address: &Listen) -> bool {
+    match address {
+        Listen::Unix(_) => true,
+        Listen::Tcp(address) => match address.host.parse::<IpAddr>() {
+            Ok(ip) => ip.to_canonical().is_loopback(),
+            Err(_) => address.host.eq_ignore_ascii_case("localhost"),
+        },
+    }
+}
+
+/// The error if other machines can reach the Invoke API, and nothing says who may call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{file}: other machines can reach {address} (listen), and `callers` does not say who may call. Add \
+     `callers: {{ filters: [{{ secrets: [\"env:LAMBDA_MESH_SECRET\"] }}] }}`, and set LAMBDA_MESH_SECRET to one \
+     secret here and in Envoy (docs/operations.md); or listen on 127.0.0.1 or a Unix socket; or let everyone call with \
+     `callers: {{ anyone: true }}`"
+)]
+pub struct Exposed {
+    /// The configuration file, as the user named it.
+    pub file: String,
+    /// The address.
+    pub address: Listen,
 }
 
 /// The form of the lines that functions write, on the invoker's standard output.

@@ -3,6 +3,7 @@
 use lambda_filter_core::config::reference::{document, object, table};
 
 use super::routes;
+use super::schema::callers::{AccessKeyKeys, CallersKeys, FilterKeys, IdentityKeys};
 use super::schema::functions::{EventKeys, FunctionKeys};
 use super::schema::local::LocalKeys;
 use super::schema::{FileKeys, aws};
@@ -12,6 +13,16 @@ use super::schema::{FileKeys, aws};
 pub fn tables() -> Vec<(&'static str, String)> {
     vec![
         ("invoker top level", table(&FileKeys::reference())),
+        ("invoker callers", table(&CallersKeys::reference())),
+        ("invoker callers.filters", table(&FilterKeys::reference())),
+        (
+            "invoker callers.access_keys",
+            table(&AccessKeyKeys::reference()),
+        ),
+        (
+            "invoker callers.identities",
+            table(&IdentityKeys::reference()),
+        ),
         ("invoker aws", table(&aws::block_reference())),
         ("invoker functions.NAME", table(&FunctionKeys::reference())),
         (

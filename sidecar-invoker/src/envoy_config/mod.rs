@@ -10,10 +10,11 @@ pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
 
 use self::routes::default_timeout;
-use crate::config::{Config, HostPort, Listen, Route};
+use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource};
 
 pub use envoy::{Envoy, find_filter};
 pub use error::EnvoyConfigError;
@@ -47,6 +48,9 @@ pub struct Gateway {
     pub not_found: NotFound,
     /// The limit of request heads, if it is not Envoy's default.
     pub head_limit: Option<HeadLimit>,
+    /// The variable of Envoy's environment with the secret that proves to the invoker that the filter
+    /// makes a call.
+    pub secret_variable: Option<String>,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
 }
@@ -109,6 +113,7 @@ impl Gateway {
                 format: r#"{"message":"Not Found"}"#,
             },
             head_limit: None,
+            secret_variable: secret_variable(config),
             http_10: false,
         })
     }
@@ -140,6 +145,7 @@ impl Gateway {
             "invoker" => yaml::flow(&address(&invoker)),
             "filter" => yaml::text(&self.filter),
             "body_filter" => self.body_filter().to_owned(),
+            "secret_filter" => self.secret_filter(),
             "plugin" => yaml::flow(&Value::from(self.plugin())),
             _ => String::new(),
         };
@@ -203,6 +209,26 @@ impl Gateway {
         )
     }
 
+    /// Returns the filter that adds the secret. Its place behind the Lambda filter lets it replace what a
+    /// client sent. Envoy shows neither the variable's value in a log nor in `/config_dump`.
+    fn secret_filter(&self) -> String {
+        let Some(variable) = &self.secret_variable else {
+            return String::new();
+        };
+        let header = json!({
+            "header": { "key": SECRET, "value": format!("%ENVIRONMENT({variable})%") },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        });
+        format!(
+            "        # Proves to the invoker that the filter makes a call. The secret is in Envoy's environment.\n        \
+             - name: lambda.secret\n          typed_config:\n            \
+             \"@type\": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation\n            \
+             mutations:\n              request_mutations:\n              \
+             - append: {}\n",
+            yaml::flow(&header)
+        )
+    }
+
     /// Returns the settings for requests that Envoy refuses by default.
     fn clients(&self) -> String {
         let mut lines = String::new();
@@ -223,6 +249,21 @@ impl Gateway {
         ));
         lines
     }
+}
+
+/// The variable of a secret that the invoker reads from a file.
+const SECRET_VARIABLE: &str = "LAMBDA_MESH_SECRET";
+
+/// Returns the variable of Envoy's environment that has to hold the secret, if the invoker demands one.
+fn secret_variable(config: &Config) -> Option<String> {
+    let Some(CallersConfig::Known(known)) = &config.callers else {
+        return None;
+    };
+    let secret = known.filters.first()?.secrets.first()?;
+    Some(match secret {
+        SecretSource::Env(name) => name.clone(),
+        SecretSource::File(_) => SECRET_VARIABLE.to_owned(),
+    })
 }
 
 /// The Lua filter that gives requests without a body an empty body.

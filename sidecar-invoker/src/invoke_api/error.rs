@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::headers;
 use crate::invoke_api::body::{ResponseBody, whole};
+use crate::sigv4::SignatureError;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 use lambda_api::{FunctionName, NameError};
 
@@ -72,6 +73,12 @@ pub(crate) enum ServiceError {
         "the invoker's configuration does not allow the function {0}; add it to `functions` or `aws.allow`"
     )]
     AccessDenied(FunctionName),
+    /// The caller is not one of the configuration's, or may not invoke the function.
+    #[error(transparent)]
+    Refused(#[from] RefusedCaller),
+    /// The signature of the caller is not accepted.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The AWS credentials or the region are missing.
     #[error("the invoker has no valid AWS credentials or region; its log says why")]
     NoCredentials,
@@ -93,6 +100,71 @@ pub(crate) enum ServiceError {
     /// The invoker is shutting down.
     #[error("the invoker is about to end")]
     ShuttingDown,
+}
+
+/// The reason why a caller is refused. The text is for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RefusedCaller {
+    /// The call has neither a secret nor a signature.
+    #[error(
+        "Missing Authentication Token: the invoker serves calls of a filter that has its secret, and calls signed by one of its access keys (`callers` in its configuration)"
+    )]
+    NoProof,
+    /// The secret is none of the configuration's.
+    #[error(
+        "The security token included in the request is invalid: the filter's secret is none of `callers.filters` in the invoker's configuration"
+    )]
+    Secret,
+    /// The access key is none of the configuration's.
+    #[error(
+        "The security token included in the request is invalid: the access key is none of `callers.access_keys` in the invoker's configuration"
+    )]
+    AccessKey,
+    /// The signature does not cover the invocation.
+    #[error("a signed call has no header x-lambda-mesh-invocation, which is the filter's")]
+    SignedHeader,
+    /// No proxy has verified a certificate of the caller.
+    #[error(
+        "the caller has no identity: the header x-forwarded-client-cert names no URI; check that a proxy in front of the invoker demands client certificates"
+    )]
+    NoIdentity,
+    /// The identity is none of the configuration's.
+    #[error(
+        "User: {0} is not authorized to perform: lambda:InvokeFunction, because it is none of `callers.identities` in the invoker's configuration"
+    )]
+    Identity(String),
+    /// The caller may not invoke this function.
+    #[error(
+        "User: {caller} is not authorized to perform: lambda:InvokeFunction on resource: {function}, because no `functions` of its entry of `callers` has the name"
+    )]
+    Function {
+        /// The identity of the caller, or a word for a caller without one.
+        caller: String,
+        /// The function.
+        function: FunctionName,
+    },
+}
+
+impl RefusedCaller {
+    /// Returns AWS's name of the error.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NoProof => "MissingAuthenticationTokenException",
+            Self::Secret | Self::AccessKey => "UnrecognizedClientException",
+            Self::SignedHeader | Self::NoIdentity | Self::Identity(_) | Self::Function { .. } => {
+                "AccessDeniedException"
+            }
+        }
+    }
+}
+
+/// Returns AWS's name of the error.
+fn signature_error(error: SignatureError) -> &'static str {
+    match error {
+        SignatureError::Incomplete(_) => "IncompleteSignatureException",
+        SignatureError::SessionToken => "UnrecognizedClientException",
+        SignatureError::Skew | SignatureError::Mismatch => "InvalidSignatureException",
+    }
 }
 
 impl ServiceError {
@@ -119,6 +191,8 @@ impl ServiceError {
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Self::Refused(refused) => (StatusCode::FORBIDDEN, refused.name()),
+            Self::Signature(error) => (StatusCode::FORBIDDEN, signature_error(*error)),
             Self::NoCredentials | Self::AwsUnavailable(_) => {
                 (StatusCode::BAD_GATEWAY, "ServiceException")
             }

@@ -130,6 +130,7 @@ impl Lrp {
                 kib: 1024,
                 headers: 1000,
             }),
+            secret_variable: None,
             http_10: true,
         }
     }

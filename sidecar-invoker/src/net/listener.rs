@@ -3,18 +3,14 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::config::{HostPort, Listen, SocketMode};
-use crate::util::lock;
-
-/// The least time between two warnings about connections that could not be accepted.
-const WARNING_INTERVAL: Duration = Duration::from_secs(1);
+use crate::util::WarningLimit;
 
 /// A connection over TCP or a Unix domain socket.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -160,21 +156,12 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Warns, and pauses. Without the pause, a lasting failure such as too many open files would keep a
 /// core busy, because the connection stays in the backlog.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
-    if is_due(&mut lock(&LAST_WARNING), Instant::now()) {
+    static WARNINGS: WarningLimit = WarningLimit::new();
+    if WARNINGS.is_due() {
         tracing::warn!("a connection could not be accepted: {error}");
     }
     sleep(Duration::from_millis(50)).await;
     None
-}
-
-/// Returns whether the warning is due (at most one per second) and records it.
-fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = last.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
-    if is_due {
-        *last = Some(now);
-    }
-    is_due
 }
 
 /// Returns the address of a TCP listener.
@@ -244,14 +231,6 @@ mod tests {
     use socket2::{Domain, SockAddr, Socket, Type};
 
     use super::*;
-
-    #[test]
-    fn a_lasting_failure_is_logged_once_per_second() {
-        let start = Instant::now();
-        let mut last = None;
-        let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
-        assert_eq!(times.filter(|now| is_due(&mut last, *now)).count(), 3);
-    }
 
     /// Returns the error of a path that cannot be listened on.
     async fn bind_error(path: &Path) -> String {

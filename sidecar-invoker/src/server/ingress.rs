@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, Version};
 use tokio::time::Instant;
 
 use crate::backend::Backends;
+use crate::callers::Callers;
 use crate::invocation::RequestId;
 use crate::invoke_api::body::{self, ResponseBody};
 use crate::invoke_api::error::ServiceError;
@@ -29,6 +30,8 @@ pub(crate) struct Ingress {
     pub(crate) backends: Arc<Backends>,
     /// The metrics that count invocations.
     pub(crate) metrics: Arc<Metrics>,
+    /// The callers that may invoke functions. Without a list, everyone who can connect.
+    pub(crate) callers: Option<Arc<Callers>>,
 }
 
 impl Ingress {
@@ -75,8 +78,19 @@ impl Ingress {
         body: &mut RequestBody,
         request_id: &LazyLock<RequestId>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
-        body.event = in_header(&mut parts)?;
+        // Before anything else, so that a refused caller learns nothing.
+        let admitted = match &self.callers {
+            Some(callers) => Some(callers.admit(&parts, body).await?),
+            None => None,
+        };
+        parts.headers.remove(header::SECRET);
+        if let Some(event) = in_header(&mut parts)? {
+            body.event = Some(event);
+        }
         let (operation, address) = address(&parts.uri)?;
+        if let Some(admitted) = admitted {
+            admitted.may_invoke(address.function.name())?;
+        }
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }

@@ -20,7 +20,10 @@ use tokio::time::timeout;
 
 use crate::backend::Backends;
 use crate::backend::local::{Cgroups, Flushed, LocalContext, OrphanReaper, Output};
-use crate::config::{BackendConfig, Config, FunctionConfig, HostPort, Listen};
+use crate::callers::{Callers, SecretError};
+use crate::config::{
+    BackendConfig, CallersConfig, Config, Exposed, FunctionConfig, HostPort, Listen,
+};
 use crate::metrics::Metrics;
 use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
 use admin::Admin;
@@ -56,9 +59,18 @@ pub enum ServeError {
     /// Listening on an address failed.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The operating system does not know the address of the Invoke API.
+    #[error("the address of the Invoke API is not known: {0}")]
+    Address(std::io::Error),
     /// Starting the orphan reaper failed.
     #[error("the guard process cannot be started: {0}")]
     OrphanReaper(std::io::Error),
+    /// Other machines can reach the address, and the configuration does not say who may call.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    /// A secret of the callers cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Setting up TLS for connections to AWS failed.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -84,7 +96,18 @@ impl Server {
     /// Returns an error if listening on an address fails, if the orphan reaper does not start, or if
     /// TLS cannot be set up.
     pub async fn bind(config: Config, options: Options) -> Result<Self, ServeError> {
+        config.check_exposure(&config.listen)?;
         let listener = Listener::bind(&config.listen, config.socket_mode).await?;
+        // A name such as `localhost` may stand for any address.
+        config.check_exposure(&listener.address().map_err(ServeError::Address)?)?;
+        let (callers, hidden) = match &config.callers {
+            Some(CallersConfig::Known(known)) => {
+                let callers = Callers::new(known.clone(), options.clock)?;
+                let hidden: Vec<_> = known.variables().map(str::to_owned).collect();
+                (Some(Arc::new(callers)), hidden)
+            }
+            Some(CallersConfig::Anyone) | None => (None, Vec::new()),
+        };
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let orphan_reaper = options.orphan_reaper.as_deref().map(OrphanReaper::start);
         let orphan_reaper = orphan_reaper
@@ -109,7 +132,7 @@ impl Server {
         let context = LocalContext {
             orphan_reaper: orphan_reaper.map(Arc::new),
             cgroups,
-            ..LocalContext::new(options.clock, output)
+            ..LocalContext::new(options.clock, output).without_variables(&hidden)
         };
 
         for warning in &config.warnings {
@@ -123,6 +146,7 @@ impl Server {
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
             metrics: Arc::clone(&metrics),
+            callers,
         });
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
@@ -174,6 +198,10 @@ impl Server {
             drain_timeout,
         } = self;
         backends.begin();
+        if let Some(callers) = &ingress.callers {
+            let refresh = Arc::clone(callers).refresh(context.stop.clone());
+            context.tasks.spawn(refresh);
+        }
         let admin_server =
             tokio::spawn(Arc::clone(&admin).serve(admin_listener, HEADER_READ_TIMEOUT));
         let graceful = GracefulShutdown::new();

@@ -8,6 +8,7 @@
 )]
 
 mod aws;
+mod callers;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod differences;

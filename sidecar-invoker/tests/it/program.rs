@@ -1,6 +1,7 @@
 //! The program: its configuration errors, its ports, its shutdown.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -14,7 +15,7 @@ use crate::support::{
 const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
 
 /// Returns the program on free ports, except for the given address.
-fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
+pub(crate) fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
     command.arg("serve").arg("--config").arg(config);
     for other in ["listen", "admin"] {
@@ -35,7 +36,7 @@ fn run_to_end(config: &Path) -> (Option<i32>, String) {
 }
 
 /// A running program and the address that it has logged.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
     address: String,
@@ -48,12 +49,11 @@ impl Running {
     }
 
     /// Starts the command that `wrap` returns for the program's command.
-    fn start_wrapped(config: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
+    pub(crate) fn start_wrapped(config: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, config).unwrap();
         let mut child = wrap(serve(&file, FREE))
-            .env("RUST_LOG", "info")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -88,7 +88,8 @@ impl Running {
             .await
     }
 
-    async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
+    /// Invokes `f` with these headers.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         send(
             stream,
@@ -111,7 +112,20 @@ impl Running {
         log
     }
 
-    fn signal(&self, signal: &str) {
+    /// Collects all that the program logs from now on, until its end.
+    pub(crate) fn log(&mut self) -> std::thread::JoinHandle<String> {
+        let empty = self.child.stderr.take();
+        assert!(empty.is_none(), "the reader has it");
+        let fd = self.stderr.get_ref().as_fd().try_clone_to_owned().unwrap();
+        let mut log = String::from_utf8_lossy(self.stderr.buffer()).into_owned();
+        std::thread::spawn(move || {
+            let mut rest = std::fs::File::from(fd);
+            rest.read_to_string(&mut log).unwrap();
+            log
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")

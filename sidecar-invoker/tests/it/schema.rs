@@ -201,6 +201,9 @@ const FORMS: &str = r#"[
     ["listen", ["[::1]:0", "a.b:1", "unix:///a"], ["a", 9090, "unix://a"]],
     ["socket_mode", ["660", 660], ["0o660", "6600", 1.5]],
     ["admin", ["localhost:80"], ["unix:///a", 80]],
+    ["callers.filters[0].secrets[0]", ["env:A", "file:/a"], ["a", "env:", "env:1A", "env:A)", "file:", 1]],
+    ["callers.access_keys[0].id", ["AKID", "a-b_1", 1234], ["a/b", "abc", ""]],
+    ["callers.identities[0].uri", ["spiffe://td/a", "spiffe://td/a/*"], ["td", "spiffe://td/a*", 1]],
     ["drain_timeout", [1, "1", "500ms", "30s", "15m"], ["1d", "", "1.5s", 1.5, true]],
     ["import_stack_name", ["orders-dev"], ["1a", "a_b", ""]],
     ["aws.region", ["eu-west-1"], ["EU", "", 1.5]],
@@ -220,6 +223,7 @@ const FORMS: &str = r#"[
     ["routes[0].method", ["GET", "ANY"], ["get", "M-SEARCH", ""]],
     ["routes[0].stage", ["prod", 1, true], ["a/b", ""]],
     ["routes[0].account_id", ["a", 123456789012], [""]],
+    ["routes[0].invoker_secret", ["0123456789abcdef0123456789abcdef"], ["short", ""]],
     ["routes[0].strip_prefix", ["/shop", "/a/b"], ["shop", "/", "/a/", "/a?"]],
     ["routes[0].resource", ["/pets/{id}", "/"], ["pets", ""]],
     ["routes[0].binary_media_types[0]", ["image/*", "*/*", "a/b"], ["image", "a/b;c"]]
@@ -262,6 +266,11 @@ fn a_default_that_is_written_changes_nothing() {
     };
     let unwritten = json!({
         "aws": { "role_arn": ROLE },
+        "callers": {
+            "filters": [{ "secrets": ["env:A"] }],
+            "access_keys": [{ "id": "AKID", "secret": "env:B" }],
+            "identities": [{ "uri": "spiffe://td/a" }],
+        },
         "functions": { "a": { "rie": "http://a", "event": {} }, "b": { "local": {} } },
         "routes": [{ "function": "a" }],
     });

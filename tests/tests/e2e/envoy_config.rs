@@ -43,6 +43,27 @@ fn generated(version: &str, functions: &Value, routes: &Value, invoker: &Invoker
     Generated::start(version, &output.stdout, listen, admin)
 }
 
+/// `tests/e2e/proof.rs` shows what the filter of the secret does.
+#[test]
+fn an_invoker_that_demands_a_secret_gets_one_from_envoys_environment() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    on_each_envoy(|version| {
+        for (secrets, variable) in [
+            (json!(["env:A_SECRET", "file:old"]), "A_SECRET"),
+            (json!(["file:secret"]), "LAMBDA_MESH_SECRET"),
+        ] {
+            let callers = json!({ "filters": [{ "secrets": secrets }] });
+            let routes = json!([{ "function": "probe" }]);
+            let config = json!({ "callers": callers, "functions": functions(), "routes": routes });
+            let config = write_file(folder.path(), "invoker.yaml", &config.to_string());
+            let output = envoy_config(version, &["--config", &config, "--check"]);
+            assert_eq!(output.status, Some(0), "{}", output.stderr);
+            let header = format!("x-lambda-mesh-secret, value: \"%ENVIRONMENT({variable})%\"");
+            assert!(output.stdout.contains(&header), "{}", output.stdout);
+        }
+    });
+}
+
 #[test]
 fn routes_by_host_path_and_method_reach_their_functions() {
     let routes = json!([

@@ -1,10 +1,14 @@
 //! `envoy/envoy-gateway` as Envoy Gateway applies it, in the real Envoy.
 
 use lambda_mesh_tests::client::raw;
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::kubernetes::SECRET;
 use lambda_mesh_tests::kubernetes::envoy_gateway::configure;
 use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
+
+use crate::service::functions;
 
 #[test]
 fn each_route_calls_its_function_with_bodies_beyond_the_default_buffers() {
@@ -53,4 +57,33 @@ fn clients_with_odd_paths_and_headers_are_served() {
         let odd = |name: &String| name.contains('_') || name == "upgrade";
         assert!(!headers.keys().any(odd), "{event}");
     });
+}
+
+/// As when a patch was not applied, or was applied to another rule.
+#[test]
+fn a_route_without_its_patches_leads_nowhere() {
+    let callers = json!({ "filters": [{ "secrets": ["env:LAMBDA_MESH_SECRET"] }] });
+    let invoker = Invoker::with(json!({ "callers": callers, "functions": functions() }));
+    let invoker = invoker.env("LAMBDA_MESH_SECRET", SECRET).start();
+    let mut config = configure(invoker.address());
+    for cluster in config.clusters() {
+        let metadata = &mut cluster["metadata"]["filter_metadata"]["lambda"];
+        metadata["function"] = json!("probe");
+        metadata["qualifier"] = json!("1");
+        if cluster["name"] == "httproute/lambda-mesh/billing/rule/0" {
+            let options = &mut cluster["typed_extension_protocol_options"];
+            let options = &mut options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            let removed = options
+                .as_object_mut()
+                .expect("options")
+                .remove("http_filters");
+            assert!(removed.is_some());
+        }
+    }
+    let mesh = Mesh::from_config(config);
+    let mesh = mesh.environment("LAMBDA_MESH_SECRET", SECRET).start();
+    let response = mesh.get("/echo").host("orders.example.com").send();
+    assert_eq!(response.status, 200, "{response:?}");
+    let raw = mesh.post("/2015-03-31/functions/probe/invocations", "{}");
+    assert_eq!(raw.host("billing.example.com").send().status, 403);
 }

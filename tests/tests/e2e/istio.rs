@@ -7,11 +7,16 @@ use std::time::Duration;
 use lambda_mesh_tests::client::{connect, raw, read_until};
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::Generated;
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::kubernetes::SECRET;
 use lambda_mesh_tests::kubernetes::istio::{Patched, Proxy, configure};
-use lambda_mesh_tests::mesh::{Mesh, on_each_envoy};
+use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::json;
+use xtask::envoy::NEWEST;
+
+use crate::service::functions;
 
 #[test]
 fn a_pod_calls_functions_by_host_and_the_invoker_directly() {
@@ -48,6 +53,65 @@ fn a_pod_calls_functions_by_host_and_the_invoker_directly() {
     });
 }
 
+/// As when the `EnvoyFilter` is missing, or is not there yet.
+#[test]
+fn a_route_without_the_filter_leads_nowhere() {
+    let callers = json!({ "filters": [{ "secrets": ["env:LAMBDA_MESH_SECRET"] }] });
+    let functions = json!({ "orders": &functions()["probe"] });
+    let invoker = Invoker::with(json!({ "callers": callers, "functions": functions }));
+    let invoker = invoker.env("LAMBDA_MESH_SECRET", SECRET).start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let raw = "/2015-03-31/functions/orders/invocations";
+    let orders = "orders.lambda.internal";
+
+    let patched = configure(Proxy::Sidecar, invoker.address(), folder.path());
+    let mesh = Mesh::from_config(patched.config).start();
+    for request in [mesh.get("/echo"), mesh.post(raw, "{}")] {
+        let response = request.host(orders).send();
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    let direct = mesh
+        .post(raw, "{}")
+        .host("invoker.lambda-mesh.svc.cluster.local");
+    assert_eq!(direct.send().status, 403);
+
+    let Patched { mut config, .. } = configure(Proxy::Sidecar, invoker.address(), folder.path());
+    for cluster in config.clusters() {
+        let options = &mut cluster["typed_extension_protocol_options"];
+        let options = &mut options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+        if let Some(options) = options.as_object_mut() {
+            options.remove("http_filters");
+        }
+    }
+    let (listen, admin) = with_addresses(&mut config);
+    let mesh = Generated::start(NEWEST, &config.0.to_string(), listen, admin);
+    assert_eq!(
+        mesh.request("POST", raw)
+            .body("{}")
+            .host(orders)
+            .send()
+            .status,
+        403
+    );
+    let request = mesh.request("GET", "/").host(orders);
+    let invocation = format!("RequestResponse - {raw} {{}}");
+    let response = request
+        .header("x-lambda-mesh-invocation", &invocation)
+        .send();
+    assert_eq!(response.status, 403);
+}
+
+/// Gives the listener and the admin interface free addresses, and returns them.
+fn with_addresses(config: &mut Config) -> (SocketAddr, SocketAddr) {
+    let addresses = [free_address(), free_address()];
+    let [listen, admin] = addresses.map(|address| {
+        json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+    });
+    config.listener()["address"] = listen;
+    *config.at("/admin/address") = admin;
+    addresses.into()
+}
+
 #[test]
 fn the_ingress_gateway_serves_only_the_public_host() {
     let upstream = Upstream::responding(json!({ "statusCode": 200 }));
@@ -72,13 +136,7 @@ fn the_largest_head_that_a_pod_may_send_reaches_the_invoker() {
         let upstream = Upstream::responding(json!({ "statusCode": 200 }));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let Patched { mut config, .. } = configure(Proxy::Invoker, upstream.address, folder.path());
-        let addresses = [free_address(), free_address()];
-        let [listen, admin] = addresses.map(|address| {
-            json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
-        });
-        config.listener()["address"] = listen;
-        *config.at("/admin/address") = admin;
-        let [listen, admin] = addresses;
+        let (listen, admin) = with_addresses(&mut config);
         let inbound = Generated::start(version, &config.0.to_string(), listen, admin);
         let patched = configure(Proxy::Sidecar, inbound.address, folder.path());
         let mesh = Mesh::from_config(patched.config).envoy(version).start();

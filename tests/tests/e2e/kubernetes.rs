@@ -10,6 +10,7 @@ use lambda_mesh_tests::client::Request;
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::eventually;
 use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::kubernetes::SECRET;
 use lambda_mesh_tests::kubernetes::{documents, files};
 use lambda_mesh_tests::mesh::Mesh;
 use serde_json::{Value, json};
@@ -150,13 +151,28 @@ fn kubectl_builds_each_kustomization_to_valid_resources() {
     }
 }
 
+/// Writes a copy of a shipped `invoker.yaml` to `folder`, in which the operator's Secret is mounted, and
+/// returns its path.
+fn with_secrets(name: &str, folder: &Path) -> PathBuf {
+    for key in ["current", "next"] {
+        fs::write(folder.join(key), SECRET).expect("a file in a temporary folder");
+    }
+    let shipped = workspace_root().join("envoy").join(name);
+    let text = fs::read_to_string(shipped).expect("the file");
+    let text = text.replace("/run/secrets/filter", &folder.display().to_string());
+    let path = folder.join("invoker.yaml");
+    fs::write(&path, text).expect("a file in a temporary folder");
+    path
+}
+
 #[test]
 fn the_invoker_accepts_its_configurations() {
     let invoker = xtask::build::invoker().expect("the invoker");
+    let folder = TempDir::new().expect("a temporary folder");
     for name in ["kubernetes/invoker.yaml", "kubernetes/invoker/invoker.yaml"] {
         let output = Command::new(&invoker)
             .args([Path::new("check"), Path::new("--config")])
-            .arg(workspace_root().join("envoy").join(name))
+            .arg(with_secrets(name, folder.path()))
             .env_clear()
             .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")])
             .output()
@@ -256,15 +272,14 @@ fn the_invoker_listens_on_ipv6_and_ipv4() {
         xtask::skip(name, "no IPv6 on this machine");
         return;
     }
-    let shipped = workspace_root().join("envoy/kubernetes/invoker/invoker.yaml");
-    let mut text = fs::read_to_string(shipped).expect("the file");
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = with_secrets("kubernetes/invoker/invoker.yaml", folder.path());
+    let mut text = fs::read_to_string(&path).expect("the file");
     let (invoke, admin) = (free_address().port(), free_address().port());
     for (port, free) in [(":9090\"", invoke), (":9091\"", admin)] {
         assert_eq!(text.matches(port).count(), 1, "{text}");
         text = text.replace(port, &format!(":{free}\""));
     }
-    let folder = TempDir::new().expect("a temporary folder");
-    let path = folder.path().join("invoker.yaml");
     fs::write(&path, text).expect("a file in a temporary folder");
     let mut command = Command::new(xtask::build::invoker().expect("the invoker"));
     command

@@ -37,6 +37,7 @@ mod methods;
 mod mirrors;
 mod payload_limit;
 mod payloads;
+mod proof;
 mod query;
 mod response_headers;
 mod retries;

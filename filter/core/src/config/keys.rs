@@ -11,7 +11,7 @@ use super::resource::Resource;
 use super::template::Template;
 use super::values::{
     BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
-    Response, Stage, Text,
+    Response, Secret, Stage, Text,
 };
 use crate::encoding::{json, json_writer, protobuf};
 
@@ -94,6 +94,8 @@ keys! {
     max_request_bytes: Bytes, "6291556", see "max_request_bytes";
     /// Place of the event of a request without a body.
     bodyless_event: BodylessEvent, "`body`", see "bodyless_event";
+    /// Proves to the invoker that a call comes from the filter.
+    invoker_secret: Secret, "none", see "invoker_secret";
     /// Shows the client a function's own error with its stack trace, or the reason of another failure.
     expose_errors: bool, "`false`";
     /// Adds `x-amzn-requestid`, as in the function's log, and `x-amzn-trace-id` to responses.

@@ -10,7 +10,7 @@ use super::keys::Settings;
 use super::resource::Resource;
 use super::template::Template;
 use super::values::{
-    BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response,
+    BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response, Secret,
 };
 
 /// The configuration of a route.
@@ -44,6 +44,8 @@ pub struct Config {
     pub(crate) max_request_bytes: usize,
     /// The place for the event of a request without a body.
     pub(crate) bodyless_event: BodylessEvent,
+    /// The proof for the invoker that the filter makes the call.
+    pub(crate) invoker_secret: Option<Secret>,
     /// The client sees a function's own error.
     pub(crate) expose_errors: bool,
     /// The client sees the ids of the invocation.
@@ -140,6 +142,7 @@ impl Settings {
                 max_request_bytes
             },
             bodyless_event: self.bodyless_event.unwrap_or(BodylessEvent::Body),
+            invoker_secret: self.invoker_secret,
             expose_errors: self.expose_errors.unwrap_or(false),
             expose_ids: self.expose_ids.unwrap_or(has_ids),
         })

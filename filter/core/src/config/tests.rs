@@ -105,6 +105,20 @@ fn the_defaults_of_a_rest_api_are_its_own() {
 }
 
 #[test]
+fn no_message_shows_a_secret() {
+    let secret = "S".repeat(40);
+    let config = settings(json!({ "function": "f", "invoker_secret": secret })).unwrap();
+    let shown = format!("{config:?} {:?}", config.clone().into_config().unwrap());
+    assert!(!shown.contains("SSS"), "{shown}");
+    for wrong in [json!("SSSS"), json!(7_777_777), json!(["SSSS"])] {
+        assert_eq!(
+            settings(json!({ "invoker_secret": wrong })).unwrap_err(),
+            "`invoker_secret`: expected a secret of 32 to 256 visible ASCII characters"
+        );
+    }
+}
+
+#[test]
 fn a_template_goes_with_its_payload() {
     let refused = |value| {
         let problems = settings(value).unwrap().into_config().unwrap_err();

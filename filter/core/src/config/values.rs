@@ -1,9 +1,10 @@
 //! The types of values, and how each is read.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
-use lambda_api::{FunctionReference, NameError, Qualifier};
+use lambda_api::{FunctionReference, NameError, Qualifier, secret};
 use serde_json::Value;
 
 use super::reference::Values;
@@ -168,6 +169,28 @@ impl ConfigValue for Bytes {
 
     fn values() -> Values {
         Values::integer("bytes", Self::RANGE)
+    }
+}
+
+/// A secret. Neither an error nor a debug output shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl ConfigValue for Secret {
+    fn read(value: &Value) -> Result<Self, String> {
+        let secret = value.as_str().filter(|text| secret::is_valid(text));
+        let secret = secret.ok_or("expected a secret of 32 to 256 visible ASCII characters")?;
+        Ok(Self(secret.to_owned()))
+    }
+
+    fn values() -> Values {
+        Values::text("32 to 256 visible ASCII characters", secret::PATTERN)
     }
 }
 

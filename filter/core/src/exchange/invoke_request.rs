@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION_TYPE, TRACE_ID};
+use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION_TYPE, SECRET, TRACE_ID};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 use lambda_api::{InvocationType, invocation_header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -27,7 +27,7 @@ pub(super) fn headers<'a>(
 ) -> Vec<(&'static str, Cow<'a, [u8]>)> {
     let invocation_type = invocation_type(config).as_str();
     let length = body_bytes.to_string().into_bytes();
-    let mut headers: Vec<(_, Cow<'a, [u8]>)> = Vec::with_capacity(11);
+    let mut headers: Vec<(_, Cow<'a, [u8]>)> = Vec::with_capacity(12);
     headers.extend([
         (":method", b"POST".into()),
         (":scheme", scheme.into()),
@@ -40,6 +40,9 @@ pub(super) fn headers<'a>(
     ]);
     if let Some(id) = request.header(ENVOY_REQUEST_ID) {
         headers.push((ENVOY_REQUEST_ID, id.into()));
+    }
+    if let Some(secret) = &config.invoker_secret {
+        headers.push((SECRET, secret.0.as_bytes().into()));
     }
     // Envoy and the invoker stop waiting at the same time.
     if let Some(timeout) = timeout {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION};
+use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
 use lambda_api::limits::MAX_HEADERS;
 
 use super::attempts::{AttemptMarker, HeaderMapState, RequestKey};
@@ -245,6 +245,12 @@ fn send_in_header(host: &impl Host, attempt: &Attempt) -> Result<(), Error> {
     let request = request(attempt, b"")?;
     let invocation = invoke_request::header_value(&request, &attempt.config)?;
     host.set_header(Side::Request, INVOCATION, &invocation);
+    let secret = attempt.config.invoker_secret.as_ref();
+    if secret.is_some() || first(&attempt.client_headers, SECRET).is_some() {
+        // Without a secret, an empty value replaces the client's.
+        let secret = secret.map_or("", |secret| &secret.0);
+        host.set_header(Side::Request, SECRET, secret.as_bytes());
+    }
     let mut headers = HeaderMapState::Client;
     if request.method == "HEAD" {
         // The response to HEAD would have no body.

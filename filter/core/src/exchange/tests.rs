@@ -12,7 +12,7 @@ use crate::config::{ConfigCache, Settings};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::HttpResponse;
-use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION};
+use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 
 /// The state of Envoy for one request, over all its attempts.
@@ -326,6 +326,43 @@ fn a_request_without_a_body_may_carry_its_invocation_in_a_header() {
         Flow::Pause
     );
     assert_eq!(large.status(), Some(431));
+}
+
+#[test]
+fn each_attempt_carries_the_filters_secret_and_never_the_clients() {
+    const OWN: &str = "0123456789abcdef0123456789abcdef";
+    let with_secret = format!(r#"{{"function":"f","invoker_secret":"{OWN}"}}"#);
+    let without = r#"{"function":"f"}"#;
+    for is_sent_by_client in [false, true] {
+        for (plugin, in_body, in_header) in [
+            (with_secret.as_str(), Some(OWN), Some(OWN)),
+            (without, None, is_sent_by_client.then_some("")),
+        ] {
+            let header_plugin = plugin.replace('}', r#","bodyless_event":"header"}"#);
+            let attempts = Rc::new(Attempts::default());
+            let (with_body, bodyless) = (envoy(b"{}"), envoy(b""));
+            if is_sent_by_client {
+                for envoy in [&with_body, &bodyless] {
+                    let forged = (SECRET.to_owned(), b"forged".to_vec());
+                    envoy.request.borrow_mut().0.push(forged);
+                }
+            }
+            for _ in 0..2 {
+                buffer_request(&with_body, another_attempt(plugin, &attempts));
+                let secret = with_body.value(Side::Request, SECRET);
+                assert_eq!(secret.as_deref(), in_body, "{plugin}");
+                let event = with_body.event().to_string();
+                assert!(!event.contains("forged") && !event.contains(OWN), "{event}");
+
+                let mut attempt = another_attempt(&header_plugin, &attempts);
+                attempt.on_request_headers(&bodyless, true);
+                let secret = bodyless.value(Side::Request, SECRET);
+                assert_eq!(secret.as_deref(), in_header, "{plugin}");
+                let invocation = bodyless.value(Side::Request, INVOCATION).unwrap();
+                assert!(!invocation.contains("forged") && !invocation.contains(OWN));
+            }
+        }
+    }
 }
 
 #[test]

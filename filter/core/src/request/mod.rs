@@ -6,7 +6,7 @@ pub(crate) mod identity;
 
 use std::borrow::Cow;
 
-use lambda_api::headers::{INVOCATION, TRACE_ID, is_hop_by_hop};
+use lambda_api::headers::{OWN_PREFIX, TRACE_ID, is_hop_by_hop};
 use lambda_api::trace;
 
 pub use attributes::RequestAttributes;
@@ -26,8 +26,8 @@ pub struct Request<'a> {
     pub(crate) path: &'a [u8],
     /// The query as sent, without `?`.
     pub(crate) query: Option<&'a [u8]>,
-    /// The headers of the client and of the route. Pseudo-headers, headers of one hop and Envoy's own
-    /// are not among them.
+    /// The headers of the client and of the route. Pseudo-headers, headers of one hop, Envoy's own and
+    /// lambda-mesh's own are not among them.
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     /// The X-Ray trace: the caller's own, or a new root that is the same for each attempt.
     pub(crate) trace_id: Cow<'a, str>,
@@ -59,7 +59,7 @@ impl<'a> Request<'a> {
                 name if name.starts_with(':')
                     || is_hop_by_hop(name)
                     || is_envoys(name)
-                    || name == INVOCATION => {}
+                    || name.starts_with(OWN_PREFIX) => {}
                 name => {
                     if name == TRACE_ID && trace_id.is_none() {
                         trace_id = Some(value.as_slice());
@@ -243,6 +243,7 @@ mod tests {
             "te",
             "x-envoy-expected-rq-timeout-ms",
             "connection",
+            "x-lambda-mesh-secret",
             "x-mine",
         ] {
             map.push((name.to_owned(), b"1".to_vec()));

@@ -16,7 +16,6 @@ use super::body::forward_body;
 use super::client::{Client, is_unsent};
 use super::credentials::{CredentialCache, LoadedCredentials};
 use super::retry::RetryBudget;
-use super::sign::{Digest, SignedParts};
 use super::target::{Destination, RequestTarget, RequestTargets};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
@@ -25,6 +24,7 @@ use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::FunctionMetrics;
+use crate::sigv4::{Digest, SignedParts};
 use crate::util::error_chain;
 use lambda_api::{FunctionName, Operation, Qualifier};
 
@@ -39,8 +39,6 @@ static FORWARDED: [HeaderName; 6] = [
 ];
 /// The number of headers of a usual request. A map that grows is built anew.
 const USUAL_HEADERS: usize = 12;
-/// A larger payload is hashed on a blocking thread, where that delays no other caller.
-const LARGE_PAYLOAD_BYTES: usize = 128 << 10;
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("lambda-mesh/", env!("CARGO_PKG_VERSION")));
 
@@ -144,7 +142,8 @@ impl LambdaFunction {
         let target = self
             .targets
             .target(&credentials, request.operation, qualifier)?;
-        let digest = digest(&request.payload).await?;
+        let digest = Digest::of_payload(&request.payload).await;
+        let digest = digest.ok_or(ServiceError::ShuttingDown)?;
         let slot = self.shared.client.slot();
         let slot = slot.ok_or(ServiceError::TooManyRequests)?;
         let mut attempts = 0;
@@ -284,15 +283,6 @@ impl LambdaFunction {
         let body = forward_body(body, deadline, permits, &self.name);
         Ok(Response::from_parts(parts, body))
     }
-}
-
-async fn digest(payload: &Bytes) -> Result<Digest, ServiceError> {
-    if payload.len() < LARGE_PAYLOAD_BYTES {
-        return Ok(Digest::of(payload));
-    }
-    let payload = payload.clone();
-    let digest = tokio::task::spawn_blocking(move || Digest::of(&payload));
-    digest.await.map_err(|_| ServiceError::ShuttingDown)
 }
 
 fn envoy_limit(headers: &HeaderMap) -> Option<Duration> {

@@ -17,7 +17,6 @@ mod endpoint;
 mod error_response;
 mod function;
 mod retry;
-mod sign;
 mod target;
 
 use std::collections::HashMap;

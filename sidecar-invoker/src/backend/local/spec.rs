@@ -55,6 +55,14 @@ impl LocalContext {
             tasks: TaskTracker::new(),
         }
     }
+
+    /// Keeps variables of the invoker's own environment from every function, whatever it inherits.
+    pub(crate) fn without_variables(mut self, names: &[String]) -> Self {
+        let variables = std::env::vars_os();
+        let kept = variables.filter(|(name, _)| !names.iter().any(|hidden| **hidden == **name));
+        self.inherited = Arc::new(Inherited::from(kept));
+        self
+    }
 }
 
 /// The configuration of a local function, and everything that its processes are started with.

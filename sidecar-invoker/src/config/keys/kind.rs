@@ -222,6 +222,8 @@ pub(in crate::config) fn path(text: &str) -> Values {
 
 /// Returns the anchor of a heading, as GitHub makes it.
 fn anchor(heading: &str) -> String {
-    let letters = heading.chars().filter(|letter| letter.is_alphanumeric());
+    let letters = heading
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || *letter == '_');
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }

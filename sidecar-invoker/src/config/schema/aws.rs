@@ -131,7 +131,8 @@ pub(in crate::config) const CONCURRENCY: Integer = Integer::of("invocations", 1.
 /// The key `queue`, here and of one function.
 pub(in crate::config) const QUEUE: Integer = Integer::of("waiting callers", 0..=100_000);
 
-const PATTERNS: List<WildMatch> = List {
+/// Patterns of functions that callers may use.
+pub(super) const PATTERNS: List<WildMatch> = List {
     expected: "a list of function names, with * and ?, such as [\"orders-*\"]",
     text: "list of patterns",
     item: Form {

@@ -8,6 +8,7 @@ use lambda_filter_core::config::reference::Values;
 use serde_json::json;
 
 pub(super) mod aws;
+pub(super) mod callers;
 pub(super) mod functions;
 pub(super) mod local;
 
@@ -32,6 +33,9 @@ keys! {
     socket_mode: SocketMode = SOCKET_MODE, "left by the umask", see "socket_mode";
     /// Address of `/ping`, `/healthz`, `/readyz` and `/metrics`.
     admin: HostPort = ADMIN, "`127.0.0.1:9091`";
+    /// The callers who may invoke functions. Required if `listen` can be reached from other machines.
+    callers = kind::mapping("callers", &callers::CallersKeys::reference()),
+        "everyone who can connect";
     /// Time for running invocations and queued events to finish after SIGTERM.
     drain_timeout: Duration = DURATION, "`10s`";
     /// Form of the lines that functions write, on standard output.
@@ -137,6 +141,10 @@ pub(super) fn config(
     let socket_mode = keys.socket_mode.optional();
     let admin = keys.admin.or(loopback(9091));
     check_addresses(&keys, listen.as_ref(), admin.as_ref());
+    let callers = match &keys.callers {
+        Some(value) => callers::callers(value, directory).map(Some),
+        None => Some(None),
+    };
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
     let options = import_options(&keys, stack_name);
@@ -191,6 +199,7 @@ pub(super) fn config(
         listen: listen?,
         socket_mode: socket_mode?,
         admin: admin?,
+        callers: callers?,
         drain_timeout: drain_timeout?,
         max_concurrency: max_concurrency? as usize,
         aws: block?,

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda_mesh_tests::aws::{aws_cli, boto3};
+use lambda_mesh_tests::aws::{aws_cli, aws_cli_as, boto3, boto3_as};
 use lambda_mesh_tests::invoker::Invoker;
 use serde_json::{Value, json};
 
@@ -243,4 +243,72 @@ fn the_aws_cli_calls_functions() {
     assert_eq!(dry_run["StatusCode"], 204);
     let error = run("absent", &[]).expect_err("an error");
     assert!(error.contains("(ResourceNotFoundException)"), "{error}");
+}
+
+/// The invoker verifies the signatures of both, which are made by botocore.
+#[test]
+fn clients_with_an_access_key_call_their_functions_and_others_none() {
+    const KEY: (&str, &str) = ("REPORTS", "an/access+key=of-the-invoker's-own");
+    let probe = &functions()["probe"];
+    let invoker = Invoker::with(json!({
+        "callers": { "access_keys": [
+            { "id": KEY.0, "secret": "env:REPORTS_KEY", "functions": ["probe*", "absent"] },
+        ] },
+        "functions": { "probe": probe, "other": probe },
+    }));
+    let invoker = invoker.env("REPORTS_KEY", KEY.1).start();
+    let url = url(&invoker);
+    let event = json!({ "Payload": r#"{"rawPath": "/echo", "text": "ü😀"}"# });
+    let large = format!("\"{}\"", "x".repeat(300_000));
+    let arn = "arn:aws:lambda:eu-west-1:123456789012:function:probe";
+    let calls = json!([
+        invoke("probe", &event),
+        invoke(
+            "probe",
+            &json!({ "InvocationType": "Event", "ClientContext": "e30=" })
+        ),
+        invoke("probe", &json!({ "Payload": large })),
+        invoke(arn, &json!({ "Qualifier": "$LATEST" })),
+        call("invoke_with_response_stream", "probe", &event),
+        invoke("absent", &json!({})),
+        invoke("other", &json!({})),
+    ]);
+    let results = boto3_as(KEY, &url, &calls);
+    let [echo, queued, large, arn, streamed, absent, other] = results_of(&results);
+    for (result, status) in [(echo, 200), (queued, 202), (large, 200), (arn, 200)] {
+        assert_eq!(result["StatusCode"], status, "{result:#}");
+    }
+    assert!(streamed["EventStream"].is_array(), "{streamed:#}");
+    assert_eq!(error(absent).1, 404);
+    assert_eq!(error(other).2, "AccessDeniedException");
+    for (key, name) in [
+        (
+            (KEY.0, "another/access+key=of-somebody-else"),
+            "InvalidSignatureException",
+        ),
+        (("OTHER", KEY.1), "UnrecognizedClientException"),
+    ] {
+        for result in boto3_as(key, &url, &calls) {
+            let (_, status, code) = error(&result);
+            assert_eq!((status, code), (403, name), "{result:#}");
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("answer.json");
+    let file = file.to_str().expect("a path in UTF-8");
+    let payload = r#"{"rawPath": "/echo"}"#;
+    let arguments = [
+        "invoke",
+        "--function-name",
+        "probe",
+        "--payload",
+        payload,
+        file,
+    ];
+    let output = aws_cli_as(KEY, &url, &arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let output = aws_cli(&url, &arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("(UnrecognizedClientException)"), "{errors}");
 }

@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::backend::aws::endpoint::Variant;
-    use crate::backend::aws::sign::Identity;
+    use crate::sigv4::Identity;
 
     #[tokio::test]
     async fn credentials_that_expired_during_a_suspension_are_renewed_at_once() {

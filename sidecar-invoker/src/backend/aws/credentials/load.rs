@@ -13,9 +13,9 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
 use crate::backend::aws::endpoint::Variant;
-use crate::backend::aws::sign::Identity;
 use crate::config::yaml::scalar;
 use crate::config::{Endpoint, Role};
+use crate::sigv4::Identity;
 
 /// The longest time for all sources together.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
