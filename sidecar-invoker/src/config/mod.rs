@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, FunctionConfig,
-    InheritEnv, LocalConfig, LogFormat, RieConfig, Role,
+    InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};

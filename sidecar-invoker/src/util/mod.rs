@@ -3,8 +3,10 @@
 mod backoff;
 mod error_chain;
 mod lock;
+mod path;
 pub(crate) mod time;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use error_chain::error_chain;
 pub(crate) use lock::lock;
+pub(crate) use path::normal_path;

@@ -11,6 +11,7 @@ use super::template::{ImportedFunction, Template, child, entries, scalar};
 use super::{events, runtime};
 use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
 use crate::config::yaml::tree::{Key, YamlNode};
+use crate::util::normal_path;
 use lambda_api::FunctionName;
 
 /// The properties that have no meaning for a function on this machine.
@@ -232,8 +233,8 @@ impl<'t> Resource<'t> {
         let code =
             code.map_err(|_| format!("its code is not a directory on this machine ({property})"))?;
         let directory = template.directory.join(code.unwrap_or_default());
-        match std::path::absolute(&directory) {
-            Ok(absolute) if absolute.is_dir() => Ok(absolute),
+        match normal_path(&directory) {
+            Ok(directory) if directory.is_dir() => Ok(directory),
             _ => Err(format!("there is no directory {}", directory.display())),
         }
     }
