@@ -1,6 +1,7 @@
 //! The setup that subcommands share: the log, the tokio runtime, the options of the server.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::SystemTime;
 
@@ -34,6 +35,8 @@ pub(super) fn server_options() -> Result<server::Options, CommandError> {
         clock: SystemTime::now,
         orphan_reaper: Some(std::env::current_exe().map_err(CommandError::failed)?),
         cgroups: true,
+        // The running program, even if another has been installed at its path.
+        fork_server: Some(PathBuf::from("/proc/self/exe")),
     })
 }
 

@@ -28,6 +28,12 @@ fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
     command
 }
 
+/// Returns the configuration of a function whose environments share `/tmp` and process numbers with
+/// the tests.
+fn sharing_function(keys: &str) -> String {
+    fixture_function(&format!("isolation: none, {keys}"))
+}
+
 /// Runs the program to its end and returns its exit code and standard error.
 fn run_to_end(config: &Path) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
@@ -212,7 +218,7 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
     let gate = Gate::new();
-    let mut running = Running::start(&fixture_function(""));
+    let mut running = Running::start(&sharing_function(""));
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
@@ -240,7 +246,7 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
 async fn no_function_outlives_an_invoker_that_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
-    let mut running = Running::start(&fixture_function(""));
+    let mut running = Running::start(&sharing_function(""));
     tokio::select! {
         _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("it returned although it waits"),
         () = exists(&file) => {}
@@ -263,7 +269,7 @@ async fn a_stray_process_does_not_outlive_an_invoker_that_is_killed_or_terminate
     for signal in ["-KILL", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
-        let mut running = Running::start(&fixture_function(""));
+        let mut running = Running::start(&sharing_function(""));
         let stray = json!({ "do": "stray", "file": file, "forgets": false });
         assert_eq!(running.invoke(stray).await.status, 200);
         let pid = std::fs::read_to_string(&file).unwrap();
@@ -351,7 +357,7 @@ fn the_guard_works_if_its_session_belongs_to_another_pid_namespace() {
 async fn adopted_orphans_do_not_stay_zombies() {
     let folder = tempfile::tempdir().unwrap();
     let (pids, stray) = (folder.path().join("pids"), folder.path().join("pid"));
-    let running = Running::start_wrapped(&fixture_function("concurrency: 1"), |serve| {
+    let running = Running::start_wrapped(&sharing_function("concurrency: 1"), |serve| {
         let mut adopting = Command::new("python3");
         // PR_SET_CHILD_SUBREAPER
         let script = "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1)\nos.execv(sys.argv[1], sys.argv[1:])";
@@ -475,7 +481,7 @@ fn on_failure_must_be_a_regular_file() {
 async fn an_on_failure_file_that_blocks_does_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
-    let config = fixture_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
+    let config = sharing_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
     let running = Running::start(&config);
     // The configuration was read before the FIFO existed.
     make_fifo(&fifo);

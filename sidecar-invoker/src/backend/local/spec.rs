@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,10 +15,12 @@ use tokio_util::task::TaskTracker;
 use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
+use super::process::file_view::FileView;
+use super::process::isolation::{Isolation, Level};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
 use super::process::wrapper::wrapped;
-use crate::config::LocalConfig;
+use crate::config::{IsolationMode, LocalConfig};
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
 /// The resources that all local functions of an invoker share.
@@ -33,6 +35,8 @@ pub(crate) struct LocalContext {
     pub(crate) orphan_reaper: Option<Arc<OrphanReaper>>,
     /// The control groups of environments, where the system allows them.
     pub(crate) cgroups: Option<Arc<Cgroups>>,
+    /// Keeps environments apart, as far as the system allows it.
+    pub(crate) isolation: Option<Arc<Isolation>>,
     /// The processes of the machine.
     pub(crate) process_table: Arc<ProcessTable>,
     /// Ends all environments.
@@ -42,7 +46,7 @@ pub(crate) struct LocalContext {
 }
 
 impl LocalContext {
-    /// Creates a context without an orphan reaper and without control groups.
+    /// Creates a context without an orphan reaper, control groups and isolation.
     pub(crate) fn new(clock: fn() -> SystemTime, output: Output) -> Self {
         Self {
             clock,
@@ -50,6 +54,7 @@ impl LocalContext {
             output,
             orphan_reaper: None,
             cgroups: None,
+            isolation: None,
             process_table: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -61,6 +66,8 @@ impl LocalContext {
 pub(crate) struct FunctionSpec {
     pub(crate) name: FunctionName,
     pub(crate) config: LocalConfig,
+    /// The isolation of its environments.
+    pub(crate) level: Level,
     pub(crate) context: LocalContext,
     pub(crate) variables: BTreeMap<OsString, OsString>,
     arn: HeaderValue,
@@ -68,24 +75,71 @@ pub(crate) struct FunctionSpec {
 
 impl FunctionSpec {
     pub(crate) fn new(name: FunctionName, config: LocalConfig, context: LocalContext) -> Self {
-        let variables = command::variables(&name, &config, &context.inherited);
+        let level = match (config.isolation, &context.isolation) {
+            (IsolationMode::Auto, Some(isolation)) => isolation.level,
+            _ => Level::Processes,
+        };
+        let view = FileView::new(&config, level);
+        let variables = command::variables(&name, &config, view, &context.inherited);
         let arn = arn_header(&context.inherited.region, &name, None);
         Self {
             name,
             config,
+            level,
             context,
             variables,
             arn,
         }
     }
 
-    /// Finds the executable of the command.
+    /// Returns the function's files and their paths.
+    pub(crate) fn view(&self) -> FileView<'_> {
+        FileView::new(&self.config, self.level)
+    }
+
+    /// Finds the executable of the command, at the path at which the function sees it.
     pub(crate) fn program(&self) -> Result<PathBuf, ProgramError> {
         let path = self
             .variables
             .get(OsStr::new("PATH"))
             .map(OsString::as_os_str);
-        command::resolve(&self.config.program, &self.config.directory, path)
+        self.resolve(&self.config.program, path)
+    }
+
+    /// Returns the path of that executable on this machine.
+    pub(crate) fn program_file(&self) -> Option<PathBuf> {
+        Some(self.view().on_machine(&self.program().ok()?))
+    }
+
+    /// Finds the executable that `AWS_LAMBDA_EXEC_WRAPPER` names, at the path at which the function sees
+    /// it. Returns `None` if the variable is not set.
+    fn wrapper(&self) -> Option<Result<PathBuf, LaunchError>> {
+        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
+        let wrapper = wrapper.filter(|wrapper| !wrapper.is_empty())?;
+        let wrapper = wrapper.to_string_lossy();
+        // A wrapper without a slash is a file in the function's directory, too.
+        let path = Path::new(".").join(&*wrapper);
+        let found = self.resolve(&path.to_string_lossy(), None);
+        Some(found.map_err(|reason| LaunchError::Wrapper {
+            wrapper: wrapper.into_owned(),
+            reason,
+        }))
+    }
+
+    /// Returns the path of that executable on this machine.
+    pub(crate) fn wrapper_file(&self) -> Option<PathBuf> {
+        Some(self.view().on_machine(&self.wrapper()?.ok()?))
+    }
+
+    fn resolve(&self, program: &str, path: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
+        let view = self.view();
+        let file = |path: &Path| view.on_machine(path);
+        let found = command::resolve(program, &self.config.directory, path, file)?;
+        let seen = view.in_environment(&found);
+        match view.is_hidden(&seen) {
+            true => Err(ProgramError::NotInLayers(seen)),
+            false => Ok(seen),
+        }
     }
 
     /// Returns the command that starts the runtime, which is `program` with the function's
@@ -94,14 +148,12 @@ impl FunctionSpec {
     /// # Errors
     /// There is no such wrapper.
     pub(crate) fn runtime_command(&self, program: PathBuf) -> Result<Command, LaunchError> {
-        let arguments = &self.config.arguments;
-        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
-        if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
-            let command = (program, arguments.as_slice());
-            return wrapped(wrapper, &self.config.directory, command, &self.handler());
+        if let Some(found) = self.wrapper() {
+            let command = (program, self.config.arguments.as_slice());
+            return Ok(wrapped(found?, command, &self.handler()));
         }
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(&self.config.arguments);
         Ok(command)
     }
 
@@ -159,7 +211,18 @@ impl FunctionSpec {
     /// Creates a control group for an environment, where the system allows it.
     pub(crate) fn cgroup(&self) -> Option<Cgroup> {
         let cgroups = self.context.cgroups.as_ref()?;
-        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20);
+        if self.context.isolation.is_some() && !cgroups.limit_memory() {
+            // An init already ends all processes. The kernel takes ten milliseconds and more to move a
+            // process into a group, and starts no other process meanwhile.
+            return None;
+        }
+        let memory = u64::from(self.config.memory_mib) << 20;
+        // The kernel counts the files in an environment's own `/tmp` and `/dev/shm` too.
+        let files = match self.level.has_mounts() {
+            true => (u64::from(self.config.ephemeral_storage_mib) << 20) + memory,
+            false => 0,
+        };
+        let made = cgroups.environment(memory + files);
         if let Err(error) = &made {
             tracing::debug!(function = %self.name, "no control group: {error}");
         }

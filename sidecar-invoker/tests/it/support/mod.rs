@@ -99,6 +99,7 @@ impl Invoker {
             clock: SystemTime::now,
             orphan_reaper: None,
             cgroups,
+            fork_server: None,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -10,18 +10,18 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::file_view::FileView;
 use crate::config::{InheritEnv, LocalConfig};
 use crate::invocation::region;
 use lambda_api::FunctionName;
 
 /// The variables of the invoker's own environment that every function inherits: the locations of
-/// programs and temporary files, the language, and a developer's AWS credentials and region.
-const INHERITED: [&str; 12] = [
+/// programs, the language, and a developer's AWS credentials and region.
+const INHERITED: [&str; 11] = [
     "PATH",
     "HOME",
     "LANG",
     "LC_ALL",
-    "TMPDIR",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -52,7 +52,8 @@ impl Inherited {
     /// Returns the variables of a function that inherits `more` than every function does.
     fn visible(&self, more: &InheritEnv) -> BTreeMap<OsString, OsString> {
         let passes = |name: &OsStr| match more {
-            InheritEnv::All => true,
+            // Each environment has its own.
+            InheritEnv::All => name != "TMPDIR",
             InheritEnv::Names(names) => {
                 INHERITED.iter().any(|inherited| *inherited == name)
                     || names.iter().any(|listed| **listed == *name)
@@ -76,11 +77,13 @@ impl Inherited {
 pub(crate) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
+    view: FileView<'_>,
     inherited: &Inherited,
 ) -> BTreeMap<OsString, OsString> {
     let mut variables = inherited.visible(&config.inherit_env);
+    view.add_layer_folders(&mut variables);
     let mut set = |key: &str, value: &OsStr| variables.insert(key.into(), value.into());
-    let directory = config.directory.as_os_str();
+    let directory = view.directory();
     let handler = config.arguments.last().unwrap_or(&config.program);
     let handler = handler.strip_prefix("./").unwrap_or(handler);
     set("_HANDLER", handler.as_ref());
@@ -97,8 +100,8 @@ pub(crate) fn variables(
         "AWS_LAMBDA_LOG_GROUP_NAME",
         format!("/aws/lambda/{name}").as_ref(),
     );
-    set("LAMBDA_TASK_ROOT", directory);
-    set("LAMBDA_RUNTIME_DIR", directory);
+    set("LAMBDA_TASK_ROOT", directory.as_os_str());
+    set("LAMBDA_RUNTIME_DIR", directory.as_os_str());
     set("TZ", ":UTC".as_ref());
     for (key, value) in &config.env {
         set(key, value.as_ref());
@@ -150,6 +153,9 @@ pub(crate) enum ProgramError {
     /// The path is a folder, or the file is not executable.
     #[error("permission denied")]
     NotExecutable,
+    /// The function sees its layers in `/opt`, and the program is in none of them.
+    #[error("{} is in none of the function's `layers`, which are all that it sees in /opt", .0.display())]
+    NotInLayers(PathBuf),
     #[error(transparent)]
     Io(io::Error),
 }
@@ -173,7 +179,7 @@ pub(crate) enum LaunchError {
 }
 
 /// Finds the executable of `program`, relative to `directory` if it contains a slash, otherwise in
-/// the folders of `path`.
+/// the folders of `path`. `file` returns the file on this machine that the function sees at a path.
 ///
 /// # Errors
 /// There is no such executable.
@@ -181,14 +187,15 @@ pub(crate) fn resolve(
     program: &str,
     directory: &Path,
     path: Option<&OsStr>,
+    file: impl Fn(&Path) -> PathBuf,
 ) -> Result<PathBuf, ProgramError> {
     if program.contains('/') {
-        let candidate = directory.join(program);
+        let candidate = file(&directory.join(program));
         return executable(&candidate).map(|()| candidate);
     }
     let folders = path.map(std::env::split_paths).into_iter().flatten();
     folders
-        .map(|folder| directory.join(folder).join(program))
+        .map(|folder| file(&directory.join(folder).join(program)))
         .find(|candidate| executable(candidate).is_ok())
         .ok_or(ProgramError::NotInPath)
 }
@@ -209,9 +216,11 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::backend::local::process::isolation::Level;
 
     #[test]
     fn a_program_is_found_in_the_path_or_relative_to_the_directory() {
+        let resolve = |program, directory, path| resolve(program, directory, path, Path::to_owned);
         let path = Some(OsStr::new("/nowhere:/bin"));
         assert_eq!(
             resolve("sh", Path::new("/"), path).unwrap(),
@@ -260,13 +269,15 @@ mod tests {
             ("LISTED", "yes"),
             ("LAMBDA_TASK_ROOT", "/outer"),
             ("OTHER", "no"),
+            ("TMPDIR", "/outer"),
         ];
         let inherited = Inherited::from(
             outer
                 .map(|(name, value)| (name.into(), value.into()))
                 .into_iter(),
         );
-        let variables = variables(name, local, &inherited);
+        let view = FileView::new(local, Level::Processes);
+        let variables = variables(name, local, view, &inherited);
         let value = |key: &str| {
             variables
                 .get(OsStr::new(key))
@@ -281,7 +292,9 @@ mod tests {
         assert_eq!(value("LISTED"), Some("yes"));
         assert_eq!(value("OTHER"), None);
         assert_eq!(value("ABSENT"), None);
-        assert_eq!(inherited.visible(&InheritEnv::All).len(), outer.len());
+        assert_eq!(value("TMPDIR"), None);
+        let all = inherited.visible(&InheritEnv::All);
+        assert_eq!(all.len(), outer.len() - 1, "all but TMPDIR");
     }
 
     #[test]

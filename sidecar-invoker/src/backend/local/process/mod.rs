@@ -2,7 +2,9 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod command;
+pub(crate) mod file_view;
 pub(crate) mod groups;
+pub(crate) mod isolation;
 pub(crate) mod memory;
 pub(crate) mod orphan_reaper;
 pub(crate) mod procfs;
