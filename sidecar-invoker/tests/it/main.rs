@@ -15,6 +15,10 @@ mod events;
 mod healthcheck;
 mod import;
 mod invoke_api;
+#[cfg(target_os = "linux")]
+mod isolation;
+#[cfg(target_os = "linux")]
+mod isolation_end;
 mod lifecycle;
 mod local;
 #[cfg(target_os = "linux")]

@@ -1,32 +1,14 @@
 //! The program: its configuration errors, its ports, its shutdown.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::support::{
-    Gate, HttpResponse, eventually, exists, fixture_function, is_running, request, send,
-};
-
-const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
-
-/// Returns the program on free ports, except for the given address.
-fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
-    command.arg("serve").arg("--config").arg(config);
-    for other in ["listen", "admin"] {
-        let address = if other == key { address } else { "127.0.0.1:0" };
-        command.arg(format!("--{other}")).arg(address);
-    }
-    command
-        .env("RUST_LOG", "info")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
+use crate::support::running::{FREE, Running, serve};
+use crate::support::{Gate, eventually, exists, fixture_function, is_running};
 
 /// Returns the configuration of a function whose environments share `/tmp` and process numbers with
 /// the tests.
@@ -38,102 +20,6 @@ fn sharing_function(keys: &str) -> String {
 fn run_to_end(config: &Path) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
-}
-
-/// A running program and the address that it has logged.
-struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Running {
-    fn start(config: &str) -> Self {
-        Self::start_wrapped(config, |serve| serve)
-    }
-
-    /// Starts the command that `wrap` returns for the program's command.
-    fn start_wrapped(config: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("invoker.yaml");
-        std::fs::write(&file, config).unwrap();
-        let mut child = wrap(serve(&file, FREE))
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(
-                stderr.read_line(&mut line).unwrap() > 0,
-                "ended before it served"
-            );
-            if let Some((_, rest)) = line.split_once("serving the Invoke API on ") {
-                break rest.split(',').next().unwrap().to_owned();
-            }
-        };
-        Self {
-            child,
-            stderr,
-            address,
-            _folder: folder,
-        }
-    }
-
-    async fn invoke(&self, event: Value) -> HttpResponse {
-        self.post(&[], event).await
-    }
-
-    /// Invokes `f` asynchronously.
-    async fn send(&self, event: Value) -> HttpResponse {
-        self.post(&[("x-amz-invocation-type", "Event")], event)
-            .await
-    }
-
-    async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
-        let stream = TcpStream::connect(&self.address).await.unwrap();
-        send(
-            stream,
-            request(
-                hyper::Method::POST,
-                "/2015-03-31/functions/f/invocations",
-                headers,
-                event.to_string(),
-            ),
-        )
-        .await
-    }
-
-    /// Terminates the program and returns all that it has logged since it began to serve.
-    fn terminate(mut self) -> String {
-        self.signal("-TERM");
-        let mut log = String::new();
-        self.stderr.read_to_string(&mut log).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
-        log
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
