@@ -29,5 +29,6 @@ mod reference;
 mod rie;
 mod runtime_api;
 mod schema;
+mod start_errors;
 mod streaming;
 mod support;

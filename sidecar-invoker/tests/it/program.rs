@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::running::{FREE, Running, serve};
-use crate::support::{Gate, eventually, exists, fixture_function, is_running};
+use crate::support::{Gate, eventually, exists, fixture_function, is_running, make_executable};
 
 /// Returns the configuration of a function whose environments share `/tmp` and process numbers with
 /// the tests.
@@ -326,8 +326,7 @@ async fn an_extension_that_does_not_register_is_named() {
     let extension = folder.path().join("extensions/never");
     std::fs::create_dir(folder.path().join("extensions")).unwrap();
     std::fs::write(&extension, "#!/bin/sh\nexec sleep 600\n").unwrap();
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&extension, executable).unwrap();
+    make_executable(&extension);
     let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
     let running = Running::start(&fixture_function(&keys));
     let response = running.invoke(json!({})).await;

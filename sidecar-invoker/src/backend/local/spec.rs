@@ -16,9 +16,11 @@ use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
 use super::process::file_view::FileView;
+use super::process::interpreter::{self, InterpreterError};
 use super::process::isolation::{Isolation, Level};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
+use super::process::python_module::{self, MissingModule};
 use super::process::wrapper::wrapped;
 use crate::config::{IsolationMode, LocalConfig};
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
@@ -135,11 +137,20 @@ impl FunctionSpec {
         let view = self.view();
         let file = |path: &Path| view.on_machine(path);
         let found = command::resolve(program, &self.config.directory, path, file)?;
+        self.check_interpreter(&found)?;
         let seen = view.in_environment(&found);
         match view.is_hidden(&seen) {
             true => Err(ProgramError::NotInLayers(seen)),
             false => Ok(seen),
         }
+    }
+
+    /// Checks that the interpreter of a program exists.
+    pub(crate) fn check_interpreter(&self, program: &Path) -> Result<(), InterpreterError> {
+        let path = self.variables.get(OsStr::new("PATH"));
+        let path = path.map(OsString::as_os_str);
+        let file = |path: &Path| self.view().on_machine(path);
+        interpreter::check(program, &self.config.directory, path, file)
     }
 
     /// Returns the command that starts the runtime, which is `program` with the function's
@@ -158,13 +169,31 @@ impl FunctionSpec {
     }
 
     /// Checks that the program of the command can be run, without running it.
-    pub(crate) fn check_command(&self) -> Result<(), MissingProgram> {
-        self.program().map(drop).map_err(|reason| MissingProgram {
+    pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
+        let checked = self.program().map(drop);
+        checked.map_err(|reason| {
+            self.unusable(ProgramOrModule::Program {
+                program: self.config.program.clone(),
+                reason,
+            })
+        })
+    }
+
+    /// Checks that a Python interpreter has the module of the command, by asking the interpreter.
+    pub(crate) async fn check_module(&self) -> Result<(), UnusableCommand> {
+        let Some(program) = self.program_file() else {
+            return Ok(());
+        };
+        let checked = python_module::check(&self.config, &program, self.variables.iter()).await;
+        checked.map_err(|missing| self.unusable(ProgramOrModule::Module(missing)))
+    }
+
+    fn unusable(&self, problem: ProgramOrModule) -> UnusableCommand {
+        UnusableCommand {
             line: self.config.line,
             function: self.name.clone(),
-            program: self.config.program.clone(),
-            reason,
-        })
+            problem,
+        }
     }
 
     /// Returns the value of `_HANDLER`.
@@ -230,16 +259,25 @@ impl FunctionSpec {
     }
 }
 
-/// The program of a function's command cannot be run. The text names the cure.
+/// A function's command cannot be run. The text names the cure.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{line}: functions.{function}.local.command: {program}: {reason}; build it, install it or correct the command"
-)]
-pub(crate) struct MissingProgram {
+#[error("{line}: functions.{function}.local.command: {problem}")]
+pub(crate) struct UnusableCommand {
     line: usize,
     function: FunctionName,
-    program: String,
-    reason: ProgramError,
+    problem: ProgramOrModule,
+}
+
+/// The part of a command that is missing.
+#[derive(Debug, thiserror::Error)]
+enum ProgramOrModule {
+    #[error("{program}: {reason}{}", .reason.cure())]
+    Program {
+        program: String,
+        reason: ProgramError,
+    },
+    #[error(transparent)]
+    Module(MissingModule),
 }
 
 fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {

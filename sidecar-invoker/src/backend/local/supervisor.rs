@@ -138,6 +138,9 @@ impl Supervisor {
                 .start_extension(&launch, name, path)
                 .await
                 .map_err(|error| {
+                    let file = spec.view().on_machine(path);
+                    let interpreter = spec.check_interpreter(&file);
+                    let error = interpreter.map_or_else(std::io::Error::other, |()| error);
                     Cause::Failed(Failure::Extension {
                         name: name.clone(),
                         reason: ExtensionFailure::Launch(Arc::new(error)),
@@ -266,6 +269,11 @@ impl Supervisor {
             (Ending::FailedToStart, Some(failure)) => {
                 let line = report::init_failed(environment.started.elapsed(), failure);
                 environment.write(&line).await;
+                if let (Failure::Exit(_), Err(missing)) =
+                    (failure, environment.spec.check_module().await)
+                {
+                    tracing::warn!(function = %environment.spec.name, "line {missing}");
+                }
                 self.owner.failed_to_start(environment, failure.clone());
             }
             (Ending::During(outcome), _) => environment.conclude(outcome).await,

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::file_view::FileView;
+use super::interpreter::InterpreterError;
 use crate::config::{InheritEnv, LocalConfig};
 use crate::invocation::region;
 use lambda_api::FunctionName;
@@ -157,7 +158,19 @@ pub(crate) enum ProgramError {
     #[error("{} is in none of the function's `layers`, which are all that it sees in /opt", .0.display())]
     NotInLayers(PathBuf),
     #[error(transparent)]
+    Interpreter(#[from] InterpreterError),
+    #[error(transparent)]
     Io(io::Error),
+}
+
+impl ProgramError {
+    /// Returns the cure, if the text does not name it.
+    pub(crate) fn cure(&self) -> &'static str {
+        match self {
+            Self::Interpreter(_) => "",
+            _ => "; build it, install it or correct the command",
+        }
+    }
 }
 
 /// An error in starting a runtime process.

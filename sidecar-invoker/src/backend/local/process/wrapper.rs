@@ -64,6 +64,8 @@ fn is_other_client(word: Option<&String>, program: &Path) -> bool {
 pub(crate) fn failure(wrapper: &str, reason: &ProgramError) -> (String, u8) {
     match reason {
         ProgramError::NotExecutable => (format!("{wrapper}: is not an executable\n"), 126),
+        ProgramError::Interpreter(error) => (format!("{wrapper}: {error}\n"), 126),
+        ProgramError::NotInLayers(_) => (format!("{wrapper}: {reason}\n"), 127),
         _ => (format!("{wrapper}: does not exist\n"), 127),
     }
 }
