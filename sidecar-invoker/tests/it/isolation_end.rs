@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::running::Running;
-use crate::support::sandbox::{Folder, MODES, has_namespaces, processes_with};
+use crate::support::sandbox::{Folder, MODES, processes_with};
 use crate::support::{Invoker, eventually, exists, make_executable};
 
 #[tokio::test]
@@ -107,56 +107,4 @@ async fn a_killed_fork_server_is_restarted() {
     }
     drop(running);
     folder.wait_until_deserted().await;
-}
-
-#[tokio::test]
-async fn one_line_says_what_is_shared_where_the_system_allows_no_namespaces() {
-    if !has_namespaces("a system without namespaces") || !rustix::process::geteuid().is_root() {
-        return;
-    }
-    // A user namespace in which there can be no other, and without the privilege to do without.
-    let refuses = "echo 0 > /proc/sys/user/max_user_namespaces; \
-        exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$@\"";
-    let hides = "mount --bind /dev/null /proc/version; \
-        exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$@\"";
-    let cases: [(&[&str], &str, &str); 2] = [
-        (
-            &["--user", "--map-root-user"],
-            refuses,
-            "share /tmp, IPC and process numbers",
-        ),
-        (&["--mount"], hides, "share process numbers"),
-    ];
-    for (namespaces, script, sentence) in cases {
-        let folder = Folder::new();
-        let function = folder.function("concurrency: 1");
-        let running = Running::start_wrapped(&function, |serve| {
-            let mut unshare = Command::new("unshare");
-            unshare
-                .args(namespaces)
-                .args(["sh", "-c", script, "sh"])
-                .arg(serve.get_program())
-                .args(serve.get_args());
-            unshare
-        });
-        let told: Vec<_> = running
-            .early_log
-            .lines()
-            .filter(|line| line.contains("execution environments share"))
-            .collect();
-        assert!(
-            told.len() == 1 && told[0].contains(sentence),
-            "{:?}",
-            running.early_log
-        );
-        assert_eq!(running.invoke(Folder::daemon()).await.status, 200);
-        let script = "echo x > ${TMPDIR:-/tmp}/lambda-mesh-test-file";
-        let response = running
-            .invoke(json!({ "do": "shell", "script": script }))
-            .await;
-        assert_eq!(response.json()["status"], 0);
-        assert!(!Path::new("/tmp/lambda-mesh-test-file").exists());
-        running.invoke(json!({ "do": "exit", "status": 1 })).await;
-        folder.wait_until_deserted().await;
-    }
 }

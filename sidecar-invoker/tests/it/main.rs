@@ -19,6 +19,8 @@ mod invoke_api;
 mod isolation;
 #[cfg(target_os = "linux")]
 mod isolation_end;
+#[cfg(target_os = "linux")]
+mod isolation_levels;
 mod lifecycle;
 mod local;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::{HttpResponse, request, send};
+use super::{HttpResponse, make_executable, request, send};
 
 /// An address with a free port.
 pub(crate) const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
@@ -47,6 +47,8 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("invoker.yaml");
         std::fs::write(&file, config).unwrap();
+        // Another user may run the program.
+        make_executable(folder.path());
         let mut child = wrap(serve(&file, FREE))
             .env("RUST_LOG", "info")
             .stdout(Stdio::piped())

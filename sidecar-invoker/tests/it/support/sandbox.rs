@@ -12,7 +12,7 @@ use super::{Invoker, eventually, fixture_function};
 pub(crate) const MODES: [&str; 2] = ["auto", "none"];
 
 /// A daemon that leaves its process group, its session, its parents, its name and its variables.
-const DAEMON: &str = "setsid perl -e '$0=\"x\"x5000; open F,\">\",\"lock\"; flock F,2; \
+const DAEMON: &str = "setsid perl -e 'fork && exit; fork && exit; $0=\"x\"x5000; open F,\">\",\"lock\"; flock F,2; \
     open G,\">\",\"mark\"; %ENV=(); sleep 600' >/dev/null 2>&1 & while [ ! -e mark ]; do sleep 0.01; done";
 
 /// Returns true if this machine lets the tests have namespaces. Otherwise reports that `test` is
