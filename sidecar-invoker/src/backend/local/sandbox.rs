@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
-use super::process::isolation::{Init, Plan, Ready, kept};
+use super::process::isolation::{COVERED, Init, Plan, Ready, kept};
 use super::spec::FunctionSpec;
 
 /// The path of a folder for temporary files, for the user of the invoker alone. An environment without
@@ -100,28 +100,55 @@ impl FunctionSpec {
     }
 
     /// Returns the entries of `/tmp` and `/dev/shm` that stay visible: those with the function, its
-    /// programs and the files among its arguments, and those that inherited variables name.
+    /// programs and the files among its arguments, and those that variables name.
     fn kept(&self) -> Vec<PathBuf> {
         let config = &self.config;
         let programs = [self.program_file(), self.wrapper_file()];
         let programs: Vec<_> = programs.into_iter().flatten().collect();
         let arguments = config.arguments.iter().map(Path::new);
         let files = arguments.filter(|path| path.is_file());
-        // The variables in `env` are as on AWS, where `/tmp` is empty.
-        let inherited = self.variables.iter().filter(|(name, _)| {
-            name.to_str()
-                .is_none_or(|name| !config.env.contains_key(name))
+        // `CACHE: /tmp/cache` is as on AWS, where `/tmp` is empty. `DATA: /tmp/project/data` names a
+        // folder of this machine, if it exists.
+        let is_own = |name: &OsStr| name.to_str().is_some_and(|it| config.env.contains_key(it));
+        let is_deep = |path: &Path| {
+            let parent = path.parent();
+            parent.is_some_and(|parent| COVERED.iter().all(|covered| parent != Path::new(covered)))
+        };
+        let named = self.variables.iter().flat_map(|(name, value)| {
+            let paths = value.as_bytes().split(|&byte| byte == b':');
+            let paths = paths.map(|path| Path::new(OsStr::from_bytes(path)));
+            paths.filter(move |path| !is_own(name) || is_deep(path))
         });
-        let inherited = inherited
-            .flat_map(|(_, value)| value.as_bytes().split(|&byte| byte == b':'))
-            .map(|path| Path::new(OsStr::from_bytes(path)));
         kept(
             [config.directory.as_path()]
                 .into_iter()
                 .chain(config.layers.iter().map(PathBuf::as_path))
                 .chain(programs.iter().map(PathBuf::as_path))
                 .chain(files)
-                .chain(inherited),
+                .chain(named),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::backend::local::spec::tests::spec;
+
+    #[test]
+    fn folders_of_tmp_stay_visible_if_the_configuration_names_them() {
+        let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let path = folder.path().display();
+        let kept = |keys: &str| spec(&format!("inherit_env: false, {keys}")).kept();
+        let without = kept("");
+        assert!(!without.contains(&folder.path().to_owned()), "{without:?}");
+        for keys in [
+            format!("directory: {path}"),
+            format!("layers: [{path}]"),
+            format!("env: {{ DATA: {path}/data }}"),
+            format!("env: {{ PATHS: '/usr:{path}/a:/tmp' }}"),
+        ] {
+            assert!(kept(&keys).contains(&folder.path().to_owned()), "{keys}");
+        }
+        assert_eq!(kept(&format!("env: {{ CACHE: {path} }}")), without);
     }
 }
