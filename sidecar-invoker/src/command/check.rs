@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::error::CommandError;
 use super::setup::{self, ConfigFile};
 use crate::backend::aws::{Aws, CredentialsProblem, DryRunError};
-use crate::backend::local::{LocalContext, LocalFunction, MissingProgram, Output};
+use crate::backend::local::{LocalContext, LocalFunction, Output, UnusableCommand};
 use crate::callers::Callers;
 use crate::config::yaml::scalar::printable;
 use crate::config::{BackendConfig, CallersConfig, Config, HostPort};
@@ -82,13 +82,13 @@ enum FunctionError {
         "no connection within {CONNECT_TIMEOUT:?}; check that the emulator's container runs and that the URL is right"
     )]
     EmulatorTimeout,
-    /// The command of a local function does not exist.
+    /// The command of a local function cannot be run.
     #[error("{file}:{source}")]
     Command {
         /// The configuration file.
         file: String,
         /// The line in the file, the command and the cure.
-        source: MissingProgram,
+        source: UnusableCommand,
     },
 }
 
@@ -168,9 +168,14 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Serv
                 let location = format!("local: {}", local.program);
                 let function = LocalFunction::new(name.clone(), local, queue, context.clone());
                 let file = config.file.clone();
-                let result = function.check_command();
-                let result = result.map_err(|source| FunctionError::Command { file, source });
-                rows.spawn(async move { Some(Row::new(name.to_string(), &location, result)) });
+                rows.spawn(async move {
+                    let result = match function.check_command() {
+                        Ok(()) => function.check_module().await,
+                        unusable => unusable,
+                    };
+                    let result = result.map_err(|source| FunctionError::Command { file, source });
+                    Some(Row::new(name.to_string(), &location, result))
+                });
             }
         }
     }

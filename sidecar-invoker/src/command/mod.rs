@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::backend::local::{FORK_SERVER, run_fork_server};
+
 /// Serves the AWS Lambda Invoke API in front of AWS, emulators and local function processes.
 #[derive(Parser)]
 #[command(version)]
@@ -50,7 +52,15 @@ enum Command {
 /// Runs the subcommand that `arguments` names, and prints its error. The first argument is the name of
 /// the program.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let result = match Cli::parse_from(with_lrp(arguments)).command {
+    let arguments = with_lrp(arguments);
+    // The start of a function waits for the fork server, so nothing comes before it.
+    if arguments
+        .get(1)
+        .is_some_and(|argument| argument == FORK_SERVER)
+    {
+        return run_fork_server();
+    }
+    let result = match Cli::parse_from(arguments).command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),

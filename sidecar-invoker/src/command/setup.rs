@@ -76,6 +76,8 @@ pub(super) fn server_options() -> Result<server::Options, CommandError> {
         clock: SystemTime::now,
         orphan_reaper: Some(std::env::current_exe().map_err(CommandError::failed)?),
         cgroups: true,
+        // The running program, even if another has been installed at its path.
+        fork_server: Some(PathBuf::from("/proc/self/exe")),
     })
 }
 

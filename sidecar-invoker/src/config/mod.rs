@@ -19,7 +19,7 @@ pub use callers::{
 };
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
-    InheritEnv, LocalConfig, LogFormat, RieConfig, Role,
+    InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};

@@ -188,8 +188,27 @@ pub struct LocalConfig {
     /// `watch`: files and folders whose changes have the function start anew; `true` is its
     /// `directory`, and the default is none.
     pub watch: Vec<PathBuf>,
+    /// `ephemeral_storage` in MiB: the size of `/tmp`; default 512, as on AWS.
+    pub ephemeral_storage_mib: u32,
+    /// `read_only`: makes `directory` read-only for the function, as on AWS; default false.
+    pub read_only: bool,
+    /// `layers`: directories that the function sees at `/opt`, a later one over an earlier one,
+    /// relative to the configuration file's; always read-only. Without layers, `/opt` is the
+    /// system's.
+    pub layers: Vec<PathBuf>,
+    /// `isolation`: the separation of execution environments; default `auto`.
+    pub isolation: IsolationMode,
     /// Line of `command`, or of the function, in the file, for messages.
     pub line: usize,
+}
+
+/// The separation of the execution environments of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IsolationMode {
+    /// `auto`: as far as the system allows it.
+    Auto,
+    /// `none`: environments share `/tmp`, IPC and process numbers with the system.
+    None,
 }
 
 /// The variables that pass from the invoker's environment, besides those that every function sees.
@@ -284,6 +303,10 @@ pub struct AwsFunction {
 
 /// The limits of `memory`, as Lambda has them.
 pub(crate) const MEMORY_MIB: RangeInclusive<u32> = 128..=10_240;
+/// The limits of `ephemeral_storage`, as Lambda has them.
+pub(crate) const EPHEMERAL_STORAGE_MIB: RangeInclusive<u32> = 512..=10_240;
+/// The maximum number of layers, as Lambda has it.
+pub(crate) const MAX_LAYERS: usize = 5;
 /// The limits of `concurrency`.
 pub(crate) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
 
@@ -296,6 +319,8 @@ pub(crate) struct LocalDefaults {
     pub(crate) timeout: Duration,
     pub(crate) memory_mib: u32,
     pub(crate) concurrency: u32,
+    pub(crate) ephemeral_storage_mib: u32,
+    pub(crate) layers: Vec<PathBuf>,
 }
 
 impl Default for LocalDefaults {
@@ -306,6 +331,8 @@ impl Default for LocalDefaults {
             timeout: Duration::from_secs(3),
             memory_mib: 128,
             concurrency: 10,
+            ephemeral_storage_mib: *EPHEMERAL_STORAGE_MIB.start(),
+            layers: Vec::new(),
         }
     }
 }

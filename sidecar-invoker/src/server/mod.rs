@@ -5,7 +5,7 @@ mod first_byte_timeout;
 mod ingress;
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::Backends;
-use crate::backend::local::{Cgroups, Flushed, LocalContext, OrphanReaper, Output};
+use crate::backend::local::{
+    Cgroups, Flushed, Isolation, LocalContext, OrphanReaper, Output, WITHOUT_NAMESPACES,
+};
 use crate::callers::{Callers, SecretError};
 use crate::config::{
     BackendConfig, CallersConfig, Config, Exposed, FunctionConfig, HostPort, Listen,
@@ -51,6 +53,9 @@ pub struct Options {
     pub orphan_reaper: Option<PathBuf>,
     /// Puts functions into control groups where the system allows it.
     pub cgroups: bool,
+    /// The program with the subcommand `fork-server`, which is `sidecar-invoker` itself. If set,
+    /// execution environments are isolated as far as the system allows it.
+    pub fork_server: Option<PathBuf>,
 }
 
 /// The error if the invoker cannot serve. The text is one sentence with the cure.
@@ -109,29 +114,35 @@ impl Server {
             Some(CallersConfig::Anyone) | None => (None, Vec::new()),
         };
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
-        let orphan_reaper = options.orphan_reaper.as_deref().map(OrphanReaper::start);
-        let orphan_reaper = orphan_reaper
-            .transpose()
-            .map_err(ServeError::OrphanReaper)?;
         let is_local =
             |function: &FunctionConfig| matches!(function.backend, BackendConfig::Local(_));
-        let cgroups = match options.cgroups && config.functions.values().any(is_local) {
+        let has_local = config.functions.values().any(is_local);
+        let cgroups = match options.cgroups && has_local {
             true => Cgroups::make().map(Arc::new),
             false => None,
         };
-        if let Some(cgroups) = &cgroups {
-            tracing::debug!(
-                "functions run in the control group {}",
-                cgroups.folder().display()
-            );
-            if let Some(orphan_reaper) = &orphan_reaper {
-                orphan_reaper.watch_cgroup(cgroups.folder()).await;
-            }
+        let cgroups_folder = cgroups.as_ref().map(|cgroups| cgroups.folder());
+        if let Some(folder) = cgroups_folder {
+            tracing::debug!("functions run in the control group {}", folder.display());
+        }
+        let isolation = match options.fork_server.filter(|_| has_local) {
+            Some(program) => start_isolation(&program, cgroups_folder).await,
+            None => None,
+        };
+        // The inits and the fork server do the work of the orphan reaper.
+        let orphan_reaper = options.orphan_reaper.filter(|_| isolation.is_none());
+        let orphan_reaper = orphan_reaper.as_deref().map(OrphanReaper::start);
+        let orphan_reaper = orphan_reaper
+            .transpose()
+            .map_err(ServeError::OrphanReaper)?;
+        if let (Some(orphan_reaper), Some(folder)) = (&orphan_reaper, cgroups_folder) {
+            orphan_reaper.watch_cgroup(folder).await;
         }
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
         let context = LocalContext {
             orphan_reaper: orphan_reaper.map(Arc::new),
             cgroups,
+            isolation: isolation.map(Arc::new),
             ..LocalContext::new(options.clock, output).without_variables(&hidden)
         };
 
@@ -264,12 +275,32 @@ impl Server {
         let LocalContext {
             output,
             orphan_reaper,
+            isolation,
             ..
         } = context;
+        if let Some(isolation) = isolation {
+            isolation.server.end().await;
+        }
         if let Some(orphan_reaper) = orphan_reaper {
             orphan_reaper.end().await;
         }
         drop(output);
         flushed.wait().await;
+    }
+}
+
+/// Starts the isolation of execution environments, and logs what they share.
+async fn start_isolation(program: &Path, cgroups: Option<&Path>) -> Option<Isolation> {
+    match Isolation::start(program, cgroups).await {
+        Ok(isolation) => {
+            if let Some(shared) = isolation.shared() {
+                tracing::info!("{shared}");
+            }
+            Some(isolation)
+        }
+        Err(error) => {
+            tracing::info!("there is no isolation ({error}): {WITHOUT_NAMESPACES}");
+            None
+        }
     }
 }

@@ -10,7 +10,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::program::{Running, serve};
+use crate::support::running::{Running, serve};
 use crate::support::{HttpResponse, Invoker, eventually, fixture, request, send, send_h2};
 
 const INVOKE: &str = "/2015-03-31/functions/f/invocations";

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     HttpResponse, Invoker, eventually, exists, fixture, fixture_function, is_running,
+    make_executable,
 };
 
 const TAIL: [(&str, &str); 1] = [("x-amz-log-type", "Tail")];
@@ -230,11 +231,6 @@ Resources:
     let env = invoker.invoke(json!({})).await.json()["env"].clone();
     assert_eq!(env["STARTED"], "other.handler");
     assert_eq!(env["AWS_EXECUTION_ENV"], "AWS_Lambda_python3.12");
-}
-
-fn make_executable(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Returns a folder with the extension `probe`, its log file, and the configuration of a function

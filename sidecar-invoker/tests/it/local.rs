@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::support::{Gate, Invoker, eventually, exists, fixture, fixture_function, is_running};
+use crate::support::{
+    Gate, Invoker, eventually, exists, fixture, fixture_function, is_running, make_executable,
+};
 
 #[tokio::test]
 async fn a_function_gets_its_event_headers_and_environment() {
@@ -201,39 +203,6 @@ async fn a_failed_initialisation_is_a_function_error() {
 }
 
 #[tokio::test]
-async fn a_command_that_cannot_be_started_is_a_function_error_and_not_ready() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("not-executable");
-    std::fs::write(&script, "#!/bin/sh\n").unwrap();
-    for (command, reason) in [
-        ("./absent", "no such file or directory"),
-        ("absent-program", "executable file not found in $PATH"),
-        (script.to_str().unwrap(), "permission denied"),
-    ] {
-        let invoker = Invoker::start(&format!(
-            "functions:\n  f:\n    local: {{ command: [{command}] }}"
-        ))
-        .await;
-        let response = invoker.invoke(json!({})).await;
-        assert_eq!(response.function_error(), "Runtime.InvalidEntrypoint");
-        let message = response.json()["errorMessage"].as_str().unwrap().to_owned();
-        assert!(
-            message.ends_with(&format!("fork/exec {command}: {reason}")),
-            "{message}"
-        );
-
-        let ready = invoker.admin("/readyz").await;
-        assert_eq!(ready.status, 503);
-        let text = String::from_utf8(ready.body.to_vec()).unwrap();
-        assert!(
-            text.starts_with("invoker.yaml:5: functions.f.local.command:"),
-            "{text}"
-        );
-        assert!(text.contains(reason), "{text}");
-    }
-}
-
-#[tokio::test]
 async fn a_bootstrap_of_shell_and_curl_is_a_function() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("bootstrap");
@@ -248,8 +217,7 @@ while true; do
 done
 "#;
     std::fs::write(&script, lines).unwrap();
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, executable).unwrap();
+    make_executable(&script);
     let directory = folder.path().canonicalize().unwrap();
     let directory = directory.to_str().unwrap();
     let invoker = Invoker::start(&format!(

@@ -17,6 +17,12 @@ mod events;
 mod healthcheck;
 mod import;
 mod invoke_api;
+#[cfg(target_os = "linux")]
+mod isolation;
+#[cfg(target_os = "linux")]
+mod isolation_end;
+#[cfg(target_os = "linux")]
+mod isolation_levels;
 mod lifecycle;
 mod local;
 #[cfg(target_os = "linux")]
@@ -27,5 +33,6 @@ mod reference;
 mod rie;
 mod runtime_api;
 mod schema;
+mod start_errors;
 mod streaming;
 mod support;

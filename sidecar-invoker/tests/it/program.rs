@@ -1,147 +1,25 @@
 //! The program: its configuration errors, its ports, its shutdown.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::io::{BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::support::{
-    Gate, HttpResponse, eventually, exists, fixture_function, is_running, request, send,
-};
+use crate::support::running::{FREE, Running, serve};
+use crate::support::{Gate, eventually, exists, fixture_function, is_running, make_executable};
 
-const FREE: (&str, &str) = ("listen", "127.0.0.1:0");
-
-/// Returns the program on free ports, except for the given address.
-pub(crate) fn serve(config: &Path, (key, address): (&str, &str)) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar-invoker"));
-    command.arg("serve").arg("--config").arg(config);
-    for other in ["listen", "admin"] {
-        let address = if other == key { address } else { "127.0.0.1:0" };
-        command.arg(format!("--{other}")).arg(address);
-    }
-    command
-        .env("RUST_LOG", "info")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+/// Returns the configuration of a function whose environments share `/tmp` and process numbers with
+/// the tests.
+fn sharing_function(keys: &str) -> String {
+    fixture_function(&format!("isolation: none, {keys}"))
 }
 
 /// Runs the program to its end and returns its exit code and standard error.
 fn run_to_end(config: &Path) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = serve(config, FREE).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
-}
-
-/// A running program and the address that it has logged.
-pub(crate) struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Running {
-    fn start(config: &str) -> Self {
-        Self::start_wrapped(config, |serve| serve)
-    }
-
-    /// Starts the command that `wrap` returns for the program's command.
-    pub(crate) fn start_wrapped(config: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("invoker.yaml");
-        std::fs::write(&file, config).unwrap();
-        let mut child = wrap(serve(&file, FREE))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(
-                stderr.read_line(&mut line).unwrap() > 0,
-                "ended before it served"
-            );
-            if let Some((_, rest)) = line.split_once("serving the Invoke API on ") {
-                break rest.split(',').next().unwrap().to_owned();
-            }
-        };
-        Self {
-            child,
-            stderr,
-            address,
-            _folder: folder,
-        }
-    }
-
-    async fn invoke(&self, event: Value) -> HttpResponse {
-        self.post(&[], event).await
-    }
-
-    /// Invokes `f` asynchronously.
-    async fn send(&self, event: Value) -> HttpResponse {
-        self.post(&[("x-amz-invocation-type", "Event")], event)
-            .await
-    }
-
-    /// Invokes `f` with these headers.
-    pub(crate) async fn post(&self, headers: &[(&str, &str)], event: Value) -> HttpResponse {
-        let stream = TcpStream::connect(&self.address).await.unwrap();
-        send(
-            stream,
-            request(
-                hyper::Method::POST,
-                "/2015-03-31/functions/f/invocations",
-                headers,
-                event.to_string(),
-            ),
-        )
-        .await
-    }
-
-    /// Terminates the program and returns all that it has logged since it began to serve.
-    fn terminate(mut self) -> String {
-        self.signal("-TERM");
-        let mut log = String::new();
-        self.stderr.read_to_string(&mut log).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
-        log
-    }
-
-    /// Collects all that the program logs from now on, until its end.
-    pub(crate) fn log(&mut self) -> std::thread::JoinHandle<String> {
-        let empty = self.child.stderr.take();
-        assert!(empty.is_none(), "the reader has it");
-        let fd = self.stderr.get_ref().as_fd().try_clone_to_owned().unwrap();
-        let mut log = String::from_utf8_lossy(self.stderr.buffer()).into_owned();
-        std::thread::spawn(move || {
-            let mut rest = std::fs::File::from(fd);
-            rest.read_to_string(&mut log).unwrap();
-            log
-        })
-    }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -226,7 +104,7 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
     let gate = Gate::new();
-    let mut running = Running::start(&fixture_function(""));
+    let mut running = Running::start(&sharing_function(""));
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
@@ -254,7 +132,7 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
 async fn no_function_outlives_an_invoker_that_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
-    let mut running = Running::start(&fixture_function(""));
+    let mut running = Running::start(&sharing_function(""));
     tokio::select! {
         _ = running.invoke(json!({ "do": "child", "file": file })) => panic!("it returned although it waits"),
         () = exists(&file) => {}
@@ -277,7 +155,7 @@ async fn a_stray_process_does_not_outlive_an_invoker_that_is_killed_or_terminate
     for signal in ["-KILL", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
-        let mut running = Running::start(&fixture_function(""));
+        let mut running = Running::start(&sharing_function(""));
         let stray = json!({ "do": "stray", "file": file, "forgets": false });
         assert_eq!(running.invoke(stray).await.status, 200);
         let pid = std::fs::read_to_string(&file).unwrap();
@@ -365,7 +243,7 @@ fn the_guard_works_if_its_session_belongs_to_another_pid_namespace() {
 async fn adopted_orphans_do_not_stay_zombies() {
     let folder = tempfile::tempdir().unwrap();
     let (pids, stray) = (folder.path().join("pids"), folder.path().join("pid"));
-    let running = Running::start_wrapped(&fixture_function("concurrency: 1"), |serve| {
+    let running = Running::start_wrapped(&sharing_function("concurrency: 1"), |serve| {
         let mut adopting = Command::new("python3");
         // PR_SET_CHILD_SUBREAPER
         let script = "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1)\nos.execv(sys.argv[1], sys.argv[1:])";
@@ -448,8 +326,7 @@ async fn an_extension_that_does_not_register_is_named() {
     let extension = folder.path().join("extensions/never");
     std::fs::create_dir(folder.path().join("extensions")).unwrap();
     std::fs::write(&extension, "#!/bin/sh\nexec sleep 600\n").unwrap();
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&extension, executable).unwrap();
+    make_executable(&extension);
     let keys = format!("init_timeout: 1s, directory: {}", folder.path().display());
     let running = Running::start(&fixture_function(&keys));
     let response = running.invoke(json!({})).await;
@@ -489,7 +366,7 @@ fn on_failure_must_be_a_regular_file() {
 async fn an_on_failure_file_that_blocks_does_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
-    let config = fixture_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
+    let config = sharing_function("").replacen("queue: 1,", &on_failure(&fifo), 1);
     let running = Running::start(&config);
     // The configuration was read before the FIFO existed.
     make_fifo(&fifo);

@@ -241,7 +241,8 @@ async fn timeout(client: &Client) {
 }
 
 async fn stream(client: &Client) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    // The function has a /tmp of its own.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let gate = folder.path().join("gate");
     let call = client
         .invoke_with_response_stream()

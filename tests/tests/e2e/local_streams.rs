@@ -16,7 +16,8 @@ fn the_first_bytes_arrive_before_the_function_has_finished() {
     let lambda = json!({ "function": "probe", "invocation": "response-stream" });
     let mesh = Mesh::to(&invoker).routes(&[route(&json!({ "prefix": "/" }), &lambda)]);
     let mesh = mesh.start();
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    // The function has a /tmp of its own.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let gate = folder.path().join("gate");
     let name = gate.to_str().expect("a path in UTF-8");
     let mut stream = connect(mesh.address);

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
-use super::spec::{FunctionSpec, LocalContext, MissingProgram};
+use super::spec::{FunctionSpec, LocalContext, UnusableCommand};
 use super::watch::watch;
 use crate::config::LocalConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
@@ -84,8 +84,13 @@ impl LocalFunction {
     }
 
     /// Checks that the program of the command can be run, without running it.
-    pub(crate) fn check_command(&self) -> Result<(), MissingProgram> {
+    pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
         self.spec.check_command()
+    }
+
+    /// Checks that a Python interpreter has the module of the command.
+    pub(crate) async fn check_module(&self) -> Result<(), UnusableCommand> {
+        self.spec.check_module().await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,10 +15,14 @@ use tokio_util::task::TaskTracker;
 use super::log::writer::Output;
 use super::process::cgroup::{Cgroup, Cgroups};
 use super::process::command::{self, Inherited, LaunchError, LogStream, ProgramError};
+use super::process::file_view::FileView;
+use super::process::interpreter::{self, InterpreterError};
+use super::process::isolation::{Isolation, Level};
 use super::process::orphan_reaper::OrphanReaper;
 use super::process::procfs::ProcessTable;
+use super::process::python_module::{self, MissingModule};
 use super::process::wrapper::wrapped;
-use crate::config::LocalConfig;
+use crate::config::{IsolationMode, LocalConfig};
 use lambda_api::{FunctionArn, FunctionName, Qualifier};
 
 /// The resources that all local functions of an invoker share.
@@ -33,6 +37,8 @@ pub(crate) struct LocalContext {
     pub(crate) orphan_reaper: Option<Arc<OrphanReaper>>,
     /// The control groups of environments, where the system allows them.
     pub(crate) cgroups: Option<Arc<Cgroups>>,
+    /// Keeps environments apart, as far as the system allows it.
+    pub(crate) isolation: Option<Arc<Isolation>>,
     /// The processes of the machine.
     pub(crate) process_table: Arc<ProcessTable>,
     /// Ends all environments.
@@ -42,7 +48,7 @@ pub(crate) struct LocalContext {
 }
 
 impl LocalContext {
-    /// Creates a context without an orphan reaper and without control groups.
+    /// Creates a context without an orphan reaper, control groups and isolation.
     pub(crate) fn new(clock: fn() -> SystemTime, output: Output) -> Self {
         Self {
             clock,
@@ -50,6 +56,7 @@ impl LocalContext {
             output,
             orphan_reaper: None,
             cgroups: None,
+            isolation: None,
             process_table: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -69,6 +76,8 @@ impl LocalContext {
 pub(crate) struct FunctionSpec {
     pub(crate) name: FunctionName,
     pub(crate) config: LocalConfig,
+    /// The isolation of its environments.
+    pub(crate) level: Level,
     pub(crate) context: LocalContext,
     pub(crate) variables: BTreeMap<OsString, OsString>,
     arn: HeaderValue,
@@ -76,24 +85,80 @@ pub(crate) struct FunctionSpec {
 
 impl FunctionSpec {
     pub(crate) fn new(name: FunctionName, config: LocalConfig, context: LocalContext) -> Self {
-        let variables = command::variables(&name, &config, &context.inherited);
+        let level = match (config.isolation, &context.isolation) {
+            (IsolationMode::Auto, Some(isolation)) => isolation.level,
+            _ => Level::Processes,
+        };
+        let view = FileView::new(&config, level);
+        let variables = command::variables(&name, &config, view, &context.inherited);
         let arn = arn_header(&context.inherited.region, &name, None);
         Self {
             name,
             config,
+            level,
             context,
             variables,
             arn,
         }
     }
 
-    /// Finds the executable of the command.
+    /// Returns the function's files and their paths.
+    pub(crate) fn view(&self) -> FileView<'_> {
+        FileView::new(&self.config, self.level)
+    }
+
+    /// Finds the executable of the command, at the path at which the function sees it.
     pub(crate) fn program(&self) -> Result<PathBuf, ProgramError> {
         let path = self
             .variables
             .get(OsStr::new("PATH"))
             .map(OsString::as_os_str);
-        command::resolve(&self.config.program, &self.config.directory, path)
+        self.resolve(&self.config.program, path)
+    }
+
+    /// Returns the path of that executable on this machine.
+    pub(crate) fn program_file(&self) -> Option<PathBuf> {
+        Some(self.view().on_machine(&self.program().ok()?))
+    }
+
+    /// Finds the executable that `AWS_LAMBDA_EXEC_WRAPPER` names, at the path at which the function sees
+    /// it. Returns `None` if the variable is not set.
+    fn wrapper(&self) -> Option<Result<PathBuf, LaunchError>> {
+        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
+        let wrapper = wrapper.filter(|wrapper| !wrapper.is_empty())?;
+        let wrapper = wrapper.to_string_lossy();
+        // A wrapper without a slash is a file in the function's directory, too.
+        let path = Path::new(".").join(&*wrapper);
+        let found = self.resolve(&path.to_string_lossy(), None);
+        Some(found.map_err(|reason| LaunchError::Wrapper {
+            wrapper: wrapper.into_owned(),
+            reason,
+        }))
+    }
+
+    /// Returns the path of that executable on this machine.
+    pub(crate) fn wrapper_file(&self) -> Option<PathBuf> {
+        Some(self.view().on_machine(&self.wrapper()?.ok()?))
+    }
+
+    fn resolve(&self, program: &str, path: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
+        let view = self.view();
+        let file = |path: &Path| view.on_machine(path);
+        let found = command::resolve(program, &self.config.directory, path, file)?;
+        self.check_interpreter(&found)?;
+        let seen = view.in_environment(&found);
+        match view.is_hidden(&seen) {
+            true => Err(ProgramError::NotInLayers(seen)),
+            false => Ok(seen),
+        }
+    }
+
+    /// Checks that the interpreter of a program exists.
+    pub(crate) fn check_interpreter(&self, program: &Path) -> Result<(), InterpreterError> {
+        let path = self.variables.get(OsStr::new("PATH"));
+        let path = path.map(OsString::as_os_str);
+        let file = |path: &Path| self.view().on_machine(path);
+        interpreter::check(program, &self.config.directory, path, file)
     }
 
     /// Returns the command that starts the runtime, which is `program` with the function's
@@ -102,25 +167,41 @@ impl FunctionSpec {
     /// # Errors
     /// There is no such wrapper.
     pub(crate) fn runtime_command(&self, program: PathBuf) -> Result<Command, LaunchError> {
-        let arguments = &self.config.arguments;
-        let wrapper = self.variables.get(OsStr::new("AWS_LAMBDA_EXEC_WRAPPER"));
-        if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
-            let command = (program, arguments.as_slice());
-            return wrapped(wrapper, &self.config.directory, command, &self.handler());
+        if let Some(found) = self.wrapper() {
+            let command = (program, self.config.arguments.as_slice());
+            return Ok(wrapped(found?, command, &self.handler()));
         }
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(&self.config.arguments);
         Ok(command)
     }
 
     /// Checks that the program of the command can be run, without running it.
-    pub(crate) fn check_command(&self) -> Result<(), MissingProgram> {
-        self.program().map(drop).map_err(|reason| MissingProgram {
+    pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
+        let checked = self.program().map(drop);
+        checked.map_err(|reason| {
+            self.unusable(ProgramOrModule::Program {
+                program: self.config.program.clone(),
+                reason,
+            })
+        })
+    }
+
+    /// Checks that a Python interpreter has the module of the command, by asking the interpreter.
+    pub(crate) async fn check_module(&self) -> Result<(), UnusableCommand> {
+        let Some(program) = self.program_file() else {
+            return Ok(());
+        };
+        let checked = python_module::check(&self.config, &program, self.variables.iter()).await;
+        checked.map_err(|missing| self.unusable(ProgramOrModule::Module(missing)))
+    }
+
+    fn unusable(&self, problem: ProgramOrModule) -> UnusableCommand {
+        UnusableCommand {
             line: self.config.line,
             function: self.name.clone(),
-            program: self.config.program.clone(),
-            reason,
-        })
+            problem,
+        }
     }
 
     /// Returns the value of `_HANDLER`.
@@ -167,7 +248,18 @@ impl FunctionSpec {
     /// Creates a control group for an environment, where the system allows it.
     pub(crate) fn cgroup(&self) -> Option<Cgroup> {
         let cgroups = self.context.cgroups.as_ref()?;
-        let made = cgroups.environment(u64::from(self.config.memory_mib) << 20);
+        if self.context.isolation.is_some() && !cgroups.limit_memory() {
+            // An init already ends all processes. The kernel takes ten milliseconds and more to move a
+            // process into a group, and starts no other process meanwhile.
+            return None;
+        }
+        let memory = u64::from(self.config.memory_mib) << 20;
+        // The kernel counts the files in an environment's own `/tmp` and `/dev/shm` too.
+        let files = match self.level.has_mounts() {
+            true => (u64::from(self.config.ephemeral_storage_mib) << 20) + memory,
+            false => 0,
+        };
+        let made = cgroups.environment(memory + files);
         if let Err(error) = &made {
             tracing::debug!(function = %self.name, "no control group: {error}");
         }
@@ -175,16 +267,25 @@ impl FunctionSpec {
     }
 }
 
-/// The program of a function's command cannot be run. The text names the cure.
+/// A function's command cannot be run. The text names the cure.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{line}: functions.{function}.local.command: {program}: {reason}; build it, install it or correct the command"
-)]
-pub(crate) struct MissingProgram {
+#[error("{line}: functions.{function}.local.command: {problem}")]
+pub(crate) struct UnusableCommand {
     line: usize,
     function: FunctionName,
-    program: String,
-    reason: ProgramError,
+    problem: ProgramOrModule,
+}
+
+/// The part of a command that is missing.
+#[derive(Debug, thiserror::Error)]
+enum ProgramOrModule {
+    #[error("{program}: {reason}{}", .reason.cure())]
+    Program {
+        program: String,
+        reason: ProgramError,
+    },
+    #[error(transparent)]
+    Module(MissingModule),
 }
 
 fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {

@@ -15,9 +15,10 @@ use super::environment::report;
 use super::environment::transitions::Ending;
 use super::environment::{Environment, EnvironmentOwner};
 use super::process::command::LaunchError;
-use super::process::groups::{self, Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
+use super::process::groups::{Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
 use super::process::unreserved::extension_variables;
 use super::process::{procfs, wrapper};
+use super::sandbox::{Sandbox, Scratch};
 use crate::util::lock;
 
 /// The cause of the end of an environment.
@@ -53,6 +54,7 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         environment: Arc::clone(&environment),
         owner: Arc::clone(&owner),
         processes: Processes::default(),
+        scratch: None,
     };
     let cause = match supervisor.start().await {
         Ok(()) => supervisor.wait_for_end().await,
@@ -71,7 +73,7 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         lifecycle.extensions.awaits_shutdown(name)
     };
     let groups = supervisor.processes.end(waits_for).await;
-    remove_strays(&environment, groups).await;
+    remove_strays(&environment, groups, supervisor.scratch).await;
     environment
         .spec
         .forget_orphans(&environment.log_stream)
@@ -83,6 +85,7 @@ struct Supervisor {
     environment: Arc<Environment>,
     owner: Arc<dyn EnvironmentOwner>,
     processes: Processes,
+    scratch: Option<Scratch>,
 }
 
 impl Supervisor {
@@ -107,8 +110,17 @@ impl Supervisor {
 
         spec.track_orphans(&environment.log_stream, None).await;
         environment.memory.set_cgroup(spec.cgroup());
+        let sandbox = spec.sandbox().await;
+        let Sandbox { init, scratch } = sandbox.map_err(|error| entrypoint(error.into()))?;
+        self.processes.init = init;
+        self.scratch = scratch;
+        let directory = spec.view().directory();
+        let scratch = self
+            .scratch
+            .as_ref()
+            .map(|scratch| scratch.path().to_owned());
         let launch = Launch {
-            directory: &spec.config.directory,
+            directory: &directory,
             variables: &spec.variables,
             output: &spec.context.output,
             tasks: &spec.context.tasks,
@@ -116,20 +128,25 @@ impl Supervisor {
             log: &environment.log,
             log_stream: &environment.log_stream,
             source: &environment.source,
+            scratch: scratch.as_deref(),
         };
         let extension_variables = extension_variables(&spec.variables);
         let extension_launch = Launch {
             variables: &extension_variables,
             ..launch
         };
-        let extensions = groups::extensions(&spec.config.directory);
+        let extensions = spec.view().extensions();
         let names = extensions.iter().map(|(name, _)| name.clone()).collect();
         let _ = environment.external_extensions.set(names);
         for (name, path) in &extensions {
             let group = self
                 .processes
                 .start_extension(&extension_launch, name, path)
+                .await
                 .map_err(|error| {
+                    let file = spec.view().on_machine(path);
+                    let interpreter = spec.check_interpreter(&file);
+                    let error = interpreter.map_or_else(std::io::Error::other, |()| error);
                     Cause::Failed(Failure::Extension {
                         name: name.clone(),
                         reason: ExtensionFailure::Launch(Arc::new(error)),
@@ -152,14 +169,18 @@ impl Supervisor {
             }
             Err(other) => return Err(entrypoint(other)),
         };
-        let group = self.processes.start_runtime(&launch, command);
+        let group = self.processes.start_runtime(&launch, command).await;
         let group = group.map_err(|error| entrypoint(error.into()))?;
         self.track_process(group).await;
         Ok(())
     }
 
     /// Registers a new process group for memory sampling and with the orphan reaper.
-    async fn track_process(&self, group: Pid) {
+    async fn track_process(&mut self, group: Pid) {
+        if let Some(ready) = self.processes.environment().await {
+            self.environment.spec.check_sandbox(ready);
+            self.environment.memory.set_ready(ready);
+        }
         let Environment {
             memory,
             spec,
@@ -254,6 +275,11 @@ impl Supervisor {
             (Ending::FailedToStart, Some(failure)) => {
                 let line = report::init_failed(environment.started.elapsed(), failure);
                 environment.write(&line).await;
+                if let (Failure::Exit(_), Err(missing)) =
+                    (failure, environment.spec.check_module().await)
+                {
+                    tracing::warn!(function = %environment.spec.name, "line {missing}");
+                }
                 self.owner.failed_to_start(environment, failure.clone());
             }
             (Ending::During(outcome), _) => environment.conclude(outcome).await,
@@ -289,15 +315,19 @@ fn report_memory(environment: &Environment, used: Option<u64>) {
     );
 }
 
-/// Kills the processes that have left their groups, and reaps all ended ones.
-async fn remove_strays(environment: &Arc<Environment>, groups: Vec<Pid>) {
+/// Kills the processes that have left their groups, reaps all ended ones, and removes the temporary
+/// files.
+async fn remove_strays(environment: &Arc<Environment>, groups: Vec<Pid>, scratch: Option<Scratch>) {
     let environment = Arc::clone(environment);
     let removed = tokio::task::spawn_blocking(move || {
         environment.memory.remove_cgroup();
-        procfs::kill_strays(&[environment.log_stream.entry()]);
+        if !groups.is_empty() {
+            procfs::kill_strays(&[environment.log_stream.entry()]);
+        }
         for group in groups {
             procfs::reap_group(group);
         }
+        drop(scratch);
     });
     // Fails only if the closure panicked.
     let _ = removed.await;

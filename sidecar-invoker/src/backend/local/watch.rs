@@ -117,7 +117,7 @@ async fn scan(spec: &Arc<FunctionSpec>) -> Files {
     let spec = Arc::clone(spec);
     let scanned = tokio::task::spawn_blocking(move || {
         let mut files = Files::new();
-        let program = spec.program().ok();
+        let program = spec.program_file();
         for path in spec.config.watch.iter().chain(&program) {
             // A file that the configuration names is watched whatever its name is.
             if let Ok(metadata) = fs::metadata(path) {

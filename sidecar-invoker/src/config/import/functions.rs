@@ -12,6 +12,7 @@ use super::resource::{Resource, Resources};
 use super::runtime;
 use super::template::{ImportedFunction, Template, not_known};
 use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
+use crate::util::normal_path;
 use lambda_api::FunctionName;
 
 /// The variables by which AWS tells a function its `LoggingConfig`.
@@ -192,8 +193,8 @@ impl<'r> Reader<'r> {
             (_, None) => ".",
         };
         let directory = template.directory.join(code);
-        match std::path::absolute(&directory) {
-            Ok(absolute) if absolute.is_dir() => Ok(absolute),
+        match normal_path(&directory) {
+            Ok(directory) if directory.is_dir() => Ok(directory),
             _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
             _ => Err(format!("there is no directory {}", directory.display())),
         }

@@ -11,9 +11,11 @@ use crate::config::import::ImportedFunction;
 use crate::config::keys::keys;
 use crate::config::keys::kind::{self, Custom, DURATION, Integer, Types};
 use crate::config::model::{
-    CONCURRENCY, InheritEnv, LocalConfig, LocalDefaults, MEMORY_MIB, check_variable_name,
+    CONCURRENCY, EPHEMERAL_STORAGE_MIB, InheritEnv, IsolationMode, LocalConfig, LocalDefaults,
+    MAX_LAYERS, MEMORY_MIB, check_variable_name,
 };
 use crate::config::yaml::decode::Value;
+use crate::util::normal_path;
 
 keys! {
     /// The keys of a local function.
@@ -41,6 +43,15 @@ keys! {
     min_environments = min_environments(), "0";
     /// Time after which an environment without calls ends.
     idle_timeout: Duration = DURATION, "`10m`";
+    /// Size of `/tmp` of each environment.
+    ephemeral_storage: u32 = Integer::of("MiB", EPHEMERAL_STORAGE_MIB).in_unit("MiB"),
+        "512, as on AWS", see "isolation";
+    /// Makes `directory` read-only for the function, as on AWS.
+    read_only: bool = READ_ONLY, "`false`", see "isolation";
+    /// Directories that the function sees at `/opt`, a later one over an earlier one; at most 5.
+    layers = layers_values(), "none", see "layers";
+    /// Separation of environments: `auto` as far as the system allows it.
+    isolation: IsolationMode = ISOLATION, "`auto`", see "isolation";
 }
 
 const COMMAND: Custom<(String, Vec<String>)> = Custom {
@@ -68,11 +79,34 @@ const INHERIT_ENV: Custom<InheritEnv> = Custom {
     values: || list_or_flag("list of names"),
 };
 
+const READ_ONLY: Custom<bool> = Custom {
+    read: |value| value.parse("true or false", |text| text.parse().ok()),
+    values: Values::flag,
+};
+
+const ISOLATION: Custom<IsolationMode> = Custom {
+    read: |value| {
+        value.parse("auto or none", |text| match text {
+            "auto" => Some(IsolationMode::Auto),
+            "none" => Some(IsolationMode::None),
+            _ => None,
+        })
+    },
+    values: || Values::choice(&["auto", "none"]),
+};
+
 /// Returns the values of a key that has a list, or stands for all or nothing.
 fn list_or_flag(list: &str) -> Values {
     Values {
         text: format!("{list}, `true`, `false`"),
         schema: json!({ "type": ["array", "boolean"], "items": { "type": "string" } }),
+    }
+}
+
+fn layers_values() -> Values {
+    Values {
+        text: "list of paths".to_owned(),
+        schema: json!({ "type": "array", "items": Types::Any.schema(), "maxItems": MAX_LAYERS }),
     }
 }
 
@@ -102,6 +136,10 @@ pub(super) fn backend(
         (None, Some(directory)) => Some(directory.clone()),
         (value, _) => directory(value.as_ref(), base),
     };
+    let layers = match &keys.layers {
+        Some(value) => layers(value, base, directory.as_deref()),
+        None => Some(defaults.layers.clone()),
+    };
     let command = match (keys.command.optional(), template) {
         (Some(None), Some(template)) => template
             .command
@@ -112,7 +150,7 @@ pub(super) fn backend(
                 ));
             })
             .ok(),
-        (Some(None), None) => bootstrap(value, directory.as_deref()),
+        (Some(None), None) => bootstrap(value, directory.as_deref(), layers.as_deref()),
         (command, _) => command.flatten(),
     };
     let inherit_env = keys.inherit_env.or(InheritEnv::Names(Vec::new()));
@@ -135,6 +173,9 @@ pub(super) fn backend(
         None => Some(0),
     };
     let idle_timeout = keys.idle_timeout.or(Duration::from_secs(600));
+    let ephemeral_storage_mib = keys.ephemeral_storage.or(defaults.ephemeral_storage_mib);
+    let read_only = keys.read_only.or(false);
+    let isolation = keys.isolation.or(IsolationMode::Auto);
     mapping.finish();
     let (program, arguments) = command?;
     Some(LocalConfig {
@@ -150,6 +191,10 @@ pub(super) fn backend(
         concurrency: concurrency? as usize,
         min_environments: min_environments? as usize,
         idle_timeout: idle_timeout?,
+        ephemeral_storage_mib: ephemeral_storage_mib?,
+        read_only: read_only?,
+        layers: layers?,
+        isolation: isolation?,
         line,
     })
 }
@@ -174,21 +219,35 @@ fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
 }
 
 fn directory(value: Option<&Value<'_>>, base: &Path) -> Option<PathBuf> {
-    let Some(value) = value else {
-        return std::path::absolute(base).ok();
-    };
-    let text = value.text("a directory")?;
-    let directory = std::path::absolute(base.join(text))
-        .ok()
-        .filter(|path| path.is_dir());
+    match value {
+        Some(value) => folder(value, base),
+        None => normal_path(base).ok(),
+    }
+}
+
+/// Reads the path of a directory, which has to exist.
+fn folder(value: &Value<'_>, base: &Path) -> Option<PathBuf> {
+    let path = base.join(value.text("a directory")?);
+    let directory = normal_path(&path).ok().filter(|path| path.is_dir());
     if directory.is_none() {
-        let path = base.join(text);
         value.problem(format!(
             "there is no directory {}; it is relative to this file's own",
             path.display()
         ));
     }
     directory
+}
+
+/// Reads the key `layers`.
+fn layers(value: &Value<'_>, base: &Path, directory: Option<&Path>) -> Option<Vec<PathBuf>> {
+    let list = value.list("a list of directories such as [layers/shared]")?;
+    if list.len() > MAX_LAYERS {
+        value.problem(format!("a function has at most {MAX_LAYERS} layers"));
+    }
+    if !list.is_empty() && directory.is_some_and(|directory| directory.starts_with("/opt")) {
+        value.problem("the layers are all that the function sees in /opt, but its `directory` is there; move that");
+    }
+    list.iter().map(|value| folder(value, base)).collect()
 }
 
 fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
@@ -208,9 +267,17 @@ fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 /// Returns the command of a function without `command`, and reports that its file is missing.
-fn bootstrap(value: &Value<'_>, directory: Option<&Path>) -> Option<(String, Vec<String>)> {
+fn bootstrap(
+    value: &Value<'_>,
+    directory: Option<&Path>,
+    layers: Option<&[PathBuf]>,
+) -> Option<(String, Vec<String>)> {
     let directory = directory?;
-    if !directory.join("bootstrap").is_file() {
+    let has_bootstrap = |folder: &Path| folder.join("bootstrap").is_file();
+    if !has_bootstrap(directory) {
+        if layers?.iter().any(|layer| has_bootstrap(layer)) {
+            return Some(("/opt/bootstrap".to_owned(), Vec::new()));
+        }
         value.problem(format!(
             "there is no `command`, and no file `bootstrap` in {}; add one of them",
             directory.display()
@@ -263,3 +330,7 @@ fn inherit_env(value: &Value<'_>) -> Option<InheritEnv> {
         .collect::<Option<_>>()
         .map(InheritEnv::Names)
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::program::{KEYS, command};
 use super::stand_in::StandIn;
+use crate::support::make_executable;
 
 /// Runs the command and returns its exit code and output.
 async fn check(text: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -31,6 +32,11 @@ async fn the_table_has_a_result_and_a_reason_for_each_function() {
     let endpoint = &aws.url;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rie = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let windows = folder.path().join("bootstrap");
+    std::fs::write(&windows, "#!/bin/sh\r\n").unwrap();
+    make_executable(&windows);
+    let windows = windows.display();
     let text = format!(
         "\
 aws: {{ region: eu-west-1, endpoint: '{endpoint}' }}
@@ -41,6 +47,9 @@ functions:
   emulated: {{ rie: 'http://{rie}' }}
   shell: {{ local: {{ command: [sh, -c, x] }} }}
   typo: {{ local: {{ command: [./nowhere] }} }}
+  module: {{ local: {{ command: [python3, -m, absent_module, app.handler] }} }}
+  found: {{ local: {{ command: [python3, -m, json.tool, app.handler] }} }}
+  windows: {{ local: {{ command: [{windows}] }} }}
 "
     );
     let (code, table) = check(&text, &KEYS).await;
@@ -75,6 +84,17 @@ functions:
             "local: ./nowhere",
             "; build it, install it or correct the command",
         ),
+        (
+            "module",
+            "local: python3",
+            "python3 has no module `absent_module`; install it: python3 -m pip install absent_module",
+        ),
+        ("found", "local: python3", "ok"),
+        (
+            "windows",
+            "local: /",
+            "its first line ends in CR LF; save it with LF at the end of each line",
+        ),
     ] {
         let line = line(name);
         assert!(line.contains(place) && line.ends_with(end), "{line}");
@@ -82,7 +102,7 @@ functions:
     let column = |line: &str| line.find("  ok").or(line.find("  fails"));
     let columns: Vec<_> = lines.iter().skip(1).map(|line| column(line)).collect();
     assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.len(), 11);
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Shared by the tests: an invoker in this process, a client, and polling with a time limit.
 
 pub(crate) mod events;
+pub(crate) mod running;
+#[cfg(target_os = "linux")]
+pub(crate) mod sandbox;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -84,21 +87,33 @@ impl Invoker {
     }
 
     pub(crate) async fn listening(listen: &str, functions: &str) -> Self {
-        Self::with(listen, functions, false).await
+        Self::with(listen, functions, false, None).await
     }
 
     /// Starts an invoker whose functions may have control groups.
     pub(crate) async fn with_cgroups(functions: &str, cgroups: bool) -> Self {
-        Self::with("127.0.0.1:0", functions, cgroups).await
+        Self::with("127.0.0.1:0", functions, cgroups, None).await
     }
 
-    async fn with(listen: &str, functions: &str, cgroups: bool) -> Self {
+    /// Starts an invoker whose environments are isolated as far as the system allows it.
+    pub(crate) async fn isolated(functions: &str) -> Self {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_sidecar-invoker"));
+        Self::with("127.0.0.1:0", functions, true, Some(program)).await
+    }
+
+    async fn with(
+        listen: &str,
+        functions: &str,
+        cgroups: bool,
+        fork_server: Option<PathBuf>,
+    ) -> Self {
         let text = format!("listen: {listen}\nadmin: 127.0.0.1:0\n{functions}\n");
         let config = Config::parse("invoker.yaml", &text, Path::new("/")).unwrap();
         let options = Options {
             clock: SystemTime::now,
             orphan_reaper: None,
             cgroups,
+            fork_server,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -257,4 +272,10 @@ impl Gate {
     pub(crate) fn open(&self) {
         std::fs::write(self.path("gate"), "").unwrap();
     }
+}
+
+/// Sets the permissions of an executable.
+pub(crate) fn make_executable(file: &Path) {
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(file, executable).unwrap();
 }

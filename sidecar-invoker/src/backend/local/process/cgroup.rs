@@ -74,6 +74,11 @@ impl Cgroups {
         &self.folder
     }
 
+    /// Returns true if the kernel limits the memory in the groups.
+    pub(crate) fn limit_memory(&self) -> bool {
+        self.memory
+    }
+
     /// Creates a control group for an environment whose processes may use `limit_bytes` of memory.
     ///
     /// # Errors

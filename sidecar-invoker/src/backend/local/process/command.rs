@@ -10,6 +10,8 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::file_view::FileView;
+use super::interpreter::InterpreterError;
 use super::locale;
 use super::unreserved::set_unreserved;
 use crate::config::{InheritEnv, LocalConfig};
@@ -17,9 +19,8 @@ use crate::invocation::region;
 use lambda_api::FunctionName;
 
 /// The variables of the invoker's own environment that every function inherits: the locations of
-/// programs and temporary files. Those of the AWS SDKs and the locale are [inherited](is_inherited)
-/// too.
-const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
+/// programs. Those of the AWS SDKs and the locale are [inherited](is_inherited) too.
+const INHERITED: [&str; 2] = ["PATH", "HOME"];
 /// The variables of the locale, which a function inherits only if the locale has UTF-8.
 const LOCALE: [&str; 2] = ["LANG", "LC_ALL"];
 /// The invoker's own environment variables.
@@ -43,6 +44,8 @@ impl Inherited {
     /// Returns the variables of a function that inherits `more` than every function does.
     fn visible(&self, more: &InheritEnv) -> BTreeMap<OsString, OsString> {
         let passes = |name: &OsStr, value: &OsStr| match more {
+            // Each environment has its own.
+            InheritEnv::All if name == "TMPDIR" => false,
             InheritEnv::All => is_inherited(name, value) || LOCALE.iter().all(|it| *it != name),
             InheritEnv::Names(names) => {
                 is_inherited(name, value) || names.iter().any(|listed| **listed == *name)
@@ -83,14 +86,16 @@ fn is_inherited(name: &OsStr, value: &OsStr) -> bool {
 pub(crate) fn variables(
     name: &FunctionName,
     config: &LocalConfig,
+    view: FileView<'_>,
     inherited: &Inherited,
 ) -> BTreeMap<OsString, OsString> {
     let mut variables = inherited.visible(&config.inherit_env);
     // The trace of another invocation, if the invoker runs in a function.
     variables.remove(OsStr::new("_X_AMZN_TRACE_ID"));
-    set_unreserved(&mut variables, &config.directory);
+    set_unreserved(&mut variables, &view.directory());
+    view.add_layer_folders(&mut variables);
     let mut set = |key: &str, value: &OsStr| variables.insert(key.into(), value.into());
-    let directory = config.directory.as_os_str();
+    let directory = view.directory();
     let handler = config.arguments.last().unwrap_or(&config.program);
     let handler = handler.strip_prefix("./").unwrap_or(handler);
     set("_HANDLER", handler.as_ref());
@@ -107,8 +112,8 @@ pub(crate) fn variables(
         "AWS_LAMBDA_LOG_GROUP_NAME",
         format!("/aws/lambda/{name}").as_ref(),
     );
-    set("LAMBDA_TASK_ROOT", directory);
-    set("LAMBDA_RUNTIME_DIR", directory);
+    set("LAMBDA_TASK_ROOT", directory.as_os_str());
+    set("LAMBDA_RUNTIME_DIR", directory.as_os_str());
     set("TZ", ":UTC".as_ref());
     for (key, value) in &config.env {
         set(key, value.as_ref());
@@ -160,8 +165,23 @@ pub(crate) enum ProgramError {
     /// The path is a folder, or the file is not executable.
     #[error("permission denied")]
     NotExecutable,
+    /// The function sees its layers in `/opt`, and the program is in none of them.
+    #[error("{} is in none of the function's `layers`, which are all that it sees in /opt", .0.display())]
+    NotInLayers(PathBuf),
+    #[error(transparent)]
+    Interpreter(#[from] InterpreterError),
     #[error(transparent)]
     Io(io::Error),
+}
+
+impl ProgramError {
+    /// Returns the cure, if the text does not name it.
+    pub(crate) fn cure(&self) -> &'static str {
+        match self {
+            Self::Interpreter(_) => "",
+            _ => "; build it, install it or correct the command",
+        }
+    }
 }
 
 /// An error in starting a runtime process.
@@ -183,7 +203,7 @@ pub(crate) enum LaunchError {
 }
 
 /// Finds the executable of `program`, relative to `directory` if it contains a slash, otherwise in
-/// the folders of `path`.
+/// the folders of `path`. `file` returns the file on this machine that the function sees at a path.
 ///
 /// # Errors
 /// There is no such executable.
@@ -191,14 +211,15 @@ pub(crate) fn resolve(
     program: &str,
     directory: &Path,
     path: Option<&OsStr>,
+    file: impl Fn(&Path) -> PathBuf,
 ) -> Result<PathBuf, ProgramError> {
     if program.contains('/') {
-        let candidate = directory.join(program);
+        let candidate = file(&directory.join(program));
         return executable(&candidate).map(|()| candidate);
     }
     let folders = path.map(std::env::split_paths).into_iter().flatten();
     folders
-        .map(|folder| directory.join(folder).join(program))
+        .map(|folder| file(&directory.join(folder).join(program)))
         .find(|candidate| executable(candidate).is_ok())
         .ok_or(ProgramError::NotInPath)
 }
@@ -219,9 +240,11 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::backend::local::process::isolation::Level;
 
     #[test]
     fn a_program_is_found_in_the_path_or_relative_to_the_directory() {
+        let resolve = |program, directory, path| resolve(program, directory, path, Path::to_owned);
         let path = Some(OsStr::new("/nowhere:/bin"));
         assert_eq!(
             resolve("sh", Path::new("/"), path).unwrap(),
@@ -277,13 +300,15 @@ mod tests {
             ("LISTED", "yes"),
             ("LAMBDA_TASK_ROOT", "/outer"),
             ("OTHER", "no"),
+            ("TMPDIR", "/outer"),
         ];
         let inherited = Inherited::from(
             outer
                 .map(|(name, value)| (name.into(), value.into()))
                 .into_iter(),
         );
-        let variables = variables(name, local, &inherited);
+        let view = FileView::new(local, Level::Processes);
+        let variables = variables(name, local, view, &inherited);
         let value = |key: &str| {
             variables
                 .get(OsStr::new(key))
@@ -312,7 +337,8 @@ mod tests {
         assert_eq!(value("OTHER"), None);
         assert_eq!(value("ABSENT"), None);
         let all = inherited.visible(&InheritEnv::All);
-        assert_eq!(all.len(), outer.len() - 1, "all but LANG=C");
+        assert_eq!(value("TMPDIR"), None);
+        assert_eq!(all.len(), outer.len() - 2, "all but LANG=C and TMPDIR");
         let of_extension = super::super::unreserved::extension_variables(&variables);
         assert!(of_extension.contains_key(OsStr::new("AWS_LAMBDA_FUNCTION_NAME")));
         assert!(!of_extension.contains_key(OsStr::new("_HANDLER")));
@@ -338,7 +364,8 @@ mod tests {
         ];
         let outer = outer.map(|(name, value)| (name.into(), value.into()));
         let inherited = Inherited::from(outer.clone().into_iter());
-        let variables = variables(name, local, &inherited);
+        let view = FileView::new(local, Level::Processes);
+        let variables = variables(name, local, view, &inherited);
         for (name, value) in &outer {
             assert_eq!(variables.get(name), Some(value), "{}", name.display());
         }

@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncRead;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
+use super::isolation::{self, ChildProcess, Init, Ready};
 use crate::backend::local::log::tail::{Log, Tap};
 use crate::backend::local::log::writer::{LogSource, Output};
 
@@ -34,7 +35,9 @@ pub(crate) struct Processes {
     pub(crate) api: Option<JoinHandle<()>>,
     /// The open connections to the API.
     pub(crate) connections: TaskTracker,
-    runtime: Option<(Child, Pid)>,
+    /// Starts the processes, and ends all that are left.
+    pub(crate) init: Option<Init>,
+    runtime: Option<(ChildProcess, Pid)>,
     extensions: JoinSet<(String, Option<ExitStatus>)>,
     groups: Vec<(String, Pid)>,
 }
@@ -50,12 +53,12 @@ impl Processes {
     ///
     /// # Errors
     /// The operating system cannot start the process.
-    pub(crate) fn start_runtime(
+    pub(crate) async fn start_runtime(
         &mut self,
         launch: &Launch<'_>,
         command: Command,
     ) -> std::io::Result<Pid> {
-        let (child, group) = launch.spawn(command)?;
+        let (child, group) = launch.spawn(command, self.init.as_mut()).await?;
         self.runtime = Some((child, group));
         Ok(group)
     }
@@ -64,18 +67,24 @@ impl Processes {
     ///
     /// # Errors
     /// The operating system cannot start the process.
-    pub(crate) fn start_extension(
+    pub(crate) async fn start_extension(
         &mut self,
         launch: &Launch<'_>,
         name: &str,
         program: &Path,
     ) -> std::io::Result<Pid> {
-        let (mut child, group) = launch.spawn(Command::new(program))?;
+        let command = Command::new(program);
+        let (mut child, group) = launch.spawn(command, self.init.as_mut()).await?;
         self.groups.push((name.to_owned(), group));
         let name = name.to_owned();
         self.extensions
-            .spawn(async move { (name, child.wait().await.ok()) });
+            .spawn(async move { (name, child.wait().await) });
         Ok(group)
+    }
+
+    /// Returns the report of the init, if there is one.
+    pub(crate) async fn environment(&mut self) -> Option<&Ready> {
+        self.init.as_mut()?.ready().await.ok()
     }
 
     /// Kills the runtime, or the extensions if the runtime has not started.
@@ -105,7 +114,7 @@ impl Processes {
         } = self;
         let runtime = async {
             match runtime {
-                Some((child, _)) => child.wait().await.ok(),
+                Some((child, _)) => child.wait().await,
                 None => std::future::pending().await,
             }
         };
@@ -123,7 +132,8 @@ impl Processes {
         }
     }
 
-    /// Ends the processes and all others in their groups, and returns the groups.
+    /// Ends the processes and all others in their groups, and returns the groups. An init ends all
+    /// processes that were ever started, so there is no group to return.
     ///
     /// Extensions for which `waits_for` returns true have time to end by themselves.
     pub(crate) async fn end(mut self, waits_for: impl Fn(&str) -> bool) -> Vec<Pid> {
@@ -149,6 +159,10 @@ impl Processes {
         if let Some(api) = self.api {
             api.abort();
         }
+        if let Some(init) = self.init {
+            init.end().await;
+            return Vec::new();
+        }
         let runtime = self.runtime.map(|(_, group)| group);
         let extensions = self.groups.into_iter().map(|(_, group)| group);
         extensions.chain(runtime).collect()
@@ -158,24 +172,6 @@ impl Processes {
 fn kill(group: Pid, signal: Signal) {
     // Fails only if the group is empty.
     let _ = kill_process_group(group, signal);
-}
-
-/// Returns the files in `extensions/` of the function's directory with their names, in the order of
-/// the names.
-pub(crate) fn extensions(directory: &Path) -> Vec<(String, PathBuf)> {
-    let files = std::fs::read_dir(directory.join("extensions"));
-    let mut extensions: Vec<_> = files
-        .into_iter()
-        .flatten()
-        .filter_map(|file| {
-            let file = file.ok()?;
-            let name = file.file_name().into_string().ok()?;
-            let path = file.path();
-            path.is_file().then_some((name, path))
-        })
-        .collect();
-    extensions.sort();
-    extensions
 }
 
 /// The parameters that all processes of an environment share.
@@ -190,31 +186,28 @@ pub(crate) struct Launch<'e> {
     pub(crate) log: &'e Arc<Log>,
     pub(crate) log_stream: &'e LogStream,
     pub(crate) source: &'e LogSource,
+    /// The folder for temporary files. An init sets `TMPDIR` itself where it is needed.
+    pub(crate) scratch: Option<&'e Path>,
 }
 
 impl Launch<'_> {
-    fn spawn(&self, mut command: Command) -> std::io::Result<(Child, Pid)> {
-        let mut child = command
+    async fn spawn(
+        &self,
+        mut command: Command,
+        init: Option<&mut Init>,
+    ) -> std::io::Result<(ChildProcess, Pid)> {
+        let tmpdir = self.scratch.filter(|_| init.is_none());
+        command
             .current_dir(self.directory)
             .env_clear()
+            .envs(tmpdir.map(|scratch| ("TMPDIR", scratch)))
             .envs(self.variables)
             .envs([self.log_stream.variable()])
-            .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
-        if let Some(stdout) = child.stdout.take() {
-            self.forward(self.log.tap(stdout)?);
-        }
-        if let Some(stderr) = child.stderr.take() {
-            self.forward(self.log.tap(stderr)?);
-        }
-        Ok((child, group))
+            .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string());
+        let started = isolation::start(command, init).await?;
+        self.forward(self.log.tap(started.stdout)?);
+        self.forward(self.log.tap(started.stderr)?);
+        Ok((started.process, started.pid))
     }
 
     /// Starts a task that passes on the output of a process.

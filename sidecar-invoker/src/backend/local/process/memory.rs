@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use tokio::time::{Instant, sleep_until};
 
 use super::cgroup::Cgroup;
+use super::isolation::Ready;
 use super::procfs::{ProcessTable, peak_resident_bytes, proportional_bytes, resident_bytes};
 use crate::util::lock;
 
@@ -33,6 +34,10 @@ struct TrackedProcesses {
     /// The first processes of the process groups.
     groups: Vec<Pid>,
     cgroup: Option<Cgroup>,
+    /// The processes that start the others. Their own memory does not count.
+    init_processes: Vec<Pid>,
+    /// Set if the kernel counts files in the control group too.
+    counts_files: bool,
     /// The processes of the environment, by the last reading of the process table.
     processes: Vec<Pid>,
     /// The time of the last sample, and its duration.
@@ -54,6 +59,14 @@ impl Memory {
         lock(&self.tracked).cgroup = cgroup;
     }
 
+    /// Takes the report of the init that has set up the environment.
+    pub(crate) fn set_ready(&self, ready: &Ready) {
+        let mut tracked = lock(&self.tracked);
+        tracked.init_processes.clone_from(&ready.init_processes);
+        // The files in the environment's `/tmp` are memory, which the kernel counts.
+        tracked.counts_files = ready.has_mounts;
+    }
+
     /// Adds a process group.
     pub(crate) fn add(&self, group: Pid) {
         let mut tracked = lock(&self.tracked);
@@ -71,7 +84,8 @@ impl Memory {
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let seen = {
             let tracked = lock(&self.tracked);
-            let counted = tracked.cgroup.as_ref().and_then(Cgroup::peak_bytes);
+            let cgroup = tracked.cgroup.as_ref().filter(|_| !tracked.counts_files);
+            let counted = cgroup.and_then(Cgroup::peak_bytes);
             counted.or_else(|| {
                 tracked
                     .processes
@@ -88,7 +102,8 @@ impl Memory {
 
     /// Waits until the processes use more memory than the limit, and returns their use in bytes.
     ///
-    /// Never returns if the kernel enforces the limit. An environment that `is_active` is sampled more
+    /// Never returns if the kernel enforces the limit. The kernel's limit includes the files of an
+    /// environment with a `/tmp` of its own, so that environment is sampled too. An environment that `is_active` is sampled more
     /// often. The future can be dropped and created again without delaying the next sample.
     pub(crate) async fn wait_until_exceeded(
         &self,
@@ -103,7 +118,8 @@ impl Memory {
             };
             let next = {
                 let mut tracked = lock(&self.tracked);
-                if tracked.cgroup.as_ref().is_some_and(Cgroup::limits_memory) {
+                let cgroup = tracked.cgroup.as_ref().filter(|_| !tracked.counts_files);
+                if cgroup.is_some_and(Cgroup::limits_memory) {
                     break;
                 }
                 let began = Instant::now();
@@ -127,7 +143,12 @@ impl Memory {
     fn sample(&self, process_table: Option<&Arc<ProcessTable>>) -> u64 {
         let mut tracked = lock(&self.tracked);
         if let Some(process_table) = process_table {
-            tracked.processes = process_table.tree(&tracked.groups);
+            let init_processes = &tracked.init_processes;
+            let roots = tracked.groups.iter().chain(init_processes);
+            let roots: Vec<_> = roots.copied().collect();
+            let mut processes = process_table.tree(&roots);
+            processes.retain(|pid| !init_processes.contains(pid));
+            tracked.processes = processes;
         }
         let resident = |pid: &Pid| resident_bytes(*pid).unwrap_or_default();
         let used = tracked.processes.iter().map(resident).sum();

@@ -5,6 +5,7 @@
 //! instead of 14 µs, its environment 20 µs instead of 13 µs, and the table of 118 processes 1.29 ms
 //! instead of 1.16 ms.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -170,6 +171,26 @@ pub(crate) fn kill_strays(entries: &[String]) {
         }
         std::thread::sleep(KILL_PAUSE);
     }
+}
+
+/// Returns the running descendants of `ancestor`, except for the processes `spared` and their
+/// descendants.
+pub(crate) fn descendants(ancestor: Pid, spared: &BTreeSet<i32>) -> Vec<Pid> {
+    let mut left: Vec<_> = all_processes().collect();
+    let mut found = vec![ancestor];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        next += 1;
+        left.retain(|process| {
+            let pid = process.pid.as_raw_pid();
+            let is_child = process.parent == parent.as_raw_pid() && !spared.contains(&pid);
+            if is_child && !process.has_ended {
+                found.push(process.pid);
+            }
+            !is_child
+        });
+    }
+    found.split_off(1)
 }
 
 /// Reaps the adopted processes of a group whose first process has been reaped.

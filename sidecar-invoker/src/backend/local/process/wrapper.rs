@@ -4,12 +4,11 @@
 //! Source: "Modifying the runtime environment" in the AWS Lambda developer guide, and the script
 //! `bootstrap` of AWS's images.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::command::{LaunchError, ProgramError, resolve};
+use super::command::ProgramError;
 
 /// Makes Python's runtime client read the handler when it starts. On AWS, too, the interpreter has
 /// one argument, before which wrappers insert others.
@@ -26,28 +25,17 @@ const OTHER_CLIENTS: [&str; 3] = [
     "com.amazonaws.services.lambda.runtime.api.client.AWSLambda",
 ];
 
-/// Returns the command that starts `wrapper` with the runtime's `program` and its `arguments`.
+/// Returns the command that starts the executable `wrapper` with the runtime's `program` and its
+/// `arguments`.
 ///
 /// On AWS, runtimes take their handler from `_HANDLER`, which a wrapper may set. Hence one of AWS's
 /// runtime clients does not get the `handler` as its argument.
-///
-/// # Errors
-/// The wrapper cannot be run.
 pub(crate) fn wrapped(
-    wrapper: &OsStr,
-    directory: &Path,
+    wrapper: PathBuf,
     (program, arguments): (PathBuf, &[String]),
     handler: &str,
-) -> Result<Command, LaunchError> {
-    let wrapper = wrapper.to_string_lossy();
-    // A wrapper without a slash is a file in the function's directory, too.
-    let path = Path::new(".").join(&*wrapper);
-    let found = resolve(&path.to_string_lossy(), directory, None);
-    let found = found.map_err(|reason| LaunchError::Wrapper {
-        wrapper: wrapper.clone().into_owned(),
-        reason,
-    })?;
-    let mut command = Command::new(found);
+) -> Command {
+    let mut command = Command::new(wrapper);
     match arguments {
         [options @ .., module, client, last]
             if last == handler && module == "-m" && client == "awslambdaric" =>
@@ -62,7 +50,7 @@ pub(crate) fn wrapped(
             command.arg(program).args(arguments);
         }
     }
-    Ok(command)
+    command
 }
 
 /// Returns true if the handler is the argument of a runtime client: of the word before, or of the
@@ -77,6 +65,8 @@ fn is_other_client(word: Option<&String>, program: &Path) -> bool {
 pub(crate) fn failure(wrapper: &str, reason: &ProgramError) -> (String, u8) {
     match reason {
         ProgramError::NotExecutable => (format!("{wrapper}: is not an executable\n"), 126),
+        ProgramError::Interpreter(error) => (format!("{wrapper}: {error}\n"), 126),
+        ProgramError::NotInLayers(_) => (format!("{wrapper}: {reason}\n"), 127),
         _ => (format!("{wrapper}: does not exist\n"), 127),
     }
 }
@@ -91,13 +81,7 @@ mod tests {
             let words = words.split(' ').map(str::to_owned).collect::<Vec<_>>();
             let (program, arguments) = words.split_first().unwrap();
             let command = (PathBuf::from(program), arguments);
-            let command = wrapped(
-                OsStr::new("/bin/sh"),
-                Path::new("/"),
-                command,
-                "app.handler",
-            );
-            let command = command.unwrap();
+            let command = wrapped("/bin/sh".into(), command, "app.handler");
             let arguments = command.as_std().get_args();
             arguments
                 .map(|word| word.to_str().unwrap().to_owned())
