@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wildmatch::WildMatch;
 
+use super::pattern::Host;
 use super::routes::Route;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
@@ -20,6 +21,8 @@ pub struct Config {
     pub socket_mode: Option<SocketMode>,
     /// `admin`: the address of the admin endpoints.
     pub admin: HostPort,
+    /// `hosts`: names of the invoker besides `localhost`, by which programs on its machine call it.
+    pub hosts: Vec<Host>,
     /// `drain_timeout`: the time for running invocations to finish once the invoker is to end.
     pub drain_timeout: Duration,
     /// `max_concurrency`: most invocations on AWS at once, over all functions.

@@ -21,6 +21,9 @@ pub(crate) enum ServiceError {
     /// The path does not belong to the Invoke API.
     #[error("the Invoke API has no such path")]
     UnknownOperation,
+    /// A web page may have sent the request.
+    #[error("{0}")]
+    WebPage(String),
     /// The method is not POST.
     #[error("functions are invoked by POST")]
     MethodNotAllowed,
@@ -118,7 +121,9 @@ impl ServiceError {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
-            Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Self::AccessDenied(_) | Self::WebPage(_) => {
+                (StatusCode::FORBIDDEN, "AccessDeniedException")
+            }
             Self::NoCredentials | Self::AwsUnavailable(_) => {
                 (StatusCode::BAD_GATEWAY, "ServiceException")
             }

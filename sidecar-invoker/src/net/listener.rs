@@ -3,18 +3,15 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::Interface;
 use crate::config::{HostPort, Listen, SocketMode};
-use crate::util::lock;
-
-/// The least time between two warnings about connections that could not be accepted.
-const WARNING_INTERVAL: Duration = Duration::from_secs(1);
+use crate::util::LogLimit;
 
 /// A connection over TCP or a Unix domain socket.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -137,12 +134,16 @@ impl Listener {
         }
     }
 
-    /// Returns the next connection, or `None` after a failure and a pause.
-    pub(crate) async fn accept(&self) -> Option<Box<dyn Connection>> {
+    /// Returns the next connection and its interface, or `None` after a failure and a pause.
+    pub(crate) async fn accept(&self) -> Option<(Box<dyn Connection>, Interface)> {
         match self {
-            Self::Tcp(listener) => Some(Box::new(accept(listener).await?)),
+            Self::Tcp(listener) => {
+                let stream = accept(listener).await?;
+                let interface = Interface::of(&stream);
+                Some((Box::new(stream), interface))
+            }
             Self::Unix(listener, _) => match listener.accept().await {
-                Ok((stream, _)) => Some(Box::new(stream)),
+                Ok((stream, _)) => Some((Box::new(stream), Interface::UnixSocket)),
                 Err(error) => pause(&error).await,
             },
         }
@@ -160,21 +161,12 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Warns, and pauses. Without the pause, a lasting failure such as too many open files would keep a
 /// core busy, because the connection stays in the backlog.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    static LAST_WARNING: Mutex<Option<Instant>> = Mutex::new(None);
-    if is_due(&mut lock(&LAST_WARNING), Instant::now()) {
-        tracing::warn!("a connection could not be accepted: {error}");
+    static LIMIT: LogLimit = LogLimit::new();
+    if let Some(left_out) = LIMIT.admit() {
+        tracing::warn!("a connection could not be accepted: {error}{left_out}");
     }
     sleep(Duration::from_millis(50)).await;
     None
-}
-
-/// Returns whether the warning is due (at most one per second) and records it.
-fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = last.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
-    if is_due {
-        *last = Some(now);
-    }
-    is_due
 }
 
 /// Returns the address of a TCP listener.
@@ -244,14 +236,6 @@ mod tests {
     use socket2::{Domain, SockAddr, Socket, Type};
 
     use super::*;
-
-    #[test]
-    fn a_lasting_failure_is_logged_once_per_second() {
-        let start = Instant::now();
-        let mut last = None;
-        let times = (0..50).map(|index| start + Duration::from_millis(50) * index);
-        assert_eq!(times.filter(|now| is_due(&mut last, *now)).count(), 3);
-    }
 
     /// Returns the error of a path that cannot be listened on.
     async fn bind_error(path: &Path) -> String {

@@ -3,6 +3,7 @@
 mod admin;
 mod first_byte_timeout;
 mod ingress;
+mod web_pages;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
 use admin::Admin;
 use first_byte_timeout::FirstByteTimeout;
 use ingress::Ingress;
+use web_pages::WebPages;
 
 /// The longest silence on a connection before a request. hyper has the same limit for a request head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -120,13 +122,16 @@ impl Server {
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
         }
+        let web_pages = WebPages::new(config.hosts.clone());
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
             metrics: Arc::clone(&metrics),
+            web_pages: web_pages.clone(),
         });
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
             metrics,
+            web_pages,
             is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {
@@ -189,16 +194,18 @@ impl Server {
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
-            let stream = tokio::select! {
-                stream = listener.accept() => stream,
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
-            let Some(stream) = stream else { continue };
+            let Some((stream, interface)) = accepted else {
+                continue;
+            };
             let stream = FirstByteTimeout::new(stream, HEADER_READ_TIMEOUT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
             let service = service_fn(move |request| {
-                let response = Arc::clone(&ingress).handle(request);
+                let response = Arc::clone(&ingress).handle(request, interface);
                 async { Ok::<_, Infallible>(response.await) }
             });
             let connection = builder

@@ -28,3 +28,4 @@ mod runtime_api;
 mod schema;
 mod streaming;
 mod support;
+mod web_pages;
