@@ -13,6 +13,9 @@ use crate::metrics::FunctionMetrics;
 /// Grants permits for invocations, under a limit of its own, a shared limit, or both.
 pub(crate) struct ConcurrencyLimiter {
     own: Option<Arc<Semaphore>>,
+    /// Set if the own limit is the concurrency of one function. That of an emulator, which takes no part in
+    /// a shared limit, is not.
+    is_reserved: bool,
     shared: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
     /// The metrics that count the invocations in the queue.
@@ -34,6 +37,7 @@ impl ConcurrencyLimiter {
     ) -> Self {
         Self {
             own: max.map(|max| Arc::new(Semaphore::new(max))),
+            is_reserved: shared.is_some(),
             shared,
             waiting: AtomicUsize::new(0),
             metrics,
@@ -57,7 +61,16 @@ impl ConcurrencyLimiter {
         drop(slot);
         match permit {
             Ok(permit) => permit.ok_or(ServiceError::ShuttingDown),
-            Err(_) => Err(ServiceError::TooManyRequests),
+            Err(_) => Err(self.throttled()),
+        }
+    }
+
+    /// Returns the error for a caller that gets no permit, which names the limit that is used up.
+    fn throttled(&self) -> ServiceError {
+        let is_used_up = |own: &Arc<Semaphore>| self.is_reserved && own.available_permits() == 0;
+        match self.own.as_ref().is_some_and(is_used_up) {
+            true => ServiceError::ReservedConcurrencyExceeded,
+            false => ServiceError::TooManyRequests,
         }
     }
 
@@ -96,7 +109,7 @@ impl<'l> QueueSlot<'l> {
         }
         match limiter.waiting.fetch_add(1, Ordering::Relaxed) < max {
             true => Ok(slot),
-            false => Err(ServiceError::TooManyRequests),
+            false => Err(limiter.throttled()),
         }
     }
 }
@@ -131,7 +144,7 @@ mod tests {
         assert!(poll_once(&mut third).await.is_none());
         assert_eq!(
             limiter.acquire(2, LONG).await.err(),
-            Some(ServiceError::TooManyRequests)
+            Some(ServiceError::ReservedConcurrencyExceeded)
         );
         assert_eq!(waiting(&limiter), 2);
         drop(first);
@@ -155,6 +168,26 @@ mod tests {
         assert!(poll_once(&mut left).await.is_none());
         drop(left);
         assert_eq!(waiting(&limiter), 0);
+    }
+
+    #[tokio::test]
+    async fn an_error_names_the_limit_that_is_used_up() {
+        let error = async |own, shared| {
+            let limiter = limiter(own, shared);
+            let _permit = limiter.acquire(0, LONG).await.unwrap();
+            let no_slot = limiter.acquire(0, LONG).await.err();
+            let too_late = limiter.acquire(1, Duration::from_millis(1)).await.err();
+            assert_eq!(no_slot, too_late);
+            no_slot.unwrap()
+        };
+        let reserved = ServiceError::ReservedConcurrencyExceeded;
+        assert_eq!(error(Some(1), 2).await, reserved);
+        assert_eq!(error(Some(2), 1).await, ServiceError::TooManyRequests);
+        assert_eq!(error(None, 1).await, ServiceError::TooManyRequests);
+        let emulator = ConcurrencyLimiter::new(Some(1), None, None);
+        let _permit = emulator.acquire(0, LONG).await.unwrap();
+        let busy = emulator.acquire(0, LONG).await.err();
+        assert_eq!(busy, Some(ServiceError::TooManyRequests));
     }
 
     #[tokio::test]

@@ -61,6 +61,10 @@ pub(crate) enum ServiceError {
     /// The queue of the function is full, or the wait was too long.
     #[error("Rate Exceeded.")]
     TooManyRequests,
+    /// The queue of the function is full, or the wait was too long, because as many invocations run as
+    /// the function's own limit allows.
+    #[error("Rate Exceeded.")]
+    ReservedConcurrencyExceeded,
     /// The connection to the emulator failed.
     #[error("the function's emulator cannot be reached")]
     EmulatorUnavailable,
@@ -116,7 +120,9 @@ impl ServiceError {
             Self::RequestTooLarge | Self::EventTooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
             }
-            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+            Self::TooManyRequests | Self::ReservedConcurrencyExceeded => {
+                (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
+            }
             Self::EmulatorUnavailable | Self::EmulatorResponseTooLarge => {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
             }
@@ -130,6 +136,17 @@ impl ServiceError {
             Self::CredentialsRefused { name, .. } => (StatusCode::BAD_GATEWAY, name),
             Self::AwsTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
+        }
+    }
+
+    /// Returns AWS's name of the limit that throttled the request.
+    fn throttle_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyRequests => Some("ConcurrentInvocationLimitExceeded"),
+            Self::ReservedConcurrencyExceeded => {
+                Some("ReservedFunctionConcurrentInvocationLimitExceeded")
+            }
+            _ => None,
         }
     }
 
@@ -152,19 +169,16 @@ impl ServiceError {
         };
         let message = self.to_string();
         let mut body = json!({ "Type": kind, "message": message, "Message": message });
-        let throttled = *self == Self::TooManyRequests;
-        if throttled && let Some(body) = body.as_object_mut() {
-            body.insert(
-                "Reason".to_owned(),
-                "ConcurrentInvocationLimitExceeded".into(),
-            );
+        let reason = self.throttle_reason();
+        if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+            body.insert("Reason".to_owned(), reason.into());
         }
         let mut response = Response::new(whole(body.to_string()));
         *response.status_mut() = status;
         let map = response.headers_mut();
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         map.insert(headers::ERROR_TYPE, HeaderValue::from_static(name));
-        if throttled {
+        if reason.is_some() {
             map.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

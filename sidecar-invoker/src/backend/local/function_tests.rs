@@ -29,7 +29,7 @@ async fn callers_are_served_in_order_and_one_beyond_the_queue_is_refused() {
             ..
         })
     )));
-    assert_eq!(d.unwrap_err(), ServiceError::TooManyRequests);
+    assert_eq!(d.unwrap_err(), ServiceError::ReservedConcurrencyExceeded);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
     assert_eq!(function.pool.environments(), 1);
 }

@@ -114,7 +114,7 @@ impl Pool {
                 .count();
             let startable = self.spec.config.concurrency.saturating_sub(occupied);
             if state.waiting.len() >= self.queue + startable {
-                return Err(ServiceError::TooManyRequests);
+                return Err(ServiceError::ReservedConcurrencyExceeded);
             }
             let caller = self.enqueue(&mut state);
             self.grow(&mut state, Environment::is_settling);
