@@ -19,7 +19,11 @@ use lambda_api::{FunctionName, NameError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// The path does not belong to the Invoke API.
-    #[error("the Invoke API has no such path")]
+    #[error(
+        "the sidecar-invoker serves Invoke, InvokeWithResponseStream and InvokeAsync, and no other \
+         operation of AWS; for a client of other services, set AWS_ENDPOINT_URL_LAMBDA instead of \
+         AWS_ENDPOINT_URL"
+    )]
     UnknownOperation,
     /// A web page may have sent the request.
     #[error("{0}")]

@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use lambda_api::limits::{MAX_CLIENT_CONTEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_TENANT_ID_BYTES};
+use lambda_api::operation::split_async_path;
 use lambda_api::{
     AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
 };
@@ -119,13 +120,27 @@ pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError
     Ok(Some(Bytes::copy_from_slice(invocation.event)))
 }
 
-/// Returns the operation and the function that a request names.
+/// Returns the operation and the function that a request names. A request for `InvokeAsync` becomes one for
+/// `Invoke` by its `headers`.
 ///
 /// # Errors
 /// Returns an error for a path outside the Invoke API, and for a name or qualifier that is not valid.
-pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), ServiceError> {
-    let (operation, function) =
-        Operation::split_path(uri.path()).ok_or(ServiceError::UnknownOperation)?;
+pub(crate) fn address(
+    uri: &Uri,
+    headers: &mut HeaderMap,
+) -> Result<(Operation, FunctionAddress), ServiceError> {
+    let path = uri.path();
+    let (operation, function) = match (Operation::split_path(path), split_async_path(path)) {
+        (Some(found), _) => found,
+        (None, Some(function)) => {
+            headers.insert(
+                header::INVOCATION_TYPE,
+                HeaderValue::from_static(InvocationType::Event.as_str()),
+            );
+            (Operation::Invoke, function)
+        }
+        (None, None) => return Err(ServiceError::UnknownOperation),
+    };
     let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
         AddressError::Name(error) => ServiceError::InvalidName(error),
         AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
@@ -228,7 +243,7 @@ mod tests {
     use super::*;
 
     fn parse(uri: &str) -> Result<FunctionAddress, ServiceError> {
-        address(&uri.parse().unwrap()).map(|(_, address)| address)
+        address(&uri.parse().unwrap(), &mut HeaderMap::new()).map(|(_, address)| address)
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Ingress {
         request_id: &LazyLock<RequestId>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         body.event = in_header(&mut parts)?;
-        let (operation, address) = address(&parts.uri)?;
+        let (operation, address) = address(&parts.uri, &mut parts.headers)?;
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }

@@ -56,6 +56,29 @@ async fn an_event_is_accepted_at_once_and_run() {
     .await;
 }
 
+/// The operation is deprecated, but SDKs still have it.
+#[tokio::test]
+async fn invoke_async_queues_an_event() {
+    let gate = Gate::new();
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let call = async |path: &str, body: String| {
+        let headers = [("x-amz-invocation-type", "RequestResponse")];
+        invoker.request(Method::POST, path, &headers, body).await
+    };
+    let path = "/2014-11-13/functions/f/invoke-async/";
+    for path in [path, "/2014-11-13/functions/f/invoke-async"] {
+        let response = call(path, gate.event().to_string()).await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
+    }
+    exists(&gate.path("begun")).await;
+    gate.open();
+    exists(&gate.path("done")).await;
+    let large = format!("\"{}\"", "x".repeat(1_048_576));
+    assert_eq!(call(path, large).await.status, 413);
+    let unknown = call("/2014-11-13/functions/g/invoke-async/", "{}".to_owned()).await;
+    assert_eq!(unknown.status, 404);
+}
+
 #[tokio::test]
 async fn a_failed_event_is_retried_and_then_recorded() {
     let folder = tempfile::tempdir().unwrap();
