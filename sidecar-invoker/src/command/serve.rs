@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::error::CommandError;
 use super::setup::{self, ConfigFile};
+use super::signals::ShutdownSignals;
 use crate::config::{BackendConfig, Config, HostPort, Listen};
 use crate::server::Server;
 
@@ -22,7 +21,7 @@ pub(super) struct ServeArgs {
     admin: Option<HostPort>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGHUP.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
     let mut config = args.config.load()?;
@@ -36,8 +35,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, CommandError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::failed)?;
+    let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
     let server = Server::bind(config, setup::server_options()?)
         .await
         .map_err(CommandError::failed)?;
@@ -46,13 +44,6 @@ async fn serve(config: Config) -> Result<ExitCode, CommandError> {
         server.address().map_err(CommandError::failed)?,
         server.admin_address().map_err(CommandError::failed)?
     );
-    server
-        .run(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await;
+    server.run(signals.recv()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -111,6 +111,16 @@ impl Running {
         log
     }
 
+    /// Returns the process ids of the program's children that run the same program.
+    fn children(&self) -> Vec<String> {
+        let parent = self.child.id().to_string();
+        let listed = Command::new("pgrep")
+            .args(["-P", &parent, "-f", "sidecar-invoker"])
+            .output();
+        let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+        listed.lines().map(str::to_owned).collect()
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
@@ -211,12 +221,41 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
+    the_running_invocation_finishes("-TERM").await;
+}
+
+/// A terminal that closes sends it, and so do people who want a reload.
+#[tokio::test]
+async fn sighup_lets_the_running_invocation_finish_and_leaves_no_process() {
+    the_running_invocation_finishes("-HUP").await;
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn an_invoker_under_nohup_outlives_its_terminal() {
+    let running = Running::start_wrapped(&fixture_function(""), |serve| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+        command.arg(serve.get_program()).args(serve.get_args());
+        command
+    });
+    running.signal("-HUP");
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    running.terminate();
+}
+
+async fn the_running_invocation_finishes(signal: &str) {
     let gate = Gate::new();
     let mut running = Running::start(&fixture_function(""));
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
-        running.signal("-TERM");
+        // To all processes of the program, as by `pkill`.
+        for guard in running.children() {
+            let sent = Command::new("kill").args([signal, &guard]).status();
+            assert!(sent.unwrap().success());
+        }
+        running.signal(signal);
         // The program accepts no connections, and has not ended.
         let refused = async || {
             TcpStream::connect(&running.address)
@@ -234,6 +273,7 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
     let mut log = String::new();
     running.stderr.read_to_string(&mut log).unwrap();
     assert!(!log.contains("still holds"), "{log}");
+    assert!(!log.contains("the guard has ended"), "{log}");
 }
 
 #[tokio::test]
