@@ -13,9 +13,15 @@ const MAX_BYTES: usize = 1024;
 /// ```
 #[must_use]
 pub fn single_line(text: &str) -> String {
+    single_line_of(text, MAX_BYTES)
+}
+
+/// Returns a foreign text as [`single_line`] does, cut at `max_bytes`.
+#[must_use]
+pub fn single_line_of(text: &str, max_bytes: usize) -> String {
     let mut line = String::new();
     for c in text.chars() {
-        if line.len() >= MAX_BYTES {
+        if line.len() >= max_bytes {
             line.push('…');
             break;
         }

@@ -29,7 +29,7 @@ use crate::invocation::Invocation;
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::util::Backoff;
+use crate::util::{Backoff, admit_line};
 use lambda_api::{FunctionName, Operation};
 
 /// The only name that an emulator has for its function.
@@ -106,7 +106,9 @@ impl EmulatedFunction {
             task.await.map_err(|_| ServiceError::EmulatorUnavailable)?
         };
         timeout(self.timeout, invoked).await.unwrap_or_else(|_| {
-            tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no response within the time limit");
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no response within the time limit{left_out}");
+            }
             Err(ServiceError::EmulatorTimeout(self.timeout))
         })
     }
@@ -126,11 +128,13 @@ impl Emulator {
         arrival: Instant,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let unavailable = |error: &dyn std::error::Error, what: &str| {
-            tracing::warn!(
-                function = %name,
-                "emulator {} {what}: {error}; see that its container runs and that `functions.{name}.rie` names it",
-                self.address
-            );
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(
+                    function = %name,
+                    "emulator {} {what}: {error}; see that its container runs and that `functions.{name}.rie` names it{left_out}",
+                    self.address
+                );
+            }
             ServiceError::EmulatorUnavailable
         };
         let stream = self
@@ -215,7 +219,9 @@ impl Emulator {
                 return Err(ServiceError::EmulatorResponseTooLarge);
             }
             Err(ReadError::BrokenOff(error)) => {
-                tracing::warn!(function = %name, "emulator {} broke off its response: {error}", self.address);
+                if let Some(left_out) = admit_line!() {
+                    tracing::warn!(function = %name, "emulator {} broke off its response: {error}{left_out}", self.address);
+                }
                 return Err(ServiceError::EmulatorUnavailable);
             }
         };

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Interface;
 use crate::config::{HostPort, Listen, SocketMode};
-use crate::util::LogLimit;
+use crate::util::admit_line;
 
 /// A connection over TCP or a Unix domain socket.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -161,8 +161,7 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 /// Warns, and pauses. Without the pause, a lasting failure such as too many open files would keep a
 /// core busy, because the connection stays in the backlog.
 async fn pause<T>(error: &io::Error) -> Option<T> {
-    static LIMIT: LogLimit = LogLimit::new();
-    if let Some(left_out) = LIMIT.admit() {
+    if let Some(left_out) = admit_line!() {
         tracing::warn!("a connection could not be accepted: {error}{left_out}");
     }
     sleep(Duration::from_millis(50)).await;

@@ -20,7 +20,7 @@ use crate::invoke_api::headers as header;
 use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
 use crate::metrics::{self, Metrics};
 use crate::net::Interface;
-use crate::util::LogLimit;
+use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
 /// The longest time for which the body of a refused request is still read.
@@ -81,10 +81,9 @@ impl Ingress {
 
     /// Refuses a request that a web page may have sent.
     fn check_page(&self, interface: Interface, parts: &Parts) -> Result<(), ServiceError> {
-        static LIMIT: LogLimit = LogLimit::new();
         let checked = self.web_pages.check(interface, &parts.uri, &parts.headers);
         checked.map_err(|error| {
-            if let Some(left_out) = LIMIT.admit() {
+            if let Some(left_out) = admit_line!() {
                 tracing::warn!("a request was refused: {error}{left_out}");
             }
             ServiceError::WebPage(error.to_string())

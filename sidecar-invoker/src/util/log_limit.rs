@@ -25,6 +25,17 @@ struct State {
     left_out: u64,
 }
 
+/// Returns whether the line of a log that follows may be written now, as [`LogLimit::admit`] does. Each use
+/// of the macro is a kind of line of its own.
+macro_rules! admit_line {
+    () => {{
+        static LIMIT: $crate::util::LogLimit = $crate::util::LogLimit::new();
+        LIMIT.admit()
+    }};
+}
+
+pub(crate) use admit_line;
+
 /// The number of lines that were left out before a line. As text, it is a remark to append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut(u64);

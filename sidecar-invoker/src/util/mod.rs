@@ -9,4 +9,4 @@ pub(crate) mod time;
 pub(crate) use backoff::Backoff;
 pub(crate) use error_chain::error_chain;
 pub(crate) use lock::lock;
-pub(crate) use log_limit::LogLimit;
+pub(crate) use log_limit::{LogLimit, admit_line};

@@ -544,3 +544,46 @@ fn on_failure(file: &Path) -> String {
     let file = file.display();
     format!("event: {{ maximum_retry_attempts: 0, on_failure: {file} }},")
 }
+
+#[tokio::test]
+async fn callers_of_unknown_functions_do_not_flood_the_log() {
+    let names =
+        (0..1_000).map(|index| format!("orders-{index}: {{ rie: 'http://h:{}' }}", index + 1));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let running = Running::start(&format!("functions: {{ {names} }}"));
+    for _ in 0..100 {
+        assert_eq!(running.invoke(json!({})).await.status, 404);
+    }
+    let log = running.terminate();
+    let lines = log.matches("no such function").count();
+    assert!((1..100).contains(&lines), "{lines}");
+    assert!(log.len() < 300 * (lines + 3), "{log}");
+}
+
+#[tokio::test]
+async fn an_error_message_cannot_forge_a_line_of_the_log() {
+    let event = "event: { maximum_retry_attempts: 0 }";
+    let running = Running::start(&fixture_function("").replacen(
+        "queue: 1,",
+        &format!("queue: 1, {event},"),
+        1,
+    ));
+    let message = format!(
+        "a\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J{}",
+        "x".repeat(100_000)
+    );
+    let sent = running
+        .send(json!({ "do": "raise", "message": message }))
+        .await;
+    assert_eq!(sent.status, 202);
+    let log = running.terminate();
+    let line = log
+        .lines()
+        .find(|line| line.contains("was given up"))
+        .unwrap();
+    assert!(
+        line.contains(r"a\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2Jxxx"),
+        "{line}"
+    );
+    assert!(line.len() < 2_000, "{}", line.len());
+}

@@ -15,6 +15,7 @@ use crate::invocation::{Invocation, RequestId};
 use crate::util::time::timestamp;
 use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 use lambda_api::headers::UNHANDLED;
+use lambda_api::log_line::single_line;
 use lambda_api::{FunctionAddress, FunctionArn, Qualifier};
 
 /// The reason why an event was given up, in AWS's words.
@@ -49,7 +50,7 @@ impl Record {
         }
     }
 
-    /// Returns the error of the last attempt in short.
+    /// Returns the error of the last attempt, for the log.
     pub(super) fn reason(&self) -> String {
         let Some(response) = &self.response else {
             return "it did not run".to_owned();
@@ -57,11 +58,10 @@ impl Record {
         let error: Value = serde_json::from_slice(response).unwrap_or_default();
         let text = |name: &str| error.get(name).and_then(Value::as_str);
         match (text(ERROR_TYPE), text(ERROR_MESSAGE)) {
-            (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
-            _ => String::from_utf8_lossy(response)
-                .chars()
-                .take(200)
-                .collect(),
+            (Some(error_type), Some(message)) => {
+                format!("{}: {}", single_line(error_type), single_line(message))
+            }
+            _ => single_line(&String::from_utf8_lossy(response)),
         }
     }
 
@@ -115,14 +115,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_has_the_form_of_aws_and_keeps_the_digits_of_the_payload() {
-        let record = Record {
+    fn the_reason_in_the_log_is_one_short_line_whatever_the_function_says() {
+        let long = "x".repeat(1_000_000);
+        let hostile = "a\n2026-01-01T00:00:00Z ERROR forged \u{1b}[0m";
+        let json = json!({ "errorType": hostile, "errorMessage": format!("{hostile}{long}") });
+        for response in [json.to_string(), format!("{hostile}{long}")] {
+            let mut record = record();
+            record.response = Some(response.into());
+            let reason = record.reason();
+            assert!(!reason.contains(char::is_control), "{reason}");
+            assert!(reason.len() < 2_200, "{}", reason.len());
+            assert!(reason.contains(r"a\n2026-01-01"), "{reason}");
+        }
+    }
+
+    fn record() -> Record {
+        Record {
             request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
             address: FunctionAddress::parse("f", None).unwrap(),
             payload: Bytes::from_static(b"{\n \"n\": 12345678901234567890.50\n}"),
             attempts: 3,
             response: Some(Bytes::from_static(b"Task timed out")),
-        };
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_form_of_aws_and_keeps_the_digits_of_the_payload() {
+        let record = record();
         let line = record.line(Condition::RetriesExhausted, "eu-west-1", UNIX_EPOCH);
         assert_eq!(
             line,
