@@ -587,3 +587,45 @@ async fn an_error_message_cannot_forge_a_line_of_the_log() {
     );
     assert!(line.len() < 2_000, "{}", line.len());
 }
+
+/// `ulimit` stands in for a full disk: the last write that has no room is cut, and the next fails.
+#[tokio::test]
+async fn a_file_of_records_has_whole_lines_on_a_full_disk_and_each_lost_event_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failed.ndjson");
+    let event = format!(
+        "event: {{ maximum_retry_attempts: 0, on_failure: {} }}",
+        file.display()
+    );
+    let config = fixture_function("").replacen("queue: 1,", &format!("queue: 1, {event},"), 1);
+    let running = Running::start_wrapped(&config, |serve| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
+        command.arg(serve.get_program()).args(serve.get_args());
+        command
+    });
+    let mut ids = Vec::new();
+    for fill in [1, 1_000, 1_900, 1_900, 1_900, 1_900, 1] {
+        let event = json!({ "do": "raise", "fill": "x".repeat(fill) });
+        let sent = running.send(event).await;
+        ids.push(sent.header("x-amzn-requestid").unwrap().to_owned());
+    }
+    let log = running.terminate();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.ends_with('\n'));
+    let records = text.lines().map(|line| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["requestContext"]["requestId"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
+    let records: Vec<_> = records.collect();
+    let lost = log.lines().filter(|line| line.contains("an event is lost"));
+    let lost: Vec<_> = lost.collect();
+    assert!(!records.is_empty() && !lost.is_empty(), "{log}");
+    for id in ids {
+        let is_named = lost.iter().any(|line| line.contains(&id));
+        assert!(records.contains(&id) != is_named, "{id}\n{log}");
+    }
+}

@@ -3,8 +3,9 @@
 //! Source: "Capturing records of Lambda asynchronous invocations" in the AWS Lambda developer
 //! guide.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -102,10 +103,58 @@ fn on_one_line(payload: &[u8]) -> String {
     }
 }
 
-/// Appends a line to a file, with one write.
+/// Appends a line to a file. The file stays a sequence of whole lines if the disk is full.
+///
+/// # Errors
+/// Returns an error if the line is not in the file as a whole.
 pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    file.write_all(line.as_bytes())
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    // A FIFO that is open for reading too would swallow the line. The end of a file that may not be read
+    // is taken for the end of a line.
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let readable = options.clone().read(is_file).open(path);
+    let mut file = match is_file {
+        true => readable.or_else(|_| options.open(path))?,
+        false => readable?,
+    };
+    let start = file.metadata()?.len();
+    if ends_within_a_line(&file, start) {
+        // An earlier invoker was killed while it wrote.
+        file.write_all(b"\n")?;
+    }
+    let before = file.metadata()?.len();
+    let mut written = 0;
+    let whole = write_all(&mut file, line.as_bytes(), &mut written);
+    if whole.is_err() && file.metadata()?.len() == before + written {
+        file.set_len(before)?;
+    }
+    whole
+}
+
+/// Writes all bytes, and counts those that are in the file in any case.
+fn write_all(file: &mut File, bytes: &[u8], written: &mut u64) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                *written += count as u64;
+                rest = rest.get(count..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn ends_within_a_line(file: &File, length: u64) -> bool {
+    let mut last = [b'\n'];
+    let read = length
+        .checked_sub(1)
+        .map(|at| file.read_exact_at(&mut last, at));
+    matches!(read, Some(Ok(()))) && last != [b'\n']
 }
 
 #[cfg(test)]
@@ -127,6 +176,18 @@ mod tests {
             assert!(reason.len() < 2_200, "{}", reason.len());
             assert!(reason.contains(r"a\n2026-01-01"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_line_begins_on_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("failed.ndjson");
+        append(&file, "one\n").unwrap();
+        append(&file, "two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+        std::fs::write(&file, "one\nhal").unwrap();
+        append(&file, "two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\nhal\ntwo\n");
     }
 
     fn record() -> Record {
