@@ -43,6 +43,9 @@ pub(crate) enum ServiceError {
     /// The client context or the body is not readable.
     #[error("{0}")]
     InvalidRequestContent(&'static str),
+    /// The event is not JSON. AWS's parser has other words for the mistake.
+    #[error("Could not parse request body into json: Could not parse payload into json: {0}")]
+    InvalidJson(String),
     /// No function has this name.
     #[error("Function not found: {arn}")]
     FunctionNotFound {
@@ -116,7 +119,7 @@ impl ServiceError {
             Self::InvalidParameter(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
             }
-            Self::InvalidRequestContent(_) => {
+            Self::InvalidRequestContent(_) | Self::InvalidJson(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidRequestContentException")
             }
             Self::FunctionNotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),

@@ -166,3 +166,43 @@ async fn no_event_is_lost_when_the_invoker_stops() {
     assert_eq!(records[0]["requestContext"]["condition"], "ShuttingDown");
     assert_eq!(records[0]["requestPayload"], retried);
 }
+
+#[tokio::test]
+async fn an_event_that_is_no_json_reaches_no_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failed.ndjson");
+    let queue = format!("maximum_retry_attempts: 0, on_failure: {}", file.display());
+    let invoker = Invoker::start(&function(&queue, "env: { INIT: exit }")).await;
+    let invocations = "/2015-03-31/functions/f/invocations";
+    let kind = "x-amz-invocation-type";
+    let header = format!("RequestResponse Root=1-a-b {invocations} no json");
+    for (path, headers, body) in [
+        (invocations, &[(kind, "RequestResponse")][..], "no json"),
+        (invocations, &[(kind, "Event")], "no json"),
+        (invocations, &[(kind, "DryRun")], "no json"),
+        (invocations, &[], "{} {}"),
+        (invocations, &[("x-lambda-mesh-invocation", &header)], ""),
+        ("/2014-11-13/functions/f/invoke-async/", &[], "{'a': 1}"),
+        (
+            "/2021-11-15/functions/f/response-streaming-invocations",
+            &[],
+            "NaN",
+        ),
+    ] {
+        let response = invoker.request(Method::POST, path, headers, body).await;
+        let name = response.header("x-amzn-errortype");
+        assert_eq!(
+            (response.status.as_u16(), name),
+            (400, Some("InvalidRequestContentException"))
+        );
+        let body = response.json();
+        let message = body["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("Could not parse request body into json: "),
+            "{message}"
+        );
+        assert_eq!(body["Type"], "User");
+    }
+    invoker.stop().await;
+    assert!(!file.exists(), "no event was queued");
+}

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::invocation::{Invocation, RequestId};
+use crate::invoke_api::json;
 use crate::util::time::timestamp;
 use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 use lambda_api::headers::UNHANDLED;
@@ -96,9 +97,9 @@ impl Record {
 /// Returns a JSON payload on one line, and any other payload as a JSON string. Parsing the payload and
 /// writing it anew would shorten its numbers.
 fn on_one_line(payload: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(payload) {
+    match json::check(payload) {
         // JSON allows line breaks only between tokens.
-        Ok(_) => String::from_utf8_lossy(payload).replace(['\n', '\r'], " "),
+        Ok(()) => String::from_utf8_lossy(payload).replace(['\n', '\r'], " "),
         Err(_) => Value::from(String::from_utf8_lossy(payload)).to_string(),
     }
 }
