@@ -126,7 +126,7 @@ impl Backends {
     fn unknown(&self, address: &FunctionAddress) -> ServiceError {
         let name = address.function.name();
         let region = &self.context.inherited.region;
-        let arn = FunctionArn::outside_aws(region, name, address.qualifier.as_ref());
+        let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
         if let Some(left_out) = admit_line!() {
             let known = self.similar_names(name);
             tracing::warn!(function = %name, "no such function; {known}{left_out}");

@@ -23,6 +23,7 @@ mod local_memory;
 mod local_watch;
 mod program;
 mod reference;
+mod references;
 mod rie;
 mod runtime_api;
 mod schema;

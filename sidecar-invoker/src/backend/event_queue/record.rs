@@ -74,7 +74,7 @@ impl Record {
             qualifier,
         } = &self.address;
         let qualifier = qualifier.clone().unwrap_or_else(Qualifier::latest);
-        let arn = FunctionArn::outside_aws(region, function.name(), Some(&qualifier));
+        let arn = FunctionArn::invoked(function, Some(&qualifier), region);
         let context = json!({
             "requestId": self.request_id.to_string(),
             "functionArn": arn.to_string(),
