@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::error::CommandError;
 use super::setup;
 use super::signals::ShutdownSignals;
+use crate::backend::local::raise_open_files;
 use crate::envoy_config::{Envoy, find_filter};
 use crate::lrp::{ExitReason, Lrp, run as run_both};
 
@@ -32,6 +33,7 @@ pub(super) struct LrpArgs {
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
+    raise_open_files();
     let lrp = match &args.file {
         Some(file) => Lrp::load(file)?,
         None => Lrp::without_file(),

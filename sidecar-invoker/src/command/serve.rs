@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use super::error::CommandError;
 use super::setup::{self, ConfigFile};
 use super::signals::ShutdownSignals;
-use crate::config::{BackendConfig, Config, HostPort, Listen};
+use crate::backend::local::raise_open_files;
+use crate::config::{Config, HostPort, Listen};
 use crate::server::Server;
 
 /// The arguments of `serve`.
@@ -27,10 +28,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let mut config = args.config.load()?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.admin = args.admin.unwrap_or(config.admin);
-    let mut backends = config.functions.values().map(|function| &function.backend);
-    if config.aws.is_some() || backends.any(|backend| matches!(backend, BackendConfig::Aws(_))) {
-        setup::raise_open_files();
-    }
+    raise_open_files();
     setup::server_runtime()?.block_on(serve(config))
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::SystemTime;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -113,20 +112,6 @@ pub(super) fn server_runtime() -> Result<Runtime, CommandError> {
 /// Creates a runtime with tokio's defaults.
 pub(super) fn runtime() -> Result<Runtime, CommandError> {
     Runtime::new().map_err(CommandError::failed)
-}
-
-/// Raises the limit of open files to its maximum. An invocation on AWS holds two connections. Most systems
-/// start programs with a limit of 1,024 files, for the sake of programs that use `select`, but allow
-/// programs to raise it.
-pub(super) fn raise_open_files() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!("the limit of open files cannot be raised: {error}");
-    }
 }
 
 #[cfg(test)]

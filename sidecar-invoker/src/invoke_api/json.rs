@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_error_has_the_words_of_aws_and_no_content() {
-        let large = [&b"\"".repeat(1)[..], &b"x".repeat(LARGE_EVENT_BYTES)].concat();
+        let large = [b"\"".to_vec(), b"x".repeat(LARGE_EVENT_BYTES)].concat();
         for event in [b"secret".to_vec(), large, b"\"secret \xff".to_vec()] {
             let error = check_event(&event.into()).await.unwrap_err().to_string();
             let prefix =

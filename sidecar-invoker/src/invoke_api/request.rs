@@ -16,7 +16,7 @@ use lambda_api::operation::split_async_path;
 use lambda_api::{
     AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::{self, ReadError};
 use super::error::ServiceError;
@@ -25,6 +25,9 @@ use crate::invocation::RequestId;
 
 /// The longest pause of a caller within a request body. hyper has the same limit for a request head.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time for a whole request body. An event of 6 MB takes as long at 50 KB/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A request for an invocation. The headers are not parsed, because their meaning depends on the
 /// backend.
@@ -68,7 +71,9 @@ impl RequestBody {
             return Err(ServiceError::RequestTooLarge);
         }
         self.has_begun = true;
-        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT).await;
+        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT);
+        let read = timeout(BODY_TIMEOUT, read).await;
+        let read = read.unwrap_or_else(|elapsed| Err(ReadError::BrokenOff(elapsed.into())));
         let body = read.map_err(|error| match error {
             ReadError::TooLarge => ServiceError::RequestTooLarge,
             error if error.is_pause() => ServiceError::RequestTimeout,

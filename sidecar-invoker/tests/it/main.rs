@@ -27,6 +27,7 @@ mod references;
 mod rie;
 mod runtime_api;
 mod schema;
+mod slow_clients;
 mod streaming;
 mod support;
 mod web_pages;

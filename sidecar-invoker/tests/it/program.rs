@@ -233,12 +233,8 @@ async fn sighup_lets_the_running_invocation_finish_and_leaves_no_process() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn an_invoker_under_nohup_outlives_its_terminal() {
-    let running = Running::start_wrapped(&fixture_function(""), |serve| {
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
-        command.arg(serve.get_program()).args(serve.get_args());
-        command
-    });
+    let running =
+        Running::start_wrapped(&fixture_function(""), |serve| after("trap '' HUP", &serve));
     running.signal("-HUP");
     assert_eq!(running.invoke(json!({})).await.status, 200);
     running.terminate();
@@ -598,12 +594,8 @@ async fn a_file_of_records_has_whole_lines_on_a_full_disk_and_each_lost_event_is
         file.display()
     );
     let config = fixture_function("").replacen("queue: 1,", &format!("queue: 1, {event},"), 1);
-    let running = Running::start_wrapped(&config, |serve| {
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
-        command.arg(serve.get_program()).args(serve.get_args());
-        command
-    });
+    let running =
+        Running::start_wrapped(&config, |serve| after("trap '' XFSZ; ulimit -f 8", &serve));
     let mut ids = Vec::new();
     for fill in [1, 1_000, 1_900, 1_900, 1_900, 1_900, 1] {
         let event = json!({ "do": "raise", "fill": "x".repeat(fill) });
@@ -628,4 +620,55 @@ async fn a_file_of_records_has_whole_lines_on_a_full_disk_and_each_lost_event_is
         let is_named = lost.iter().any(|line| line.contains(&id));
         assert!(records.contains(&id) != is_named, "{id}\n{log}");
     }
+}
+
+/// Wraps the program in a shell that first runs `setup`.
+fn after(setup: &str, serve: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    command
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn idle_connections_leave_room_for_a_call() {
+    for setup in ["ulimit -Sn 100", "ulimit -Hn 100"] {
+        let setup = format!("ulimit -Sn 100; {setup}");
+        let running = Running::start_wrapped(&fixture_function(""), |serve| after(&setup, &serve));
+        let mut idle = Vec::new();
+        for _ in 0..150 {
+            idle.push(TcpStream::connect(&running.address).await.unwrap());
+        }
+        let call = running.invoke(json!({}));
+        let call = tokio::time::timeout(std::time::Duration::from_secs(8), call).await;
+        assert_eq!(call.expect(&setup).status, 200);
+    }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_function_has_the_limit_of_open_files_that_the_invoker_was_started_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("limit");
+    let script = format!(
+        "sleep 0.3; ulimit -Sn > {}; exec python3 {}",
+        file.display(),
+        crate::support::fixture()
+    );
+    let config = format!("functions: {{ f: {{ local: {{ command: [sh, -c, '{script}'] }} }} }}");
+    let running = Running::start_wrapped(&config, |serve| after("ulimit -Sn 512", &serve));
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "512\n");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let limit = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let mut numbers = limit.split_whitespace().skip(3);
+    assert_eq!(
+        numbers.next(),
+        numbers.next(),
+        "the invoker's own is raised"
+    );
 }

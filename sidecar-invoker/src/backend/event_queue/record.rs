@@ -52,6 +52,18 @@ impl Record {
         }
     }
 
+    /// Cuts the response of the last attempt at `max_bytes`. A cut response is no JSON, and becomes a text in
+    /// the record.
+    pub(super) fn shorten_response(&mut self, max_bytes: usize) {
+        if let Some(response) = &mut self.response
+            && response.len() > max_bytes
+        {
+            // A copy, because a part of the whole would keep it in memory.
+            let kept = response.get(..max_bytes).unwrap_or_default();
+            *response = [kept, "…".as_bytes()].concat().into();
+        }
+    }
+
     /// Returns the error of the last attempt, for the log.
     pub(super) fn reason(&self) -> String {
         let Some(response) = &self.response else {
@@ -177,6 +189,18 @@ mod tests {
             assert!(reason.len() < 2_200, "{}", reason.len());
             assert!(reason.contains(r"a\n2026-01-01"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_response_that_is_kept_for_long_is_cut() {
+        let mut record = record();
+        record.response = Some(Bytes::from_static(b"{\"errorMessage\":\"x\"}"));
+        record.shorten_response(100);
+        assert!(record.response.as_ref().unwrap().ends_with(b"}"));
+        record.shorten_response(5);
+        let line = record.line(Condition::ShuttingDown, "eu-west-1", UNIX_EPOCH);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["responsePayload"], "{\"err…");
     }
 
     #[test]

@@ -20,5 +20,6 @@ mod watch;
 pub(crate) use function::LocalFunction;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
+pub(crate) use process::open_files::raise as raise_open_files;
 pub(crate) use process::orphan_reaper::{OrphanReaper, reap_orphans};
 pub(crate) use spec::{LocalContext, MissingProgram};

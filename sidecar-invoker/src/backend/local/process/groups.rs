@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
+use super::open_files;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::{LogSource, Output};
 
@@ -208,6 +209,7 @@ impl Launch<'_> {
             .spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = group.ok_or_else(|| std::io::Error::other("ended at once"))?;
+        open_files::restore(group);
         if let Some(stdout) = child.stdout.take() {
             self.forward(self.log.tap(stdout)?);
         }

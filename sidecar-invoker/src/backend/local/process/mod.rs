@@ -4,6 +4,7 @@ pub(crate) mod cgroup;
 pub(crate) mod command;
 pub(crate) mod groups;
 pub(crate) mod memory;
+pub(crate) mod open_files;
 pub(crate) mod orphan_reaper;
 pub(crate) mod procfs;
 pub(crate) mod wrapper;
