@@ -58,29 +58,33 @@ impl Backends {
             context,
             file: config.file.clone(),
         };
-        backends.list(&config.functions);
+        backends.list(&config.functions, metrics);
         Ok(backends)
     }
 
-    fn list(&mut self, functions: &BTreeMap<FunctionName, FunctionConfig>) {
+    fn list(&mut self, functions: &BTreeMap<FunctionName, FunctionConfig>, metrics: &Metrics) {
         let mut emulators = Emulators::default();
         for (name, function) in functions {
+            let metrics = metrics.of(name);
             let queue = |runner, concurrency| {
-                let (config, events) = (function.event.clone(), self.events.clone());
-                EventQueue::new(name.clone(), config, runner, concurrency, events)
+                let config = function.event.clone();
+                let shared = (Arc::clone(metrics), self.events.clone());
+                EventQueue::new(name.clone(), config, runner, concurrency, shared)
             };
             let backend = match &function.backend {
                 BackendConfig::Aws(_) => continue,
                 BackendConfig::Rie(rie) => {
-                    let emulated = emulators.function(name.clone(), rie, function.queue);
+                    let emulated =
+                        emulators.function(name.clone(), rie, function.queue, Arc::clone(metrics));
                     let emulated = Arc::new(emulated);
                     Backend::Rie(Arc::clone(&emulated), queue(Runner::Rie(emulated), 1))
                 }
                 BackendConfig::Local(config) => {
                     let concurrency = config.concurrency;
                     let (config, context) = (config.clone(), self.context.clone());
+                    let (limit, metrics) = (function.queue, Arc::clone(metrics));
                     let function =
-                        LocalFunction::new(name.clone(), config, function.queue, context);
+                        LocalFunction::new(name.clone(), config, limit, metrics, context);
                     let function = Arc::new(function);
                     self.local.push(Arc::clone(&function));
                     let queue = queue(Runner::Local(Arc::clone(&function)), concurrency);

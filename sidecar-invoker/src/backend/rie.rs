@@ -29,6 +29,7 @@ use crate::invocation::Invocation;
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use crate::metrics::FunctionMetrics;
 use crate::util::{Backoff, admit_line};
 use lambda_api::{FunctionName, Operation};
 
@@ -50,6 +51,7 @@ impl Emulators {
         name: FunctionName,
         config: &RieConfig,
         queue: usize,
+        metrics: Arc<FunctionMetrics>,
     ) -> EmulatedFunction {
         // `localhost` and its address are one emulator. Other names cannot be compared by address,
         // because they may not resolve before their container runs.
@@ -61,13 +63,14 @@ impl Emulators {
             Arc::new(Emulator {
                 address: config.address.clone(),
                 path: Operation::Invoke.path(FUNCTION),
-                limiter: ConcurrencyLimiter::new(Some(1), None, None),
+                limiter: ConcurrencyLimiter::new(Some(1), None),
             })
         });
         EmulatedFunction {
             name,
             emulator: Arc::clone(emulator),
             queue,
+            metrics,
             timeout: config.timeout,
         }
     }
@@ -78,6 +81,7 @@ pub(crate) struct EmulatedFunction {
     name: FunctionName,
     emulator: Arc<Emulator>,
     queue: usize,
+    metrics: Arc<FunctionMetrics>,
     timeout: Duration,
 }
 
@@ -95,7 +99,9 @@ impl EmulatedFunction {
         let arrival = Instant::now();
         let invoked = async {
             let limiter = &self.emulator.limiter;
-            let permit = limiter.acquire(self.queue, Duration::MAX).await?;
+            let permit = limiter
+                .acquire(self.queue, Duration::MAX, || self.metrics.wait())
+                .await?;
             let emulator = Arc::clone(&self.emulator);
             let name = self.name.clone();
             let task = tokio::spawn(async move {

@@ -22,6 +22,7 @@ mod local;
 mod local_memory;
 mod local_watch;
 mod program;
+mod queues;
 mod reference;
 mod references;
 mod rie;

@@ -95,11 +95,7 @@ impl LambdaFunction {
             name,
             targets: RequestTargets::new(destination),
             credentials,
-            limiter: ConcurrencyLimiter::new(
-                config.max_concurrency,
-                Some(limit),
-                Some(Arc::clone(&metrics)),
-            ),
+            limiter: ConcurrencyLimiter::new(config.max_concurrency, Some(limit)),
             retry_budget: RetryBudget::default(),
             metrics,
             config,
@@ -140,7 +136,10 @@ impl LambdaFunction {
             retries,
             ..
         } = *self.config;
-        let permit = self.limiter.acquire(queue, queue_timeout).await?;
+        let permit = self
+            .limiter
+            .acquire(queue, queue_timeout, || self.metrics.wait_for_aws())
+            .await?;
         let credentials = self.credentials().await?;
         let qualifier = request.qualifier.as_ref();
         let target = self

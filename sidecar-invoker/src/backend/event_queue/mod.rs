@@ -21,6 +21,7 @@ use crate::backend::rie::EmulatedFunction;
 use crate::config::EventConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
+use crate::metrics::FunctionMetrics;
 use crate::util::Backoff;
 use lambda_api::FunctionName;
 use lambda_api::function_error::{self, Members};
@@ -135,6 +136,7 @@ pub(crate) struct EventQueue {
     name: FunctionName,
     config: EventConfig,
     runner: Runner,
+    metrics: Arc<FunctionMetrics>,
     /// The permits of the events in the queue.
     slots: Arc<Semaphore>,
     /// The permits of the bytes of these events.
@@ -151,7 +153,7 @@ impl EventQueue {
         config: EventConfig,
         runner: Runner,
         concurrency: usize,
-        events: EventQueues,
+        (metrics, events): (Arc<FunctionMetrics>, EventQueues),
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -159,6 +161,7 @@ impl EventQueue {
             bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
             config,
             runner,
+            metrics,
             running: Semaphore::new(concurrency),
             events,
         })
@@ -192,6 +195,7 @@ impl EventQueue {
     }
 
     async fn process(self: Arc<Self>, invocation: Invocation, _place: [OwnedSemaphorePermit; 3]) {
+        let _queued = self.metrics.queue_event();
         let accepted = Instant::now();
         let expiry = accepted + self.config.maximum_event_age;
         let mut retry_delay = Backoff::new(self.config.retry_delay, Duration::MAX);

@@ -7,7 +7,7 @@ use super::super::spec::tests::{Written, invocation, spec, spec_writing_to};
 use super::*;
 
 fn function(queue: usize, keys: &str) -> LocalFunction {
-    LocalFunction::of(spec(keys), queue)
+    LocalFunction::of(spec(keys), queue, Arc::default())
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn the_type_of_an_initialisation_error_is_in_its_report() {
         let output = Written::default();
         let env = json!({ "INIT": "error", "INIT_TYPE": sent });
         let spec = spec_writing_to(output.clone(), &format!("env: {env}"));
-        let function = LocalFunction::of(spec, 0);
+        let function = LocalFunction::of(spec, 0, Arc::default());
         let response = function.invoke(invocation(&json!({})));
         let Ok(FunctionResponse::Buffered { payload, .. }) = response.await else {
             panic!("no response");

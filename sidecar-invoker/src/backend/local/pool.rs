@@ -14,6 +14,7 @@ use super::generation::{Generation, Generations};
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
+use crate::metrics::{FunctionMetrics, Queued};
 use crate::util::{Backoff, lock};
 
 /// The time that a caller waits for an environment that has responded, before a new environment is started.
@@ -32,6 +33,7 @@ pub(super) struct Pool {
     pub(super) spec: Arc<FunctionSpec>,
     /// The number of callers that may wait beyond those for which an environment can be started.
     queue: usize,
+    metrics: Arc<FunctionMetrics>,
     state: Mutex<PoolState>,
     /// Notified when an environment has been removed.
     environment_removed: Notify,
@@ -82,10 +84,15 @@ pub(super) type Assignment = Result<Arc<Environment>, Failure>;
 
 impl Pool {
     /// Creates a pool without environments.
-    pub(super) fn new(spec: Arc<FunctionSpec>, queue: usize) -> Arc<Self> {
+    pub(super) fn new(
+        spec: Arc<FunctionSpec>,
+        queue: usize,
+        metrics: Arc<FunctionMetrics>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             spec,
             queue,
+            metrics,
             state: Mutex::default(),
             environment_removed: Notify::new(),
         })
@@ -145,6 +152,7 @@ impl Pool {
             pool: Arc::clone(self),
             ticket,
             assignment,
+            _queued: self.metrics.wait(),
         }
     }
 
@@ -325,6 +333,7 @@ struct WaitingCaller {
     pool: Arc<Pool>,
     ticket: u64,
     assignment: oneshot::Receiver<Assignment>,
+    _queued: Queued,
 }
 
 impl Drop for WaitingCaller {

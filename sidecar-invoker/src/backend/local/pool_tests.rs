@@ -3,7 +3,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_most_recently_used_environment_serves_the_next_call() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0, Arc::default());
     let first = pool.new_environment(0);
     let second = pool.new_environment(0);
     Arc::clone(&pool).ready(Arc::clone(&first));
