@@ -37,6 +37,7 @@ pub mod function_error;
 pub mod headers;
 pub mod invocation_header;
 pub mod limits;
+pub mod log_line;
 pub mod name;
 pub mod operation;
 pub mod partition;

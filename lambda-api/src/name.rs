@@ -326,6 +326,34 @@ impl<'a> FunctionArn<'a> {
     }
 }
 
+impl<'a> FunctionArn<'a> {
+    /// Returns the ARN under which a caller invoked a function that runs outside AWS. What the caller's
+    /// reference does not name is as in [`outside_aws`](Self::outside_aws).
+    ///
+    /// ```
+    /// use lambda_api::{FunctionArn, FunctionReference};
+    ///
+    /// let named: FunctionReference = "arn:aws-cn:lambda:cn-north-1:111122223333:function:f".parse()?;
+    /// let arn = FunctionArn::invoked(&named, None, "eu-west-1");
+    /// assert_eq!(arn.to_string(), named.as_str());
+    /// # Ok::<(), lambda_api::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn invoked(
+        function: &'a FunctionReference,
+        qualifier: Option<&'a Qualifier>,
+        region: &'a str,
+    ) -> Self {
+        let default = Self::outside_aws(region, function.name(), qualifier);
+        Self {
+            partition: function.partition().unwrap_or(default.partition),
+            region: function.region().unwrap_or(default.region),
+            account: function.account().unwrap_or(default.account),
+            ..default
+        }
+    }
+}
+
 impl fmt::Display for FunctionArn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

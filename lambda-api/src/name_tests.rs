@@ -155,6 +155,42 @@ fn an_arn_is_in_the_partition_of_its_region() {
     );
 }
 
+#[test]
+fn an_invoked_arn_has_what_the_caller_named() {
+    let live = "live".parse().unwrap();
+    for (named, qualifier, arn) in [
+        (
+            "f",
+            None,
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:f",
+        ),
+        (
+            "f",
+            Some(&live),
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live",
+        ),
+        (
+            "111122223333:function:f",
+            None,
+            "arn:aws-cn:lambda:cn-north-1:111122223333:function:f",
+        ),
+        (
+            "arn:aws-us-gov:lambda:us-gov-west-1:111122223333:function:f:live",
+            Some(&live),
+            "arn:aws-us-gov:lambda:us-gov-west-1:111122223333:function:f:live",
+        ),
+        (
+            "arn:aws-eusc:lambda:eusc-de-east-1:111122223333:function:f",
+            Some(&live),
+            "arn:aws-eusc:lambda:eusc-de-east-1:111122223333:function:f:live",
+        ),
+    ] {
+        let function = reference(named).unwrap();
+        let invoked = FunctionArn::invoked(&function, qualifier, "cn-north-1");
+        assert_eq!(invoked.to_string(), arn, "{named}");
+    }
+}
+
 /// Strings that match one of the patterns, which the strategy wants without its anchors.
 fn matching(pattern: &str) -> impl Strategy<Value = String> {
     let pattern = pattern.trim_start_matches('^').trim_end_matches('$');

@@ -79,6 +79,25 @@ impl Operation {
     }
 }
 
+/// Returns the function in the path of *InvokeAsync*, still percent-encoded; `None` for other paths. `path`
+/// has no query.
+///
+/// The operation is deprecated, but SDKs still have it. It is *Invoke* with the invocation type
+/// [`InvocationType::Event`].
+///
+/// Source: the Lambda API reference, *InvokeAsync*. The path there ends in a slash.
+///
+/// ```
+/// let path = "/2014-11-13/functions/orders/invoke-async/";
+/// assert_eq!(lambda_api::operation::split_async_path(path), Some("orders"));
+/// ```
+#[must_use]
+pub fn split_async_path(path: &str) -> Option<&str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.strip_prefix("/2014-11-13/functions/")?
+        .strip_suffix("/invoke-async")
+}
+
 /// Returns the query that names a qualifier, percent-encoded and without `?`.
 #[must_use]
 pub fn query(qualifier: &Qualifier) -> String {
@@ -385,6 +404,20 @@ mod tests {
             "/2015-03-31/functions/hello/response-streaming-invocations",
         ] {
             assert_eq!(Operation::split_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_invoke_async_may_lack_its_last_slash() {
+        for (path, function) in [
+            ("/2014-11-13/functions/hello/invoke-async/", Some("hello")),
+            ("/2014-11-13/functions/hello/invoke-async", Some("hello")),
+            ("/2014-11-13/functions/a%3Ab/invoke-async/", Some("a%3Ab")),
+            ("/2014-11-13/functions/invoke-async/", None),
+            ("/2015-03-31/functions/hello/invoke-async/", None),
+            ("/2014-11-13/functions/hello/invoke-async/x", None),
+        ] {
+            assert_eq!(split_async_path(path), function, "{path}");
         }
     }
 

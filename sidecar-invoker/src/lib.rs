@@ -7,7 +7,7 @@
 //!                                └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
-//! Payloads pass through unread. [`Server`] is the entry point. [`envoy_config`] writes an Envoy
+//! Payloads pass through as they came, once an event is known to be JSON. [`Server`] is the entry point. [`envoy_config`] writes an Envoy
 //! configuration from the invoker's configuration. [`lrp`] runs Envoy and the invoker together.
 
 mod backend;

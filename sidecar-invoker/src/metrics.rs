@@ -80,13 +80,18 @@ impl Outcome {
 }
 
 /// The metrics of one function, or of all functions that are not listed.
+#[derive(Default)]
 pub(crate) struct FunctionMetrics {
     /// The counters of the outcomes, in the order of [`Outcome::ALL`].
     outcomes: [Counter; Outcome::ALL.len()],
     /// Invocations without a response so far.
     in_flight: Gauge,
-    /// Invocations in the queue of a function on AWS.
-    pub(crate) waiting: Gauge,
+    /// Invocations in the queue of the function.
+    waiting: Gauge,
+    /// The part of them that waits for a turn on AWS.
+    aws_waiting: Gauge,
+    /// Events in the queue of asynchronous invocations, which run, wait, or wait for a retry.
+    events: Gauge,
     /// Attempts on AWS after the first.
     pub(crate) retries: Counter,
 }
@@ -99,6 +104,37 @@ impl FunctionMetrics {
             metrics: Arc::clone(self),
             outcome: Outcome::Abandoned,
         }
+    }
+
+    /// Counts an invocation as waiting for its turn until the returned value is dropped.
+    pub(crate) fn wait(&self) -> Queued {
+        Queued::in_all(vec![self.waiting.clone()])
+    }
+
+    /// Counts an invocation as waiting for its turn on AWS until the returned value is dropped.
+    pub(crate) fn wait_for_aws(&self) -> Queued {
+        Queued::in_all(vec![self.waiting.clone(), self.aws_waiting.clone()])
+    }
+
+    /// Counts an event as queued until the returned value is dropped.
+    pub(crate) fn queue_event(&self) -> Queued {
+        Queued::in_all(vec![self.events.clone()])
+    }
+}
+
+/// An invocation or an event in a queue, counted until it is dropped.
+pub(crate) struct Queued(Vec<Gauge>);
+
+impl Queued {
+    fn in_all(gauges: Vec<Gauge>) -> Self {
+        gauges.iter().for_each(|gauge| _ = gauge.inc());
+        Self(gauges)
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|gauge| _ = gauge.dec());
     }
 }
 
@@ -131,6 +167,8 @@ struct Families {
     invocations: Family<[Label; 2], Counter>,
     in_flight: Family<[Label; 1], Gauge>,
     waiting: Family<[Label; 1], Gauge>,
+    aws_waiting: Family<[Label; 1], Gauge>,
+    events: Family<[Label; 1], Gauge>,
     retries: Family<[Label; 1], Counter>,
 }
 
@@ -149,9 +187,19 @@ impl Families {
             self.in_flight.clone(),
         );
         registry.register(
+            "lambda_mesh_waiting",
+            "Invocations that wait for their turn",
+            self.waiting.clone(),
+        );
+        registry.register(
             "lambda_mesh_aws_waiting",
             "Invocations that wait for their turn on AWS",
-            self.waiting.clone(),
+            self.aws_waiting.clone(),
+        );
+        registry.register(
+            "lambda_mesh_events_queued",
+            "Events that run, wait for their turn, or wait for a retry",
+            self.events.clone(),
         );
         registry.register(
             "lambda_mesh_aws_retries",
@@ -172,6 +220,8 @@ impl Families {
             outcomes: Outcome::ALL.map(outcome),
             in_flight: self.in_flight.get_or_create_owned(&[function()]),
             waiting: self.waiting.get_or_create_owned(&[function()]),
+            aws_waiting: self.aws_waiting.get_or_create_owned(&[function()]),
+            events: self.events.get_or_create_owned(&[function()]),
             retries: self.retries.get_or_create_owned(&[function()]),
         })
     }

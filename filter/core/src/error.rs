@@ -5,6 +5,7 @@ use std::fmt;
 
 use lambda_api::function_error::ERROR_TYPE;
 use lambda_api::headers::UNHANDLED;
+pub(crate) use lambda_api::log_line::single_line;
 
 use crate::config::ConfigError;
 use crate::encoding::shallow_json::ShallowJson;
@@ -91,27 +92,6 @@ impl Error {
     }
 }
 
-/// Returns a text from elsewhere as it may stand in a log: cut to a limited length, and without the
-/// characters that could begin another line or change the order of what is read. They are escaped.
-pub(crate) fn single_line(text: &str) -> String {
-    const BYTES: usize = 1024;
-    let mut line = String::new();
-    for c in text.chars() {
-        if line.len() >= BYTES {
-            line.push('…');
-            break;
-        }
-        match c {
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                line.extend(c.escape_default());
-            }
-            c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-    }
-    line
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -196,23 +176,6 @@ impl From<ConfigError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_from_elsewhere_is_one_line_of_limited_length() {
-        for (text, line) in [
-            ("plain é €", "plain é €"),
-            ("a\nb\r\n\tc\0\u{1b}[2J", r"a\nb\r\n\tc\u{0}\u{1b}[2J"),
-            ("a\u{85}b\u{2028}c\u{202e}d", r"a\u{85}b\u{2028}c\u{202e}d"),
-        ] {
-            assert_eq!(single_line(text), line);
-        }
-        assert_eq!(single_line(&"x".repeat(1024)), "x".repeat(1024));
-        assert_eq!(
-            single_line(&"x".repeat(1025)),
-            format!("{}…", "x".repeat(1024))
-        );
-        assert!(single_line(&"\n€".repeat(1_000_000)).len() < 1040);
-    }
 
     #[test]
     fn no_message_has_a_second_line() {

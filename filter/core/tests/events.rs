@@ -290,3 +290,38 @@ proptest! {
         prop_assert_eq!(bytes(event.body, event.is_base64_encoded), sent.body);
     }
 }
+
+#[test]
+fn arns_in_an_event_are_in_the_partition_of_the_function() {
+    let arn = "arn:aws-cn:lambda:cn-north-1:111122223333:function:f";
+    for (payload, pointer, expected) in [
+        (
+            "alb",
+            "/requestContext/elb/targetGroupArn",
+            "arn:aws-cn:elasticloadbalancing:cn-north-1:",
+        ),
+        (
+            "vpc-lattice-v2",
+            "/requestContext/serviceArn",
+            "arn:aws-cn:vpc-lattice:cn-north-1:",
+        ),
+        (
+            "vpc-lattice-v2",
+            "/requestContext/identity/sourceVpcArn",
+            "arn:aws-cn:ec2:cn-north-1:",
+        ),
+    ] {
+        let settings = format!(r#"{{"function":"{arn}","payload":"{payload}"}}"#);
+        let settings = Settings::from_plugin(settings.as_bytes()).unwrap();
+        let config = settings.into_config().unwrap();
+        let map = [(":method", "GET"), (":path", "/")];
+        let map = map.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let attributes = RequestAttributes::default();
+        let map: lambda_filter_core::request::HeaderMap = map.into();
+        let request = Request::new(&map, None, &attributes, b"").unwrap();
+        let event = event::encode(&request, &config).unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+        let found = event.pointer(pointer).unwrap().as_str().unwrap();
+        assert!(found.starts_with(expected), "{found}");
+    }
+}

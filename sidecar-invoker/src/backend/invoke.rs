@@ -19,7 +19,7 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::{
     InvokeRequest, client_context, invocation_type, log_type, tenant_id,
 };
-use crate::invoke_api::{headers as header, response};
+use crate::invoke_api::{headers as header, json, response};
 use lambda_api::{InvocationType, Operation, trace};
 
 /// A function with the backend that runs it.
@@ -141,6 +141,7 @@ async fn admit(
         payload if payload.is_empty() => Bytes::from_static(b"{}"),
         payload => payload,
     };
+    json::check_event(&payload).await?;
     let request_id = **request_id;
     if invocation_type == InvocationType::DryRun {
         return Ok(Admission::Responded(response::dry_run(request_id)));

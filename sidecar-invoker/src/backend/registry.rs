@@ -15,7 +15,11 @@ use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
 use crate::metrics::Metrics;
+use crate::util::admit_line;
 use lambda_api::{FunctionAddress, FunctionArn, FunctionName};
+
+/// The number of known names in the log line about an unknown name.
+const SIMILAR_NAMES: usize = 5;
 
 /// The functions that callers can invoke.
 pub(crate) struct Backends {
@@ -54,29 +58,33 @@ impl Backends {
             context,
             file: config.file.clone(),
         };
-        backends.list(&config.functions);
+        backends.list(&config.functions, metrics);
         Ok(backends)
     }
 
-    fn list(&mut self, functions: &BTreeMap<FunctionName, FunctionConfig>) {
+    fn list(&mut self, functions: &BTreeMap<FunctionName, FunctionConfig>, metrics: &Metrics) {
         let mut emulators = Emulators::default();
         for (name, function) in functions {
+            let metrics = metrics.of(name);
             let queue = |runner, concurrency| {
-                let (config, events) = (function.event.clone(), self.events.clone());
-                EventQueue::new(name.clone(), config, runner, concurrency, events)
+                let config = function.event.clone();
+                let shared = (Arc::clone(metrics), self.events.clone());
+                EventQueue::new(name.clone(), config, runner, concurrency, shared)
             };
             let backend = match &function.backend {
                 BackendConfig::Aws(_) => continue,
                 BackendConfig::Rie(rie) => {
-                    let emulated = emulators.function(name.clone(), rie, function.queue);
+                    let emulated =
+                        emulators.function(name.clone(), rie, function.queue, Arc::clone(metrics));
                     let emulated = Arc::new(emulated);
                     Backend::Rie(Arc::clone(&emulated), queue(Runner::Rie(emulated), 1))
                 }
                 BackendConfig::Local(config) => {
                     let concurrency = config.concurrency;
                     let (config, context) = (config.clone(), self.context.clone());
+                    let (limit, metrics) = (function.queue, Arc::clone(metrics));
                     let function =
-                        LocalFunction::new(name.clone(), config, function.queue, context);
+                        LocalFunction::new(name.clone(), config, limit, metrics, context);
                     let function = Arc::new(function);
                     self.local.push(Arc::clone(&function));
                     let queue = queue(Runner::Local(Arc::clone(&function)), concurrency);
@@ -122,19 +130,37 @@ impl Backends {
     fn unknown(&self, address: &FunctionAddress) -> ServiceError {
         let name = address.function.name();
         let region = &self.context.inherited.region;
-        let arn = FunctionArn::outside_aws(region, name, address.qualifier.as_ref());
-        tracing::warn!(function = %name, "no such function; the configuration has {}", self.names());
+        let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
+        if let Some(left_out) = admit_line!() {
+            let known = self.similar_names(name);
+            tracing::warn!(function = %name, "no such function; {known}{left_out}");
+        }
         ServiceError::FunctionNotFound {
             arn: arn.to_string(),
         }
     }
 
-    fn names(&self) -> String {
+    /// Returns a phrase with the few names that are the most similar to `name`. There may be thousands.
+    fn similar_names(&self, name: &FunctionName) -> String {
         let on_aws = self.aws.iter().flat_map(Aws::names);
         let names = self.listed.keys().chain(on_aws);
-        let mut names: Vec<String> = names.map(ToString::to_string).collect();
-        names.sort();
-        names.join(", ")
+        let distance = |known: &FunctionName| {
+            let distance = strsim::damerau_levenshtein(name.as_str(), known.as_str());
+            (distance, known.to_string())
+        };
+        let mut names: Vec<_> = names.map(distance).collect();
+        names.sort_unstable();
+        let similar = names.iter().take(SIMILAR_NAMES);
+        let similar: Vec<_> = similar.map(|(_, name)| name.as_str()).collect();
+        match (similar.as_slice(), names.len() > SIMILAR_NAMES) {
+            ([], _) => "the configuration has none".to_owned(),
+            (all, false) => format!("the configuration has {}", all.join(", ")),
+            (some, true) => format!(
+                "of the {} names in the configuration, the most similar are {}",
+                names.len(),
+                some.join(", ")
+            ),
+        }
     }
 
     /// Returns a sentence for each local function whose command does not exist, with file, line and
@@ -180,5 +206,45 @@ impl Backends {
     /// Waits a short time for the records of the events that were given up.
     pub(crate) async fn events_written(&self) {
         self.events.written().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::backend::local::Output;
+
+    fn backends(count: usize) -> Backends {
+        let mut config = String::from("aws: {}\nfunctions:\n  on-aws: { aws: {} }\n");
+        for index in 1..=count {
+            config.push_str(&format!(
+                "  orders-{index}: {{ rie: 'http://h:{index}' }}\n"
+            ));
+        }
+        let mut config = Config::parse("invoker.yaml", &config, Path::new("/")).unwrap();
+        config.functions.remove("on-aws");
+        config.aws = None;
+        let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
+        let context = LocalContext::new(SystemTime::now, output);
+        Backends::new(&config, &Metrics::new(&config), context).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_log_line_about_an_unknown_function_names_a_few_functions() {
+        let name = "orders-77x".parse().unwrap();
+        assert_eq!(
+            backends(0).similar_names(&name),
+            "the configuration has none"
+        );
+        assert_eq!(
+            backends(2).similar_names(&name),
+            "the configuration has orders-1, orders-2"
+        );
+        let expected = "of the 5000 names in the configuration, the most similar are orders-77, \
+            orders-770, orders-771, orders-772, orders-773";
+        assert_eq!(backends(5_000).similar_names(&name), expected);
     }
 }

@@ -29,7 +29,8 @@ use crate::invocation::Invocation;
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::util::Backoff;
+use crate::metrics::FunctionMetrics;
+use crate::util::{Backoff, admit_line};
 use lambda_api::{FunctionName, Operation};
 
 /// The only name that an emulator has for its function.
@@ -50,6 +51,7 @@ impl Emulators {
         name: FunctionName,
         config: &RieConfig,
         queue: usize,
+        metrics: Arc<FunctionMetrics>,
     ) -> EmulatedFunction {
         // `localhost` and its address are one emulator. Other names cannot be compared by address,
         // because they may not resolve before their container runs.
@@ -61,13 +63,14 @@ impl Emulators {
             Arc::new(Emulator {
                 address: config.address.clone(),
                 path: Operation::Invoke.path(FUNCTION),
-                limiter: ConcurrencyLimiter::new(Some(1), None, None),
+                limiter: ConcurrencyLimiter::new(Some(1), None),
             })
         });
         EmulatedFunction {
             name,
             emulator: Arc::clone(emulator),
             queue,
+            metrics,
             timeout: config.timeout,
         }
     }
@@ -78,6 +81,7 @@ pub(crate) struct EmulatedFunction {
     name: FunctionName,
     emulator: Arc<Emulator>,
     queue: usize,
+    metrics: Arc<FunctionMetrics>,
     timeout: Duration,
 }
 
@@ -95,7 +99,9 @@ impl EmulatedFunction {
         let arrival = Instant::now();
         let invoked = async {
             let limiter = &self.emulator.limiter;
-            let permit = limiter.acquire(self.queue, Duration::MAX).await?;
+            let permit = limiter
+                .acquire(self.queue, Duration::MAX, || self.metrics.wait())
+                .await?;
             let emulator = Arc::clone(&self.emulator);
             let name = self.name.clone();
             let task = tokio::spawn(async move {
@@ -106,7 +112,9 @@ impl EmulatedFunction {
             task.await.map_err(|_| ServiceError::EmulatorUnavailable)?
         };
         timeout(self.timeout, invoked).await.unwrap_or_else(|_| {
-            tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no response within the time limit");
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(function = %self.name, emulator = %self.emulator.address, "no response within the time limit{left_out}");
+            }
             Err(ServiceError::EmulatorTimeout(self.timeout))
         })
     }
@@ -126,11 +134,13 @@ impl Emulator {
         arrival: Instant,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let unavailable = |error: &dyn std::error::Error, what: &str| {
-            tracing::warn!(
-                function = %name,
-                "emulator {} {what}: {error}; see that its container runs and that `functions.{name}.rie` names it",
-                self.address
-            );
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(
+                    function = %name,
+                    "emulator {} {what}: {error}; see that its container runs and that `functions.{name}.rie` names it{left_out}",
+                    self.address
+                );
+            }
             ServiceError::EmulatorUnavailable
         };
         let stream = self
@@ -215,7 +225,9 @@ impl Emulator {
                 return Err(ServiceError::EmulatorResponseTooLarge);
             }
             Err(ReadError::BrokenOff(error)) => {
-                tracing::warn!(function = %name, "emulator {} broke off its response: {error}", self.address);
+                if let Some(left_out) = admit_line!() {
+                    tracing::warn!(function = %name, "emulator {} broke off its response: {error}{left_out}", self.address);
+                }
                 return Err(ServiceError::EmulatorUnavailable);
             }
         };

@@ -20,7 +20,7 @@ use crate::invoke_api::error::{RefusedCaller, ServiceError};
 use crate::invoke_api::headers as header;
 use crate::invoke_api::request::RequestBody;
 use crate::sigv4::{Digest, Signature, SignatureError};
-use crate::util::{WarningLimit, lock};
+use crate::util::{LogLimit, lock};
 
 pub use secrets::SecretError;
 use secrets::Secrets;
@@ -33,7 +33,7 @@ pub(crate) struct Callers {
     config: KnownCallers,
     secrets: Mutex<Arc<Secrets>>,
     clock: fn() -> SystemTime,
-    warnings: WarningLimit,
+    warnings: LogLimit,
 }
 
 /// A caller that gave its proof, with all lists that must have a function before it may be invoked. A
@@ -59,7 +59,7 @@ impl Callers {
             config,
             secrets,
             clock,
-            warnings: WarningLimit::new(),
+            warnings: LogLimit::new(),
         })
     }
 
@@ -70,7 +70,7 @@ impl Callers {
             return;
         }
         let mut interval = tokio::time::interval(REFRESH_INTERVAL);
-        let warnings = WarningLimit::new();
+        let warnings = LogLimit::new();
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             let callers = Arc::clone(&self);
             // A file on a hanging network share would block this thread.
@@ -83,10 +83,14 @@ impl Callers {
                         tracing::info!("the secrets of `callers` have changed");
                     }
                 }
-                Ok(Err(error)) if warnings.is_due() => {
-                    tracing::warn!("{error}; the previous secrets of `callers` stay in force");
+                Ok(Err(error)) => {
+                    if let Some(left_out) = warnings.admit() {
+                        tracing::warn!(
+                            "{error}; the previous secrets of `callers` stay in force{left_out}"
+                        );
+                    }
                 }
-                Ok(Err(_)) | Err(_) => {}
+                Err(_) => {}
             }
         }
     }
@@ -103,9 +107,9 @@ impl Callers {
         let admitted = self.prove(parts, body).await;
         if let Err(error) = &admitted
             && error.status() == hyper::StatusCode::FORBIDDEN
-            && self.warnings.is_due()
+            && let Some(left_out) = self.warnings.admit()
         {
-            tracing::warn!("a caller was refused: {error} (at most one such line per second)");
+            tracing::warn!("a caller was refused: {error}{left_out}");
         }
         admitted
     }

@@ -166,7 +166,8 @@ async fn check(config: Config, clock: fn() -> SystemTime) -> Result<Report, Serv
             }
             BackendConfig::Local(local) => {
                 let location = format!("local: {}", local.program);
-                let function = LocalFunction::new(name.clone(), local, queue, context.clone());
+                let function =
+                    LocalFunction::new(name.clone(), local, queue, Arc::default(), context.clone());
                 let file = config.file.clone();
                 rows.spawn(async move {
                     let result = match function.check_command() {

@@ -8,6 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CommandError;
 use super::setup;
+use super::signals::ShutdownSignals;
+use crate::backend::local::raise_open_files;
 use crate::envoy_config::{Envoy, find_filter};
 use crate::lrp::{ExitReason, Lrp, run as run_both};
 
@@ -31,6 +33,7 @@ pub(super) struct LrpArgs {
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
+    raise_open_files();
     let lrp = match &args.file {
         Some(file) => Lrp::load(file)?,
         None => Lrp::without_file(),
@@ -42,19 +45,12 @@ pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     let filter = args.filter.map_or_else(find_filter, Ok);
     let filter = filter.map_err(CommandError::failed)?;
     let reason = setup::runtime()?.block_on(async {
-        let mut signals = [
-            signal(SignalKind::hangup()).map_err(CommandError::failed)?,
-            signal(SignalKind::interrupt()).map_err(CommandError::failed)?,
-            signal(SignalKind::quit()).map_err(CommandError::failed)?,
-            signal(SignalKind::terminate()).map_err(CommandError::failed)?,
-        ];
-        let [hangup, interrupt, quit, terminate] = &mut signals;
+        let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
+        let mut quit = signal(SignalKind::quit()).map_err(CommandError::failed)?;
         let signalled = async || {
             tokio::select! {
-                _ = hangup.recv() => {}
-                _ = interrupt.recv() => {}
+                () = signals.recv() => {}
                 _ = quit.recv() => {}
-                _ = terminate.recv() => {}
             }
         };
         let ready = |address| println!("listening on {address}");

@@ -9,6 +9,7 @@ mod orphan_reaper;
 mod schema;
 mod serve;
 mod setup;
+mod signals;
 
 use std::ffi::OsString;
 use std::path::Path;

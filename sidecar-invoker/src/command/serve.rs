@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::error::CommandError;
 use super::setup::{self, ConfigFile};
-use crate::config::{BackendConfig, Config, HostPort, Listen};
+use super::signals::ShutdownSignals;
+use crate::backend::local::raise_open_files;
+use crate::config::{Config, HostPort, Listen};
 use crate::server::Server;
 
 /// The arguments of `serve`.
@@ -22,23 +22,19 @@ pub(super) struct ServeArgs {
     admin: Option<HostPort>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGHUP.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
     let mut config = args.config.load()?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.admin = args.admin.unwrap_or(config.admin);
     config.check_exposure(&config.listen)?;
-    let mut backends = config.functions.values().map(|function| &function.backend);
-    if config.aws.is_some() || backends.any(|backend| matches!(backend, BackendConfig::Aws(_))) {
-        setup::raise_open_files();
-    }
+    raise_open_files();
     setup::server_runtime()?.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> Result<ExitCode, CommandError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::failed)?;
+    let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
     let server = Server::bind(config, setup::server_options()?)
         .await
         .map_err(CommandError::failed)?;
@@ -47,13 +43,6 @@ async fn serve(config: Config) -> Result<ExitCode, CommandError> {
         server.address().map_err(CommandError::failed)?,
         server.admin_address().map_err(CommandError::failed)?
     );
-    server
-        .run(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await;
+    server.run(signals.recv()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use wildmatch::WildMatch;
 
 use super::callers::CallersConfig;
+use super::pattern::Host;
 use super::routes::Route;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
@@ -22,6 +23,8 @@ pub struct Config {
     pub socket_mode: Option<SocketMode>,
     /// `admin`: the address of the admin endpoints.
     pub admin: HostPort,
+    /// `hosts`: names of the invoker besides `localhost`, by which programs on its machine call it.
+    pub hosts: Vec<Host>,
     /// `callers`: the callers who may invoke functions. Without the block, everyone who can connect.
     pub callers: Option<CallersConfig>,
     /// `drain_timeout`: the time for running invocations to finish once the invoker is to end.

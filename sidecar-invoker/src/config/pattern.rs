@@ -11,6 +11,9 @@ use lambda_filter_core::config::PathTemplate;
 pub struct Host(String);
 
 impl Host {
+    /// The form of a host, as a regular expression for a JSON Schema.
+    pub(crate) const PATTERN: &'static str = r"^(\*|(\*\.)?[A-Za-z0-9._-]+)$";
+
     /// Returns `*`.
     #[must_use]
     pub fn any() -> Self {

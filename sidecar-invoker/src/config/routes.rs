@@ -34,7 +34,7 @@ const HOST: Custom<Host> = Custom {
     read: |value| value.read("a host name"),
     values: || Values {
         text: "`orders.example.com`, `*.example.com`, `*`".to_owned(),
-        schema: Types::Any.matching(r"^(\*|(\*\.)?[A-Za-z0-9._-]+)$"),
+        schema: Types::Any.matching(Host::PATTERN),
     },
 };
 

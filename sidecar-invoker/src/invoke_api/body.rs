@@ -38,7 +38,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// Returns whether the sender paused for too long.
+    /// Returns whether the sender paused, or took, too long.
     pub(crate) fn is_pause(&self) -> bool {
         matches!(self, Self::BrokenOff(error) if error.is::<Elapsed>())
     }

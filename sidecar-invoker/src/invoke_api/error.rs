@@ -20,8 +20,15 @@ use lambda_api::{FunctionName, NameError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// The path does not belong to the Invoke API.
-    #[error("the Invoke API has no such path")]
+    #[error(
+        "the sidecar-invoker serves Invoke, InvokeWithResponseStream and InvokeAsync, and no other \
+         operation of AWS; for a client of other services, set AWS_ENDPOINT_URL_LAMBDA instead of \
+         AWS_ENDPOINT_URL"
+    )]
     UnknownOperation,
+    /// A web page may have sent the request.
+    #[error("{0}")]
+    WebPage(String),
     /// The method is not POST.
     #[error("functions are invoked by POST")]
     MethodNotAllowed,
@@ -37,6 +44,9 @@ pub(crate) enum ServiceError {
     /// The client context or the body is not readable.
     #[error("{0}")]
     InvalidRequestContent(&'static str),
+    /// The event is not JSON. AWS's parser has other words for the mistake.
+    #[error("Could not parse request body into json: Could not parse payload into json: {0}")]
+    InvalidJson(String),
     /// No function has this name.
     #[error("Function not found: {arn}")]
     FunctionNotFound {
@@ -59,6 +69,10 @@ pub(crate) enum ServiceError {
     /// The queue of the function is full, or the wait was too long.
     #[error("Rate Exceeded.")]
     TooManyRequests,
+    /// The queue of the function is full, or the wait was too long, because as many invocations run as
+    /// the function's own limit allows.
+    #[error("Rate Exceeded.")]
+    ReservedConcurrencyExceeded,
     /// The connection to the emulator failed.
     #[error("the function's emulator cannot be reached")]
     EmulatorUnavailable,
@@ -177,7 +191,7 @@ impl ServiceError {
             Self::InvalidParameter(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
             }
-            Self::InvalidRequestContent(_) => {
+            Self::InvalidRequestContent(_) | Self::InvalidJson(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidRequestContentException")
             }
             Self::FunctionNotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
@@ -185,12 +199,16 @@ impl ServiceError {
             Self::RequestTooLarge | Self::EventTooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException")
             }
-            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+            Self::TooManyRequests | Self::ReservedConcurrencyExceeded => {
+                (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
+            }
             Self::EmulatorUnavailable | Self::EmulatorResponseTooLarge => {
                 (StatusCode::BAD_GATEWAY, "ResourceNotReadyException")
             }
             Self::EmulatorTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
-            Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Self::AccessDenied(_) | Self::WebPage(_) => {
+                (StatusCode::FORBIDDEN, "AccessDeniedException")
+            }
             Self::Refused(refused) => (StatusCode::FORBIDDEN, refused.name()),
             Self::Signature(error) => (StatusCode::FORBIDDEN, signature_error(*error)),
             Self::NoCredentials | Self::AwsUnavailable(_) => {
@@ -199,6 +217,17 @@ impl ServiceError {
             Self::CredentialsRefused { name, .. } => (StatusCode::BAD_GATEWAY, name),
             Self::AwsTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ServiceException"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
+        }
+    }
+
+    /// Returns AWS's name of the limit that throttled the request.
+    fn throttle_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyRequests => Some("ConcurrentInvocationLimitExceeded"),
+            Self::ReservedConcurrencyExceeded => {
+                Some("ReservedFunctionConcurrentInvocationLimitExceeded")
+            }
+            _ => None,
         }
     }
 
@@ -221,19 +250,16 @@ impl ServiceError {
         };
         let message = self.to_string();
         let mut body = json!({ "Type": kind, "message": message, "Message": message });
-        let throttled = *self == Self::TooManyRequests;
-        if throttled && let Some(body) = body.as_object_mut() {
-            body.insert(
-                "Reason".to_owned(),
-                "ConcurrentInvocationLimitExceeded".into(),
-            );
+        let reason = self.throttle_reason();
+        if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+            body.insert("Reason".to_owned(), reason.into());
         }
         let mut response = Response::new(whole(body.to_string()));
         *response.status_mut() = status;
         let map = response.headers_mut();
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         map.insert(headers::ERROR_TYPE, HeaderValue::from_static(name));
-        if throttled {
+        if reason.is_some() {
             map.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -4,5 +4,6 @@ pub(crate) mod body;
 pub(crate) mod error;
 pub(crate) mod event_stream;
 pub(crate) mod headers;
+pub(crate) mod json;
 pub(crate) mod request;
 pub(crate) mod response;

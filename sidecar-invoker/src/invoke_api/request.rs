@@ -12,10 +12,11 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use lambda_api::limits::{MAX_CLIENT_CONTEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_TENANT_ID_BYTES};
+use lambda_api::operation::split_async_path;
 use lambda_api::{
     AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::{self, ReadError};
 use super::error::ServiceError;
@@ -24,6 +25,9 @@ use crate::invocation::RequestId;
 
 /// The longest pause of a caller within a request body. hyper has the same limit for a request head.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time for a whole request body. An event of 6 MB takes as long at 50 KB/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A request for an invocation. The headers are not parsed, because their meaning depends on the
 /// backend.
@@ -67,7 +71,9 @@ impl RequestBody {
             return Err(ServiceError::RequestTooLarge);
         }
         self.has_begun = true;
-        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT).await;
+        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT);
+        let read = timeout(BODY_TIMEOUT, read).await;
+        let read = read.unwrap_or_else(|elapsed| Err(ReadError::BrokenOff(elapsed.into())));
         let body = read.map_err(|error| match error {
             ReadError::TooLarge => ServiceError::RequestTooLarge,
             error if error.is_pause() => ServiceError::RequestTimeout,
@@ -119,13 +125,27 @@ pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError
     Ok(Some(Bytes::copy_from_slice(invocation.event)))
 }
 
-/// Returns the operation and the function that a request names.
+/// Returns the operation and the function that a request names. A request for `InvokeAsync` becomes one for
+/// `Invoke` by its `headers`.
 ///
 /// # Errors
 /// Returns an error for a path outside the Invoke API, and for a name or qualifier that is not valid.
-pub(crate) fn address(uri: &Uri) -> Result<(Operation, FunctionAddress), ServiceError> {
-    let (operation, function) =
-        Operation::split_path(uri.path()).ok_or(ServiceError::UnknownOperation)?;
+pub(crate) fn address(
+    uri: &Uri,
+    headers: &mut HeaderMap,
+) -> Result<(Operation, FunctionAddress), ServiceError> {
+    let path = uri.path();
+    let (operation, function) = match (Operation::split_path(path), split_async_path(path)) {
+        (Some(found), _) => found,
+        (None, Some(function)) => {
+            headers.insert(
+                header::INVOCATION_TYPE,
+                HeaderValue::from_static(InvocationType::Event.as_str()),
+            );
+            (Operation::Invoke, function)
+        }
+        (None, None) => return Err(ServiceError::UnknownOperation),
+    };
     let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
         AddressError::Name(error) => ServiceError::InvalidName(error),
         AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
@@ -228,7 +248,7 @@ mod tests {
     use super::*;
 
     fn parse(uri: &str) -> Result<FunctionAddress, ServiceError> {
-        address(&uri.parse().unwrap()).map(|(_, address)| address)
+        address(&uri.parse().unwrap(), &mut HeaderMap::new()).map(|(_, address)| address)
     }
 
     #[test]

@@ -12,7 +12,7 @@ where
 {
     let mut connections = JoinSet::new();
     loop {
-        let Some(stream) = accept(&listener).await else {
+        let Ok(stream) = accept(&listener).await else {
             continue;
         };
         while connections.try_join_next().is_some() {}

@@ -5,12 +5,14 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::sleep;
 
+use super::Interface;
 use crate::config::{HostPort, Listen, SocketMode};
-use crate::util::WarningLimit;
+use crate::util::admit_line;
 
 /// A connection over TCP or a Unix domain socket.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -133,35 +135,54 @@ impl Listener {
         }
     }
 
-    /// Returns the next connection, or `None` after a failure and a pause.
-    pub(crate) async fn accept(&self) -> Option<Box<dyn Connection>> {
+    /// Returns the next connection and its interface, or an error after a pause.
+    pub(crate) async fn accept(&self) -> Result<(Box<dyn Connection>, Interface), AcceptError> {
         match self {
-            Self::Tcp(listener) => Some(Box::new(accept(listener).await?)),
+            Self::Tcp(listener) => {
+                let stream = accept(listener).await?;
+                let interface = Interface::of(&stream);
+                Ok((Box::new(stream), interface))
+            }
             Self::Unix(listener, _) => match listener.accept().await {
-                Ok((stream, _)) => Some(Box::new(stream)),
-                Err(error) => pause(&error).await,
+                Ok((stream, _)) => Ok((Box::new(stream), Interface::UnixSocket)),
+                Err(error) => Err(pause(error).await),
             },
         }
     }
 }
 
-/// Returns the next TCP connection, without Nagle's delay, or `None` after a failure and a pause.
-pub(crate) async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+/// The failure to accept a connection.
+pub(crate) struct AcceptError(io::Error);
+
+impl AcceptError {
+    /// Returns whether too many files are open, in this process or in the system.
+    pub(crate) fn is_lack_of_files(&self) -> bool {
+        let code = self.0.raw_os_error();
+        let lack = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        code.is_some_and(|code| lack.contains(&code))
+    }
+}
+
+/// Returns the next TCP connection, without Nagle's delay, or an error after a pause.
+pub(crate) async fn accept(listener: &TcpListener) -> Result<TcpStream, AcceptError> {
     match listener.accept().await {
-        Ok((stream, _)) => stream.set_nodelay(true).ok().map(|()| stream),
-        Err(error) => pause(&error).await,
+        // The connection may have ended already.
+        Ok((stream, _)) => match stream.set_nodelay(true) {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(AcceptError(error)),
+        },
+        Err(error) => Err(pause(error).await),
     }
 }
 
 /// Warns, and pauses. Without the pause, a lasting failure such as too many open files would keep a
 /// core busy, because the connection stays in the backlog.
-async fn pause<T>(error: &io::Error) -> Option<T> {
-    static WARNINGS: WarningLimit = WarningLimit::new();
-    if WARNINGS.is_due() {
-        tracing::warn!("a connection could not be accepted: {error}");
+async fn pause(error: io::Error) -> AcceptError {
+    if let Some(left_out) = admit_line!() {
+        tracing::warn!("a connection could not be accepted: {error}{left_out}");
     }
     sleep(Duration::from_millis(50)).await;
-    None
+    AcceptError(error)
 }
 
 /// Returns the address of a TCP listener.

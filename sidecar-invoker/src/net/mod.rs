@@ -1,4 +1,7 @@
 //! Listening sockets, and the connections that they accept.
 
 pub(crate) mod connections;
+mod interface;
 pub(crate) mod listener;
+
+pub(crate) use interface::Interface;

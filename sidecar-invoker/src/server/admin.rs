@@ -14,9 +14,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
+use super::web_pages::WebPages;
 use crate::backend::Backends;
 use crate::metrics::{Format, Metrics};
+use crate::net::Interface;
 use crate::net::connections::serve_each;
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Serves the admin endpoints.
 pub(crate) struct Admin {
@@ -24,6 +28,8 @@ pub(crate) struct Admin {
     pub(crate) backends: Arc<Backends>,
     /// The metrics that `/metrics` returns.
     pub(crate) metrics: Arc<Metrics>,
+    /// Refuses the requests of web pages.
+    pub(super) web_pages: WebPages,
     /// Set once the invoker shuts down.
     pub(crate) is_shutting_down: AtomicBool,
 }
@@ -33,9 +39,10 @@ impl Admin {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, limit: Duration) {
         let serve = |stream| {
             let admin = Arc::clone(&self);
+            let interface = Interface::of(&stream);
             async move {
                 let service = service_fn(|request| {
-                    let response = admin.respond(&request);
+                    let response = admin.respond(&request, interface);
                     async { Ok::<_, Infallible>(response) }
                 });
                 let connection = http1::Builder::new()
@@ -50,7 +57,15 @@ impl Admin {
         serve_each(listener, serve).await;
     }
 
-    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn respond<B>(&self, request: &Request<B>, interface: Interface) -> Response<Full<Bytes>> {
+        let is_page = self
+            .web_pages
+            .check(interface, request.uri(), request.headers());
+        if let Err(error) = is_page {
+            let mut response = text(PLAIN, error.to_string());
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return response;
+        }
         let (status, content) = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/ping") => (StatusCode::OK, "pong".to_owned()),
             (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok".to_owned()),
@@ -67,8 +82,7 @@ impl Admin {
                 "there are /ping, /healthz, /readyz and /metrics".to_owned(),
             ),
         };
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        let mut response = text(plain, content);
+        let mut response = text(PLAIN, content);
         *response.status_mut() = status;
         response
     }
@@ -120,6 +134,7 @@ mod tests {
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
             metrics: Arc::new(metrics),
+            web_pages: WebPages::default(),
             is_shutting_down: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

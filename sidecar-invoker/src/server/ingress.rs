@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
 use tokio::time::Instant;
 
+use super::web_pages::WebPages;
 use crate::backend::Backends;
 use crate::callers::Callers;
 use crate::invocation::RequestId;
@@ -19,6 +20,8 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
 use crate::metrics::{self, Metrics};
+use crate::net::Interface;
+use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
 /// The longest time for which the body of a refused request is still read.
@@ -32,6 +35,8 @@ pub(crate) struct Ingress {
     pub(crate) metrics: Arc<Metrics>,
     /// The callers that may invoke functions. Without a list, everyone who can connect.
     pub(crate) callers: Option<Arc<Callers>>,
+    /// Refuses the requests of web pages.
+    pub(super) web_pages: WebPages,
 }
 
 impl Ingress {
@@ -39,6 +44,7 @@ impl Ingress {
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
+        interface: Interface,
     ) -> Response<ResponseBody> {
         // Created on first use, because responses from AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
@@ -46,7 +52,11 @@ impl Ingress {
         let mut body = RequestBody::new(body);
         let is_http_1 = parts.version < Version::HTTP_2;
         let expects_continue = is_http_1 && parts.headers.contains_key(EXPECT);
-        let error = match self.invoke(parts, &mut body, &request_id).await {
+        let invoked = match self.check_page(interface, &parts) {
+            Ok(()) => self.invoke(parts, &mut body, &request_id).await,
+            Err(error) => Err(error),
+        };
+        let error = match invoked {
             Ok(response) => return response,
             Err(error) => error,
         };
@@ -72,6 +82,17 @@ impl Ingress {
         response
     }
 
+    /// Refuses a request that a web page may have sent.
+    fn check_page(&self, interface: Interface, parts: &Parts) -> Result<(), ServiceError> {
+        let checked = self.web_pages.check(interface, &parts.uri, &parts.headers);
+        checked.map_err(|error| {
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!("a request was refused: {error}{left_out}");
+            }
+            ServiceError::WebPage(error.to_string())
+        })
+    }
+
     async fn invoke(
         &self,
         mut parts: Parts,
@@ -87,7 +108,7 @@ impl Ingress {
         if let Some(event) = in_header(&mut parts)? {
             body.event = Some(event);
         }
-        let (operation, address) = address(&parts.uri)?;
+        let (operation, address) = address(&parts.uri, &mut parts.headers)?;
         if let Some(admitted) = admitted {
             admitted.may_invoke(address.function.name())?;
         }

@@ -1,8 +1,12 @@
 //! The server as a whole: from the configuration to the shutdown.
 
+mod activity;
 mod admin;
 mod first_byte_timeout;
 mod ingress;
+mod stream_task;
+mod web_pages;
+mod write_timeout;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -11,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -28,9 +33,13 @@ use crate::config::{
 };
 use crate::metrics::Metrics;
 use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
+use activity::Activity;
 use admin::Admin;
 use first_byte_timeout::FirstByteTimeout;
 use ingress::Ingress;
+use stream_task::{SentBody, StreamExecutor};
+use web_pages::WebPages;
+use write_timeout::WriteTimeout;
 
 /// The longest silence on a connection before a request. hyper has the same limit for a request head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +48,8 @@ const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: u32 = 256 * 1024;
 /// The maximum number of headers: those that the filter accepts from a client, and Envoy's own.
 const MAX_HEADERS: usize = 1_024;
+/// The longest time for which a client takes nothing of what it gets. nginx and others have the same limit.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time to announce the shutdown on open connections.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest wait for the end of processes that were told to end.
@@ -154,14 +165,17 @@ impl Server {
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
         }
+        let web_pages = WebPages::new(config.hosts.clone());
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
             metrics: Arc::clone(&metrics),
             callers,
+            web_pages: web_pages.clone(),
         });
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
             metrics,
+            web_pages,
             is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {
@@ -216,7 +230,9 @@ impl Server {
         let admin_server =
             tokio::spawn(Arc::clone(&admin).serve(admin_listener, HEADER_READ_TIMEOUT));
         let graceful = GracefulShutdown::new();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(StreamExecutor {
+            limit: WRITE_TIMEOUT,
+        });
         // With a timer, hyper gives up on a peer that does not finish its request head.
         builder.http1().timer(TokioTimer::new());
         builder.http1().max_headers(MAX_HEADERS);
@@ -226,27 +242,55 @@ impl Server {
         http2.keep_alive_interval(Duration::from_secs(30));
         http2.max_header_list_size(MAX_HEADER_BYTES);
         let mut connections = JoinSet::new();
+        let no_room = Arc::new(Notify::new());
         tokio::pin!(shutdown);
         loop {
-            let stream = tokio::select! {
-                stream = listener.accept() => stream,
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
-            let Some(stream) = stream else { continue };
+            let (stream, interface) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if error.is_lack_of_files() {
+                        no_room.notify_waiters();
+                    }
+                    continue;
+                }
+            };
+            let activity = Activity::new();
+            let stream = WriteTimeout::new(stream, WRITE_TIMEOUT, Arc::clone(&activity));
             let stream = FirstByteTimeout::new(stream, HEADER_READ_TIMEOUT);
             while connections.try_join_next().is_some() {}
             let ingress = Arc::clone(&ingress);
+            let requests = Arc::clone(&activity);
             let service = service_fn(move |request| {
-                let response = Arc::clone(&ingress).handle(request);
-                async { Ok::<_, Infallible>(response.await) }
+                let exchange = requests.begin();
+                let response = Arc::clone(&ingress).handle(request, interface);
+                async {
+                    let response = response.await;
+                    Ok::<_, Infallible>(response.map(|body| SentBody::new(body, exchange)))
+                }
             });
             let connection = builder
                 .serve_connection(TokioIo::new(stream), service)
                 .into_owned();
             let connection = graceful.watch(connection);
+            let no_room = Arc::clone(&no_room);
             connections.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!("a connection ended: {error}");
+                let closed = async {
+                    loop {
+                        no_room.notified().await;
+                        if activity.is_idle() {
+                            break;
+                        }
+                    }
+                };
+                tokio::select! {
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!("a connection ended: {error}");
+                    },
+                    () = closed => tracing::debug!("an idle connection made room for another"),
                 }
             });
         }

@@ -56,6 +56,29 @@ async fn an_event_is_accepted_at_once_and_run() {
     .await;
 }
 
+/// The operation is deprecated, but SDKs still have it.
+#[tokio::test]
+async fn invoke_async_queues_an_event() {
+    let gate = Gate::new();
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let call = async |path: &str, body: String| {
+        let headers = [("x-amz-invocation-type", "RequestResponse")];
+        invoker.request(Method::POST, path, &headers, body).await
+    };
+    let path = "/2014-11-13/functions/f/invoke-async/";
+    for path in [path, "/2014-11-13/functions/f/invoke-async"] {
+        let response = call(path, gate.event().to_string()).await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (202, 0));
+    }
+    exists(&gate.path("begun")).await;
+    gate.open();
+    exists(&gate.path("done")).await;
+    let large = format!("\"{}\"", "x".repeat(1_048_576));
+    assert_eq!(call(path, large).await.status, 413);
+    let unknown = call("/2014-11-13/functions/g/invoke-async/", "{}".to_owned()).await;
+    assert_eq!(unknown.status, 404);
+}
+
 #[tokio::test]
 async fn a_failed_event_is_retried_and_then_recorded() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,4 +165,44 @@ async fn no_event_is_lost_when_the_invoker_stops() {
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["requestContext"]["condition"], "ShuttingDown");
     assert_eq!(records[0]["requestPayload"], retried);
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_json_reaches_no_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failed.ndjson");
+    let queue = format!("maximum_retry_attempts: 0, on_failure: {}", file.display());
+    let invoker = Invoker::start(&function(&queue, "env: { INIT: exit }")).await;
+    let invocations = "/2015-03-31/functions/f/invocations";
+    let kind = "x-amz-invocation-type";
+    let header = format!("RequestResponse Root=1-a-b {invocations} no json");
+    for (path, headers, body) in [
+        (invocations, &[(kind, "RequestResponse")][..], "no json"),
+        (invocations, &[(kind, "Event")], "no json"),
+        (invocations, &[(kind, "DryRun")], "no json"),
+        (invocations, &[], "{} {}"),
+        (invocations, &[("x-lambda-mesh-invocation", &header)], ""),
+        ("/2014-11-13/functions/f/invoke-async/", &[], "{'a': 1}"),
+        (
+            "/2021-11-15/functions/f/response-streaming-invocations",
+            &[],
+            "NaN",
+        ),
+    ] {
+        let response = invoker.request(Method::POST, path, headers, body).await;
+        let name = response.header("x-amzn-errortype");
+        assert_eq!(
+            (response.status.as_u16(), name),
+            (400, Some("InvalidRequestContentException"))
+        );
+        let body = response.json();
+        let message = body["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("Could not parse request body into json: "),
+            "{message}"
+        );
+        assert_eq!(body["Type"], "User");
+    }
+    invoker.stop().await;
+    assert!(!file.exists(), "no event was queued");
 }

@@ -353,7 +353,7 @@ async fn calls_beyond_the_queue_are_rejected_and_a_disconnect_frees_the_slot() {
             assert_eq!(response.header("retry-after"), Some("1"));
             assert_eq!(
                 response.json()["Reason"],
-                "ConcurrentInvocationLimitExceeded"
+                "ReservedFunctionConcurrentInvocationLimitExceeded"
             );
         }
         // That caller has disconnected: its slot is free before the environment is.

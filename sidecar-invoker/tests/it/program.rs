@@ -4,7 +4,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::running::{FREE, Running, serve};
@@ -103,12 +103,37 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
+    the_running_invocation_finishes("-TERM").await;
+}
+
+/// A terminal that closes sends it, and so do people who want a reload.
+#[tokio::test]
+async fn sighup_lets_the_running_invocation_finish_and_leaves_no_process() {
+    the_running_invocation_finishes("-HUP").await;
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn an_invoker_under_nohup_outlives_its_terminal() {
+    let running =
+        Running::start_wrapped(&fixture_function(""), |serve| after("trap '' HUP", &serve));
+    running.signal("-HUP");
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    running.terminate();
+}
+
+async fn the_running_invocation_finishes(signal: &str) {
     let gate = Gate::new();
     let mut running = Running::start(&sharing_function(""));
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
-        running.signal("-TERM");
+        // To all processes of the program, as by `pkill`.
+        for guard in running.children() {
+            let sent = Command::new("kill").args([signal, &guard]).status();
+            assert!(sent.unwrap().success());
+        }
+        running.signal(signal);
         // The program accepts no connections, and has not ended.
         let refused = async || {
             TcpStream::connect(&running.address)
@@ -126,6 +151,7 @@ async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
     let mut log = String::new();
     running.stderr.read_to_string(&mut log).unwrap();
     assert!(!log.contains("still holds"), "{log}");
+    assert!(!log.contains("the guard has ended"), "{log}");
 }
 
 #[tokio::test]
@@ -394,4 +420,136 @@ fn make_fifo(path: &Path) {
 fn on_failure(file: &Path) -> String {
     let file = file.display();
     format!("event: {{ maximum_retry_attempts: 0, on_failure: {file} }},")
+}
+
+#[tokio::test]
+async fn callers_of_unknown_functions_do_not_flood_the_log() {
+    let names =
+        (0..1_000).map(|index| format!("orders-{index}: {{ rie: 'http://h:{}' }}", index + 1));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let running = Running::start(&format!("functions: {{ {names} }}"));
+    for _ in 0..100 {
+        assert_eq!(running.invoke(json!({})).await.status, 404);
+    }
+    let log = running.terminate();
+    let lines = log.matches("no such function").count();
+    assert!((1..100).contains(&lines), "{lines}");
+    assert!(log.len() < 300 * (lines + 3), "{log}");
+}
+
+#[tokio::test]
+async fn an_error_message_cannot_forge_a_line_of_the_log() {
+    let event = "event: { maximum_retry_attempts: 0 }";
+    let running = Running::start(&fixture_function("").replacen(
+        "queue: 1,",
+        &format!("queue: 1, {event},"),
+        1,
+    ));
+    let message = format!(
+        "a\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J{}",
+        "x".repeat(100_000)
+    );
+    let sent = running
+        .send(json!({ "do": "raise", "message": message }))
+        .await;
+    assert_eq!(sent.status, 202);
+    let log = running.terminate();
+    let line = log
+        .lines()
+        .find(|line| line.contains("was given up"))
+        .unwrap();
+    assert!(
+        line.contains(r"a\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2Jxxx"),
+        "{line}"
+    );
+    assert!(line.len() < 2_000, "{}", line.len());
+}
+
+/// `ulimit` stands in for a full disk: the last write that has no room is cut, and the next fails.
+#[tokio::test]
+async fn a_file_of_records_has_whole_lines_on_a_full_disk_and_each_lost_event_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failed.ndjson");
+    let event = format!(
+        "event: {{ maximum_retry_attempts: 0, on_failure: {} }}",
+        file.display()
+    );
+    let config = fixture_function("").replacen("queue: 1,", &format!("queue: 1, {event},"), 1);
+    let running =
+        Running::start_wrapped(&config, |serve| after("trap '' XFSZ; ulimit -f 8", &serve));
+    let mut ids = Vec::new();
+    for fill in [1, 1_000, 1_900, 1_900, 1_900, 1_900, 1] {
+        let event = json!({ "do": "raise", "fill": "x".repeat(fill) });
+        let sent = running.send(event).await;
+        ids.push(sent.header("x-amzn-requestid").unwrap().to_owned());
+    }
+    let log = running.terminate();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.ends_with('\n'));
+    let records = text.lines().map(|line| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["requestContext"]["requestId"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
+    let records: Vec<_> = records.collect();
+    let lost = log.lines().filter(|line| line.contains("an event is lost"));
+    let lost: Vec<_> = lost.collect();
+    assert!(!records.is_empty() && !lost.is_empty(), "{log}");
+    for id in ids {
+        let is_named = lost.iter().any(|line| line.contains(&id));
+        assert!(records.contains(&id) != is_named, "{id}\n{log}");
+    }
+}
+
+/// Wraps the program in a shell that first runs `setup`.
+fn after(setup: &str, serve: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    command
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn idle_connections_leave_room_for_a_call() {
+    for setup in ["ulimit -Sn 100", "ulimit -Hn 100"] {
+        let setup = format!("ulimit -Sn 100; {setup}");
+        let running = Running::start_wrapped(&fixture_function(""), |serve| after(&setup, &serve));
+        let mut idle = Vec::new();
+        for _ in 0..150 {
+            idle.push(TcpStream::connect(&running.address).await.unwrap());
+        }
+        let call = running.invoke(json!({}));
+        let call = tokio::time::timeout(std::time::Duration::from_secs(8), call).await;
+        assert_eq!(call.expect(&setup).status, 200);
+    }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_function_has_the_limit_of_open_files_that_the_invoker_was_started_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("limit");
+    let script = format!(
+        "sleep 0.3; ulimit -Sn > {}; exec python3 {}",
+        file.display(),
+        crate::support::fixture()
+    );
+    let config = format!("functions: {{ f: {{ local: {{ command: [sh, -c, '{script}'] }} }} }}");
+    let running = Running::start_wrapped(&config, |serve| after("ulimit -Sn 512", &serve));
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "512\n");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let limit = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let mut numbers = limit.split_whitespace().skip(3);
+    assert_eq!(
+        numbers.next(),
+        numbers.next(),
+        "the invoker's own is raised"
+    );
 }

@@ -53,3 +53,4 @@ mod shipped_routing;
 mod streaming;
 mod trailers;
 mod transports;
+mod web_pages;

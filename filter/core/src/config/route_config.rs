@@ -57,6 +57,11 @@ impl Config {
     pub(crate) fn region(&self) -> &str {
         self.function.region().unwrap_or("us-east-1")
     }
+
+    /// Returns the partition in the function's ARN, to which the region belongs; `aws` if it names none.
+    pub(crate) fn partition(&self) -> &str {
+        self.function.partition().unwrap_or("aws")
+    }
 }
 
 impl Settings {

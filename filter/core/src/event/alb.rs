@@ -35,7 +35,8 @@ pub(super) fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Confi
         json.key("requestContext").object(|json| {
             json.key("elb").object(|json| {
                 json.key("targetGroupArn").string(&format!(
-                    "arn:aws:elasticloadbalancing:{}:{}:targetgroup/{}/0000000000000000",
+                    "arn:{}:elasticloadbalancing:{}:{}:targetgroup/{}/0000000000000000",
+                    config.partition(),
                     config.region(),
                     config.account_id,
                     config.api_id,

@@ -52,17 +52,21 @@ pub(super) fn write_v2(json: &mut JsonWriter, request: &Request<'_>, config: &Co
 }
 
 fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
-    let region = config.region();
+    let (partition, region) = (config.partition(), config.region());
     let account = &config.account_id;
     let id = &config.api_id;
-    let arn = |resource: &str| format!("arn:aws:vpc-lattice:{region}:{account}:{resource}/{id}");
+    let arn = |service: &str, resource: &str| {
+        format!("arn:{partition}:{service}:{region}:{account}:{resource}/{id}")
+    };
     json.object(|json| {
-        json.key("serviceNetworkArn").string(&arn("servicenetwork"));
-        json.key("serviceArn").string(&arn("service"));
-        json.key("targetGroupArn").string(&arn("targetgroup"));
+        json.key("serviceNetworkArn")
+            .string(&arn("vpc-lattice", "servicenetwork"));
+        json.key("serviceArn")
+            .string(&arn("vpc-lattice", "service"));
+        json.key("targetGroupArn")
+            .string(&arn("vpc-lattice", "targetgroup"));
         json.key("identity").object(|json| {
-            let vpc = format!("arn:aws:ec2:{region}:{account}:vpc/{id}");
-            json.key("sourceVpcArn").string(&vpc);
+            json.key("sourceVpcArn").string(&arn("ec2", "vpc"));
         });
         json.key("region").string(region);
         let micros = request.attributes.time_ns / 1000;

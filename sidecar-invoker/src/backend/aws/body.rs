@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::invoke_api::body::{ResponseBody, whole};
-use crate::util::error_chain;
+use crate::util::{admit_line, error_chain};
 use lambda_api::FunctionName;
 
 /// Chunks are combined up to this size.
@@ -60,7 +60,9 @@ pub(super) fn forward_body<T: Send + 'static>(
         };
         if let Err(error) = &forwarded {
             let cause = error_chain(error);
-            tracing::warn!(function, "AWS's response was broken off: {cause}");
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(function, "AWS's response was broken off: {cause}{left_out}");
+            }
         }
         forwarded
     });

@@ -1,5 +1,7 @@
 //! The errors with which AWS refuses credentials, in plain words.
 
+use lambda_api::log_line::single_line;
+
 /// The names of errors that mean that AWS does not accept the credentials.
 ///
 /// Source: "Common Errors" in the AWS Lambda API reference, and observed responses.
@@ -24,7 +26,7 @@ pub(crate) fn explain(name: &str, message: &str) -> String {
         message.starts_with("Signature expired") || message.starts_with("Signature not yet");
     match name {
         "RequestExpired" => CLOCK.to_owned(),
-        "InvalidSignatureException" if is_late => format!("{CLOCK} (AWS says: {message})"),
+        "InvalidSignatureException" if is_late => format!("{CLOCK} (AWS says: {})", single_line(message)),
         "ExpiredTokenException" => {
             "the AWS credentials have expired; sign in again, for example with `aws sso login`, or set new ones".to_owned()
         }
@@ -48,6 +50,7 @@ mod tests {
         let late = "Signature expired: 20261121T000000Z is now earlier than 20261121T001000Z (20261121T001500Z - 5 min.)";
         assert!(explain(late).contains("clock"));
         assert!(explain(late).contains(late));
+        assert!(explain("Signature expired: a\nb").contains(r"a\nb"));
         assert!(explain("Signature not yet current: x").contains("clock"));
         let wrong = "The request signature we calculated does not match. The Canonical String should have been x-amz-security-token:SECRET";
         assert!(explain(wrong).contains("secret access key"));

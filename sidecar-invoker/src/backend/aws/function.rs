@@ -25,7 +25,7 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::FunctionMetrics;
 use crate::sigv4::{Digest, SignedParts};
-use crate::util::error_chain;
+use crate::util::{admit_line, error_chain};
 use lambda_api::{FunctionName, Operation, Qualifier};
 
 /// The headers of the Invoke API. AWS gets no other headers of the caller.
@@ -93,11 +93,7 @@ impl LambdaFunction {
             name,
             targets: RequestTargets::new(destination),
             credentials,
-            limiter: ConcurrencyLimiter::new(
-                config.max_concurrency,
-                Some(limit),
-                Some(Arc::clone(&metrics)),
-            ),
+            limiter: ConcurrencyLimiter::new(config.max_concurrency, Some(limit)),
             retry_budget: RetryBudget::default(),
             metrics,
             config,
@@ -120,7 +116,9 @@ impl LambdaFunction {
         let deadline = request.arrival + limit;
         let response = timeout_at(deadline, self.run(&request, deadline)).await;
         response.unwrap_or_else(|_| {
-            tracing::warn!(function = %self.name, "no response from AWS within {limit:?}");
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(function = %self.name, "no response from AWS within {limit:?}{left_out}");
+            }
             Err(ServiceError::AwsTimeout(limit))
         })
     }
@@ -136,7 +134,10 @@ impl LambdaFunction {
             retries,
             ..
         } = *self.config;
-        let permit = self.limiter.acquire(queue, queue_timeout).await?;
+        let permit = self
+            .limiter
+            .acquire(queue, queue_timeout, || self.metrics.wait_for_aws())
+            .await?;
         let credentials = self.credentials().await?;
         let qualifier = request.qualifier.as_ref();
         let target = self
@@ -180,7 +181,9 @@ impl LambdaFunction {
                             "{authority} cannot be reached or broke off: {}; check that it can be reached from here, and that its certificate is trusted",
                             error_chain(&error)
                         );
-                        tracing::warn!(function = %self.name, "{cause}");
+                        if let Some(left_out) = admit_line!() {
+                            tracing::warn!(function = %self.name, "{cause}{left_out}");
+                        }
                         return Err(ServiceError::AwsUnavailable(cause));
                     };
                     tracing::debug!(function = %self.name, "{authority} cannot be reached; next attempt in {pause:?}");
@@ -252,7 +255,9 @@ impl LambdaFunction {
             let cause = format!(
                 "the endpoint responds with {status}, which Lambda never does; check that it is an endpoint of Lambda"
             );
-            tracing::warn!(function = %self.name, "{cause}");
+            if let Some(left_out) = admit_line!() {
+                tracing::warn!(function = %self.name, "{cause}{left_out}");
+            }
             return Err(ServiceError::AwsUnavailable(cause));
         }
         let error =
@@ -274,9 +279,11 @@ impl LambdaFunction {
             }
         } else if let Some(error) = error
             && let Some(cure) = error_response::cure(error)
-            && !self.is_refused.swap(true, Ordering::Relaxed)
+            && !self.is_refused.load(Ordering::Relaxed)
+            && let Some(left_out) = admit_line!()
         {
-            tracing::warn!(function = %self.name, "AWS responds with {status}, {error}; {cure}");
+            self.is_refused.store(true, Ordering::Relaxed);
+            tracing::warn!(function = %self.name, "AWS responds with {status}, {error}; {cure}{left_out}");
         }
         let (mut parts, body) = response.into_parts();
         header::remove_hop_by_hop(&mut parts.headers);

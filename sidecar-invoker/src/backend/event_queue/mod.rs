@@ -21,6 +21,7 @@ use crate::backend::rie::EmulatedFunction;
 use crate::config::EventConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
+use crate::metrics::FunctionMetrics;
 use crate::util::Backoff;
 use lambda_api::FunctionName;
 use lambda_api::function_error::{self, Members};
@@ -33,6 +34,13 @@ use writer::{QueuedRecord, RecordWriter};
 /// an attempt. AWS has the same pauses.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// The maximum size of the events in the queue of one function.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
+/// The maximum size of the events in the queues of all functions.
+const MAX_QUEUED_BYTES_OF_ALL: usize = 256 << 20;
+/// The largest response of a failed attempt that is kept until the next attempt. A larger one is cut.
+const MAX_KEPT_RESPONSE_BYTES: usize = 16 << 10;
 
 /// The state that the event queues of all functions share.
 #[derive(Clone)]
@@ -47,6 +55,8 @@ pub(crate) struct EventQueues {
     stop: CancellationToken,
     tasks: TaskTracker,
     writer: RecordWriter,
+    /// The permits of the bytes in all queues.
+    bytes: Arc<Semaphore>,
 }
 
 impl EventQueues {
@@ -59,6 +69,7 @@ impl EventQueues {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             writer: RecordWriter::start(),
+            bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES_OF_ALL)),
         }
     }
 
@@ -125,8 +136,11 @@ pub(crate) struct EventQueue {
     name: FunctionName,
     config: EventConfig,
     runner: Runner,
+    metrics: Arc<FunctionMetrics>,
     /// The permits of the events in the queue.
     slots: Arc<Semaphore>,
+    /// The permits of the bytes of these events.
+    bytes: Arc<Semaphore>,
     /// The permits of the events that run. Events wait for a permit in order.
     running: Semaphore,
     events: EventQueues,
@@ -139,13 +153,15 @@ impl EventQueue {
         config: EventConfig,
         runner: Runner,
         concurrency: usize,
-        events: EventQueues,
+        (metrics, events): (Arc<FunctionMetrics>, EventQueues),
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             slots: Arc::new(Semaphore::new(config.queue)),
+            bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
             config,
             runner,
+            metrics,
             running: Semaphore::new(concurrency),
             events,
         })
@@ -167,12 +183,19 @@ impl EventQueue {
         }
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let slot = slot.map_err(|_| ServiceError::TooManyRequests)?;
+        let bytes = u32::try_from(invocation.payload.len()).unwrap_or(u32::MAX);
+        let room = |bytes_left: &Arc<Semaphore>| {
+            let permit = Arc::clone(bytes_left).try_acquire_many_owned(bytes);
+            permit.map_err(|_| ServiceError::TooManyRequests)
+        };
+        let place = [slot, room(&self.bytes)?, room(&self.events.bytes)?];
         let queue = Arc::clone(self);
-        self.events.tasks.spawn(queue.process(invocation, slot));
+        self.events.tasks.spawn(queue.process(invocation, place));
         Ok(())
     }
 
-    async fn process(self: Arc<Self>, invocation: Invocation, _slot: OwnedSemaphorePermit) {
+    async fn process(self: Arc<Self>, invocation: Invocation, _place: [OwnedSemaphorePermit; 3]) {
+        let _queued = self.metrics.queue_event();
         let accepted = Instant::now();
         let expiry = accepted + self.config.maximum_event_age;
         let mut retry_delay = Backoff::new(self.config.retry_delay, Duration::MAX);
@@ -193,6 +216,7 @@ impl EventQueue {
                     if record.attempts > self.config.maximum_retry_attempts {
                         break Condition::RetriesExhausted;
                     }
+                    record.shorten_response(MAX_KEPT_RESPONSE_BYTES);
                     retry_delay.pause()
                 }
                 Some(Err(error)) => {

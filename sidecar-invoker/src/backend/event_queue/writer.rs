@@ -37,7 +37,11 @@ impl QueuedRecord {
         } = self;
         if let Err(error) = record::append(&path, &line) {
             let path = path.display();
-            tracing::error!(%function, %request_id, "an event is lost: {path}: {error}");
+            tracing::error!(
+                %function,
+                %request_id,
+                "an event is lost: it cannot be written to {path}: {error}; make room there, or name another file in `event.on_failure`"
+            );
         }
     }
 }

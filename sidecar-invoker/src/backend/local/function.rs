@@ -11,6 +11,7 @@ use super::watch::watch;
 use crate::config::LocalConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
+use crate::metrics::FunctionMetrics;
 use lambda_api::FunctionName;
 
 /// A function that the invoker runs in processes of its own.
@@ -25,14 +26,15 @@ impl LocalFunction {
         name: FunctionName,
         config: LocalConfig,
         queue: usize,
+        metrics: Arc<FunctionMetrics>,
         context: LocalContext,
     ) -> Self {
-        Self::of(FunctionSpec::new(name, config, context), queue)
+        Self::of(FunctionSpec::new(name, config, context), queue, metrics)
     }
 
-    fn of(spec: FunctionSpec, queue: usize) -> Self {
+    fn of(spec: FunctionSpec, queue: usize, metrics: Arc<FunctionMetrics>) -> Self {
         let spec = Arc::new(spec);
-        let pool = Pool::new(Arc::clone(&spec), queue);
+        let pool = Pool::new(Arc::clone(&spec), queue, metrics);
         Self { spec, pool }
     }
 

@@ -7,7 +7,7 @@ use super::super::spec::tests::{Written, invocation, spec, spec_writing_to};
 use super::*;
 
 fn function(queue: usize, keys: &str) -> LocalFunction {
-    LocalFunction::of(spec(keys), queue)
+    LocalFunction::of(spec(keys), queue, Arc::default())
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn callers_are_served_in_order_and_one_beyond_the_queue_is_refused() {
             ..
         })
     )));
-    assert_eq!(d.unwrap_err(), ServiceError::TooManyRequests);
+    assert_eq!(d.unwrap_err(), ServiceError::ReservedConcurrencyExceeded);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "a\nb\nc\n");
     assert_eq!(function.pool.environments(), 1);
 }
@@ -55,7 +55,7 @@ async fn the_type_of_an_initialisation_error_is_in_its_report() {
         let output = Written::default();
         let env = json!({ "INIT": "error", "INIT_TYPE": sent });
         let spec = spec_writing_to(output.clone(), &format!("env: {env}"));
-        let function = LocalFunction::of(spec, 0);
+        let function = LocalFunction::of(spec, 0, Arc::default());
         let response = function.invoke(invocation(&json!({})));
         let Ok(FunctionResponse::Buffered { payload, .. }) = response.await else {
             panic!("no response");
@@ -72,7 +72,11 @@ async fn the_type_of_an_initialisation_error_is_in_its_report() {
 #[tokio::test]
 async fn lines_without_an_end_belong_to_their_invocation() {
     let output = Written::default();
-    let function = LocalFunction::of(spec_writing_to(output.clone(), "concurrency: 1"), 0);
+    let function = LocalFunction::of(
+        spec_writing_to(output.clone(), "concurrency: 1"),
+        0,
+        Arc::default(),
+    );
     for _ in 0..2 {
         let mut begin = invocation(&json!({ "do": "begin" }));
         begin.log_type = lambda_api::LogType::Tail;

@@ -22,5 +22,6 @@ pub(crate) use function::LocalFunction;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;
 pub(crate) use process::isolation::{FORK_SERVER, Isolation, WITHOUT_NAMESPACES, run_fork_server};
+pub(crate) use process::open_files::raise as raise_open_files;
 pub(crate) use process::orphan_reaper::{OrphanReaper, reap_orphans};
 pub(crate) use spec::{LocalContext, UnusableCommand};

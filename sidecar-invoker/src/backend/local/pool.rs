@@ -16,6 +16,7 @@ use super::generation::Generation;
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
+use crate::metrics::{FunctionMetrics, Queued};
 use crate::util::{Backoff, lock};
 
 /// The limits of the time after its response in which an environment is awaited before a new one is
@@ -33,6 +34,7 @@ pub(super) struct Pool {
     pub(super) spec: Arc<FunctionSpec>,
     /// The number of callers that may wait beyond those for which an environment can be started.
     queue: usize,
+    metrics: Arc<FunctionMetrics>,
     state: Mutex<PoolState>,
     /// Notified when an environment has been removed.
     environment_removed: Notify,
@@ -40,10 +42,15 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Creates a pool without environments.
-    pub(super) fn new(spec: Arc<FunctionSpec>, queue: usize) -> Arc<Self> {
+    pub(super) fn new(
+        spec: Arc<FunctionSpec>,
+        queue: usize,
+        metrics: Arc<FunctionMetrics>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             spec,
             queue,
+            metrics,
             state: Mutex::default(),
             environment_removed: Notify::new(),
         })
@@ -77,7 +84,7 @@ impl Pool {
                 return state
                     .take_idle()
                     .map(Ok)
-                    .ok_or(ServiceError::TooManyRequests);
+                    .ok_or(ServiceError::ReservedConcurrencyExceeded);
             }
             let caller = self.enqueue(&mut state);
             self.serve_waiting(&mut state);
@@ -102,6 +109,7 @@ impl Pool {
             pool: Arc::clone(self),
             ticket,
             assignment,
+            _queued: self.metrics.wait(),
         }
     }
 
@@ -325,6 +333,7 @@ struct WaitingCaller {
     pool: Arc<Pool>,
     ticket: u64,
     assignment: oneshot::Receiver<Assignment>,
+    _queued: Queued,
 }
 
 impl Drop for WaitingCaller {

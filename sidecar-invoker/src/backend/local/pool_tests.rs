@@ -6,7 +6,7 @@ use crate::invocation::FunctionPayload;
 
 #[tokio::test]
 async fn the_most_recently_used_environment_serves_the_next_call() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0, Arc::default());
     let first = pool.new_environment(0);
     let second = pool.new_environment(0);
     Arc::clone(&pool).ready(Arc::clone(&first));
@@ -60,7 +60,7 @@ async fn taken(pool: &Arc<Pool>) -> Arc<Environment> {
 
 #[tokio::test(start_paused = true)]
 async fn an_environment_that_has_just_responded_is_awaited_before_another_starts() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0, Arc::default());
     let only = idle(&pool).await;
     for _ in 0..3 {
         respond(&taken(&pool).await).await;
@@ -87,7 +87,7 @@ async fn an_environment_that_has_just_responded_is_awaited_before_another_starts
 
 #[tokio::test(start_paused = true)]
 async fn an_environment_that_responded_long_ago_delays_no_call() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0, Arc::default());
     idle(&pool).await;
     respond(&taken(&pool).await).await;
     sleep(MIN_START_GRACE).await;
@@ -102,7 +102,7 @@ async fn an_environment_that_responded_long_ago_delays_no_call() {
 
 #[tokio::test(start_paused = true)]
 async fn the_environment_that_was_used_last_is_awaited_before_another_is_woken() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0, Arc::default());
     let other = idle(&pool).await;
     let last = idle(&pool).await;
     respond(&taken(&pool).await).await;
@@ -120,7 +120,7 @@ async fn the_environment_that_was_used_last_is_awaited_before_another_is_woken()
 
 #[tokio::test(start_paused = true)]
 async fn several_callers_at_once_wait_for_no_environment_that_can_be_had() {
-    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0);
+    let pool = Pool::new(Arc::new(spec("concurrency: 10")), 0, Arc::default());
     let other = idle(&pool).await;
     let last = idle(&pool).await;
     respond(&taken(&pool).await).await;

@@ -23,7 +23,7 @@ use super::process::procfs::ProcessTable;
 use super::process::python_module::{self, MissingModule};
 use super::process::wrapper::wrapped;
 use crate::config::{IsolationMode, LocalConfig};
-use lambda_api::{FunctionArn, FunctionName, Qualifier};
+use lambda_api::{FunctionAddress, FunctionArn, FunctionName};
 
 /// The resources that all local functions of an invoker share.
 #[derive(Clone)]
@@ -91,7 +91,8 @@ impl FunctionSpec {
         };
         let view = FileView::new(&config, level);
         let variables = command::variables(&name, &config, view, &context.inherited);
-        let arn = arn_header(&context.inherited.region, &name, None);
+        let arn = FunctionArn::outside_aws(&context.inherited.region, &name, None);
+        let arn = arn_header(arn);
         Self {
             name,
             config,
@@ -213,10 +214,20 @@ impl FunctionSpec {
     }
 
     /// Returns the ARN under which a caller invoked the function.
-    pub(crate) fn arn(&self, qualifier: Option<&Qualifier>) -> HeaderValue {
-        match qualifier {
-            None => self.arn.clone(),
-            Some(_) => arn_header(&self.context.inherited.region, &self.name, qualifier),
+    pub(crate) fn arn(&self, address: &FunctionAddress) -> HeaderValue {
+        match address {
+            // The usual case: a bare name.
+            FunctionAddress {
+                function,
+                qualifier: None,
+            } if function.as_str() == self.name.as_str() => self.arn.clone(),
+            FunctionAddress {
+                function,
+                qualifier,
+            } => {
+                let region = &self.context.inherited.region;
+                arn_header(FunctionArn::invoked(function, qualifier.as_ref(), region))
+            }
         }
     }
 
@@ -288,8 +299,7 @@ enum ProgramOrModule {
     Module(MissingModule),
 }
 
-fn arn_header(region: &str, name: &FunctionName, qualifier: Option<&Qualifier>) -> HeaderValue {
-    let arn = FunctionArn::outside_aws(region, name, qualifier);
+fn arn_header(arn: FunctionArn<'_>) -> HeaderValue {
     HeaderValue::try_from(arn.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 

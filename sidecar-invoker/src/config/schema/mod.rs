@@ -15,8 +15,9 @@ pub(super) mod local;
 use self::functions::{FunctionKeys, functions};
 use super::import::{self, ImportedRoute, Warning};
 use super::keys::keys;
-use super::keys::kind::{self, Custom, DURATION, Form, Types};
+use super::keys::kind::{self, Custom, DURATION, Form, List, Types};
 use super::model::{Config, FunctionConfig, LogFormat};
+use super::pattern::Host;
 use super::routes;
 use super::yaml::decode::Value;
 use super::yaml::scalar::{HostPort, Listen, SocketMode, StackName};
@@ -33,6 +34,8 @@ keys! {
     socket_mode: SocketMode = SOCKET_MODE, "left by the umask", see "socket_mode";
     /// Address of `/ping`, `/healthz`, `/readyz` and `/metrics`.
     admin: HostPort = ADMIN, "`127.0.0.1:9091`";
+    /// Further host names of the invoker, for callers on its own machine.
+    hosts: Vec<Host> = HOSTS, "none", see "hosts";
     /// The callers who may invoke functions. Required if `listen` can be reached from other machines.
     callers = kind::mapping("callers", &callers::CallersKeys::reference()),
         "everyone who can connect";
@@ -79,6 +82,18 @@ const ADMIN: Form<HostPort> = Form {
     text: "`HOST:PORT`",
     types: Types::Text,
     pattern: "^.+:[0-9]+$",
+};
+
+const HOSTS: List<Host> = List {
+    expected: "a list of host names such as [invoker.example.com]",
+    text: "list of host names",
+    item: Form {
+        expected: "a host name without a port such as invoker.example.com or *.example.com",
+        parse: |text| text.parse().ok(),
+        text: "host name",
+        types: Types::Any,
+        pattern: Host::PATTERN,
+    },
 };
 
 const LOG_FORMAT: Custom<LogFormat> = Custom {
@@ -145,6 +160,7 @@ pub(super) fn config(
         Some(value) => callers::callers(value, directory).map(Some),
         None => Some(None),
     };
+    let hosts = keys.hosts.or_else(Vec::new);
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
     let options = import_options(&keys, stack_name);
@@ -200,6 +216,7 @@ pub(super) fn config(
         socket_mode: socket_mode?,
         admin: admin?,
         callers: callers?,
+        hosts: hosts?,
         drain_timeout: drain_timeout?,
         max_concurrency: max_concurrency? as usize,
         aws: block?,

@@ -124,6 +124,16 @@ impl Running {
         })
     }
 
+    /// Returns the process ids of the program's children that run the same program.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let parent = self.child.id().to_string();
+        let listed = Command::new("pgrep")
+            .args(["-P", &parent, "-f", "sidecar-invoker"])
+            .output();
+        let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+        listed.lines().map(str::to_owned).collect()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(

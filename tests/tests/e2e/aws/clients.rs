@@ -67,6 +67,8 @@ fn assert_common(url: &str) {
                 &json!({ "Payload": format!("\"{}\"", "x".repeat(6_291_555)) })
             ),
             invoke("probe:1", &json!({ "Qualifier": "2" })),
+            call("invoke_async", "probe", &json!({ "InvokeArgs": event })),
+            call("get_function", "probe", &json!({})),
         ]),
     );
     let [
@@ -78,6 +80,8 @@ fn assert_common(url: &str) {
         absent_stream,
         too_large,
         conflict,
+        queued,
+        unserved,
     ] = results_of(&results);
     let log = STANDARD.decode(echo["LogResult"].as_str().expect("a log"));
     let log = String::from_utf8(log.expect("base64")).expect("text");
@@ -113,6 +117,8 @@ fn assert_common(url: &str) {
         error(too_large),
         ("RequestTooLargeException", 413, "RequestTooLargeException")
     );
+    assert_eq!(queued["Status"], 202, "{queued:#}");
+    assert_eq!(error(unserved).2, "UnknownOperationException");
     assert_eq!(
         error(conflict),
         (

@@ -118,10 +118,7 @@ fn event(
     if let Ok(deadline) = HeaderValue::try_from(deadline.epoch_ms.to_string()) {
         headers.insert(DEADLINE_MS, deadline);
     }
-    headers.insert(
-        FUNCTION_ARN,
-        environment.spec.arn(invocation.address.qualifier.as_ref()),
-    );
+    headers.insert(FUNCTION_ARN, environment.spec.arn(&invocation.address));
     headers.insert(TRACE_ID, invocation.trace_id.clone());
     if let Some(context) = &invocation.client_context {
         headers.insert(CLIENT_CONTEXT, context.clone());

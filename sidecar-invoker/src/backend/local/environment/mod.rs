@@ -243,7 +243,7 @@ impl Environment {
             at: Instant::now() + limit,
             epoch_ms: self.spec.epoch_ms(limit),
         };
-        let arn = self.spec.arn(pending.invocation.address.qualifier.as_ref());
+        let arn = self.spec.arn(&pending.invocation.address);
         let needs_timer = lock(&self.lifecycle).deliver(pending, &arn, deadline)?;
         self.delivered.notify_one();
         self.extension_event.notify_waiters();

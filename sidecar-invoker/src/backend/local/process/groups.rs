@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::command::LogStream;
 use super::isolation::{self, ChildProcess, Init, Ready};
+use super::open_files;
 use crate::backend::local::log::tail::{Log, Tap};
 use crate::backend::local::log::writer::{LogSource, Output};
 
@@ -205,6 +206,7 @@ impl Launch<'_> {
             .envs([self.log_stream.variable()])
             .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string());
         let started = isolation::start(command, init).await?;
+        open_files::restore(started.pid);
         self.forward(self.log.tap(started.stdout)?);
         self.forward(self.log.tap(started.stderr)?);
         Ok((started.process, started.pid))

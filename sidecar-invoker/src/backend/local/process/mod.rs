@@ -8,6 +8,7 @@ pub(crate) mod interpreter;
 pub(crate) mod isolation;
 mod locale;
 pub(crate) mod memory;
+pub(crate) mod open_files;
 pub(crate) mod orphan_reaper;
 pub(crate) mod procfs;
 pub(crate) mod python_module;
