@@ -533,11 +533,14 @@ async fn a_function_has_the_limit_of_open_files_that_the_invoker_was_started_wit
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("limit");
     let script = format!(
-        "sleep 0.3; ulimit -Sn > {}; exec python3 {}",
-        file.display(),
+        "sleep 0.3; ulimit -Sn > limit; exec python3 {}",
         crate::support::fixture()
     );
-    let config = format!("functions: {{ f: {{ local: {{ command: [sh, -c, '{script}'] }} }} }}");
+    // Whatever is isolated, a function sees its own directory.
+    let config = format!(
+        "functions: {{ f: {{ local: {{ command: [sh, -c, '{script}'], directory: {} }} }} }}",
+        folder.path().display()
+    );
     let running = Running::start_wrapped(&config, |serve| after("ulimit -Sn 512", &serve));
     assert_eq!(running.invoke(json!({})).await.status, 200);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "512\n");
