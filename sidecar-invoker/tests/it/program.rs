@@ -122,9 +122,20 @@ async fn an_invoker_under_nohup_outlives_its_terminal() {
     running.terminate();
 }
 
+/// Returns the command with SIGHUP as it is by default. The tests may run under `nohup`.
+fn heeding_sighup(serve: Command) -> Command {
+    if !cfg!(target_os = "linux") {
+        return serve;
+    }
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(serve.get_program());
+    command.args(serve.get_args());
+    command
+}
+
 async fn the_running_invocation_finishes(signal: &str) {
     let gate = Gate::new();
-    let mut running = Running::start(&sharing_function(""));
+    let mut running = Running::start_wrapped(&sharing_function(""), heeding_sighup);
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
