@@ -33,7 +33,7 @@ impl ConfigFile {
     }
 }
 
-/// What overrides the configuration file in the reading of templates.
+/// Options for templates, which override the configuration file.
 #[derive(clap::Args)]
 pub(super) struct ImportArgs {
     /// The name of the stack (AWS::StackName) in imported templates [default: `import_stack_name` of

@@ -11,7 +11,7 @@ use lambda_mesh_compat::manifest::Toolchain;
 use lambda_mesh_compat::prepare::folder;
 use serde::Deserialize;
 
-/// What the server shows of a file.
+/// The remarks of the server about a file.
 #[derive(Debug, Deserialize)]
 struct Shown {
     diagnostics: Vec<String>,

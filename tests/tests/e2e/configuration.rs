@@ -53,7 +53,7 @@ fn a_configuration_in_a_json_string_is_read_like_an_object() {
     assert!(message.contains("`payloda`"), "{message}");
 }
 
-/// What istiod before 1.28 makes of a configuration: it drops the field, and each call ended at the route's
+/// istiod before 1.28 drops the field from a configuration. Unnoticed, each call would end at the route's
 /// timeout.
 #[test]
 fn an_envoy_that_does_not_hold_headers_is_noticed() {

@@ -107,7 +107,7 @@ fn a_template_takes_forms() {
     }
 }
 
-/// What docs/formats.md says of templates without `response: raw`.
+/// docs/formats.md warns of this for templates without `response: raw`.
 #[test]
 fn data_with_a_status_code_is_a_response_unless_the_response_is_raw() {
     let upstream = Upstream::responding(json!({ "statusCode": 422, "id": 7 }));

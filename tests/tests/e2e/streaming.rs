@@ -286,8 +286,8 @@ fn a_function_without_a_payload_is_200_with_an_empty_body() {
     }
 }
 
-/// What AWS's Node.js client does for `HttpResponseStream.from(stream, { statusCode: 403 })` and then
-/// `stream.end()`: it announces a prelude that does not come.
+/// For `HttpResponseStream.from(stream, { statusCode: 403 })` and then `stream.end()`, AWS's Node.js client
+/// announces a prelude that does not come.
 #[test]
 fn a_refusal_that_loses_its_prelude_is_no_success() {
     const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";

@@ -33,7 +33,7 @@ struct Pause {
 /// The check of one VM.
 #[derive(Debug, Default)]
 pub(super) struct HoldCheck {
-    /// Whether the rest of a message has come after a pause.
+    /// Set once the rest of a message has come after a pause.
     is_proven: Cell<bool>,
     /// The pauses after which no body has come yet.
     pauses: RefCell<Vec<Pause>>,

@@ -40,7 +40,7 @@ pub(super) use self::template::{Imported, ImportedFunction, ImportedRoute, Warni
 /// The transforms of a template that are known here.
 const TRANSFORMS: [&str; 2] = ["AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"];
 
-/// What the user says about the templates.
+/// The options of an import.
 #[derive(Debug, Default)]
 pub(super) struct Options {
     /// The value of `AWS::StackName`; `None` is the name of the template's folder.

@@ -52,7 +52,7 @@ pub(super) struct Entry {
     /// Line of the key.
     pub(super) line: usize,
     value: Node,
-    /// One mark for each place of the template that the entry comes from.
+    /// The marks of the places in the template that the entry comes from.
     marks: Vec<Rc<Cell<bool>>>,
 }
 

@@ -1,4 +1,4 @@
-//! One process of an environment: a child of the invoker, or of an init.
+//! A process of an environment: a child of the invoker, or of an init.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;

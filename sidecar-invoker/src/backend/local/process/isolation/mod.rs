@@ -6,7 +6,7 @@
 //!    └────────── socket ──────────────┘
 //! ```
 //!
-//! When the invoker ends, even by SIGKILL, its ends of the sockets close. Each init then ends its
+//! The end of the invoker, even by SIGKILL, closes its ends of the sockets. Each init then ends its
 //! environment, and the kernel ends all processes of a PID namespace with the namespace's PID 1.
 //!
 //! The design is that of container runtimes, without the parts that they need for untrusted
