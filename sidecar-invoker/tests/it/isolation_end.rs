@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::running::Running;
 use crate::support::sandbox::{Folder, MODES, processes_with};
-use crate::support::{Invoker, eventually, exists, make_executable};
+use crate::support::{Invoker, eventually, exists, is_running, make_executable};
 
 #[tokio::test]
 async fn a_daemon_ends_with_its_environment() {
@@ -107,4 +107,62 @@ async fn a_killed_fork_server_is_restarted() {
     }
     drop(running);
     folder.wait_until_deserted().await;
+}
+
+/// Returns the init that was forked for the next environment: it has started no program.
+fn spare_init(running: &Running) -> Option<String> {
+    let children = |pid: &str| {
+        let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let listed = listed.unwrap_or_default();
+        listed.split_whitespace().map(str::to_owned).collect()
+    };
+    let name = |pid: &String| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.unwrap_or_default().trim().to_owned()
+    };
+    let servers: Vec<String> = children(&running.child.id().to_string());
+    let mut inits = servers.iter().flat_map(|server| children(server));
+    inits.find(|init| {
+        let started: Vec<String> = children(init);
+        name(init) == "lambda-init" && started.iter().all(|it| name(it) == "lambda-reaper")
+    })
+}
+
+#[tokio::test]
+async fn a_start_ends_in_time_even_if_its_init_hangs() {
+    let folder = Folder::new();
+    let function = folder.function("concurrency: 1, init_timeout: 2s");
+    let running = Running::start(&function);
+    assert_eq!(running.invoke(json!({})).await.status, 200);
+    let spare = eventually("an init in reserve", async || spare_init(&running)).await;
+    let stop = Command::new("kill").args(["-STOP", &spare]).status();
+    assert!(stop.unwrap().success());
+    running.invoke(json!({ "do": "exit", "status": 1 })).await;
+    let begun = Instant::now();
+    let response = running.invoke(json!({})).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let response = running.invoke(json!({})).await;
+    assert_eq!(response.header("x-amz-function-error"), None);
+    assert!(!is_running(&spare));
+}
+
+#[tokio::test]
+async fn an_environment_ends_although_its_function_has_stopped_its_init() {
+    let folder = Folder::new();
+    let running = Running::start(&folder.function("concurrency: 1, isolation: none"));
+    assert_eq!(running.invoke(Folder::daemon()).await.status, 200);
+    let stop = "kill -STOP $(ps -o ppid= -p $PPID)";
+    let stop = json!({ "do": "shell", "script": stop });
+    assert_eq!(running.invoke(stop).await.status, 200);
+    // Nobody reports the end of the runtime, so the call runs into its timeout.
+    let response = running.invoke(json!({ "do": "exit", "status": 1 })).await;
+    assert_eq!(response.function_error(), "Sandbox.Timedout");
+    let response = running.invoke(json!({})).await;
+    assert_eq!(response.header("x-amz-function-error"), None);
+    assert!(!folder.has_daemon());
 }

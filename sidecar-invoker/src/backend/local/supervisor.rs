@@ -56,7 +56,12 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         processes: Processes::default(),
         scratch: None,
     };
-    let cause = match supervisor.start().await {
+    let started = tokio::select! {
+        biased;
+        started = supervisor.start() => started,
+        cause = start_overdue(&environment) => Err(cause),
+    };
+    let cause = match started {
         Ok(()) => supervisor.wait_for_end().await,
         Err(cause) => cause,
     };
@@ -288,6 +293,24 @@ impl Supervisor {
             }
             (_, None) => {}
         }
+    }
+}
+
+/// Waits until the time for the start is over, or the invoker ends. An init may hang, for example while
+/// it mounts a directory of a network share that does not answer.
+async fn start_overdue(environment: &Environment) -> Cause {
+    let limit = lock(&environment.lifecycle).deadline();
+    let expired = async {
+        if let Some(limit) = limit {
+            sleep_until(limit).await;
+        }
+        if !environment.is_starting() {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        () = expired => Cause::Failed(Failure::TimedOut(environment.spec.config.init_timeout)),
+        () = environment.spec.stopped() => Cause::Stopped,
     }
 }
 

@@ -147,7 +147,9 @@ impl Processes {
             kill(*group, Signal::TERM);
             let _ = timeout(TERMINATION_GRACE, child.wait()).await;
             kill(*group, Signal::KILL);
-            let _ = child.wait().await;
+            if self.init.is_none() {
+                let _ = child.wait().await;
+            }
         }
         if must_wait {
             let all_ended = async { while self.extensions.join_next().await.is_some() {} };
@@ -156,14 +158,15 @@ impl Processes {
         for (_, group) in &self.groups {
             kill(*group, Signal::KILL);
         }
-        while self.extensions.join_next().await.is_some() {}
         if let Some(api) = self.api {
             api.abort();
         }
         if let Some(init) = self.init {
+            // A function may have stopped the init, which then reports no exit.
             init.end().await;
             return Vec::new();
         }
+        while self.extensions.join_next().await.is_some() {}
         let runtime = self.runtime.map(|(_, group)| group);
         let extensions = self.groups.into_iter().map(|(_, group)| group);
         extensions.chain(runtime).collect()

@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::message::{
-    CGROUPS, Decoder, ENVIRONMENT, EXITED, Encoder, NOT_STARTED, PREPARE, READY, REFUSED, SET_UP,
-    START, STARTED, encode_command, malformed, send,
+    CGROUPS, Decoder, ENVIRONMENT, EXITED, Encoder, FORKED, NOT_STARTED, PREPARE, READY, REFUSED,
+    SET_UP, START, STARTED, encode_command, malformed, send,
 };
 use super::plan::{Level, Plan, SetUpError};
 use crate::util::lock;
@@ -30,6 +30,8 @@ pub(crate) const FORK_SERVER: &str = "fork-server";
 
 /// The longest wait for the end of an environment. The kernel may have many processes to remove.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for the end of an init that was killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time between the start of an environment and the fork of an init for the next.
 const SPARE_DELAY: Duration = Duration::from_millis(20);
@@ -181,6 +183,8 @@ impl ForkServer {
 #[derive(Debug)]
 pub(crate) struct Init {
     writer: OwnedWriteHalf,
+    /// The init, once the fork server has reported it.
+    process: Arc<OnceLock<Pid>>,
     replies: mpsc::UnboundedReceiver<Reply>,
     reader: JoinHandle<()>,
     ready: Option<Ready>,
@@ -212,12 +216,15 @@ impl Init {
     fn new(connection: UnixStream) -> Self {
         let (reader, writer) = connection.into_split();
         let (sender, replies) = mpsc::unbounded_channel();
+        let process = Arc::new(OnceLock::new());
+        let forked = Arc::clone(&process);
         Self {
             writer,
+            process,
             replies,
             reader: tokio::spawn(async move {
                 // Fails if the init was killed. Its processes were killed with it.
-                let _ = read(reader, sender).await;
+                let _ = read(reader, &forked, sender).await;
             }),
             ready: None,
         }
@@ -273,7 +280,15 @@ impl Init {
     /// Ends all processes of the environment, and waits for their end.
     pub(crate) async fn end(self) {
         drop(self.writer);
-        if timeout(END_TIMEOUT, self.reader).await.is_err() {
+        let mut reader = self.reader;
+        if timeout(END_TIMEOUT, &mut reader).await.is_ok() {
+            return;
+        }
+        // The init hangs, or a function has stopped it. Its processes are killed with it.
+        if let Some(process) = self.process.get() {
+            let _ = kill_process(*process, Signal::KILL);
+        }
+        if timeout(KILL_TIMEOUT, reader).await.is_err() {
             tracing::warn!("a process of an execution environment does not end");
         }
     }
@@ -281,7 +296,11 @@ impl Init {
 
 /// Reads the messages of an init until it ends. Processes without a reported exit were killed with
 /// the init, and those who wait for them notice that `exits` is dropped.
-async fn read(mut socket: OwnedReadHalf, replies: mpsc::UnboundedSender<Reply>) -> io::Result<()> {
+async fn read(
+    mut socket: OwnedReadHalf,
+    forked: &OnceLock<Pid>,
+    replies: mpsc::UnboundedSender<Reply>,
+) -> io::Result<()> {
     let mut exits: BTreeMap<u64, oneshot::Sender<ExitStatus>> = BTreeMap::new();
     let errno = |number: u64| u32::try_from(number).unwrap_or_default().cast_signed();
     let process = |number: u64| Pid::from_raw(errno(number));
@@ -311,6 +330,11 @@ async fn read(mut socket: OwnedReadHalf, replies: mpsc::UnboundedSender<Reply>) 
                 Reply::Started { pid, exit }
             }
             NOT_STARTED => Reply::NotStarted(errno(fields.number()?)),
+            FORKED => {
+                // Reported once.
+                let _ = forked.set(process(fields.number()?).ok_or_else(malformed)?);
+                continue;
+            }
             EXITED => {
                 let number = fields.number()?;
                 let status = ExitStatus::from_raw(errno(fields.number()?));

@@ -19,7 +19,7 @@ use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
 use rustix::thread::set_name;
 
 use super::init::{self, child_signals, kill_descendants, wait_for};
-use super::message::{CGROUPS, Decoder, ENVIRONMENT, Encoder, REFUSED, receive};
+use super::message::{CGROUPS, Decoder, ENVIRONMENT, Encoder, FORKED, REFUSED, receive};
 use crate::backend::local::process::cgroup;
 
 /// The time in which inits end their environments once the invoker has ended.
@@ -67,7 +67,12 @@ fn serve() -> io::Result<()> {
                         init::run(connection);
                         std::process::exit(0);
                     }
-                    Ok(Fork::Parent(pid)) => _ = inits.insert(pid),
+                    Ok(Fork::Parent(pid)) => {
+                        inits.insert(pid);
+                        let message = Encoder::new(FORKED).number(pid.cast_unsigned().into());
+                        // The invoker may have given up.
+                        let _ = connection.write_all(&message.finish());
+                    }
                     Err(error) => {
                         let errno = error.raw_os_error().unwrap_or_default();
                         let message = Encoder::new(REFUSED)

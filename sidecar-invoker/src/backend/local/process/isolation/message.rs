@@ -45,6 +45,8 @@ pub(super) const STARTED: u8 = 7;
 pub(super) const NOT_STARTED: u8 = 8;
 /// From an init: a program that it started has ended.
 pub(super) const EXITED: u8 = 9;
+/// From the fork server, on the connection to an init: the init's process number.
+pub(super) const FORKED: u8 = 10;
 
 /// Writes one message.
 pub(super) struct Encoder(Vec<u8>);
