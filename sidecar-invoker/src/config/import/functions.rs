@@ -3,16 +3,18 @@
 //! Source: `AWS::Serverless::Function` and "Globals section" in the AWS SAM developer guide,
 //! `AWS::Lambda::Function` in the AWS CloudFormation user guide.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
 use super::resource::{Resource, Resources};
-use super::runtime;
 use super::template::{ImportedFunction, Template, not_known};
-use crate::config::model::{CONCURRENCY, LocalDefaults, MEMORY_MIB, check_variable_name};
-use crate::util::normal_path;
+use super::{code, layers, runtime};
+use crate::config::model::{
+    CONCURRENCY, EPHEMERAL_STORAGE_MIB, LocalDefaults, MEMORY_MIB, check_variable_name,
+};
 use lambda_api::FunctionName;
 
 /// The variables by which AWS tells a function its `LoggingConfig`.
@@ -35,7 +37,7 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
             leave_out(resource);
             continue;
         };
-        match function_of(template, resource, name) {
+        match function_of(template, resources, resource, name) {
             Some(function) => _ = template.imported.functions.insert(name.clone(), function),
             None => leave_out(resource),
         }
@@ -63,6 +65,7 @@ fn is_new(template: &mut Template<'_>, resource: &Resource, name: &FunctionName)
 
 fn function_of(
     template: &mut Template<'_>,
+    resources: &Resources,
     resource: &Resource,
     name: &FunctionName,
 ) -> Option<ImportedFunction> {
@@ -107,6 +110,10 @@ fn function_of(
     if let Some(reserved) = reader.number(template, reserved, "concurrency", CONCURRENCY) {
         defaults.concurrency = reserved;
     }
+    if let Some(size) = reader.ephemeral_storage(template) {
+        defaults.ephemeral_storage_mib = size;
+    }
+    defaults.layers = layers::of(template, resources, resource, name);
     reader.logging(&mut defaults);
     reader.environment(template, &mut defaults);
     reader.take_the_rest();
@@ -140,9 +147,26 @@ impl<'r> Reader<'r> {
         template: &mut Template<'_>,
         property: &str,
         key: &str,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
     ) -> Option<u32> {
-        let node = self.get(property)?;
+        self.number_of(template, self.get(property)?, property, key, range)
+    }
+
+    fn ephemeral_storage(&self, template: &mut Template<'_>) -> Option<u32> {
+        let size = self.get("EphemeralStorage")?.get("Size")?;
+        let property = "EphemeralStorage.Size";
+        let range = EPHEMERAL_STORAGE_MIB;
+        self.number_of(template, size, property, "ephemeral_storage", range)
+    }
+
+    fn number_of(
+        &self,
+        template: &mut Template<'_>,
+        node: &Node,
+        property: &str,
+        key: &str,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
         let number = node.text().ok().and_then(|text| text.parse().ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
@@ -158,7 +182,6 @@ impl<'r> Reader<'r> {
 
     /// Returns the directory of the function's code.
     fn directory(&self, template: &Template<'_>) -> Result<PathBuf, String> {
-        const NOT_HERE: &str = "its code is not a directory on this machine";
         // `Code` is CloudFormation's; the SAM CLI takes a path there too.
         let (property, code) = match self.get("CodeUri") {
             Some(code) => ("CodeUri", Some(code)),
@@ -174,30 +197,7 @@ impl<'r> Reader<'r> {
         if self.get("InlineCode").is_some() || of_code("ZipFile") {
             return Err("code in the template itself is not run here".to_owned());
         }
-        // `cdk synth` names the folder beside the object in S3 that it will become.
-        let metadata = self.resource.node.get("Metadata");
-        let asset = metadata.and_then(|metadata| metadata.get("aws:asset:path"));
-        let code = match (asset.map(Node::text), code) {
-            (Some(Ok(asset)), Some(code)) => {
-                code.discard();
-                asset
-            }
-            (_, Some(code)) => match code.text() {
-                Ok(code) => code,
-                Err(unknown) if unknown.resource.is_some() => {
-                    return Err(not_known(&format!("its {property}"), &unknown));
-                }
-                Err(_) => return Err(format!("{NOT_HERE} ({property})")),
-            },
-            // As the SAM CLI takes it.
-            (_, None) => ".",
-        };
-        let directory = template.directory.join(code);
-        match normal_path(&directory) {
-            Ok(directory) if directory.is_dir() => Ok(directory),
-            _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
-            _ => Err(format!("there is no directory {}", directory.display())),
-        }
+        code::folder(template, self.resource, (property, code))
     }
 
     fn logging(&self, defaults: &mut LocalDefaults) {

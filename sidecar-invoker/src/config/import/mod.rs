@@ -6,15 +6,17 @@
 //! `invoker.yaml`; nothing else in a template is.
 //!
 //! A template passes through these steps: loops are expanded (`for_each`), functions get their values
-//! (`intrinsic`), readers take the keys that they understand (`functions`, `sam`, `cloudformation`), and the
+//! (`intrinsic`), readers take the keys that they understand (`functions`, `layers`, `sam`, `cloudformation`), and the
 //! keys that nobody took are reported (`unread`).
 
 mod api;
 mod cloudformation;
+mod code;
 mod condition;
 mod for_each;
 mod functions;
 mod intrinsic;
+mod layers;
 mod node;
 mod openapi;
 mod resource;
@@ -134,6 +136,7 @@ fn read(
     warn_of_transforms(&mut template, &root);
     let resources = Resources::read(&mut template, &mut scope, &root, listed);
     functions::read(&mut template, &scope, &resources, listed.line);
+    layers::take(&resources);
     sam::read(&mut template, &scope, &resources);
     cloudformation::read(&mut template, &scope, &resources);
     unread::warn_of_resources(&mut template, &resources);

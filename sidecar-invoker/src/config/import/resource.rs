@@ -50,10 +50,15 @@ impl Resource {
         OF_CLOUDFORMATION.contains(&self.kind.as_str())
     }
 
+    /// Returns whether the resource is a layer.
+    pub(super) fn is_layer(&self) -> bool {
+        ["AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion"].contains(&self.kind.as_str())
+    }
+
     /// Returns whether a reader takes the resource's keys.
     pub(super) fn is_read(&self) -> bool {
         let is_sam_api = [REST_API, HTTP_API].contains(&self.kind.as_str());
-        self.is_function() || is_sam_api || self.is_of_cloudformation()
+        self.is_function() || self.is_layer() || is_sam_api || self.is_of_cloudformation()
     }
 }
 

@@ -178,7 +178,7 @@ fn what_is_not_understood_is_a_warning_with_its_line() {
         "has no effect here: a function on this machine has the credentials that it finds there";
     let expected = [
         format!("28: Orders: Policies {reason}"),
-        "30: Orders: Layers is not understood and has no effect here".to_owned(),
+        "30: Orders: a layer is left out, because it is no layer of this template; give all folders in functions.Orders.local.layers".to_owned(),
         unknown(35, "TABLE", "Table"),
         unknown(39, "PASSWORD", "the parameter Secret"),
         unknown(40, "IMAGE", "the parameter Image"),

@@ -24,7 +24,7 @@ Resources:
     Colour: red
     Properties:
       Role: arn:aws:iam::123456789012:role/a
-      EphemeralStorage: { Size: 1024 }
+      EphemeralStorage: { Size: 1024, Colour: red }
       Environment: { Variables: { A: 1 }, Colour: red }
       Events:
         E:
@@ -45,18 +45,67 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "4: Globals: Function.Layers is not understood and has no effect here",
+            "4: A: a layer is left out, because it is no layer of this template; give all folders in functions.A.local.layers",
+            "4: B: a layer is left out, because it is no layer of this template; give all folders in functions.B.local.layers",
             "6: Globals: Function.Odd is not understood and has no effect here",
             "7: Globals: Api.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
             "8: Globals: SimpleTable is not understood and has no effect here",
             "12: A: Colour is not understood and has no effect here",
             "14: A: Role has no effect here: a function on this machine has the credentials that it finds there (line 24 too)",
-            "15: A: EphemeralStorage is not understood and has no effect here",
+            "15: A: EphemeralStorage.Colour is not understood and has no effect here",
             "16: A: Environment.Colour is not understood and has no effect here",
             "20: A: Events.E.RequestModel is not understood and has no effect here",
             "20: A: Events.E.Auth has no effect here: nothing is authorised here",
             "21: A: Events.E.Colour is not understood and has no effect here",
             "27: R: resources of the type AWS::IAM::Role are not made here (lines 28, 29 too)",
+        ]
+    );
+}
+
+#[test]
+fn a_function_has_the_storage_and_the_layers_of_its_template() {
+    let template = format!(
+        "
+Globals:
+  Function:
+    EphemeralStorage: {{ Size: 1024 }}
+    Layers: [!Ref Shared]
+Resources:
+  Shared: {{ Type: AWS::Serverless::LayerVersion, Properties: {{ ContentUri: layers/shared, LayerName: s }} }}
+  Own: {{ Type: AWS::Lambda::LayerVersion, Properties: {{ Content: {{ S3Bucket: b, S3Key: k }} }},
+          Metadata: {{ 'aws:asset:path': layers/own }} }}
+  Gone: {{ Type: AWS::Serverless::LayerVersion, Properties: {{ ContentUri: layers/gone }} }}
+  A: {{ {FUNCTION}, Layers: [!Ref Own, {{ Ref: Gone }}, 'arn:aws:lambda:us-east-1:1:layer:x:1'] }} }}
+  B: {{ {FUNCTION}, EphemeralStorage: {{ Size: 100 }}, Layers: x }}, IgnoreGlobals: [Layers] }}
+  C: {{ {FUNCTION}, Layers: [!Ref Own, !Ref Own, !Ref Own, !Ref Own, !Ref Own] }} }}
+"
+    );
+    let others = [("layers/shared/a", ""), ("layers/own/a", "")];
+    let config = read_as("template.yaml", "", &template, &others);
+    let layers = |name| {
+        let layers = local(&config, name).layers.iter();
+        let layer = |folder: &std::path::PathBuf| folder.file_name().unwrap().to_owned();
+        layers.map(layer).collect::<Vec<_>>()
+    };
+    assert_eq!(layers("A"), ["shared", "own"]);
+    assert_eq!(layers("B"), [""; 0]);
+    assert_eq!(layers("C"), ["shared", "own", "own", "own", "own"]);
+    assert_eq!(local(&config, "A").ephemeral_storage_mib, 1024);
+    assert_eq!(local(&config, "B").ephemeral_storage_mib, 512);
+    let left_out = |line, name, reason| {
+        format!(
+            "{line}: {name}: a layer is left out, because {reason}; give all folders in functions.{name}.local.layers"
+        )
+    };
+    let found = warnings(&config);
+    assert!(found[0].starts_with("11: A: a layer is left out, because there is no directory "));
+    assert_eq!(
+        found[1..],
+        [
+            left_out(11, "A", "it is no layer of this template"),
+            "12: B: EphemeralStorage.Size is no number from 512 to 10240 that is known here; the default is taken".to_owned(),
+            "12: B: Layers is no list that is known here; it has no effect".to_owned(),
+            left_out(13, "C", "a function has at most 5 layers"),
         ]
     );
 }

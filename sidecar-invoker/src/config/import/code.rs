@@ -1,0 +1,44 @@
+//! The folder of the code of a function, or of the content of a layer.
+
+use std::path::PathBuf;
+
+use super::node::Node;
+use super::resource::Resource;
+use super::template::{Template, not_known};
+use crate::util::normal_path;
+
+/// Returns the folder that a property names, or the template's own without the property.
+///
+/// # Errors
+/// Returns the reason why there is no such folder on this machine.
+pub(super) fn folder(
+    template: &Template<'_>,
+    resource: &Resource,
+    (property, code): (&str, Option<&Node>),
+) -> Result<PathBuf, String> {
+    const NOT_HERE: &str = "its code is not a directory on this machine";
+    // `cdk synth` names the folder beside the object in S3 that it will become.
+    let metadata = resource.node.get("Metadata");
+    let asset = metadata.and_then(|metadata| metadata.get("aws:asset:path"));
+    let code = match (asset.map(Node::text), code) {
+        (Some(Ok(asset)), Some(code)) => {
+            code.discard();
+            asset
+        }
+        (_, Some(code)) => match code.text() {
+            Ok(code) => code,
+            Err(unknown) if unknown.resource.is_some() => {
+                return Err(not_known(&format!("its {property}"), &unknown));
+            }
+            Err(_) => return Err(format!("{NOT_HERE} ({property})")),
+        },
+        // As the SAM CLI takes it.
+        (_, None) => ".",
+    };
+    let directory = template.directory.join(code);
+    match normal_path(&directory) {
+        Ok(directory) if directory.is_dir() => Ok(directory),
+        _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
+        _ => Err(format!("there is no directory {}", directory.display())),
+    }
+}
