@@ -305,7 +305,7 @@ async fn start_overdue(environment: &Environment) -> Cause {
             sleep_until(limit).await;
         }
         if !environment.is_starting() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {
