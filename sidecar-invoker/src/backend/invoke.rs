@@ -20,7 +20,7 @@ use crate::invoke_api::request::{
     InvokeRequest, client_context, invocation_type, log_type, tenant_id,
 };
 use crate::invoke_api::{headers as header, json, response};
-use lambda_api::{InvocationType, Operation, trace};
+use lambda_api::{InvocationType, Operation, Qualifier, trace};
 
 /// A function with the backend that runs it.
 #[derive(Clone)]
@@ -34,7 +34,8 @@ pub(super) enum Backend {
 }
 
 impl Backend {
-    /// Invokes the function once, and returns the response of the Invoke API.
+    /// Invokes the function once, and returns the response of the Invoke API. `version` is the version of a
+    /// function outside AWS.
     ///
     /// Cancelling `stop` abandons invocations on AWS and in emulators at once. Local processes are told to
     /// end instead, and responses that they send until then still count.
@@ -44,6 +45,7 @@ impl Backend {
     pub(super) async fn invoke(
         &self,
         request: InvokeRequest<'_>,
+        version: Qualifier,
         stop: &CancellationToken,
         clock: fn() -> SystemTime,
     ) -> Result<Response<ResponseBody>, ServiceError> {
@@ -64,7 +66,7 @@ impl Backend {
             // Emulators report function errors with status 200. The caller tells their responses from
             // those of AWS by the missing `x-amzn-requestid`.
             Self::Rie(function, events) => {
-                match admit(request, false, events, stop, clock).await? {
+                match admit(request, version, false, events, stop, clock).await? {
                     Admission::Invoke(invocation) => {
                         unless_cancelled(stop, Box::pin(function.invoke(*invocation))).await
                     }
@@ -72,7 +74,8 @@ impl Backend {
                 }
             }
             Self::Local(function, events) => {
-                let invocation = match admit(request, true, events, stop, clock).await? {
+                let admitted = admit(request, version.clone(), true, events, stop, clock);
+                let invocation = match admitted.await? {
                     Admission::Invoke(invocation) => *invocation,
                     Admission::Responded(response) => return Ok(response),
                 };
@@ -80,7 +83,7 @@ impl Backend {
                 let trace_id = invocation.trace_id.clone();
                 let response = function.invoke(invocation).await?;
                 Ok(response::from_function(
-                    response, operation, trace_id, request_id,
+                    response, operation, &version, trace_id, request_id,
                 ))
             }
         }
@@ -108,6 +111,7 @@ enum Admission {
 /// Reads a request to a function outside AWS. Dry runs and events get their response here.
 async fn admit(
     request: InvokeRequest<'_>,
+    version: Qualifier,
     can_stream: bool,
     events: &Arc<EventQueue>,
     stop: &CancellationToken,
@@ -155,6 +159,7 @@ async fn admit(
         operation,
         log_type,
         address,
+        version,
         payload,
         trace_id: trace_id.clone(),
         client_context,

@@ -10,13 +10,13 @@ use super::event_queue::{EventQueue, EventQueues, Runner};
 use super::invoke::Backend;
 use super::local::{LocalContext, LocalFunction};
 use super::rie::Emulators;
-use crate::config::{BackendConfig, Config, FunctionConfig};
+use crate::config::{BackendConfig, Config, FunctionConfig, Versions};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
 use crate::metrics::Metrics;
 use crate::util::admit_line;
-use lambda_api::{FunctionAddress, FunctionArn, FunctionName};
+use lambda_api::{FunctionAddress, FunctionArn, FunctionName, Qualifier};
 
 /// The number of known names in the log line about an unknown name.
 const SIMILAR_NAMES: usize = 5;
@@ -25,6 +25,8 @@ const SIMILAR_NAMES: usize = 5;
 pub(crate) struct Backends {
     /// The functions outside AWS.
     listed: HashMap<FunctionName, Backend>,
+    /// The versions of these functions.
+    versions: HashMap<FunctionName, Versions>,
     /// The functions in local processes, which `listed` contains too.
     local: Vec<Arc<LocalFunction>>,
     /// The functions on AWS.
@@ -52,6 +54,7 @@ impl Backends {
         let events = EventQueues::new(context.clock, context.inherited.region.clone());
         let mut backends = Self {
             listed: HashMap::new(),
+            versions: HashMap::new(),
             local: Vec::new(),
             aws,
             events,
@@ -83,15 +86,16 @@ impl Backends {
                     let concurrency = config.concurrency;
                     let (config, context) = (config.clone(), self.context.clone());
                     let (limit, metrics) = (function.queue, Arc::clone(metrics));
-                    let function =
-                        LocalFunction::new(name.clone(), config, limit, metrics, context);
-                    let function = Arc::new(function);
-                    self.local.push(Arc::clone(&function));
-                    let queue = queue(Runner::Local(Arc::clone(&function)), concurrency);
-                    Backend::Local(function, queue)
+                    let local = LocalFunction::new(name.clone(), config, limit, metrics, context);
+                    let local = Arc::new(local);
+                    self.local.push(Arc::clone(&local));
+                    let queue = queue(Runner::Local(Arc::clone(&local)), concurrency);
+                    Backend::Local(local, queue)
                 }
             };
             self.listed.insert(name.clone(), backend);
+            self.versions
+                .insert(name.clone(), function.versions.clone());
         }
     }
 
@@ -111,9 +115,15 @@ impl Backends {
         &self,
         request: InvokeRequest<'_>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
-        let backend = self.find(&request.address)?;
+        let address = &request.address;
+        let backend = self.find(address)?;
+        let version = match self.versions.get(address.function.name()) {
+            Some(versions) => versions.resolve(address.qualifier.as_ref()),
+            None => Some(Qualifier::latest()),
+        };
+        let version = version.ok_or_else(|| self.not_found(address))?;
         let LocalContext { stop, clock, .. } = &self.context;
-        backend.invoke(request, stop, *clock).await
+        backend.invoke(request, version, stop, *clock).await
     }
 
     fn find(&self, address: &FunctionAddress) -> Result<Backend, ServiceError> {
@@ -129,12 +139,16 @@ impl Backends {
 
     fn unknown(&self, address: &FunctionAddress) -> ServiceError {
         let name = address.function.name();
-        let region = &self.context.inherited.region;
-        let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
         if let Some(left_out) = admit_line!() {
             let known = self.similar_names(name);
             tracing::warn!(function = %name, "no such function; {known}{left_out}");
         }
+        self.not_found(address)
+    }
+
+    fn not_found(&self, address: &FunctionAddress) -> ServiceError {
+        let region = &self.context.inherited.region;
+        let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
         ServiceError::FunctionNotFound {
             arn: arn.to_string(),
         }

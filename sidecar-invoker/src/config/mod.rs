@@ -8,6 +8,7 @@ mod pattern;
 pub mod reference;
 mod routes;
 mod schema;
+mod versions;
 pub(crate) mod yaml;
 
 use std::io::ErrorKind;
@@ -24,6 +25,7 @@ pub use model::{
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
 pub use routes::Route;
+pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};
 

@@ -11,6 +11,7 @@ use wildmatch::WildMatch;
 use super::callers::CallersConfig;
 use super::pattern::Host;
 use super::routes::Route;
+use super::versions::Versions;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
@@ -106,6 +107,8 @@ pub struct FunctionConfig {
     pub queue: usize,
     /// `event`: asynchronous invocations.
     pub event: EventConfig,
+    /// `versions` and `aliases`; those of a function on AWS are AWS's.
+    pub versions: Versions,
     /// The backend that runs the function.
     pub backend: BackendConfig,
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
-use lambda_api::{FunctionAddress, LogType, Operation};
+use lambda_api::{FunctionAddress, LogType, Operation, Qualifier};
 use uuid::Uuid;
 
 pub(crate) use response::{
@@ -26,6 +26,8 @@ pub(crate) struct Invocation {
     pub(crate) log_type: LogType,
     /// The function.
     pub(crate) address: FunctionAddress,
+    /// The version that runs.
+    pub(crate) version: Qualifier,
     /// The event as the caller sent it. Never empty.
     pub(crate) payload: Bytes,
     /// The X-Ray trace header.

@@ -7,8 +7,8 @@ use hyper::{Response, StatusCode};
 use super::body::{ResponseBody, whole};
 use super::{event_stream, headers as header};
 use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, ResponseStream};
-use lambda_api::Operation;
 use lambda_api::headers::UNHANDLED;
+use lambda_api::{Operation, Qualifier};
 
 /// Returns the response to a successful dry run.
 pub(crate) fn dry_run(request_id: RequestId) -> Response<ResponseBody> {
@@ -34,6 +34,7 @@ fn empty(status: StatusCode, request_id: RequestId) -> Response<ResponseBody> {
 pub(crate) fn from_function(
     response: FunctionResponse,
     operation: Operation,
+    version: &Qualifier,
     trace_id: HeaderValue,
     request_id: RequestId,
 ) -> Response<ResponseBody> {
@@ -47,10 +48,9 @@ pub(crate) fn from_function(
         (FunctionResponse::Streamed(stream), _) => streamed(stream),
     };
     let headers = response.headers_mut();
-    headers.insert(
-        header::EXECUTED_VERSION,
-        HeaderValue::from_static("$LATEST"),
-    );
+    if let Ok(version) = HeaderValue::from_str(version.as_str()) {
+        headers.insert(header::EXECUTED_VERSION, version);
+    }
     headers.insert(header::TRACE_ID, trace_id);
     headers.insert(header::REQUEST_ID, request_id.header());
     response

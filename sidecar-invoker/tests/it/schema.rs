@@ -217,6 +217,8 @@ const FORMS: &str = r#"[
         "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:o:$LATEST"],
         ["a.b", "", "o:", "o:live:x", "arn:aws:s3:::b"]],
     ["functions.a.aws.qualifier", ["live", 42, "$LATEST"], ["$LIVE", "a.b", ""]],
+    ["functions.a.versions[0]", [1, "42"], ["0", "01", "a", ""]],
+    ["functions.a.aliases.a", ["$LATEST"], ["live", "0", ""]],
     ["functions.a.event.maximum_event_age", [60, "1000ms", "6h"], ["1d", ""]],
     ["routes[0].host", ["*", "*.a_b.c", "A.b", "localhost"], ["a:80", "", "a*"]],
     ["routes[0].path", ["/", "/*", "/a/{id}", "/{p+}", "/a/*"], ["a", "", "/a?b"]],

@@ -33,6 +33,7 @@ pub(super) enum Condition {
 pub(super) struct Record {
     pub(super) request_id: RequestId,
     address: FunctionAddress,
+    version: Qualifier,
     payload: Bytes,
     /// The number of attempts.
     pub(super) attempts: u32,
@@ -46,6 +47,7 @@ impl Record {
         Self {
             request_id: invocation.request_id,
             address: invocation.address.clone(),
+            version: invocation.version.clone(),
             payload: invocation.payload.clone(),
             attempts: 0,
             response: None,
@@ -94,7 +96,7 @@ impl Record {
             "approximateInvokeCount": self.attempts,
         });
         let response = self.response.as_ref().map(|response| {
-            let context = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": UNHANDLED });
+            let context = json!({ "statusCode": 200, "executedVersion": self.version.as_str(), "functionError": UNHANDLED });
             format!(",\"responseContext\":{context},\"responsePayload\":{}", on_one_line(response))
         });
         format!(
@@ -219,6 +221,7 @@ mod tests {
         Record {
             request_id: RequestId::parse("11111111-2222-4333-8444-555555555555").unwrap(),
             address: FunctionAddress::parse("f", None).unwrap(),
+            version: Qualifier::latest(),
             payload: Bytes::from_static(b"{\n \"n\": 12345678901234567890.50\n}"),
             attempts: 3,
             response: Some(Bytes::from_static(b"Task timed out")),

@@ -66,7 +66,7 @@ impl LocalFunction {
             caller,
         };
         loop {
-            let environment = match self.pool.environment().await? {
+            let environment = match self.pool.environment(&pending.invocation.version).await? {
                 Ok(environment) => environment,
                 Err(failure) => {
                     let payload = failure.payload(&pending.invocation.request_id);

@@ -2,6 +2,7 @@
 
 mod state;
 
+use std::iter::repeat_n;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -18,11 +19,7 @@ use super::supervisor;
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::{FunctionMetrics, Queued};
 use crate::util::{Backoff, lock};
-
-/// The limits of the time after its response in which an environment is awaited before a new one is
-/// started. Between them it is as long as a start, since waiting then costs no more than starting.
-const MIN_START_GRACE: Duration = Duration::from_millis(50);
-const MAX_START_GRACE: Duration = Duration::from_millis(250);
+use lambda_api::Qualifier;
 
 /// The first pause after an environment of `min_environments` has failed to start.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -62,16 +59,19 @@ impl Pool {
         lock(&self.state).environments.len()
     }
 
-    /// Waits for an idle environment, or for the failure to start one.
-    pub(super) async fn environment(self: &Arc<Self>) -> Result<Assignment, ServiceError> {
+    /// Waits for an idle environment of `version`, or for the failure to start one.
+    pub(super) async fn environment(
+        self: &Arc<Self>,
+        version: &Qualifier,
+    ) -> Result<Assignment, ServiceError> {
         let mut caller = {
             let mut state = lock(&self.state);
             if self.spec.context.stop.is_cancelled() {
                 return Err(ServiceError::ShuttingDown);
             }
-            let must_wait =
-                state.waiting.is_empty() && state.last_is_awaited(Instant::now()).is_some();
-            if !must_wait && let Some(environment) = state.take_idle() {
+            if !state.has_to_wait(version.as_str(), Instant::now())
+                && let Some(environment) = state.take_idle(version.as_str())
+            {
                 return Ok(Ok(environment));
             }
             let occupied = state
@@ -82,11 +82,11 @@ impl Pool {
             let startable = self.spec.config.concurrency.saturating_sub(occupied);
             if state.waiting.len() >= self.queue + startable {
                 return state
-                    .take_idle()
+                    .take_idle(version.as_str())
                     .map(Ok)
                     .ok_or(ServiceError::ReservedConcurrencyExceeded);
             }
-            let caller = self.enqueue(&mut state);
+            let caller = self.enqueue(&mut state, version);
             self.serve_waiting(&mut state);
             caller
         };
@@ -97,12 +97,13 @@ impl Pool {
         }
     }
 
-    fn enqueue(self: &Arc<Self>, state: &mut PoolState) -> WaitingCaller {
+    fn enqueue(self: &Arc<Self>, state: &mut PoolState, version: &Qualifier) -> WaitingCaller {
         let (sender, assignment) = oneshot::channel();
         let ticket = state.tickets;
         state.tickets += 1;
         state.waiting.push_back(Waiter {
             ticket,
+            version: version.clone(),
             assignment: sender,
         });
         WaitingCaller {
@@ -113,8 +114,9 @@ impl Pool {
         }
     }
 
-    /// Gives waiting callers the environments that are idle, and starts an environment for each caller
-    /// beyond the number of those that are starting or about to be ready.
+    /// Gives waiting callers the environments of their version that are idle, and starts an environment for
+    /// each caller beyond the number of those that are starting or about to be ready. Idle environments of
+    /// versions that nobody waits for make room.
     ///
     /// An environment that has just responded is about to be ready, and so is one that has become idle
     /// at this moment. If it is late, another check follows.
@@ -123,34 +125,14 @@ impl Pool {
             return;
         }
         let now = Instant::now();
-        let last = state.last_is_awaited(now);
-        while state.waiting.len() > usize::from(last.is_some()) {
-            let Some(environment) = state.idle.pop() else {
-                break;
-            };
-            state.assign(environment);
-        }
-        let grace = state.start_duration.clamp(MIN_START_GRACE, MAX_START_GRACE);
-        let environments = state.environments.iter();
-        let awaited: Vec<_> = environments
-            .filter_map(|environment| Some(environment.about_to_be_ready_since()? + grace))
-            .filter(|until| *until > now)
-            .collect();
-        let environments = state.environments.iter();
-        let starting = environments.filter(|environment| environment.is_starting());
-        let expected = starting.count() + awaited.len() + state.idle.len();
-        let wanted = state.waiting.len().saturating_sub(expected);
-        let room = self
-            .spec
-            .config
-            .concurrency
-            .saturating_sub(state.environments.len());
-        self.start(state, wanted.min(room));
-        if !state.waiting.is_empty() {
-            let last = last.filter(|_| !state.idle.is_empty());
-            if let Some(next) = awaited.into_iter().chain(last).min() {
-                self.check_at(state, next);
-            }
+        state.assign_idle(now);
+        let unserved = state.unserved(now).into_iter();
+        let wanted: Vec<_> = unserved.map(|waiter| waiter.version.clone()).collect();
+        let room = self.room(state);
+        state.make_room(wanted.len().saturating_sub(room));
+        self.start(state, wanted.into_iter().take(room));
+        if let Some(next) = state.next_late(now) {
+            self.check_at(state, next);
         }
     }
 
@@ -174,17 +156,29 @@ impl Pool {
         tasks.spawn(stop.run_until_cancelled_owned(check));
     }
 
-    fn new_environment(self: &Arc<Self>, generation: Generation) -> Arc<Environment> {
+    fn new_environment(
+        self: &Arc<Self>,
+        generation: Generation,
+        version: &Qualifier,
+    ) -> Arc<Environment> {
         let owner = Arc::downgrade(self) as Weak<dyn EnvironmentOwner>;
-        Environment::new(Arc::clone(&self.spec), owner, generation)
+        Environment::new(Arc::clone(&self.spec), owner, generation, version)
     }
 
-    fn start(self: &Arc<Self>, state: &mut PoolState, count: usize) {
-        if self.spec.context.stop.is_cancelled() || state.waits_for_previous() {
+    /// Starts an environment of each of the `versions`.
+    fn start(
+        self: &Arc<Self>,
+        state: &mut PoolState,
+        versions: impl IntoIterator<Item = Qualifier>,
+    ) {
+        if self.spec.context.stop.is_cancelled() {
             return;
         }
-        for _ in 0..count {
-            let environment = self.new_environment(state.generations.newest());
+        for version in versions {
+            if state.waits_for_previous(version.as_str()) {
+                continue;
+            }
+            let environment = self.new_environment(state.generations.newest(), &version);
             state.environments.push(Arc::clone(&environment));
             let owner = Arc::clone(self) as Arc<dyn EnvironmentOwner>;
             let tasks = &self.spec.context.tasks;
@@ -226,8 +220,16 @@ impl Pool {
         let is_replacing = !state.environments.is_empty();
         let has_room = state.environments.len() <= self.spec.config.concurrency;
         if is_wanted && !is_tried && is_replacing && has_room {
-            self.start(state, 1);
+            let replaced = state.idle.last().or(state.environments.last());
+            let version = replaced.and_then(|environment| environment.version().parse().ok());
+            self.start(state, version);
         }
+    }
+
+    /// Returns the number of environments that can be started now.
+    fn room(&self, state: &PoolState) -> usize {
+        let concurrency = self.spec.config.concurrency;
+        concurrency.saturating_sub(state.environments.len())
     }
 
     /// Keeps `min_environments` running without calls, until the invoker ends.
@@ -242,8 +244,9 @@ impl Pool {
                     .spec
                     .config
                     .min_environments
-                    .saturating_sub(state.environments.len());
-                self.start(&mut state, missing);
+                    .saturating_sub(state.latest());
+                let missing = missing.min(self.room(&state));
+                self.start(&mut state, repeat_n(Qualifier::latest(), missing));
                 state.failures
             };
             tokio::select! {
@@ -273,6 +276,11 @@ impl EnvironmentOwner for Pool {
             environment.dismiss();
             return self.serve_waiting(state);
         }
+        let concurrency = self.spec.config.concurrency;
+        if state.is_outranked(environment.version(), concurrency, Instant::now()) {
+            environment.dismiss();
+            return self.serve_waiting(state);
+        }
         if let Some(duration) = environment.start_duration() {
             state.start_duration = duration;
         }
@@ -291,11 +299,13 @@ impl EnvironmentOwner for Pool {
         let waiter = {
             let mut state = lock(&self.state);
             state.failures += 1;
-            if state.generations.failed(environment.generation) && state.has_previous() {
+            if state.generations.failed(environment.generation)
+                && state.has_previous(environment.version())
+            {
                 tracing::warn!(function = %self.spec.name, "the environments from before the change continue to serve");
                 return;
             }
-            state.waiting.pop_front()
+            state.next_waiter(environment.version())
         };
         if let Some(waiter) = waiter {
             // Sending fails if the caller has just left.
@@ -305,11 +315,9 @@ impl EnvironmentOwner for Pool {
 
     fn retire(&self, environment: &Arc<Environment>) -> bool {
         let mut state = lock(&self.state);
-        let living = state
-            .environments
-            .iter()
-            .filter(|environment| !environment.is_ended());
-        if living.count() <= self.spec.config.min_environments || !environment.retire() {
+        let is_kept = environment.version() == Qualifier::latest().as_str()
+            && state.latest() <= self.spec.config.min_environments;
+        if is_kept || !environment.retire() {
             return false;
         }
         state.idle.retain(|other| !Arc::ptr_eq(other, environment));

@@ -1,29 +1,37 @@
 use super::super::environment::transitions::PendingInvocation;
 use super::super::spec::tests::{invocation, spec};
-use super::state::WAKE_GRACE;
+use super::state::{MIN_START_GRACE, WAKE_GRACE};
 use super::*;
 use crate::invocation::FunctionPayload;
 
 #[tokio::test]
 async fn the_most_recently_used_environment_serves_the_next_call() {
     let pool = Pool::new(Arc::new(spec("concurrency: 1")), 0, Arc::default());
-    let first = pool.new_environment(0);
-    let second = pool.new_environment(0);
+    let first = pool.new_environment(0, &Qualifier::latest());
+    let second = pool.new_environment(0, &Qualifier::latest());
     Arc::clone(&pool).ready(Arc::clone(&first));
     Arc::clone(&pool).ready(Arc::clone(&second));
     assert!(Arc::ptr_eq(
-        &pool.environment().await.unwrap().unwrap(),
+        &pool
+            .environment(&Qualifier::latest())
+            .await
+            .unwrap()
+            .unwrap(),
         &second
     ));
     assert!(Arc::ptr_eq(
-        &pool.environment().await.unwrap().unwrap(),
+        &pool
+            .environment(&Qualifier::latest())
+            .await
+            .unwrap()
+            .unwrap(),
         &first
     ));
 }
 
 /// Makes an environment of a pool idle, without a process.
 async fn idle(pool: &Arc<Pool>) -> Arc<Environment> {
-    let environment = pool.new_environment(0);
+    let environment = pool.new_environment(0, &Qualifier::latest());
     lock(&pool.state)
         .environments
         .push(Arc::clone(&environment));
@@ -55,7 +63,10 @@ async fn respond(environment: &Arc<Environment>) {
 }
 
 async fn taken(pool: &Arc<Pool>) -> Arc<Environment> {
-    pool.environment().await.unwrap().unwrap()
+    pool.environment(&Qualifier::latest())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +88,8 @@ async fn an_environment_that_has_just_responded_is_awaited_before_another_starts
     }
     // One that works after its response is awaited no longer than that.
     respond(&taken(&pool).await).await;
-    let caller = std::pin::pin!(pool.environment());
+    let latest = Qualifier::latest();
+    let caller = std::pin::pin!(pool.environment(&latest));
     tokio::select! {
         _ = caller => panic!("no environment is ready"),
         () = sleep(MIN_START_GRACE + Duration::from_millis(2)) => {}
@@ -91,7 +103,8 @@ async fn an_environment_that_responded_long_ago_delays_no_call() {
     idle(&pool).await;
     respond(&taken(&pool).await).await;
     sleep(MIN_START_GRACE).await;
-    let caller = std::pin::pin!(pool.environment());
+    let latest = Qualifier::latest();
+    let caller = std::pin::pin!(pool.environment(&latest));
     tokio::select! {
         biased;
         _ = caller => panic!("no environment is ready"),

@@ -315,7 +315,7 @@ pub(crate) mod tests {
     use crate::config::{BackendConfig, Config, LogFormat};
     use crate::invocation::{Invocation, RequestId};
     use crate::util::lock;
-    use lambda_api::{FunctionAddress, LogType, Operation};
+    use lambda_api::{FunctionAddress, LogType, Operation, Qualifier};
 
     /// The output of functions, for a test.
     #[derive(Clone, Default)]
@@ -365,6 +365,7 @@ pub(crate) mod tests {
             operation: Operation::Invoke,
             log_type: LogType::None,
             address: FunctionAddress::parse("f", None).unwrap(),
+            version: Qualifier::latest(),
             payload: Bytes::from(event.to_string()),
             trace_id: HeaderValue::from_static("Root=1"),
             client_context: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lambda_api::FunctionName;
 
+use super::versions::{ALIASES, VERSIONS, versions};
 use super::{aws, local};
 use crate::config::HostPort;
 use crate::config::import::{Imported, ImportedFunction, Warning};
@@ -30,6 +31,10 @@ keys! {
     timeout: Duration = DURATION, "`15m`";
     /// Most callers that wait, in order. The next gets 429.
     queue: u32 = aws::QUEUE, "100; with `aws` that of the block `aws`";
+    /// Published versions, with `rie` and `local`.
+    versions: Vec<String> = VERSIONS, "every number", see "versions-and-aliases";
+    /// Versions of aliases, with `rie` and `local`.
+    aliases: BTreeMap<String, String> = ALIASES, "every name is `$LATEST`", see "versions-and-aliases";
     /// Asynchronous invocations, with `rie` and `local`.
     event = kind::mapping("functions.NAME.event", &EventKeys::reference()),
         "the defaults of its keys";
@@ -146,6 +151,8 @@ fn function(
     template: Option<&ImportedFunction>,
 ) -> Option<FunctionConfig> {
     let mut mapping = value.mapping("a function with one of the keys aws, rie or local")?;
+    let keys = FunctionKeys::of(&mut mapping);
+    let versions = versions(&keys.versions, &keys.aliases, keys.aws.is_some());
     let FunctionKeys {
         aws: on_aws,
         rie,
@@ -153,7 +160,8 @@ fn function(
         timeout,
         queue,
         event,
-    } = FunctionKeys::of(&mut mapping);
+        ..
+    } = keys;
     let queue = queue.optional();
     mapping.finish();
 
@@ -210,6 +218,7 @@ fn function(
     Some(FunctionConfig {
         queue: queue?.unwrap_or(100) as usize,
         event: event?,
+        versions: versions?,
         backend: backend?,
     })
 }

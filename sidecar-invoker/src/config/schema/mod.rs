@@ -11,6 +11,7 @@ pub(super) mod aws;
 pub(super) mod callers;
 pub(super) mod functions;
 pub(super) mod local;
+mod versions;
 
 use self::functions::{FunctionKeys, functions};
 use super::import::{self, ImportedRoute, Warning};

@@ -17,7 +17,6 @@ use super::route::Route;
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::extensions::ExtensionsApiError;
 use crate::backend::local::environment::failure::valid_extension_error_type;
-use crate::backend::local::spec::FunctionSpec;
 use crate::invoke_api::body;
 use lambda_api::ACCOUNT_ID;
 
@@ -39,7 +38,7 @@ pub(crate) async fn handle(
             let read = body::read(body).await;
             let body = read.map(|(body, _)| body).unwrap_or_default();
             let registered = environment.register(text(headers, &NAME), &body);
-            registered.map(|id| registration(id, &environment.spec, headers))
+            registered.map(|id| registration(id, environment, headers))
         }
         Route::ExtensionNext => match sender(headers) {
             Ok(id) => environment.extension_next(id).await.map(event),
@@ -83,10 +82,11 @@ fn event(event: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-fn registration(id: Uuid, spec: &FunctionSpec, headers: &HeaderMap) -> Response<Full<Bytes>> {
+fn registration(id: Uuid, environment: &Environment, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let spec = &environment.spec;
     let mut body = json!({
         "functionName": spec.name.to_string(),
-        "functionVersion": "$LATEST",
+        "functionVersion": environment.version(),
         "handler": spec.handler(),
     });
     let wants_account = text(headers, &ACCEPT_FEATURE)

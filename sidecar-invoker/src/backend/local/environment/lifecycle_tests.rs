@@ -17,6 +17,7 @@ fn invocation_of(operation: Operation, log_type: LogType) -> NewInvocation {
     let (caller, response) = oneshot::channel();
     let request_id = RequestId::random();
     let invocation = Invocation {
+        version: lambda_api::Qualifier::latest(),
         request_id,
         operation,
         log_type,

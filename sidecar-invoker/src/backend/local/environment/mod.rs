@@ -31,7 +31,7 @@ use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
 use crate::util::lock;
-use lambda_api::{LogType, Operation};
+use lambda_api::{LogType, Operation, Qualifier};
 
 /// The time after which a runtime is refused if it asks for an invocation before its response is
 /// complete.
@@ -83,9 +83,10 @@ impl Environment {
         spec: Arc<FunctionSpec>,
         owner: Weak<dyn EnvironmentOwner>,
         generation: Generation,
+        version: &Qualifier,
     ) -> Arc<Self> {
         let started = Instant::now();
-        let log_stream = LogStream::new((spec.context.clock)());
+        let log_stream = LogStream::new((spec.context.clock)(), version.as_str());
         let source = LogSource {
             function: spec.name.to_string(),
             environment: log_stream.short().to_owned(),
@@ -109,6 +110,11 @@ impl Environment {
         })
     }
 
+    /// Returns the version of the function that the environment runs.
+    pub(crate) fn version(&self) -> &str {
+        self.log_stream.version()
+    }
+
     /// Waits for the next invocation, for the runtime.
     pub(crate) async fn next(
         self: &Arc<Self>,
@@ -121,7 +127,7 @@ impl Environment {
                     // What was begun after the previous invocation is not part of this one.
                     let mut lines = self.log.end_lines();
                     self.log.begin(invocation.log_type == LogType::Tail);
-                    let start = report::start(&invocation.request_id);
+                    let start = report::start(&invocation.request_id, self.version());
                     self.log.append(start.as_bytes());
                     lines.extend_from_slice(start.as_bytes());
                     self.forward(&lines).await;

@@ -18,8 +18,8 @@ use crate::util::time::timestamp;
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns the line before the function gets its event.
-pub(crate) fn start(id: &RequestId) -> String {
-    format!("START RequestId: {id} Version: $LATEST\n")
+pub(crate) fn start(id: &RequestId, version: &str) -> String {
+    format!("START RequestId: {id} Version: {version}\n")
 }
 
 /// Returns the line for an environment whose initialisation failed.

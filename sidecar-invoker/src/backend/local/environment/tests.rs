@@ -28,7 +28,7 @@ async fn ask_and_leave(environment: &Arc<Environment>) {
 #[tokio::test]
 async fn no_response_is_lost_if_the_runtime_leaves_while_its_log_is_read() {
     let spec = Arc::new(spec("concurrency: 1"));
-    let environment = Environment::new(spec, Weak::<NoOwner>::new(), 0);
+    let environment = Environment::new(spec, Weak::<NoOwner>::new(), 0, &Qualifier::latest());
     let (output, _writer) = std::io::pipe().unwrap();
     let _unread = environment.log.tap(output).unwrap();
     ask_and_leave(&environment).await;

@@ -90,6 +90,8 @@ pub(crate) fn variables(
     inherited: &Inherited,
 ) -> BTreeMap<OsString, OsString> {
     let mut variables = inherited.visible(&config.inherit_env);
+    // Each environment has its own.
+    variables.remove(OsStr::new(FUNCTION_VERSION));
     // The trace of another invocation, if the invoker runs in a function.
     variables.remove(OsStr::new("_X_AMZN_TRACE_ID"));
     set_unreserved(&mut variables, &view.directory());
@@ -106,7 +108,6 @@ pub(crate) fn variables(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
         config.memory_mib.to_string().as_ref(),
     );
-    set("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".as_ref());
     set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".as_ref());
     set(
         "AWS_LAMBDA_LOG_GROUP_NAME",
@@ -121,36 +122,50 @@ pub(crate) fn variables(
     variables
 }
 
+/// The variable with the version that an environment runs.
+pub(crate) const FUNCTION_VERSION: &str = "AWS_LAMBDA_FUNCTION_VERSION";
+
 const LOG_STREAM_NAME: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 
-/// The log stream of one environment: `2026/11/21/[$LATEST]` and 32 random hex digits.
+/// The log stream of one environment: `2026/11/21/[VERSION]` and 32 random hex digits.
 ///
 /// Lambda identifies environments by it.
 #[derive(Debug)]
-pub(crate) struct LogStream(String);
+pub(crate) struct LogStream {
+    name: String,
+    version: String,
+}
 
 impl LogStream {
-    /// Creates the log stream of an environment that starts `now`.
-    pub(crate) fn new(now: SystemTime) -> Self {
+    /// Creates the log stream of an environment that starts `now` and runs `version`.
+    pub(crate) fn new(now: SystemTime, version: &str) -> Self {
         let date = OffsetDateTime::from(now).date();
         let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
         let id = Uuid::new_v4().simple();
-        Self(format!("{year}/{month:02}/{day:02}/[$LATEST]{id}"))
+        Self {
+            name: format!("{year}/{month:02}/{day:02}/[{version}]{id}"),
+            version: version.to_owned(),
+        }
+    }
+
+    /// Returns the version that the environment runs.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Returns the environment variable that identifies all processes of the environment.
     pub(crate) fn variable(&self) -> (&'static str, &str) {
-        (LOG_STREAM_NAME, &self.0)
+        (LOG_STREAM_NAME, &self.name)
     }
 
     /// Returns that environment variable as `NAME=VALUE`.
     pub(crate) fn entry(&self) -> String {
-        format!("{LOG_STREAM_NAME}={}", self.0)
+        format!("{LOG_STREAM_NAME}={}", self.name)
     }
 
     /// Returns the first eight of the random digits, which identify the environment in a log.
     pub(crate) fn short(&self) -> &str {
-        let digits = self.0.rsplit(']').next().unwrap_or_default();
+        let digits = self.name.rsplit(']').next().unwrap_or_default();
         digits.get(..8).unwrap_or(digits)
     }
 }
@@ -374,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_log_stream_has_a_date_and_random_digits() {
-        let stream = LogStream::new(UNIX_EPOCH + Duration::from_secs(86_400 * 365));
+        let stream = LogStream::new(UNIX_EPOCH + Duration::from_secs(86_400 * 365), "$LATEST");
         let (date, digits) = stream.variable().1.split_once("[$LATEST]").unwrap();
         assert_eq!((date, digits.len()), ("1971/01/01/", 32));
         assert!(stream.short().len() == 8 && digits.starts_with(stream.short()));

@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::command::LogStream;
+use super::command::{FUNCTION_VERSION, LogStream};
 use super::isolation::{self, ChildProcess, Init, Ready};
 use super::open_files;
 use crate::backend::local::log::tail::{Log, Tap};
@@ -205,6 +205,7 @@ impl Launch<'_> {
             .current_dir(self.directory)
             .env_clear()
             .envs(tmpdir.map(|scratch| ("TMPDIR", scratch)))
+            .env(FUNCTION_VERSION, self.log_stream.version())
             .envs(self.variables)
             .envs([self.log_stream.variable()])
             .env("AWS_LAMBDA_RUNTIME_API", self.api.to_string());
