@@ -5,19 +5,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use hyper::Method;
 use lambda_filter_core::config::{Config as FilterConfig, Settings};
 use lambda_filter_core::event;
 use lambda_filter_core::request::{Request, RequestAttributes};
 use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, error_response};
 use serde_json::{Value, json};
-use sidecar_invoker::config::{BackendConfig, Config};
+use sidecar_invoker::config::{BackendConfig, Config, LocalConfig};
 
-use crate::support::Invoker;
+use crate::support::{Invoker, exists, fixture_function};
 
 /// A check of one row. It panics if the row is not so.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 27] = [
     ("binary-body", || {
         let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
         assert_eq!(
@@ -63,15 +64,76 @@ const CHECKS: [Check; 18] = [
         assert_eq!(response.status, 500);
     }),
     ("failed-start", || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let function = "functions: { f: { local: { command: [sh, -c, 'exit 3'] } } }";
-            let invoker = Invoker::start(function).await;
+        let function = "functions: { f: { local: { command: [sh, -c, 'exit 3'] } } }";
+        with_invoker(function, async |invoker| {
             let response = invoker.invoke(json!({})).await;
             assert!(response.header("x-amz-function-error").is_some());
             assert!(response.json()["errorMessage"].to_string().contains("exit"));
             invoker.stop().await;
         });
+    }),
+    ("unsigned-calls", || {
+        assert_eq!(shell("echo called"), "called\n");
+    }),
+    ("undeclared-qualifier", || {
+        let call = async |invoker: Invoker| {
+            let path = "/2015-03-31/functions/f:absent/invocations";
+            let response = invoker.request(Method::POST, path, &[], "{}").await;
+            invoker.stop().await;
+            response.status.as_u16()
+        };
+        let function = fixture_function("");
+        let declared = function.replacen("queue: 1", "queue: 1, versions: [1]", 1);
+        assert_ne!(declared, function);
+        assert_eq!(with_invoker(&function, call), 200);
+        assert_eq!(with_invoker(&declared, call), 404);
+    }),
+    ("concurrency", || {
+        assert_eq!(local(&template("Timeout: 3", "")).concurrency, 10);
+    }),
+    ("between-calls", || {
+        // The first call leaves a process behind, and the second waits for its file.
+        let written = with_invoker(&fixture_function("concurrency: 1"), async |invoker| {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let file = folder.path().join("file");
+            let script = format!("(sleep 0.1; touch {}) >/dev/null 2>&1 &", file.display());
+            let script = json!({ "do": "shell", "script": script });
+            assert_eq!(invoker.invoke(script).await.status, 200);
+            exists(&file).await;
+            invoker.stop().await;
+            file.exists()
+        });
+        assert!(written);
+    }),
+    ("writable-directory", || {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = format!("directory: {}", folder.path().display());
+        let script = "test -w $LAMBDA_TASK_ROOT; echo $?";
+        assert_eq!(shell_with(&directory, script), "0\n");
+    }),
+    ("shared-memory", || {
+        let is_linux = cfg!(target_os = "linux");
+        assert_eq!(
+            shell("test -d /dev/shm && echo there") == "there\n",
+            is_linux
+        );
+    }),
+    ("same-user", || {
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(shell("id -u"), format!("{user}\n"));
+    }),
+    ("same-network", || {
+        let path = "/proc/self/ns/net";
+        let own = fs::read_link(path).unwrap_or_default();
+        let script = format!("readlink {path}");
+        assert_eq!(shell(&script).trim_end(), own.to_str().unwrap());
+    }),
+    ("telemetry", || {
+        let script = "for path in 2022-07-01/telemetry 2020-08-15/logs; do \
+            python3 -c 'import sys, urllib.request as request; \
+            answer = request.urlopen(request.Request(sys.argv[1], b\"{}\", method=\"PUT\")); \
+            print(answer.status)' http://$AWS_LAMBDA_RUNTIME_API/$path; done";
+        assert_eq!(shell(script), "202\n202\n");
     }),
     ("template-authorizers", || {
         let auth = "Events: { E: { Type: Api, Properties: { Path: /, Method: GET, Auth: { ApiKeyRequired: true } } } }";
@@ -106,16 +168,11 @@ const CHECKS: [Check; 18] = [
         assert_eq!(variable("!Ref AWS::AccountId"), "123456789012");
     }),
     ("template-code", || {
-        let config = template("Timeout: 3", "");
-        let local = config
-            .functions
-            .values()
-            .next()
-            .map(|function| &function.backend);
-        let Some(BackendConfig::Local(local)) = local else {
-            panic!("{local:?}");
-        };
-        assert!(local.directory.ends_with("shop"));
+        assert!(
+            local(&template("Timeout: 3", ""))
+                .directory
+                .ends_with("shop")
+        );
     }),
     ("template-resources", || {
         let config = template("Timeout: 3", "  T: { Type: AWS::SQS::Queue }\n");
@@ -201,8 +258,34 @@ fn variable(value: &str) -> String {
         &format!("Environment: {{ Variables: {{ A: {value} }} }}"),
         "",
     );
+    local(&config).env["A"].clone()
+}
+
+/// Returns the first function of a configuration, which is a local one.
+fn local(config: &Config) -> &LocalConfig {
     match &config.functions.values().next().unwrap().backend {
-        BackendConfig::Local(local) => local.env["A"].clone(),
+        BackendConfig::Local(local) => local,
         other => panic!("{other:?}"),
     }
+}
+
+/// Runs `test` with an invoker of its own.
+fn with_invoker<T>(functions: &str, test: impl AsyncFnOnce(Invoker) -> T) -> T {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { test(Invoker::isolated(functions).await).await })
+}
+
+/// Returns the output of a script that a local function runs.
+fn shell(script: &str) -> String {
+    shell_with("", script)
+}
+
+/// Returns the output of a script that a local function with these keys runs.
+fn shell_with(keys: &str, script: &str) -> String {
+    with_invoker(&fixture_function(keys), async |invoker| {
+        let event = json!({ "do": "shell", "script": script });
+        let answer = invoker.invoke(event).await.json();
+        invoker.stop().await;
+        answer["out"].as_str().unwrap().to_owned()
+    })
 }
