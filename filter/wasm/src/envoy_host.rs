@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_filter_core::exchange::{Host, Side};
+use lambda_filter_core::config::RouteSettings;
+use lambda_filter_core::exchange::{Capabilities, Host, Property, Side};
 use lambda_filter_core::request::HeaderMap;
 use lambda_filter_core::response::HttpResponse;
 use proxy_wasm::hostcalls;
@@ -60,6 +61,10 @@ fn log_failure(call: HostCall, status: Status) {
     }
 }
 
+fn get(path: Vec<&str>) -> Option<Vec<u8>> {
+    or_logged(HostCall::proxy_get_property, hostcalls::get_property(path))
+}
+
 fn header_map(side: Side) -> MapType {
     match side {
         Side::Request => MapType::HttpRequestHeaders,
@@ -82,9 +87,30 @@ fn body_buffer(side: Side) -> BufferType {
 }
 
 impl Host for EnvoyHost {
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        let value = hostcalls::get_property(path.to_vec());
-        or_logged(HostCall::proxy_get_property, value)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            makes_bodies: false,
+            restores_headers: true,
+            holds_headers: false,
+            has_dynamic_metadata: true,
+        }
+    }
+
+    fn route_settings(&self) -> RouteSettings {
+        let levels = [
+            "route_metadata",
+            "virtual_host_metadata",
+            "cluster_metadata",
+        ];
+        RouteSettings::Metadata(levels.map(|name| get(vec!["xds", name]).unwrap_or_default()))
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        get(property.path().to_vec())
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        get(vec![name])
     }
 
     fn now_ns(&self) -> i64 {
@@ -137,7 +163,7 @@ impl Host for EnvoyHost {
         or_logged(HostCall::proxy_send_local_response, sent);
     }
 
-    fn request_tick(&self, delay: Duration) {
+    fn request_tick(&self, delay: Duration, _context: u32) {
         let set = hostcalls::set_tick_period(delay);
         or_logged(HostCall::proxy_set_tick_period_milliseconds, set);
     }

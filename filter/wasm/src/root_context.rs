@@ -53,7 +53,7 @@ impl RootContext for PluginContext {
 
     fn on_tick(&mut self) {
         // Of the ticks that Envoy would go on with, one was asked for.
-        EnvoyHost.request_tick(Duration::ZERO);
+        EnvoyHost.request_tick(Duration::ZERO, 0);
         ATTEMPTS.with(|attempts| on_tick(attempts, &EnvoyHost));
     }
 

@@ -18,7 +18,7 @@ pub(crate) mod values;
 pub use error::{ConfigError, Problems};
 pub use keys::Settings;
 pub use path_template::PathTemplate;
-pub use resolver::ConfigCache;
+pub use resolver::{ConfigCache, LoadedSettings, RouteSettings};
 pub use route_config::Config;
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! Resolves the metadata of a request to the configuration of its route.
+//! Resolves the settings of a request's route to its configuration.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::ConfigError;
+use super::error::{ConfigError, Problems};
 use super::keys::Settings;
 use super::route_config::Config;
 use crate::encoding::protobuf;
@@ -12,8 +15,58 @@ use crate::encoding::protobuf;
 /// The namespace of the filter's keys.
 const NAMESPACE: &str = "lambda";
 
-/// The serialised metadata of route, virtual host and cluster, in this order.
-pub(super) type Levels = [Vec<u8>; 3];
+/// The settings of a request's route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RouteSettings {
+    /// The serialised metadata of route, virtual host and cluster, in this order.
+    Metadata([Vec<u8>; 3]),
+    /// Settings that Envoy has handed over with the configuration, or none.
+    Loaded(Option<LoadedSettings>),
+}
+
+/// Settings that Envoy hands over once, with the configuration, and that all workers then share.
+#[derive(Debug, Clone)]
+pub struct LoadedSettings {
+    /// No other settings have it, in the life of the process.
+    id: u64,
+    text: Arc<[u8]>,
+}
+
+impl LoadedSettings {
+    /// Reads settings as [`Settings::from_plugin`] does.
+    ///
+    /// # Errors
+    /// Those of [`Settings::from_plugin`].
+    pub fn new(text: &[u8]) -> Result<Self, Problems> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // `Settings` belong to one thread, so that each worker reads the text itself.
+        Settings::from_plugin(text)?;
+        Ok(Self {
+            id: COUNT.fetch_add(1, Ordering::Relaxed),
+            text: text.into(),
+        })
+    }
+
+    /// Returns the settings for this thread.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::from_plugin(&self.text).unwrap_or_default()
+    }
+}
+
+impl PartialEq for LoadedSettings {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for LoadedSettings {}
+
+impl Hash for LoadedSettings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
 
 /// The largest number of configurations in the cache, in case a control plane makes new ones without
 /// end.
@@ -23,7 +76,7 @@ const MAX_CACHED: usize = 16_384;
 #[derive(Debug, Default)]
 pub struct ConfigCache {
     plugin: Settings,
-    cached: RefCell<HashMap<Levels, Result<Rc<Config>, ConfigError>>>,
+    cached: RefCell<HashMap<RouteSettings, Result<Rc<Config>, ConfigError>>>,
 }
 
 impl ConfigCache {
@@ -36,20 +89,20 @@ impl ConfigCache {
         }
     }
 
-    /// Returns the configuration for a request with this metadata. A wrong configuration is logged at
+    /// Returns the configuration for a request of a route with these settings. A wrong configuration is logged at
     /// its first request, with `place`, the route of that request.
     ///
     /// # Errors
     /// A configuration that is wrong or cannot be read.
     pub(crate) fn find(
         &self,
-        levels: Levels,
+        route: RouteSettings,
         place: impl FnOnce() -> String,
     ) -> Result<Rc<Config>, ConfigError> {
-        if let Some(found) = self.cached.borrow().get(&levels) {
+        if let Some(found) = self.cached.borrow().get(&route) {
             return found.clone();
         }
-        let found = self.resolve(&levels).map(Rc::new);
+        let found = self.resolve(&route).map(Rc::new);
         if let Err(error) = &found {
             log::error!("{}: {error}", place());
         }
@@ -57,15 +110,25 @@ impl ConfigCache {
         if cached.len() >= MAX_CACHED {
             cached.clear();
         }
-        cached.insert(levels, found.clone());
+        cached.insert(route, found.clone());
         found
     }
 
-    fn resolve(&self, levels: &Levels) -> Result<Config, ConfigError> {
+    fn resolve(&self, route: &RouteSettings) -> Result<Config, ConfigError> {
         let mut settings = Settings::default();
-        for level in levels {
-            let fields = protobuf::namespace(level, NAMESPACE)?;
-            settings = settings.or(&Settings::parse(&fields)?);
+        match route {
+            RouteSettings::Metadata(levels) => {
+                for level in levels {
+                    let fields = protobuf::namespace(level, NAMESPACE)?;
+                    settings = settings.or(&Settings::parse(&fields)?);
+                }
+            }
+            RouteSettings::Loaded(loaded) => {
+                settings = loaded
+                    .as_ref()
+                    .map(LoadedSettings::settings)
+                    .unwrap_or_default();
+            }
         }
         Ok(settings.or(&self.plugin).into_config()?)
     }

@@ -158,26 +158,25 @@ impl Attempts {
         }
     }
 
-    /// Records that an attempt has ended. Returns whether only attempts that wait are left: one of them
-    /// is to be released.
-    pub(super) fn end(&self, request: RequestKey, context: u32) -> bool {
+    /// Records that an attempt has ended. If only attempts that wait are left, returns the context of the
+    /// one to be released.
+    pub(super) fn end(&self, request: RequestKey, context: u32) -> Option<u32> {
         let mut active = self.active.borrow_mut();
-        let Some(attempts) = active.get_mut(&request) else {
-            return false;
-        };
+        let attempts = active.get_mut(&request)?;
         attempts.total -= 1;
         attempts
             .waiting
             .retain(|waiting| waiting.context != context);
         if attempts.total == 0 {
             active.remove(&request);
-            return false;
+            return None;
         }
-        let all_wait = attempts.all_wait();
-        if all_wait {
+        let newest = attempts.waiting.last().map(|waiting| waiting.context);
+        let released = newest.filter(|_| attempts.all_wait());
+        if released.is_some() {
             self.to_release.borrow_mut().push(request);
         }
-        all_wait
+        released
     }
 
     /// Takes a response that waits for nothing any more: the newest of its request, with the client's
@@ -240,14 +239,14 @@ mod tests {
         }
         assert!(attempts.wait(request, failed(1)).is_none());
         assert!(attempts.wait(request, failed(2)).is_none());
-        assert!(!attempts.end(request, 3));
+        assert_eq!(attempts.end(request, 3), None);
         assert!(released(&attempts).is_empty());
-        assert!(attempts.end(request, 4));
+        assert_eq!(attempts.end(request, 4), Some(2));
         assert_eq!(released(&attempts), [2]);
         assert!(released(&attempts).is_empty(), "once");
         // Envoy ends the others when the client has its response.
-        assert!(!attempts.end(request, 1));
-        assert!(!attempts.end(request, 2));
+        assert_eq!(attempts.end(request, 1), None);
+        assert_eq!(attempts.end(request, 2), None);
         assert_eq!(attempts.total(request), 0);
     }
 
@@ -259,17 +258,17 @@ mod tests {
         begin();
         begin();
         assert!(attempts.wait(request, failed(1)).is_none());
-        assert!(attempts.end(request, 2));
+        assert_eq!(attempts.end(request, 2), Some(1));
         // A retry begins before the response is released.
         begin();
         assert!(released(&attempts).is_empty());
-        assert!(attempts.end(request, 3));
+        assert_eq!(attempts.end(request, 3), Some(1));
         assert_eq!(released(&attempts), [1]);
         // The attempt that waits may itself be the one that ends.
         begin();
         begin();
         assert!(attempts.wait(request, failed(4)).is_none());
-        assert!(!attempts.end(request, 4));
+        assert_eq!(attempts.end(request, 4), None);
         assert!(released(&attempts).is_empty());
         // The last response need not wait.
         attempts.end(request, 1);

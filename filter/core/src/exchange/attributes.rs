@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use lambda_api::headers::ENVOY_REQUEST_ID;
 use serde_json::{Map, Value};
 
-use super::host::Host;
+use super::host::{Host, Property};
+use super::phase::CLAIMS;
 use crate::config::Config;
 use crate::config::values::{BuiltInFormat, EventFormat};
 use crate::request::header_map::{first, text};
@@ -20,14 +21,14 @@ pub(super) fn collect(
     config: &Config,
     time_ns: i64,
 ) -> RequestAttributes {
-    let string = |path: &[&str]| {
-        let bytes = host.property(path).unwrap_or_default();
+    let string = |property| {
+        let bytes = host.property(property).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     // A mirrored request has no connection. If its address is asked for, Envoy (1.36 to 1.40) ends
     // in a segmentation fault. Only this property tells whether there is a connection.
-    let has_connection = host.property(&["connection_id"]).is_some();
-    let source = has_connection.then(|| string(&["source", "address"]));
+    let has_connection = host.property(Property::ConnectionId).is_some();
+    let source = has_connection.then(|| string(Property::SourceAddress));
     let has_identity = matches!(
         config.format,
         EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
@@ -41,7 +42,7 @@ pub(super) fn collect(
             None => last_hop(headers),
         },
         protocol: match has_protocol {
-            true => string(&["request", "protocol"]),
+            true => string(Property::Protocol),
             false => String::new(),
         },
         request_id: text(first(headers, ENVOY_REQUEST_ID).unwrap_or_default()).into_owned(),
@@ -61,13 +62,17 @@ fn last_hop(headers: &HeaderMap) -> String {
 }
 
 fn claims(host: &impl Host) -> Option<Map<String, Value>> {
-    identity::claims(&host.property(&["metadata"])?)
+    if host.capabilities().has_dynamic_metadata {
+        identity::claims(&host.property(Property::DynamicMetadata)?)
+    } else {
+        identity::claims_of_text(&host.filter_state(CLAIMS)?)
+    }
 }
 
 /// Returns the certificate in the header if it is the one of this connection.
 fn client_cert(host: &impl Host, headers: &HeaderMap) -> Option<ClientCert> {
     let header = text(first(headers, "x-forwarded-client-cert")?);
-    let digest = host.property(&["connection", "sha256_peer_certificate_digest"])?;
+    let digest = host.property(Property::PeerCertificateDigest)?;
     ClientCert::from_forwarded(&header, &text(&digest))
 }
 

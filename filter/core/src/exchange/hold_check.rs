@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use super::host::Host;
+use super::host::{Host, Property};
 use crate::error::Error;
 use crate::request::HeaderMap;
 use crate::response::error_response;
@@ -50,7 +50,7 @@ impl HoldCheck {
     /// Records that a context pauses at the headers of a message whose body follows: these of its
     /// request, or those of its response.
     pub(super) fn begin(&self, host: &impl Host, context: u32, request: Option<&HeaderMap>) {
-        if !self.is_proven.get() {
+        if !self.is_proven.get() && !host.capabilities().holds_headers {
             let length = |headers: &HeaderMap| {
                 let lengths = headers.iter().map(|(name, value)| name.len() + value.len());
                 lengths.sum()
@@ -60,7 +60,7 @@ impl HoldCheck {
                 since_ns: host.now_ns(),
                 request_header_bytes: request.map(length),
             });
-            host.request_tick(INTERVAL);
+            host.request_tick(INTERVAL, context);
         }
     }
 
@@ -102,8 +102,8 @@ impl HoldCheck {
             !is_stuck
         });
         let pauses: Vec<_> = pauses.collect();
-        if !pauses.is_empty() {
-            host.request_tick(INTERVAL);
+        if let Some(pause) = pauses.last() {
+            host.request_tick(INTERVAL, pause.context);
         }
         *self.pauses.borrow_mut() = pauses;
     }
@@ -111,9 +111,7 @@ impl HoldCheck {
 
 /// Returns the number of bytes of the request that Envoy has received, headers and body.
 fn received(host: &impl Host) -> usize {
-    let bytes = host
-        .property(&["request", "total_size"])
-        .unwrap_or_default();
+    let bytes = host.property(Property::TotalSize).unwrap_or_default();
     let bytes = bytes.first_chunk().copied().unwrap_or_default();
     usize::try_from(u64::from_le_bytes(bytes)).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::RouteSettings;
 use crate::request::HeaderMap;
 use crate::response::HttpResponse;
 
@@ -23,12 +24,63 @@ pub enum Flow {
     Pause,
 }
 
+/// A property of a request or its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Property {
+    /// The number of the client's connection, which a mirrored request does not have.
+    ConnectionId,
+    /// The client's address with its port.
+    SourceAddress,
+    /// The version of HTTP, such as `HTTP/1.1`.
+    Protocol,
+    /// The SHA-256 of the client's certificate, in hexadecimal.
+    PeerCertificateDigest,
+    /// The dynamic metadata as a serialised `Metadata`.
+    DynamicMetadata,
+    /// The bytes received of the request as a little-endian number of eight bytes.
+    TotalSize,
+}
+
+impl Property {
+    /// Returns the path of the property among Envoy's attributes.
+    #[must_use]
+    pub fn path(self) -> &'static [&'static str] {
+        match self {
+            Self::ConnectionId => &["connection_id"],
+            Self::SourceAddress => &["source", "address"],
+            Self::Protocol => &["request", "protocol"],
+            Self::PeerCertificateDigest => &["connection", "sha256_peer_certificate_digest"],
+            Self::DynamicMetadata => &["metadata"],
+            Self::TotalSize => &["request", "total_size"],
+        }
+    }
+}
+
+/// What a host can do, and what it always does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It can set the body of a message that came without one.
+    pub makes_bodies: bool,
+    /// It can set request headers when an exchange ends, and can set them to empty values.
+    pub restores_headers: bool,
+    /// It holds headers alone, whatever its configuration.
+    pub holds_headers: bool,
+    /// It has [`Property::DynamicMetadata`].
+    pub has_dynamic_metadata: bool,
+}
+
 /// The calls to Envoy, about the request in whose callback the filter is.
 ///
 /// A host reports its own failures: no exchange could do better without the result of a call.
 pub trait Host {
-    /// Returns a property or an object of filter state.
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// Returns what this host can do.
+    fn capabilities(&self) -> Capabilities;
+    /// Returns the settings of the request's route.
+    fn route_settings(&self) -> RouteSettings;
+    /// Returns a property.
+    fn property(&self, property: Property) -> Option<Vec<u8>>;
+    /// Returns an object of filter state that [`set_filter_state`](Self::set_filter_state) has stored.
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>>;
     /// Returns the time in nanoseconds since 1970.
     fn now_ns(&self) -> i64;
     /// Stores an object in filter state under `wasm.<name>`.
@@ -41,15 +93,16 @@ pub trait Host {
     fn set_headers(&self, side: Side, headers: Vec<(&str, &[u8])>);
     /// Returns the whole body that Envoy holds.
     fn body(&self, side: Side) -> Vec<u8>;
-    /// Replaces the whole body. Envoy has a buffer for a body only after a body callback.
+    /// Replaces the whole body. Only a host that [makes bodies](Capabilities::makes_bodies) can do so
+    /// before a body callback.
     fn set_body(&self, side: Side, body: &[u8]);
     /// Removes all trailers.
     fn clear_trailers(&self, side: Side);
     /// Responds to the client without an upstream.
     fn respond(&self, response: &HttpResponse);
-    /// Asks for a call of [`on_tick`](super::on_tick) after this time, outside of any request. A later
-    /// call replaces this one.
-    fn request_tick(&self, delay: Duration);
+    /// Asks for a call of [`on_tick`](super::on_tick) after this time, or soon after this callback, for
+    /// the sake of a request. A later call may replace this one.
+    fn request_tick(&self, delay: Duration, context: u32);
     /// Makes a request the one that the other functions are about. Returns `false` if it is gone.
     fn enter(&self, context: u32) -> bool;
     /// Ends the exchange without ending the response, so that the client knows it is cut off.

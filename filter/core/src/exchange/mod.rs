@@ -15,7 +15,7 @@ mod request_phases;
 mod response_phases;
 
 pub use attempts::Attempts;
-pub use host::{Flow, Host, Side};
+pub use host::{Capabilities, Flow, Host, Property, Side};
 pub use phase::Exchange;
 pub use response_phases::on_tick;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::attempts::{AttemptMarker, Attempts, HeaderMapState, RequestKey};
 use super::host::{Host, Side};
 use crate::config::{Config, ConfigCache};
-use crate::request::{HeaderMap, RequestAttributes};
+use crate::request::{HeaderMap, RequestAttributes, header_map};
 use crate::response::StreamedResponse;
 
 /// The filter state for access logs with the client's method and path:
@@ -23,6 +23,14 @@ pub(super) const REQUEST_ID: &str = "lambda.request_id";
 
 /// The filter state with the type of the error that AWS or the function gave, if there was an error.
 pub(super) const ERROR_TYPE: &str = "lambda.error_type";
+
+/// The filter state with the client's headers, for a host that cannot [put them
+/// back](super::Capabilities::restores_headers) where they came from.
+pub(super) const CLIENT_HEADERS: &str = "lambda.client_headers";
+
+/// The filter state with the claims of verified tokens, for a host without dynamic metadata. The
+/// listener's chain stores them there.
+pub(super) const CLAIMS: &str = "lambda.claims";
 
 /// An attempt of a request whose headers have come.
 #[derive(Debug)]
@@ -110,6 +118,16 @@ pub(super) fn put_back(host: &impl Host, key: RequestKey, client_headers: &Heade
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
     set_marker(host, key, HeaderMapState::Client);
+    if !host.capabilities().restores_headers
+        && client_headers.iter().any(|(_, value)| value.is_empty())
+    {
+        keep_client_headers(host, client_headers);
+    }
+}
+
+/// Stores the client's headers for the next attempt.
+pub(super) fn keep_client_headers(host: &impl Host, client_headers: &HeaderMap) {
+    host.set_filter_state(CLIENT_HEADERS, &header_map::encode(client_headers));
 }
 
 pub(super) fn set_marker(host: &impl Host, key: RequestKey, headers: HeaderMapState) {

@@ -12,15 +12,15 @@ use super::attributes;
 use super::host::{Flow, Host, Side};
 use super::invoke_request;
 use super::phase::{
-    Attempt, BodyBuffer, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
-    restore_client_headers, set_marker,
+    Attempt, BodyBuffer, CLIENT_HEADERS, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
+    keep_client_headers, restore_client_headers, set_marker,
 };
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
 use crate::error::{Error, single_line};
 use crate::event;
 use crate::request::header_map::{first, text};
-use crate::request::{HeaderMap, Request};
+use crate::request::{HeaderMap, Request, header_map};
 use crate::response::error_response;
 
 impl Exchange {
@@ -48,7 +48,7 @@ impl Exchange {
             });
             format!("the route of {authority}{path}")
         };
-        let config = match self.configs.find(metadata_levels(host), place) {
+        let config = match self.configs.find(host.route_settings(), place) {
             Ok(config) => config,
             Err(error) => return self.refuse(host, &error.into(), None),
         };
@@ -61,7 +61,7 @@ impl Exchange {
             .and_then(|length| length.parse().ok())
             .unwrap_or_default();
         let refusal = match event::check_size(announced, config.max_request_bytes) {
-            Ok(()) if end_of_stream && config.bodyless_event == BodylessEvent::Body => {
+            Ok(()) if end_of_stream && !can_invoke_without_body(host, &config) => {
                 Some(Error::NoBodyFilter)
             }
             checked => checked.err(),
@@ -137,12 +137,16 @@ impl Exchange {
             | Phase::DiscardingRest(attempt)
             | Phase::PassingThrough(attempt) => attempt,
         };
-        if self.attempts.end(attempt.key, self.context) {
+        if let Some(context) = self.attempts.end(attempt.key, self.context) {
             // Not from here: Envoy is about to clear this attempt away.
-            host.request_tick(Duration::from_millis(1));
+            host.request_tick(Duration::from_millis(1), context);
         }
         if self.attempts.total(attempt.key) == 0 && attempt.is_rewritten {
-            restore_client_headers(host, &mut attempt);
+            if host.capabilities().restores_headers {
+                restore_client_headers(host, &mut attempt);
+            } else {
+                keep_client_headers(host, &attempt.client_headers);
+            }
         }
     }
 
@@ -151,7 +155,7 @@ impl Exchange {
     fn register(&self, host: &impl Host) -> Option<(RequestKey, Rc<HeaderMap>, Option<Vec<u8>>)> {
         let mut headers = host.headers(Side::Request);
         let timeout = first(&headers, ENVOY_TIMEOUT_MS).map(<[u8]>::to_vec);
-        let marker = host.property(&[MARKER]);
+        let marker = host.filter_state(MARKER);
         if let Some(AttemptMarker {
             key,
             headers: state,
@@ -159,11 +163,12 @@ impl Exchange {
         {
             // Clears the error of the previous attempt.
             host.set_filter_state(ERROR_TYPE, b"");
-            let client_headers = match (self.attempts.client_headers(key), state) {
+            let known = self.attempts.client_headers(key);
+            let client_headers = match (known.or_else(|| kept_headers(host)), state) {
                 (Some(headers), _) => headers,
                 (None, HeaderMapState::Client) => Rc::new(headers),
                 (None, HeaderMapState::RequestLineChanged) => {
-                    let line = host.property(&[ORIGINAL]).unwrap_or_default();
+                    let line = host.filter_state(ORIGINAL).unwrap_or_default();
                     let mut words = line.splitn(2, |&byte| byte == b' ');
                     for name in [":method", ":path"] {
                         let word = words.next().unwrap_or_default();
@@ -197,6 +202,9 @@ impl Exchange {
         let sent = match (body, attempt.config.bodyless_event) {
             (BodyBuffer::Present, _) => send(host, &mut attempt),
             (BodyBuffer::Missing, BodylessEvent::Header) => send_in_header(host, &attempt),
+            (BodyBuffer::Missing, BodylessEvent::Body) if host.capabilities().makes_bodies => {
+                send(host, &mut attempt)
+            }
             (BodyBuffer::Missing, BodylessEvent::Body) => Err(Error::TrailersOnly),
         };
         match sent {
@@ -221,6 +229,20 @@ impl Exchange {
         host.respond(&error_response(error, config));
         Flow::Pause
     }
+}
+
+/// Returns whether a request without a body can become an invocation.
+fn can_invoke_without_body(host: &impl Host, config: &Config) -> bool {
+    config.bodyless_event == BodylessEvent::Header || host.capabilities().makes_bodies
+}
+
+/// Returns the headers that an attempt before has kept, on a host that could not put them back.
+fn kept_headers(host: &impl Host) -> Option<Rc<HeaderMap>> {
+    if host.capabilities().restores_headers {
+        return None;
+    }
+    let bytes = host.filter_state(CLIENT_HEADERS)?;
+    header_map::decode(&bytes).map(Rc::new)
 }
 
 /// Replaces the client's request by the invocation.
@@ -276,14 +298,4 @@ fn request<'a>(attempt: &'a Attempt, body: &'a [u8]) -> Result<Request<'a>, Erro
         body,
     )
     .ok_or(Error::NoPath)
-}
-
-/// Returns the metadata of all levels, nearest first.
-fn metadata_levels(host: &impl Host) -> [Vec<u8>; 3] {
-    [
-        "route_metadata",
-        "virtual_host_metadata",
-        "cluster_metadata",
-    ]
-    .map(|name| host.property(&["xds", name]).unwrap_or_default())
 }

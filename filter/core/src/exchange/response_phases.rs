@@ -321,6 +321,10 @@ fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error)
 /// Replaces the upstream's response with the client's. Without a body buffer, the response is sent without
 /// its body: a local response with the body would escape the route's retry policy.
 fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: BodyBuffer) {
+    let buffer = match host.capabilities().makes_bodies {
+        true => BodyBuffer::Present,
+        false => buffer,
+    };
     let content = match buffer {
         BodyBuffer::Present => response.body.as_slice(),
         BodyBuffer::Missing => b"",

@@ -78,7 +78,7 @@ impl StreamedExchange {
     }
 
     fn error_type(&self) -> Option<Vec<u8>> {
-        self.envoy.property(&[ERROR_TYPE])
+        self.envoy.filter_state(ERROR_TYPE)
     }
 }
 

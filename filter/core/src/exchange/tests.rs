@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::attempts::AttemptMarker;
 use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
-use crate::config::{ConfigCache, Settings};
+use crate::config::{ConfigCache, RouteSettings, Settings};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::HttpResponse;
@@ -27,6 +27,7 @@ struct FakeEnvoy {
     tick: Cell<Option<Duration>>,
     entered: RefCell<Vec<u32>>,
     now_ns: Cell<i64>,
+    is_native: Cell<bool>,
 }
 
 impl FakeEnvoy {
@@ -54,8 +55,25 @@ impl FakeEnvoy {
 }
 
 impl Host for FakeEnvoy {
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        self.properties.borrow().get(&path.join(".")).cloned()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            makes_bodies: self.is_native.get(),
+            restores_headers: !self.is_native.get(),
+            holds_headers: self.is_native.get(),
+            has_dynamic_metadata: !self.is_native.get(),
+        }
+    }
+
+    fn route_settings(&self) -> RouteSettings {
+        RouteSettings::Loaded(None)
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        self.filter_state(&property.path().join("."))
+    }
+
+    fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.properties.borrow().get(name).cloned()
     }
 
     fn now_ns(&self) -> i64 {
@@ -98,7 +116,7 @@ impl Host for FakeEnvoy {
         *self.responded.borrow_mut() = Some(response.clone());
     }
 
-    fn request_tick(&self, delay: Duration) {
+    fn request_tick(&self, delay: Duration, _context: u32) {
         self.tick.set(Some(delay));
     }
 
@@ -250,12 +268,12 @@ fn each_attempt_carries_the_same_event() {
     let mut hedged = buffer_request(&envoy, another_attempt(HELLO, &attempts));
     assert_eq!(envoy.request.borrow().1, first);
     assert_eq!(envoy.event()["rawPath"], "/hi");
-    assert_eq!(envoy.property(&[ORIGINAL]).unwrap(), b"POST /hi?x=1");
+    assert_eq!(envoy.filter_state(ORIGINAL).unwrap(), b"POST /hi?x=1");
     // Nothing is kept of a request whose attempts have ended.
     first_attempt.on_done(&envoy);
     hedged.on_done(&envoy);
     assert_eq!(envoy.headers(Side::Request), client_headers());
-    let marker = AttemptMarker::decode(&envoy.property(&[MARKER]).unwrap()).unwrap();
+    let marker = AttemptMarker::decode(&envoy.filter_state(MARKER).unwrap()).unwrap();
     assert_eq!(attempts.client_headers(marker.key), None);
 }
 
@@ -787,20 +805,20 @@ fn an_asynchronous_event_is_accepted_without_a_body() {
 fn access_logs_have_the_function_and_the_error() {
     let envoy = envoy(b"");
     let mut exchange = invoke(&envoy, HELLO);
-    assert_eq!(envoy.property(&[FUNCTION]).unwrap(), b"hello");
+    assert_eq!(envoy.filter_state(FUNCTION).unwrap(), b"hello");
     respond_with(&envoy, "429", b"{}");
     let kind = b"TooManyRequestsException:http://x".to_vec();
     let kind = ("x-amzn-errortype".to_owned(), kind);
     envoy.response.borrow_mut().0.push(kind);
     exchange.on_response_headers(&envoy, false);
     exchange.on_response_body(&envoy, true);
-    assert_eq!(envoy.property(&[REQUEST_ID]).unwrap(), b"r");
-    let error_type = envoy.property(&[ERROR_TYPE]).unwrap();
+    assert_eq!(envoy.filter_state(REQUEST_ID).unwrap(), b"r");
+    let error_type = envoy.filter_state(ERROR_TYPE).unwrap();
     assert_eq!(error_type, b"TooManyRequestsException");
     // The next attempt.
     envoy.request.borrow_mut().1.clear();
     invoke(&envoy, HELLO);
-    assert_eq!(envoy.property(&[ERROR_TYPE]).unwrap(), b"");
+    assert_eq!(envoy.filter_state(ERROR_TYPE).unwrap(), b"");
 }
 
 #[path = "stream_tests.rs"]

@@ -5,6 +5,38 @@ use std::borrow::Cow;
 /// A header map as Envoy has it: pseudo-headers first, names in lower case, values of any bytes.
 pub type HeaderMap = Vec<(String, Vec<u8>)>;
 
+/// Returns a header map as bytes that [`decode`] reads.
+#[must_use]
+pub(crate) fn encode(headers: &HeaderMap) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, value) in headers {
+        for part in [name.as_bytes(), value] {
+            // Envoy's limits are far below four gigabytes.
+            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(part);
+        }
+    }
+    bytes
+}
+
+/// Reads the bytes that [`encode`] returned; `None` for other bytes.
+#[must_use]
+pub(crate) fn decode(mut bytes: &[u8]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    while !bytes.is_empty() {
+        let [name, value] = [(); 2].map(|()| {
+            let (length, rest) = bytes.split_first_chunk()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            let (part, rest) = rest.split_at_checked(length)?;
+            bytes = rest;
+            Some(part.to_vec())
+        });
+        headers.push((String::from_utf8(name?).ok()?, value?));
+    }
+    Some(headers)
+}
+
 /// Returns the first value of a header.
 #[must_use]
 pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
@@ -32,6 +64,19 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_map_is_read_as_it_was_written() {
+        let headers = [(":path", b"/".as_slice()), ("x-empty", b""), ("x", b"\xff")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec()));
+        let bytes = encode(&headers.to_vec());
+        assert_eq!(decode(&bytes).unwrap(), headers);
+        assert_eq!(decode(b"").unwrap(), []);
+        for length in 1..bytes.len() {
+            let cut = bytes.get(..length).unwrap();
+            assert!(decode(cut).is_none_or(|read| read.len() < 3), "{length}");
+        }
+    }
 
     #[test]
     fn bytes_that_are_not_utf8_are_latin_1() {

@@ -7,7 +7,7 @@ use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::encoding::protobuf;
+use crate::encoding::{json, protobuf};
 
 /// The namespace in which Envoy's JWT filter puts a token's payload, by `payload_in_metadata`.
 const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
@@ -16,7 +16,20 @@ const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 /// metadata. The first of several tokens counts, by the names of their keys.
 #[must_use]
 pub(crate) fn claims(dynamic_metadata: &[u8]) -> Option<Map<String, Value>> {
-    let mut payloads = protobuf::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?;
+    first_payload(protobuf::namespace(dynamic_metadata, JWT_NAMESPACE).ok()?)
+}
+
+/// Returns the same claims from the namespace of Envoy's JWT filter as a JSON object. The text is `-` if
+/// the request has none.
+#[must_use]
+pub(crate) fn claims_of_text(namespace: &[u8]) -> Option<Map<String, Value>> {
+    match json::parse(namespace).ok()? {
+        Value::Object(payloads) => first_payload(payloads),
+        _ => None,
+    }
+}
+
+fn first_payload(mut payloads: Map<String, Value>) -> Option<Map<String, Value>> {
     payloads.sort_keys();
     payloads.into_iter().find_map(|(_, payload)| match payload {
         Value::Object(claims) if is_payload(&claims) => Some(claims),
