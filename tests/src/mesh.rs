@@ -1,9 +1,11 @@
 //! A real Envoy with the real filter, in front of an Invoke API.
 
 mod config;
+pub(crate) mod native;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -12,6 +14,7 @@ use tempfile::TempDir;
 use xtask::workspace_root;
 
 pub use config::{Config, metadata, route};
+use native::Host;
 
 use crate::client::{Request, Response};
 use crate::endpoint::{Endpoint, socket_address};
@@ -35,6 +38,8 @@ pub struct Builder {
     admin: SocketAddr,
     environment: Vec<(&'static str, &'static str)>,
     log_level: &'static str,
+    host: Option<Host>,
+    last: Option<fn(&mut Value)>,
 }
 
 /// A running Envoy.
@@ -46,6 +51,7 @@ pub struct Mesh {
     pub admin: SocketAddr,
     envoy: Process,
     folder: TempDir,
+    is_native: bool,
 }
 
 impl Mesh {
@@ -74,6 +80,8 @@ impl Mesh {
             admin: ANY_PORT,
             environment: Vec::new(),
             log_level: "warning",
+            host: None,
+            last: None,
         }
     }
 
@@ -122,6 +130,10 @@ impl Component for Mesh {
     /// Envoy reloads a filter that has died for the next request.
     fn alive(&self) -> bool {
         let stats = Request::new(self.admin, "GET", "/stats?filter=vm_reload").try_send();
+        if self.is_native {
+            // A module that dies takes Envoy with it.
+            return stats.is_ok() && self.envoy.alive();
+        }
         stats.is_ok_and(|stats| {
             let stats = stats.text().lines();
             let counts: Vec<_> = stats.filter_map(|line| line.rsplit(": ").next()).collect();
@@ -227,10 +239,38 @@ impl Builder {
         self
     }
 
+    /// Keeps the proxy-wasm module, for a test of what only that host does.
+    #[must_use]
+    pub fn keep_wasm(mut self) -> Self {
+        self.host = Some(Host::Wasm);
+        self
+    }
+
+    /// Uses the native module, for a test of what only that host does.
+    #[must_use]
+    pub fn native(self) -> Self {
+        let module = native::MODULE.path().to_owned();
+        self.module(module)
+    }
+
+    /// Uses another native module.
+    #[must_use]
+    pub fn module(mut self, module: impl Into<PathBuf>) -> Self {
+        self.host = Some(Host::Native(module.into()));
+        self
+    }
+
     /// Makes any other change.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Makes a change of the configuration that Envoy gets, with the module of its host.
+    #[must_use]
+    pub fn edit_last(mut self, change: fn(&mut Value)) -> Self {
+        self.last = Some(change);
         self
     }
 
@@ -273,6 +313,14 @@ impl Builder {
             self.config.set_endpoints(&self.endpoints);
         }
         self.set_paths_and_ports(&folder);
+        let host = self.host.unwrap_or_else(|| native::host(self.version));
+        let is_native = match host {
+            Host::Wasm => false,
+            Host::Native(module) => native::convert(&mut self.config.0, &module),
+        };
+        if let Some(change) = self.last {
+            change(&mut self.config.0);
+        }
         let path = folder.path().join("envoy.json");
         fs::write(&path, self.config.0.to_string()).expect("a file in a temporary folder");
 
@@ -299,6 +347,7 @@ impl Builder {
             admin,
             envoy,
             folder,
+            is_native,
         })
     }
 

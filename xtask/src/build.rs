@@ -1,9 +1,10 @@
 //! The native programs of the workspace.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{run, target_dir, workspace_root};
 
@@ -58,4 +59,23 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_root());
     cargo
+}
+
+/// Returns compiler flags, and those that keep the names of this machine's folders out of what is built from
+/// the checkout `root`.
+pub(crate) fn rustflags(root: &Path, flags: &[&str]) -> Result<OsString> {
+    let cargo_home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set")?;
+    let mut all = OsString::from("--remap-path-prefix=");
+    all.push(cargo_home);
+    all.push("=/cargo\u{1f}--remap-path-prefix=");
+    all.push(root);
+    all.push("=/lambda-mesh");
+    for flag in flags {
+        all.push("\u{1f}");
+        all.push(flag);
+    }
+    Ok(all)
 }

@@ -26,6 +26,7 @@ pub mod emulator;
 pub mod envoy;
 pub mod layers;
 mod lock;
+pub mod native;
 pub mod ports;
 mod pypi;
 pub mod python;

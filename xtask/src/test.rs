@@ -3,15 +3,19 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, emulator, envoy, python, say, target_dir, wasm};
+use crate::{build, emulator, envoy, native, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
+
+/// The environment variable that selects the host of the filter in the end-to-end tests: `wasm`, the
+/// default, or `native`.
+pub const HOST: &str = "LAMBDA_MESH_HOST";
 
 /// Records that the test `name` is skipped, and the reason. The test then returns. `cargo xtask test`
 /// counts it as skipped, not as passed, and prints the reason.
@@ -31,7 +35,8 @@ pub fn skip(name: &str, reason: &str) {
 }
 
 /// Fetches and builds what the tests need, runs `cargo test` with `arguments` (a filter, `-p PACKAGE`,
-/// ...), and prints a line `N passed, N failed, N skipped`.
+/// ...), and prints a line `N passed, N failed, N skipped`. Without arguments, the end-to-end tests run
+/// twice: with the proxy-wasm module, and with the native module.
 ///
 /// # Errors
 /// A tool cannot be fetched, a build fails, a test fails, or no test runs.
@@ -47,34 +52,30 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
     wasm::build()?;
+    if cfg!(target_os = "linux") {
+        native::build_with_panics()?;
+        native::build()?;
+    }
     build::invoker()?;
     build::example(build::EXAMPLE)?;
     say("running the tests");
 
     let records = start_records()?;
-    let mut command = build::cargo();
-    command.args(["test", "--locked", "--no-fail-fast"]);
-    if !arguments.iter().any(|argument| names_package(argument)) {
-        command.arg("--workspace");
-    }
-    let mut cargo = command
-        .args(arguments)
-        .env(build::PREPARED, "1")
-        .env(SKIPPED, &records)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cargo could not be started")?;
     let mut counts = Counts::default();
-    if let Some(output) = cargo.stdout.take() {
-        for line in BufReader::new(output).split(b'\n') {
-            let line = line.context("cannot read the output of the tests")?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            counts.add(&line);
+    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let runs_everything = arguments.is_empty();
+    if !arguments.iter().any(|argument| names_package(argument)) {
+        arguments.insert(0, OsStr::new("--workspace"));
+    }
+    let mut status = cargo_test(&arguments, None, &records, &mut counts)?;
+    if runs_everything && cfg!(target_os = "linux") {
+        say("running the end-to-end tests again, with the native module");
+        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e"].map(OsStr::new);
+        let native = cargo_test(&end_to_end, Some("native"), &records, &mut counts)?;
+        if status.success() {
+            status = native;
         }
     }
-    let status = cargo.wait().context("cannot wait for cargo")?;
 
     let records = fs::read_to_string(&records).context("cannot read which tests were skipped")?;
     counts.move_to_skipped(&records);
@@ -86,6 +87,35 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
+}
+
+/// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to
+/// `counts`.
+fn cargo_test(
+    arguments: &[&OsStr],
+    host: Option<&str>,
+    records: &Path,
+    counts: &mut Counts,
+) -> Result<ExitStatus> {
+    let mut cargo = build::cargo()
+        .args(["test", "--locked", "--no-fail-fast"])
+        .args(arguments)
+        .envs(host.map(|host| (HOST, host)))
+        .env(build::PREPARED, "1")
+        .env(SKIPPED, records)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cargo could not be started")?;
+    if let Some(output) = cargo.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("cannot read the output of the tests")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            counts.add(&line);
+        }
+    }
+    cargo.wait().context("cannot wait for cargo")
 }
 
 /// Makes an empty file for [`skip`].

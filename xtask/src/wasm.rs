@@ -3,7 +3,6 @@
 //! The standard library for that target is not part of a Rust installation. Its source depends on the
 //! machine: what is installed comes before what must be fetched.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{cargo, prepared};
+use crate::build::{cargo, prepared, rustflags};
 use crate::{debian, run, say, target_dir, workspace_root};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -186,7 +185,7 @@ impl Toolchain {
             .args(["--target", TARGET, "--target-dir"])
             .arg(target)
             .current_dir(root)
-            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root)?);
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root, &SIZE_FLAGS)?);
         Ok(command)
     }
 
@@ -198,25 +197,6 @@ impl Toolchain {
             Self::Debian(_) => target_dir().join("debian"),
         }
     }
-}
-
-/// Returns the compiler flags for every crate of the filter.
-fn rustflags(root: &Path) -> Result<OsString> {
-    let cargo_home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
-        .context("neither CARGO_HOME nor HOME is set")?;
-    // Keeps the names of this machine's folders out of the binary.
-    let mut flags = OsString::from("--remap-path-prefix=");
-    flags.push(cargo_home);
-    flags.push("=/cargo\u{1f}--remap-path-prefix=");
-    flags.push(root);
-    flags.push("=/lambda-mesh");
-    for flag in SIZE_FLAGS {
-        flags.push("\u{1f}");
-        flags.push(flag);
-    }
-    Ok(flags)
 }
 
 /// The flags that make the filter smaller, and according to measurements not slower.

@@ -100,7 +100,7 @@ fn a_client_cannot_send_an_event_of_its_own() {
 #[test]
 fn a_request_without_room_for_its_event_is_refused_and_not_passed_through() {
     let upstream = Upstream::responding(json!({ "statusCode": 200 }));
-    let mesh = Mesh::to(&upstream).edit(in_a_body).start();
+    let mesh = Mesh::to(&upstream).edit(in_a_body).keep_wasm().start();
     let response = mesh.get("/2015-03-31/functions/secret/invocations").send();
     assert_eq!(response.status, 500);
     let request = mesh

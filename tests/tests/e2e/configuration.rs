@@ -63,7 +63,7 @@ fn an_envoy_that_does_not_hold_headers_is_noticed() {
             let plugin = config.plugin().as_object_mut().expect("a mapping");
             assert!(plugin.remove("allow_on_headers_stop_iteration").is_some());
         });
-        let mesh = mesh.start();
+        let mesh = mesh.keep_wasm().start();
         // The second is refused before the function runs, the first once the body has not come.
         for (request, limit) in [
             (mesh.post("/", "body"), 3.0),
@@ -97,7 +97,7 @@ fn an_envoy_that_does_not_hold_headers_is_noticed_by_a_response() {
         let plugin = config.plugin().as_object_mut().expect("a mapping");
         plugin.remove("allow_on_headers_stop_iteration");
     });
-    let mesh = mesh.start();
+    let mesh = mesh.keep_wasm().start();
     for _ in 0..2 {
         let started = Instant::now();
         assert_eq!(mesh.get("/").send().status, 500);

@@ -35,6 +35,7 @@ mod lrp;
 mod metadata;
 mod methods;
 mod mirrors;
+mod native;
 mod payload_limit;
 mod payloads;
 mod proof;

@@ -99,7 +99,7 @@ fn a_mistake_fails_only_its_route_and_is_logged_once_with_its_key() {
         &json!({ "prefix": "/" }),
         &json!({ "function": "probe" }),
     ));
-    let mesh = Mesh::to(&upstream).routes(&routes).start();
+    let mesh = Mesh::to(&upstream).routes(&routes).keep_wasm().start();
     for (key, _) in &mistakes {
         for _ in 0..3 {
             let response = mesh.get(format!("/{key}?token=t0p")).send();

@@ -11,6 +11,8 @@ pub enum ConfigError {
     Keys(Problems),
     /// Envoy's: the metadata is not the expected protobuf message.
     Metadata(DecodeError),
+    /// The operator's: the keys are where the host cannot read them. The text says what to do.
+    Unreadable(&'static str),
 }
 
 impl fmt::Display for ConfigError {
@@ -18,6 +20,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Keys(problems) => write!(f, "the configuration is wrong: {problems}"),
             Self::Metadata(error) => write!(f, "Envoy's metadata cannot be read: {error}"),
+            Self::Unreadable(cure) => write!(f, "the configuration cannot be read: {cure}"),
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum RouteSettings {
     Metadata([Vec<u8>; 3]),
     /// Settings that Envoy has handed over with the configuration, or none.
     Loaded(Option<LoadedSettings>),
+    /// Settings in a place where the host cannot read them, and what to do about it.
+    Unreadable(&'static str),
 }
 
 /// Settings that Envoy hands over once, with the configuration, and that all workers then share.
@@ -129,6 +131,7 @@ impl ConfigCache {
                     .map(LoadedSettings::settings)
                     .unwrap_or_default();
             }
+            RouteSettings::Unreadable(cure) => return Err(ConfigError::Unreadable(cure)),
         }
         Ok(settings.or(&self.plugin).into_config()?)
     }

@@ -61,7 +61,7 @@ impl Property {
 pub struct Capabilities {
     /// It can set the body of a message that came without one.
     pub makes_bodies: bool,
-    /// It can set request headers when an exchange ends, and can set them to empty values.
+    /// It can set request headers when an exchange ends, also to empty values.
     pub restores_headers: bool,
     /// It holds headers alone, whatever its configuration.
     pub holds_headers: bool,

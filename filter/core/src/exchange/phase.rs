@@ -118,16 +118,30 @@ pub(super) fn put_back(host: &impl Host, key: RequestKey, client_headers: &Heade
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_slice()));
     host.set_headers(Side::Request, headers.collect());
     set_marker(host, key, HeaderMapState::Client);
-    if !host.capabilities().restores_headers
-        && client_headers.iter().any(|(_, value)| value.is_empty())
+}
+
+/// Puts the client's headers back if the last attempt has not, for access logs and traces. For a filter in
+/// the listener's chain, on a host that cannot [do it at the end of an
+/// attempt](super::Capabilities::restores_headers).
+pub fn restore_after_last_attempt(host: &impl Host) {
+    let marker = host.filter_state(MARKER);
+    if let Some(AttemptMarker {
+        key,
+        headers: HeaderMapState::Invocation,
+    }) = marker.and_then(|bytes| AttemptMarker::decode(&bytes))
+        && let Some(client_headers) = kept_headers(host)
     {
-        keep_client_headers(host, client_headers);
+        put_back(host, key, &client_headers);
     }
 }
 
-/// Stores the client's headers for the next attempt.
-pub(super) fn keep_client_headers(host: &impl Host, client_headers: &HeaderMap) {
-    host.set_filter_state(CLIENT_HEADERS, &header_map::encode(client_headers));
+/// Returns the client's headers that an attempt before has stored, on a host that may not have put them
+/// back.
+pub(super) fn kept_headers(host: &impl Host) -> Option<HeaderMap> {
+    if host.capabilities().restores_headers {
+        return None;
+    }
+    header_map::decode(&host.filter_state(CLIENT_HEADERS)?)
 }
 
 pub(super) fn set_marker(host: &impl Host, key: RequestKey, headers: HeaderMapState) {

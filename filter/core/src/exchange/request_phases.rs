@@ -13,7 +13,7 @@ use super::host::{Flow, Host, Side};
 use super::invoke_request;
 use super::phase::{
     Attempt, BodyBuffer, CLIENT_HEADERS, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
-    keep_client_headers, restore_client_headers, set_marker,
+    kept_headers, restore_client_headers, set_marker,
 };
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
@@ -141,12 +141,11 @@ impl Exchange {
             // Not from here: Envoy is about to clear this attempt away.
             host.request_tick(Duration::from_millis(1), context);
         }
-        if self.attempts.total(attempt.key) == 0 && attempt.is_rewritten {
-            if host.capabilities().restores_headers {
-                restore_client_headers(host, &mut attempt);
-            } else {
-                keep_client_headers(host, &attempt.client_headers);
-            }
+        if self.attempts.total(attempt.key) == 0
+            && attempt.is_rewritten
+            && host.capabilities().restores_headers
+        {
+            restore_client_headers(host, &mut attempt);
         }
     }
 
@@ -164,7 +163,7 @@ impl Exchange {
             // Clears the error of the previous attempt.
             host.set_filter_state(ERROR_TYPE, b"");
             let known = self.attempts.client_headers(key);
-            let client_headers = match (known.or_else(|| kept_headers(host)), state) {
+            let client_headers = match (known.or_else(|| kept_headers(host).map(Rc::new)), state) {
                 (Some(headers), _) => headers,
                 (None, HeaderMapState::Client) => Rc::new(headers),
                 (None, HeaderMapState::RequestLineChanged) => {
@@ -236,15 +235,6 @@ fn can_invoke_without_body(host: &impl Host, config: &Config) -> bool {
     config.bodyless_event == BodylessEvent::Header || host.capabilities().makes_bodies
 }
 
-/// Returns the headers that an attempt before has kept, on a host that could not put them back.
-fn kept_headers(host: &impl Host) -> Option<Rc<HeaderMap>> {
-    if host.capabilities().restores_headers {
-        return None;
-    }
-    let bytes = host.filter_state(CLIENT_HEADERS)?;
-    header_map::decode(&bytes).map(Rc::new)
-}
-
 /// Replaces the client's request by the invocation.
 fn send(host: &impl Host, attempt: &mut Attempt) -> Result<(), Error> {
     let body = host.body(Side::Request);
@@ -257,6 +247,10 @@ fn send(host: &impl Host, attempt: &mut Attempt) -> Result<(), Error> {
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
     attempt.is_rewritten = true;
+    if !host.capabilities().restores_headers {
+        let kept = header_map::encode(&attempt.client_headers);
+        host.set_filter_state(CLIENT_HEADERS, &kept);
+    }
     set_marker(host, attempt.key, HeaderMapState::Invocation);
     Ok(())
 }

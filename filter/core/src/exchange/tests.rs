@@ -821,5 +821,8 @@ fn access_logs_have_the_function_and_the_error() {
     assert_eq!(envoy.filter_state(ERROR_TYPE).unwrap(), b"");
 }
 
+#[path = "native_tests.rs"]
+mod native_tests;
+
 #[path = "stream_tests.rs"]
 mod streaming;
