@@ -13,6 +13,7 @@ use xtask::workspace_root;
 use crate::client::Request;
 use crate::invoker::BINARY;
 use crate::mesh::FILTER;
+use crate::mesh::native::{self, Host};
 use crate::process::Process;
 use crate::shared::Component;
 
@@ -34,7 +35,9 @@ pub struct CommandOutput {
 pub fn envoy_config(version: &str, arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new(BINARY.path());
     command.arg("envoy-config").args(arguments);
-    command.arg("--filter").arg(FILTER.path());
+    if !arguments.contains(&"--filter") {
+        command.arg("--filter").arg(filter(version));
+    }
     if arguments.contains(&"--check") {
         command.arg("--envoy").arg(envoy(version));
     }
@@ -137,7 +140,7 @@ impl Lrp {
         let mut command = Command::new(program);
         command
             .env("TMPDIR", scratch)
-            .env("LAMBDA_MESH_FILTER", FILTER.path())
+            .env("LAMBDA_MESH_FILTER", filter(version))
             .envs(variables.iter().copied())
             .arg(path)
             .arg("--envoy")
@@ -226,6 +229,14 @@ fn child(parent: u32, name: &str) -> Option<u32> {
             .iter()
             .all(|line| status.lines().any(|other| other == **line))
     })
+}
+
+/// Returns the filter for tests with this version of Envoy.
+fn filter(version: &str) -> PathBuf {
+    match native::host(version) {
+        Host::Wasm => FILTER.path().to_owned(),
+        Host::Native(module) => module,
+    }
 }
 
 fn envoy(version: &str) -> PathBuf {

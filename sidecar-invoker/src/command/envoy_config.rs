@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::error::CommandError;
 use super::setup::{self, ImportArgs};
 use crate::config::{HostPort, Listen, PathPattern};
-use crate::envoy_config::{Envoy, Gateway, find_filter};
+use crate::envoy_config::{Envoy, Filter, Gateway, Host};
 use crate::lrp::Lrp;
 
 /// The arguments of `envoy-config`.
@@ -24,11 +24,15 @@ pub(super) struct EnvoyConfigArgs {
     /// Let Envoy check the configuration (`--mode validate`) before it is written
     #[arg(long)]
     check: bool,
-    /// The Envoy for the check [default: `envoy` on PATH]
-    #[arg(long, value_name = "PATH", requires = "check")]
+    /// The Envoy for --check and --host auto [default: `envoy` on PATH]
+    #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// The file of the filter, as Envoy finds it [default: $LAMBDA_MESH_FILTER, or lambda_filter.wasm
-    /// beside this program]
+    /// The host of the filter: the native module needs Envoy 1.40, and auto asks Envoy for its version
+    /// [default: that of the filter's file, or wasm]
+    #[arg(long)]
+    host: Option<Host>,
+    /// The file of the filter, as Envoy finds it [default: $LAMBDA_MESH_FILTER, or lambda_filter.wasm or
+    /// liblambda_filter.so beside this program]
     #[arg(long, value_name = "PATH")]
     filter: Option<String>,
     /// The address at which Envoy finds the invoker, HOST:PORT or unix:///PATH [default: `listen` of
@@ -81,7 +85,12 @@ enum WriteError {
 
 /// Writes the configuration.
 pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
-    let filter = args.filter.map_or_else(find_filter, Ok);
+    let needs_envoy = args.check || args.envoy.is_some() || args.host == Some(Host::Auto);
+    let envoy = needs_envoy.then(|| Envoy::find(args.envoy.as_deref()));
+    let find_filter = || {
+        let envoy = envoy.as_ref().and_then(|found| found.as_ref().ok());
+        Filter::find(args.filter, args.host, envoy).map_err(CommandError::failed)
+    };
     let admin = Listen::Tcp(HostPort {
         host: args.admin.ip().to_string(),
         port: args.admin.port(),
@@ -90,8 +99,7 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
         (Some(file), _) => {
             let config = args.import.load(&file)?;
             setup::print_warnings(&config);
-            let filter = filter.map_err(CommandError::failed)?;
-            Gateway::of_config(&config, filter).map_err(CommandError::UnusableConfig)?
+            Gateway::of_config(&config, find_filter()?).map_err(CommandError::UnusableConfig)?
         }
         (None, file) => {
             let lrp = Lrp::load(&file.unwrap_or_default())?;
@@ -100,8 +108,7 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
                 host: "127.0.0.1".to_owned(),
                 port: 9090,
             });
-            let filter = filter.map_err(CommandError::failed)?;
-            lrp.gateway(filter, invoker, admin.clone())
+            lrp.gateway(find_filter()?, invoker, admin.clone())
         }
     };
     gateway.admin = admin;
@@ -118,9 +125,11 @@ pub(super) fn run(args: EnvoyConfigArgs) -> Result<ExitCode, CommandError> {
         );
     }
     let text = gateway.render().map_err(CommandError::failed)?;
-    if args.check {
-        let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
-        envoy.validate(&text).map_err(CommandError::failed)?;
+    if let Some(envoy) = envoy {
+        let envoy = envoy.map_err(CommandError::failed)?;
+        if args.check {
+            envoy.validate(&text).map_err(CommandError::failed)?;
+        }
     }
     let written = match args.output {
         Some(file) => std::fs::write(&file, text).map_err(|error| WriteError::File { file, error }),

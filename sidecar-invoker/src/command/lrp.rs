@@ -10,7 +10,7 @@ use super::error::CommandError;
 use super::setup;
 use super::signals::ShutdownSignals;
 use crate::backend::local::raise_open_files;
-use crate::envoy_config::{Envoy, find_filter};
+use crate::envoy_config::{Envoy, Filter, Host};
 use crate::lrp::{ExitReason, Lrp, run as run_both};
 
 /// The arguments of `lrp`.
@@ -22,7 +22,11 @@ pub(super) struct LrpArgs {
     /// The Envoy to start [default: `envoy` on PATH]
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// The file of the filter [default: $LAMBDA_MESH_FILTER, or lambda_filter.wasm beside this program]
+    /// The host of the filter: the native module needs Envoy 1.40
+    #[arg(long, default_value = "auto")]
+    host: Host,
+    /// The file of the filter [default: $LAMBDA_MESH_FILTER, or liblambda_filter.so or
+    /// lambda_filter.wasm beside this program]
     #[arg(long, value_name = "PATH")]
     filter: Option<String>,
     /// Arguments for Envoy, such as `--concurrency 2`
@@ -42,7 +46,7 @@ pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
         tracing::warn!("{warning}");
     }
     let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
-    let filter = args.filter.map_or_else(find_filter, Ok);
+    let filter = Filter::find(args.filter, Some(args.host), Some(&envoy));
     let filter = filter.map_err(CommandError::failed)?;
     let reason = setup::runtime()?.block_on(async {
         let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;

@@ -1,11 +1,11 @@
-//! The program and the file that a configuration needs: Envoy, and the filter.
+//! The Envoy that a configuration is for.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::error::{EnvoyConfigError, FILTER};
+use super::error::EnvoyConfigError;
 
 /// An Envoy that is installed on this machine.
 #[derive(Debug, Clone)]
@@ -68,6 +68,23 @@ impl Envoy {
         })
     }
 
+    /// Returns the major and minor version, such as `(1, 40)`.
+    ///
+    /// # Errors
+    /// Returns an error if Envoy cannot be run, or does not say its version.
+    pub fn version(&self) -> Result<(u32, u32), EnvoyConfigError> {
+        let output = Command::new(&self.0)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output();
+        let output = output.map_err(|error| EnvoyConfigError::NotAsked {
+            envoy: self.0.clone(),
+            error,
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        version(&text).ok_or_else(|| EnvoyConfigError::NoVersion(self.0.clone()))
+    }
+
     /// Returns the path of the program.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -75,24 +92,41 @@ impl Envoy {
     }
 }
 
-/// Returns the file of the filter: the value of the variable `LAMBDA_MESH_FILTER`, or
-/// `lambda_filter.wasm` beside this program.
-///
-/// # Errors
-/// Returns an error if there is no such file.
-pub fn find_filter() -> Result<String, EnvoyConfigError> {
-    if let Some(named) = std::env::var_os("LAMBDA_MESH_FILTER") {
-        return named.into_string().map_err(EnvoyConfigError::FilterName);
+/// Reads the output of `envoy --version`: `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (_, build) = text.split_once(" version: ")?;
+    let version = build.split('/').nth(1)?;
+    let mut numbers = version.split('.').map(str::parse);
+    match (numbers.next()?, numbers.next()?) {
+        (Ok(major), Ok(minor)) => Some((major, minor)),
+        _ => None,
     }
-    let program = std::env::current_exe();
-    let beside = program.ok().map(|program| program.with_file_name(FILTER));
-    beside
-        .filter(|path| path.is_file())
-        .and_then(|path| path.into_os_string().into_string().ok())
-        .ok_or(EnvoyConfigError::NoFilter)
 }
 
 fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_stands_between_slashes() {
+        for (text, expected) in [
+            (
+                "\n/usr/bin/envoy  version: 6eb0d2d/1.39.3/Clean/RELEASE/BoringSSL\n\n",
+                Some((1, 39)),
+            ),
+            (
+                "envoy version: 6eb0d2d/2.0.0-dev/Modified/DEBUG/BoringSSL",
+                Some((2, 0)),
+            ),
+            ("another program", None),
+            ("envoy version: a/b/c", None),
+        ] {
+            assert_eq!(version(text), expected, "{text}");
+        }
+    }
 }

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use crate::config::Listen;
 
-/// The name of the filter's file in a release.
-pub(super) const FILTER: &str = "lambda_filter.wasm";
+/// The name of the proxy-wasm module's file in a release.
+pub(super) const WASM: &str = "lambda_filter.wasm";
+
+/// The name of the native module's file in a release.
+pub(super) const NATIVE: &str = "liblambda_filter.so";
 
 /// The error if a configuration cannot be created, or Envoy refuses it. The text is for the user, with the
 /// cause and the cure.
@@ -53,8 +56,20 @@ pub enum EnvoyConfigError {
     FilterName(OsString),
     /// The file of the filter does not exist.
     #[error(
-        "the filter, {FILTER}, is not beside this program; name it with --filter PATH or the \
+        "the filter, {0}, is not beside this program; name it with --filter PATH or the \
          variable LAMBDA_MESH_FILTER"
     )]
-    NoFilter,
+    NoFilter(&'static str),
+    /// The file of the filter is for another host than the user says.
+    #[error(
+        "{0} is of another host than --host says; the native module is {NATIVE}, and the \
+         proxy-wasm module {WASM}"
+    )]
+    OtherHost(String),
+    /// The Envoy does not run native modules.
+    #[error("{0} needs Envoy 1.40 or newer; with an older Envoy, use {WASM} in its place")]
+    TooOldForNative(String),
+    /// Envoy does not say its version.
+    #[error("{} does not say its version; choose --host native or --host wasm", .0.display())]
+    NoVersion(PathBuf),
 }

@@ -5,7 +5,9 @@
 
 mod envoy;
 mod error;
+mod filter;
 mod routes;
+mod template;
 pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,10 +16,12 @@ use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
 
 use self::routes::default_timeout;
+use self::template::fill_in;
 use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource};
 
-pub use envoy::{Envoy, find_filter};
+pub use envoy::Envoy;
 pub use error::EnvoyConfigError;
+pub use filter::{Filter, Host};
 pub use routes::Health;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
@@ -36,8 +40,8 @@ pub struct Gateway {
     pub admin: Listen,
     /// The address at which the invoker listens.
     pub invoker: Listen,
-    /// The file of the filter, `lambda_filter.wasm`, as Envoy finds it.
-    pub filter: String,
+    /// The filter.
+    pub filter: Filter,
     /// The filter's defaults for all routes.
     pub plugin: Map<String, Value>,
     /// The routes from requests to functions.
@@ -79,7 +83,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Returns an error if the configuration has no routes.
-    pub fn of_config(config: &Config, filter: String) -> Result<Self, EnvoyConfigError> {
+    pub fn of_config(config: &Config, filter: Filter) -> Result<Self, EnvoyConfigError> {
         let file = &config.file;
         if config.routes.is_empty() {
             return Err(EnvoyConfigError::NoRoutes { file: file.clone() });
@@ -140,13 +144,14 @@ impl Gateway {
                 "text_format_source": { "inline_string": self.not_found.format },
                 "content_type": self.not_found.content_type,
             })),
-            "virtual_hosts" => routes::virtual_hosts(&self.routes, &self.health),
+            "virtual_hosts" => routes::virtual_hosts(&self.routes, &self.health, &self.filter),
             "cluster_type" => cluster_type(&invoker).to_owned(),
             "invoker" => yaml::flow(&address(&invoker)),
-            "filter" => yaml::text(&self.filter),
+            "filter" => self.filter.in_cluster(self.plugin()),
+            "restore_filter" => self.filter.in_listener(),
+            "function" => self.filter.function_in_log().to_owned(),
             "body_filter" => self.body_filter().to_owned(),
             "secret_filter" => self.secret_filter(),
-            "plugin" => yaml::flow(&Value::from(self.plugin())),
             _ => String::new(),
         };
         Ok(fill_in(TEMPLATE, fill))
@@ -179,9 +184,10 @@ impl Gateway {
     }
 
     fn body_filter(&self) -> &'static str {
-        match self.head_limit {
-            None => "",
-            Some(_) => BODY_FILTER,
+        if self.head_limit.is_some() && !self.filter.makes_bodies() {
+            BODY_FILTER
+        } else {
+            ""
         }
     }
 
@@ -278,20 +284,6 @@ const BODY_FILTER: &str = r#"        # A request without a body (GET) has no pla
                 end
 "#;
 
-/// Replaces each `${NAME}` in `template` with the result of `fill`. Placeholders in a result are not
-/// replaced, so a value cannot name another value.
-fn fill_in(template: &str, fill: impl Fn(&str) -> String) -> String {
-    let mut out = String::new();
-    let mut parts = template.split("${");
-    out.extend(parts.next());
-    for part in parts {
-        let (name, rest) = part.split_once('}').unwrap_or((part, ""));
-        out.push_str(&fill(name));
-        out.push_str(rest);
-    }
-    out
-}
-
 /// Returns the address at which processes on the same machine reach a server that listens on `listen`.
 fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
     let Listen::Tcp(HostPort { host, port }) = listen else {
@@ -339,12 +331,6 @@ pub(crate) fn file_name(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn placeholders_in_values_are_not_replaced() {
-        let fill = |name: &str| format!("<{name} ${{b}}>");
-        assert_eq!(fill_in("1 ${a} 2 ${b}", fill), "1 <a ${b}> 2 <b ${b}>");
-    }
 
     #[test]
     fn an_invoker_that_listens_on_all_addresses_is_reached_on_loopback() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::filter::Filter;
 use super::yaml;
 use crate::config::{BackendConfig, Form, FunctionConfig, Host, PathPattern, Route};
 
@@ -61,17 +62,17 @@ pub(super) fn default_timeout(function: Option<&FunctionConfig>) -> Duration {
 
 /// Returns the list under `virtual_hosts`: first `*` with the health endpoints, then the hosts in the
 /// order of their first routes. Envoy selects the most specific host, whatever the order.
-pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
+pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) -> String {
     let mut out = String::new();
     let any = Host::any();
     let mut names = Vec::new();
-    virtual_host(
-        &mut out,
-        &any,
-        &mut names,
-        routes,
-        &endpoints(health, routes),
-    );
+    let mut virtual_host = |host: &Host, first: &str| {
+        let name = unique_name(host, &names);
+        let routes = routes.iter().filter(|route| route.host == *host);
+        write_virtual_host(&mut out, (host, &name), (routes, filter), first);
+        names.push(name);
+    };
+    virtual_host(&any, &endpoints(health, routes));
     let again = if health.every_host {
         "              - *ping\n              - *healthz\n"
     } else {
@@ -81,37 +82,34 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health) -> String {
     for Route { host, .. } in routes {
         if !seen.contains(&host) {
             seen.push(host);
-            virtual_host(&mut out, host, &mut names, routes, again);
+            virtual_host(host, again);
         }
     }
     out
 }
 
-fn virtual_host(
+fn write_virtual_host<'r>(
     out: &mut String,
-    host: &Host,
-    names: &mut Vec<String>,
-    routes: &[Route],
+    (host, name): (&Host, &str),
+    (routes, filter): (impl Iterator<Item = &'r Route>, &Filter),
     first: &str,
 ) {
-    let name = unique_name(host, names);
     let domain = yaml::text(host.as_str());
     // Writing to a String never fails.
     let _ = write!(
         out,
         "            - name: {}\n              domains: [{domain}]\n              routes:\n{first}",
-        yaml::text(&name)
+        yaml::text(name)
     );
-    names.push(name);
-    for route in routes.iter().filter(|route| route.host == *host) {
+    for route in routes {
         let _ = write!(
             out,
             "              - match: {}\n                stat_prefix: {}\n                \
-             route: {}\n                metadata: {}\n",
+             route: {}\n{}",
             yaml::flow(&matching(route)),
             yaml::text(route.function.as_str()),
             yaml::flow(&action(route)),
-            yaml::flow(&json!({ "filter_metadata": { "lambda": metadata(route) } })),
+            filter.in_route(keys(route)),
         );
     }
 }
@@ -222,19 +220,19 @@ fn matched(route: &Route) -> PathPattern {
 
 /// Returns the route's keys for the filter, with `resource` if the path has one form and the route does
 /// not set it: the method, if the route has one, and the path template.
-fn metadata(route: &Route) -> Map<String, Value> {
-    let mut metadata = route.lambda.clone();
-    let strip_prefix = metadata.get("strip_prefix").and_then(Value::as_str);
+fn keys(route: &Route) -> Map<String, Value> {
+    let mut keys = route.lambda.clone();
+    let strip_prefix = keys.get("strip_prefix").and_then(Value::as_str);
     if let Some(path) = matched(route).resource(strip_prefix.unwrap_or_default())
-        && !metadata.contains_key("resource")
+        && !keys.contains_key("resource")
     {
         let resource = match &route.method {
             Some(method) => format!("{method} {path}"),
             None => path.to_owned(),
         };
-        metadata.insert("resource".to_owned(), json!(resource));
+        keys.insert("resource".to_owned(), json!(resource));
     }
-    metadata
+    keys
 }
 
 /// Returns a duration in the JSON form of Protocol Buffers.

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::translate::Lrp;
 use crate::backend::local::OrphanReaper;
 use crate::config::{ConfigError, HostPort, Listen};
-use crate::envoy_config::{Envoy, EnvoyConfigError};
+use crate::envoy_config::{Envoy, EnvoyConfigError, Filter};
 use crate::server::{Options, ServeError, Server};
 
 /// The longest time for which requests may finish at the shutdown. lrp has the same limit.
@@ -86,7 +86,7 @@ pub enum ExitReason {
 /// Returns an error if Envoy or the invoker cannot be started.
 pub async fn run(
     lrp: &Lrp,
-    (envoy, filter): (&Envoy, String),
+    (envoy, filter): (&Envoy, Filter),
     arguments: &[OsString],
     options: Options,
     ready: impl FnOnce(SocketAddr),

@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 
 use super::file::{self, Destination, File};
 use crate::config::{self, Config, ConfigError, Listen, PathPattern, Route};
-use crate::envoy_config::{Gateway, HeadLimit, Health, NotFound, file_name, yaml};
+use crate::envoy_config::{Filter, Gateway, HeadLimit, Health, NotFound, file_name, yaml};
 
 /// An `lrp.yaml`.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Lrp {
 
     /// Returns an Envoy in front of an invoker with [`functions_yaml`](Self::functions_yaml).
     #[must_use]
-    pub fn gateway(&self, filter: String, invoker: Listen, admin: Listen) -> Gateway {
+    pub fn gateway(&self, filter: Filter, invoker: Listen, admin: Listen) -> Gateway {
         let mut notes = Vec::new();
         if !self.file.functions.is_empty() {
             let heading = "Its functions in invoker.yaml:".to_owned();

@@ -64,6 +64,49 @@ fn the_output_does_not_depend_on_how_the_path_is_written() {
 }
 
 #[test]
+fn a_native_module_reads_the_keys_of_routes_where_it_can() {
+    assert_writes(
+        &[
+            "--config",
+            "invoker.yaml",
+            "--host",
+            "native",
+            "--filter",
+            "/etc/envoy/liblambda_filter.so",
+        ],
+        "envoy-native.yaml",
+    );
+}
+
+#[test]
+fn a_filter_of_another_host_or_none_is_refused() {
+    let config = ["--config", "invoker.yaml"];
+    for (arguments, expected) in [
+        (
+            ["--host", "native", "--filter", "lambda_filter.wasm"].as_slice(),
+            "lambda_filter.wasm is of another host than --host says; the native module is \
+             liblambda_filter.so, and the proxy-wasm module lambda_filter.wasm",
+        ),
+        (
+            &["--host", "wasm", "--filter", "liblambda_filter.so"],
+            "liblambda_filter.so is of another host",
+        ),
+        (
+            &["--host", "native"],
+            "the filter, liblambda_filter.so, is not beside this program",
+        ),
+        (
+            &["--filter", "liblambda_filter.so", "--envoy", "/bin/echo"],
+            "/bin/echo does not say its version",
+        ),
+    ] {
+        let (code, stdout, stderr) = run(&[&config, arguments].concat());
+        assert_eq!((code, stdout.as_str()), (Some(1), ""));
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn an_lrp_yaml_gives_the_expected_output() {
     assert_writes(
         &[

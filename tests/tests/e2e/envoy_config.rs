@@ -224,7 +224,11 @@ fn the_filters_equal_those_of_the_shipped_configurations() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }";
     let config = write_file(folder.path(), "invoker.yaml", config);
-    let output = envoy_config(NEWEST, &["--config", &config]);
+    let filter = ["--filter", "lambda_filter.wasm"];
+    let output = envoy_config(
+        NEWEST,
+        &[&["--config", &config], filter.as_slice()].concat(),
+    );
     let mut generated = mesh::Config(serde_saphyr::from_str(&output.stdout).expect("YAML"));
     let mut shipped = mesh::Config::shipped("local.yaml");
     for config in [&mut generated, &mut shipped] {
