@@ -31,10 +31,10 @@ ENTRYPOINT ["sidecar-invoker"]
 CMD ["serve", "--config", "/etc/lambda-mesh/invoker.yaml"]
 
 
-# Envoy with the filter at /etc/envoy/lambda_filter.wasm. The invoker is in it for the health check, and to
+# Envoy with the filter at /etc/envoy/lambda_filter.wasm, and the native module beside it. The invoker is in it for the health check, and to
 # replace the Lambda Reverse Proxy (docs/lrp.md).
 FROM envoyproxy/envoy:v1.40.0 AS envoy
-COPY --from=build /dist/lambda_filter.wasm /etc/envoy/
+COPY --from=build /dist/lambda_filter.wasm /dist/liblambda_filter.so /etc/envoy/
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
 ENV LAMBDA_MESH_FILTER=/etc/envoy/lambda_filter.wasm
 RUN mkdir -p /go/bin && ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `lambda_filter.wasm` | the filter |
 //! | `lambda_filter.oci.tar` | the filter as an OCI image, in the form that Istio and Envoy Gateway pull |
+//! | `liblambda_filter.so` | the filter as a native module, for this machine's platform; on Linux |
 //! | `sidecar-invoker` | the invoker, for this machine's platform |
-//! | `*.cdx.json` | the bill of materials of the filter and of the invoker, as CycloneDX |
+//! | `*.cdx.json` | the bill of materials of the filter, the native module and the invoker, as CycloneDX |
 //! | `SHA256SUMS` | the checksums, for `sha256sum --check` |
 //!
 //! The same source and compiler make the same bytes, in any folder.
@@ -20,10 +21,14 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use self::files::{read, sha256, write};
-use crate::{build, target_dir, wasm};
+use crate::{build, native, target_dir, wasm};
 
 const INVOKER_SBOM: sbom::Program = sbom::Program {
     package: build::INVOKER,
+    target: None,
+};
+const MODULE_SBOM: sbom::Program = sbom::Program {
+    package: native::PACKAGE,
     target: None,
 };
 const FILTER_SBOM: sbom::Program = sbom::Program {
@@ -68,6 +73,15 @@ pub fn run(options: &Options) -> Result<()> {
         filter.clone(),
         invoker,
     ];
+    let module = cfg!(target_os = "linux").then(native::build).transpose()?;
+    if let Some(module) = &module {
+        files.push(write(
+            &folder,
+            "liblambda_filter.cdx.json",
+            &MODULE_SBOM.write(&read(module)?)?,
+        )?);
+        files.push(module.clone());
+    }
     files.sort();
     let mut sums = String::new();
     for file in &files {
@@ -80,7 +94,7 @@ pub fn run(options: &Options) -> Result<()> {
         println!("{:>10} {}", read(&file)?.len(), crate::display(&file));
     }
     if options.reproduce {
-        reproduce::compare(&filter)?;
+        reproduce::compare(&filter, module.as_deref())?;
     }
     Ok(())
 }

@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use xtask::schema::Schema;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "SHA256SUMS",
     "lambda_filter.cdx.json",
     "lambda_filter.oci.tar",
     "lambda_filter.wasm",
+    "liblambda_filter.cdx.json",
+    "liblambda_filter.so",
     "sidecar-invoker",
     "sidecar-invoker.cdx.json",
 ];
@@ -100,6 +102,7 @@ fn two_builds_of_a_release_have_the_same_bytes_in_any_folder() {
 
     for (name, program) in [
         ("lambda_filter.cdx.json", "lambda_filter.wasm"),
+        ("liblambda_filter.cdx.json", "liblambda_filter.so"),
         ("sidecar-invoker.cdx.json", "sidecar-invoker"),
     ] {
         check_bill(&first[name], &sha256(&first[program]));
@@ -129,7 +132,8 @@ fn check_bill(bill: &[u8], program: &str) {
     assert_eq!(shipped["hashes"][0]["content"].as_str().unwrap().len(), 64);
     // The build of the filter runs no other crate.
     let built = find("syn").map(|syn| &syn["scope"]);
-    let is_filter = bill["metadata"]["component"]["name"] == "lambda-filter";
+    let program_name = &bill["metadata"]["component"]["name"];
+    let is_filter = program_name != "sidecar-invoker";
     assert_eq!(built, (!is_filter).then_some(&json!("excluded")));
     assert_eq!(find("proptest"), None);
     // Another component or the program needs each component.

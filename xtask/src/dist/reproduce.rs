@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 use super::files::{read, sha256};
 use crate::lock::Lock;
 use crate::wasm::{self, Toolchain};
-use crate::{say, target_dir, workspace_root};
+use crate::{native, say, target_dir, workspace_root};
 
 /// Builds the filter from a copy of the source, into a target folder of its own, and compares it
-/// with `filter`.
-pub(super) fn compare(filter: &Path) -> Result<()> {
+/// with `filter`, and likewise the native module, if there is one.
+pub(super) fn compare(filter: &Path, module: Option<&Path>) -> Result<()> {
     let _lock = Lock::acquire("reproduce")?;
     let folder = target_dir().join("reproduce");
     let copy = folder.join("source");
@@ -20,18 +20,28 @@ pub(super) fn compare(filter: &Path) -> Result<()> {
         fs::remove_dir_all(&copy).context("cannot empty target/reproduce/source")?;
     }
     copy_source(workspace_root(), &copy).context("cannot copy the source to target/reproduce")?;
-    let again = wasm::compile(&Toolchain::find()?, &copy, &folder.join("target"))?;
-    let (first, second) = (sha256(&read(filter)?), sha256(&read(&again)?));
+    let target = folder.join("target");
+    let again = wasm::compile(&Toolchain::find()?, &copy, &target)?;
+    compare_files(filter, &again)?;
+    if let Some(module) = module {
+        compare_files(module, &native::compile(&copy, &target, &[])?)?;
+    }
+    Ok(())
+}
+
+fn compare_files(filter: &Path, again: &Path) -> Result<()> {
+    let (first, second) = (sha256(&read(filter)?), sha256(&read(again)?));
     if first != second {
         bail!(
             "{} has the SHA-256 {first}, but {}, built from the same source in another folder, has \
              {second}; compare the files, and delete the first if the source or the compiler has changed",
             crate::display(filter),
-            crate::display(&again),
+            crate::display(again),
         );
     }
     say(format_args!(
-        "the build in another folder has the same bytes, SHA-256 {first}"
+        "{} has the same bytes when it is built in another folder, SHA-256 {first}",
+        crate::display(filter)
     ));
     Ok(())
 }
