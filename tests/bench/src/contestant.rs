@@ -9,8 +9,15 @@ pub enum Contestant {
     /// Envoy passes the request through untouched, which is the limit.
     PassThrough,
     /// Envoy's own `aws_lambda` filter, which signs.
-    Native,
-    /// Our filter, unsigned, with the events of requests without a body in a header, as towards the
+    AwsLambda,
+    /// Our filter as a native module, unsigned, with the events of requests without a body in a header, as
+    /// towards the invoker.
+    Module,
+    /// The module, unsigned, with all events in bodies, as towards an emulator.
+    ModuleBody,
+    /// The module, then Envoy's `aws_request_signing`.
+    ModuleSigned,
+    /// Our filter as WebAssembly, unsigned, with the events of requests without a body in a header, as towards the
     /// invoker.
     Ours,
     /// Our filter behind the Lua filter that adds a body, unsigned, as towards an emulator.
@@ -23,9 +30,12 @@ pub enum Contestant {
 
 impl Contestant {
     /// All contestants, in the order of the report.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::PassThrough,
-        Self::Native,
+        Self::AwsLambda,
+        Self::Module,
+        Self::ModuleBody,
+        Self::ModuleSigned,
         Self::Ours,
         Self::OursShim,
         Self::OursSigned,
@@ -36,7 +46,10 @@ impl Contestant {
     pub fn name(self) -> &'static str {
         match self {
             Self::PassThrough => "pass-through",
-            Self::Native => "native",
+            Self::AwsLambda => "aws-lambda",
+            Self::Module => "module",
+            Self::ModuleBody => "module-body",
+            Self::ModuleSigned => "module-signed",
             Self::Ours => "ours",
             Self::OursShim => "ours-shim",
             Self::OursSigned => "ours-signed",
@@ -48,11 +61,19 @@ impl Contestant {
     pub fn title(self) -> &'static str {
         match self {
             Self::PassThrough => "Envoy, passed through untouched",
-            Self::Native => "Envoy's `aws_lambda` (signs)",
-            Self::Ours => "lambda-mesh, unsigned",
-            Self::OursShim => "lambda-mesh, unsigned, with the Lua filter",
-            Self::OursSigned => "lambda-mesh, signed by Envoy",
-            Self::OursInvoker => "lambda-mesh, signed by the invoker",
+            Self::AwsLambda => "Envoy's `aws_lambda` (signs)",
+            Self::Module => "native module, unsigned",
+            Self::ModuleBody => "native module, unsigned, events in bodies",
+            Self::ModuleSigned => "native module, signed by Envoy",
+            Self::Ours => "WebAssembly, unsigned",
+            Self::OursShim => "WebAssembly, unsigned, with the Lua filter",
+            Self::OursSigned => "WebAssembly, signed by Envoy",
+            Self::OursInvoker => "WebAssembly, signed by the invoker",
         }
+    }
+
+    /// Returns whether the filter is the native module.
+    pub fn is_module(self) -> bool {
+        matches!(self, Self::Module | Self::ModuleBody | Self::ModuleSigned)
     }
 }

@@ -81,13 +81,22 @@ impl Envoy {
     }
 }
 
+/// The files of the filter.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// The filter as WebAssembly.
+    pub wasm: PathBuf,
+    /// The filter as a native module.
+    pub module: PathBuf,
+}
+
 /// The parameters of an Envoy's configuration.
 #[derive(Debug)]
 pub struct Config {
     /// The contestant.
     pub contestant: Contestant,
-    /// The filter as WebAssembly.
-    pub wasm: PathBuf,
+    /// The files of the filter.
+    pub filter: Filter,
     /// The destination of requests.
     pub upstream: SocketAddr,
     /// The value of the filter's key `invocation`.
@@ -105,18 +114,18 @@ impl Config {
     }
 
     fn at(&self, address: SocketAddr) -> Value {
-        let route = json!({
+        let keys = json!({ "function": "bench", "invocation": self.invocation });
+        let mut route = json!({
             "match": { "prefix": "/" },
             "route": { "cluster": "upstream", "timeout": "60s" },
-            "metadata": { "filter_metadata": { "lambda": {
-                "function": "bench",
-                "invocation": self.invocation,
-            } } },
         });
+        if let Some(route) = route.as_object_mut() {
+            route.extend(self.filter.in_route(self.contestant, &keys));
+        }
         let host = json!({ "name": "all", "domains": ["*"], "routes": [route] });
-        let filters = chain(self.contestant, &self.wasm);
+        let filters = self.filter.chain(self.contestant);
         let mut cluster = cluster("upstream", self.upstream, &filters);
-        if let (Contestant::Native, Some(cluster)) = (self.contestant, cluster.as_object_mut()) {
+        if let (Contestant::AwsLambda, Some(cluster)) = (self.contestant, cluster.as_object_mut()) {
             let aws = json!({ "com.amazonaws.lambda": { "egress_gateway": true } });
             cluster.insert("metadata".to_owned(), json!({ "filter_metadata": aws }));
         }
@@ -124,7 +133,7 @@ impl Config {
     }
 
     fn listener_filters(&self) -> Vec<Value> {
-        if self.contestant != Contestant::Native {
+        if self.contestant != Contestant::AwsLambda {
             return Vec::new();
         }
         vec![json!({
@@ -139,8 +148,51 @@ impl Config {
     }
 }
 
-/// Returns the upstream filters of a contestant's cluster. The list is empty if it needs none.
-pub fn chain(contestant: Contestant, wasm: &Path) -> Vec<Value> {
+impl Filter {
+    /// Returns the member of a route that has these keys of the filter.
+    pub fn in_route(&self, contestant: Contestant, keys: &Value) -> [(String, Value); 1] {
+        if contestant.is_module() {
+            let config = json!({ "lambda": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
+                "dynamic_module_config": self.dynamic_module(),
+                "filter_config": structure(keys),
+            } });
+            [("typed_per_filter_config".to_owned(), config)]
+        } else {
+            let metadata = json!({ "filter_metadata": { "lambda": keys } });
+            [("metadata".to_owned(), metadata)]
+        }
+    }
+
+    /// Returns the upstream filters of a contestant's cluster. The list is empty if it needs none.
+    pub fn chain(&self, contestant: Contestant) -> Vec<Value> {
+        chain(self, contestant)
+    }
+
+    fn dynamic_module(&self) -> Value {
+        json!({ "module": { "local": { "filename": self.module } }, "do_not_close": true })
+    }
+
+    fn native(&self, bodyless_event: &str) -> Value {
+        let keys = json!({ "payload": "apigateway-v2", "bodyless_event": bodyless_event });
+        json!({
+            "name": "lambda",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+                "dynamic_module_config": self.dynamic_module(),
+                "filter_name": "lambda",
+                "filter_config": structure(&keys),
+            },
+        })
+    }
+}
+
+fn structure(keys: &Value) -> Value {
+    json!({ "@type": "type.googleapis.com/google.protobuf.Struct", "value": keys })
+}
+
+fn chain(files: &Filter, contestant: Contestant) -> Vec<Value> {
+    let wasm = &files.wasm;
     let signing = json!({
         "name": "envoy.filters.http.aws_request_signing",
         "typed_config": {
@@ -155,7 +207,10 @@ pub fn chain(contestant: Contestant, wasm: &Path) -> Vec<Value> {
         "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec" },
     });
     match contestant {
-        Contestant::PassThrough | Contestant::Native => Vec::new(),
+        Contestant::PassThrough | Contestant::AwsLambda => Vec::new(),
+        Contestant::Module => vec![files.native("header"), codec],
+        Contestant::ModuleBody => vec![files.native("body"), codec],
+        Contestant::ModuleSigned => vec![files.native("body"), signing, codec],
         Contestant::Ours | Contestant::OursInvoker => vec![filter(wasm, "header"), codec],
         Contestant::OursShim => vec![shim(), filter(wasm, "body"), codec],
         Contestant::OursSigned => vec![shim(), filter(wasm, "body"), signing, codec],

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::contestant::Contestant;
-use crate::envoy::{Envoy, bootstrap, chain, cluster};
+use crate::envoy::{Envoy, bootstrap, cluster};
 use crate::lab::Lab;
 use crate::load::{Exchange, Load, Until};
 use crate::process::free_address;
@@ -133,7 +133,7 @@ fn host(index: usize) -> String {
 
 fn start(lab: &Lab, layout: Layout, functions: usize) -> Result<Envoy> {
     let upstream = lab.upstream(Scenario::SmallGet.script(Contestant::Ours))?;
-    let filters = chain(Contestant::Ours, &lab.wasm);
+    let filters = lab.filter.chain(Contestant::Ours);
     let name = |index| match layout {
         Layout::RouteMetadata => "upstream".to_owned(),
         Layout::Clusters => format!("f{index}"),

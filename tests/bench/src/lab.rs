@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::contestant::Contestant;
-use crate::envoy::{Config, Envoy};
+use crate::envoy::{Config, Envoy, Filter};
 use crate::invoker;
 use crate::load::{self, Exchange, Load, Outcome, Until};
 use crate::process::{Cores, Placement};
@@ -21,8 +21,8 @@ use crate::upstream::{Script, Upstream};
 pub struct Lab {
     /// The cores.
     pub cores: Cores,
-    /// The filter as WebAssembly.
-    pub wasm: PathBuf,
+    /// The files of the filter.
+    pub filter: Filter,
     /// The invoker.
     pub invoker: PathBuf,
     /// The local function.
@@ -72,14 +72,18 @@ impl Lab {
     /// # Errors
     /// A build fails, or the machine has one core.
     pub fn open(effort: Effort) -> Result<Self> {
-        let (wasm, invoker) = (xtask::wasm::build()?, xtask::build::invoker()?);
+        let filter = Filter {
+            wasm: xtask::wasm::build()?,
+            module: xtask::native::build()?,
+        };
+        let invoker = xtask::build::invoker()?;
         // It is built together with this program.
         let function = std::env::current_exe()?.with_file_name("trivial");
         // This pins the current thread, so that builds must come before.
         let cores = Cores::claim()?;
         Ok(Self {
             cores,
-            wasm,
+            filter,
             invoker,
             function,
             effort,
@@ -136,7 +140,7 @@ impl Lab {
         }
         let config = Config {
             contestant,
-            wasm: self.wasm.clone(),
+            filter: self.filter.clone(),
             upstream: next,
             invocation: scenario.invocation(),
         };

@@ -16,9 +16,10 @@ const CONCURRENCY: usize = 32;
 /// The number of rounds for each round of other experiments. Only the half counts in which load and Envoy
 /// waited least for their cores, because other work of the machine affects the 99th percentile most.
 const ROUNDS_FACTOR: usize = 4;
-const CONTESTANTS: [Contestant; 4] = [
+const CONTESTANTS: [Contestant; 5] = [
     Contestant::PassThrough,
-    Contestant::Native,
+    Contestant::AwsLambda,
+    Contestant::Module,
     Contestant::Ours,
     Contestant::OursSigned,
 ];

@@ -94,7 +94,7 @@ fn main() -> Result<()> {
     })?;
     let mut report = Report {
         setting: setting(&cli),
-        wasm_bytes: fs::metadata(&lab.wasm)?.len(),
+        wasm_bytes: fs::metadata(&lab.filter.wasm)?.len(),
         ..Report::default()
     };
     let mut failed = Vec::new();

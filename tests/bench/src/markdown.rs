@@ -139,7 +139,7 @@ event to the next.\n\n";
 /// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
 pub fn summary(report: &Report) -> String {
     let base = |scenario| {
-        let native = report.row(scenario, Contestant::Native);
+        let native = report.row(scenario, Contestant::AwsLambda);
         native.map(|row| row.responses_per_second.median)
     };
     let rows = Contestant::ALL.iter().map(|&contestant| {

@@ -27,7 +27,7 @@ pub struct Row {
     pub peak_kib: u64,
 }
 
-/// Sends many small GETs to a plain Envoy and to one with the filter.
+/// Sends many small GETs to a plain Envoy, and to one with each form of the filter.
 ///
 /// # Errors
 /// An Envoy does not start, or a response is wrong.
@@ -35,7 +35,11 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let scenario = Scenario::SmallGet;
     let exchange = scenario.exchange();
     let mut rows = Vec::new();
-    for contestant in [Contestant::PassThrough, Contestant::Ours] {
+    for contestant in [
+        Contestant::PassThrough,
+        Contestant::Module,
+        Contestant::Ours,
+    ] {
         let envoy = lab.entrant(scenario, contestant)?.envoy;
         let mut sent = 0;
         for requests in [

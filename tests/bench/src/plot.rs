@@ -38,7 +38,7 @@ pub fn svg(report: &Report) -> Option<String> {
         let x = |figure: f64| LEFT + figure / most * WIDTH;
         let fill = match contestant {
             Contestant::PassThrough => "#9aa5b1",
-            Contestant::Native => "#c46210",
+            Contestant::AwsLambda => "#c46210",
             _ => "#2f6f4f",
         };
         let middle = y + BAR / 2.0;

@@ -233,7 +233,7 @@ impl Scenario {
         };
         let payload = match contestant {
             Contestant::PassThrough => return Script::whole(self.response_type(), &body),
-            Contestant::Native => {
+            Contestant::AwsLambda => {
                 json!({ "status_code": 200, "headers": headers, "body": text, "is_base64_encoded": base64 })
             }
             _ => {
