@@ -97,7 +97,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     let plugin = unsafe { &*config.cast::<Plugin>() };
     // SAFETY: the pointer is Envoy's, and `Request::end` forgets it.
     let filter = unsafe { Filter::new(filter) };
-    give(Request::begin(plugin, filter))
+    give(Some(Request::begin(plugin, filter)))
 }
 
 #[unsafe(no_mangle)]

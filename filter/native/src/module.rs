@@ -63,11 +63,25 @@ fn local(settings: &LoadedSettings) -> LocalPlugin {
     })
 }
 
+/// What the module does with a request.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a request is in a box of its own, and nearly all are exchanges"
+)]
+enum Role {
+    /// In a cluster's chain: the exchange, with its context.
+    Exchange(Exchange, u32),
+    /// In the listener's chain: puts the client's headers back.
+    RestoreHeaders,
+    /// Refuses a request that could not begin.
+    Refuse,
+}
+
 /// A request, or one attempt of a request that is retried.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The exchange and its context. `None` in the listener's chain.
-    exchange: Option<(Exchange, u32)>,
+    role: Role,
     host: EnvoyHost,
     /// A part of the response has passed on.
     has_responded: bool,
@@ -75,37 +89,34 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Returns a request of which nothing has come yet. `None` after a panic: Envoy then answers 500.
-    pub(crate) fn begin(plugin: &Plugin, filter: Filter) -> Option<Self> {
-        let begin = || {
-            let (exchange, state) = match plugin {
-                Plugin::RestoreHeaders => (None, Rc::default()),
-                Plugin::Exchange(settings) => {
-                    let context = requests::insert(filter);
-                    let (cache, state) = local(settings);
-                    let exchange = Exchange::new(cache, ATTEMPTS.with(Rc::clone), context);
-                    (Some((exchange, context)), state)
-                }
-            };
-            Self {
-                exchange,
-                host: EnvoyHost::new(filter, state),
-                has_responded: false,
-                has_panicked: false,
+    /// Returns a request of which nothing has come yet.
+    pub(crate) fn begin(plugin: &Plugin, filter: Filter) -> Self {
+        let begin = || match plugin {
+            Plugin::RestoreHeaders => (Role::RestoreHeaders, Rc::default()),
+            Plugin::Exchange(settings) => {
+                let (cache, state) = local(settings);
+                let context = requests::insert(filter);
+                let exchange = Exchange::new(cache, ATTEMPTS.with(Rc::clone), context);
+                (Role::Exchange(exchange, context), state)
             }
         };
-        panic::catch_unwind(AssertUnwindSafe(begin)).ok()
+        let begun = panic::catch_unwind(AssertUnwindSafe(begin));
+        let (role, state) = begun.unwrap_or_else(|_| (Role::Refuse, Rc::default()));
+        Self {
+            role,
+            host: EnvoyHost::new(filter, state),
+            has_responded: false,
+            has_panicked: false,
+        }
     }
 
     /// Ends the request, perhaps without a response.
     pub(crate) fn end(mut self) {
-        if !self.has_panicked {
-            self.guarded(Callback::End, |exchange, host| {
-                exchange.on_done(host);
-                Flow::Pause
-            });
-        }
-        if let Some((_, context)) = self.exchange {
+        self.guarded(Callback::End, |exchange, host| {
+            exchange.on_done(host);
+            Flow::Pause
+        });
+        if let Role::Exchange(_, context) = self.role {
             requests::remove(context);
         }
     }
@@ -169,35 +180,35 @@ impl Request {
         callback: Callback,
         hook: impl FnOnce(&mut Exchange, &EnvoyHost) -> Flow,
     ) -> Flow {
-        if self.has_panicked {
-            return match self.exchange {
-                Some(_) => Flow::Pause,
-                None => Flow::Continue,
-            };
-        }
         self.host.begin(callback);
-        let Self { exchange, host, .. } = self;
-        let hook = || match exchange {
-            Some((exchange, _)) => {
+        let Self { role, host, .. } = self;
+        let result = panic::catch_unwind(AssertUnwindSafe(|| match role {
+            Role::Exchange(..) if self.has_panicked => Flow::Pause,
+            Role::Exchange(exchange, _) => {
                 #[cfg(feature = "panic-on-request")]
                 host.panic_if_asked();
                 hook(exchange, host)
             }
-            None => {
+            Role::RestoreHeaders => {
                 if callback == Callback::ResponseHeaders {
                     restore_after_last_attempt(host);
                 }
                 Flow::Continue
             }
-        };
-        let result = panic::catch_unwind(AssertUnwindSafe(hook));
+            Role::Refuse => {
+                if callback == Callback::RequestHeaders {
+                    host.fail(false);
+                }
+                Flow::Pause
+            }
+        }));
         result.unwrap_or_else(|_| {
             self.has_panicked = true;
-            if self.exchange.is_none() {
-                return Flow::Continue;
-            }
-            if callback != Callback::End {
-                self.host.fail(self.has_responded);
+            match self.role {
+                // Only a log shows the headers of the invocation.
+                Role::RestoreHeaders => return Flow::Continue,
+                _ if callback == Callback::End => {}
+                _ => self.host.fail(self.has_responded),
             }
             Flow::Pause
         })
