@@ -15,6 +15,7 @@ mod binary_bodies;
 mod body_sizes;
 mod bodyless;
 mod broken_upstreams;
+mod chaos;
 mod configuration;
 mod cookies;
 mod disconnects;

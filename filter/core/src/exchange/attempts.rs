@@ -98,6 +98,8 @@ pub(super) struct WaitingResponse {
     /// The context of its attempt.
     pub(super) context: u32,
     pub(super) response: HttpResponse,
+    /// The attempt has replaced the client's headers. If it has not, Envoy lets nobody set them any more.
+    pub(super) is_rewritten: bool,
 }
 
 /// The active attempts in one VM. All attempts of a request are in one worker.
@@ -222,7 +224,11 @@ mod tests {
             body: Vec::new(),
             declared_length: None,
         };
-        WaitingResponse { context, response }
+        WaitingResponse {
+            context,
+            response,
+            is_rewritten: true,
+        }
     }
 
     fn released(attempts: &Attempts) -> Vec<u32> {

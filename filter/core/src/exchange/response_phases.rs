@@ -254,6 +254,7 @@ impl Exchange {
         let waiting = WaitingResponse {
             context: self.context,
             response,
+            is_rewritten: attempt.is_rewritten,
         };
         self.phase = match self.attempts.wait(attempt.key, waiting) {
             Some(last) => {
@@ -275,7 +276,9 @@ pub fn on_tick(attempts: &Attempts, host: &impl Host) {
     attempts.hold_check.check(host);
     while let Some((key, client_headers, waiting)) = attempts.take_released() {
         if host.enter(waiting.context) {
-            put_back(host, key, &client_headers);
+            if waiting.is_rewritten {
+                put_back(host, key, &client_headers);
+            }
             host.respond(&waiting.response);
         }
     }

@@ -634,6 +634,27 @@ fn a_failure_that_waits_is_sent_when_the_other_attempt_ends_without_a_response()
     }
 }
 
+/// Envoy gives no access to the headers of such a request once they have passed, and a call ends the VM.
+#[test]
+fn a_failure_that_waits_leaves_the_headers_of_a_request_without_a_body_alone() {
+    let envoy = envoy(b"");
+    let attempts = Rc::default();
+    let attempt = || {
+        let mut attempt = another_attempt(IN_HEADER, &attempts);
+        assert_eq!(attempt.on_request_headers(&envoy, true), Flow::Continue);
+        attempt
+    };
+    let (mut first, mut second) = (attempt(), attempt());
+    let sent = envoy.headers(Side::Request);
+    respond_with(&envoy, "200", br#"{"statusCode":503,"body":"failed"}"#);
+    first.on_response_headers(&envoy, false);
+    assert_eq!(first.on_response_body(&envoy, true), Flow::Pause);
+    second.on_done(&envoy);
+    on_tick(&attempts, &envoy);
+    assert_eq!(envoy.status(), Some(503));
+    assert_eq!(envoy.headers(Side::Request), sent);
+}
+
 #[test]
 fn nothing_of_a_refused_request_passes() {
     let envoy = envoy(b"");
