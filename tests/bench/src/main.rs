@@ -23,7 +23,7 @@ struct Cli {
     #[arg(long, value_name = "EXPERIMENT", value_enum)]
     only: Vec<Experiment>,
     /// The number of times that each figure is measured
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// The duration of each measurement in seconds
     #[arg(long, default_value_t = 0.5)]

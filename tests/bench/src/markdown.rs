@@ -138,22 +138,23 @@ event to the next.\n\n";
 
 /// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
 pub fn summary(report: &Report) -> String {
-    let base = |scenario| {
-        let native = report.row(scenario, Contestant::AwsLambda);
-        native.map(|row| row.responses_per_second.median)
-    };
     let rows = Contestant::ALL.iter().map(|&contestant| {
         let mut cells = vec![contestant.title().to_owned()];
         cells.extend(Scenario::WHOLE.map(|scenario| {
-            let row = report.row(scenario, contestant);
-            match row.zip(base(scenario)) {
-                Some((row, base)) => format!("{:.2} ×", row.responses_per_second.median / base),
+            let ratio = report.cpu_ratio(scenario, contestant, Contestant::AwsLambda);
+            match ratio {
+                Some(_) if contestant == Contestant::AwsLambda => "1.00 ×".to_owned(),
+                Some(ratio) => format!(
+                    "{:.2} × ± {:.0} %",
+                    ratio.median,
+                    ratio.uncertainty_percent()
+                ),
                 None => "–".to_owned(),
             }
         }));
         cells
     });
-    let header: Vec<&str> = std::iter::once("responses per second")
+    let header: Vec<&str> = std::iter::once("responses per second of CPU time")
         .chain(Scenario::WHOLE.map(Scenario::title))
         .collect();
     let mut out = table(&header, rows);
@@ -161,15 +162,7 @@ pub fn summary(report: &Report) -> String {
     if !facts.is_empty() {
         let _ = write!(out, "\n{}\n", facts.join(" "));
     }
-    let spread = report.throughput.iter().filter(|row| row.concurrency == 32);
-    let spread = spread.map(|row| row.responses_per_second.spread_percent());
-    let setting = setting(report);
-    let _ = write!(
-        out,
-        "\n{} The rounds of one figure differ by at most ± {:.0} %.\n",
-        setting.trim_end(),
-        spread.fold(0.0, f64::max)
-    );
+    let _ = write!(out, "\n{}\n", setting(report).trim_end());
     out
 }
 

@@ -7,6 +7,7 @@ use crate::functions::{self, Layout};
 use crate::invoker_alone::{self, Between};
 use crate::local::{self, Runner};
 use crate::scenario::Scenario;
+use crate::stats::Ratio;
 use crate::{latency, memory, stream, throughput};
 
 /// All figures of a run. Experiments that were not run are empty.
@@ -80,7 +81,8 @@ impl Report {
     /// Returns the goals that have figures.
     pub fn goals(&self) -> Vec<Goal> {
         use Contestant::{
-            AwsLambda, Module, ModuleBody, ModuleSigned, Ours, OursShim, OursSigned, PassThrough,
+            AwsLambda, Module, ModuleBody, ModuleSigned, Ours, OursInvoker, OursShim, OursSigned,
+            PassThrough,
         };
         let ratio = |contestant, peer| {
             Some(self.rate(Scenario::SmallGet, contestant)? / self.rate(Scenario::SmallGet, peer)?)
@@ -122,7 +124,8 @@ impl Report {
                 "signed by the invoker, Envoy's core",
                 "≥ 1.5 × aws_lambda",
                 1.5,
-                self.cpu_ratio(Scenario::SmallGet, Contestant::OursInvoker, AwsLambda),
+                self.cpu_ratio(Scenario::SmallGet, OursInvoker, AwsLambda)
+                    .map(|ratio| ratio.median),
             ),
             times(
                 "the invoker, signing, per core",
@@ -191,12 +194,16 @@ impl Report {
                 PassThrough,
             ),
         ] {
-            goals.push(times(
+            let ratio = self.cpu_ratio(scenario, contestant, peer);
+            goals.push(ratio.map(|ratio| Goal {
                 what,
                 target,
-                least,
-                self.cpu_ratio(scenario, contestant, peer),
-            ));
+                found: format!(
+                    "{:.2} × ({:.2} to {:.2})",
+                    ratio.median, ratio.low, ratio.high
+                ),
+                is_met: ratio.median >= least,
+            }));
         }
         for (what, scenario) in [
             ("POST 1 MB binary", Scenario::PostBinary),
@@ -226,14 +233,14 @@ impl Report {
     }
 
     /// Returns by how much less CPU time a contestant's Envoy takes than that of a peer.
-    fn cpu_ratio(
+    pub fn cpu_ratio(
         &self,
         scenario: Scenario,
         contestant: Contestant,
         peer: Contestant,
-    ) -> Option<f64> {
-        let cpu = |contestant| Some(self.row(scenario, contestant)?.envoy_cpu_us.median);
-        Some(cpu(peer)? / cpu(contestant)?)
+    ) -> Option<Ratio> {
+        let rounds = |contestant| Some(&self.row(scenario, contestant)?.envoy_cpu_rounds_us);
+        Ratio::of(rounds(peer)?, rounds(contestant)?)
     }
 
     fn invoker_ratio(&self) -> Option<f64> {

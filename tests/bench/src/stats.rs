@@ -35,9 +35,81 @@ impl Summary {
     }
 }
 
+/// The ratio of two figures that were measured in turn, round by round, so that a slower phase of the machine
+/// affects both.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The median of the rounds' ratios.
+    pub median: f64,
+    /// The lower end of an interval that has the true median with a probability of at least 95 %, from six
+    /// rounds on.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Ratio {
+    /// Returns the ratio of the rounds of two contestants, or `None` if there are none.
+    ///
+    /// The interval has no assumption about the distribution: its ends are rounds themselves, so many from
+    /// each end that a fair coin would hardly give so few heads.
+    pub fn of(numerators: &[f64], denominators: &[f64]) -> Option<Self> {
+        let pairs = numerators.iter().zip(denominators);
+        let mut ratios: Vec<f64> = pairs.map(|(above, below)| above / below).collect();
+        let outside = rounds_outside(ratios.len());
+        ratios.sort_by(f64::total_cmp);
+        Some(Self {
+            low: *ratios.get(outside)?,
+            high: *ratios.iter().rev().nth(outside)?,
+            median: Summary::of(ratios).median,
+        })
+    }
+
+    /// Half the length of the interval, in percent of the median.
+    pub fn uncertainty_percent(&self) -> f64 {
+        (self.high - self.low) / 2.0 / self.median * 100.0
+    }
+}
+
+/// Returns how many of `rounds` may lie beyond each end of the interval.
+fn rounds_outside(rounds: usize) -> usize {
+    let all = 0.5_f64.powi(i32::try_from(rounds).unwrap_or(i32::MAX));
+    let (mut below, mut term) = (0.0, all);
+    for outside in 0..rounds {
+        below += term;
+        if below > 0.025 {
+            return outside.saturating_sub(1);
+        }
+        term *= (rounds - outside) as f64 / (outside + 1) as f64;
+    }
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_leaves_out_as_many_rounds_as_chance_allows() {
+        // Order statistics of the sign test, as in tables of the binomial distribution.
+        for (rounds, expected) in [
+            (1, 0),
+            (5, 0),
+            (6, 0),
+            (8, 0),
+            (9, 1),
+            (12, 2),
+            (20, 5),
+            (30, 9),
+        ] {
+            assert_eq!(rounds_outside(rounds), expected, "{rounds}");
+        }
+        let numerators: Vec<f64> = (1..=9).map(f64::from).collect();
+        let ratio = Ratio::of(&numerators, &[2.0; 9]).unwrap();
+        assert_eq!((ratio.low, ratio.median, ratio.high), (1.0, 2.5, 4.0));
+        assert_eq!(ratio.uncertainty_percent(), 60.0);
+        assert_eq!(Ratio::of(&[], &[]), None);
+    }
 
     #[test]
     fn the_median_is_the_middle_or_between_the_two_there() {

@@ -10,8 +10,14 @@ use crate::lab::{Entrant, Lab};
 use crate::load::{Exchange, Load, Until};
 use crate::process;
 use crate::scenario::Scenario;
-use crate::stats::Summary;
+use crate::stats::{Ratio, Summary};
 
+/// More rounds are made until all ratios of CPU times are known as well as this.
+const UNCERTAINTY_PERCENT: f64 = 3.0;
+/// The number of rounds from which on an interval has the median with a probability of 95 %.
+const FEWEST_ROUNDS: usize = 6;
+/// The number of rounds at most, for each round that was asked for.
+const MOST_ROUNDS_FACTOR: usize = 4;
 /// If the bodies of all connections exceed this size in bytes, every connection makes only one request: a
 /// round of Envoy's own filter would take minutes.
 const MAX_CONCURRENT_BYTES: usize = 200_000_000;
@@ -29,6 +35,8 @@ pub struct Row {
     pub responses_per_second: Summary,
     /// Envoy's CPU time per response in microseconds.
     pub envoy_cpu_us: Summary,
+    /// The same for each round. The rounds of all contestants took turns.
+    pub envoy_cpu_rounds_us: Vec<f64>,
     /// The invoker's CPU time per response, if it takes part, in microseconds.
     pub invoker_cpu_us: Option<Summary>,
     /// The CPU time per response of load generator and upstream, which are one process, in microseconds.
@@ -67,12 +75,30 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
             let is_heavy = concurrency * scenario.body_bytes() > MAX_CONCURRENT_BYTES;
             let mut figures = Vec::new();
             figures.resize_with(entrants.len(), Rounds::default);
-            for _ in 0..if is_heavy { 1 } else { lab.effort.rounds } {
+            let rounds = if is_heavy { 1 } else { lab.effort.rounds };
+            // With fewer rounds, nobody asks for certainty.
+            let is_repeated = rounds >= FEWEST_ROUNDS;
+            for round in 0..rounds * MOST_ROUNDS_FACTOR {
+                let uncertainty = uncertainty_percent(&figures);
+                if round >= rounds && !(is_repeated && uncertainty > UNCERTAINTY_PERCENT) {
+                    break;
+                }
+                if round == rounds {
+                    xtask::say(format_args!(
+                        "ratios are known to ± {uncertainty:.1} % only; more rounds"
+                    ));
+                }
                 for (entrant, rounds) in entrants.iter().zip(&mut figures) {
                     measure(lab, entrant, &exchange, concurrency, is_heavy, rounds).with_context(
                         || format!("{}, {}", entrant.contestant.title(), scenario.title()),
                     )?;
                 }
+            }
+            let uncertainty = uncertainty_percent(&figures);
+            if is_repeated && uncertainty > UNCERTAINTY_PERCENT {
+                xtask::say(format_args!(
+                    "the machine is too busy: ratios are known to ± {uncertainty:.1} % only"
+                ));
             }
             for (entrant, rounds) in entrants.iter().zip(figures) {
                 rows.push(rounds.row(scenario, concurrency, entrant.contestant));
@@ -80,6 +106,20 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// Returns how well the ratio of each contestant's CPU time to that of the first is known, in percent, for the
+/// worst of them.
+fn uncertainty_percent(figures: &[Rounds]) -> f64 {
+    let Some((limit, others)) = figures.split_first() else {
+        return 0.0;
+    };
+    let ratios = others
+        .iter()
+        .filter_map(|rounds| Ratio::of(&rounds.envoy, &limit.envoy));
+    ratios
+        .map(|ratio| ratio.uncertainty_percent())
+        .fold(0.0, f64::max)
 }
 
 #[derive(Default)]
@@ -146,7 +186,8 @@ impl Rounds {
             concurrency,
             contestant,
             responses_per_second: Summary::of(self.rate),
-            envoy_cpu_us: Summary::of(self.envoy),
+            envoy_cpu_us: Summary::of(self.envoy.clone()),
+            envoy_cpu_rounds_us: self.envoy,
             invoker_cpu_us: (!self.invoker.is_empty()).then(|| Summary::of(self.invoker)),
             load_cpu_us: Summary::of(self.load),
             p50_us: Summary::of(self.p50),
