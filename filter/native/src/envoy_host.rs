@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::config::RouteSettings;
-use lambda_filter_core::exchange::{Capabilities, Host, Property, Side};
+use lambda_filter_core::exchange::{CLAIMS, Capabilities, Host, Property, Side};
 use lambda_filter_core::request::HeaderMap;
 use lambda_filter_core::response::HttpResponse;
 
@@ -21,9 +21,6 @@ const NAMESPACE: &[u8] = b"lambda";
 /// The namespace of Envoy's JWT filter in dynamic metadata.
 const JWT_NAMESPACE: &[u8] = b"envoy.filters.http.jwt_authn";
 
-/// The filter state with the claims of verified tokens.
-const CLAIMS: &str = "lambda.claims";
-
 /// The callback in which the filter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callback {
@@ -35,7 +32,7 @@ pub(crate) enum Callback {
     ResponseTrailers,
     /// An event that the filter has scheduled itself.
     Scheduled,
-    /// The request is about to be destroyed, and nothing of it but filter state can be changed.
+    /// The request is about to be destroyed, and nothing of it can be changed.
     End,
 }
 

@@ -23,8 +23,7 @@ pub(crate) fn find(context: u32) -> Option<Filter> {
     REQUESTS.with_borrow_mut(|requests| *requests.place(context)?)
 }
 
-/// A context is a place in this table, which is free again when the request has
-/// ended.
+/// A context is a place in this table, which is free again when the request has ended.
 #[derive(Debug, Default)]
 struct Requests {
     filters: Vec<Option<Filter>>,

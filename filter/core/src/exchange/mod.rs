@@ -16,7 +16,7 @@ mod response_phases;
 
 pub use attempts::Attempts;
 pub use host::{Capabilities, Flow, Host, Property, Side};
-pub use phase::{Exchange, restore_after_last_attempt};
+pub use phase::{CLAIMS, Exchange, restore_after_last_attempt};
 pub use response_phases::on_tick;
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! attempt, as the native module.
 
 use super::*;
-use crate::exchange::phase::CLAIMS;
 
 fn native(body: &[u8]) -> FakeEnvoy {
     let envoy = envoy(body);

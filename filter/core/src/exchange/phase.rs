@@ -30,7 +30,7 @@ pub(super) const CLIENT_HEADERS: &str = "lambda.client_headers";
 
 /// The filter state with the claims of verified tokens, for a host without dynamic metadata. The
 /// listener's chain stores them there.
-pub(super) const CLAIMS: &str = "lambda.claims";
+pub const CLAIMS: &str = "lambda.claims";
 
 /// An attempt of a request whose headers have come.
 #[derive(Debug)]
