@@ -85,6 +85,25 @@ fn keys_where_the_module_cannot_read_them_are_refused() {
 }
 
 #[test]
+fn the_keys_may_be_json_in_a_string() {
+    if !is_available("JSON as the configuration of the native module") {
+        return;
+    }
+    let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+    let mesh = Mesh::to(&upstream).native().edit_last(|config| {
+        let filters = "/static_resources/clusters/0/typed_extension_protocol_options\
+                       /envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters/0";
+        let filter = config.pointer_mut(filters).expect("the filter");
+        filter["typed_config"]["filter_config"] = json!({
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": r#"{ "bodyless_event": "body", "stage": "test" }"#,
+        });
+    });
+    assert_eq!(mesh.start().get("/").send().status, 200);
+    assert_eq!(upstream.call().event()["requestContext"]["stage"], "test");
+}
+
+#[test]
 fn a_mistake_keeps_envoy_from_starting() {
     if !is_available("a mistake in the configuration of the native module") {
         return;
