@@ -55,7 +55,14 @@ const FLAGS: [&str; 2] = ["-Crelro-level=partial", "-Clink-arg=-Wl,-z,lazy"];
 pub(crate) fn compile(root: &Path, target: &Path, arguments: &[&str]) -> Result<PathBuf> {
     run::shown(
         cargo()
-            .args(["build", "--locked", "--release", "--package", PACKAGE])
+            .args([
+                "build",
+                "--locked",
+                "--profile",
+                "native",
+                "--package",
+                PACKAGE,
+            ])
             .args(arguments)
             .arg("--target-dir")
             .arg(target)
@@ -63,5 +70,5 @@ pub(crate) fn compile(root: &Path, target: &Path, arguments: &[&str]) -> Result<
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(root, &FLAGS)?),
         "building the filter as a native module",
     )?;
-    Ok(target.join("release/liblambda_filter_native.so"))
+    Ok(target.join("native/liblambda_filter_native.so"))
 }
