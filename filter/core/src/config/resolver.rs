@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub enum RouteSettings {
 }
 
 /// Settings that Envoy hands over once, with the configuration, and that all workers then share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LoadedSettings {
     /// No other settings have it, in the life of the process.
     id: u64,
@@ -53,6 +54,14 @@ impl LoadedSettings {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings::from_plugin(&self.text).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for LoadedSettings {
+    /// Leaves out the text, in which a secret may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("LoadedSettings");
+        shown.field("id", &self.id).finish_non_exhaustive()
     }
 }
 

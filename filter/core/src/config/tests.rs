@@ -108,7 +108,12 @@ fn the_defaults_of_a_rest_api_are_its_own() {
 fn no_message_shows_a_secret() {
     let secret = "S".repeat(40);
     let config = settings(json!({ "function": "f", "invoker_secret": secret })).unwrap();
-    let shown = format!("{config:?} {:?}", config.clone().into_config().unwrap());
+    let text = json!({ "function": "f", "invoker_secret": secret }).to_string();
+    let loaded = LoadedSettings::new(text.as_bytes()).unwrap();
+    let shown = format!(
+        "{config:?} {:?} {loaded:?}",
+        config.clone().into_config().unwrap()
+    );
     assert!(!shown.contains("SSS"), "{shown}");
     for wrong in [json!("SSSS"), json!(7_777_777), json!(["SSSS"])] {
         assert_eq!(
