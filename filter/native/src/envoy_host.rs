@@ -48,12 +48,12 @@ pub(crate) struct EnvoyHost {
     panic_in: std::cell::RefCell<Option<String>>,
 }
 
-/// What a worker knows about a plugin.
+/// A worker's knowledge of a plugin.
 #[derive(Debug, Default)]
 pub(crate) struct PluginState {
-    /// Whether the cluster has keys in its metadata, known from the first request on.
+    /// True if the cluster has keys in its metadata; known from the first request on.
     has_cluster_metadata: OnceCell<bool>,
-    /// Whether the log has said that claims cannot be read.
+    /// True once the log has said that claims cannot be read.
     has_logged_claims: Cell<bool>,
 }
 

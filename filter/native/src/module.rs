@@ -1,4 +1,4 @@
-//! What the module does in Envoy's hooks. No panic leaves it.
+//! The module's part in each of Envoy's hooks. No panic leaves it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,14 +18,14 @@ use crate::settings::Plugin;
 /// The largest number of plugins that a worker remembers after Envoy has replaced the plugins.
 const MAX_PLUGINS: usize = 64;
 
-/// What a worker has of a plugin.
+/// A worker's own part of a plugin.
 type LocalPlugin = (Rc<ConfigCache>, Rc<PluginState>);
 
 thread_local! {
     /// The attempts of all requests of this worker.
     static ATTEMPTS: Rc<Attempts> = Rc::default();
 
-    /// What this worker has of each plugin.
+    /// This worker's own part of each plugin.
     static PLUGINS: RefCell<HashMap<LoadedSettings, LocalPlugin>> = RefCell::default();
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn start() -> Option<&'static CStr> {
     Some(c"v0.2.0")
 }
 
-/// Returns what this worker has of a plugin.
+/// Returns this worker's own part of a plugin.
 fn local(settings: &LoadedSettings) -> LocalPlugin {
     PLUGINS.with_borrow_mut(|plugins| {
         if let Some(plugin) = plugins.get(settings) {
@@ -63,7 +63,7 @@ fn local(settings: &LoadedSettings) -> LocalPlugin {
     })
 }
 
-/// What the module does with a request.
+/// The task of the module in a request.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,

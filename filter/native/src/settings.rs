@@ -21,7 +21,7 @@ pub(crate) enum Plugin {
 #[derive(Debug)]
 pub(crate) struct RouteConfig {
     pub(crate) settings: LoadedSettings,
-    /// Whether a request has looked for keys in the route's metadata.
+    /// True once a request has looked for keys in the route's metadata.
     is_checked: AtomicBool,
 }
 

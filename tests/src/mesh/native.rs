@@ -30,7 +30,7 @@ pub(crate) fn host(version: &str) -> Host {
     }
 }
 
-/// Where a cluster has its filters.
+/// The place of a cluster's filters.
 const HTTP_FILTERS: &str = "/typed_extension_protocol_options\
     /envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters";
 

@@ -56,7 +56,7 @@ impl Property {
     }
 }
 
-/// What a host can do, and what it always does.
+/// The abilities of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// It can set the body of a message that came without one.

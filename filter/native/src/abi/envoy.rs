@@ -66,8 +66,8 @@ impl Buffer {
     }
 }
 
-/// A function that is new in Envoy 1.40. Envoy 1.38 and 1.39 have all that the module calls, but end in a
-/// segmentation fault when a failed hedged attempt is answered.
+/// A function that is new in Envoy 1.40. Envoy 1.38 and 1.39 have all that the module calls, but 1.39 ends in
+/// a segmentation fault when a failed hedged attempt is answered.
 const NEW_IN_1_40: &CStr = c"envoy_dynamic_module_callback_http_has_filter_state";
 
 /// Returns the name of a function that this Envoy lacks, of all that the module calls and
@@ -93,6 +93,18 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     unsafe { abi::envoy_dynamic_module_callback_log(level as u32, Buffer::of(message.as_bytes())) }
 }
 
+/// Calls `fill` with room for `count` items: on the stack if there are at most `N`, as nearly always.
+fn with_room<T: Copy, const N: usize, R>(
+    empty: T,
+    count: usize,
+    fill: impl FnOnce(&mut [T]) -> R,
+) -> R {
+    match [empty; N].get_mut(..count) {
+        Some(few) => fill(few),
+        None => fill(&mut vec![empty; count]),
+    }
+}
+
 impl Filter {
     /// Returns the request behind a pointer.
     ///
@@ -113,30 +125,20 @@ impl Filter {
             key: Buffer::NULL,
             value: Buffer::NULL,
         };
-        let mut few = [EMPTY; 48];
-        let mut many = Vec::new();
+        let kind = kind as u32;
         // SAFETY: `Filter` is valid.
-        let count = unsafe {
-            abi::envoy_dynamic_module_callback_http_get_headers_size(self.0, kind as u32)
-        };
-        let headers = match few.get_mut(..count) {
-            Some(few) => few,
-            None => {
-                many.resize(count, EMPTY);
-                many.as_mut_slice()
-            }
-        };
-        // SAFETY: there is room for as many headers as Envoy has just counted.
-        let found = count > 0
-            && unsafe {
-                abi::envoy_dynamic_module_callback_http_get_headers(
-                    self.0,
-                    kind as u32,
-                    headers.as_mut_ptr(),
-                )
-            };
-        let headers = if found { &*headers } else { &[] };
-        read(Headers(headers.iter()))
+        let count =
+            unsafe { abi::envoy_dynamic_module_callback_http_get_headers_size(self.0, kind) };
+        with_room::<_, 48, _>(EMPTY, count, |headers| {
+            let place = headers.as_mut_ptr();
+            // SAFETY: there is room for as many headers as Envoy has just counted.
+            let found = count > 0
+                && unsafe {
+                    abi::envoy_dynamic_module_callback_http_get_headers(self.0, kind, place)
+                };
+            let headers = if found { &*headers } else { &[] };
+            read(Headers(headers.iter()))
+        })
     }
 
     /// Sets a header, and removes all others of its name.
@@ -186,35 +188,25 @@ impl Filter {
 
     /// Appends a copy of a body to `target`.
     pub(crate) fn copy_body(self, kind: BodyType, target: &mut Vec<u8>) {
+        let kind = kind as u32;
         // SAFETY: `Filter` is valid.
-        let count = unsafe {
-            abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, kind as u32)
-        };
-        let mut few = [Buffer::NULL; 8];
-        let mut many = Vec::new();
-        let chunks = match few.get_mut(..count) {
-            Some(few) => few,
-            None => {
-                many.resize(count, Buffer::NULL);
-                many.as_mut_slice()
+        let count =
+            unsafe { abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, kind) };
+        with_room::<_, 8, _>(Buffer::NULL, count, |chunks| {
+            let place = chunks.as_mut_ptr();
+            // SAFETY: there is room for as many chunks as Envoy has just counted.
+            let found = count > 0
+                && unsafe {
+                    abi::envoy_dynamic_module_callback_http_get_body_chunks(self.0, kind, place)
+                };
+            if found {
+                target.reserve(chunks.iter().map(|chunk| chunk.length).sum());
+                for chunk in chunks {
+                    // SAFETY: nothing changes the body before the copy is made.
+                    target.extend_from_slice(unsafe { chunk.bytes() });
+                }
             }
-        };
-        // SAFETY: there is room for as many chunks as Envoy has just counted.
-        let found = count > 0
-            && unsafe {
-                abi::envoy_dynamic_module_callback_http_get_body_chunks(
-                    self.0,
-                    kind as u32,
-                    chunks.as_mut_ptr(),
-                )
-            };
-        if found {
-            target.reserve(chunks.iter().map(|chunk| chunk.length).sum());
-            for chunk in chunks {
-                // SAFETY: nothing changes the body before the copy is made.
-                target.extend_from_slice(unsafe { chunk.bytes() });
-            }
-        }
+        });
     }
 
     /// Removes all bytes of a body.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use lambda_api::Qualifier;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -19,7 +20,6 @@ use super::supervisor;
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::{FunctionMetrics, Queued};
 use crate::util::{Backoff, lock};
-use lambda_api::Qualifier;
 
 /// The first pause after an environment of `min_environments` has failed to start.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -4,13 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use lambda_api::Qualifier;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::backend::local::environment::Environment;
 use crate::backend::local::environment::failure::Failure;
 use crate::backend::local::generation::Generations;
-use lambda_api::Qualifier;
 
 /// The time after its response in which the environment that was used last is awaited, although
 /// another one is idle. Thus one call after another goes to the same environment.
