@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CommandError;
 use super::setup;
-use super::signals::ShutdownSignals;
+use super::signals::Signals;
 use crate::backend::local::raise_open_files;
 use crate::envoy_config::{Envoy, Filter, Host};
 use crate::lrp::{ExitReason, Lrp, run as run_both};
@@ -49,11 +49,11 @@ pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     let filter = Filter::find(args.filter, Some(args.host), Some(&envoy));
     let filter = filter.map_err(CommandError::failed)?;
     let reason = setup::runtime()?.block_on(async {
-        let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
+        let mut signals = Signals::new().map_err(CommandError::failed)?;
         let mut quit = signal(SignalKind::quit()).map_err(CommandError::failed)?;
         let signalled = async || {
             tokio::select! {
-                () = signals.recv() => {}
+                _ = signals.recv() => {}
                 _ = quit.recv() => {}
             }
         };

@@ -62,7 +62,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return run_fork_server();
     }
     let result = match Cli::parse_from(arguments).command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::EnvoyConfig(args) => envoy_config::run(args),

@@ -100,7 +100,7 @@ pub enum LogFormat {
 }
 
 /// An entry of `functions`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionConfig {
     /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
     /// For functions behind the same emulator it counts all that wait for that emulator.
@@ -114,7 +114,7 @@ pub struct FunctionConfig {
 }
 
 /// The block `event`: asynchronous invocations. Functions on AWS have none, because AWS has a queue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventConfig {
     /// `queue`: most events that run, wait for their turn or wait to be tried again; default 1000.
     pub queue: usize,
@@ -143,7 +143,7 @@ impl Default for EventConfig {
 }
 
 /// The backend of a function: exactly one of the keys `aws`, `rie` and `local`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendConfig {
     /// AWS Lambda. Its queue is that of [`AwsCall`].
     Aws(AwsFunction),
@@ -154,7 +154,7 @@ pub enum BackendConfig {
 }
 
 /// A function inside a Runtime Interface Emulator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RieConfig {
     /// `rie`: the emulator's address, written as `http://HOST[:PORT]`.
     pub address: HostPort,
@@ -163,7 +163,7 @@ pub struct RieConfig {
 }
 
 /// A function that the invoker runs as processes of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalConfig {
     /// `command`: the program and its arguments. A program with a slash is relative to
     /// `directory`; one without is looked up in `PATH`. Default `./bootstrap`, as on AWS.
@@ -275,7 +275,7 @@ pub struct Role {
 }
 
 /// The block `aws`: functions that are not listed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AwsConfig {
     /// The keys of their calls, and the defaults of listed functions.
     pub call: AwsCall,
@@ -297,7 +297,7 @@ impl AwsConfig {
 }
 
 /// `functions.NAME.aws`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsFunction {
     /// `function`: the name on AWS, in any of its forms; default `NAME`.
     pub function: FunctionReference,

@@ -32,6 +32,7 @@ mod program;
 mod queues;
 mod reference;
 mod references;
+mod reload;
 mod rie;
 mod runtime_api;
 mod schema;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
@@ -18,6 +19,9 @@ use lambda_api::FunctionName;
 pub(crate) struct LocalFunction {
     spec: Arc<FunctionSpec>,
     pool: Arc<Pool>,
+    /// Cancelled once the configuration has another function, or none, in this one's place, and when the
+    /// invoker ends.
+    retired: CancellationToken,
 }
 
 impl LocalFunction {
@@ -35,7 +39,12 @@ impl LocalFunction {
     fn of(spec: FunctionSpec, queue: usize, metrics: Arc<FunctionMetrics>) -> Self {
         let spec = Arc::new(spec);
         let pool = Pool::new(Arc::clone(&spec), queue, metrics);
-        Self { spec, pool }
+        let retired = spec.context.stop.child_token();
+        Self {
+            spec,
+            pool,
+            retired,
+        }
     }
 
     /// Starts the tasks that keep `min_environments` running and watch the function's files.
@@ -44,13 +53,25 @@ impl LocalFunction {
             config, context, ..
         } = &*self.spec;
         if config.min_environments > 0 {
-            context.tasks.spawn(Arc::clone(&self.pool).keep_warm());
+            let keep_warm = Arc::clone(&self.pool).keep_warm();
+            let retired = self.retired.clone();
+            context
+                .tasks
+                .spawn(retired.run_until_cancelled_owned(keep_warm));
         }
         if !config.watch.is_empty() {
             let watch = watch(Arc::clone(&self.spec), Arc::clone(&self.pool));
-            let stop = context.stop.clone();
-            context.tasks.spawn(stop.run_until_cancelled_owned(watch));
+            let retired = self.retired.clone();
+            context
+                .tasks
+                .spawn(retired.run_until_cancelled_owned(watch));
         }
+    }
+
+    /// Ends each environment once no caller needs it. Callers who already have the function are still served.
+    pub(crate) fn retire(&self) {
+        self.retired.cancel();
+        self.pool.retire_all();
     }
 
     /// Invokes the function once an environment is free for this caller.

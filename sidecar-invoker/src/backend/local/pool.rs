@@ -208,6 +208,17 @@ impl Pool {
         true
     }
 
+    /// Ends each environment that no caller needs, from now on.
+    pub(super) fn retire_all(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.is_retired = true;
+        state.idle.drain(..).for_each(|idle| idle.dismiss());
+        if state.waiting.is_empty() {
+            let environments = state.environments.iter();
+            environments.for_each(|environment| environment.abandon());
+        }
+    }
+
     /// Starts an environment that tries the newest generation, unless one exists or the number of
     /// environments is already above `concurrency`.
     fn try_newest(self: &Arc<Self>, state: &mut PoolState) {
@@ -285,6 +296,9 @@ impl EnvironmentOwner for Pool {
             state.start_duration = duration;
         }
         state.assign(environment);
+        if state.is_retired {
+            state.idle.drain(..).for_each(|idle| idle.dismiss());
+        }
     }
 
     /// Passes the failure to the caller that has waited longest. Thus each caller causes one attempt, and
@@ -315,7 +329,8 @@ impl EnvironmentOwner for Pool {
 
     fn retire(&self, environment: &Arc<Environment>) -> bool {
         let mut state = lock(&self.state);
-        let is_kept = environment.version() == Qualifier::latest().as_str()
+        let is_kept = !state.is_retired
+            && environment.version() == Qualifier::latest().as_str()
             && state.latest() <= self.spec.config.min_environments;
         if is_kept || !environment.retire() {
             return false;
