@@ -11,6 +11,7 @@ mod template;
 pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
@@ -26,6 +27,22 @@ pub use routes::Health;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
+
+/// The files of a configuration that Envoy reads again, see [`Gateway::files`].
+const BOOTSTRAP: &str = "envoy.yaml";
+pub(crate) const CLUSTERS: &str = "clusters.yaml";
+pub(crate) const LISTENERS: &str = "listeners.yaml";
+pub(crate) const ROUTES: &str = "routes.yaml";
+
+/// The name of a file and its text.
+pub type ConfigFile = (&'static str, String);
+
+/// The resources of a configuration, as they stand below their names.
+struct Parts {
+    listener: String,
+    route_config: String,
+    cluster: String,
+}
 
 /// An Envoy in front of the invoker.
 #[derive(Debug, Clone)]
@@ -122,18 +139,80 @@ impl Gateway {
         })
     }
 
-    /// Returns the text of the configuration.
+    /// Returns the text of the configuration, as one file.
     ///
     /// # Errors
     /// Returns an error if the port of the invoker is 0, and thus unknown.
     pub fn render(&self) -> Result<String, EnvoyConfigError> {
-        let invoker = reachable(&self.invoker)?;
-        let fill = |name: &str| match name {
+        let parts = self.parts()?;
+        Ok(fill_in(TEMPLATE, |name| match name {
+            "listener" => parts.listener.clone(),
+            "route_config" => parts.route_config.clone(),
+            "cluster" => parts.cluster.clone(),
+            name => self.heading(name),
+        }))
+    }
+
+    /// Returns the configuration as files in `folder`. Envoy takes over each of them when it is replaced, but
+    /// for the first, with which it is started.
+    ///
+    /// # Errors
+    /// Returns an error if the port of the invoker is 0, and thus unknown.
+    pub fn files(&self, folder: &Path) -> Result<[ConfigFile; 4], EnvoyConfigError> {
+        let parts = self.parts()?;
+        let file = |name| yaml::text(&folder.join(name).to_string_lossy());
+        let source = |name| {
+            let file = file(name);
+            format!("{{ resource_api_version: V3, path_config_source: {{ path: {file} }} }}")
+        };
+        let bootstrap = fill_in(include_str!("bootstrap.yaml.template"), |name| match name {
+            "lds" => file(LISTENERS),
+            "cds" => file(CLUSTERS),
+            name => self.heading(name),
+        });
+        let routes = source(ROUTES);
+        let listener = format!(
+            "{}          rds: {{ route_config_name: http, config_source: {routes} }}\n",
+            parts.listener
+        );
+        Ok([
+            (BOOTSTRAP, bootstrap),
+            (
+                CLUSTERS,
+                resource("cluster.v3.Cluster", "  ", "invoker", &parts.cluster),
+            ),
+            (
+                LISTENERS,
+                resource("listener.v3.Listener", "  ", "http", &listener),
+            ),
+            (
+                ROUTES,
+                resource(
+                    "route.v3.RouteConfiguration",
+                    "          ",
+                    "http",
+                    &parts.route_config,
+                ),
+            ),
+        ])
+    }
+
+    /// Returns a value for the part of a configuration around its resources.
+    fn heading(&self, name: &str) -> String {
+        match name {
             "source" => self.source.clone(),
             "notes" => self.notes(),
             "listen_shown" => self.listen.to_string(),
             "invoker_shown" => self.invoker.to_string(),
             "admin" => yaml::flow(&address(&self.admin)),
+            "overload" => include_str!("overload.yaml.template").to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn parts(&self) -> Result<Parts, EnvoyConfigError> {
+        let invoker = reachable(&self.invoker)?;
+        let fill = |name: &str| match name {
             "listen" => yaml::flow(&socket_address(
                 &self.listen.ip().to_string(),
                 self.listen.port(),
@@ -154,7 +233,11 @@ impl Gateway {
             "secret_filter" => self.secret_filter(),
             _ => String::new(),
         };
-        Ok(fill_in(TEMPLATE, fill))
+        Ok(Parts {
+            listener: fill_in(include_str!("listener.yaml.template"), fill),
+            route_config: fill_in(include_str!("route_config.yaml.template"), fill),
+            cluster: fill_in(include_str!("cluster.yaml.template"), fill),
+        })
     }
 
     /// Returns the paths of health endpoints that routes of `*` take instead.
@@ -283,6 +366,13 @@ const BODY_FILTER: &str = r#"        # A request without a body (GET) has no pla
                   handle:body(true)
                 end
 "#;
+
+/// Returns a file with one resource, whose text has two spaces more than `indent`.
+fn resource(kind: &str, indent: &str, name: &str, text: &str) -> String {
+    format!(
+        "resources:\n{indent}- \"@type\": type.googleapis.com/envoy.config.{kind}\n{indent}  name: {name}\n{text}\n"
+    )
+}
 
 /// Returns the address at which processes on the same machine reach a server that listens on `listen`.
 fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
