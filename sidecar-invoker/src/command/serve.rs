@@ -68,9 +68,6 @@ async fn reload(args: &ServeArgs, reloader: &Reloader) {
         Err(error) => Err(error),
     };
     if let Err(error) = reloaded {
-        for line in error.to_string().lines() {
-            tracing::error!("{line}");
-        }
-        tracing::error!("the file was not taken over; the functions are as before");
+        setup::log_mistakes(&error);
     }
 }

@@ -43,6 +43,11 @@ pub(super) struct ImportArgs {
 }
 
 impl ImportArgs {
+    /// Returns the name of the stack, if it was given.
+    pub(super) fn stack_name(&self) -> Option<&StackName> {
+        self.stack_name.as_ref()
+    }
+
     /// Reads and checks a file.
     pub(super) fn load(&self, file: &Path) -> Result<Config, ConfigError> {
         Config::load_stack(file, self.stack_name.as_ref())
@@ -54,6 +59,14 @@ pub(super) fn print_warnings(config: &Config) {
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
+}
+
+/// Logs why a file that was to be read again was not taken over.
+pub(super) fn log_mistakes(error: &CommandError) {
+    for line in error.to_string().lines() {
+        tracing::error!("{line}");
+    }
+    tracing::error!("the file was not taken over; the functions are as before");
 }
 
 /// Silences the logs of the AWS SDK, whose errors the invoker logs once and in its own words. `RUST_LOG`

@@ -18,6 +18,7 @@ pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub(crate) use import::command_of_runtime;
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
     InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
@@ -62,8 +63,22 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
+        Self::parse_stack(file, text, directory, None)
+    }
+
+    /// Reads and checks the text as [`parse`](Self::parse), with the name of a stack as
+    /// [`load_stack`](Self::load_stack).
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its line and key.
+    pub(crate) fn parse_stack(
+        file: &str,
+        text: &str,
+        directory: &Path,
+        stack_name: Option<&StackName>,
+    ) -> Result<Self, ConfigError> {
         decode_text(file, text, |value| {
-            schema::config(value, file, directory, None)
+            schema::config(value, file, directory, stack_name)
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The file as the user named it, for messages.
     pub file: String,
+    /// The templates that `import` has read.
+    pub templates: Vec<PathBuf>,
 }
 
 impl Config {
@@ -192,8 +194,10 @@ pub struct LocalConfig {
     /// `idle_timeout`: how long an environment stays that nobody calls; default 10 min.
     pub idle_timeout: Duration,
     /// `watch`: files and folders whose changes have the function start anew; `true` is its
-    /// `directory`, and the default is none.
-    pub watch: Vec<PathBuf>,
+    /// `directory`. `None` if the file does not say; then `up` watches the directory.
+    pub watch: Option<Vec<PathBuf>>,
+    /// `build`: a command that is run in `directory` before environments start; empty for none.
+    pub build: Vec<String>,
     /// `ephemeral_storage` in MiB: the size of `/tmp`; default 512, as on AWS.
     pub ephemeral_storage_mib: u32,
     /// `read_only`: makes `directory` read-only for the function, as on AWS; default false.

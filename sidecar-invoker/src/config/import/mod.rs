@@ -37,6 +37,7 @@ use super::yaml::decode::Value;
 use super::yaml::scalar::StackName;
 use super::yaml::tree::{self, YamlNode};
 
+pub(crate) use self::runtime::command as command_of_runtime;
 pub(super) use self::template::{Imported, ImportedFunction, ImportedRoute, Warning};
 
 /// The transforms of a template that are known here.
@@ -89,6 +90,7 @@ fn read(
 ) -> Option<()> {
     let name = value.text("the path of a template such as template.yaml")?;
     let path = directory.join(name);
+    imported.files.push(path.clone());
     let root = fs::read_to_string(&path)
         .map_err(|error| {
             format!("{name} cannot be read: {error}; the path is relative to this file's own")

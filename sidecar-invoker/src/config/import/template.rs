@@ -20,6 +20,8 @@ pub(crate) struct Imported {
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
+    /// The templates that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Imported {

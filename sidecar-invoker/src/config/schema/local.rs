@@ -29,6 +29,8 @@ keys! {
     env: BTreeMap<String, String> = ENV, "none", see "env-and-inherit_env";
     /// Variables that pass from the invoker's own environment.
     inherit_env: InheritEnv = INHERIT_ENV, "`false`", see "env-and-inherit_env";
+    /// Program and arguments that build the function, before its first start and after a change that `watch` sees.
+    build: (String, Vec<String>) = BUILD, "none", see "build";
     /// Files whose changes restart the function. `true` is the `directory`.
     watch = list_or_flag("list of paths"), "`false`", see "watch";
     /// Time limit of one invocation.
@@ -60,6 +62,16 @@ const COMMAND: Custom<(String, Vec<String>)> = Custom {
         text: "list of texts".to_owned(),
         schema: json!({ "type": "array", "items": Types::Any.schema(), "minItems": 1 }),
     },
+};
+
+const BUILD: Custom<(String, Vec<String>)> = Custom {
+    read: |value| {
+        words(
+            value,
+            "a list of program and arguments such as [cargo, build]",
+        )
+    },
+    values: COMMAND.values,
 };
 
 const ENV: Custom<BTreeMap<String, String>> = Custom {
@@ -153,10 +165,16 @@ pub(super) fn backend(
         (Some(None), None) => bootstrap(value, directory.as_deref(), layers.as_deref()),
         (command, _) => command.flatten(),
     };
+    let build = keys.build.optional().map(|build| {
+        let words = build.into_iter();
+        words
+            .flat_map(|(program, arguments)| std::iter::once(program).chain(arguments))
+            .collect()
+    });
     let inherit_env = keys.inherit_env.or(InheritEnv::Names(Vec::new()));
     let watch = match &keys.watch {
-        Some(value) => watch(value, directory.as_deref()),
-        None => Some(Vec::new()),
+        Some(value) => watch(value, directory.as_deref()).map(Some),
+        None => Some(None),
     };
     let env = keys.env.or_else(BTreeMap::new);
     let env = env.map(|env| defaults.env.clone().into_iter().chain(env).collect());
@@ -194,6 +212,7 @@ pub(super) fn backend(
         ephemeral_storage_mib: ephemeral_storage_mib?,
         read_only: read_only?,
         layers: layers?,
+        build: build?,
         isolation: isolation?,
         line,
     })
@@ -202,17 +221,22 @@ pub(super) fn backend(
 fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
     const EXPECTED: &str =
         "a list of program and arguments such as [python3, -m, awslambdaric, app.handler]";
+    words(value, EXPECTED)
+}
+
+/// Reads a program and its arguments.
+fn words(value: &Value<'_>, expected: &str) -> Option<(String, Vec<String>)> {
     let argument = |value: &Value<'_>| {
         value.parse("text without NUL characters", |text| {
             (!text.contains('\0')).then(|| text.to_owned())
         })
     };
-    let words: Vec<_> = value.list(EXPECTED)?.iter().map(argument).collect();
+    let words: Vec<_> = value.list(expected)?.iter().map(argument).collect();
     let mut words = words.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
     match words.next() {
         Some(program) if !program.is_empty() => Some((program, words.collect())),
         _ => {
-            value.problem(format!("expected {EXPECTED}, found no program"));
+            value.problem(format!("expected {expected}, found no program"));
             None
         }
     }

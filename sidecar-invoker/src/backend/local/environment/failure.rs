@@ -21,6 +21,9 @@ pub(crate) enum Failure {
         program: String,
         reason: Arc<LaunchError>,
     },
+    /// The function could not be built.
+    #[error("{0}")]
+    Build(String),
     /// The function reported that its initialisation failed. The payload is the function's own
     /// error.
     #[error("the function reported an error of its initialisation")]
@@ -72,7 +75,7 @@ impl Failure {
         match self {
             Self::InitError { error_type, .. } => error_type,
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader",
-            Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
+            Self::Entrypoint { .. } | Self::Build(_) => "Runtime.InvalidEntrypoint",
             Self::Exit(_) => "Runtime.ExitError",
             Self::TimedOut(_) => "Sandbox.Timedout",
             Self::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
@@ -113,6 +116,7 @@ impl Failure {
                 "; every file in `extensions` has to be an extension that registers"
             }
             Self::Entrypoint { .. }
+            | Self::Build(_)
             | Self::InitError { .. }
             | Self::InvalidResponseMode
             | Self::ResponseTooLarge(_)
