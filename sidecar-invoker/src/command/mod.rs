@@ -31,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run Envoy and the functions of a project, and print their URLs: the command to begin with.
+    #[command(args_override_self = true)]
     Up(up::UpArgs),
     /// Serve the functions of a configuration file. Exits with 2 if the file has mistakes, and with 1
     /// if it cannot be served.

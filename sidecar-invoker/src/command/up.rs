@@ -88,6 +88,10 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     raise_open_files();
     let project = Project::find(Some(&args.file))?;
     let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
+    // An Envoy of one's own may have no number; then the user chooses the host.
+    if args.host == Host::Auto {
+        envoy.check_version().map_err(CommandError::failed)?;
+    }
     let filter = Filter::find(args.filter.clone(), Some(args.host), Some(&envoy));
     let up = Up {
         tls: args.tls()?,

@@ -71,7 +71,7 @@ pub(super) fn file(folder: &Path) -> Result<Option<PathBuf>, FolderError> {
     };
     let kinds = [existing(folder, invoker), template, existing(folder, lrp)];
     let found = kinds.into_iter().find(|files| !files.is_empty());
-    found.map(|files| only(folder, files)).transpose()
+    found.map(|files| only(folder, &files)).transpose()
 }
 
 fn existing(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
@@ -90,13 +90,10 @@ fn of_cdk(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn only(folder: &Path, files: Vec<PathBuf>) -> Result<PathBuf, FolderError> {
-    match files.as_slice() {
+fn only(folder: &Path, files: &[PathBuf]) -> Result<PathBuf, FolderError> {
+    match files {
         [one] => Ok(one.clone()),
-        _ => Err(FolderError::Several {
-            folder: folder.to_owned(),
-            files: files.iter().map(|file| name(file)).collect(),
-        }),
+        several => Err(ambiguous(folder, several)),
     }
 }
 
@@ -140,11 +137,11 @@ pub(super) fn function(folder: &Path) -> Result<FolderFunction, FolderError> {
             found.push((code, file));
         }
     }
-    let files = found.iter().map(|(_, file)| file.clone()).collect();
+    let files: Vec<_> = found.iter().map(|(_, file)| file.clone()).collect();
     let (code, file) = match found.as_slice() {
         [] => return Err(FolderError::Nothing(folder.to_owned())),
         [(code, file)] => (*code, file.clone()),
-        _ => return Err(several(folder, files)),
+        _ => return Err(ambiguous(folder, &files)),
     };
     match code {
         Code::Rust => rust_function(folder, &file),
@@ -157,7 +154,7 @@ pub(super) fn function(folder: &Path) -> Result<FolderFunction, FolderError> {
     }
 }
 
-fn several(folder: &Path, files: Vec<PathBuf>) -> FolderError {
+fn ambiguous(folder: &Path, files: &[PathBuf]) -> FolderError {
     FolderError::Several {
         folder: folder.to_owned(),
         files: files.iter().map(|file| name(file)).collect(),
@@ -200,9 +197,8 @@ fn python_handler(file: &Path) -> Result<String, FolderError> {
         None => Err(FolderError::NoHandler {
             file: file.to_owned(),
             expected: format!(
-                "has neither `{}` nor `{}`; name its handler in an invoker.yaml, as the `command` \
-                 [python3, -m, awslambdaric, {module}.NAME]",
-                first, second
+                "has neither `{first}` nor `{second}`; name its handler in an invoker.yaml, as the `command` \
+                 [python3, -m, awslambdaric, {module}.NAME]"
             ),
         }),
     }

@@ -5,6 +5,7 @@ mod envoy;
 mod error;
 mod files;
 mod folder;
+mod mesh;
 mod project;
 mod replace;
 mod run;
@@ -13,7 +14,8 @@ mod watch;
 
 pub use error::RunError;
 pub use folder::FolderError;
+pub use mesh::{Addresses, Mesh};
 pub use project::{Project, ProjectError, address, with_port};
-pub use run::{Addresses, ExitReason, Mesh, Request, Settings, run};
+pub use run::{ExitReason, Request, Settings, run};
 pub use table::{other_addresses, urls};
 pub use watch::ProjectFiles;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::folder::{self, FolderError};
-use super::run::Mesh;
+use super::mesh::Mesh;
 use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
 use crate::config::{
     self, BackendConfig, Config, ConfigError, Host, Listen, PathPattern, Route, StackName,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::envoy::{EnvoyAdmin, POLL_INTERVAL};
 use super::error::RunError;
 use super::files::EnvoyFiles;
-use super::run::Mesh;
+use super::mesh::Mesh;
 use crate::config::{Config, Listen};
 use crate::envoy_config::{CLUSTERS, Envoy, Gateway, LISTENERS, ROUTES};
 use crate::server::Reloader;

@@ -1,7 +1,6 @@
 //! Envoy and the invoker in one command: started, watched and ended together.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -14,23 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::envoy::EnvoyProcess;
 use super::error::RunError;
 use super::files::EnvoyFiles;
+use super::mesh::{Addresses, Mesh};
 use super::replace::Running;
 use crate::backend::local::OrphanReaper;
-use crate::config::{Config, HostPort, Listen};
-use crate::envoy_config::{Envoy, Gateway};
+use crate::config::{HostPort, Listen};
+use crate::envoy_config::Envoy;
 use crate::server::{Options, Server};
 
 /// The longest time for which requests may finish at the shutdown. lrp has the same limit.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The configuration of an Envoy and of the invoker behind it.
-#[derive(Debug, Clone)]
-pub struct Mesh {
-    /// The functions.
-    pub config: Config,
-    /// The routes to them.
-    pub gateway: Gateway,
-}
 
 /// The Envoy of a mesh, and its surroundings.
 pub struct Settings<'a> {
@@ -41,17 +32,6 @@ pub struct Settings<'a> {
     /// Only Envoy reaches the invoker, at a socket in a temporary folder. The addresses in the configuration
     /// are not used.
     pub is_private: bool,
-}
-
-/// The addresses of a mesh that serves.
-#[derive(Debug, Clone)]
-pub struct Addresses {
-    /// The address of Envoy.
-    pub gateway: SocketAddr,
-    /// The address of the Invoke API.
-    pub invoker: Listen,
-    /// The address of the invoker's admin endpoints.
-    pub admin: HostPort,
 }
 
 /// The next thing to do for a mesh that serves.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use super::run::Addresses;
+use super::mesh::Addresses;
 use crate::config::yaml::scalar::printable;
 use crate::config::{Host, Listen};
 use crate::envoy_config::Gateway;

@@ -55,4 +55,5 @@ mod shipped_routing;
 mod streaming;
 mod trailers;
 mod transports;
+mod up;
 mod web_pages;
