@@ -90,7 +90,7 @@ fn a_template_gains_and_loses_functions_without_a_lost_request() {
         }
     }
     stop.store(true, Ordering::Relaxed);
-    let counts = clients.into_iter().map(|client| client.join());
+    let counts = clients.into_iter().map(thread::JoinHandle::join);
     let count: usize = counts.map(|count| count.expect("no panic")).sum();
     assert!(count > 100, "{count}");
     assert_eq!(*failures.lock().expect("no panic"), Vec::<String>::new());
@@ -144,6 +144,9 @@ fn https_has_a_certificate_for_this_machine() {
     );
 }
 
+/// The files of a project, further arguments, the exit status and a part of the message.
+type Problem<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
+
 #[test]
 fn each_problem_before_the_start_is_one_sentence_with_the_cure() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -151,7 +154,7 @@ fn each_problem_before_the_start_is_one_sentence_with_the_cure() {
     let function = python_function("x");
     let broken = "Resources:\n  A:\n    Type: [\n";
     let no_routes = "functions: { f: { local: { command: [x], colour: red } } }";
-    let cases: [(&[(&str, &str)], &[&str], i32, &str); 8] = [
+    let cases: [Problem<'_>; 8] = [
         (
             &[],
             &[],
