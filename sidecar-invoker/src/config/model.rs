@@ -196,6 +196,8 @@ pub struct LocalConfig {
     /// `watch`: files and folders whose changes have the function start anew; `true` is its
     /// `directory`. `None` if the file does not say; then `up` watches the directory.
     pub watch: Option<Vec<PathBuf>>,
+    /// `attach`: the address of a Runtime API for processes that somebody else starts. The invoker starts none.
+    pub attach: Option<HostPort>,
     /// `build`: a command that is run in `directory` before environments start; empty for none.
     pub build: Vec<String>,
     /// `ephemeral_storage` in MiB: the size of `/tmp`; default 512, as on AWS.

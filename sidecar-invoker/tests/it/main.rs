@@ -7,6 +7,7 @@
     reason = "a failed test panics"
 )]
 
+mod attach;
 mod aws;
 mod callers;
 #[cfg(target_os = "linux")]

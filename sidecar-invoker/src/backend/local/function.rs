@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::attach;
 use super::build::{Build, BuildFailure};
 use super::environment::failure::Failure;
 use super::environment::transitions::PendingInvocation;
@@ -58,6 +59,15 @@ impl LocalFunction {
             config, context, ..
         } = &*self.spec;
         let has_watch = config.watch.iter().flatten().next().is_some();
+        if let Some(address) = config.attach.clone() {
+            let pool = Arc::clone(&self.pool);
+            let serve = async move { attach::serve(&address, &pool).await };
+            let retired = self.retired.clone();
+            context
+                .tasks
+                .spawn(retired.run_until_cancelled_owned(serve));
+            return;
+        }
         if config.build.is_empty() && config.min_environments == 0 && !has_watch {
             return;
         }
@@ -136,7 +146,7 @@ impl LocalFunction {
     /// Checks that the program of the command can be run, without running it. A program that is not built yet
     /// need not exist.
     pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
-        match self.build.is_built() {
+        match self.build.is_built() && self.spec.config.attach.is_none() {
             true => self.spec.check_command(),
             false => Ok(()),
         }

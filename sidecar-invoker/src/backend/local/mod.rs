@@ -7,6 +7,7 @@
 //! ```
 
 mod api;
+mod attach;
 mod build;
 mod environment;
 mod function;

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::config::import::ImportedFunction;
 use crate::config::keys::keys;
-use crate::config::keys::kind::{self, Custom, DURATION, Integer, Types};
+use crate::config::keys::kind::{self, Custom, DURATION, Form, Integer, Types};
 use crate::config::model::{
     CONCURRENCY, EPHEMERAL_STORAGE_MIB, InheritEnv, IsolationMode, LocalConfig, LocalDefaults,
     MAX_LAYERS, MEMORY_MIB, check_variable_name,
 };
 use crate::config::yaml::decode::Value;
+use crate::config::yaml::scalar::HostPort;
 use crate::util::normal_path;
 
 keys! {
@@ -23,6 +24,8 @@ keys! {
 
     /// Program and arguments.
     command: (String, Vec<String>) = COMMAND, "`[\"./bootstrap\"]`", see "command-and-directory";
+    /// Address of a Runtime API for processes that are started elsewhere, in place of `command`.
+    attach: HostPort = ATTACH, "none", see "attach";
     /// Working directory, and `LAMBDA_TASK_ROOT`.
     directory = kind::path("path"), "the folder of the file", see "command-and-directory";
     /// Environment variables of the function.
@@ -62,6 +65,14 @@ const COMMAND: Custom<(String, Vec<String>)> = Custom {
         text: "list of texts".to_owned(),
         schema: json!({ "type": "array", "items": Types::Any.schema(), "minItems": 1 }),
     },
+};
+
+const ATTACH: Form<HostPort> = Form {
+    expected: "HOST:PORT such as 127.0.0.1:9001",
+    parse: |text| text.parse().ok(),
+    text: "`HOST:PORT`",
+    types: Types::Text,
+    pattern: "^.+:[0-9]+$",
 };
 
 const BUILD: Custom<(String, Vec<String>)> = Custom {
@@ -162,6 +173,7 @@ pub(super) fn backend(
                 ));
             })
             .ok(),
+        (Some(None), None) if keys.attach.value.is_some() => Some((String::new(), Vec::new())),
         (Some(None), None) => bootstrap(value, directory.as_deref(), layers.as_deref()),
         (command, _) => command.flatten(),
     };
@@ -194,6 +206,8 @@ pub(super) fn backend(
     let ephemeral_storage_mib = keys.ephemeral_storage.or(defaults.ephemeral_storage_mib);
     let read_only = keys.read_only.or(false);
     let isolation = keys.isolation.or(IsolationMode::Auto);
+    let attach = keys.attach.optional();
+    check_attached(&keys);
     mapping.finish();
     let (program, arguments) = command?;
     Some(LocalConfig {
@@ -213,6 +227,7 @@ pub(super) fn backend(
         read_only: read_only?,
         layers: layers?,
         build: build?,
+        attach: attach?,
         isolation: isolation?,
         line,
     })
@@ -309,6 +324,35 @@ fn bootstrap(
         return None;
     }
     Some(("./bootstrap".to_owned(), Vec::new()))
+}
+
+/// Reports the keys that a function cannot have if somebody else starts its processes.
+fn check_attached(keys: &LocalKeys<'_>) {
+    if keys.attach.value.is_none() {
+        return;
+    }
+    let of_processes = [
+        ("command", &keys.command.value),
+        ("env", &keys.env.value),
+        ("inherit_env", &keys.inherit_env.value),
+        ("build", &keys.build.value),
+        ("watch", &keys.watch),
+        ("memory", &keys.memory.value),
+        ("min_environments", &keys.min_environments),
+        ("idle_timeout", &keys.idle_timeout.value),
+        ("ephemeral_storage", &keys.ephemeral_storage.value),
+        ("read_only", &keys.read_only.value),
+        ("layers", &keys.layers),
+        ("isolation", &keys.isolation.value),
+        ("directory", &keys.directory),
+    ];
+    for (name, value) in of_processes {
+        if let Some(value) = value {
+            value.problem(format!(
+                "with `attach` the invoker starts no process, so `{name}` has no effect; remove one of the two"
+            ));
+        }
+    }
 }
 
 /// Reads the key `watch`.
