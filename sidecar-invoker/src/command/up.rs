@@ -1,5 +1,6 @@
 //! `sidecar-invoker up`.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +17,7 @@ use crate::envoy_config::{Envoy, Filter, Host, Tls};
 use crate::up::{
     self, Addresses, ExitReason, Mesh, Project, ProjectFiles, Request, Settings, certificate,
 };
+use lambda_api::FunctionName;
 
 /// The arguments of `up`.
 #[derive(clap::Args)]
@@ -47,6 +49,12 @@ pub(super) struct UpArgs {
     /// The private key of --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Leave this function to a debugger: print how to start it under one, and lift its time limits
+    #[arg(long, value_name = "FUNCTION")]
+    debug: Option<FunctionName>,
+    /// The port at which the function that is debugged asks for invocations
+    #[arg(long, value_name = "PORT", default_value = "9001", requires = "debug")]
+    debug_port: u16,
     /// The Envoy to start [default: the one that is installed with this program, or `envoy` on PATH]
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
@@ -94,6 +102,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     }
     let filter = Filter::find(args.filter.clone(), Some(args.host), Some(&envoy));
     let up = Up {
+        instructions: OnceCell::new(),
         tls: args.tls()?,
         filter: filter.map_err(CommandError::failed)?,
         project,
@@ -122,6 +131,9 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
             up::urls(&table, addresses.gateway),
             up::other_addresses(addresses)
         ));
+        if let Some(instructions) = up.instructions.get() {
+            say(&format!("\n{instructions}"));
+        }
     };
     let reason = setup::server_runtime()?.block_on(async {
         let mut signals = Signals::new().map_err(CommandError::failed)?;
@@ -150,6 +162,8 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
 
 /// A project with the options of the command.
 struct Up {
+    /// How to start the function that is debugged.
+    instructions: OnceCell<String>,
     project: Project,
     filter: Filter,
     tls: Option<Tls>,
@@ -164,7 +178,13 @@ impl Up {
             mut gateway,
         } = self
             .project
-            .load(&self.filter, self.args.import.stack_name())?;
+            .load(&self.filter, self.args.import.stack_name(), |config| {
+                if let Some(name) = &self.args.debug {
+                    let text = up::debug::prepare(config, name, self.args.debug_port)?;
+                    self.instructions.get_or_init(|| text);
+                }
+                Ok(())
+            })?;
         if let Some(port) = self.args.invoker_port {
             config.listen = up::with_port(&config.listen, port);
         }

@@ -1,6 +1,7 @@
 //! Envoy and the invoker in one command, for a project that the user names.
 
 pub mod certificate;
+pub mod debug;
 mod envoy;
 mod error;
 mod files;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::debug::DebugError;
 use super::folder::{self, FolderError};
 use super::mesh::Mesh;
 use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
@@ -44,6 +45,9 @@ pub enum ProjectError {
     /// The file has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A function cannot be debugged.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
     /// The file has no function that a request could reach.
     #[error(transparent)]
     EnvoyConfig(#[from] EnvoyConfigError),
@@ -72,7 +76,7 @@ impl Project {
         &self.path
     }
 
-    /// Reads the project.
+    /// Reads the project. `change` is called with the functions before the routes to them are made.
     ///
     /// # Errors
     /// Returns an error with all mistakes in the file.
@@ -80,6 +84,7 @@ impl Project {
         &self,
         filter: &Filter,
         stack_name: Option<&StackName>,
+        change: impl FnOnce(&mut Config) -> Result<(), ProjectError>,
     ) -> Result<Mesh, ProjectError> {
         let mut config = match self.kind {
             Kind::Lrp => return Ok(lrp(&self.path, filter)?),
@@ -101,6 +106,7 @@ impl Project {
                 local.watch.get_or_insert(vec![local.directory.clone()]);
             }
         }
+        change(&mut config)?;
         let gateway = Gateway::of_config(&config, filter.clone())?;
         Ok(Mesh { config, gateway })
     }
