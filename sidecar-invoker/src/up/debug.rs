@@ -74,12 +74,11 @@ fn instructions(name: &FunctionName, local: &LocalConfig, address: SocketAddr) -
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let words: Vec<_> = pairs
-        .iter()
-        .map(String::as_str)
-        .chain([local.program.as_str()])
-        .chain(local.arguments.iter().map(String::as_str))
-        .map(quoted)
+    let assignments = variables.iter();
+    let assignments = assignments.map(|(name, value)| format!("{name}={}", quoted(value)));
+    let command = std::iter::once(&local.program).chain(&local.arguments);
+    let words: Vec<_> = assignments
+        .chain(command.map(|word| quoted(word)))
         .collect();
     format!(
         "{name} is not started: start it under a debugger, in {directory}. It has no time limits.\n\n\
@@ -204,8 +203,10 @@ fn file_name(program: &str) -> &str {
 
 /// Returns the path of a program that is relative to the function's directory.
 fn program(local: &LocalConfig) -> String {
-    match Path::new(&local.program).is_relative() && local.program.contains('/') {
-        true => local.directory.join(&local.program).display().to_string(),
+    let inside = local.program.strip_prefix("./");
+    let inside = inside.unwrap_or(&local.program);
+    match Path::new(inside).is_relative() && local.program.contains('/') {
+        true => local.directory.join(inside).display().to_string(),
         false => local.program.clone(),
     }
 }
@@ -262,7 +263,7 @@ mod tests {
         ] {
             let (_, text) = prepared(&format!("command: {command}, env: {{ A: \"it's\" }}"));
             assert!(text.contains(expected), "{text}");
-            assert!(text.contains(r"'A=it'\''s'"), "{text}");
+            assert!(text.contains(r"A='it'\''s'"), "{text}");
             assert!(
                 text.contains("AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"),
                 "{text}"

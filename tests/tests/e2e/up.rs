@@ -1,7 +1,9 @@
 //! `sidecar-invoker up`: a project is served, changes while it is served, and ends.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -240,4 +242,119 @@ fn no_process_outlives_up() {
     signal(up.id(), "KILL");
     eventually("Envoy has ended", || (!is_running(envoy)).then_some(()));
     assert_eq!(up.wait().0, 128 + 9);
+}
+
+/// A runtime in JavaScript with a handler in line 2.
+const NODE: &str = "const api = 'http://' + process.env.AWS_LAMBDA_RUNTIME_API + '/2018-06-01/runtime/invocation/';
+const handler = (event) => ({ statusCode: 200, body: 'debugged ' + event.rawPath });
+for (;;) {
+  const next = await fetch(api + 'next');
+  const id = next.headers.get('lambda-runtime-aws-request-id');
+  const response = handler(await next.json());
+  await fetch(api + id + '/response', { method: 'POST', body: JSON.stringify(response) });
+}
+";
+
+/// Starts a function under a debugger by the shell's line that `up --debug` prints, in which `debugger` takes the
+/// place of `program`. A request waits at the breakpoint until the debugger, which shows `stopped`, goes on.
+fn breakpoint_is_hit(folder: &ProjectFolder, program: &str, debugger: &str, stopped: &str) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = port.expect("a port").port().to_string();
+    let mut command = folder.command();
+    command.args(["--debug", "f", "--debug-port", &port]);
+    let path = command.get_envs().find(|(name, _)| *name == "PATH");
+    let path = path
+        .and_then(|(_, value)| value)
+        .expect("a PATH")
+        .to_owned();
+    let up = Up::start(&command).expect("a served project");
+    let line = eventually("the line for a shell", || {
+        let log = up.log();
+        let (_, rest) = log.split_once("A shell:\n\n")?;
+        let (line, _) = rest.split_once('\n')?;
+        Some(line.to_owned())
+    });
+    assert!(
+        line.contains(&format!("AWS_LAMBDA_RUNTIME_API=127.0.0.1:{port}")),
+        "{line}"
+    );
+    let mut shell = std::process::Command::new("sh")
+        .args(["-c", &line.replace(program, debugger)])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut input = shell.stdin.take().expect("an input");
+    let output = shell.stdout.take().expect("an output");
+    let shown = Arc::new(Mutex::new(String::new()));
+    let reader = thread::spawn({
+        let shown = Arc::clone(&shown);
+        move || {
+            let mut output = output;
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+                shown.lock().expect("no panic").push_str(&text);
+            }
+        }
+    });
+    let shows = |part: &str| {
+        let shown = shown.lock().expect("no panic");
+        shown.contains(part).then_some(())
+    };
+    if program == "node" {
+        // Its debugger reads commands once it has stopped at the first line.
+        eventually("the first line", || shows("Break on start"));
+        input
+            .write_all(b"setBreakpoint(2)\ncont\n")
+            .expect("a debugger");
+    }
+    let address = up.address;
+    let caller = thread::spawn(move || Request::new(address, "GET", "/x").send());
+    eventually("the breakpoint", || shows(stopped));
+    assert!(!caller.is_finished());
+    input.write_all(b"c\n").expect("a debugger");
+    let response = caller.join().expect("no panic");
+    assert_eq!((response.status, response.text()), (200, "debugged /x"));
+    let _ = shell.kill();
+    let _ = shell.wait();
+    signal(up.id(), "TERM");
+    up.wait();
+    drop(input);
+    reader.join().expect("no panic");
+}
+
+#[test]
+fn a_breakpoint_is_hit_in_python() {
+    let config = "functions: { f: { local: { command: [python3, -m, awslambdaric, app.handler] } } }\n\
+                  routes: [{ function: f }]\n";
+    let folder = ProjectFolder::new(&[
+        ("invoker.yaml", config),
+        ("app.py", &python_function("debugged")),
+    ]);
+    let debugger = "exec python3 -m pdb -c 'b app.py:2' -c c";
+    breakpoint_is_hit(&folder, "python3", debugger, "app.py(2)handler()");
+}
+
+#[test]
+fn a_breakpoint_is_hit_in_node() {
+    if std::process::Command::new("node")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        xtask::skip("a_breakpoint_is_hit_in_node", "node is missing");
+        return;
+    }
+    let config =
+        "functions: { f: { local: { command: [node, app.mjs] } } }\nroutes: [{ function: f }]\n";
+    let folder = ProjectFolder::new(&[("invoker.yaml", config), ("app.mjs", NODE)]);
+    breakpoint_is_hit(
+        &folder,
+        "node",
+        "exec node inspect --port=0",
+        "break in app.mjs:2",
+    );
 }
