@@ -13,7 +13,7 @@ const PYTHON: [&str; 2] = ["../lib", "../lib64"];
 const ENVOY_OF_PYTHON: &str = "site-packages/envoy/_bin/envoy";
 
 /// Returns the path of a file that is installed with this program.
-pub(super) fn file(name: &str) -> Option<PathBuf> {
+pub(crate) fn file(name: &str) -> Option<PathBuf> {
     let folder = folder()?;
     let candidates = [folder.join(name), folder.join(SHARE).join(name)];
     candidates.into_iter().find(|path| path.is_file())

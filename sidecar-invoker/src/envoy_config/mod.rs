@@ -24,6 +24,7 @@ use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource
 pub use envoy::Envoy;
 pub use error::EnvoyConfigError;
 pub use filter::{Filter, Host};
+pub(crate) use installed::file as installed_file;
 pub use routes::Health;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.

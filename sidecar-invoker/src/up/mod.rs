@@ -8,6 +8,7 @@ mod files;
 mod folder;
 mod mesh;
 mod project;
+mod python;
 mod replace;
 mod run;
 mod table;

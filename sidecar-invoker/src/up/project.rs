@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::debug::DebugError;
 use super::folder::{self, FolderError};
 use super::mesh::Mesh;
+use super::python;
 use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
 use crate::config::{
     self, BackendConfig, Config, ConfigError, Host, Listen, PathPattern, Route, StackName,
@@ -100,6 +101,7 @@ impl Project {
                 Config::parse(&file, &text.to_string(), &self.path)?
             }
         };
+        python::choose(&mut config);
         config.routes.extend(routes_by_name(&config));
         for function in config.functions.values_mut() {
             if let BackendConfig::Local(local) = &mut function.backend {

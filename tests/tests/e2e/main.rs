@@ -57,3 +57,4 @@ mod trailers;
 mod transports;
 mod up;
 mod web_pages;
+mod wheel;
