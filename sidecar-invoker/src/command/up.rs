@@ -131,6 +131,9 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
             up::urls(&table, addresses.gateway),
             up::other_addresses(addresses)
         ));
+        if let Some(url) = up::example(&table, addresses.gateway) {
+            say(&format!("try it: curl -i {url}\n"));
+        }
         if let Some(instructions) = up.instructions.get() {
             say(&format!("\n{instructions}"));
         }

@@ -19,5 +19,5 @@ pub use folder::FolderError;
 pub use mesh::{Addresses, Mesh};
 pub use project::{Project, ProjectError, address, with_port};
 pub use run::{ExitReason, Request, Settings, run};
-pub use table::{other_addresses, urls};
+pub use table::{example, other_addresses, urls};
 pub use watch::ProjectFiles;

@@ -35,7 +35,7 @@ keys! {
     /// Program and arguments that build the function, before its first start and after a change that `watch` sees.
     build: (String, Vec<String>) = BUILD, "none", see "build";
     /// Files whose changes restart the function. `true` is the `directory`.
-    watch = list_or_flag("list of paths"), "`false`", see "watch";
+    watch = list_or_flag("list of paths"), "the `directory` with `up`, else none", see "watch";
     /// Time limit of one invocation.
     timeout: Duration = DURATION, "`3s`, as on AWS";
     /// Time limit from start to the first `next`.
