@@ -102,7 +102,7 @@ pub enum LogFormat {
 }
 
 /// An entry of `functions`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FunctionConfig {
     /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
     /// For functions behind the same emulator it counts all that wait for that emulator.
@@ -145,7 +145,7 @@ impl Default for EventConfig {
 }
 
 /// The backend of a function: exactly one of the keys `aws`, `rie` and `local`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum BackendConfig {
     /// AWS Lambda. Its queue is that of [`AwsCall`].
     Aws(AwsFunction),
@@ -165,7 +165,7 @@ pub struct RieConfig {
 }
 
 /// A function that the invoker runs as processes of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalConfig {
     /// `command`: the program and its arguments. A program with a slash is relative to
     /// `directory`; one without is looked up in `PATH`. Default `./bootstrap`, as on AWS.
@@ -176,6 +176,8 @@ pub struct LocalConfig {
     pub directory: PathBuf,
     /// `env`: variables of the function, over those that the invoker sets.
     pub env: BTreeMap<String, String>,
+    /// `env_file`: files with variables, over which those of `env` win. They are in `env` already.
+    pub env_files: Vec<PathBuf>,
     /// `inherit_env`: what the function sees of the invoker's own environment besides what every
     /// function does; default nothing.
     pub inherit_env: InheritEnv,
@@ -196,6 +198,8 @@ pub struct LocalConfig {
     /// `watch`: files and folders whose changes have the function start anew; `true` is its
     /// `directory`. `None` if the file does not say; then `up` watches the directory.
     pub watch: Option<Vec<PathBuf>>,
+    /// `watch_ignore`: patterns of files and folders that are not watched.
+    pub watch_ignore: Vec<WildMatch>,
     /// `attach`: the address of a Runtime API for processes that somebody else starts. The invoker starts none.
     pub attach: Option<HostPort>,
     /// `build`: a command that is run in `directory` before environments start; empty for none.

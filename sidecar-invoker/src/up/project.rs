@@ -117,7 +117,15 @@ impl Project {
     #[must_use]
     pub fn files(&self, config: &Config) -> Vec<PathBuf> {
         let own = (self.kind != Kind::Folder).then(|| self.path.clone());
-        own.into_iter().chain(config.templates.clone()).collect()
+        let env_files = config
+            .functions
+            .values()
+            .flat_map(|function| match &function.backend {
+                BackendConfig::Local(local) => local.env_files.clone(),
+                _ => Vec::new(),
+            });
+        let files = own.into_iter().chain(config.templates.clone());
+        files.chain(env_files).collect()
     }
 
     /// Returns whether the project says itself at which address Envoy listens.

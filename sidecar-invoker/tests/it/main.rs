@@ -9,6 +9,7 @@
 
 mod attach;
 mod aws;
+mod build;
 mod callers;
 #[cfg(target_os = "linux")]
 mod chaos;

@@ -68,6 +68,14 @@ impl Build {
         }
     }
 
+    /// Waits until a build has succeeded.
+    pub(super) async fn succeeded(&self) {
+        let mut state = self.state.subscribe();
+        let is_built = |state: &State| matches!(state, State::Built);
+        // Fails only if this value is dropped meanwhile.
+        let _ = state.wait_for(is_built).await;
+    }
+
     /// Returns whether the function has been built.
     pub(super) fn is_built(&self) -> bool {
         matches!(*self.state.borrow(), State::Built)

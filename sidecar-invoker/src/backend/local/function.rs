@@ -77,15 +77,16 @@ impl LocalFunction {
             Arc::clone(&self.build),
         );
         let work = async move {
-            build.run().await;
             let keep_warm = async {
-                if spec.config.min_environments > 0 && build.wait().await.is_ok() {
+                if spec.config.min_environments > 0 {
+                    build.succeeded().await;
                     Arc::clone(&pool).keep_warm().await;
                 }
             };
             let watch = async {
-                if has_watch {
-                    watch(Arc::clone(&spec), Arc::clone(&pool), &build).await;
+                match has_watch {
+                    true => watch(Arc::clone(&spec), Arc::clone(&pool), &build).await,
+                    false => _ = build.run().await,
                 }
             };
             tokio::join!(keep_warm, watch);

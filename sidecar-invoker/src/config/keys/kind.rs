@@ -179,10 +179,12 @@ pub(in crate::config) fn mapping(title: &str, keys: &[Key]) -> Values {
     let mut schema = reference::object(keys);
     let required = keys.iter().filter(|key| key.default == "required");
     let required: Vec<_> = required.map(|key| key.name).collect();
-    if let Json::Object(schema) = &mut schema
-        && !required.is_empty()
-    {
-        schema.insert("required".to_owned(), required.into());
+    if let Json::Object(schema) = &mut schema {
+        // A user's own keys.
+        schema.insert("patternProperties".to_owned(), json!({ "^x-": {} }));
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), required.into());
+        }
     }
     Values {
         text: format!("[keys](#{})", anchor(title)),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use lambda_filter_core::config::reference::Values;
 use serde_json::json;
+use wildmatch::WildMatch;
 
 use crate::config::import::ImportedFunction;
 use crate::config::keys::keys;
-use crate::config::keys::kind::{self, Custom, DURATION, Form, Integer, Types};
+use crate::config::keys::kind::{self, Custom, DURATION, Form, Integer, List, Types};
 use crate::config::model::{
     CONCURRENCY, EPHEMERAL_STORAGE_MIB, InheritEnv, IsolationMode, LocalConfig, LocalDefaults,
     MAX_LAYERS, MEMORY_MIB, check_variable_name,
@@ -30,12 +31,16 @@ keys! {
     directory = kind::path("path"), "the folder of the file", see "command-and-directory";
     /// Environment variables of the function.
     env: BTreeMap<String, String> = ENV, "none", see "env-and-inherit_env";
+    /// Files with variables, one `NAME=VALUE` in each line. Those of `env` win.
+    env_file = env_file_values(), "none", see "env-and-inherit_env";
     /// Variables that pass from the invoker's own environment.
     inherit_env: InheritEnv = INHERIT_ENV, "`false`", see "env-and-inherit_env";
     /// Program and arguments that build the function, before its first start and after a change that `watch` sees.
     build: (String, Vec<String>) = BUILD, "none", see "build";
     /// Files whose changes restart the function. `true` is the `directory`.
     watch = list_or_flag("list of paths"), "the `directory` with `up`, else none", see "watch";
+    /// Files and folders that `watch` does not see, by name or by path.
+    watch_ignore: Vec<WildMatch> = WATCH_IGNORE, "none", see "watch";
     /// Time limit of one invocation.
     timeout: Duration = DURATION, "`3s`, as on AWS";
     /// Time limit from start to the first `next`.
@@ -64,6 +69,18 @@ const COMMAND: Custom<(String, Vec<String>)> = Custom {
     values: || Values {
         text: "list of texts".to_owned(),
         schema: json!({ "type": "array", "items": Types::Any.schema(), "minItems": 1 }),
+    },
+};
+
+const WATCH_IGNORE: List<WildMatch> = List {
+    expected: "a list of patterns such as [\"*.log\", data]",
+    text: "list of patterns",
+    item: Form {
+        expected: "a name or a path in `directory`, in which * stands for any text",
+        parse: |text| (!text.is_empty()).then(|| WildMatch::new(text.trim_end_matches('/'))),
+        text: "pattern",
+        types: Types::Any,
+        pattern: "^.+$",
     },
 };
 
@@ -123,6 +140,13 @@ fn list_or_flag(list: &str) -> Values {
     Values {
         text: format!("{list}, `true`, `false`"),
         schema: json!({ "type": ["array", "boolean"], "items": { "type": "string" } }),
+    }
+}
+
+fn env_file_values() -> Values {
+    Values {
+        text: "path, or list of paths".to_owned(),
+        schema: json!({ "type": ["string", "array"], "items": { "type": "string" } }),
     }
 }
 
@@ -188,8 +212,20 @@ pub(super) fn backend(
         Some(value) => watch(value, directory.as_deref()).map(Some),
         None => Some(None),
     };
+    let env_files = match &keys.env_file {
+        Some(value) => env_files(value, base),
+        None => Some(Vec::new()),
+    };
+    let of_files = env_files.iter().flatten();
+    let of_files: Vec<_> = of_files
+        .flat_map(|(_, variables)| variables.clone())
+        .collect();
     let env = keys.env.or_else(BTreeMap::new);
-    let env = env.map(|env| defaults.env.clone().into_iter().chain(env).collect());
+    let env = env.map(|env| {
+        let defaults = defaults.env.clone().into_iter();
+        defaults.chain(of_files).chain(env).collect()
+    });
+    let watch_ignore = keys.watch_ignore.or_else(Vec::new);
     let timeout = keys.timeout.or(defaults.timeout);
     let init_timeout = keys.init_timeout.or(Duration::from_secs(10));
     let memory_mib = keys.memory.or(defaults.memory_mib);
@@ -215,8 +251,10 @@ pub(super) fn backend(
         arguments,
         directory: directory?,
         env: env?,
+        env_files: env_files?.into_iter().map(|(path, _)| path).collect(),
         inherit_env: inherit_env?,
         watch: watch?,
+        watch_ignore: watch_ignore?,
         timeout: timeout?,
         init_timeout: init_timeout?,
         memory_mib: memory_mib?,
@@ -305,6 +343,44 @@ fn environment(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     variables.into_iter().collect()
 }
 
+/// A file with variables.
+type EnvFile = (PathBuf, Vec<(String, String)>);
+
+/// Reads the key `env_file`.
+fn env_files(value: &Value<'_>, base: &Path) -> Option<Vec<EnvFile>> {
+    let files = match value.is_list() {
+        true => value.list("a path such as .env, or a list of paths")?,
+        false => vec![value.clone()],
+    };
+    files.iter().map(|file| env_file(file, base)).collect()
+}
+
+fn env_file(value: &Value<'_>, base: &Path) -> Option<EnvFile> {
+    let name = value.text("the path of a file such as .env")?;
+    let path = base.join(name);
+    let read = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(variables) => {
+            let mut names = variables.iter().map(|(name, _)| name);
+            if let Some((name, reason)) = names.find_map(|name| {
+                let reason = check_variable_name(name).err()?;
+                Some((name, reason))
+            }) {
+                value.problem(format!("{}: {name} {reason}", path.display()));
+                return None;
+            }
+            Some((path, variables))
+        }
+        Err(error) => {
+            value.problem(format!(
+                "{} cannot be read: {error}; it has to be a file with NAME=VALUE in each line, relative to this file's own folder",
+                path.display()
+            ));
+            None
+        }
+    }
+}
+
 /// Returns the command of a function without `command`, and reports that its file is missing.
 fn bootstrap(
     value: &Value<'_>,
@@ -334,6 +410,8 @@ fn check_attached(keys: &LocalKeys<'_>) {
     let of_processes = [
         ("command", &keys.command.value),
         ("env", &keys.env.value),
+        ("env_file", &keys.env_file),
+        ("watch_ignore", &keys.watch_ignore.value),
         ("inherit_env", &keys.inherit_env.value),
         ("build", &keys.build.value),
         ("watch", &keys.watch),

@@ -84,3 +84,41 @@ fn a_directory_has_no_dots_in_its_path() {
     let local = parse(&path("s/../x"), "command: [a]").unwrap();
     assert_eq!(local.directory, path("x"));
 }
+
+#[test]
+fn variables_of_files_stand_below_those_of_env() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join(".env"),
+        "# a comment\nA=1\nB='two words'\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("more.env"), "A=2\nC=3\n").unwrap();
+    let parse = |keys: &str| parse(folder.path(), &format!("command: [x], {keys}"));
+    let local = parse("env_file: [.env, more.env], env: { C: own }").unwrap();
+    let env: Vec<_> = local
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(env, ["A=2", "B=two words", "C=own"]);
+    let missing = parse("env_file: none.env").unwrap_err();
+    assert!(missing.contains("none.env cannot be read"), "{missing}");
+    std::fs::write(folder.path().join(".env"), "AWS_LAMBDA_RUNTIME_API=x\n").unwrap();
+    let reserved = parse("env_file: .env").unwrap_err();
+    assert!(
+        reserved.contains("AWS_LAMBDA_RUNTIME_API is set by the invoker"),
+        "{reserved}"
+    );
+}
+
+#[test]
+fn functions_share_keys_by_a_merge_key() {
+    let text = "x-shared: &shared { command: [x], timeout: 7s }\n\
+                functions: { f: { local: { <<: *shared, timeout: 8s } } }";
+    let config = Config::parse("invoker.yaml", text, "/".as_ref()).unwrap();
+    let BackendConfig::Local(local) = &config.functions.values().next().unwrap().backend else {
+        panic!("not local");
+    };
+    assert_eq!((local.program.as_str(), local.timeout.as_secs()), ("x", 8));
+}

@@ -297,10 +297,10 @@ impl<'t> Mapping<'_, 't> {
             .map(|(key, node)| (key.text.as_str(), self.child(&key.text, node)))
     }
 
-    /// Reports every unknown key.
+    /// Reports every unknown key. A key that begins with `x-` is the user's own, as in a Compose file.
     pub(crate) fn finish(self) {
         for (key, _) in self.entries {
-            if self.known.contains(&key.text.as_str()) {
+            if self.known.contains(&key.text.as_str()) || key.text.starts_with("x-") {
                 continue;
             }
             let message = match nearest(&key.text, &self.known) {

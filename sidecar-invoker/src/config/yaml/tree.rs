@@ -14,6 +14,12 @@ const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
+/// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
+const MERGE_KEY: &str = "<<";
+
+/// A key and its value.
+type Entry = (Key, YamlNode);
+
 /// A value and where it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct YamlNode {
@@ -187,20 +193,26 @@ impl<'s> Builder<'s> {
 
     fn mapping(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
         let mut entries = Vec::new();
+        let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                return Ok(Kind::Mapping(entries));
+                return Ok(Kind::Mapping(with_merged(entries, merged)));
             }
-            let Event::Scalar(text, ..) = event else {
+            let Event::Scalar(text, style, ..) = event else {
                 return Err(fault(span, "a key must be plain text"));
             };
+            let is_merge = text == MERGE_KEY && style == ScalarStyle::Plain;
             let key = Key {
                 text: text.into_owned(),
                 line: span.start.line(),
             };
             let (event, span) = self.next()?;
-            entries.push((key, self.node(event, span, depth + 1)?));
+            let value = self.node(event, span, depth + 1)?;
+            match is_merge {
+                true => merged.extend(mappings(value, span)?),
+                false => entries.push((key, value)),
+            }
         }
     }
 
@@ -224,6 +236,37 @@ fn function(name: &str, argument: YamlNode) -> YamlNode {
         line,
         kind: Kind::Mapping(vec![(Key { text, line }, argument)]),
     }
+}
+
+/// Returns the mappings that a merge key names: one, or a list of them.
+fn mappings(value: YamlNode, span: Span) -> Result<Vec<Entry>, SyntaxError> {
+    let mistake = || {
+        fault(
+            span,
+            "`<<` takes a mapping or a list of mappings such as *defaults",
+        )
+    };
+    match value.kind {
+        Kind::Mapping(entries) => Ok(entries),
+        Kind::List(items) => {
+            let items = items.into_iter().map(|item| match item.kind {
+                Kind::Mapping(entries) => Ok(entries),
+                _ => Err(mistake()),
+            });
+            Ok(items.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        _ => Err(mistake()),
+    }
+}
+
+/// Adds the entries of merge keys. A key of the mapping itself wins, and of two merged ones the earlier.
+fn with_merged(mut entries: Vec<Entry>, merged: Vec<Entry>) -> Vec<Entry> {
+    for (key, value) in merged {
+        if !entries.iter().any(|(other, _)| other.text == key.text) {
+            entries.push((key, value));
+        }
+    }
+    entries
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Kind {
@@ -273,6 +316,31 @@ mod tests {
             panic!("not a mapping");
         };
         assert!(matches!(&entries[1].1.kind, Kind::Mapping(inner) if inner[0].0.text == "k"));
+    }
+
+    #[test]
+    fn a_merge_key_adds_the_entries_that_a_mapping_does_not_have() {
+        let text = "a: &a { x: 1, y: 2 }\nb: &b { y: 3, z: 4 }\nc:\n  <<: [*a, *b]\n  x: 5\n";
+        let Kind::Mapping(entries) = parse(text).unwrap().kind else {
+            panic!("not a mapping");
+        };
+        let Kind::Mapping(merged) = &entries[2].1.kind else {
+            panic!("not a mapping");
+        };
+        let texts = merged.iter().map(|(key, value)| match &value.kind {
+            Kind::Text(text) => format!("{}={text}", key.text),
+            _ => panic!("not a text"),
+        });
+        assert_eq!(texts.collect::<Vec<_>>(), ["x=5", "y=2", "z=4"]);
+        let error = parse("a:\n  <<: x\n").unwrap_err();
+        assert_eq!(
+            (error.line, error.message.contains("`<<` takes a mapping")),
+            (2, true)
+        );
+        assert!(
+            parse("'<<': x\n").is_ok(),
+            "a quoted key is a key like others"
+        );
     }
 
     #[test]
