@@ -3,7 +3,9 @@
 mod check;
 mod envoy_config;
 mod error;
+mod event;
 mod healthcheck;
+mod invoke;
 mod lrp;
 mod orphan_reaper;
 mod schema;
@@ -41,6 +43,11 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Write an Envoy configuration from the routes of an invoker.yaml, or from an lrp.yaml.
     EnvoyConfig(envoy_config::EnvoyConfigArgs),
+    /// Invoke a function, and print its response. Exits with 1 if the function fails or cannot be
+    /// reached, and with 2 if the arguments have mistakes.
+    Invoke(Box<invoke::InvokeArgs>),
+    /// Print the event that `invoke` would send with the same options.
+    Event(event::EventCommand),
     /// Print the JSON Schema of a configuration, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Run Envoy and the invoker together, as a replacement for the Lambda Reverse Proxy (lrp).
@@ -66,6 +73,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::EnvoyConfig(args) => envoy_config::run(args),
+        Command::Invoke(args) => invoke::run(*args),
+        Command::Event(args) => event::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Lrp(args) => lrp::run(args),
         Command::OrphanReaper => Ok(orphan_reaper::run()),
