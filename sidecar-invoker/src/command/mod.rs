@@ -1,6 +1,7 @@
 //! The command line, with one file for each subcommand.
 
 mod check;
+mod completions;
 mod envoy_config;
 mod error;
 mod event;
@@ -17,7 +18,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::backend::local::{FORK_SERVER, run_fork_server};
 
@@ -52,6 +53,10 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Run Envoy and the invoker together, as a replacement for the Lambda Reverse Proxy (lrp).
     Lrp(lrp::LrpArgs),
+    /// Print a script with which a shell completes the arguments of this program.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page in the format of roff, for `man -l -`.
+    Man(completions::ManArgs),
     /// End the processes of functions if the invoker is killed. `serve` and `lrp` start this command.
     #[command(name = "guard", hide = true)]
     OrphanReaper,
@@ -77,6 +82,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Event(args) => event::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Lrp(args) => lrp::run(args),
+        Command::Completions(args) => completions::complete(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
         Command::OrphanReaper => Ok(orphan_reaper::run()),
     };
     result.unwrap_or_else(|error| {
