@@ -130,18 +130,14 @@ impl ClientRequest {
 pub(crate) struct FilterKeys(Map<String, Value>);
 
 impl FilterKeys {
-    /// Sets a key. The value is a text, or JSON where the key takes no such text.
+    /// Sets a key. The value is JSON if the key takes it so, and otherwise a text.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         let is_valid = |value: &Value| {
             let fields = [(key.to_owned(), value.clone())];
             Settings::parse(&Map::from_iter(fields)).is_ok()
         };
-        let text = Value::from(value);
-        let json = || serde_json::from_str(value).ok().filter(is_valid);
-        let value = match is_valid(&text) {
-            true => text,
-            false => json().unwrap_or(text),
-        };
+        let json = serde_json::from_str(value).ok().filter(is_valid);
+        let value = json.unwrap_or_else(|| Value::from(value));
         self.0.insert(key.to_owned(), value);
     }
 
