@@ -52,7 +52,7 @@ impl Report {
 
     /// Returns the report as lines. `total` is the time that the caller waited.
     pub(crate) fn lines(&self, total: Duration) -> String {
-        let mut text = format!("status {}", self.status.as_u16());
+        let mut text = format!("invocation status {}", self.status.as_u16());
         if let Some(version) = &self.version {
             text.push_str(&format!(", version {version}"));
         }

@@ -23,7 +23,7 @@ async fn a_function_whose_invoker_does_not_run_is_started_for_the_call() {
     let line = |end: &str| log.lines().filter(|line| line.ends_with(end)).count();
     assert_eq!(line("| a line of the function"), 1, "{log}");
     assert!(
-        log.contains("\nstatus 200, version $LATEST, request "),
+        log.contains("\ninvocation status 200, version $LATEST, request "),
         "{log}"
     );
     assert!(
@@ -47,7 +47,7 @@ async fn an_event_that_is_queued_for_the_call_still_runs() {
     let called = ended(program(&arguments, &folder), "").await;
     assert_eq!((called.code, called.stdout.as_str()), (Some(0), ""));
     assert!(
-        called.stderr.contains("\nstatus 202, request "),
+        called.stderr.contains("\ninvocation status 202, request "),
         "{}",
         called.stderr
     );
@@ -159,7 +159,7 @@ async fn the_options_of_an_invocation_reach_the_function() {
     );
     assert_eq!(headers["lambda-runtime-aws-tenant-id"], "blue");
     assert!(
-        called.stderr.contains("status 200, version 1, "),
+        called.stderr.contains("invocation status 200, version 1, "),
         "{}",
         called.stderr
     );
@@ -167,7 +167,7 @@ async fn the_options_of_an_invocation_reach_the_function() {
     let called = run(&["invoke", "f:live", "--url", &url, "--dry-run"]).await;
     assert_eq!((called.code, called.stdout.as_str()), (Some(0), ""));
     assert!(
-        called.stderr.contains("\nstatus 204, "),
+        called.stderr.contains("\ninvocation status 204, "),
         "{}",
         called.stderr
     );
@@ -191,7 +191,7 @@ async fn a_remote_function_is_called_with_a_signature() {
     assert_eq!(called.json(), json!({ "a": 1 }));
     let host = aws.url.trim_start_matches("http://");
     let expected = format!(
-        "invoking orders on {host} with a signed call\nstatus 200, version 7, request 1-2-3\ntotal "
+        "invoking orders on {host} with a signed call\ninvocation status 200, version 7, request 1-2-3\ntotal "
     );
     assert!(called.stderr.starts_with(&expected), "{}", called.stderr);
     let received = &aws.received()[0];
