@@ -10,6 +10,8 @@ use lambda_filter_core::request::{Request, RequestAttributes};
 use lambda_filter_core::{Error, event};
 use serde_json::{Map, Value};
 
+use crate::config::Route;
+use crate::envoy_config::route_keys;
 use crate::invocation::RequestId;
 use lambda_api::headers::ENVOY_REQUEST_ID;
 use lambda_api::{FunctionReference, Operation};
@@ -139,6 +141,11 @@ impl FilterKeys {
         let json = serde_json::from_str(value).ok().filter(is_valid);
         let value = json.unwrap_or_else(|| Value::from(value));
         self.0.insert(key.to_owned(), value);
+    }
+
+    /// Returns the keys of a route, as the configuration of Envoy has them.
+    pub(crate) fn of_route(route: &Route) -> Self {
+        Self(route_keys(route))
     }
 
     /// Returns whether the event and the response are those of an HTTP service, and not any JSON.

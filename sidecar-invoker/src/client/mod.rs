@@ -13,4 +13,5 @@ pub(crate) mod output;
 pub(crate) mod place;
 mod pretty;
 mod report;
+pub(crate) mod route;
 pub(crate) mod samples;

@@ -13,6 +13,8 @@ use super::pretty::pretty;
 pub(crate) struct Output {
     file: File,
     is_terminal: bool,
+    /// What is written once other code has written its lines.
+    held: Option<Vec<u8>>,
 }
 
 impl Output {
@@ -23,7 +25,27 @@ impl Output {
     pub(crate) fn open() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let is_terminal = file.is_terminal();
-        Ok(Self { file, is_terminal })
+        Ok(Self {
+            file,
+            is_terminal,
+            held: None,
+        })
+    }
+
+    /// Holds everything from now on, until [`release`](Self::release).
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Writes what was held.
+    ///
+    /// # Errors
+    /// Returns an error if the output is closed.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        match self.held.take() {
+            Some(held) => self.file.write_all(&held),
+            None => Ok(()),
+        }
     }
 
     /// Sends everything that other code prints to the standard output to the standard error. The lines of
@@ -42,9 +64,9 @@ impl Output {
     pub(crate) fn json(&mut self, json: &[u8]) -> io::Result<()> {
         match std::str::from_utf8(json) {
             Ok(text) if self.is_terminal && is_json(text) => {
-                self.file.write_all(pretty(text).as_bytes())?;
+                self.piece(pretty(text).as_bytes())?;
             }
-            _ => self.file.write_all(json)?,
+            _ => self.piece(json)?,
         }
         self.end(json)
     }
@@ -54,7 +76,13 @@ impl Output {
     /// # Errors
     /// Returns an error if the output is closed.
     pub(crate) fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        match &mut self.held {
+            Some(held) => {
+                held.extend_from_slice(bytes);
+                Ok(())
+            }
+            None => self.file.write_all(bytes),
+        }
     }
 
     /// Writes the status and the headers of a response, as curl does.
@@ -77,7 +105,7 @@ impl Output {
             head.push_str(&format!("\ncontent-length: {length}"));
         }
         head.push_str("\n\n");
-        self.file.write_all(head.as_bytes())
+        self.piece(head.as_bytes())
     }
 
     /// Ends the line on a terminal if `last` does not end it.
@@ -86,7 +114,7 @@ impl Output {
     /// Returns an error if the output is closed.
     pub(crate) fn end(&mut self, last: &[u8]) -> io::Result<()> {
         match self.is_terminal && last.last().is_some_and(|&byte| byte != b'\n') {
-            true => self.file.write_all(b"\n"),
+            true => self.piece(b"\n"),
             false => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! `sidecar-invoker event`: makes the event of a function, from a request, a sample, or a text.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -10,9 +10,13 @@ use hyper::http::uri::PathAndQuery;
 use lambda_filter_core::config::Problems;
 
 use super::error::CommandError;
+use super::setup::{self, ImportArgs};
 use crate::client::event::{ClientHeader, ClientRequest, FilterKeys};
 use crate::client::output::Output;
+use crate::client::route;
 use crate::client::samples::{self, Origin, SampleError, Setting, Values};
+use crate::config::Config;
+use crate::config::yaml::scalar::printable;
 use crate::invoke_api::json;
 use lambda_api::FunctionReference;
 
@@ -33,6 +37,8 @@ pub(super) struct EventCommand {
 #[derive(clap::Args)]
 pub(super) struct EventArgs {
     #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
     request: RequestArgs,
     /// The event: JSON, the name of a file, or - for standard input
     #[arg(long, value_name = "JSON|FILE|-")]
@@ -46,6 +52,16 @@ pub(super) struct EventArgs {
     /// List the samples with their fields
     #[arg(long, visible_alias = "list", exclusive = true)]
     list_samples: bool,
+}
+
+/// The configuration file, if there is one.
+#[derive(clap::Args)]
+struct ConfigArgs {
+    /// The invoker.yaml. Its route that takes the request has the format of the event
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    import: ImportArgs,
 }
 
 /// The request that the event is made from, with the options of curl.
@@ -64,10 +80,11 @@ struct RequestArgs {
     /// The path of the request, with its query [default: /]
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<PathAndQuery>,
-    /// The host that the request names [default: localhost]
+    /// The host that the request names [default: that of the route, or localhost]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// The format of the event, as the filter's key `payload` [default: apigateway-v2]
+    /// The format of the event, as the filter's key `payload` [default: that of the route, or
+    /// apigateway-v2]
     #[arg(long, value_name = "FORMAT")]
     payload: Option<String>,
     /// Another key of the filter's configuration, such as stage=dev; can be repeated
@@ -142,10 +159,9 @@ pub(super) fn run(args: &EventCommand) -> Result<ExitCode, CommandError> {
     let mut bytes = match args.event.list() {
         Some(list) => list.into_bytes(),
         None => {
-            let event = &args.event;
-            event
-                .make(&args.function, SYNCHRONOUS, SystemTime::now)?
-                .bytes
+            let config = args.event.load()?;
+            let event = (&args.event, &args.function);
+            make(event, SYNCHRONOUS, config.as_ref(), SystemTime::now)?.bytes
         }
     };
     if !bytes.ends_with(b"\n") {
@@ -155,34 +171,46 @@ pub(super) fn run(args: &EventCommand) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the event that the options describe.
+///
+/// # Errors
+/// Returns an error for a mistake in the options, and if a file cannot be read.
+pub(super) fn make(
+    (args, function): (&EventArgs, &FunctionReference),
+    invocation: &str,
+    config: Option<&Config>,
+    clock: fn() -> SystemTime,
+) -> Result<Event, CommandError> {
+    let made = if let Some(event) = &args.event {
+        given(event).map(Event::of_text)
+    } else if let Some(name) = &args.sample {
+        args.of_sample(name, function, invocation, clock)
+    } else if args.request.is_given() {
+        let request = args.request.request(function, config);
+        request.and_then(|(request, keys)| of_request(&request, keys, function, invocation, clock))
+    } else {
+        Ok(Event::of_text(b"{}".to_vec()))
+    };
+    made.map_err(CommandError::usage)
+}
+
 impl EventArgs {
     /// Returns the list of samples, if the user asks for it.
     pub(super) fn list(&self) -> Option<String> {
         self.list_samples.then(samples::list)
     }
 
-    /// Returns the event.
+    /// Returns the configuration, if the user names a file.
     ///
     /// # Errors
-    /// Returns an error for each mistake in the arguments, and if a file cannot be read.
-    pub(super) fn make(
-        &self,
-        function: &FunctionReference,
-        invocation: &str,
-        clock: fn() -> SystemTime,
-    ) -> Result<Event, CommandError> {
-        let made = if let Some(event) = &self.event {
-            given(event).map(Event::of_text)
-        } else if let Some(name) = &self.sample {
-            self.of_sample(name, function, invocation, clock)
-        } else if self.request.is_given() {
-            let request = self.request.request();
-            request
-                .and_then(|(request, keys)| of_request(&request, keys, function, invocation, clock))
-        } else {
-            Ok(Event::of_text(b"{}".to_vec()))
-        };
-        made.map_err(CommandError::usage)
+    /// Every mistake in the file.
+    pub(super) fn load(&self) -> Result<Option<Config>, CommandError> {
+        let ConfigArgs { config, import } = &self.config;
+        let config = config.as_ref().map(|file| import.load(file)).transpose()?;
+        if let Some(config) = &config {
+            setup::print_warnings(config);
+        }
+        Ok(config)
     }
 
     fn of_sample(
@@ -219,21 +247,43 @@ impl RequestArgs {
             || !self.filter.is_empty()
     }
 
-    /// Returns the request and the filter's keys.
-    fn request(&self) -> Result<(ClientRequest, FilterKeys), EventError> {
+    /// Returns the request and the filter's keys. Without keys in the options, they are those of the route
+    /// that takes the request.
+    fn request(
+        &self,
+        function: &FunctionReference,
+        config: Option<&Config>,
+    ) -> Result<(ClientRequest, FilterKeys), EventError> {
         let parts: Result<Vec<_>, _> = self.data.iter().map(|data| body(data)).collect();
         let default = match self.data.is_empty() {
             true => Method::GET,
             false => Method::POST,
         };
+        let method = self.request.clone().unwrap_or(default);
+        let path = self.path.clone().unwrap_or(PathAndQuery::from_static("/"));
+        let config = config.filter(|_| self.payload.is_none() && self.filter.is_empty());
+        let route = config.and_then(|config| {
+            let host = self.host.as_deref();
+            let route = route::find(config, function.name(), (&method, &path), host);
+            let file = printable(&config.file);
+            match route {
+                Some(route) => eprintln!("the event is that of the route in {file}:{}", route.line),
+                None => eprintln!("no route in {file} takes {method} {path} to {function}"),
+            }
+            route
+        });
+        let host = route.map(|route| route.host.as_str());
+        let host = host
+            .filter(|host| !host.contains('*'))
+            .unwrap_or("localhost");
         let request = ClientRequest {
-            method: self.request.clone().unwrap_or(default),
-            path: self.path.clone().unwrap_or(PathAndQuery::from_static("/")),
-            host: self.host.clone().unwrap_or_else(|| "localhost".to_owned()),
+            method,
+            path,
+            host: self.host.clone().unwrap_or_else(|| host.to_owned()),
             headers: self.header.clone(),
             body: parts?.join(&b'&'),
         };
-        let mut keys = FilterKeys::default();
+        let mut keys = route.map(FilterKeys::of_route).unwrap_or_default();
         for Setting { name, value } in &self.filter {
             if matches!(name.as_str(), "function" | "qualifier" | "invocation") {
                 return Err(EventError::ReservedKey(name.clone()));

@@ -1,6 +1,5 @@
 //! `sidecar-invoker invoke`: invokes a function once.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -9,14 +8,15 @@ use hyper::header::HeaderValue;
 use serde_json::{Map, Value};
 
 use super::error::CommandError;
-use super::event::{Event, EventArgs, SYNCHRONOUS};
-use super::setup::{self, ImportArgs};
+use super::event::{Event, EventArgs, SYNCHRONOUS, make};
+use super::setup;
 use super::signals::ShutdownSignals;
 use crate::client::answer::Decoder;
 use crate::client::call::Call;
 use crate::client::event::FilterKeys;
 use crate::client::output::Output;
 use crate::client::place::Place;
+use crate::config::Config;
 use lambda_api::{AddressError, FunctionReference, InvocationType, Operation, Qualifier};
 
 /// The arguments of `invoke`.
@@ -48,17 +48,12 @@ pub(super) struct InvokeArgs {
 /// The options for the place of the invocation.
 #[derive(clap::Args)]
 struct PlaceArgs {
-    /// The running invoker, http://HOST:PORT or unix:///PATH [default: http://127.0.0.1:9090]; with
-    /// --remote, the endpoint
-    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    /// The running invoker, http://HOST:PORT or unix:///PATH [default: that of --config, which is started
+    /// for this call if it does not run, or http://127.0.0.1:9090]; with --remote, the endpoint
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The invoker.yaml. If its invoker does not run, the function is started for this call
-    #[arg(long, value_name = "FILE", conflicts_with = "remote")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    import: ImportArgs,
     /// Start the function for this call even if an invoker runs
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", conflicts_with_all = ["url", "remote"])]
     start: bool,
     /// Invoke the function on AWS, with the credentials of the AWS SDK
     #[arg(long)]
@@ -144,11 +139,17 @@ pub(super) fn run(args: InvokeArgs) -> Result<ExitCode, CommandError> {
     };
     let (function, qualifier) = qualified(reference, args.qualifier.clone())?;
     let (operation, invocation_type, invocation) = args.mode.invocation();
+    let config = args.event.load()?;
     let Event {
         bytes,
         keys,
         is_head,
-    } = args.event.make(&function, invocation, SystemTime::now)?;
+    } = make(
+        (&args.event, &function),
+        invocation,
+        config.as_ref(),
+        SystemTime::now,
+    )?;
     let keys = keys.filter(|_| !args.raw);
     let is_http = keys.as_ref().is_some_and(FilterKeys::is_http);
     let keys = keys
@@ -173,7 +174,7 @@ pub(super) fn run(args: InvokeArgs) -> Result<ExitCode, CommandError> {
         event: bytes.into(),
     };
     setup::log_to_stderr_from("warn");
-    setup::runtime()?.block_on(invoke(args.place, call, decoder, output))
+    setup::runtime()?.block_on(invoke((args.place, config), call, decoder, output))
 }
 
 /// Returns the function without its qualifier, and the qualifier.
@@ -191,17 +192,21 @@ fn qualified(
 }
 
 async fn invoke(
-    place: PlaceArgs,
+    (place, config): (PlaceArgs, Option<Config>),
     call: Call,
     decoder: Decoder,
     mut output: Output,
 ) -> Result<ExitCode, CommandError> {
     let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
-    let place = place.choose(&call.function).await?;
+    let place = place.choose(config, &call.function).await?;
     eprintln!("invoking {} on {place}", call.function);
     let logs_itself = matches!(place, Place::OneCall(_));
     if logs_itself {
         Output::divert_others().map_err(CommandError::stdout)?;
+        // The lines of the function come first. A streamed response does not wait for them.
+        if call.operation == Operation::Invoke {
+            output.hold();
+        }
     }
     let options = setup::server_options()?;
     let connection = tokio::select! {
@@ -221,6 +226,7 @@ async fn invoke(
     };
     let total = begin.elapsed();
     connection.close().await;
+    output.release().map_err(CommandError::stdout)?;
     let report = shown?;
     // The invoker in this process has logged the lines already.
     if !logs_itself {
@@ -236,21 +242,23 @@ async fn invoke(
 impl PlaceArgs {
     /// Returns the place of the invocation: AWS with --remote, the invoker at --url, that of --config or one
     /// for this call, and otherwise the invoker at the default address.
-    async fn choose(self, function: &FunctionReference) -> Result<Place, CommandError> {
+    async fn choose(
+        self,
+        config: Option<Config>,
+        function: &FunctionReference,
+    ) -> Result<Place, CommandError> {
+        let url = self.url.as_deref();
         if self.remote {
-            let region = self.region.as_deref();
-            return Place::remote(region, self.url.as_deref(), self.role_arn.as_deref())
-                .map_err(CommandError::usage);
+            let (region, role_arn) = (self.region.as_deref(), self.role_arn.as_deref());
+            return Place::remote(region, url, role_arn).map_err(CommandError::usage);
         }
-        if let Some(url) = &self.url {
-            return Place::at(url).map_err(CommandError::usage);
+        match (url, config) {
+            (Some(url), _) => Place::at(url).map_err(CommandError::usage),
+            (None, None) => Place::default_invoker().await.map_err(CommandError::failed),
+            (None, Some(config)) => {
+                let place = Place::of_config(config, function, self.start).await;
+                place.map_err(CommandError::usage)
+            }
         }
-        let Some(file) = &self.config else {
-            return Place::default_invoker().await.map_err(CommandError::failed);
-        };
-        let config = self.import.load(file)?;
-        setup::print_warnings(&config);
-        let place = Place::of_config(config, function, self.start).await;
-        place.map_err(CommandError::usage)
     }
 }

@@ -23,6 +23,7 @@ pub use envoy::Envoy;
 pub use error::EnvoyConfigError;
 pub use filter::{Filter, Host};
 pub use routes::Health;
+pub(crate) use routes::keys as route_keys;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");

@@ -136,3 +136,48 @@ async fn the_keys_of_the_filter_shape_the_event() {
     assert_eq!(event["requestContext"]["accountId"], "210987654321");
     assert_eq!(event["isBase64Encoded"], true);
 }
+
+#[tokio::test]
+async fn the_route_that_takes_the_request_has_the_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "aws: {}
+routes:
+- { host: shop.test, path: '/pets/{id}', method: GET, function: pets, payload: apigateway-v1, stage: dev }
+- { host: shop.test, path: /*, function: pets, payload: alb }
+";
+    std::fs::write(folder.path().join("invoker.yaml"), text).unwrap();
+    let event = async |arguments: &[&str]| {
+        let mut all = vec!["event", "pets", "--config", "invoker.yaml"];
+        all.extend(arguments);
+        ended(program(&all, &folder), "").await
+    };
+    let rest = event(&["--path", "/pets/7"]).await;
+    assert_eq!(
+        rest.stderr,
+        "the event is that of the route in invoker.yaml:3\n"
+    );
+    let rest = rest.json();
+    assert_eq!(rest["resource"], "/pets/{id}");
+    assert_eq!(rest["pathParameters"], json!({ "id": "7" }));
+    assert_eq!(rest["requestContext"]["stage"], "dev");
+    assert_eq!(rest["headers"]["Host"], "shop.test");
+
+    let alb = event(&["--path", "/pets/7", "-d", "x"]).await;
+    assert_eq!(
+        alb.stderr,
+        "the event is that of the route in invoker.yaml:4\n"
+    );
+    assert!(alb.json()["requestContext"]["elb"].is_object());
+
+    let other = event(&["--path", "/pets/7", "--host", "b.test"]).await;
+    assert_eq!(
+        other.stderr,
+        "no route in invoker.yaml takes GET /pets/7 to pets\n"
+    );
+    assert_eq!(other.json()["version"], "2.0");
+
+    // The options are nearer than the route.
+    let chosen = event(&["--path", "/pets/7", "--payload", "vpc-lattice-v1"]).await;
+    assert_eq!(chosen.stderr, "");
+    assert_eq!(chosen.json()["raw_path"], "/pets/7");
+}

@@ -130,8 +130,16 @@ async fn a_mistake_that_clap_finds_names_the_option() {
         ),
         (&["invoke", "f", "--stream", "--async"], "--async"),
         (
-            &["invoke", "f", "--url", "http://a:1", "--config", "x"],
-            "--config",
+            &[
+                "invoke",
+                "f",
+                "--url",
+                "http://a:1",
+                "--config",
+                "x",
+                "--start",
+            ],
+            "--start",
         ),
         (&["invoke", "f", "--region", "eu-west-1"], "--remote"),
         (&["completions", "cmd"], "bash"),

@@ -232,3 +232,36 @@ async fn errors_of_aws_are_shown_with_their_message() {
     );
     assert_eq!(aws.received().len(), sent);
 }
+
+/// The operator of an invoker invents access keys, which its callers use as those of AWS.
+#[tokio::test]
+async fn an_invoker_that_demands_signatures_is_called_like_aws() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "s".repeat(40)).unwrap();
+    let callers = format!(
+        "callers: {{ access_keys: [{{ id: REPORTS, secret: 'file:{}' }}] }}\n{}",
+        secret.display(),
+        fixture_function("")
+    );
+    let invoker = Invoker::start(&callers).await;
+    let url = format!("http://{}", invoker.listen);
+    let signed = [
+        "invoke",
+        "f",
+        "--remote",
+        "--url",
+        &url,
+        "--region",
+        "eu-west-1",
+    ];
+    let mut command = program(&signed, &folder);
+    command.env("AWS_ACCESS_KEY_ID", "REPORTS");
+    command.env("AWS_SECRET_ACCESS_KEY", "s".repeat(40));
+    assert_eq!(ended(command, "").await.json()["event"], json!({}));
+
+    let called = ended(program(&["invoke", "f", "--url", &url], &folder), "").await;
+    assert_eq!(called.code, Some(1));
+    let expected = "403 (MissingAuthenticationTokenException): Missing Authentication Token: the invoker serves calls";
+    assert!(called.stderr.contains(expected), "{}", called.stderr);
+}
