@@ -12,13 +12,13 @@ use lambda_filter_core::response::{
 };
 use serde_json::Value;
 
+use super::call::Mode;
 use super::output::Output;
 use super::report::{Report, decoded_log};
 use crate::invoke_api::body::ResponseBody;
 use lambda_api::event_stream::{End, LOG_RESULT, Reader};
 use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 use lambda_api::log_line::single_line;
-use lambda_api::{InvocationType, Operation};
 
 /// The way in which a response is shown.
 pub(crate) struct Decoder {
@@ -28,8 +28,7 @@ pub(crate) struct Decoder {
     pub(crate) is_http: bool,
     /// The request that the event was made from has the method HEAD, whose response has no body.
     pub(crate) is_head: bool,
-    pub(crate) operation: Operation,
-    pub(crate) invocation_type: InvocationType,
+    pub(crate) mode: Mode,
 }
 
 /// The error if a response cannot be shown.
@@ -64,12 +63,10 @@ impl Decoder {
             report: Report::of(parts.status, &parts.headers),
             output,
         };
-        let is_dry_run = self.invocation_type == InvocationType::DryRun;
-        if is_dry_run && parts.status == StatusCode::NO_CONTENT {
+        if self.mode == Mode::DryRun && parts.status == StatusCode::NO_CONTENT {
             return Ok(answer.report);
         }
-        let streams = self.operation == Operation::InvokeWithResponseStream;
-        if streams && parts.status == StatusCode::OK {
+        if self.mode == Mode::Stream && parts.status == StatusCode::OK {
             answer.stream(body).await?;
         } else {
             let body = body.collect().await.map_err(AnswerError::BrokenOff)?;

@@ -17,14 +17,62 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use lambda_api::{FunctionReference, InvocationType, LogType, Operation, Qualifier};
 
+/// The way of an invocation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The caller waits for the whole response.
+    #[default]
+    Synchronous,
+    /// The caller gets the response as it comes.
+    Stream,
+    /// The event is queued.
+    Async,
+    /// The function does not run.
+    DryRun,
+}
+
+impl Mode {
+    /// Returns the mode for a value of the filter's key `invocation`.
+    pub(crate) fn of_filter(invocation: &str) -> Self {
+        let modes = [Self::Stream, Self::Async];
+        let mut modes = modes.into_iter();
+        modes
+            .find(|mode| mode.for_filter() == invocation)
+            .unwrap_or_default()
+    }
+
+    /// Returns the value of the filter's key `invocation`.
+    pub(crate) fn for_filter(self) -> &'static str {
+        match self {
+            Self::Synchronous | Self::DryRun => "request-response",
+            Self::Stream => "response-stream",
+            Self::Async => "event",
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Stream => Operation::InvokeWithResponseStream,
+            _ => Operation::Invoke,
+        }
+    }
+
+    fn invocation_type(self) -> InvocationType {
+        match self {
+            Self::Synchronous | Self::Stream => InvocationType::RequestResponse,
+            Self::Async => InvocationType::Event,
+            Self::DryRun => InvocationType::DryRun,
+        }
+    }
+}
+
 /// A call of the Invoke API.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    pub(crate) operation: Operation,
+    pub(crate) mode: Mode,
     /// The function, without a qualifier.
     pub(crate) function: FunctionReference,
     pub(crate) qualifier: Option<Qualifier>,
-    pub(crate) invocation_type: InvocationType,
     /// The client context, JSON in base64.
     pub(crate) client_context: Option<HeaderValue>,
     pub(crate) tenant_id: Option<HeaderValue>,
@@ -52,9 +100,10 @@ impl Call {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json);
-        let invocation_type = HeaderValue::from_static(self.invocation_type.as_str());
-        headers.insert(header::INVOCATION_TYPE, invocation_type);
-        if self.invocation_type == InvocationType::RequestResponse {
+        let invocation_type = self.mode.invocation_type();
+        let value = HeaderValue::from_static(invocation_type.as_str());
+        headers.insert(header::INVOCATION_TYPE, value);
+        if invocation_type == InvocationType::RequestResponse {
             let log_type = HeaderValue::from_static(LogType::Tail.as_str());
             headers.insert(header::LOG_TYPE, log_type);
         }
@@ -78,9 +127,8 @@ impl Call {
     ) -> Result<Response<ResponseBody>, BoxError> {
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let path = self
-            .operation
-            .path_and_query(&self.function, self.qualifier.as_ref());
+        let operation = self.mode.operation();
+        let path = operation.path_and_query(&self.function, self.qualifier.as_ref());
         let mut headers = self.headers();
         headers.insert(HOST, HeaderValue::try_from(host)?);
         let mut request = Request::post(path).body(Full::new(self.event))?;
@@ -93,7 +141,7 @@ impl Call {
     pub(super) async fn send_to_aws(self, aws: &Aws) -> Result<Response<ResponseBody>, CallError> {
         let headers = self.headers();
         let request = LambdaRequest {
-            operation: self.operation,
+            operation: self.mode.operation(),
             qualifier: self.qualifier,
             headers,
             payload: self.event,

@@ -10,11 +10,12 @@ use lambda_filter_core::request::{Request, RequestAttributes};
 use lambda_filter_core::{Error, event};
 use serde_json::{Map, Value};
 
+use super::call::Mode;
 use crate::config::Route;
 use crate::envoy_config::route_keys;
 use crate::invocation::RequestId;
+use lambda_api::FunctionReference;
 use lambda_api::headers::ENVOY_REQUEST_ID;
-use lambda_api::{FunctionReference, Operation};
 
 /// The address of the client of a request that an event is made from.
 const CLIENT_ADDRESS: &str = "127.0.0.1";
@@ -153,26 +154,34 @@ impl FilterKeys {
         self.0.get("payload").is_none_or(|payload| payload != RAW)
     }
 
-    /// Returns the configuration with these keys for a function.
+    /// Returns the mode of the key `invocation`, if it is set.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        let invocation = self.0.get("invocation")?;
+        Some(Mode::of_filter(invocation.as_str()?))
+    }
+
+    /// Returns the configuration with these keys for a function. A mode replaces that of the keys.
     ///
     /// # Errors
     /// Every key that is unknown or has a wrong value, and keys that exclude each other.
     pub(crate) fn config(
         &self,
         function: &FunctionReference,
-        invocation: &str,
+        mode: Option<Mode>,
     ) -> Result<Config, Problems> {
         let mut keys = self.0.clone();
         keys.insert("function".to_owned(), function.as_str().into());
-        keys.insert("invocation".to_owned(), invocation.into());
+        if let Some(mode) = mode {
+            keys.insert("invocation".to_owned(), mode.for_filter().into());
+        }
         Settings::parse(&keys)?.into_config()
     }
 
     /// Returns the keys for payloads that are passed on as they are.
-    pub(crate) fn raw(operation: Operation) -> Self {
+    pub(crate) fn raw(mode: Mode) -> Self {
         let mut keys = Self::default();
         keys.set("payload", RAW);
-        if operation == Operation::InvokeWithResponseStream {
+        if mode == Mode::Stream {
             // A stream may begin with the status and the headers of an HTTP response.
             keys.set("response", RAW);
         }

@@ -11,6 +11,7 @@ use lambda_filter_core::config::Problems;
 
 use super::error::CommandError;
 use super::setup::{self, ImportArgs};
+use crate::client::call::Mode;
 use crate::client::event::{ClientHeader, ClientRequest, FilterKeys};
 use crate::client::output::Output;
 use crate::client::route;
@@ -19,9 +20,6 @@ use crate::config::Config;
 use crate::config::yaml::scalar::printable;
 use crate::invoke_api::json;
 use lambda_api::FunctionReference;
-
-/// The invocation of the filter whose events have the largest size.
-pub(super) const SYNCHRONOUS: &str = "request-response";
 
 /// The arguments of `event`.
 #[derive(clap::Args)]
@@ -161,7 +159,7 @@ pub(super) fn run(args: &EventCommand) -> Result<ExitCode, CommandError> {
         None => {
             let config = args.event.load()?;
             let event = (&args.event, &args.function);
-            make(event, SYNCHRONOUS, config.as_ref(), SystemTime::now)?.bytes
+            make(event, None, config.as_ref(), SystemTime::now)?.bytes
         }
     };
     if !bytes.ends_with(b"\n") {
@@ -171,23 +169,23 @@ pub(super) fn run(args: &EventCommand) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the event that the options describe.
+/// Returns the event that the options describe. `mode` is the mode of the options, if they name one.
 ///
 /// # Errors
 /// Returns an error for a mistake in the options, and if a file cannot be read.
 pub(super) fn make(
     (args, function): (&EventArgs, &FunctionReference),
-    invocation: &str,
+    mode: Option<Mode>,
     config: Option<&Config>,
     clock: fn() -> SystemTime,
 ) -> Result<Event, CommandError> {
     let made = if let Some(event) = &args.event {
         given(event).map(Event::of_text)
     } else if let Some(name) = &args.sample {
-        args.of_sample(name, function, invocation, clock)
+        args.of_sample(name, function, mode, clock)
     } else if args.request.is_given() {
         let request = args.request.request(function, config);
-        request.and_then(|(request, keys)| of_request(&request, keys, function, invocation, clock))
+        request.and_then(|(request, keys)| of_request(&request, keys, function, mode, clock))
     } else {
         Ok(Event::of_text(b"{}".to_vec()))
     };
@@ -217,7 +215,7 @@ impl EventArgs {
         &self,
         name: &str,
         function: &FunctionReference,
-        invocation: &str,
+        mode: Option<Mode>,
         clock: fn() -> SystemTime,
     ) -> Result<Event, EventError> {
         let sample = samples::find(name)?;
@@ -230,7 +228,7 @@ impl EventArgs {
             Origin::Request(format) => {
                 let mut keys = FilterKeys::default();
                 keys.set("payload", format);
-                of_request(&sample_request(&values)?, keys, function, invocation, clock)
+                of_request(&sample_request(&values)?, keys, function, mode, clock)
             }
         }
     }
@@ -317,12 +315,10 @@ fn of_request(
     request: &ClientRequest,
     keys: FilterKeys,
     function: &FunctionReference,
-    invocation: &str,
+    mode: Option<Mode>,
     clock: fn() -> SystemTime,
 ) -> Result<Event, EventError> {
-    let config = keys
-        .config(function, invocation)
-        .map_err(EventError::Filter)?;
+    let config = keys.config(function, mode).map_err(EventError::Filter)?;
     let bytes = request
         .encode(&keys, &config, clock())
         .map_err(EventError::Request)?;

@@ -8,16 +8,16 @@ use hyper::header::HeaderValue;
 use serde_json::{Map, Value};
 
 use super::error::CommandError;
-use super::event::{Event, EventArgs, SYNCHRONOUS, make};
+use super::event::{Event, EventArgs, make};
 use super::setup;
 use super::signals::ShutdownSignals;
 use crate::client::answer::Decoder;
-use crate::client::call::Call;
+use crate::client::call::{Call, Mode};
 use crate::client::event::FilterKeys;
 use crate::client::output::Output;
 use crate::client::place::Place;
 use crate::config::Config;
-use lambda_api::{AddressError, FunctionReference, InvocationType, Operation, Qualifier};
+use lambda_api::{AddressError, FunctionReference, Qualifier};
 
 /// The arguments of `invoke`.
 #[derive(clap::Args)]
@@ -82,22 +82,15 @@ struct ModeArgs {
 }
 
 impl ModeArgs {
-    /// Returns the operation, the invocation type, and the filter's word for both.
-    fn invocation(&self) -> (Operation, InvocationType, &'static str) {
-        match self {
-            Self { stream: true, .. } => (
-                Operation::InvokeWithResponseStream,
-                InvocationType::RequestResponse,
-                "response-stream",
-            ),
-            Self { r#async: true, .. } => (Operation::Invoke, InvocationType::Event, "event"),
-            Self { dry_run: true, .. } => (Operation::Invoke, InvocationType::DryRun, SYNCHRONOUS),
-            _ => (
-                Operation::Invoke,
-                InvocationType::RequestResponse,
-                SYNCHRONOUS,
-            ),
-        }
+    /// Returns the mode that the user names, if any.
+    fn mode(&self) -> Option<Mode> {
+        let modes = [
+            (self.stream, Mode::Stream),
+            (self.r#async, Mode::Async),
+            (self.dry_run, Mode::DryRun),
+        ];
+        let mut modes = modes.into_iter();
+        modes.find_map(|(is_set, mode)| is_set.then_some(mode))
     }
 }
 
@@ -138,7 +131,7 @@ pub(super) fn run(args: InvokeArgs) -> Result<ExitCode, CommandError> {
         return Ok(ExitCode::SUCCESS);
     };
     let (function, qualifier) = qualified(reference, args.qualifier.clone())?;
-    let (operation, invocation_type, invocation) = args.mode.invocation();
+    let mode = args.mode.mode();
     let config = args.event.load()?;
     let Event {
         bytes,
@@ -146,29 +139,29 @@ pub(super) fn run(args: InvokeArgs) -> Result<ExitCode, CommandError> {
         is_head,
     } = make(
         (&args.event, &function),
-        invocation,
+        mode,
         config.as_ref(),
         SystemTime::now,
     )?;
+    let own_mode = keys.as_ref().and_then(FilterKeys::mode);
+    let mode = mode.or(own_mode).unwrap_or_default();
     let keys = keys.filter(|_| !args.raw);
     let is_http = keys.as_ref().is_some_and(FilterKeys::is_http);
     let keys = keys
         .filter(|_| is_http)
-        .unwrap_or_else(|| FilterKeys::raw(operation));
+        .unwrap_or_else(|| FilterKeys::raw(mode));
     let decoder = Decoder {
         config: keys
-            .config(&function, invocation)
+            .config(&function, Some(mode))
             .map_err(CommandError::usage)?,
         is_http,
         is_head,
-        operation,
-        invocation_type,
+        mode,
     };
     let call = Call {
-        operation,
+        mode,
         function,
         qualifier,
-        invocation_type,
         client_context: args.client_context,
         tenant_id: args.tenant,
         event: bytes.into(),
@@ -204,7 +197,7 @@ async fn invoke(
     if logs_itself {
         Output::divert_others().map_err(CommandError::stdout)?;
         // The lines of the function come first. A streamed response does not wait for them.
-        if call.operation == Operation::Invoke {
+        if call.mode != Mode::Stream {
             output.hold();
         }
     }

@@ -103,3 +103,28 @@ async fn a_response_that_is_no_stream_is_shown_as_a_whole() {
     let called = run(&["invoke", "f", "--url", &url, "--stream"]).await;
     assert_eq!(called.json(), json!({ "plain": "answer" }));
 }
+
+/// A function that streams has a prelude, which an ordinary invocation cannot read.
+#[tokio::test]
+async fn a_route_that_streams_is_invoked_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let chunk = format!("{}{}body", json!({ "statusCode": 201 }), "\0".repeat(8));
+    let event = json!({ "do": "stream", "http": true, "chunks": [chunk] }).to_string();
+    let route = json!({ "function": "f", "payload": "template", "template": event, "invocation": "response-stream" });
+    let text = format!(
+        "listen: {}\n{}\nroutes: [{route}]",
+        invoker.listen,
+        fixture_function("")
+    );
+    std::fs::write(folder.path().join("invoker.yaml"), text).unwrap();
+    let arguments = ["invoke", "f", "--config", "invoker.yaml", "--path", "/"];
+    let called = super::ended(program(&arguments, &folder), "").await;
+    assert_eq!(called.code, Some(0), "{}", called.stderr);
+    assert!(
+        called.stdout.starts_with("HTTP/1.1 201 Created\n"),
+        "{}",
+        called.stdout
+    );
+    assert!(called.stdout.ends_with("\n\nbody"), "{}", called.stdout);
+}
