@@ -33,11 +33,8 @@ pub(super) struct EventCommand {
 
 /// The options for an event. Without any of them, the event is `{}`.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Event")]
 pub(super) struct EventArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
-    request: RequestArgs,
     /// The event: JSON, the name of a file, or - for standard input
     #[arg(long, value_name = "JSON|FILE|-")]
     event: Option<String>,
@@ -50,13 +47,18 @@ pub(super) struct EventArgs {
     /// List the samples with their fields
     #[arg(long, visible_alias = "list", exclusive = true)]
     list_samples: bool,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 /// The configuration file, if there is one.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Configuration")]
 struct ConfigArgs {
-    /// The invoker.yaml. Its route that takes the request has the format of the event
-    #[arg(long, value_name = "FILE")]
+    /// The invoker.yaml, whose invoker is called, and whose routes have the formats of events
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
     #[command(flatten)]
     import: ImportArgs,
@@ -64,6 +66,7 @@ struct ConfigArgs {
 
 /// The request that the event is made from, with the options of curl.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Event of a request")]
 #[group(multiple = true, conflicts_with_all = ["event", "sample"])]
 struct RequestArgs {
     /// The body of the request: a text, @FILE, or @- for standard input. Several are joined by &

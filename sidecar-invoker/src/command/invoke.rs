@@ -47,6 +47,7 @@ pub(super) struct InvokeArgs {
 
 /// The options for the place of the invocation.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Place")]
 struct PlaceArgs {
     /// The running invoker, http://HOST:PORT or unix:///PATH [default: that of --config, which is started
     /// for this call if it does not run, or http://127.0.0.1:9090]; with --remote, the endpoint
@@ -68,6 +69,7 @@ struct PlaceArgs {
 
 /// The options for the way of the invocation.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Invocation")]
 #[group(multiple = false)]
 struct ModeArgs {
     /// Print the response as it comes

@@ -9,7 +9,8 @@ mod stream;
 
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::support::fixture_function;
@@ -95,4 +96,21 @@ fn answering(payload: &str) -> [String; 4] {
         "--filter".to_owned(),
         format!("template={event}"),
     ]
+}
+
+/// Starts a server that is no invoker. It responds once with this body and no headers of Lambda. Returns its URL.
+async fn other_server(body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"{}") {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        let length = body.len();
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(response.as_bytes()).await.unwrap();
+    });
+    url
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{config, ended, program, run};
+use super::{config, ended, other_server, program, run};
 use crate::aws::program::KEYS;
 use crate::aws::stand_in::StandIn;
 use crate::support::{Invoker, fixture_function, is_running};
@@ -264,4 +264,22 @@ async fn an_invoker_that_demands_signatures_is_called_like_aws() {
     assert_eq!(called.code, Some(1));
     let expected = "403 (MissingAuthenticationTokenException): Missing Authentication Token: the invoker serves calls";
     assert!(called.stderr.contains(expected), "{}", called.stderr);
+}
+
+/// Emulators report a function error with status 200 and without a header.
+#[tokio::test]
+async fn the_error_of_an_emulated_function_is_a_failure() {
+    let url =
+        other_server(r#"{"errorMessage":"no luck","errorType":"ValueError","stackTrace":[]}"#)
+            .await;
+    let called = run(&["invoke", "f", "--url", &url]).await;
+    assert_eq!(called.code, Some(1), "{}", called.stderr);
+    assert!(
+        called
+            .stderr
+            .ends_with("the function failed: ValueError: no luck\n"),
+        "{}",
+        called.stderr
+    );
+    assert!(called.stdout.contains("no luck"));
 }

@@ -1,9 +1,9 @@
 //! Streamed responses.
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
-use super::{program, run};
+use super::{ended, other_server, program, run};
 use crate::support::{Invoker, fixture_function};
 
 #[tokio::test]
@@ -88,18 +88,9 @@ async fn an_error_before_the_first_chunk_is_the_response() {
     );
 }
 
-/// An emulator that the invoker passes a stream to does not exist, but another server may not stream.
 #[tokio::test]
 async fn a_response_that_is_no_stream_is_shown_as_a_whole() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 4096];
-        let _ = stream.read(&mut request).await.unwrap();
-        let response = "HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{\"plain\":\"answer\"}";
-        stream.write_all(response.as_bytes()).await.unwrap();
-    });
+    let url = other_server(r#"{"plain":"answer"}"#).await;
     let called = run(&["invoke", "f", "--url", &url, "--stream"]).await;
     assert_eq!(called.json(), json!({ "plain": "answer" }));
 }
@@ -119,7 +110,7 @@ async fn a_route_that_streams_is_invoked_so() {
     );
     std::fs::write(folder.path().join("invoker.yaml"), text).unwrap();
     let arguments = ["invoke", "f", "--config", "invoker.yaml", "--path", "/"];
-    let called = super::ended(program(&arguments, &folder), "").await;
+    let called = ended(program(&arguments, &folder), "").await;
     assert_eq!(called.code, Some(0), "{}", called.stderr);
     assert!(
         called.stdout.starts_with("HTTP/1.1 201 Created\n"),
