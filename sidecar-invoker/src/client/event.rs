@@ -105,7 +105,8 @@ impl ClientRequest {
             ("accept", "*/*"),
             ("content-type", content_type),
             ("user-agent", AGENT),
-            // Envoy adds both.
+            // Envoy adds these.
+            ("x-forwarded-for", CLIENT_ADDRESS),
             ("x-forwarded-proto", "http"),
             (ENVOY_REQUEST_ID, request_id),
         ]
