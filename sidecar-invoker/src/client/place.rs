@@ -69,7 +69,10 @@ pub(crate) enum PlaceError {
         /// The function that was probably meant.
         nearest: Option<String>,
     },
-    /// There are no credentials for AWS, or no region.
+    /// Neither the options nor the AWS SDK know a region.
+    #[error("no AWS region is known; give --region, or set AWS_REGION or the profile's region")]
+    NoRegion,
+    /// There are no credentials for AWS.
     #[error(transparent)]
     Credentials(#[from] CredentialsProblem),
     /// The invoker for one call cannot serve.
@@ -294,9 +297,11 @@ async fn serve(
 /// Loads the credentials for functions on AWS.
 async fn load(config: &Config, clock: fn() -> SystemTime) -> Result<Aws, PlaceError> {
     let metrics = Metrics::new(config);
+    // The configuration has the block `aws`, so there is a value.
     let aws = Aws::new(config, &metrics, clock)?.ok_or(CredentialsProblem::Loading)?;
     aws.start(&TaskTracker::new(), &CancellationToken::new());
     match aws.check_unlisted().await {
+        Some(Err(CredentialsProblem::NoRegion)) => Err(PlaceError::NoRegion),
         Some(Err(problem)) => Err(problem.into()),
         Some(Ok(())) | None => Ok(aws),
     }

@@ -221,8 +221,15 @@ async fn errors_of_aws_are_shown_with_their_message() {
         lambda:InvokeFunction\n";
     assert!(called.stderr.ends_with(expected), "{}", called.stderr);
 
-    // Without credentials, nothing is sent.
+    // Without a region or credentials, nothing is sent.
     let sent = aws.received().len();
+    let mut command = program(&arguments[..arguments.len() - 2], &folder);
+    command.envs(KEYS);
+    let called = ended(command, "").await;
+    assert_eq!(called.code, Some(1));
+    let expected =
+        "\nno AWS region is known; give --region, or set AWS_REGION or the profile's region\n";
+    assert!(called.stderr.ends_with(expected), "{}", called.stderr);
     let called = ended(program(&arguments, &folder), "").await;
     assert_eq!(called.code, Some(1));
     assert!(
