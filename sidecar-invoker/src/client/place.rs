@@ -18,7 +18,9 @@ use super::call::{Call, CallError};
 use crate::backend::aws::{Aws, CredentialsProblem};
 use crate::config::yaml::decode::nearest;
 use crate::config::yaml::scalar::{self, printable};
-use crate::config::{Config, ConfigError, HostPort, Listen};
+use crate::config::{
+    BackendConfig, CallersConfig, Config, ConfigError, HostPort, InheritEnv, Listen,
+};
 use crate::invoke_api::body::{BoxError, ResponseBody};
 use crate::metrics::Metrics;
 use crate::server::{Options, ServeError, Server};
@@ -222,13 +224,33 @@ async fn connect_tcp(address: &HostPort) -> io::Result<TcpStream> {
 /// says who may call.
 fn only(mut config: Config, function: &FunctionReference) -> Config {
     config.functions.retain(|name, _| name == function.name());
-    config.callers = None;
+    if let Some(CallersConfig::Known(known)) = config.callers.take() {
+        let secrets: Vec<&str> = known.variables().collect();
+        for function in config.functions.values_mut() {
+            if let BackendConfig::Local(local) = &mut function.backend {
+                hide(&secrets, &mut local.inherit_env);
+            }
+        }
+    }
     config.socket_mode = None;
     config.admin = HostPort {
         host: "127.0.0.1".to_owned(),
         port: 0,
     };
     config
+}
+
+/// Removes variables from those that a function inherits.
+fn hide(secrets: &[&str], inherited: &mut InheritEnv) {
+    let names = match inherited {
+        InheritEnv::All => std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect(),
+        InheritEnv::Names(names) => std::mem::take(names),
+    };
+    let names = names.into_iter();
+    let kept = names.filter(|name| !secrets.contains(&name.as_str()));
+    *inherited = InheritEnv::Names(kept.collect());
 }
 
 /// An open place.

@@ -290,3 +290,22 @@ async fn the_error_of_an_emulated_function_is_a_failure() {
     );
     assert!(called.stdout.contains("no luck"));
 }
+
+/// An invoker for one call needs no callers, but their secrets stay hidden.
+#[tokio::test]
+async fn a_function_does_not_inherit_the_secrets_of_the_callers() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = "callers: { filters: [{ secrets: ['env:A_SECRET'] }] }";
+    for keys in ["inherit_env: true", "inherit_env: [A_SECRET, ANOTHER]"] {
+        let text = format!("{secrets}\n{}", fixture_function(keys));
+        std::fs::write(folder.path().join("invoker.yaml"), text).unwrap();
+        let arguments = ["invoke", "f", "--config", "invoker.yaml", "--start"];
+        let mut command = program(&arguments, &folder);
+        command
+            .env("A_SECRET", "s".repeat(40))
+            .env("ANOTHER", "seen");
+        let variables = ended(command, "").await.json()["env"].clone();
+        assert_eq!(variables.get("A_SECRET"), None);
+        assert_eq!(variables["ANOTHER"], "seen");
+    }
+}
