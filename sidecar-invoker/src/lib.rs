@@ -12,6 +12,7 @@
 
 mod backend;
 mod callers;
+mod client;
 pub mod command;
 pub mod config;
 pub mod envoy_config;

@@ -1,5 +1,6 @@
 //! Envoy with a configuration that `sidecar-invoker` generates: by `envoy-config`, or within `lrp`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -33,15 +34,29 @@ pub struct CommandOutput {
 /// # Panics
 /// The program cannot be started.
 pub fn envoy_config(version: &str, arguments: &[&str]) -> CommandOutput {
-    let mut command = Command::new(BINARY.path());
-    command.arg("envoy-config").args(arguments);
+    let filter = filter(version);
+    let envoy = envoy(version);
+    let mut all = vec![OsStr::new("envoy-config")];
+    all.extend(arguments.iter().map(OsStr::new));
     if !arguments.contains(&"--filter") {
-        command.arg("--filter").arg(filter(version));
+        all.extend([OsStr::new("--filter"), filter.as_ref()]);
     }
     if arguments.contains(&"--check") {
-        command.arg("--envoy").arg(envoy(version));
+        all.extend([OsStr::new("--envoy"), envoy.as_ref()]);
     }
-    let output = command.output().expect("the program starts");
+    sidecar_invoker(&all)
+}
+
+/// Runs `sidecar-invoker ARGUMENTS`.
+///
+/// # Panics
+/// The program cannot be started.
+pub fn sidecar_invoker(arguments: &[impl AsRef<OsStr>]) -> CommandOutput {
+    let mut command = Command::new(BINARY.path());
+    let output = command
+        .args(arguments)
+        .output()
+        .expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     CommandOutput {
         status: output.status.code(),

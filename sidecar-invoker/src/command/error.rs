@@ -1,6 +1,7 @@
 //! The errors of the subcommands and their exit codes.
 
 use std::error::Error;
+use std::io;
 
 use crate::config::{ConfigError, Exposed};
 use crate::envoy_config::EnvoyConfigError;
@@ -21,6 +22,9 @@ pub(super) enum CommandError {
     /// The configuration file has no mistakes, but the subcommand cannot use it.
     #[error(transparent)]
     UnusableConfig(EnvoyConfigError),
+    /// The arguments have a mistake.
+    #[error("{0}")]
+    Usage(Box<dyn Error + Send + Sync>),
     /// Envoy ended without being asked to.
     #[error("Envoy has ended, with exit status {0}; what it said stands above")]
     EnvoyEnded(u8),
@@ -29,16 +33,35 @@ pub(super) enum CommandError {
     Failed(Box<dyn Error + Send + Sync>),
 }
 
+/// The error if the standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output: {0}")]
+struct OutputError(io::Error);
+
 impl CommandError {
     /// Wraps any other error.
     pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(error.into())
     }
 
+    /// Wraps the error for a mistake in the arguments.
+    pub(super) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Usage(error.into())
+    }
+
+    /// Wraps the error for a standard output that cannot be written.
+    pub(super) fn stdout(error: io::Error) -> Self {
+        Self::failed(OutputError(error))
+    }
+
     /// Returns the exit code of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Project(_) | Self::Exposed(_) | Self::UnusableConfig(_) => 2,
+            Self::Config(_)
+            | Self::Project(_)
+            | Self::Exposed(_)
+            | Self::UnusableConfig(_)
+            | Self::Usage(_) => 2,
             // If Envoy ends by itself, that is a failure even with exit status 0.
             Self::EnvoyEnded(code) => (*code).max(1),
             Self::Failed(_) => 1,

@@ -1,9 +1,12 @@
 //! The command line, with one file for each subcommand.
 
 mod check;
+mod completions;
 mod envoy_config;
 mod error;
+mod event;
 mod healthcheck;
+mod invoke;
 mod lrp;
 mod orphan_reaper;
 mod schema;
@@ -16,7 +19,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::backend::local::{FORK_SERVER, run_fork_server};
 
@@ -45,10 +48,19 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Write an Envoy configuration from the routes of an invoker.yaml, or from an lrp.yaml.
     EnvoyConfig(envoy_config::EnvoyConfigArgs),
+    /// Invoke a function, and print its response. Exits with 1 if the function fails or cannot be
+    /// reached, and with 2 if the arguments have mistakes.
+    Invoke(Box<invoke::InvokeArgs>),
+    /// Print the event that `invoke` would send with the same options.
+    Event(event::EventCommand),
     /// Print the JSON Schema of a configuration, for editors and other tools.
     Schema(schema::SchemaArgs),
     /// Run Envoy and the invoker together, as a replacement for the Lambda Reverse Proxy (lrp).
     Lrp(lrp::LrpArgs),
+    /// Print a script with which a shell completes the arguments of this program.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page in the format of roff, for `man -l -`.
+    Man(completions::ManArgs),
     /// End the processes of functions if the invoker is killed. `serve` and `lrp` start this command.
     #[command(name = "guard", hide = true)]
     OrphanReaper,
@@ -71,8 +83,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::EnvoyConfig(args) => envoy_config::run(args),
+        Command::Invoke(args) => invoke::run(*args),
+        Command::Event(args) => event::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Lrp(args) => lrp::run(args),
+        Command::Completions(args) => completions::complete(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
         Command::OrphanReaper => Ok(orphan_reaper::run()),
     };
     result.unwrap_or_else(|error| {

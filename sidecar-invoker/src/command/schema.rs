@@ -30,6 +30,6 @@ pub(super) fn run(args: &SchemaArgs) -> Result<ExitCode, CommandError> {
     };
     std::io::stdout()
         .write_all(schema.as_bytes())
-        .map_err(|error| CommandError::failed(format!("standard output: {error}")))?;
+        .map_err(CommandError::stdout)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -78,9 +78,14 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// Sends the log to standard error, with the filter of `RUST_LOG`.
 pub(super) fn log_to_stderr() {
-    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
+    log_to_stderr_from("info");
+}
+
+/// Sends the log to standard error, with the filter of `RUST_LOG`, or else from `level` on.
+pub(super) fn log_to_stderr_from(level: &str) {
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| level.to_owned());
     let quiet = |filter: &str| EnvFilter::try_new(format!("{SDK_QUIET},{filter}"));
-    let filter = quiet(&wanted).unwrap_or_else(|_| EnvFilter::new(format!("{SDK_QUIET},info")));
+    let filter = quiet(&wanted).unwrap_or_else(|_| EnvFilter::new(format!("{SDK_QUIET},{level}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .fmt_fields(single_line_fields())

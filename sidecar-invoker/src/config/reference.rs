@@ -1,6 +1,8 @@
 //! The reference of `invoker.yaml`, made from its tables of keys.
 
-use lambda_filter_core::config::reference::{document, object, table};
+use lambda_filter_core::config::reference::{document, table};
+
+use super::keys::kind::object;
 
 use super::routes;
 use super::schema::callers::{AccessKeyKeys, CallersKeys, FilterKeys, IdentityKeys};

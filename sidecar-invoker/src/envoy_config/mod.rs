@@ -26,6 +26,7 @@ pub use error::EnvoyConfigError;
 pub use filter::{Filter, Host};
 pub(crate) use installed::file as installed_file;
 pub use routes::Health;
+pub(crate) use routes::keys as route_keys;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");

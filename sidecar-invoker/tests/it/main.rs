@@ -18,6 +18,7 @@ mod envoy_config;
 mod events;
 mod healthcheck;
 mod import;
+mod invoke;
 mod invoke_api;
 #[cfg(target_os = "linux")]
 mod isolation;

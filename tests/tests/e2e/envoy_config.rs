@@ -16,7 +16,12 @@ use xtask::envoy::NEWEST;
 use crate::service::{functions, probe};
 
 /// Starts an Envoy in front of `invoker`, with the configuration that `envoy-config` makes of these routes.
-fn generated(version: &str, functions: &Value, routes: &Value, invoker: &Invoker) -> Generated {
+pub(crate) fn generated(
+    version: &str,
+    functions: &Value,
+    routes: &Value,
+    invoker: &Invoker,
+) -> Generated {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = json!({ "functions": functions, "routes": routes }).to_string();
     let config = write_file(folder.path(), "invoker.yaml", &config);

@@ -23,6 +23,7 @@ mod emulator;
 mod envoy_config;
 mod envoy_gateway;
 mod envoy_versions;
+mod event_command;
 mod forged_requests;
 mod function_errors;
 mod golden;

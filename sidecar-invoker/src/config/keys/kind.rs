@@ -173,18 +173,25 @@ impl<T> Kind for Custom<T> {
     }
 }
 
+/// Returns the JSON Schema of an object with these keys, and keys of the user's own.
+pub(in crate::config) fn object(keys: &[Key]) -> Json {
+    let mut schema = reference::object(keys);
+    if let Json::Object(schema) = &mut schema {
+        schema.insert("patternProperties".to_owned(), json!({ "^x-": {} }));
+    }
+    schema
+}
+
 /// Returns the values of a key that has keys of its own. The table of these is below the heading
 /// `title`.
 pub(in crate::config) fn mapping(title: &str, keys: &[Key]) -> Values {
-    let mut schema = reference::object(keys);
+    let mut schema = object(keys);
     let required = keys.iter().filter(|key| key.default == "required");
     let required: Vec<_> = required.map(|key| key.name).collect();
-    if let Json::Object(schema) = &mut schema {
-        // A user's own keys.
-        schema.insert("patternProperties".to_owned(), json!({ "^x-": {} }));
-        if !required.is_empty() {
-            schema.insert("required".to_owned(), required.into());
-        }
+    if let Json::Object(schema) = &mut schema
+        && !required.is_empty()
+    {
+        schema.insert("required".to_owned(), required.into());
     }
     Values {
         text: format!("[keys](#{})", anchor(title)),

@@ -80,7 +80,7 @@ const WATCH_IGNORE: List<WildMatch> = List {
         parse: |text| (!text.is_empty()).then(|| WildMatch::new(text.trim_end_matches('/'))),
         text: "pattern",
         types: Types::Any,
-        pattern: "^.+$",
+        pattern: ".",
     },
 };
 
