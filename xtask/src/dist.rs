@@ -6,12 +6,14 @@
 //! | `lambda_filter.oci.tar` | the filter as an OCI image, in the form that Istio and Envoy Gateway pull |
 //! | `liblambda_filter.so` | the filter as a native module, for this machine's platform; on Linux |
 //! | `sidecar-invoker` | the invoker, for this machine's platform |
-//! | `lambda_mesh-*.whl` | all of them as a Python wheel, for this machine's platform |
+//! | `lambda_mesh-*.whl` | the program and the filter as a Python wheel, for this machine's platform |
+//! | `lambda-mesh-*.tar.gz` | the same, with completions of shells and a manual page |
 //! | `*.cdx.json` | the bill of materials of the filter, the native module and the invoker, as CycloneDX |
 //! | `SHA256SUMS` | the checksums, for `sha256sum --check` |
 //!
 //! The same source and compiler make the same bytes, in any folder.
 
+mod archive;
 mod files;
 mod image;
 mod reproduce;
@@ -99,6 +101,12 @@ pub fn run(options: &Options) -> Result<()> {
         )?);
         files.push(module.clone());
     }
+    files.push(archive::write(
+        &folder,
+        &folder.join(build::INVOKER),
+        &filter,
+        module.as_deref(),
+    )?);
     files.push(wheel::write(
         &folder,
         &folder.join(build::INVOKER),

