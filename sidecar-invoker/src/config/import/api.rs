@@ -1,5 +1,7 @@
 //! The APIs of a template, and how their requests reach functions.
 
+use std::collections::BTreeMap;
+
 use hyper::Method;
 use lambda_api::{FunctionName, FunctionReference};
 use lambda_filter_core::config::Settings;
@@ -18,7 +20,12 @@ pub(super) struct Api {
     pub(super) stage: Option<String>,
     /// The media types whose bodies travel in base64.
     pub(super) binary_media_types: Vec<String>,
+    /// The routes of its definition, if events add none.
+    pub(super) only: Option<Vec<Route>>,
 }
+
+/// The APIs of a template and of the stacks inside it, by their paths, see [`Scope::path`](super::intrinsic::Scope::path).
+pub(super) type Apis = BTreeMap<String, Api>;
 
 /// The two kinds of APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,7 @@ impl Api {
             kind,
             stage: None,
             binary_media_types: Vec::new(),
+            only: None,
         }
     }
 

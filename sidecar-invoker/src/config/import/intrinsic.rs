@@ -21,8 +21,8 @@ const MAX_TEXT: usize = 16 << 20;
 /// The values of the names in a template.
 pub(super) struct Scope {
     parameters: Vec<(Key, YamlNode)>,
-    /// Values of parameters from `invoker.yaml`.
-    overrides: BTreeMap<String, String>,
+    /// The values of parameters from `invoker.yaml`, or from the stack around this one.
+    overrides: BTreeMap<String, Node>,
     mappings: Option<YamlNode>,
     /// `Conditions`, see `condition.rs`.
     pub(super) conditions: Vec<(Key, YamlNode)>,
@@ -31,8 +31,12 @@ pub(super) struct Scope {
     /// The logical ids of resources whose identifier only other resources use, so that the logical id
     /// does as well.
     pub(super) internal: BTreeSet<String>,
+    /// The outputs of the stacks inside this one, by their logical ids.
+    pub(super) outputs: BTreeMap<String, BTreeMap<String, Node>>,
     region: String,
-    stack_name: String,
+    pub(super) stack_name: String,
+    /// The logical ids of the stacks around this one, each with a slash.
+    prefix: String,
     /// The text that functions may still return.
     left: Cell<usize>,
     /// The conditions whose evaluation has begun.
@@ -43,8 +47,9 @@ impl Scope {
     /// Returns the scope of a template in which no resource is known yet.
     pub(super) fn new(
         root: &YamlNode,
-        overrides: BTreeMap<String, String>,
+        overrides: BTreeMap<String, Node>,
         stack_name: String,
+        prefix: String,
     ) -> Self {
         Self {
             parameters: child(root, "Parameters")
@@ -54,20 +59,39 @@ impl Scope {
             conditions: Vec::new(),
             functions: BTreeMap::new(),
             internal: BTreeSet::new(),
+            outputs: BTreeMap::new(),
             region: region(|name| std::env::var_os(name)),
             stack_name,
+            prefix,
             left: Cell::new(MAX_TEXT),
             evaluated: RefCell::default(),
         }
     }
 
-    /// Returns the names of parameters that have no value here, of those in `names`.
-    pub(super) fn undeclared<'n>(
-        &self,
-        names: impl Iterator<Item = &'n String>,
-    ) -> Vec<&'n String> {
-        let declared = |name: &&String| self.parameters.iter().any(|(key, _)| key.text == **name);
-        names.filter(|name| !declared(name)).collect()
+    /// Returns the names of the parameters.
+    pub(super) fn parameter_names(&self) -> Vec<String> {
+        let names = self.parameters.iter();
+        names.map(|(key, _)| key.text.clone()).collect()
+    }
+
+    /// Returns the logical id of a resource, behind those of the stacks around it: `Inner/Function`.
+    pub(super) fn path(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    /// Returns whether another stack contains this one.
+    pub(super) fn is_nested(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// Returns the path of the resource to which a value refers.
+    pub(super) fn resource(&self, node: &Node) -> Option<String> {
+        match &node.kind {
+            Kind::Unknown(unknown) => unknown.resource.clone(),
+            // Some tools write the id where a `Ref` belongs.
+            Kind::Text(text) => Some(self.path(text)),
+            _ => None,
+        }
     }
 
     /// Returns a value with its functions replaced by what they return.
@@ -246,7 +270,7 @@ impl Scope {
         let parameter = self.parameters.iter().find(|(key, _)| key.text == name);
         let (_, parameter) = parameter.ok_or_else(|| Unknown {
             needs: name.to_owned(),
-            resource: Some(name.to_owned()),
+            resource: Some(self.path(name)),
         })?;
         let kind = child(parameter, "Type")
             .and_then(scalar)
@@ -258,9 +282,14 @@ impl Scope {
             tree::Kind::Null => Some(""),
             _ => scalar(default),
         });
-        let value = self.overrides.get(name).map(String::as_str).or(default);
-        let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
         let is_list = kind == "CommaDelimitedList" || kind.contains("List<");
+        let given = match self.overrides.get(name).map(|given| &given.kind) {
+            Some(Kind::Text(given)) => Some(given.as_str()),
+            Some(other) => return Ok(other.clone()),
+            None => None,
+        };
+        let value = given.or(default);
+        let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
         match is_list {
             false => self.spend(value.to_owned()),
             true => {
@@ -277,11 +306,20 @@ impl Scope {
                 let arn = FunctionArn::outside_aws(&self.region, function, None);
                 self.spend(arn.to_string())
             }
-            _ => Err(Unknown {
-                needs: attribute.to_owned(),
-                resource: Some(id.to_owned()),
-            }),
+            _ => match self.output(id, name) {
+                Some(output) => Ok(output.kind.clone()),
+                None => Err(Unknown {
+                    needs: attribute.to_owned(),
+                    resource: Some(self.path(id)),
+                }),
+            },
         }
+    }
+
+    /// Returns an output of a stack inside this one.
+    fn output(&self, id: &str, attribute: &str) -> Option<&Node> {
+        let name = attribute.strip_prefix("Outputs.")?;
+        self.outputs.get(id)?.get(name)
     }
 
     /// `${Name}` and `${Name.Attribute}` stand for values, `${!Name}` for itself without the `!`.

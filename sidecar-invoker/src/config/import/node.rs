@@ -31,7 +31,8 @@ pub(super) enum Kind {
 pub(super) struct Unknown {
     /// The value that is missing, for a message.
     pub(super) needs: String,
-    /// The logical id of a resource, if the value is one of its identifiers or attributes.
+    /// The path of a resource, see [`Scope::path`](super::intrinsic::Scope::path), if the value is one of
+    /// its identifiers or attributes.
     pub(super) resource: Option<String>,
 }
 
@@ -159,16 +160,6 @@ impl Node {
             Kind::Absent | Kind::Null => Err(Unknown::needs("nothing")),
             Kind::List(_) => Err(Unknown::needs("a list")),
             Kind::Mapping(_) => Err(Unknown::needs("a mapping")),
-        }
-    }
-
-    /// Returns the logical id of the resource that the value refers to.
-    pub(super) fn resource(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Unknown(unknown) => unknown.resource.as_deref(),
-            // Some tools write the id where a `Ref` belongs.
-            Kind::Text(text) => Some(text),
-            _ => None,
         }
     }
 

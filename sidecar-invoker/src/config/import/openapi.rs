@@ -68,7 +68,7 @@ pub(super) fn definition(
     };
     let read = match file.text() {
         Ok(name) if !name.starts_with("s3://") => {
-            let path = template.directory.join(name);
+            let path = template.source.directory.join(name);
             let text =
                 fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
             text.and_then(|text| {

@@ -20,6 +20,8 @@ pub(crate) struct Imported {
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
+    /// The number of templates.
+    pub(super) templates: usize,
 }
 
 impl Imported {
@@ -74,21 +76,37 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The template that is being read.
-pub(super) struct Template<'i> {
+/// The file of a template.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The position among all templates.
     pub(super) index: usize,
-    pub(super) file: &'i str,
+    /// The file, as the user would name it.
+    pub(super) file: String,
     /// The directory to which its paths are relative.
     pub(super) directory: PathBuf,
+}
+
+/// The template that is being read.
+pub(super) struct Template<'i> {
+    pub(super) source: Source,
     pub(super) imported: &'i mut Imported,
 }
 
-impl Template<'_> {
+impl<'i> Template<'i> {
+    /// Returns the template in a file.
+    pub(super) fn new(source: &Source, imported: &'i mut Imported) -> Self {
+        Self {
+            source: source.clone(),
+            imported,
+        }
+    }
+
     pub(super) fn place(&self, line: usize) -> Place {
         Place {
-            index: self.index,
+            index: self.source.index,
             line,
-            file: self.file.to_owned(),
+            file: self.source.file.clone(),
         }
     }
 

@@ -1,12 +1,14 @@
 mod apis;
+mod nested;
 mod values;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lambda_api::FunctionName;
 
-use super::super::{BackendConfig, Config, LocalConfig, Route};
+use super::super::{BackendConfig, Config, ConfigError, LocalConfig, Route};
 use super::*;
 
 fn folder() -> PathBuf {
@@ -37,6 +39,26 @@ fn read(template: &str) -> Config {
 }
 
 fn read_as(file: &str, keys: &str, template: &str, others: &[(&str, &str)]) -> Config {
+    match try_read(file, keys, template, others) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Returns the mistakes by which templates cannot be read.
+fn read_problems(file: &str, template: &str, others: &[(&str, &str)]) -> Vec<String> {
+    let error = try_read(file, "", template, others)
+        .unwrap_err()
+        .to_string();
+    error.lines().map(str::to_owned).collect()
+}
+
+fn try_read(
+    file: &str,
+    keys: &str,
+    template: &str,
+    others: &[(&str, &str)],
+) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("shop");
     for (name, text) in [("code/bootstrap", ""), ("bootstrap", ""), (file, template)]
@@ -48,10 +70,7 @@ fn read_as(file: &str, keys: &str, template: &str, others: &[(&str, &str)]) -> C
         fs::write(path, text).unwrap();
     }
     let text = format!("import: {file}\n{keys}");
-    match Config::parse("invoker.yaml", &text, &shop) {
-        Ok(config) => config,
-        Err(error) => panic!("{error}"),
-    }
+    Config::parse("invoker.yaml", &text, &shop)
 }
 
 fn env<'c>(config: &'c Config, function: &str) -> &'c BTreeMap<String, String> {

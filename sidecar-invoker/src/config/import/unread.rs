@@ -7,7 +7,7 @@ use super::resource::Resources;
 use super::template::Template;
 
 /// The keys that change nothing about a call, on AWS either.
-const DESCRIPTIONS: [&str; 16] = [
+const DESCRIPTIONS: [&str; 18] = [
     "AlwaysDeploy",
     "ApiKeySourceType",
     "AutoPublishAliasAllProperties",
@@ -19,9 +19,11 @@ const DESCRIPTIONS: [&str; 16] = [
     "FailOnWarnings",
     "Metadata",
     "Name",
+    "NotificationARNs",
     "OpenApiVersion",
     "PropagateTags",
     "Tags",
+    "TimeoutInMinutes",
     "UpdateReplacePolicy",
     "VersionDescription",
 ];
