@@ -1,6 +1,7 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
 mod callers;
+mod cors;
 mod import;
 mod keys;
 mod model;
@@ -18,6 +19,7 @@ pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub use cors::{Cors, CorsPolicy, Preflight};
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
     InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,

@@ -122,6 +122,11 @@ impl PathPattern {
             && (self.open || (!other.open && self.segments.len() == other.segments.len()))
     }
 
+    /// Returns whether both patterns match the same paths.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.covers(other) && other.covers(self)
+    }
+
     /// Returns whether the pattern matches `prefix` or a path below it.
     pub(crate) fn may_begin_with(&self, prefix: &str) -> bool {
         let mut own = self.segments.iter();

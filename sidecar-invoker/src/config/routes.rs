@@ -9,6 +9,7 @@ use lambda_filter_core::config::Settings;
 use lambda_filter_core::config::reference::{self, Key, Values};
 use serde_json::{Map, Value as Json, json};
 
+use super::cors::Cors;
 use super::keys::keys;
 use super::keys::kind::{Custom, DURATION, Types};
 use super::pattern::{Host, PathPattern};
@@ -114,6 +115,8 @@ pub struct Route {
     pub lambda: Map<String, Json>,
     /// `timeout`: the time limit of the answer in Envoy; by default longer than the function's own.
     pub timeout: Option<Duration>,
+    /// The rules for web pages of other origins.
+    pub cors: Option<Cors>,
     /// The route takes requests as a REST API does, which takes a slash at the end for none.
     pub is_rest_api: bool,
     /// Line in the file, counted from 1.
@@ -218,6 +221,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         function: function?,
         lambda,
         timeout: timeout?,
+        cors: None,
         is_rest_api,
         line: value.line(),
     })

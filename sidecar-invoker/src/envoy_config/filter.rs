@@ -118,18 +118,27 @@ impl Filter {
         )
     }
 
-    /// Returns the lines with which a route has these keys.
-    pub(super) fn in_route(&self, keys: Map<String, Value>) -> String {
+    /// Returns the lines with which a route has these keys, and `others`: configurations of other filters.
+    pub(super) fn in_route(&self, keys: Map<String, Value>, others: &[(&str, Value)]) -> String {
+        const BLOCK: &str = "                typed_per_filter_config:\n";
+        let other = |(name, config): &(&str, Value)| {
+            format!("                  {name}: {}\n", yaml::flow(config))
+        };
+        let others: String = others.iter().map(other).collect();
         match self {
             Self::Wasm(_) => {
                 let metadata = json!({ "filter_metadata": { "lambda": keys } });
-                format!("                metadata: {}\n", yaml::flow(&metadata))
+                let block = if others.is_empty() { "" } else { BLOCK };
+                format!(
+                    "                metadata: {}\n{block}{others}",
+                    yaml::flow(&metadata)
+                )
             }
             Self::Native(file) => format!(
-                "                typed_per_filter_config:\n                  lambda:\n                    \
+                "{BLOCK}                  lambda:\n                    \
                  \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute\n                    \
                  dynamic_module_config: {}\n                    filter_config:\n                      \
-                 \"@type\": type.googleapis.com/google.protobuf.Struct\n                      value: {}\n",
+                 \"@type\": type.googleapis.com/google.protobuf.Struct\n                      value: {}\n{others}",
                 yaml::flow(&module(file)),
                 yaml::flow(&Value::from(keys))
             ),

@@ -3,6 +3,7 @@
 //! A template and a writer for YAML's flow style are enough for that, and keep the comments and the line
 //! breaks, which a serializer would lose.
 
+mod cors;
 mod envoy;
 mod error;
 mod filter;
@@ -148,7 +149,7 @@ impl Gateway {
             "cluster_type" => cluster_type(&invoker).to_owned(),
             "invoker" => yaml::flow(&address(&invoker)),
             "filter" => self.filter.in_cluster(self.plugin()),
-            "restore_filter" => self.filter.in_listener(),
+            "http_filters" => self.http_filters() + &self.filter.in_listener(),
             "function" => self.filter.function_in_log().to_owned(),
             "body_filter" => self.body_filter().to_owned(),
             "secret_filter" => self.secret_filter(),
@@ -213,6 +214,15 @@ impl Gateway {
             "          # A route is chosen by the path that the function sees: /%61 is /a, and /a/../b is /b.\n          \
              normalize_path: true\n{merge}{escaped}"
         )
+    }
+
+    /// Returns the filters of Envoy that routes need.
+    fn http_filters(&self) -> String {
+        let mut filters = String::new();
+        if cors::is_needed(&self.routes) {
+            filters.push_str(CORS_FILTER);
+        }
+        filters
     }
 
     /// Returns the filter that adds the secret. Its place behind the Lambda filter lets it replace what a
@@ -283,6 +293,14 @@ const BODY_FILTER: &str = r#"        # A request without a body (GET) has no pla
                   handle:body(true)
                 end
 "#;
+
+/// The filter that answers preflight requests, by the rules of each route.
+const CORS_FILTER: &str =
+    "          # Answers preflight requests, and completes responses, by the rules of each route.
+          - name: envoy.filters.http.cors
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
+";
 
 /// Returns the address at which processes on the same machine reach a server that listens on `listen`.
 fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {

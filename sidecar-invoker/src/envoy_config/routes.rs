@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::cors::{self, Before};
 use super::filter::Filter;
 use super::yaml;
 use crate::config::{BackendConfig, Form, FunctionConfig, Host, PathPattern, Route};
@@ -68,8 +69,8 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
     let mut names = Vec::new();
     let mut virtual_host = |host: &Host, first: &str| {
         let name = unique_name(host, &names);
-        let routes = routes.iter().filter(|route| route.host == *host);
-        write_virtual_host(&mut out, (host, &name), (routes, filter), first);
+        let routes: Vec<_> = routes.iter().filter(|route| route.host == *host).collect();
+        write_virtual_host(&mut out, (host, &name), (&routes, filter), first);
         names.push(name);
     };
     virtual_host(&any, &endpoints(health, routes));
@@ -88,10 +89,10 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
     out
 }
 
-fn write_virtual_host<'r>(
+fn write_virtual_host(
     out: &mut String,
     (host, name): (&Host, &str),
-    (routes, filter): (impl Iterator<Item = &'r Route>, &Filter),
+    (routes, filter): (&[&Route], &Filter),
     first: &str,
 ) {
     let domain = yaml::text(host.as_str());
@@ -101,7 +102,14 @@ fn write_virtual_host<'r>(
         "            - name: {}\n              domains: [{domain}]\n              routes:\n{first}",
         yaml::text(name)
     );
-    for route in routes {
+    for (index, route) in routes.iter().enumerate() {
+        if let Some(before) = cors::before(routes, index) {
+            write_options(out, (routes, route), &before);
+        }
+        let others: Vec<_> = cors::of_route(route)
+            .map(|config| (cors::FILTER, config))
+            .into_iter()
+            .collect();
         let _ = write!(
             out,
             "              - match: {}\n                stat_prefix: {}\n                \
@@ -109,9 +117,51 @@ fn write_virtual_host<'r>(
             yaml::flow(&matching(route)),
             yaml::text(route.function.as_str()),
             yaml::flow(&action(route)),
-            filter.in_route(keys(route)),
+            filter.in_route(keys(route), &others),
         );
     }
+}
+
+/// Writes the route for OPTIONS in front of `route`.
+fn write_options(out: &mut String, (routes, route): (&[&Route], &Route), before: &Before<'_>) {
+    let present = |name: &str| json!({ "name": name, "present_match": true });
+    let mut headers = vec![method_is(&Method::OPTIONS)];
+    let action = match before {
+        Before::Preflight => {
+            headers.push(present("origin"));
+            headers.push(present("access-control-request-method"));
+            let config = cors::of_route(route).unwrap_or_default();
+            format!(
+                "                route: {{ cluster: invoker }}\n                \
+                 typed_per_filter_config:\n                  {}: {}\n",
+                cors::FILTER,
+                yaml::flow(&config)
+            )
+        }
+        Before::Response(preflight) => format!(
+            "                direct_response: {{ status: {} }}\n                \
+             response_headers_to_add: {}\n",
+            preflight.status,
+            yaml::flow(&cors::headers(routes, route, preflight))
+        ),
+    };
+    let options = Route {
+        method: None,
+        ..route.clone()
+    };
+    let mut matching = matching(&options);
+    if let Value::Object(fields) = &mut matching {
+        fields.insert("headers".to_owned(), json!(headers));
+    }
+    let _ = write!(
+        out,
+        "              - match: {}\n{action}",
+        yaml::flow(&matching)
+    );
+}
+
+fn method_is(method: &Method) -> Value {
+    json!({ "name": ":method", "string_match": { "exact": method.as_str() } })
 }
 
 /// Returns the name of a virtual host. It is a part of the names of statistics, whose parts are separated
@@ -188,7 +238,7 @@ fn matching(route: &Route) -> Value {
     let method = route
         .method
         .as_ref()
-        .map(|method| json!([{ "name": ":method", "string_match": { "exact": method.as_str() } }]));
+        .map(|method| json!([method_is(method)]));
     object([(key, Some(value)), ("headers", method)])
 }
 

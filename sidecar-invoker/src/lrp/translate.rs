@@ -145,6 +145,7 @@ fn route(function: &file::FunctionEntry) -> Route {
         function: function.name.clone(),
         lambda: Map::from_iter([("function".to_owned(), json!(name))]),
         timeout: None,
+        cors: None,
         is_rest_api: false,
         line: function.line,
     }

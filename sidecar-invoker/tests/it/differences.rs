@@ -11,14 +11,14 @@ use lambda_filter_core::event;
 use lambda_filter_core::request::{Request, RequestAttributes};
 use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, error_response};
 use serde_json::{Value, json};
-use sidecar_invoker::config::{BackendConfig, Config, LocalConfig};
+use sidecar_invoker::config::{BackendConfig, Config, Cors, LocalConfig};
 
 use crate::support::{Invoker, exists, fixture_function};
 
 /// A check of one row. It panics if the row is not so.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 27] = [
+const CHECKS: [Check; 28] = [
     ("binary-body", || {
         let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
         assert_eq!(
@@ -140,6 +140,14 @@ const CHECKS: [Check; 27] = [
         let config = template(auth, "");
         assert_eq!(config.routes.len(), 1);
         assert!(config.warnings[0].ends_with("nothing is authorised here"));
+    }),
+    ("template-cors", || {
+        // Statuses are Envoy's own, see tests/e2e/templates.rs.
+        let url = "FunctionUrlConfig: { Cors: { AllowOrigins: ['*'] } }";
+        let Some(Cors::Policy(policy)) = &template(url, "").routes[0].cors else {
+            panic!("no policy");
+        };
+        assert_eq!(policy.origins, ["*"]);
     }),
     ("template-hosts", || {
         let config = template(

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::node::Node;
 use super::template::Template;
+use crate::config::cors::Cors;
 use crate::config::pattern::{Host, PathPattern};
 use crate::config::routes::Route;
 
@@ -20,6 +21,8 @@ pub(super) struct Api {
     pub(super) stage: Option<String>,
     /// The media types whose bodies travel in base64.
     pub(super) binary_media_types: Vec<String>,
+    /// The rules for web pages of other origins.
+    pub(super) cors: Option<Cors>,
     /// The routes of its definition, if events add none.
     pub(super) only: Option<Vec<Route>>,
 }
@@ -55,6 +58,7 @@ impl Api {
             kind,
             stage: None,
             binary_media_types: Vec::new(),
+            cors: None,
             only: None,
         }
     }
@@ -152,6 +156,7 @@ impl Api {
             function: request.function,
             lambda,
             timeout: None,
+            cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
             line: request.line,
         })

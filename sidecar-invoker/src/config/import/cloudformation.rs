@@ -4,12 +4,14 @@
 //! template reference.
 
 use super::api::{Api, ApiKind, Apis, Request, target};
+use super::cors;
 use super::node::Node;
 use super::openapi;
 use super::resource::Resource;
 use super::sam;
 use super::stack::{Stack, Stacks};
-use super::template::{Template, not_known};
+use super::template::{Mock, Template, not_known};
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 
 /// The longest way from a resource of a REST API to the root.
@@ -35,6 +37,7 @@ pub(super) fn read_apis(
             let path = scope.path(id);
             api.set_stage(template, id, stage(stacks, &path, api_kind));
             api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
+            api.cors = cors::policy(template, id, properties.get("CorsConfiguration"));
             let body = (id.as_str(), properties.get("Body"));
             if let Some(definition) = openapi::definition(template, scope, body, None) {
                 for route in openapi::read(template, id, &mut api, &definition) {
@@ -62,7 +65,13 @@ pub(super) fn read_routes(
             resource,
         };
         let route = match resource.kind.as_str() {
-            "AWS::ApiGateway::Method" => reader.method(),
+            "AWS::ApiGateway::Method" => match reader.mock() {
+                Some(mock) => {
+                    template.imported.mocks.push(mock);
+                    continue;
+                }
+                None => reader.method(),
+            },
             "AWS::ApiGatewayV2::Route" => reader.http_route(),
             "AWS::ApiGatewayV2::Api" => match reader.quick_create() {
                 Some(route) => route,
@@ -180,6 +189,28 @@ impl Reader<'_> {
             version: None,
             is_streamed: is_streamed || target.is_streamed,
             line: self.resource.line,
+        })
+    }
+
+    /// Returns the response of a method OPTIONS that leads to no function, but to the headers of CORS.
+    fn mock(&self) -> Option<Mock> {
+        let properties = &self.resource.properties;
+        let integration = properties.get("Integration")?;
+        let is = |node: Option<&Node>, text| node.is_some_and(|node| node.text() == Ok(text));
+        if !is(properties.get("HttpMethod"), "OPTIONS") || !is(integration.get("Type"), "MOCK") {
+            return None;
+        }
+        let response = integration.get("IntegrationResponses")?.items().first()?;
+        let status = response.get("StatusCode");
+        let preflight = cors::mock(status, response.get("ResponseParameters")?)?;
+        let path = self.path().ok()?.parse::<PathPattern>().ok()?;
+        for key in ["AuthorizationType", "ApiKeyRequired", "MethodResponses"] {
+            properties.get(key).into_iter().for_each(Node::discard);
+        }
+        integration.discard();
+        Some(Mock {
+            path: path.without_trailing_slash(),
+            preflight,
         })
     }
 

@@ -13,6 +13,7 @@ mod api;
 mod cloudformation;
 mod code;
 mod condition;
+mod cors;
 mod for_each;
 mod functions;
 mod intrinsic;
@@ -118,6 +119,7 @@ fn take(imported: &mut Imported, stacks: &Stacks) {
         sam::read_events(&mut template, stack, &apis);
         cloudformation::read_routes(&mut template, stacks, stack, &apis);
     }
+    cors::take_mocks(imported);
     for stack in &stacks.0 {
         let mut template = Template::new(&stack.source, imported);
         unread::warn_of_resources(&mut template, &stack.resources);

@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 use serde_json::{Map, json};
 
 use super::api::{Api, ApiKind, Apis, Request};
+use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
 use super::openapi;
@@ -37,6 +38,7 @@ pub(super) fn read_apis(template: &mut Template<'_>, stack: &Stack, apis: &mut A
             let global = resources.global(section.trim_start_matches("AWS::Serverless::"));
             let mut api = Api::new(kind);
             api.set_binary_media_types(template, id, global.get("BinaryMediaTypes"));
+            set_cors(template, "Globals", &mut api, &global);
             if kind == ApiKind::Rest {
                 api.stage = Some("Prod".to_owned());
             }
@@ -92,6 +94,7 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
     }
     api.set_stage(template, id, properties.get("StageName"));
     api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
+    set_cors(template, id, &mut api, properties);
     let merges = properties
         .get("MergeDefinitions")
         .is_some_and(|merges| merges.text() == Ok("true"));
@@ -111,6 +114,13 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
     // SAM adds events to the definition of an HTTP API in any case.
     api.only = (kind == ApiKind::Rest && !merges).then_some(routes);
     api
+}
+
+fn set_cors(template: &mut Template<'_>, id: &str, api: &mut Api, properties: &Node) {
+    api.cors = match api.kind {
+        ApiKind::Rest => cors::of_rest_api(template, id, properties.get("Cors")),
+        ApiKind::Http => cors::policy(template, id, properties.get("CorsConfiguration")),
+    };
 }
 
 /// Reads one event.
@@ -228,6 +238,7 @@ pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName,
     {
         lambda.insert("invocation".to_owned(), json!("response-stream"));
     }
+    let cors = cors::policy(template, name.as_str(), url.get("Cors"));
     let host = format!("{name}.localhost").parse();
     match host {
         Ok(host) => template.add_route(Route {
@@ -237,6 +248,7 @@ pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName,
             function: name.clone(),
             lambda,
             timeout: None,
+            cors,
             is_rest_api: false,
             line: url.line,
         }),

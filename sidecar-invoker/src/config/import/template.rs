@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use lambda_api::FunctionName;
 
 use super::node::Unknown;
+use crate::config::cors::Preflight;
 use crate::config::model::LocalDefaults;
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 use crate::config::yaml::scalar::printable;
 use crate::config::yaml::tree::{Key, Kind, YamlNode};
@@ -20,6 +22,8 @@ pub(crate) struct Imported {
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
+    /// The responses to OPTIONS that are not a function's.
+    pub(super) mocks: Vec<Mock>,
     /// The number of templates.
     pub(super) templates: usize,
 }
@@ -48,6 +52,13 @@ pub(crate) struct ImportedFunction {
 pub(crate) struct ImportedRoute {
     pub(crate) place: Place,
     pub(crate) route: Route,
+}
+
+/// The response of a path of a REST API to OPTIONS, which is described apart from the other methods.
+#[derive(Debug)]
+pub(super) struct Mock {
+    pub(super) path: PathPattern,
+    pub(super) preflight: Preflight,
 }
 
 /// A place in a template. Places are ordered by template and line.
@@ -141,8 +152,7 @@ impl<'i> Template<'i> {
         let same = routes.iter().find(|other| {
             other.route.host == route.host
                 && other.route.method == route.method
-                && other.route.path.covers(&route.path)
-                && route.path.covers(&other.route.path)
+                && other.route.path.is_same(&route.path)
         });
         match same {
             // One event may be described twice: beside the function and in the API's definition.

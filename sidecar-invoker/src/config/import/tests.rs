@@ -1,4 +1,5 @@
 mod apis;
+mod cors;
 mod nested;
 mod values;
 

@@ -29,7 +29,7 @@ const DESCRIPTIONS: [&str; 18] = [
 ];
 
 /// The reasons why keys have no effect. Warnings about one of them are put together.
-const REASONS: [(&[&str], &str); 13] = [
+const REASONS: [(&[&str], &str); 12] = [
     (
         &[
             "Role",
@@ -93,10 +93,6 @@ const REASONS: [(&[&str], &str); 13] = [
             "securityDefinitions",
         ],
         "nothing is authorised here",
-    ),
-    (
-        &["Cors", "CorsConfiguration", "x-amazon-apigateway-cors"],
-        "no headers of CORS are added here; Envoy's filter `cors` can do that",
     ),
     (
         &[

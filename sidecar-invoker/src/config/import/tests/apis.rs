@@ -50,10 +50,7 @@ Resources:
     assert!(rest_api("/users") && !rest_api("/old"));
     assert_eq!(
         warnings(&config),
-        [
-            "6: Rest: Auth has no effect here: nothing is authorised here",
-            "9: Http: CorsConfiguration has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
-        ]
+        ["6: Rest: Auth has no effect here: nothing is authorised here",]
     );
 }
 
@@ -151,10 +148,7 @@ Resources:
     );
     assert_eq!(
         warnings(&config),
-        [
-            "4: G: FunctionUrlConfig.AuthType has no effect here: nothing is authorised here",
-            "4: G: FunctionUrlConfig.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
-        ]
+        ["4: G: FunctionUrlConfig.AuthType has no effect here: nothing is authorised here",]
     );
 }
 

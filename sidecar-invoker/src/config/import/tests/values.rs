@@ -48,7 +48,6 @@ Resources:
             "4: A: a layer is left out, because it is no layer of this template; give all folders in functions.A.local.layers",
             "4: B: a layer is left out, because it is no layer of this template; give all folders in functions.B.local.layers",
             "6: Globals: Function.Odd is not understood and has no effect here",
-            "7: Globals: Api.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
             "8: Globals: SimpleTable is not understood and has no effect here",
             "12: A: Colour is not understood and has no effect here",
             "14: A: Role has no effect here: a function on this machine has the credentials that it finds there (line 24 too)",
