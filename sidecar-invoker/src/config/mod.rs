@@ -22,7 +22,7 @@ pub use callers::{
 pub use cors::{Cors, CorsPolicy, Preflight};
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
-    InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
+    ImportOverrides, InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
@@ -39,15 +39,14 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key; or why the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_stack(path, None)
+        Self::load_with(path, &ImportOverrides::default())
     }
 
-    /// Reads and checks the file. `stack_name` is the name of the stack in imported templates, whatever
-    /// the file says.
+    /// Reads and checks the file. `overrides` count in imported templates, whatever the file says.
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
-    pub fn load_stack(path: &Path, stack_name: Option<&StackName>) -> Result<Self, ConfigError> {
+    pub fn load_with(path: &Path, overrides: &ImportOverrides) -> Result<Self, ConfigError> {
         let text = read_text(path, "with --config")?;
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -55,7 +54,7 @@ impl Config {
         };
         let file = path.display().to_string();
         decode_text(&file, &text, |value| {
-            schema::config(value, &file, directory, stack_name)
+            schema::config(value, &file, directory, overrides)
         })
     }
 
@@ -65,7 +64,7 @@ impl Config {
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
         decode_text(file, text, |value| {
-            schema::config(value, file, directory, None)
+            schema::config(value, file, directory, &ImportOverrides::default())
         })
     }
 }

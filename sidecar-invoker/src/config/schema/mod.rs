@@ -17,7 +17,7 @@ use self::functions::{FunctionKeys, functions};
 use super::import::{self, ImportedRoute, Warning};
 use super::keys::keys;
 use super::keys::kind::{self, Custom, DURATION, Form, List, Types};
-use super::model::{Config, FunctionConfig, LogFormat};
+use super::model::{Config, FunctionConfig, ImportOverrides, LogFormat};
 use super::pattern::Host;
 use super::routes;
 use super::yaml::decode::Value;
@@ -144,7 +144,7 @@ pub(super) fn config(
     root: &Value<'_>,
     file: &str,
     directory: &Path,
-    stack_name: Option<&StackName>,
+    overrides: &ImportOverrides,
 ) -> Option<Config> {
     let mut mapping = root.mapping("the keys listen, admin, aws and functions")?;
     let keys = FileKeys::of(&mut mapping);
@@ -164,7 +164,7 @@ pub(super) fn config(
     let hosts = keys.hosts.or_else(Vec::new);
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
-    let options = import_options(&keys, stack_name);
+    let options = import_options(&keys, overrides);
     let import = keys.import;
     let imported = import
         .as_ref()
@@ -176,7 +176,18 @@ pub(super) fn config(
     for name in &undeclared {
         let parameters = keys.import_parameters.value.as_ref();
         if let Some(parameter) = parameters.and_then(|parameters| parameters.child(name)) {
-            parameter.problem("no template has a parameter of this name");
+            parameter.problem(UNDECLARED);
+        }
+    }
+    for name in overrides.parameters.keys() {
+        match &import {
+            None => root.problem(format!(
+                "no template is imported; remove `--parameter {name}=…`, or add `import`"
+            )),
+            Some(import) if undeclared.contains(name) => {
+                import.problem(format!("--parameter {name}: {UNDECLARED}"));
+            }
+            Some(_) => {}
         }
     }
     let listed = keys.functions;
@@ -229,8 +240,11 @@ pub(super) fn config(
     })
 }
 
+/// The mistake in the name of a parameter.
+const UNDECLARED: &str = "no template has a parameter of this name";
+
 /// Reads the keys that say how templates are read.
-fn import_options(keys: &FileKeys<'_>, stack_name: Option<&StackName>) -> Option<import::Options> {
+fn import_options(keys: &FileKeys<'_>, overrides: &ImportOverrides) -> Option<import::Options> {
     let own = keys.import_stack_name.optional();
     let parameters = keys.import_parameters.or_else(BTreeMap::new);
     let only_with_import = [
@@ -244,9 +258,11 @@ fn import_options(keys: &FileKeys<'_>, stack_name: Option<&StackName>) -> Option
             ));
         }
     }
+    let mut parameters = parameters?;
+    parameters.extend(overrides.parameters.clone());
     Some(import::Options {
-        stack_name: stack_name.cloned().or(own?),
-        parameters: parameters?,
+        stack_name: overrides.stack_name.clone().or(own?),
+        parameters,
     })
 }
 
