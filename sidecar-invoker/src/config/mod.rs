@@ -26,7 +26,7 @@ pub use model::{
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
-pub use routes::Route;
+pub use routes::{Condition, Route};
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};

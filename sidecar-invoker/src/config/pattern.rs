@@ -20,6 +20,12 @@ impl Host {
         Self("*".to_owned())
     }
 
+    /// Returns whether every name that `other` stands for is one of this host.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let suffix = self.0.strip_prefix('*');
+        self == other || suffix.is_some_and(|suffix| other.0 != "*" && other.0.ends_with(suffix))
+    }
+
     /// Returns the host as Envoy's `domains` take it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,6 +3,7 @@
 //! A template and a writer for YAML's flow style are enough for that, and keep the comments and the line
 //! breaks, which a serializer would lose.
 
+mod conditions;
 mod cors;
 mod envoy;
 mod error;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::conditions;
 use super::cors::{self, Before};
 use super::filter::Filter;
 use super::yaml;
@@ -235,11 +236,20 @@ fn matching(route: &Route) -> Value {
         Form::Prefix => ("path_separated_prefix", json!(route.path.prefix())),
         Form::Template => ("safe_regex", json!({ "regex": route.path.regex() })),
     };
-    let method = route
-        .method
-        .as_ref()
-        .map(|method| json!([method_is(method)]));
-    object([(key, Some(value)), ("headers", method)])
+    let method = route.method.as_ref().map(method_is);
+    let headers = route.conditions.iter().filter_map(conditions::header);
+    let headers: Vec<_> = method.into_iter().chain(headers).collect();
+    let query: Vec<_> = route
+        .conditions
+        .iter()
+        .filter_map(conditions::query)
+        .collect();
+    let list = |list: Vec<Value>| (!list.is_empty()).then_some(Value::Array(list));
+    object([
+        (key, Some(value)),
+        ("headers", list(headers)),
+        ("query_parameters", list(query)),
+    ])
 }
 
 fn action(route: &Route) -> Value {

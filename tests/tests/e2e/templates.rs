@@ -268,3 +268,47 @@ Resources:
         }
     });
 }
+
+#[test]
+fn rules_of_a_load_balancer_lead_to_their_functions() {
+    let folder = project(&[(
+        "template.yaml",
+        "
+Globals: { Function: { Runtime: provided.al2023, CodeUri: code } }
+Resources:
+  F: { Type: AWS::Serverless::Function }
+  Group: { Type: AWS::ElasticLoadBalancingV2::TargetGroup, Properties: { TargetType: lambda, Targets: [{ Id: !GetAtt F.Arn }] } }
+  Listener: { Type: AWS::ElasticLoadBalancingV2::Listener, Properties: { Port: 80, Protocol: HTTP, DefaultActions: [{ Type: fixed-response }] } }
+  Rule:
+    Type: AWS::ElasticLoadBalancingV2::ListenerRule
+    Properties:
+      ListenerArn: !Ref Listener
+      Priority: 1
+      Conditions:
+        - { Field: path-pattern, Values: ['/img_*.p?g', /exact] }
+        - { Field: http-header, HttpHeaderConfig: { HttpHeaderName: X-Mode, Values: ['be*'] } }
+        - { Field: query-string, QueryStringConfig: { Values: [{ Key: v, Value: two }] } }
+      Actions: [{ Type: forward, TargetGroupArn: !Ref Group }]
+",
+    )]);
+    on_each_envoy(|version| {
+        let (_invoker, envoy) = serve(version, &folder);
+        let status = |path: &str, mode: &str| {
+            let request = envoy.request("GET", path).header("x-mode", mode);
+            request.send().status
+        };
+        for (path, mode, expected) in [
+            ("/img_a/b.png?v=Two", "Beta", 200),
+            ("/exact?a=b&v=two", "be", 200),
+            ("/img_a.jpeg?v=two", "be", 404),
+            ("/exact/?v=two", "be", 404),
+            ("/exact?v=three", "be", 404),
+            ("/exact?v=two", "a be", 404),
+        ] {
+            assert_eq!(status(path, mode), expected, "{path} {mode}");
+        }
+        let request = envoy.request("GET", "/exact?v=two").header("x-mode", "be");
+        let event = request.send().json();
+        assert!(event["requestContext"]["elb"].is_object(), "{event}");
+    });
+}

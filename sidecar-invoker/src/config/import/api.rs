@@ -153,11 +153,13 @@ impl Api {
             host: Host::any(),
             path,
             method,
+            conditions: Vec::new(),
             function: request.function,
             lambda,
             timeout: None,
             cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
+            priority: None,
             line: request.line,
         })
     }

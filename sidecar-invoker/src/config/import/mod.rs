@@ -19,6 +19,7 @@ mod functions;
 mod intrinsic;
 mod layers;
 mod load;
+mod load_balancer;
 mod node;
 mod openapi;
 mod resource;
@@ -107,6 +108,7 @@ pub(super) fn import(
 /// Takes the functions and routes of a template, and warns of the rest.
 fn take(imported: &mut Imported, stacks: &Stacks) {
     let mut apis = Apis::default();
+    let mut listeners = 0;
     for stack in &stacks.0 {
         let mut template = Template::new(&stack.source, imported);
         functions::read(&mut template, stacks, stack);
@@ -118,6 +120,7 @@ fn take(imported: &mut Imported, stacks: &Stacks) {
         let mut template = Template::new(&stack.source, imported);
         sam::read_events(&mut template, stack, &apis);
         cloudformation::read_routes(&mut template, stacks, stack, &apis);
+        load_balancer::read(&mut template, stacks, stack, &mut listeners);
     }
     cors::take_mocks(imported);
     for stack in &stacks.0 {

@@ -33,6 +33,14 @@ const OF_CLOUDFORMATION: [&str; 10] = [
     "AWS::Lambda::Url",
 ];
 
+/// The types that `load_balancer` reads.
+const OF_LOAD_BALANCER: [&str; 4] = [
+    "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::ListenerRule",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup",
+];
+
 /// A resource that the template makes.
 pub(super) struct Resource {
     /// The logical id.
@@ -68,6 +76,11 @@ impl Resource {
         NESTED.iter().any(|(kind, _)| self.kind == *kind)
     }
 
+    /// Returns whether the resource belongs to a load balancer.
+    pub(super) fn is_of_load_balancer(&self) -> bool {
+        OF_LOAD_BALANCER.contains(&self.kind.as_str())
+    }
+
     /// Takes the keys of a stack, which its loader has read.
     fn take_stack(&self) {
         if self.is_stack() {
@@ -85,6 +98,7 @@ impl Resource {
             || self.is_layer()
             || self.is_stack()
             || is_sam_api
+            || self.is_of_load_balancer()
             || self.is_of_cloudformation()
     }
 }

@@ -152,6 +152,7 @@ impl<'i> Template<'i> {
         let same = routes.iter().find(|other| {
             other.route.host == route.host
                 && other.route.method == route.method
+                && other.route.conditions == route.conditions
                 && other.route.path.is_same(&route.path)
         });
         match same {

@@ -1,5 +1,6 @@
 mod apis;
 mod cors;
+mod load_balancers;
 mod nested;
 mod values;
 
