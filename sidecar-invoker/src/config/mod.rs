@@ -1,5 +1,6 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
+mod authorizer;
 mod callers;
 mod cors;
 mod import;
@@ -15,6 +16,7 @@ pub(crate) mod yaml;
 use std::io::ErrorKind;
 use std::path::Path;
 
+pub use authorizer::{JwksUrl, JwtAuthorizer, TokenSource};
 pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,

@@ -9,6 +9,7 @@ use lambda_filter_core::config::Settings;
 use lambda_filter_core::config::reference::{self, Key, Values};
 use serde_json::{Map, Value as Json, json};
 
+use super::authorizer::JwtAuthorizer;
 use super::cors::Cors;
 use super::keys::keys;
 use super::keys::kind::{Custom, DURATION, Types};
@@ -117,6 +118,8 @@ pub struct Route {
     pub lambda: Map<String, Json>,
     /// `timeout`: the time limit of the answer in Envoy; by default longer than the function's own.
     pub timeout: Option<Duration>,
+    /// The tokens without which Envoy answers with 401.
+    pub authorizer: Option<JwtAuthorizer>,
     /// The rules for web pages of other origins.
     pub cors: Option<Cors>,
     /// The route takes requests as a REST API does, which takes a slash at the end for none.
@@ -241,6 +244,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         function: function?,
         lambda,
         timeout: timeout?,
+        authorizer: None,
         cors: None,
         is_rest_api,
         priority: None,

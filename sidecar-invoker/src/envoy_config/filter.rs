@@ -103,6 +103,25 @@ impl Filter {
         }
     }
 
+    /// Returns the filter that hands the claims of tokens over, which a native module cannot read.
+    pub(super) fn claims(&self) -> &'static str {
+        match self {
+            Self::Wasm(_) => "",
+            Self::Native(_) => {
+                "          # Hands the claims of the token over to the filter.
+          - name: lambda.claims
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config
+              on_request_headers:
+              - object_key: wasm.lambda.claims
+                factory_key: envoy.string
+                format_string:
+                  text_format_source: { inline_string: \"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%\" }
+"
+            }
+        }
+    }
+
     /// Returns the filter in the listener's chain that lets logs and traces have the client's request. The
     /// proxy-wasm module does without.
     pub(super) fn in_listener(&self) -> String {

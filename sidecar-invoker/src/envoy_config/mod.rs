@@ -3,20 +3,24 @@
 //! A template and a writer for YAML's flow style are enough for that, and keep the comments and the line
 //! breaks, which a serializer would lose.
 
+mod address;
 mod conditions;
 mod cors;
 mod envoy;
 mod error;
 mod filter;
+mod jwt;
 mod routes;
 mod template;
 pub(crate) mod yaml;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
 
+use self::address::{address, cluster_type, reachable, socket_address};
+use self::jwt::Authorizers;
 use self::routes::default_timeout;
 use self::template::fill_in;
 use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource};
@@ -154,6 +158,7 @@ impl Gateway {
             "function" => self.filter.function_in_log().to_owned(),
             "body_filter" => self.body_filter().to_owned(),
             "secret_filter" => self.secret_filter(),
+            "clusters" => Authorizers::of(&self.routes).clusters(),
             _ => String::new(),
         };
         Ok(fill_in(TEMPLATE, fill))
@@ -222,6 +227,14 @@ impl Gateway {
         let mut filters = String::new();
         if cors::is_needed(&self.routes) {
             filters.push_str(CORS_FILTER);
+        }
+        let authorizers = Authorizers::of(&self.routes);
+        if !authorizers.is_empty() {
+            filters.push_str(&fill_in(JWT_FILTER, |name| match name {
+                "providers" => yaml::flow(&authorizers.providers()),
+                _ => yaml::flow(&authorizers.requirements()),
+            }));
+            filters.push_str(self.filter.claims());
         }
         filters
     }
@@ -303,67 +316,16 @@ const CORS_FILTER: &str =
               \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
 ";
 
-/// Returns the address at which processes on the same machine reach a server that listens on `listen`.
-fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
-    let Listen::Tcp(HostPort { host, port }) = listen else {
-        return Ok(listen.clone());
-    };
-    if *port == 0 {
-        return Err(EnvoyConfigError::NoFixedPort(listen.clone()));
-    }
-    let host = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
-        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.to_string(),
-        _ => host.clone(),
-    };
-    Ok(Listen::Tcp(HostPort { host, port: *port }))
-}
-
-fn cluster_type(invoker: &Listen) -> &'static str {
-    match invoker {
-        Listen::Tcp(address) if address.host.parse::<IpAddr>().is_err() => "STRICT_DNS",
-        _ => "STATIC",
-    }
-}
-
-fn address(listen: &Listen) -> Value {
-    match listen {
-        Listen::Tcp(HostPort { host, port }) => socket_address(host, *port),
-        Listen::Unix(path) => json!({ "pipe": { "path": path } }),
-    }
-}
-
-fn socket_address(host: &str, port: u16) -> Value {
-    let address = match host {
-        // Accepts IPv4 too.
-        "::" => json!({ "address": host, "port_value": port, "ipv4_compat": true }),
-        _ => json!({ "address": host, "port_value": port }),
-    };
-    json!({ "socket_address": address })
-}
+/// The filter that checks tokens on the routes that ask for them.
+const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for them.
+          - name: envoy.filters.http.jwt_authn
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+              providers: ${providers}
+              requirement_map: ${requirements}
+";
 
 /// Returns the last part of a path, so that the heading does not depend on the current folder.
 pub(crate) fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invoker_that_listens_on_all_addresses_is_reached_on_loopback() {
-        let reached =
-            |text: &str| reachable(&text.parse().unwrap()).map(|address| address.to_string());
-        assert_eq!(reached("0.0.0.0:9090").unwrap(), "127.0.0.1:9090");
-        assert_eq!(reached("[::]:9090").unwrap(), "[::1]:9090");
-        assert_eq!(reached("invoker:9090").unwrap(), "invoker:9090");
-        assert_eq!(reached("unix:///run/i.sock").unwrap(), "unix:///run/i.sock");
-        assert!(
-            reached("127.0.0.1:0")
-                .unwrap_err()
-                .to_string()
-                .contains("--invoker")
-        );
-    }
 }

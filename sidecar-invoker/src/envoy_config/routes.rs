@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::conditions;
 use super::cors::{self, Before};
 use super::filter::Filter;
+use super::jwt::{self, Authorizers};
 use super::yaml;
 use crate::config::{BackendConfig, Form, FunctionConfig, Host, PathPattern, Route};
 
@@ -68,10 +69,16 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
     let mut out = String::new();
     let any = Host::any();
     let mut names = Vec::new();
+    let authorizers = Authorizers::of(routes);
     let mut virtual_host = |host: &Host, first: &str| {
         let name = unique_name(host, &names);
         let routes: Vec<_> = routes.iter().filter(|route| route.host == *host).collect();
-        write_virtual_host(&mut out, (host, &name), (&routes, filter), first);
+        write_virtual_host(
+            &mut out,
+            (host, &name),
+            (&routes, filter, &authorizers),
+            first,
+        );
         names.push(name);
     };
     virtual_host(&any, &endpoints(health, routes));
@@ -93,7 +100,7 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
 fn write_virtual_host(
     out: &mut String,
     (host, name): (&Host, &str),
-    (routes, filter): (&[&Route], &Filter),
+    (routes, filter, authorizers): (&[&Route], &Filter, &Authorizers<'_>),
     first: &str,
 ) {
     let domain = yaml::text(host.as_str());
@@ -107,10 +114,10 @@ fn write_virtual_host(
         if let Some(before) = cors::before(routes, index) {
             write_options(out, (routes, route), &before);
         }
-        let others: Vec<_> = cors::of_route(route)
-            .map(|config| (cors::FILTER, config))
-            .into_iter()
-            .collect();
+        let cors = cors::of_route(route).map(|config| (cors::FILTER, config));
+        let jwt = authorizers.of_route(route);
+        let jwt = jwt.map(|config| (jwt::FILTER, config));
+        let others: Vec<_> = cors.into_iter().chain(jwt).collect();
         let _ = write!(
             out,
             "              - match: {}\n                stat_prefix: {}\n                \

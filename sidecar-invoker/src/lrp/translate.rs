@@ -146,6 +146,7 @@ fn route(function: &file::FunctionEntry) -> Route {
         function: function.name.clone(),
         lambda: Map::from_iter([("function".to_owned(), json!(name))]),
         timeout: None,
+        authorizer: None,
         cors: None,
         is_rest_api: false,
         priority: None,

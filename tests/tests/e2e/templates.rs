@@ -8,8 +8,10 @@ use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::{Generated, envoy_config, write_file};
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::on_each_envoy;
-use serde_json::json;
+use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use xtask::workspace_root;
 
 use crate::service::probe;
 
@@ -30,8 +32,13 @@ fn project(files: &[(&str, &str)]) -> TempDir {
 
 /// Serves the `template.yaml` of a folder.
 fn serve(version: &str, folder: &TempDir) -> (Invoker, Generated) {
-    let template = folder.path().join("template.yaml");
-    let config = json!({ "import": template });
+    serve_with(version, folder, &json!({}))
+}
+
+/// Serves the `template.yaml` of a folder, with these keys of `invoker.yaml`.
+fn serve_with(version: &str, folder: &TempDir, keys: &Value) -> (Invoker, Generated) {
+    let mut config = keys.clone();
+    config["import"] = json!(folder.path().join("template.yaml"));
     let invoker = Invoker::with(config.clone()).start();
     let config = write_file(folder.path(), "invoker.yaml", &config.to_string());
     let (listen, admin) = (free_address(), free_address());
@@ -310,5 +317,76 @@ Resources:
         let request = envoy.request("GET", "/exact?v=two").header("x-mode", "be");
         let event = request.send().json();
         assert!(event["requestContext"]["elb"].is_object(), "{event}");
+    });
+}
+
+/// The fixtures are those of `shipped_protected.rs`.
+#[test]
+fn routes_with_an_authorizer_need_a_token_of_its_issuer() {
+    let fixture = |name: &str| {
+        let path = workspace_root().join("tests/fixtures/jwt").join(name);
+        fs::read_to_string(path).expect("a fixture")
+    };
+    let folder = project(&[(
+        "template.yaml",
+        "
+Globals: { Function: { Runtime: provided.al2023, CodeUri: code } }
+Resources:
+  Http:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      CorsConfiguration: { AllowOrigins: [https://site.example], AllowHeaders: [authorization] }
+      Auth:
+        DefaultAuthorizer: Header
+        Authorizers:
+          Header:
+            IdentitySource: $request.header.Authorization
+            JwtConfiguration: { issuer: 'https://issuer.example.com', audience: [orders] }
+          Query:
+            IdentitySource: $request.querystring.token
+            JwtConfiguration: { issuer: 'https://issuer.example.com', audience: [orders] }
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        Get: { Type: HttpApi, Properties: { ApiId: !Ref Http, Path: /header, Method: GET } }
+        Query: { Type: HttpApi, Properties: { ApiId: !Ref Http, Path: /query, Method: GET, Auth: { Authorizer: Query } } }
+        Open: { Type: HttpApi, Properties: { ApiId: !Ref Http, Path: /open, Method: GET, Auth: { Authorizer: NONE } } }
+",
+    )]);
+    let keys = fixture("jwks.json");
+    let issuer = Upstream::start(move |_| ScriptedResponse::bytes(keys.clone()));
+    let url = format!("http://{}/keys", issuer.address);
+    let jwks = json!({ "import_jwks": { "https://issuer.example.com": url } });
+    on_each_envoy(|version| {
+        let (_invoker, envoy) = serve_with(version, &folder, &jwks);
+        assert_eq!(envoy.request("GET", "/open").send().status, 200);
+        assert_eq!(envoy.request("GET", "/header").send().status, 401);
+        assert_eq!(envoy.request("GET", "/query").send().status, 401);
+        let token = |name: &str| fixture(name).trim().to_owned();
+        let bearer = |name: &str| {
+            let request = envoy.request("GET", "/header");
+            request.header("authorization", format!("Bearer {}", token(name)))
+        };
+        assert_eq!(bearer("expired.jwt").send().status, 401);
+        assert_eq!(bearer("other-audience.jwt").send().status, 403);
+        let event = bearer("valid.jwt").send().json();
+        let claims = &event["requestContext"]["authorizer"]["jwt"]["claims"];
+        assert_eq!(claims["sub"], "user-1", "{event}");
+        let authorization = event["headers"]["authorization"].as_str();
+        assert!(authorization.is_some_and(|value| value.starts_with("Bearer ")));
+        let path = format!("/query?token={}", token("valid.jwt"));
+        assert_eq!(envoy.request("GET", &path).send().status, 200);
+        // A preflight request has no token.
+        let preflight = envoy.request("OPTIONS", "/header");
+        let preflight = preflight.header("origin", "https://site.example");
+        let preflight = preflight.header("access-control-request-method", "GET");
+        let preflight = preflight.send();
+        assert_eq!(preflight.status, 200);
+        let expected = [
+            ("allow-headers", "authorization"),
+            ("allow-origin", "https://site.example"),
+        ];
+        assert_eq!(cors(&preflight), expected);
     });
 }

@@ -7,6 +7,7 @@ use lambda_api::{FunctionName, FunctionReference};
 use lambda_filter_core::config::Settings;
 use serde_json::{Map, Value as Json, json};
 
+use super::authorizer::Authorizers;
 use super::node::Node;
 use super::template::Template;
 use crate::config::cors::Cors;
@@ -23,6 +24,8 @@ pub(super) struct Api {
     pub(super) binary_media_types: Vec<String>,
     /// The rules for web pages of other origins.
     pub(super) cors: Option<Cors>,
+    /// The authorizers to which events may refer.
+    pub(super) authorizers: Authorizers,
     /// The routes of its definition, if events add none.
     pub(super) only: Option<Vec<Route>>,
 }
@@ -59,6 +62,7 @@ impl Api {
             stage: None,
             binary_media_types: Vec::new(),
             cors: None,
+            authorizers: Authorizers::default(),
             only: None,
         }
     }
@@ -157,6 +161,7 @@ impl Api {
             function: request.function,
             lambda,
             timeout: None,
+            authorizer: None,
             cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
             priority: None,

@@ -4,6 +4,7 @@
 //! template reference.
 
 use super::api::{Api, ApiKind, Apis, Request, target};
+use super::authorizer;
 use super::cors;
 use super::node::Node;
 use super::openapi;
@@ -11,8 +12,11 @@ use super::resource::Resource;
 use super::sam;
 use super::stack::{Stack, Stacks};
 use super::template::{Mock, Template, not_known};
+use crate::config::authorizer::JwtAuthorizer;
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
+
+const AUTHORIZER: &str = "AWS::ApiGatewayV2::Authorizer";
 
 /// The longest way from a resource of a REST API to the root.
 const MAX_SEGMENTS: usize = 100;
@@ -27,6 +31,7 @@ pub(super) fn read_apis(
     let Stack {
         scope, resources, ..
     } = stack;
+    read_authorizers(template, stack);
     for (kind, api_kind) in [
         ("AWS::ApiGateway::RestApi", ApiKind::Rest),
         ("AWS::ApiGatewayV2::Api", ApiKind::Http),
@@ -47,6 +52,26 @@ pub(super) fn read_apis(
             properties.get("ProtocolType");
             apis.insert(path, api);
         }
+    }
+}
+
+/// Warns of the authorizers that are not kept here.
+fn read_authorizers(template: &mut Template<'_>, stack: &Stack) {
+    for resource in stack.resources.of_kind(AUTHORIZER) {
+        if let Err(reason) = authorizer(resource) {
+            let message = authorizer::open(&resource.id, &reason);
+            template.warn(resource.line, message);
+            resource.node.discard();
+        }
+    }
+}
+
+fn authorizer(resource: &Resource) -> Result<JwtAuthorizer, String> {
+    let properties = &resource.properties;
+    let kind = properties.get("AuthorizerType").map(Node::text);
+    match (kind, properties.get("JwtConfiguration")) {
+        (Some(Ok("JWT")), Some(jwt)) => authorizer::jwt(jwt, properties.get("IdentitySource")),
+        _ => Err("only tokens are checked here".to_owned()),
     }
 }
 
@@ -265,14 +290,32 @@ impl Reader<'_> {
             .text()
             .map_err(|unknown| not_known("its RouteKey", &unknown))?;
         let (method, path) = route_key(key)?;
-        self.api("ApiId", ApiKind::Http).route(Request {
+        let route = self.api("ApiId", ApiKind::Http).route(Request {
             path,
             method,
             function: target.function,
             version: version.or(Some("1.0")),
             is_streamed: target.is_streamed,
             line: self.resource.line,
+        })?;
+        Ok(Route {
+            authorizer: self.authorizer(),
+            ..route
         })
+    }
+
+    /// Returns the authorizer of a route, if it is one of tokens.
+    fn authorizer(&self) -> Option<JwtAuthorizer> {
+        let properties = &self.resource.properties;
+        let kind = properties.entry("AuthorizationType")?;
+        let is_jwt = |kind: &Node| kind.text() == Ok("JWT");
+        kind.text_if(is_jwt)?;
+        let path = refers(self.stack, self.resource, "AuthorizerId");
+        let found = path.and_then(|path| self.stacks.get(&path));
+        let (_, found) = found.filter(|(_, found)| found.kind == AUTHORIZER)?;
+        // Its own warning says that it is not kept.
+        kind.take_if(is_jwt);
+        authorizer(found).ok()
     }
 
     /// Returns the route of an API that names its only function itself.

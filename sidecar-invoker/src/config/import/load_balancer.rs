@@ -131,6 +131,7 @@ impl Rule {
                         ("payload".to_owned(), json!(payload)),
                     ]),
                     timeout: None,
+                    authorizer: None,
                     cors: None,
                     is_rest_api: false,
                     priority: Some(self.priority),

@@ -10,6 +10,7 @@
 //! keys that nobody took are reported (`unread`).
 
 mod api;
+mod authorizer;
 mod cloudformation;
 mod code;
 mod condition;
@@ -37,6 +38,7 @@ use self::load::NewStack;
 use self::node::{Kind, Node};
 use self::stack::Stacks;
 use self::template::Template;
+use super::authorizer::JwksUrl;
 use super::yaml::decode::Value;
 use super::yaml::scalar::StackName;
 
@@ -49,6 +51,8 @@ pub(super) struct Options {
     pub(super) stack_name: Option<StackName>,
     /// The values of parameters.
     pub(super) parameters: BTreeMap<String, String>,
+    /// The URLs of the keys of issuers.
+    pub(super) jwks: BTreeMap<String, JwksUrl>,
 }
 
 /// Reads the templates that `value` names: a path or a list of paths, relative to `directory`.
@@ -101,6 +105,13 @@ pub(super) fn import(
                 }
             });
         read_all = read_all.and(read);
+    }
+    let routes = imported.routes.iter_mut();
+    let authorizers = routes.filter_map(|imported| imported.route.authorizer.as_mut());
+    for authorizer in authorizers {
+        if let Some(url) = options.jwks.get(&authorizer.issuer) {
+            authorizer.jwks = url.clone();
+        }
     }
     read_all.map(|()| (imported, undeclared))
 }

@@ -87,6 +87,12 @@ impl Entry {
         }
     }
 
+    /// Returns the text of the value if it is as `expected`.
+    pub(super) fn text_if(&self, expected: impl FnOnce(&Node) -> bool) -> Option<String> {
+        let value = Some(&self.value).filter(|value| expected(value));
+        value?.text().ok().map(str::to_owned)
+    }
+
     fn is_absent(&self) -> bool {
         matches!(self.value.kind, Kind::Absent)
     }

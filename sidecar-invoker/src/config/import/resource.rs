@@ -20,13 +20,14 @@ pub(super) const NESTED: [(&str, &str); 2] = [
 ];
 
 /// The types of CloudFormation's own resources that `cloudformation` reads.
-const OF_CLOUDFORMATION: [&str; 10] = [
+const OF_CLOUDFORMATION: [&str; 11] = [
     "AWS::ApiGateway::Deployment",
     "AWS::ApiGateway::Method",
     "AWS::ApiGateway::Resource",
     "AWS::ApiGateway::RestApi",
     "AWS::ApiGateway::Stage",
     "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Authorizer",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",

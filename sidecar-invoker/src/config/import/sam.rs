@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 use serde_json::{Map, json};
 
 use super::api::{Api, ApiKind, Apis, Request};
+use super::authorizer::Authorizers;
 use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
@@ -38,7 +39,7 @@ pub(super) fn read_apis(template: &mut Template<'_>, stack: &Stack, apis: &mut A
             let global = resources.global(section.trim_start_matches("AWS::Serverless::"));
             let mut api = Api::new(kind);
             api.set_binary_media_types(template, id, global.get("BinaryMediaTypes"));
-            set_cors(template, "Globals", &mut api, &global);
+            set_access(template, "Globals", &mut api, &global);
             if kind == ApiKind::Rest {
                 api.stage = Some("Prod".to_owned());
             }
@@ -94,7 +95,7 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
     }
     api.set_stage(template, id, properties.get("StageName"));
     api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
-    set_cors(template, id, &mut api, properties);
+    set_access(template, id, &mut api, properties);
     let merges = properties
         .get("MergeDefinitions")
         .is_some_and(|merges| merges.text() == Ok("true"));
@@ -116,11 +117,15 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
     api
 }
 
-fn set_cors(template: &mut Template<'_>, id: &str, api: &mut Api, properties: &Node) {
+/// Takes the settings that an API and `Globals` have in common.
+fn set_access(template: &mut Template<'_>, id: &str, api: &mut Api, properties: &Node) {
     api.cors = match api.kind {
         ApiKind::Rest => cors::of_rest_api(template, id, properties.get("Cors")),
         ApiKind::Http => cors::policy(template, id, properties.get("CorsConfiguration")),
     };
+    if api.kind == ApiKind::Http {
+        api.authorizers = Authorizers::of_sam(template, id, properties.get("Auth"));
+    }
 }
 
 /// Reads one event.
@@ -184,6 +189,9 @@ impl<'r> EventReader<'r> {
             line: self.line,
         };
         let mut route = api.route(request)?;
+        if kind == ApiKind::Http {
+            route.authorizer = api.authorizers.of_event(self.property("Auth"));
+        }
         if let Some(milliseconds) = self
             .text("TimeoutInMillis")?
             .and_then(|text| text.parse().ok())
@@ -249,6 +257,7 @@ pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName,
             function: name.clone(),
             lambda,
             timeout: None,
+            authorizer: None,
             cors,
             is_rest_api: false,
             priority: None,

@@ -1,4 +1,5 @@
 mod apis;
+mod authorizers;
 mod cors;
 mod load_balancers;
 mod nested;
@@ -203,7 +204,7 @@ fn what_is_not_understood_is_a_warning_with_its_line() {
         unknown(35, "TABLE", "Table"),
         unknown(39, "PASSWORD", "the parameter Secret"),
         unknown(40, "IMAGE", "the parameter Image"),
-        "45: Orders: Events.Rest.Auth has no effect here: nothing is authorised here".to_owned(),
+        "45: Orders: Events.Rest.Auth has no effect here: the routes are open to every caller".to_owned(),
         "46: Orders: Events.Odd: its Path needs the parameter Secret, which is not known here".to_owned(),
         "47: Orders: Events.Queue: events of the type SQS are not delivered here; HttpApi and Api are".to_owned(),
         format!("48: worker-dev: there is no file `bootstrap` in {folder}/orders yet: build the function, and if `sam build` does that, import .aws-sam/build/template.yaml instead"),

@@ -29,7 +29,7 @@ const DESCRIPTIONS: [&str; 18] = [
 ];
 
 /// The reasons why keys have no effect. Warnings about one of them are put together.
-const REASONS: [(&[&str], &str); 12] = [
+const REASONS: [(&[&str], &str); 13] = [
     (
         &[
             "Role",
@@ -84,15 +84,21 @@ const REASONS: [(&[&str], &str); 12] = [
     (
         &[
             "Auth",
+            "Authorizer",
+            "DefaultAuthorizer",
+            "EnableIamAuthorizer",
             "AuthorizationType",
             "AuthorizerId",
-            "AuthorizationScopes",
             "ApiKeyRequired",
             "AuthType",
             "security",
             "securityDefinitions",
         ],
-        "nothing is authorised here",
+        "the routes are open to every caller",
+    ),
+    (
+        &["AuthorizationScopes"],
+        "a token with any scope is accepted here",
     ),
     (
         &[

@@ -14,6 +14,7 @@ pub(super) mod local;
 mod versions;
 
 use self::functions::{FunctionKeys, functions};
+use super::authorizer::JwksUrl;
 use super::import::{self, ImportedRoute, Warning};
 use super::keys::keys;
 use super::keys::kind::{self, Custom, DURATION, Form, List, Types};
@@ -50,6 +51,8 @@ keys! {
     import_stack_name: StackName = STACK_NAME, "the name of the template's folder", see "import_stack_name";
     /// Parameters of the templates, over their defaults.
     import_parameters: BTreeMap<String, String> = PARAMETERS, "none";
+    /// URLs of the keys of the issuers whose tokens the APIs of templates ask for.
+    import_jwks: BTreeMap<String, JwksUrl> = JWKS, "`ISSUER/.well-known/jwks.json`", see "import_jwks";
     /// Most invocations on AWS at once, over all functions.
     max_concurrency: u32 = aws::CONCURRENCY, "1000";
     /// Sends functions that are not listed to AWS.
@@ -132,6 +135,22 @@ const PARAMETERS: Custom<BTreeMap<String, String>> = Custom {
     },
 };
 
+const JWKS: Custom<BTreeMap<String, JwksUrl>> = Custom {
+    read: |value| {
+        let issuers = value.mapping("issuers such as { https://id.example.com: URL }")?;
+        let issuer = |(name, value): (&str, Value<'_>)| {
+            let url = value.parse("a URL such as https://id.example.com/keys", JwksUrl::parse)?;
+            Some((name.to_owned(), url))
+        };
+        let issuers: Vec<_> = issuers.entries().map(issuer).collect();
+        issuers.into_iter().collect()
+    },
+    values: || Values {
+        text: "mapping of issuers to URLs".to_owned(),
+        schema: json!({ "type": "object", "additionalProperties": Types::Text.matching(JwksUrl::PATTERN) }),
+    },
+};
+
 fn templates() -> Values {
     Values {
         text: "path, or list of paths".to_owned(),
@@ -178,6 +197,9 @@ pub(super) fn config(
         if let Some(parameter) = parameters.and_then(|parameters| parameters.child(name)) {
             parameter.problem(UNDECLARED);
         }
+    }
+    if let (true, Some(issuers)) = (is_read, &keys.import_jwks.value) {
+        check_issuers(issuers, &imported);
     }
     for name in overrides.parameters.keys() {
         match &import {
@@ -247,9 +269,11 @@ const UNDECLARED: &str = "no template has a parameter of this name";
 fn import_options(keys: &FileKeys<'_>, overrides: &ImportOverrides) -> Option<import::Options> {
     let own = keys.import_stack_name.optional();
     let parameters = keys.import_parameters.or_else(BTreeMap::new);
+    let jwks = keys.import_jwks.or_else(BTreeMap::new);
     let only_with_import = [
         ("import_stack_name", &keys.import_stack_name.value),
         ("import_parameters", &keys.import_parameters.value),
+        ("import_jwks", &keys.import_jwks.value),
     ];
     for (key, value) in only_with_import {
         if let (None, Some(value)) = (&keys.import, value) {
@@ -263,7 +287,22 @@ fn import_options(keys: &FileKeys<'_>, overrides: &ImportOverrides) -> Option<im
     Some(import::Options {
         stack_name: overrides.stack_name.clone().or(own?),
         parameters,
+        jwks: jwks?,
     })
+}
+
+/// Reports the issuers to which no route of a template refers.
+fn check_issuers(issuers: &Value<'_>, imported: &import::Imported) {
+    for name in issuers.names() {
+        let mut routes = imported.routes.iter();
+        let has_issuer = |imported: &ImportedRoute| {
+            let authorizer = imported.route.authorizer.as_ref();
+            authorizer.is_some_and(|authorizer| authorizer.issuer == name)
+        };
+        if let (false, Some(issuer)) = (routes.any(has_issuer), issuers.child(name)) {
+            issuer.problem("no route of a template asks for tokens of this issuer");
+        }
+    }
 }
 
 /// Returns the routes of templates that lead to a function.

@@ -50,7 +50,7 @@ Resources:
     assert!(rest_api("/users") && !rest_api("/old"));
     assert_eq!(
         warnings(&config),
-        ["6: Rest: Auth has no effect here: nothing is authorised here",]
+        ["6: Rest: Auth has no effect here: the routes are open to every caller",]
     );
 }
 
@@ -148,7 +148,9 @@ Resources:
     );
     assert_eq!(
         warnings(&config),
-        ["4: G: FunctionUrlConfig.AuthType has no effect here: nothing is authorised here",]
+        [
+            "4: G: FunctionUrlConfig.AuthType has no effect here: the routes are open to every caller",
+        ]
     );
 }
 
@@ -221,7 +223,7 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
     for expected in [
         "Role1: resources of the type AWS::IAM::Role are not made here",
         "Fn1: Role has no effect here",
-        "GetUser: AuthorizationType has no effect here: nothing is authorised here",
+        "GetUser: AuthorizationType has no effect here: the routes are open to every caller",
         "Options: integrations of the type MOCK are not served here; it is left out",
         "CDKMetadata: resources of the type AWS::CDK::Metadata are not made here",
     ] {

@@ -54,7 +54,7 @@ Resources:
             "15: A: EphemeralStorage.Colour is not understood and has no effect here",
             "16: A: Environment.Colour is not understood and has no effect here",
             "20: A: Events.E.RequestModel is not understood and has no effect here",
-            "20: A: Events.E.Auth has no effect here: nothing is authorised here",
+            "20: A: Events.E.Auth has no effect here: the routes are open to every caller",
             "21: A: Events.E.Colour is not understood and has no effect here",
             "27: R: resources of the type AWS::IAM::Role are not made here (lines 28, 29 too)",
         ]
