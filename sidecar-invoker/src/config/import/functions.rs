@@ -42,7 +42,11 @@ pub(super) fn read(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) 
         };
         match function_of(template, (stacks, stack), resource, name) {
             Some(function) => _ = template.imported.functions.insert(name.clone(), function),
-            None => leave_out(resource),
+            None => {
+                let place = template.place(resource.line);
+                template.imported.left_out.insert(name.clone(), place);
+                leave_out(resource);
+            }
         }
     }
     if is_none {
@@ -58,7 +62,8 @@ fn leave_out(resource: &Resource) {
 }
 
 fn is_new(template: &mut Template<'_>, resource: &Resource, name: &FunctionName) -> bool {
-    let is_new = !template.imported.functions.contains_key(name);
+    let imported = &template.imported;
+    let is_new = !imported.functions.contains_key(name) && !imported.left_out.contains_key(name);
     if !is_new {
         let message = format!("{name}: there is another function of this name; it is left out");
         template.warn(resource.line, message);
@@ -76,7 +81,8 @@ fn function_of(
     let directory = match reader.directory(template) {
         Ok(directory) => directory,
         Err(reason) => {
-            template.warn(resource.line, format!("{name}: {reason}; it is left out"));
+            let message = format!("{name}: {reason}; it is left out");
+            template.warn_unless_set((name, "command"), resource.line, message);
             return None;
         }
     };
@@ -195,7 +201,10 @@ impl<'r> Reader<'r> {
             || self.get("ImageUri").is_some()
             || of_code("ImageUri")
         {
-            return Err("a function in an image is not run here; run the image with an emulator, and name that with `rie`".to_owned());
+            return Err(format!(
+                "a function in an image is not run here; run the image, and give its address in functions.{}.rie",
+                self.name
+            ));
         }
         if self.get("InlineCode").is_some() || of_code("ZipFile") {
             return Err("code in the template itself is not run here".to_owned());

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
+use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition, Qualifier};
 
 use super::node::{Entry, Kind, Node, Unknown};
-use super::template::{child, entries, scalar};
+use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{self, Key, YamlNode};
 use crate::invocation::region;
 
@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub(super) conditions: Vec<(Key, YamlNode)>,
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<String, FunctionName>,
+    /// The ARNs of versions and aliases of functions, by their logical ids.
+    pub(super) versions: BTreeMap<String, String>,
     /// The logical ids of resources whose identifier only other resources use, so that the logical id
     /// does as well.
     pub(super) internal: BTreeSet<String>,
@@ -58,6 +60,7 @@ impl Scope {
             mappings: child(root, "Mappings").cloned(),
             conditions: Vec::new(),
             functions: BTreeMap::new(),
+            versions: BTreeMap::new(),
             internal: BTreeSet::new(),
             outputs: BTreeMap::new(),
             region: region(|name| std::env::var_os(name)),
@@ -72,6 +75,27 @@ impl Scope {
     pub(super) fn parameter_names(&self) -> Vec<String> {
         let names = self.parameters.iter();
         names.map(|(key, _)| key.text.clone()).collect()
+    }
+
+    /// Warns of values that AWS does not take for their parameters.
+    pub(super) fn warn_of_parameters(&self, template: &mut Template<'_>) {
+        for (key, parameter) in &self.parameters {
+            let given = self.overrides.get(&key.text).map(Node::text);
+            let allowed = child(parameter, "AllowedValues");
+            if let (Some(Ok(given)), Some(tree::Kind::List(allowed))) =
+                (given, allowed.map(|allowed| &allowed.kind))
+            {
+                let allowed: Vec<_> = allowed.iter().filter_map(scalar).collect();
+                if !allowed.contains(&given) {
+                    let message = format!(
+                        "{}: AWS does not take \"{given}\" for this parameter: AllowedValues are {}",
+                        key.text,
+                        allowed.join(", ")
+                    );
+                    template.warn(key.line, message);
+                }
+            }
+        }
     }
 
     /// Returns the logical id of a resource, behind those of the stacks around it: `Inner/Function`.
@@ -227,6 +251,10 @@ impl Scope {
                 }
             }
             ("Fn::Base64", []) => self.spend(BASE64_STANDARD.encode(self.text(argument)?)),
+            ("Fn::ToJsonString", _) => {
+                let json = self.evaluate(argument).json()?;
+                self.spend(json.to_string())
+            }
             ("Fn::Length", _) => {
                 let items = self
                     .list(argument)
@@ -253,16 +281,30 @@ impl Scope {
             "AWS::Partition" => Partition::of_region(&self.region).id,
             "AWS::Region" => &self.region,
             "AWS::StackName" => &self.stack_name,
+            "AWS::StackId" => &self.stack_id(),
             "AWS::URLSuffix" => Partition::of_region(&self.region).dns_suffix,
             name => return self.named(name),
         };
         self.spend(value.to_owned())
     }
 
+    /// Returns an ARN in whose form templates look for a unique text. That of the SAM CLI has the same one.
+    fn stack_id(&self) -> String {
+        format!(
+            "arn:{}:cloudformation:{}:{ACCOUNT_ID}:stack/{}/51af3dc0-da77-11e4-872e-1234567db123",
+            Partition::of_region(&self.region).id,
+            self.region,
+            self.stack_name
+        )
+    }
+
     /// Returns the value of a parameter, or the name of a function.
     fn named(&self, name: &str) -> Result<Kind, Unknown> {
         if let Some(function) = self.functions.get(name) {
             return self.spend(function.to_string());
+        }
+        if let Some(arn) = self.versions.get(name) {
+            return self.spend(arn.clone());
         }
         if self.internal.contains(name) {
             return self.spend(name.to_owned());
@@ -299,13 +341,15 @@ impl Scope {
         }
     }
 
+    /// Returns the ARN of a function, with the name of a version or an alias.
+    pub(super) fn arn(&self, function: &FunctionName, qualifier: Option<&Qualifier>) -> String {
+        FunctionArn::outside_aws(&self.region, function, qualifier).to_string()
+    }
+
     fn attribute(&self, attribute: &str) -> Result<Kind, Unknown> {
         let (id, name) = attribute.split_once('.').unwrap_or((attribute, ""));
         match self.functions.get(id) {
-            Some(function) if name == "Arn" => {
-                let arn = FunctionArn::outside_aws(&self.region, function, None);
-                self.spend(arn.to_string())
-            }
+            Some(function) if name == "Arn" => self.spend(self.arn(function, None)),
             _ => match self.output(id, name) {
                 Some(output) => Ok(output.kind.clone()),
                 None => Err(Unknown {

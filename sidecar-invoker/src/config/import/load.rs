@@ -10,15 +10,32 @@ use std::path::{Component, Path, PathBuf};
 use super::for_each::Expansion;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
-use super::resource::{NESTED, Resources, is_made, name_functions};
+use super::resource::{NESTED, Resources, is_made, name_functions, name_versions};
 use super::stack::{Stack, Stacks};
 use super::template::{Imported, Source, Template, child, entries, scalar};
+use crate::config::yaml::decode::nearest;
 use crate::config::yaml::tree::{self, Key, YamlNode};
 use crate::util::normal_path;
 use lambda_api::FunctionName;
 
 /// The transforms of a template that are known here.
 const TRANSFORMS: [&str; 2] = ["AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"];
+
+/// The sections of a template.
+const SECTIONS: [&str; 12] = [
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Globals",
+    "Hooks",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Resources",
+    "Rules",
+    "Transform",
+];
 
 /// The largest number of stacks of one template.
 const MAX_STACKS: usize = 200;
@@ -82,11 +99,14 @@ impl Loader<'_> {
             ));
         };
         warn_of_transforms(&mut template, &root);
+        warn_of_sections(&mut template, &root);
+        scope.warn_of_parameters(&mut template);
         let made: Vec<_> = entries(listed)
             .iter()
             .filter(|(key, resource)| is_made(&mut template, &scope, key, resource))
             .collect();
         name_functions(&mut template, &mut scope, self.names, &made);
+        name_versions(&mut scope, &made);
         self.chain.push(normal_path(&path).unwrap_or(path));
         self.load_nested(&source, &mut scope, &made);
         self.chain.pop();
@@ -310,6 +330,21 @@ pub(super) fn read(
     match problems.is_empty() {
         true => Ok(Stacks(stacks)),
         false => Err(problems),
+    }
+}
+
+/// Warns of keys of the whole template that nothing reads.
+fn warn_of_sections(template: &mut Template<'_>, root: &YamlNode) {
+    for (key, _) in entries(root) {
+        if !SECTIONS.contains(&key.text.as_str()) {
+            let hint = nearest(&key.text, &SECTIONS);
+            let hint = hint.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+            let message = format!(
+                "{} is no section of a template and has no effect here{hint}",
+                key.text
+            );
+            template.warn(key.line, message);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use serde_json::Value as Json;
+
 /// A value of a template. Clones share the record of the keys that were read.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -166,6 +168,25 @@ impl Node {
             Kind::Absent | Kind::Null => Err(Unknown::needs("nothing")),
             Kind::List(_) => Err(Unknown::needs("a list")),
             Kind::Mapping(_) => Err(Unknown::needs("a mapping")),
+        }
+    }
+
+    /// Returns the value as JSON, whose scalars are texts.
+    ///
+    /// # Errors
+    /// Names a value inside that is missing.
+    pub(super) fn json(&self) -> Result<Json, Unknown> {
+        match &self.kind {
+            Kind::Absent | Kind::Null => Ok(Json::Null),
+            Kind::Text(text) => Ok(Json::from(text.as_str())),
+            Kind::List(items) => items.iter().map(Self::json).collect(),
+            Kind::Mapping(_) => {
+                let pairs = self.entries();
+                pairs
+                    .map(|entry| Ok((entry.name.clone(), entry.value().json()?)))
+                    .collect()
+            }
+            Kind::Unknown(unknown) => Err(unknown.clone()),
         }
     }
 

@@ -6,7 +6,7 @@ use super::intrinsic::Scope;
 use super::node::{Kind, Node};
 use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{Key, YamlNode};
-use lambda_api::FunctionName;
+use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
 /// The API of AWS SAM whose events have the type `Api`.
 pub(super) const REST_API: &str = "AWS::Serverless::Api";
@@ -33,6 +33,9 @@ const OF_CLOUDFORMATION: [&str; 11] = [
     "AWS::ApiGatewayV2::Stage",
     "AWS::Lambda::Url",
 ];
+
+/// The types of versions and aliases of functions.
+const VERSIONS: [&str; 2] = ["AWS::Lambda::Alias", "AWS::Lambda::Version"];
 
 /// The types that `load_balancer` reads.
 const OF_LOAD_BALANCER: [&str; 4] = [
@@ -82,6 +85,16 @@ impl Resource {
         OF_LOAD_BALANCER.contains(&self.kind.as_str())
     }
 
+    /// Takes the keys of a version or an alias, see [`name_versions`].
+    fn take_version(&self) {
+        if VERSIONS.contains(&self.kind.as_str()) {
+            for key in ["FunctionName", "FunctionVersion", "Name"] {
+                self.properties.get(key);
+            }
+            self.node.get("Condition");
+        }
+    }
+
     /// Takes the keys of a stack, which its loader has read.
     fn take_stack(&self) {
         if self.is_stack() {
@@ -100,6 +113,7 @@ impl Resource {
             || self.is_stack()
             || is_sam_api
             || self.is_of_load_balancer()
+            || VERSIONS.contains(&self.kind.as_str())
             || self.is_of_cloudformation()
     }
 }
@@ -133,6 +147,7 @@ impl Resources {
                 node,
             };
             resource.take_stack();
+            resource.take_version();
             resource
         };
         Self {
@@ -267,6 +282,28 @@ pub(super) fn name_functions(
                 scope.functions.insert(id.clone(), name);
             }
             Err(error) => template.warn(key.line, format!("{id}: {error}; it is left out")),
+        }
+    }
+}
+
+/// Gives versions and aliases of functions their ARNs. A version has that of its function, because its number is
+/// known only once it is published.
+pub(super) fn name_versions(scope: &mut Scope, made: &[&(Key, YamlNode)]) {
+    for (key, resource) in made {
+        let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
+        if !VERSIONS.contains(&kind) {
+            continue;
+        }
+        let properties = child(resource, "Properties");
+        let text = |name| {
+            let value = properties.and_then(|properties| child(properties, name))?;
+            scope.text(value).ok()
+        };
+        let function = text("FunctionName").and_then(|name| name.parse::<FunctionReference>().ok());
+        let alias = text("Name").and_then(|name| name.parse::<Qualifier>().ok());
+        if let Some(function) = function {
+            let arn = scope.arn(function.name(), alias.as_ref());
+            scope.versions.insert(key.text.clone(), arn);
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn read_events(template: &mut Template<'_>, stack: &Stack, apis: &Api
         let Some(name) = scope.functions.get(&resource.id) else {
             continue;
         };
-        if !template.imported.functions.contains_key(name) {
+        if !template.has_function(name, resource.line) {
             continue;
         }
         let events = resource.properties.get("Events");

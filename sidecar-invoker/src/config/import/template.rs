@@ -20,6 +20,8 @@ pub(crate) struct Imported {
     /// The configuration names a template.
     pub(crate) is_asked_for: bool,
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
+    /// The functions that cannot run as their templates say, by a warning.
+    pub(crate) left_out: BTreeMap<FunctionName, Place>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
     /// The responses to OPTIONS that are not a function's.
@@ -128,6 +130,14 @@ impl<'i> Template<'i> {
             cured_by: None,
         };
         self.imported.warnings.push(warning);
+    }
+
+    /// Returns whether the function that stands in this line has the name, and not another one.
+    pub(super) fn has_function(&self, name: &FunctionName, line: usize) -> bool {
+        let function = self.imported.functions.get(name);
+        let place = function.map(|function| &function.place);
+        let place = place.or_else(|| self.imported.left_out.get(name));
+        place == Some(&self.place(line))
     }
 
     /// Warns unless the user sets `key` under `functions.NAME.local`.

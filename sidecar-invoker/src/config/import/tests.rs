@@ -211,7 +211,7 @@ fn what_is_not_understood_is_a_warning_with_its_line() {
         "56: worker-dev: Timeout is no number from 1 to 900 that is known here; the default is taken".to_owned(),
         "57: Java: the runtime java21 is not known here; it is left out, unless functions.Java.local.command says how to run it".to_owned(),
         format!("60: Missing: there is no directory {folder}/nowhere; it is left out"),
-        "63: Packed: a function in an image is not run here; run the image with an emulator, and name that with `rie`; it is left out".to_owned(),
+        "63: Packed: a function in an image is not run here; run the image, and give its address in functions.Packed.rie; it is left out".to_owned(),
         "66: Uploaded: its code is not a directory on this machine (Code); it is left out".to_owned(),
         "69: Table: resources of the type AWS::DynamoDB::Table are not made here".to_owned(),
     ];

@@ -316,7 +316,9 @@ fn served_routes(
         let function = &route.function;
         if is_on_aws || functions.is_some_and(|functions| functions.contains_key(function)) {
             served.push(route);
-        } else if !imported.functions.contains_key(function) {
+        } else if !imported.functions.contains_key(function)
+            && !imported.left_out.contains_key(function)
+        {
             imported.warnings.push(Warning {
                 place,
                 message: format!(
