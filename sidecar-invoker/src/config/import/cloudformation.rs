@@ -44,7 +44,8 @@ pub(super) fn read_apis(
             api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
             api.cors = cors::policy(template, id, properties.get("CorsConfiguration"));
             let body = (id.as_str(), properties.get("Body"));
-            if let Some(definition) = openapi::definition(template, scope, body, None) {
+            let file = asset(resource);
+            if let Some(definition) = openapi::definition(template, scope, body, file) {
                 for route in openapi::read(template, id, &mut api, &definition) {
                     template.add_route(route);
                 }
@@ -53,6 +54,16 @@ pub(super) fn read_apis(
             apis.insert(path, api);
         }
     }
+}
+
+/// Returns the file that `cdk synth` names beside the object in S3 that it will become.
+fn asset(api: &Resource) -> Option<&Node> {
+    api.properties.entry("BodyS3Location")?;
+    let metadata = api.node.get("Metadata")?;
+    let asset = metadata.get("aws:asset:path")?;
+    metadata.discard();
+    api.properties.get("BodyS3Location")?.discard();
+    Some(asset)
 }
 
 /// Warns of the authorizers that are not kept here.

@@ -39,6 +39,10 @@ pub(super) fn folder(
     let directory = base.join(code);
     match normal_path(&directory) {
         Ok(directory) if directory.is_dir() => Ok(directory),
+        Ok(file) if file.is_file() => Err(format!(
+            "{} is a file; unpack it, and name the directory",
+            file.display()
+        )),
         _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
         _ => Err(format!("there is no directory {}", directory.display())),
     }

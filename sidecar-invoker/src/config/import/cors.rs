@@ -110,10 +110,15 @@ pub(super) fn of_rest_api(
         _ => Some(cors),
     };
     let mut lists_methods = true;
-    let Some(origin) = reader.quoted("Cors.AllowOrigin", origin) else {
-        cors.discard();
-        reader.warn(cors, "Cors has no AllowOrigin");
-        return None;
+    let origin = match origin {
+        None => "*".to_owned(),
+        given => {
+            let origin = reader.quoted("Cors.AllowOrigin", given);
+            origin.or_else(|| {
+                cors.discard();
+                None
+            })?
+        }
     };
     add("allow-origin", origin);
     for (name, header) in [

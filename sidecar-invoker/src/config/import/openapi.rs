@@ -232,8 +232,13 @@ fn warn_of_unread(template: &mut Template<'_>, id: &str, definition: &Node) {
     for key in definition.unread() {
         let last = key.path.rsplit('.').next().unwrap_or_default().to_owned();
         if !seen.contains(&last) {
-            let message =
-                format!("{id}: {last} in its definition is not understood and has no effect here");
+            let reason = match last.as_str() {
+                "security" | "securityDefinitions" => {
+                    "has no effect here: the routes are open to every caller"
+                }
+                _ => "is not understood and has no effect here",
+            };
+            let message = format!("{id}: {last} in its definition {reason}");
             template.warn(key.line, message);
             seen.push(last);
         }

@@ -233,3 +233,35 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
         );
     }
 }
+
+#[test]
+fn the_definition_of_an_api_of_the_cdk_may_be_a_file() {
+    let openapi = r#"{ "paths": { "/a": { "get": { "security": [], "x-amazon-apigateway-integration": { "type": "aws_proxy",
+        "uri": { "Fn::GetAtt": ["F", "Arn"] } } } } } }"#;
+    let template = format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  Rest: {{ Type: AWS::ApiGateway::RestApi, Properties: {{ BodyS3Location: {{ Bucket: b, Key: !Ref Key }} }},
+          Metadata: {{ 'aws:asset:path': asset.json, 'aws:asset:property': BodyS3Location }} }}
+  Other: {{ Type: AWS::ApiGateway::RestApi, Properties: {{ BodyS3Location: {{ Bucket: b }} }} }}
+  Zip: {{ Type: AWS::Serverless::Function, Properties: {{ Runtime: provided.al2023, CodeUri: asset.json }} }}
+"
+    );
+    let config = read_as("template.yaml", "", &template, &[("asset.json", openapi)]);
+    assert_eq!(
+        routes(&config),
+        [r#"GET /a {"function":"F","payload":"apigateway-v1"}"#]
+    );
+    let found = warnings(&config);
+    assert_eq!(
+        found[..2],
+        [
+            "5: Rest: security in its definition has no effect here: the routes are open to every caller",
+            "6: Other: BodyS3Location is not understood and has no effect here",
+        ]
+    );
+    assert!(
+        found[2].starts_with("7: Zip: ") && found[2].contains("/asset.json is a file; unpack it")
+    );
+}

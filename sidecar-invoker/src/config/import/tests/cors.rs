@@ -109,9 +109,13 @@ Resources:
     AllowMethods: "'GET'", MaxAge: "'600'", AllowCredentials: true }} }} }}
   F: {{ {FUNCTION}, Events: {{
     Own: {{ Type: Api, Properties: {{ Path: /own, Method: GET, RestApiId: !Ref Rest }} }},
+    Any: {{ Type: Api, Properties: {{ Path: /any, Method: GET, RestApiId: !Ref Any }} }},
     Global: {{ Type: Api, Properties: {{ Path: /global, Method: GET }} }} }} }} }}
+  Any: {{ Type: AWS::Serverless::Api, IgnoreGlobals: [Cors], Properties: {{ StageName: s, Cors: {{ MaxAge: "'1'" }} }} }}
 "#
     ));
+    let any = preflight(200, &[("allow-origin", "*"), ("max-age", "1")], true);
+    assert_eq!(cors(&config, "GET /any"), any.as_ref());
     assert_eq!(
         cors(&config, "GET /own"),
         preflight(
@@ -184,7 +188,7 @@ Resources:
   None: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: {{ AllowHeaders: [a] }} }} }}
   Odd: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: yes }} }}
   Rest: {{ Type: AWS::Serverless::Api, Properties: {{ StageName: s, Cors: '*' }} }}
-  Empty: {{ Type: AWS::Serverless::Api, Properties: {{ StageName: s, Cors: {{ MaxAge: "'1'" }} }} }}
+  Empty: {{ Type: AWS::Serverless::Api, Properties: {{ StageName: s, Cors: {{ AllowOrigin: !Ref Domain, MaxAge: "'1'" }} }} }}
   F: {{ {FUNCTION} }} }}
 "#
     ));
@@ -198,7 +202,7 @@ Resources:
             "5: None: CORS has no AllowOrigins; it is left out",
             "6: Odd: CORS is \"yes\", neither true nor its settings; it is left out",
             "7: Rest: Cors.AllowOrigin needs single quotes of its own on AWS: \"'*'\"",
-            "8: Empty: Cors has no AllowOrigin; it is left out",
+            "8: Empty: Cors.AllowOrigin needs Domain, which is not known here; it is left out",
         ]
     );
 }
