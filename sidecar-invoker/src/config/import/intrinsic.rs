@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,8 +16,8 @@ use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{self, Key, YamlNode};
 use crate::invocation::region;
 
-/// The most text that the functions of one template may return.
-const MAX_TEXT: usize = 16 << 20;
+/// The most text that the functions of one template, with those inside it, may return.
+pub(super) const MAX_TEXT: usize = 16 << 20;
 
 /// The values of the names in a template.
 pub(super) struct Scope {
@@ -39,8 +40,8 @@ pub(super) struct Scope {
     pub(super) stack_name: String,
     /// The logical ids of the stacks around this one, each with a slash.
     prefix: String,
-    /// The text that functions may still return.
-    left: Cell<usize>,
+    /// The text that functions may still return. The stacks of a template share it.
+    left: Rc<Cell<usize>>,
     /// The conditions whose evaluation has begun.
     pub(super) evaluated: RefCell<BTreeMap<String, Option<Result<bool, Unknown>>>>,
 }
@@ -50,8 +51,8 @@ impl Scope {
     pub(super) fn new(
         root: &YamlNode,
         overrides: BTreeMap<String, Node>,
-        stack_name: String,
-        prefix: String,
+        (stack_name, prefix): (String, String),
+        left: &Rc<Cell<usize>>,
     ) -> Self {
         Self {
             parameters: child(root, "Parameters")
@@ -66,7 +67,7 @@ impl Scope {
             region: region(|name| std::env::var_os(name)),
             stack_name,
             prefix,
-            left: Cell::new(MAX_TEXT),
+            left: Rc::clone(left),
             evaluated: RefCell::default(),
         }
     }

@@ -3,12 +3,14 @@
 //! Source: `AWS::CloudFormation::Stack` in the AWS CloudFormation template reference,
 //! `AWS::Serverless::Application` in the AWS SAM developer guide.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
-use super::for_each::Expansion;
-use super::intrinsic::Scope;
+use super::for_each::{Expansion, size};
+use super::intrinsic::{MAX_TEXT, Scope};
 use super::node::{Kind, Node};
 use super::resource::{NESTED, Resources, is_made, name_functions, name_versions};
 use super::stack::{Stack, Stacks};
@@ -40,6 +42,9 @@ const SECTIONS: [&str; 12] = [
 /// The largest number of stacks of one template.
 const MAX_STACKS: usize = 200;
 
+/// The largest size of all stacks of one template together, in values, or in 16 bytes of text.
+const MAX_SIZE: usize = 1_000_000;
+
 /// Reads a template and those that it names.
 struct Loader<'l> {
     imported: &'l mut Imported,
@@ -48,6 +53,10 @@ struct Loader<'l> {
     chain: Vec<PathBuf>,
     /// The names of functions that are taken.
     names: &'l mut BTreeSet<FunctionName>,
+    /// The size of what has been read.
+    size: usize,
+    /// The text that functions may still return.
+    text: Rc<Cell<usize>>,
     /// The reasons why a template cannot be read.
     problems: Vec<String>,
 }
@@ -82,7 +91,12 @@ impl Loader<'_> {
         };
         self.imported.templates += 1;
         let mut template = Template::new(&source, self.imported);
-        let mut scope = Scope::new(&root, new.parameters, new.stack_name, new.prefix);
+        let mut scope = Scope::new(
+            &root,
+            new.parameters,
+            (new.stack_name, new.prefix),
+            &self.text,
+        );
         Expansion {
             template: &mut template,
             scope: &scope,
@@ -90,6 +104,13 @@ impl Loader<'_> {
         }
         .expand(&mut root);
         template.leave_out_repeated(&mut root);
+        self.size += size(&root);
+        if self.size > MAX_SIZE {
+            return Err(format!(
+                "{} is too much, together with the templates before it; import fewer",
+                source.file
+            ));
+        }
         scope.conditions =
             child(&root, "Conditions").map_or_else(Vec::new, |all| entries(all).to_vec());
         let file = &source.file;
@@ -314,6 +335,8 @@ pub(super) fn read(
         stacks: Vec::new(),
         chain: Vec::new(),
         names,
+        size: 0,
+        text: Rc::new(Cell::new(MAX_TEXT)),
         problems: Vec::new(),
     };
     let loaded = loader.load(stack);

@@ -25,6 +25,9 @@ const TARGET_GROUP: &str = "AWS::ElasticLoadBalancingV2::TargetGroup";
 /// The priority behind those of all rules, which is that of a listener's default.
 const LAST: u32 = 50_001;
 
+/// The largest number of routes of a listener. AWS has at most 100 rules, of five values each.
+const MAX_ROUTES: usize = 10_000;
+
 /// A rule that leads to a function.
 struct Rule {
     priority: u32,
@@ -100,6 +103,18 @@ fn add_routes(template: &mut Template<'_>, rules: &[Rule]) {
         if !hosts.contains(host) {
             hosts.push(host.clone());
         }
+    }
+    let of_rules = rules
+        .iter()
+        .map(|rule| rule.methods.len() * rule.paths.len());
+    if let Some(rule) = rules.first()
+        && of_rules.sum::<usize>() * hosts.len() > MAX_ROUTES
+    {
+        let message = format!(
+            "the rules of this listener make more than {MAX_ROUTES} routes; they are left out"
+        );
+        template.warn(rule.line, message);
+        return;
     }
     for host in &hosts {
         for rule in rules {

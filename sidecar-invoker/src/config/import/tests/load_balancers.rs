@@ -154,3 +154,28 @@ Resources:
         ]
     );
 }
+
+#[test]
+fn rules_do_not_make_routes_without_limit() {
+    let values = |start: &str| {
+        let values = (0..200).map(|index| format!("'{start}{index}'"));
+        values.collect::<Vec<_>>().join(",")
+    };
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  L: {{ Type: AWS::ElasticLoadBalancingV2::Listener }}
+  To: {{ Type: AWS::ElasticLoadBalancingV2::TargetGroup, Properties: {{ TargetType: lambda, Targets: [{{ Id: !GetAtt F.Arn }}] }} }}
+  R: {{ Type: AWS::ElasticLoadBalancingV2::ListenerRule, Properties: {{ ListenerArn: !Ref L, Priority: 1, Actions: [{{ Type: forward, TargetGroupArn: !Ref To }}],
+    Conditions: [{{ Field: host-header, Values: [{}] }}, {{ Field: path-pattern, Values: [{}] }}] }} }}
+",
+        values("h"),
+        values("/p")
+    ));
+    assert_eq!(routes(&config), [""; 0]);
+    assert_eq!(
+        warnings(&config),
+        ["6: the rules of this listener make more than 10000 routes; they are left out"]
+    );
+}

@@ -173,3 +173,30 @@ fn stacks_do_not_grow_without_limit() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn the_values_of_all_stacks_are_limited() {
+    let tens = (1..5).map(|level| {
+        format!(
+            "  a{level}: &a{level} [{}]\n",
+            vec![format!("*a{}", level - 1); 10].join(",")
+        )
+    });
+    let bomb = format!(
+        "Metadata:\n  a0: &a0 [x,x,x,x,x]\n{}Resources: {{}}\n",
+        tens.collect::<String>()
+    );
+    let stack = |index: usize| {
+        format!(
+            "S{index}: {{ Type: AWS::CloudFormation::Stack, Properties: {{ TemplateURL: bomb.yaml }} }}"
+        )
+    };
+    let stacks: Vec<_> = (0..40).map(stack).collect();
+    let template = format!("Resources: {{ {} }}", stacks.join(", "));
+    let problems = read_problems("template.yaml", &template, &[("bomb.yaml", &bomb)]);
+    let expected = "bomb.yaml is too much, together with the templates before it; import fewer";
+    assert!(
+        problems.len() < 40 && problems[0].ends_with(expected),
+        "{problems:?}"
+    );
+}
