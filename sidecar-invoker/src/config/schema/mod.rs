@@ -5,26 +5,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use lambda_filter_core::config::reference::Values;
-use serde_json::json;
 
 pub(super) mod aws;
 pub(super) mod callers;
 pub(super) mod functions;
 pub(super) mod local;
+mod templates;
 mod versions;
 
 use self::functions::{FunctionKeys, functions};
+use self::templates::{JWKS, PARAMETERS, STACK_NAME, check_issuers, served_routes, templates};
 use super::authorizer::JwksUrl;
-use super::import::{self, ImportedRoute, Warning};
+use super::import;
 use super::keys::keys;
 use super::keys::kind::{self, Custom, DURATION, Form, List, Types};
-use super::model::{Config, FunctionConfig, ImportOverrides, LogFormat};
+use super::model::{Config, ImportOverrides, LogFormat};
 use super::pattern::Host;
 use super::routes;
 use super::yaml::decode::Value;
 use super::yaml::scalar::{HostPort, Listen, SocketMode, StackName};
 use super::yaml::tree::YamlNode;
-use lambda_api::FunctionName;
 
 keys! {
     /// The keys of the file.
@@ -110,53 +110,6 @@ const LOG_FORMAT: Custom<LogFormat> = Custom {
     },
     values: || Values::choice(&["text", "json"]),
 };
-
-const STACK_NAME: Form<StackName> = Form {
-    expected: "a letter, then up to 127 letters, digits and -",
-    parse: |text| text.parse().ok(),
-    text: "name such as `orders-dev`",
-    types: Types::Text,
-    pattern: "^[A-Za-z][A-Za-z0-9-]{0,127}$",
-};
-
-const PARAMETERS: Custom<BTreeMap<String, String>> = Custom {
-    read: |value| {
-        let parameters = value.mapping("parameters such as { Stage: prod }")?;
-        let parameter = |(name, value): (&str, Value<'_>)| {
-            let text = value.text("text (\"\" for an empty parameter)")?;
-            Some((name.to_owned(), text.to_owned()))
-        };
-        let parameters: Vec<_> = parameters.entries().map(parameter).collect();
-        parameters.into_iter().collect()
-    },
-    values: || Values {
-        text: "mapping of texts".to_owned(),
-        schema: json!({ "type": "object", "additionalProperties": Types::Any.schema() }),
-    },
-};
-
-const JWKS: Custom<BTreeMap<String, JwksUrl>> = Custom {
-    read: |value| {
-        let issuers = value.mapping("issuers such as { https://id.example.com: URL }")?;
-        let issuer = |(name, value): (&str, Value<'_>)| {
-            let url = value.parse("a URL such as https://id.example.com/keys", JwksUrl::parse)?;
-            Some((name.to_owned(), url))
-        };
-        let issuers: Vec<_> = issuers.entries().map(issuer).collect();
-        issuers.into_iter().collect()
-    },
-    values: || Values {
-        text: "mapping of issuers to URLs".to_owned(),
-        schema: json!({ "type": "object", "additionalProperties": Types::Text.matching(JwksUrl::PATTERN) }),
-    },
-};
-
-fn templates() -> Values {
-    Values {
-        text: "path, or list of paths".to_owned(),
-        schema: json!({ "type": ["string", "array"], "items": { "type": "string" } }),
-    }
-}
 
 /// Reads the whole file.
 pub(super) fn config(
@@ -289,47 +242,6 @@ fn import_options(keys: &FileKeys<'_>, overrides: &ImportOverrides) -> Option<im
         parameters,
         jwks: jwks?,
     })
-}
-
-/// Reports the issuers to which no route of a template refers.
-fn check_issuers(issuers: &Value<'_>, imported: &import::Imported) {
-    for name in issuers.names() {
-        let mut routes = imported.routes.iter();
-        let has_issuer = |imported: &ImportedRoute| {
-            let authorizer = imported.route.authorizer.as_ref();
-            authorizer.is_some_and(|authorizer| authorizer.issuer == name)
-        };
-        if let (false, Some(issuer)) = (routes.any(has_issuer), issuers.child(name)) {
-            issuer.problem("no route of a template asks for tokens of this issuer");
-        }
-    }
-}
-
-/// Returns the routes of templates that lead to a function.
-fn served_routes(
-    imported: &mut import::Imported,
-    functions: Option<&BTreeMap<FunctionName, FunctionConfig>>,
-    is_on_aws: bool,
-) -> Vec<routes::Route> {
-    let mut served = Vec::new();
-    for ImportedRoute { place, route } in std::mem::take(&mut imported.routes) {
-        let function = &route.function;
-        if is_on_aws || functions.is_some_and(|functions| functions.contains_key(function)) {
-            served.push(route);
-        } else if !imported.functions.contains_key(function)
-            && !imported.left_out.contains_key(function)
-        {
-            imported.warnings.push(Warning {
-                place,
-                message: format!(
-                    "the route {} leads to {function}, which is no function here; it is left out",
-                    route.name()
-                ),
-                cured_by: None,
-            });
-        }
-    }
-    served
 }
 
 /// Reports that both addresses are the same.
