@@ -7,8 +7,8 @@
 //!                                └─▶ local: a pool of processes, each with a Runtime API
 //! ```
 //!
-//! Payloads pass through as they came, once an event is known to be JSON. [`Server`] is the entry point. [`envoy_config`] writes an Envoy
-//! configuration from the invoker's configuration. [`lrp`] runs Envoy and the invoker together.
+//! Payloads pass through as they came, once an event is known to be JSON. [`Server`] is the entry point.
+//! [`envoy_config`] writes an Envoy configuration from the invoker's configuration. [`up`] runs Envoy and the invoker together.
 
 mod backend;
 mod callers;
@@ -22,6 +22,7 @@ mod metrics;
 mod net;
 mod server;
 mod sigv4;
+pub mod up;
 mod util;
 
 pub use callers::SecretError;

@@ -1,10 +1,10 @@
 //! The metrics of the invoker, in the text formats of Prometheus and OpenMetrics.
 //!
-//! A function gets its series when the invoker starts, so that counting an invocation is an atomic
+//! A function gets its series when the configuration is read, so that counting an invocation is an atomic
 //! addition and looks nothing up by label.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::StatusCode;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::Config;
+use crate::util::lock;
 use lambda_api::FunctionName;
 
 /// The label of all functions that are not listed. Callers choose the names of these functions, and
@@ -262,7 +263,8 @@ impl Format {
 /// The metrics of all functions.
 pub(crate) struct Metrics {
     registry: Registry,
-    listed: BTreeMap<FunctionName, Arc<FunctionMetrics>>,
+    families: Families,
+    listed: Mutex<BTreeMap<FunctionName, Arc<FunctionMetrics>>>,
     others: Arc<FunctionMetrics>,
 }
 
@@ -270,19 +272,30 @@ impl Metrics {
     /// Creates the metrics of the functions in `config`, all of them zero.
     pub(crate) fn new(config: &Config) -> Self {
         let families = Families::default();
-        let names = config.functions.keys();
-        Self {
+        let metrics = Self {
             registry: families.registry(),
-            listed: names
-                .map(|name| (name.clone(), families.function(name.as_str())))
-                .collect(),
             others: families.function(OTHERS),
+            families,
+            listed: Mutex::default(),
+        };
+        metrics.list(config);
+        metrics
+    }
+
+    /// Adds the series of the functions in `config` that have none, all of them zero. No series is ever
+    /// removed, because a counter that begins anew counts as a restart.
+    pub(crate) fn list(&self, config: &Config) {
+        let mut listed = lock(&self.listed);
+        for name in config.functions.keys() {
+            let new = || self.families.function(name.as_str());
+            listed.entry(name.clone()).or_insert_with(new);
         }
     }
 
     /// Returns the metrics of a function.
-    pub(crate) fn of(&self, name: &FunctionName) -> &Arc<FunctionMetrics> {
-        self.listed.get(name).unwrap_or(&self.others)
+    pub(crate) fn of(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
+        let listed = lock(&self.listed);
+        Arc::clone(listed.get(name).unwrap_or(&self.others))
     }
 
     /// Returns the metrics of the functions that are not listed.
@@ -292,12 +305,12 @@ impl Metrics {
 
     /// Returns all metrics as text. `expiries` has the roles whose credentials expire, with the time
     /// of the expiry in seconds since 1970.
-    pub(crate) fn encode(&self, format: Format, expiries: &[(&str, u64)]) -> String {
+    pub(crate) fn encode(&self, format: Format, expiries: &[(String, u64)]) -> String {
         // A registry of its own: the credentials that exist can differ from one scrape to the next.
         let mut credentials = Registry::default();
         let family = Family::<[Label; 1], Gauge>::default();
         for (role, expiry) in expiries {
-            let gauge = family.get_or_create_owned(&[("role", (*role).to_owned())]);
+            let gauge = family.get_or_create_owned(&[("role", role.clone())]);
             gauge.set(i64::try_from(*expiry).unwrap_or(i64::MAX));
         }
         credentials.register_with_unit(
@@ -352,7 +365,10 @@ mod tests {
         function.begin().end(Outcome::of(StatusCode::OK, true));
         drop(function.begin());
         let in_flight = metrics.of(&"g".parse().unwrap()).begin();
-        let text = metrics.encode(Format::Prometheus, &[("arn:aws:iam::1:role/r", 7)]);
+        let text = metrics.encode(
+            Format::Prometheus,
+            &[("arn:aws:iam::1:role/r".to_owned(), 7)],
+        );
         let lines = [
             "# HELP lambda_mesh_invocations_total Invocations by how they ended.",
             "# TYPE lambda_mesh_invocations_total counter",
@@ -375,7 +391,7 @@ mod tests {
     #[test]
     fn openmetrics_has_the_same_series_and_an_end() {
         let metrics = metrics();
-        let expiries = [("a\"b", 7)];
+        let expiries = [("a\"b".to_owned(), 7)];
         let text = metrics.encode(Format::OpenMetrics, &expiries);
         let lines = [
             "# TYPE lambda_mesh_invocations counter",

@@ -218,7 +218,7 @@ pub fn is_running(process: u32) -> bool {
 }
 
 /// Returns the child of a process that has this name.
-fn child(parent: u32, name: &str) -> Option<u32> {
+pub fn child(parent: u32, name: &str) -> Option<u32> {
     let parent = format!("PPid:\t{parent}");
     let name = format!("Name:\t{name}");
     let folders = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
@@ -232,14 +232,14 @@ fn child(parent: u32, name: &str) -> Option<u32> {
 }
 
 /// Returns the filter for tests with this version of Envoy.
-fn filter(version: &str) -> PathBuf {
+pub(crate) fn filter(version: &str) -> PathBuf {
     match native::host(version) {
         Host::Wasm => FILTER.path().to_owned(),
         Host::Native(module) => module,
     }
 }
 
-fn envoy(version: &str) -> PathBuf {
+pub(crate) fn envoy(version: &str) -> PathBuf {
     xtask::envoy::binary(version).unwrap_or_else(|error| panic!("{error:#}"))
 }
 

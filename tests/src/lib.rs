@@ -48,6 +48,7 @@ pub mod kubernetes;
 pub mod mesh;
 mod process;
 pub mod shared;
+pub mod up;
 pub mod upstream;
 
 use std::sync::LazyLock;

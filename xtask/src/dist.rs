@@ -6,6 +6,7 @@
 //! | `lambda_filter.oci.tar` | the filter as an OCI image, in the form that Istio and Envoy Gateway pull |
 //! | `liblambda_filter.so` | the filter as a native module, for this machine's platform; on Linux |
 //! | `sidecar-invoker` | the invoker, for this machine's platform |
+//! | `lambda_mesh-*.whl` | all of them as a Python wheel, for this machine's platform |
 //! | `*.cdx.json` | the bill of materials of the filter, the native module and the invoker, as CycloneDX |
 //! | `SHA256SUMS` | the checksums, for `sha256sum --check` |
 //!
@@ -15,8 +16,10 @@ mod files;
 mod image;
 mod reproduce;
 mod sbom;
+mod wheel;
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -35,6 +38,20 @@ const FILTER_SBOM: sbom::Program = sbom::Program {
     package: "lambda-filter",
     target: Some(wasm::TARGET),
 };
+
+/// Makes the Python wheel in a folder, and returns its path.
+///
+/// # Errors
+/// A file cannot be built or written.
+pub fn wheel(folder: &Path) -> Result<PathBuf> {
+    let module = cfg!(target_os = "linux").then(native::build).transpose()?;
+    wheel::write(
+        folder,
+        &build::invoker()?,
+        &wasm::build()?,
+        module.as_deref(),
+    )
+}
 
 /// Options of `cargo xtask dist`.
 #[derive(clap::Args, Debug)]
@@ -82,6 +99,12 @@ pub fn run(options: &Options) -> Result<()> {
         )?);
         files.push(module.clone());
     }
+    files.push(wheel::write(
+        &folder,
+        &folder.join(build::INVOKER),
+        &filter,
+        module.as_deref(),
+    )?);
     files.sort();
     let mut sums = String::new();
     for file in &files {

@@ -10,7 +10,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Build and start everything: functions, invoker, Envoy. Ctrl-C stops it
+    /// Build everything, and run `sidecar-invoker up` on the examples or another project. Ctrl-C stops it
     Up(xtask::up::Options),
     /// Fetch and build what the tests need, and run them
     Test {

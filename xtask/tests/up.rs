@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -14,16 +14,16 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The time limit for a step, which may build everything.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// A running `up`, and the ports of its listener, invoker, and their admin interfaces.
+/// A running `up`, and the ports for HTTP requests, for the Lambda API and for health.
 struct Up {
     process: Child,
-    ports: [u16; 4],
+    ports: [u16; 3],
     output_file: PathBuf,
 }
 
 impl Up {
     fn start(arguments: &[&str]) -> Self {
-        let ports = [(); 4].map(|()| xtask::ports::free().unwrap());
+        let ports = [(); 3].map(|()| xtask::ports::free().unwrap());
         let output_file = xtask::target_dir().join(format!("up/test-{}.txt", ports[0]));
         fs::create_dir_all(output_file.parent().unwrap()).unwrap();
         let output = File::options()
@@ -32,18 +32,12 @@ impl Up {
             .open(&output_file)
             .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("up");
-        let options = [
-            "--port",
-            "--invoker-port",
-            "--invoker-admin-port",
-            "--envoy-admin-port",
-        ];
+        command.arg("up").args(arguments);
+        let options = ["--port", "--invoker-port", "--admin-port"];
         for (option, port) in options.iter().zip(ports) {
             command.arg(option).arg(port.to_string());
         }
         let process = command
-            .args(arguments)
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
@@ -61,7 +55,7 @@ impl Up {
 
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + TIMEOUT;
-        while !self.output().contains("xtask: ready in") {
+        while !self.output().contains("try it: curl") {
             let ended = self.process.try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < deadline,
@@ -86,7 +80,7 @@ impl Up {
     /// Asserts that every port is free, which shows that no process is left.
     fn assert_nothing_left(&self) {
         for port in self.ports {
-            xtask::ports::check(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "").unwrap();
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         }
     }
 }
@@ -99,8 +93,6 @@ impl Drop for Up {
             let _ = self.process.wait();
         }
         let _ = fs::remove_file(&self.output_file);
-        let copy = format!("up/envoy-{}.json", self.ports[0]);
-        let _ = fs::remove_file(xtask::target_dir().join(copy));
     }
 }
 
@@ -122,11 +114,13 @@ fn both_functions_respond_and_sigterm_stops_everything_with_success() {
         rust.starts_with("HTTP/1.1 200 ") && rust.contains("hello from Rust"),
         "{rust}"
     );
-    let python = exchange(up.ports[0], "GET /py/hi", "localhost");
-    assert!(
-        python.starts_with("HTTP/1.1 200 ") && python.contains("hello from Python"),
-        "{python}"
-    );
+    for (path, host) in [("/hi", "py.localhost"), ("/py/hi", "localhost")] {
+        let python = exchange(up.ports[0], &format!("GET {path}"), host);
+        assert!(
+            python.starts_with("HTTP/1.1 200 ") && python.contains("hello from Python"),
+            "{python}"
+        );
+    }
 
     kill_process(Pid::from_child(&up.process), Signal::TERM).unwrap();
     assert_eq!(up.wait().code(), Some(0), "{}", up.output());
@@ -139,108 +133,30 @@ fn both_functions_respond_and_sigterm_stops_everything_with_success() {
 }
 
 #[test]
-fn the_routes_of_an_invoker_configuration_are_served() {
-    let folder = xtask::target_dir().join(format!("up/routes-{}", std::process::id()));
+fn another_project_takes_the_place_of_the_examples() {
+    let folder = xtask::target_dir().join(format!("up/project-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("invoker.yaml");
-    let code = xtask::workspace_root().join("examples/py");
-    let text = format!(
-        "functions: {{ shop: {{ local: {{ command: [python3, -m, awslambdaric, app.handler], directory: {} }} }} }}
-routes:
-- {{ path: /shop/*, strip_prefix: /shop, function: shop }}
-",
-        code.display()
-    );
-    fs::write(&file, text).unwrap();
-    let mut up = Up::start(&["--invoker-config", file.to_str().unwrap()]);
+    let code = xtask::workspace_root().join("examples/py/app.py");
+    fs::copy(code, folder.join("app.py")).unwrap();
+    let mut up = Up::start(&[folder.to_str().unwrap()]);
     up.wait_until_ready();
-    let response = exchange(up.ports[0], "GET /shop/hi", "localhost");
-    assert!(
-        response.starts_with("HTTP/1.1 200 ") && response.contains("hello from Python"),
-        "{response}"
-    );
-    let response = exchange(up.ports[0], "GET /py/hi", "localhost");
-    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    let response = exchange(up.ports[0], "GET /hi", "localhost");
+    assert!(response.contains("hello from Python"), "{response}");
     kill_process(Pid::from_child(&up.process), Signal::TERM).unwrap();
     assert_eq!(up.wait().code(), Some(0), "{}", up.output());
     up.assert_nothing_left();
 
-    // A mistake in the file is the invoker's own message.
-    fs::write(
-        &file,
-        "functions: { a: { rie: http://a } }\nroutes: [{ function: b }]",
-    )
-    .unwrap();
-    let mut up = Up::start(&["--invoker-config", file.to_str().unwrap()]);
-    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
+    // A mistake in a file is the invoker's own message.
+    fs::remove_file(folder.join("app.py")).unwrap();
+    let file = folder.join("invoker.yaml");
+    let mistake = "functions: { a: { rie: http://a } }\nroutes: [{ function: b }]";
+    fs::write(&file, mistake).unwrap();
+    let mut up = Up::start(&[file.to_str().unwrap()]);
+    assert_eq!(up.wait().code(), Some(2), "{}", up.output());
     assert!(
         up.output().contains("no such function in `functions`"),
         "{}",
         up.output()
     );
     fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
-fn a_process_that_ends_is_named_and_the_others_are_stopped() {
-    let mut up = Up::start(&[]);
-    up.wait_until_ready();
-    exchange(up.ports[3], "POST /quitquitquit", "localhost");
-    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
-    assert!(
-        up.output().contains("xtask: envoy ended by itself"),
-        "{}",
-        up.output()
-    );
-    up.assert_nothing_left();
-}
-
-#[test]
-fn a_configuration_that_envoy_refuses_is_named_with_envoys_message() {
-    let root = xtask::workspace_root();
-    let config = fs::read_to_string(root.join("envoy/local.yaml")).unwrap();
-    let file = xtask::target_dir().join(format!("up/refused-{}.yaml", std::process::id()));
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(&file, config.replace("stat_prefix:", "stat_prefixx:")).unwrap();
-    let mut up = Up::start(&["--envoy-config", file.to_str().unwrap()]);
-    assert_eq!(up.wait().code(), Some(1), "{}", up.output());
-    assert!(
-        up.output().contains("xtask: not started with target/up/"),
-        "{}",
-        up.output()
-    );
-    assert!(up.output().contains("stat_prefixx"), "{}", up.output());
-    up.assert_nothing_left();
-    fs::remove_file(file).unwrap();
-}
-
-#[test]
-fn taken_ports_and_unusable_files_are_reported_before_anything_starts() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    let cases = [
-        (["--port", &port], format!("port {port} is taken by ")),
-        (
-            ["--envoy-config", "none.yaml"],
-            "--envoy-config: cannot read none.yaml".to_owned(),
-        ),
-        (
-            ["--invoker-config", "Cargo.toml"],
-            "is not valid YAML".to_owned(),
-        ),
-    ];
-    for (arguments, expected) in cases {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .arg("up")
-            .args(arguments)
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{errors}");
-        assert!(
-            errors.starts_with("xtask: ") && errors.contains(&expected),
-            "{errors}"
-        );
-        assert!(output.stdout.is_empty());
-    }
 }

@@ -34,6 +34,14 @@ pub(super) enum Backend {
 }
 
 impl Backend {
+    /// Returns the function if it runs in local processes.
+    pub(super) fn local(&self) -> Option<&Arc<local::LocalFunction>> {
+        match self {
+            Self::Local(function, _) => Some(function),
+            Self::Aws(_) | Self::Rie(..) => None,
+        }
+    }
+
     /// Invokes the function once, and returns the response of the Invoke API. `version` is the version of a
     /// function outside AWS.
     ///

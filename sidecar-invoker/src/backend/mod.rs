@@ -8,4 +8,4 @@ pub(crate) mod local;
 mod registry;
 mod rie;
 
-pub(crate) use registry::Backends;
+pub(crate) use registry::{Backends, Changes};

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::config::{ConfigError, Exposed};
 use crate::envoy_config::EnvoyConfigError;
+use crate::up::ProjectError;
 
 /// The error of a subcommand. The text is for the user.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,9 @@ pub(super) enum CommandError {
     /// The configuration file has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The project cannot be served.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// Other machines could reach the invoker, and the file does not say who may call.
     #[error(transparent)]
     Exposed(#[from] Exposed),
@@ -34,7 +38,7 @@ impl CommandError {
     /// Returns the exit code of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Exposed(_) | Self::UnusableConfig(_) => 2,
+            Self::Config(_) | Self::Project(_) | Self::Exposed(_) | Self::UnusableConfig(_) => 2,
             // If Envoy ends by itself, that is a failure even with exit status 0.
             Self::EnvoyEnded(code) => (*code).max(1),
             Self::Failed(_) => 1,

@@ -8,10 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CommandError;
 use super::setup;
-use super::signals::ShutdownSignals;
+use super::signals::Signals;
 use crate::backend::local::raise_open_files;
 use crate::envoy_config::{Envoy, Filter, Host};
-use crate::lrp::{ExitReason, Lrp, run as run_both};
+use crate::lrp::Lrp;
+use crate::up::{self, ExitReason, Mesh, Request, Settings};
 
 /// The arguments of `lrp`.
 #[derive(clap::Args)]
@@ -48,27 +49,28 @@ pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
     let filter = Filter::find(args.filter, Some(args.host), Some(&envoy));
     let filter = filter.map_err(CommandError::failed)?;
+    let config = lrp.invoker()?;
+    let gateway = lrp.gateway(filter, config.listen.clone(), config.listen.clone());
+    let mesh = Mesh { config, gateway };
+    let settings = Settings {
+        envoy: &envoy,
+        arguments: &args.arguments,
+        is_private: true,
+    };
     let reason = setup::runtime()?.block_on(async {
-        let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
+        let mut signals = Signals::new().map_err(CommandError::failed)?;
         let mut quit = signal(SignalKind::quit()).map_err(CommandError::failed)?;
-        let signalled = async || {
+        let next = async || {
             tokio::select! {
-                () = signals.recv() => {}
+                _ = signals.recv() => {}
                 _ = quit.recv() => {}
             }
+            Request::Shutdown
         };
-        let ready = |address| println!("listening on {address}");
+        let ready = |addresses: &up::Addresses| println!("listening on {}", addresses.gateway);
         let server = setup::server_options()?;
-        run_both(
-            &lrp,
-            (&envoy, filter),
-            &args.arguments,
-            server,
-            ready,
-            signalled,
-        )
-        .await
-        .map_err(CommandError::failed)
+        let reason = up::run(mesh, &settings, server, ready, next).await;
+        reason.map_err(CommandError::failed)
     })?;
     match reason {
         ExitReason::Signal => Ok(ExitCode::SUCCESS),

@@ -10,6 +10,7 @@ mod schema;
 mod serve;
 mod setup;
 mod signals;
+mod up;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -29,6 +30,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run Envoy and the functions of a project, and print their URLs: the command to begin with.
+    #[command(args_override_self = true)]
+    Up(up::UpArgs),
     /// Serve the functions of a configuration file. Exits with 2 if the file has mistakes, and with 1
     /// if it cannot be served.
     Serve(serve::ServeArgs),
@@ -62,7 +66,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return run_fork_server();
     }
     let result = match Cli::parse_from(arguments).command {
-        Command::Serve(args) => serve::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::EnvoyConfig(args) => envoy_config::run(args),

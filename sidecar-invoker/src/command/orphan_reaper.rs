@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::setup;
-use super::signals::ShutdownSignals;
+use super::signals::Signals;
 use crate::backend::local::reap_orphans;
 
 /// Ends the processes of functions once standard input ends.
@@ -13,7 +13,7 @@ pub(super) fn run() -> ExitCode {
     // A signal that was taken over once has no other effect from then on.
     if let Ok(runtime) = setup::runtime() {
         let _context = runtime.enter();
-        let _ = ShutdownSignals::new();
+        let _ = Signals::new();
     }
     reap_orphans(std::io::stdin().lock());
     ExitCode::SUCCESS

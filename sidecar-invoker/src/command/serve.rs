@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use super::error::CommandError;
 use super::setup::{self, ConfigFile};
-use super::signals::ShutdownSignals;
+use super::signals::{Request, Signals};
 use crate::backend::local::raise_open_files;
 use crate::config::{Config, HostPort, Listen};
-use crate::server::Server;
+use crate::server::{Reloader, Server};
 
 /// The arguments of `serve`.
 #[derive(clap::Args)]
@@ -22,19 +22,27 @@ pub(super) struct ServeArgs {
     admin: Option<HostPort>,
 }
 
-/// Serves until SIGTERM, SIGINT or SIGHUP.
-pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
-    setup::log_to_stderr();
-    let mut config = args.config.load()?;
-    config.listen = args.listen.unwrap_or(config.listen);
-    config.admin = args.admin.unwrap_or(config.admin);
-    config.check_exposure(&config.listen)?;
-    raise_open_files();
-    setup::server_runtime()?.block_on(serve(config))
+impl ServeArgs {
+    /// Reads and checks the file.
+    fn load(&self) -> Result<Config, CommandError> {
+        let mut config = self.config.load()?;
+        config.listen = self.listen.clone().unwrap_or(config.listen);
+        config.admin = self.admin.clone().unwrap_or(config.admin);
+        config.check_exposure(&config.listen)?;
+        Ok(config)
+    }
 }
 
-async fn serve(config: Config) -> Result<ExitCode, CommandError> {
-    let mut signals = ShutdownSignals::new().map_err(CommandError::failed)?;
+/// Serves until SIGTERM or SIGINT, or until its terminal closes. SIGHUP has the file read again.
+pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CommandError> {
+    setup::log_to_stderr();
+    let config = args.load()?;
+    raise_open_files();
+    setup::server_runtime()?.block_on(serve(args, config))
+}
+
+async fn serve(args: &ServeArgs, config: Config) -> Result<ExitCode, CommandError> {
+    let mut signals = Signals::new().map_err(CommandError::failed)?;
     let server = Server::bind(config, setup::server_options()?)
         .await
         .map_err(CommandError::failed)?;
@@ -43,6 +51,23 @@ async fn serve(config: Config) -> Result<ExitCode, CommandError> {
         server.address().map_err(CommandError::failed)?,
         server.admin_address().map_err(CommandError::failed)?
     );
-    server.run(signals.recv()).await;
+    let reloader = server.reloader();
+    let shutdown = async {
+        while signals.recv().await == Request::Reload {
+            reload(args, &reloader).await;
+        }
+    };
+    server.run(shutdown).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the file again. A file with mistakes changes nothing.
+async fn reload(args: &ServeArgs, reloader: &Reloader) {
+    let reloaded = match args.load() {
+        Ok(config) => reloader.reload(&config).await.map_err(CommandError::failed),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = reloaded {
+        setup::log_mistakes(&error);
+    }
 }

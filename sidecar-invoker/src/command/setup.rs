@@ -59,13 +59,17 @@ fn parameter(text: &str) -> Result<(String, String), ParameterError> {
 }
 
 impl ImportArgs {
-    /// Reads and checks a file.
-    pub(super) fn load(&self, file: &Path) -> Result<Config, ConfigError> {
-        let overrides = ImportOverrides {
+    /// Returns the values that were given.
+    pub(super) fn overrides(&self) -> ImportOverrides {
+        ImportOverrides {
             stack_name: self.stack_name.clone(),
             parameters: self.parameters.iter().cloned().collect(),
-        };
-        Config::load_with(file, &overrides)
+        }
+    }
+
+    /// Reads and checks a file.
+    pub(super) fn load(&self, file: &Path) -> Result<Config, ConfigError> {
+        Config::load_with(file, &self.overrides())
     }
 }
 
@@ -74,6 +78,14 @@ pub(super) fn print_warnings(config: &Config) {
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
+}
+
+/// Logs why a file that was to be read again was not taken over.
+pub(super) fn log_mistakes(error: &CommandError) {
+    for line in error.to_string().lines() {
+        tracing::error!("{line}");
+    }
+    tracing::error!("the file was not taken over; the functions are as before");
 }
 
 /// Silences the logs of the AWS SDK, whose errors the invoker logs once and in its own words. `RUST_LOG`

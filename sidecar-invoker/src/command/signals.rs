@@ -1,18 +1,35 @@
-//! The signals that end the program in an orderly way.
+//! The signals that end the program in an orderly way, and the one that has it read its file again.
 
+use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
-/// SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal has closed).
-pub(super) struct ShutdownSignals {
+/// The time after SIGHUP in which the system takes a closed terminal from its processes.
+const TERMINAL_GRACE: Duration = Duration::from_millis(50);
+
+/// SIGTERM, SIGINT (Ctrl-C) and SIGHUP.
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     /// `None` if the program was started with SIGHUP ignored, as by `nohup`.
     hangup: Option<Signal>,
+    /// The program was started from a terminal.
+    had_terminal: bool,
 }
 
-impl ShutdownSignals {
+/// The request of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// The program has to end: SIGTERM, SIGINT, or SIGHUP because the terminal has closed.
+    Shutdown,
+    /// The program has to read its file again: SIGHUP by `kill` or a service manager.
+    Reload,
+}
+
+impl Signals {
     /// Takes over the signals.
     ///
     /// # Errors
@@ -25,11 +42,12 @@ impl ShutdownSignals {
                 true => None,
                 false => Some(signal(SignalKind::hangup())?),
             },
+            had_terminal: has_terminal(),
         })
     }
 
     /// Waits for the next of the signals.
-    pub(super) async fn recv(&mut self) {
+    pub(super) async fn recv(&mut self) -> Request {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -37,11 +55,23 @@ impl ShutdownSignals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => return Request::Shutdown,
+            _ = self.interrupt.recv() => return Request::Shutdown,
             _ = hangup => {}
         }
+        if self.had_terminal {
+            sleep(TERMINAL_GRACE).await;
+        }
+        match self.had_terminal && !has_terminal() {
+            true => Request::Shutdown,
+            false => Request::Reload,
+        }
     }
+}
+
+/// Returns whether the program has a terminal that is still open.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 /// Returns whether SIGHUP is ignored. The system tells only on Linux.

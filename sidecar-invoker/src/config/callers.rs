@@ -6,7 +6,7 @@ use lambda_api::FunctionName;
 use wildmatch::WildMatch;
 
 /// The block `callers`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CallersConfig {
     /// `anyone: true`: everyone who can connect may invoke every function.
     Anyone,
@@ -18,7 +18,7 @@ pub enum CallersConfig {
 ///
 /// A call needs the proof of an entry of `filters` or `access_keys`, if there are any, and also an
 /// identity of `identities`, if there are any.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KnownCallers {
     /// `filters`: Envoys whose filter sends a secret.
     pub filters: Vec<FilterCaller>,
@@ -45,7 +45,7 @@ impl KnownCallers {
 }
 
 /// An entry of `callers.filters`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilterCaller {
     /// `secrets`: one secret, or two during a rotation.
     pub secrets: Vec<SecretSource>,
@@ -54,7 +54,7 @@ pub struct FilterCaller {
 }
 
 /// An entry of `callers.access_keys`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AccessKeyCaller {
     /// `id`: the access key id.
     pub id: String,
@@ -65,7 +65,7 @@ pub struct AccessKeyCaller {
 }
 
 /// An entry of `callers.identities`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IdentityCaller {
     /// `uri`: the URI in the caller's certificate.
     pub uri: UriPattern,
@@ -83,7 +83,7 @@ pub enum SecretSource {
 }
 
 /// Patterns of the bare names of functions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FunctionPatterns(Vec<WildMatch>);
 
 impl FunctionPatterns {

@@ -22,6 +22,7 @@ pub use callers::{
     SecretSource, UriPattern,
 };
 pub use cors::{Cors, CorsPolicy, Preflight};
+pub(crate) use import::command_of_runtime;
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
     ImportOverrides, InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
@@ -65,8 +66,22 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
+        Self::parse_with(file, text, directory, &ImportOverrides::default())
+    }
+
+    /// Reads and checks the text as [`parse`](Self::parse). `overrides` count as with
+    /// [`load_with`](Self::load_with).
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its line and key.
+    pub(crate) fn parse_with(
+        file: &str,
+        text: &str,
+        directory: &Path,
+        overrides: &ImportOverrides,
+    ) -> Result<Self, ConfigError> {
         decode_text(file, text, |value| {
-            schema::config(value, file, directory, &ImportOverrides::default())
+            schema::config(value, file, directory, overrides)
         })
     }
 }

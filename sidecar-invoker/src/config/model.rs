@@ -44,6 +44,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The file as the user named it, for messages.
     pub file: String,
+    /// The templates that `import` has read.
+    pub templates: Vec<PathBuf>,
 }
 
 impl Config {
@@ -109,7 +111,7 @@ pub enum LogFormat {
 }
 
 /// An entry of `functions`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionConfig {
     /// Most callers that wait while the function is busy: `queue`, default 100. One more gets 429.
     /// For functions behind the same emulator it counts all that wait for that emulator.
@@ -123,7 +125,7 @@ pub struct FunctionConfig {
 }
 
 /// The block `event`: asynchronous invocations. Functions on AWS have none, because AWS has a queue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventConfig {
     /// `queue`: most events that run, wait for their turn or wait to be tried again; default 1000.
     pub queue: usize,
@@ -152,7 +154,7 @@ impl Default for EventConfig {
 }
 
 /// The backend of a function: exactly one of the keys `aws`, `rie` and `local`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendConfig {
     /// AWS Lambda. Its queue is that of [`AwsCall`].
     Aws(AwsFunction),
@@ -163,7 +165,7 @@ pub enum BackendConfig {
 }
 
 /// A function inside a Runtime Interface Emulator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RieConfig {
     /// `rie`: the emulator's address, written as `http://HOST[:PORT]`.
     pub address: HostPort,
@@ -172,7 +174,7 @@ pub struct RieConfig {
 }
 
 /// A function that the invoker runs as processes of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalConfig {
     /// `command`: the program and its arguments. A program with a slash is relative to
     /// `directory`; one without is looked up in `PATH`. Default `./bootstrap`, as on AWS.
@@ -201,8 +203,12 @@ pub struct LocalConfig {
     /// `idle_timeout`: how long an environment stays that nobody calls; default 10 min.
     pub idle_timeout: Duration,
     /// `watch`: files and folders whose changes have the function start anew; `true` is its
-    /// `directory`, and the default is none.
-    pub watch: Vec<PathBuf>,
+    /// `directory`. `None` if the file does not say; then `up` watches the directory.
+    pub watch: Option<Vec<PathBuf>>,
+    /// `attach`: the address of a Runtime API for processes that somebody else starts. The invoker starts none.
+    pub attach: Option<HostPort>,
+    /// `build`: a command that is run in `directory` before environments start; empty for none.
+    pub build: Vec<String>,
     /// `ephemeral_storage` in MiB: the size of `/tmp`; default 512, as on AWS.
     pub ephemeral_storage_mib: u32,
     /// `read_only`: makes `directory` read-only for the function, as on AWS; default false.
@@ -284,7 +290,7 @@ pub struct Role {
 }
 
 /// The block `aws`: functions that are not listed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AwsConfig {
     /// The keys of their calls, and the defaults of listed functions.
     pub call: AwsCall,
@@ -306,7 +312,7 @@ impl AwsConfig {
 }
 
 /// `functions.NAME.aws`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsFunction {
     /// `function`: the name on AWS, in any of its forms; default `NAME`.
     pub function: FunctionReference,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lambda_api::Qualifier;
 
 /// The keys `versions` and `aliases` of a function.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versions {
     /// `versions`: the published versions.
     pub versions: BTreeSet<String>,

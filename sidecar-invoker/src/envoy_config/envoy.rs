@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::EnvoyConfigError;
+use super::installed;
+
+/// The first Envoy that runs the filter, as major and minor version.
+const FIRST: (u32, u32) = (1, 36);
 
 /// An Envoy that is installed on this machine.
 #[derive(Debug, Clone)]
 pub struct Envoy(PathBuf);
 
 impl Envoy {
-    /// Returns the program `named`, or `envoy` on `PATH`.
+    /// Returns the program `named`, the Envoy that is installed with this program, or `envoy` on `PATH`.
     ///
     /// # Errors
     /// Returns an error if there is no such program.
@@ -25,7 +29,8 @@ impl Envoy {
             };
         }
         let folders = std::env::var_os("PATH").unwrap_or_default();
-        let mut candidates = std::env::split_paths(&folders).map(|folder| folder.join("envoy"));
+        let on_path = std::env::split_paths(&folders).map(|folder| folder.join("envoy"));
+        let mut candidates = installed::envoys().chain(on_path);
         candidates
             .find(|path| is_executable(path))
             .map(Self)
@@ -83,6 +88,20 @@ impl Envoy {
         })?;
         let text = String::from_utf8_lossy(&output.stdout);
         version(&text).ok_or_else(|| EnvoyConfigError::NoVersion(self.0.clone()))
+    }
+
+    /// Checks that the filter runs in this Envoy at all.
+    ///
+    /// # Errors
+    /// Returns an error if Envoy is too old, cannot be run, or does not say its version.
+    pub fn check_version(&self) -> Result<(), EnvoyConfigError> {
+        match self.version()? {
+            version if version < FIRST => Err(EnvoyConfigError::TooOld {
+                envoy: self.0.clone(),
+                version,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the path of the program.

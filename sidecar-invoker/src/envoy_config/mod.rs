@@ -9,12 +9,14 @@ mod cors;
 mod envoy;
 mod error;
 mod filter;
+mod installed;
 mod jwt;
 mod routes;
 mod template;
 pub(crate) mod yaml;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
@@ -28,10 +30,46 @@ use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource
 pub use envoy::Envoy;
 pub use error::EnvoyConfigError;
 pub use filter::{Filter, Host};
+pub(crate) use installed::file as installed_file;
 pub use routes::Health;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
+
+/// The files of a configuration that Envoy reads again, see [`Gateway::files`].
+const BOOTSTRAP: &str = "envoy.yaml";
+pub(crate) const CLUSTERS: &str = "clusters.yaml";
+pub(crate) const LISTENERS: &str = "listeners.yaml";
+pub(crate) const ROUTES: &str = "routes.yaml";
+
+/// The name of a file and its text.
+pub type ConfigFile = (&'static str, String);
+
+/// The resources of a configuration, as they stand below their names.
+struct Parts {
+    listener: String,
+    route_config: String,
+    cluster: String,
+    /// The clusters of the issuers' keys, each with its name.
+    key_clusters: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// Returns the clusters of the issuers' keys as they stand in one file with all resources.
+    fn key_clusters_of_file(&self) -> String {
+        let clusters = self.key_clusters.iter();
+        let cluster = |(name, text): &(String, String)| format!("  - name: {name}\n{text}");
+        clusters.map(cluster).collect()
+    }
+
+    /// Returns the file with all clusters.
+    fn clusters(&self) -> String {
+        let clusters = self.key_clusters.iter();
+        let clusters = clusters.map(|(name, text)| (name.as_str(), text.as_str()));
+        let clusters = std::iter::once(("invoker", self.cluster.as_str())).chain(clusters);
+        resources("cluster.v3.Cluster", "  ", clusters)
+    }
+}
 
 /// An Envoy in front of the invoker.
 #[derive(Debug, Clone)]
@@ -61,8 +99,37 @@ pub struct Gateway {
     /// The variable of Envoy's environment with the secret that proves to the invoker that the filter
     /// makes a call.
     pub secret_variable: Option<String>,
+    /// The certificate for HTTPS. Without one, Envoy serves HTTP.
+    pub tls: Option<Tls>,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
+}
+
+/// The certificate and the key of a server, as files in the PEM format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, followed by those of its issuers.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    fn in_listener(&self) -> String {
+        let file = |path: &Path| json!({ "filename": path.to_string_lossy() });
+        let context = json!({
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [{
+                    "certificate_chain": file(&self.certificate),
+                    "private_key": file(&self.key),
+                }],
+            },
+        });
+        let socket = json!({ "name": "envoy.transport_sockets.tls", "typed_config": context });
+        format!("transport_socket: {}\n      ", yaml::flow(&socket))
+    }
 }
 
 /// The body of a 404 by Envoy itself.
@@ -124,26 +191,88 @@ impl Gateway {
             },
             head_limit: None,
             secret_variable: secret_variable(config),
+            tls: None,
             http_10: false,
         })
     }
 
-    /// Returns the text of the configuration.
+    /// Returns the text of the configuration, as one file.
     ///
     /// # Errors
     /// Returns an error if the port of the invoker is 0, and thus unknown.
     pub fn render(&self) -> Result<String, EnvoyConfigError> {
-        let invoker = reachable(&self.invoker)?;
-        let fill = |name: &str| match name {
+        let parts = self.parts()?;
+        Ok(fill_in(TEMPLATE, |name| match name {
+            "listener" => parts.listener.clone(),
+            "route_config" => parts.route_config.clone(),
+            "cluster" => parts.cluster.clone(),
+            "key_clusters" => parts.key_clusters_of_file(),
+            name => self.heading(name),
+        }))
+    }
+
+    /// Returns the configuration as files in `folder`. Envoy takes over each of them when it is replaced, but
+    /// for the first, with which it is started.
+    ///
+    /// # Errors
+    /// Returns an error if the port of the invoker is 0, and thus unknown.
+    pub fn files(&self, folder: &Path) -> Result<[ConfigFile; 4], EnvoyConfigError> {
+        let parts = self.parts()?;
+        let file = |name| yaml::text(&folder.join(name).to_string_lossy());
+        let source = |name| {
+            let file = file(name);
+            format!("{{ resource_api_version: V3, path_config_source: {{ path: {file} }} }}")
+        };
+        let bootstrap = fill_in(include_str!("bootstrap.yaml.template"), |name| match name {
+            "lds" => file(LISTENERS),
+            "cds" => file(CLUSTERS),
+            name => self.heading(name),
+        });
+        let routes = source(ROUTES);
+        let listener = format!(
+            "{}          rds: {{ route_config_name: http, config_source: {routes} }}\n",
+            parts.listener
+        );
+        Ok([
+            (BOOTSTRAP, bootstrap),
+            (CLUSTERS, parts.clusters()),
+            (
+                LISTENERS,
+                resource("listener.v3.Listener", "  ", "http", &listener),
+            ),
+            (
+                ROUTES,
+                resource(
+                    "route.v3.RouteConfiguration",
+                    "          ",
+                    "http",
+                    &parts.route_config,
+                ),
+            ),
+        ])
+    }
+
+    /// Returns a value for the part of a configuration around its resources.
+    fn heading(&self, name: &str) -> String {
+        match name {
             "source" => self.source.clone(),
             "notes" => self.notes(),
             "listen_shown" => self.listen.to_string(),
             "invoker_shown" => self.invoker.to_string(),
             "admin" => yaml::flow(&address(&self.admin)),
+            "overload" => include_str!("overload.yaml.template").to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn parts(&self) -> Result<Parts, EnvoyConfigError> {
+        let invoker = reachable(&self.invoker)?;
+        let fill = |name: &str| match name {
             "listen" => yaml::flow(&socket_address(
                 &self.listen.ip().to_string(),
                 self.listen.port(),
             )),
+            "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
             "paths" => self.paths(),
             "clients" => self.clients(),
             "not_found" => yaml::flow(&json!({
@@ -158,10 +287,14 @@ impl Gateway {
             "function" => self.filter.function_in_log().to_owned(),
             "body_filter" => self.body_filter().to_owned(),
             "secret_filter" => self.secret_filter(),
-            "clusters" => Authorizers::of(&self.routes).clusters(),
             _ => String::new(),
         };
-        Ok(fill_in(TEMPLATE, fill))
+        Ok(Parts {
+            listener: fill_in(include_str!("listener.yaml.template"), fill),
+            route_config: fill_in(include_str!("route_config.yaml.template"), fill),
+            cluster: fill_in(include_str!("cluster.yaml.template"), fill),
+            key_clusters: Authorizers::of(&self.routes).clusters(),
+        })
     }
 
     /// Returns the paths of health endpoints that routes of `*` take instead.
@@ -315,6 +448,26 @@ const CORS_FILTER: &str =
             typed_config:
               \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
 ";
+
+/// Returns a file with one resource, whose text has two spaces more than `indent`.
+fn resource(kind: &str, indent: &str, name: &str, text: &str) -> String {
+    resources(kind, indent, std::iter::once((name, text)))
+}
+
+/// Returns a file with resources, each with its name and its text.
+fn resources<'r>(
+    kind: &str,
+    indent: &str,
+    resources: impl Iterator<Item = (&'r str, &'r str)>,
+) -> String {
+    let resource = |(name, text): (&str, &str)| {
+        format!(
+            "{indent}- \"@type\": type.googleapis.com/envoy.config.{kind}\n{indent}  name: {name}\n{text}\n"
+        )
+    };
+    let resources: String = resources.map(resource).collect();
+    format!("resources:\n{resources}")
+}
 
 /// The filter that checks tokens on the routes that ask for them.
 const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for them.

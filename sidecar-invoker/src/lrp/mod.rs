@@ -2,8 +2,6 @@
 //! same `lrp.yaml`. docs/lrp.md compares the two.
 
 mod file;
-mod run;
 mod translate;
 
-pub use run::{ExitReason, RunError, run};
 pub use translate::Lrp;

@@ -131,6 +131,7 @@ impl Lrp {
                 headers: 1000,
             }),
             secret_variable: None,
+            tls: None,
             http_10: true,
         }
     }

@@ -130,10 +130,10 @@ mod tests {
         let config = Config::parse("invoker.yaml", config, Path::new("/")).unwrap();
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
-        let metrics = Metrics::new(&config);
+        let metrics = Arc::new(Metrics::new(&config));
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
-            metrics: Arc::new(metrics),
+            metrics,
             web_pages: WebPages::default(),
             is_shutting_down: AtomicBool::new(false),
         });

@@ -2,17 +2,20 @@
 
 mod activity;
 mod admin;
+mod error;
 mod first_byte_timeout;
 mod ingress;
+mod options;
+mod processes;
+mod reload;
 mod stream_task;
 mod web_pages;
 mod write_timeout;
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,19 +27,20 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::Backends;
-use crate::backend::local::{
-    Cgroups, Flushed, Isolation, LocalContext, OrphanReaper, Output, WITHOUT_NAMESPACES,
-};
-use crate::callers::{Callers, SecretError};
-use crate::config::{
-    BackendConfig, CallersConfig, Config, Exposed, FunctionConfig, HostPort, Listen,
-};
+use crate::backend::local::{Flushed, LocalContext, Output};
+use crate::callers::Callers;
+use crate::config::{CallersConfig, Config, HostPort, Listen};
 use crate::metrics::Metrics;
-use crate::net::listener::{BindError, Listener, bind_tcp, tcp_address};
+use crate::net::listener::{Listener, bind_tcp, tcp_address};
+pub use error::ServeError;
+pub use options::Options;
+pub(crate) use reload::Reloader;
+
 use activity::Activity;
 use admin::Admin;
 use first_byte_timeout::FirstByteTimeout;
 use ingress::Ingress;
+use processes::Means;
 use stream_task::{SentBody, StreamExecutor};
 use web_pages::WebPages;
 use write_timeout::WriteTimeout;
@@ -55,43 +59,6 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest wait for the end of processes that were told to end.
 const REAP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The options of a server besides its configuration.
-pub struct Options {
-    /// Returns the time, for the deadlines of invocations and for trace ids.
-    pub clock: fn() -> SystemTime,
-    /// The program with the subcommand `guard`, which is `sidecar-invoker` itself. If set, no function
-    /// outlives the invoker, even if the invoker is killed.
-    pub orphan_reaper: Option<PathBuf>,
-    /// Puts functions into control groups where the system allows it.
-    pub cgroups: bool,
-    /// The program with the subcommand `fork-server`, which is `sidecar-invoker` itself. If set,
-    /// execution environments are isolated as far as the system allows it.
-    pub fork_server: Option<PathBuf>,
-}
-
-/// The error if the invoker cannot serve. The text is one sentence with the cure.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// Listening on an address failed.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The operating system does not know the address of the Invoke API.
-    #[error("the address of the Invoke API is not known: {0}")]
-    Address(std::io::Error),
-    /// Starting the orphan reaper failed.
-    #[error("the guard process cannot be started: {0}")]
-    OrphanReaper(std::io::Error),
-    /// Other machines can reach the address, and the configuration does not say who may call.
-    #[error(transparent)]
-    Exposed(#[from] Exposed),
-    /// A secret of the callers cannot be used.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// Setting up TLS for connections to AWS failed.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// A server that listens and does not serve yet.
 pub struct Server {
     listener: Listener,
@@ -99,7 +66,7 @@ pub struct Server {
     ingress: Arc<Ingress>,
     admin: Arc<Admin>,
     backends: Arc<Backends>,
-    context: LocalContext,
+    reloader: Arc<Reloader>,
     flushed: Flushed,
     drain_timeout: Duration,
 }
@@ -125,43 +92,16 @@ impl Server {
             Some(CallersConfig::Anyone) | None => (None, Vec::new()),
         };
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
-        let is_local =
-            |function: &FunctionConfig| matches!(function.backend, BackendConfig::Local(_));
-        let has_local = config.functions.values().any(is_local);
-        let cgroups = match options.cgroups && has_local {
-            true => Cgroups::make().map(Arc::new),
-            false => None,
-        };
-        let cgroups_folder = cgroups.as_ref().map(|cgroups| cgroups.folder());
-        if let Some(folder) = cgroups_folder {
-            tracing::debug!("functions run in the control group {}", folder.display());
-        }
-        let isolation = match options.fork_server.filter(|_| has_local) {
-            Some(program) => start_isolation(&program, cgroups_folder).await,
-            None => None,
-        };
-        // The inits and the fork server do the work of the orphan reaper.
-        let orphan_reaper = options.orphan_reaper.filter(|_| isolation.is_none());
-        let orphan_reaper = orphan_reaper.as_deref().map(OrphanReaper::start);
-        let orphan_reaper = orphan_reaper
-            .transpose()
-            .map_err(ServeError::OrphanReaper)?;
-        if let (Some(orphan_reaper), Some(folder)) = (&orphan_reaper, cgroups_folder) {
-            orphan_reaper.watch_cgroup(folder).await;
-        }
+        let means = Means::of(&options);
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
-        let context = LocalContext {
-            orphan_reaper: orphan_reaper.map(Arc::new),
-            cgroups,
-            isolation: isolation.map(Arc::new),
-            ..LocalContext::new(options.clock, output).without_variables(&hidden)
-        };
+        let context = LocalContext::new(options.clock, output).without_variables(&hidden);
+        let context = means.add_to(context, &config).await?;
 
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let backends = Arc::new(Backends::new(&config, &metrics, context.clone())?);
+        let backends = Arc::new(Backends::new(&config, &metrics, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
         }
@@ -183,11 +123,16 @@ impl Server {
             admin_listener,
             ingress,
             admin,
+            reloader: Arc::new(Reloader::new(Arc::clone(&backends), means, &config)),
             backends,
-            context,
             flushed,
             drain_timeout: config.drain_timeout,
         })
+    }
+
+    /// Returns the handle by which the configuration of the running server is replaced.
+    pub(crate) fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
     }
 
     /// Returns the address of the Invoke API.
@@ -218,14 +163,14 @@ impl Server {
             ingress,
             admin,
             backends,
-            context,
+            reloader,
             flushed,
             drain_timeout,
         } = self;
         backends.begin();
         if let Some(callers) = &ingress.callers {
-            let refresh = Arc::clone(callers).refresh(context.stop.clone());
-            context.tasks.spawn(refresh);
+            let LocalContext { stop, tasks, .. } = backends.context();
+            tasks.spawn(Arc::clone(callers).refresh(stop));
         }
         let admin_server =
             tokio::spawn(Arc::clone(&admin).serve(admin_listener, HEADER_READ_TIMEOUT));
@@ -313,8 +258,11 @@ impl Server {
         connections.shutdown().await;
         admin_server.abort();
         let _ = admin_server.await;
+        reloader.close().await;
+        let context = backends.context();
         drop(admin);
         drop(ingress);
+        drop(reloader);
         drop(backends);
         let LocalContext {
             output,
@@ -330,21 +278,5 @@ impl Server {
         }
         drop(output);
         flushed.wait().await;
-    }
-}
-
-/// Starts the isolation of execution environments, and logs what they share.
-async fn start_isolation(program: &Path, cgroups: Option<&Path>) -> Option<Isolation> {
-    match Isolation::start(program, cgroups).await {
-        Ok(isolation) => {
-            if let Some(shared) = isolation.shared() {
-                tracing::info!("{shared}");
-            }
-            Some(isolation)
-        }
-        Err(error) => {
-            tracing::info!("there is no isolation ({error}): {WITHOUT_NAMESPACES}");
-            None
-        }
     }
 }

@@ -7,6 +7,7 @@
     reason = "a failed test panics"
 )]
 
+mod attach;
 mod aws;
 mod callers;
 #[cfg(target_os = "linux")]
@@ -32,6 +33,7 @@ mod program;
 mod queues;
 mod reference;
 mod references;
+mod reload;
 mod rie;
 mod runtime_api;
 mod schema;

@@ -103,13 +103,39 @@ fn a_taken_port_is_named_with_the_option_that_changes_it() {
 
 #[tokio::test]
 async fn sigterm_lets_the_running_invocation_finish_and_leaves_no_process() {
-    the_running_invocation_finishes("-TERM").await;
+    // To all processes of the program, as by `pkill`.
+    let terminate = |running: &Running| {
+        for guard in running.children() {
+            let sent = Command::new("kill").args(["-TERM", &guard]).status();
+            assert!(sent.unwrap().success());
+        }
+        running.signal("-TERM");
+    };
+    the_running_invocation_finishes(terminate, |serve| serve).await;
 }
 
-/// A terminal that closes sends it, and so do people who want a reload.
 #[tokio::test]
-async fn sighup_lets_the_running_invocation_finish_and_leaves_no_process() {
-    the_running_invocation_finishes("-HUP").await;
+#[cfg(target_os = "linux")]
+async fn a_terminal_that_closes_lets_the_running_invocation_finish_and_leaves_no_process() {
+    // The parent of the program opens a terminal for it, and closes the terminal at SIGUSR1.
+    const TERMINAL: &str = "import os, pty, signal, sys\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\n\
+        errors = os.dup(2)\n\
+        program, terminal = pty.fork()\n\
+        if program == 0:\n    \
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)\n    \
+            os.dup2(errors, 2)\n    \
+            os.execv(sys.argv[1], sys.argv[1:])\n\
+        signal.sigwait({signal.SIGUSR1})\n\
+        os.close(terminal)\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]))";
+    let in_terminal = |serve: Command| {
+        let mut command = Command::new("python3");
+        command.args(["-c", TERMINAL]).arg(serve.get_program());
+        command.args(serve.get_args());
+        command
+    };
+    the_running_invocation_finishes(|running| running.signal("-USR1"), in_terminal).await;
 }
 
 #[tokio::test]
@@ -122,29 +148,16 @@ async fn an_invoker_under_nohup_outlives_its_terminal() {
     running.terminate();
 }
 
-/// Returns the command with SIGHUP as it is by default. The tests may run under `nohup`.
-fn heeding_sighup(serve: Command) -> Command {
-    if !cfg!(target_os = "linux") {
-        return serve;
-    }
-    let mut command = Command::new("env");
-    command.arg("--default-signal=HUP").arg(serve.get_program());
-    command.args(serve.get_args());
-    command
-}
-
-async fn the_running_invocation_finishes(signal: &str) {
+async fn the_running_invocation_finishes(
+    end: impl FnOnce(&Running),
+    wrap: impl FnOnce(Command) -> Command,
+) {
     let gate = Gate::new();
-    let mut running = Running::start_wrapped(&sharing_function(""), heeding_sighup);
+    let mut running = Running::start_wrapped(&sharing_function(""), wrap);
     let pid = running.invoke(json!({})).await.json()["pid"].to_string();
     let rest = async {
         exists(&gate.path("begun")).await;
-        // To all processes of the program, as by `pkill`.
-        for guard in running.children() {
-            let sent = Command::new("kill").args([signal, &guard]).status();
-            assert!(sent.unwrap().success());
-        }
-        running.signal(signal);
+        end(&running);
         // The program accepts no connections, and has not ended.
         let refused = async || {
             TcpStream::connect(&running.address)

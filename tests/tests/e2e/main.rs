@@ -56,4 +56,6 @@ mod streaming;
 mod templates;
 mod trailers;
 mod transports;
+mod up;
 mod web_pages;
+mod wheel;

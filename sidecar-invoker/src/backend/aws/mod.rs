@@ -163,6 +163,14 @@ impl Aws {
         }
     }
 
+    /// Returns whether an invocation uses one of the functions.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let used = |function: &Arc<LambdaFunction>| Arc::strong_count(function) > 1;
+        let unlisted = self.unlisted.as_ref();
+        self.listed.values().any(used)
+            || unlisted.is_some_and(|unlisted| lock(&unlisted.functions).values().any(used))
+    }
+
     /// Returns the reasons why invocations would fail, one sentence with the cure each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.credentials.values();
@@ -175,19 +183,19 @@ impl Aws {
 
     /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
     /// The role is empty for credentials without one.
-    pub(crate) fn expiries(&self) -> Vec<(&str, u64)> {
-        let mut expiries: Vec<(&str, u64)> = self
+    pub(crate) fn expiries(&self) -> Vec<(String, u64)> {
+        let mut expiries: Vec<(String, u64)> = self
             .credentials
             .iter()
             .filter_map(|(key, cache)| {
                 let role = key.role.as_ref().map_or("", |role| role.arn.as_str());
                 let expiry = cache.expiry()?.duration_since(UNIX_EPOCH).ok()?;
-                Some((role, expiry.as_secs()))
+                Some((role.to_owned(), expiry.as_secs()))
             })
             .collect();
         expiries.sort_unstable();
         // A role can be assumed with different session names, but a label must not occur twice.
-        expiries.dedup_by_key(|(role, _)| *role);
+        expiries.dedup_by(|(left, _), (right, _)| left == right);
         expiries
     }
 
@@ -209,7 +217,7 @@ impl Aws {
             destination,
             Arc::new(config.call.clone()),
             credentials,
-            Arc::clone(metrics.of(name)),
+            metrics.of(name),
             Arc::clone(&self.shared),
         )
     }

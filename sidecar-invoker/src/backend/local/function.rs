@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
+use super::attach;
+use super::build::{Build, BuildFailure};
+use super::environment::failure::Failure;
 use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
 use super::spec::{FunctionSpec, LocalContext, UnusableCommand};
@@ -18,6 +22,10 @@ use lambda_api::FunctionName;
 pub(crate) struct LocalFunction {
     spec: Arc<FunctionSpec>,
     pool: Arc<Pool>,
+    build: Arc<Build>,
+    /// Cancelled once the configuration has another function, or none, in this one's place, and when the
+    /// invoker ends.
+    retired: CancellationToken,
 }
 
 impl LocalFunction {
@@ -35,22 +43,61 @@ impl LocalFunction {
     fn of(spec: FunctionSpec, queue: usize, metrics: Arc<FunctionMetrics>) -> Self {
         let spec = Arc::new(spec);
         let pool = Pool::new(Arc::clone(&spec), queue, metrics);
-        Self { spec, pool }
+        let retired = spec.context.stop.child_token();
+        let build = Build::new(Arc::clone(&spec));
+        Self {
+            spec,
+            pool,
+            build,
+            retired,
+        }
     }
 
-    /// Starts the tasks that keep `min_environments` running and watch the function's files.
+    /// Starts the task that builds the function, keeps `min_environments` running and watches the files.
     pub(crate) fn begin(&self) {
         let FunctionSpec {
             config, context, ..
         } = &*self.spec;
-        if config.min_environments > 0 {
-            context.tasks.spawn(Arc::clone(&self.pool).keep_warm());
+        let has_watch = config.watch.iter().flatten().next().is_some();
+        if let Some(address) = config.attach.clone() {
+            let pool = Arc::clone(&self.pool);
+            let serve = async move { attach::serve(&address, &pool).await };
+            let retired = self.retired.clone();
+            context
+                .tasks
+                .spawn(retired.run_until_cancelled_owned(serve));
+            return;
         }
-        if !config.watch.is_empty() {
-            let watch = watch(Arc::clone(&self.spec), Arc::clone(&self.pool));
-            let stop = context.stop.clone();
-            context.tasks.spawn(stop.run_until_cancelled_owned(watch));
+        if config.build.is_empty() && config.min_environments == 0 && !has_watch {
+            return;
         }
+        let (spec, pool, build) = (
+            Arc::clone(&self.spec),
+            Arc::clone(&self.pool),
+            Arc::clone(&self.build),
+        );
+        let work = async move {
+            build.run().await;
+            let keep_warm = async {
+                if spec.config.min_environments > 0 && build.wait().await.is_ok() {
+                    Arc::clone(&pool).keep_warm().await;
+                }
+            };
+            let watch = async {
+                if has_watch {
+                    watch(Arc::clone(&spec), Arc::clone(&pool), &build).await;
+                }
+            };
+            tokio::join!(keep_warm, watch);
+        };
+        let retired = self.retired.clone();
+        context.tasks.spawn(retired.run_until_cancelled_owned(work));
+    }
+
+    /// Ends each environment once no caller needs it. Callers who already have the function are still served.
+    pub(crate) fn retire(&self) {
+        self.retired.cancel();
+        self.pool.retire_all();
     }
 
     /// Invokes the function once an environment is free for this caller.
@@ -65,16 +112,16 @@ impl LocalFunction {
             invocation: Arc::new(invocation),
             caller,
         };
+        if let Err(failure) = self.built().await? {
+            return Ok(failed_to_start(
+                &Failure::Build(failure.to_string()),
+                &pending,
+            ));
+        }
         loop {
             let environment = match self.pool.environment(&pending.invocation.version).await? {
                 Ok(environment) => environment,
-                Err(failure) => {
-                    let payload = failure.payload(&pending.invocation.request_id);
-                    return Ok(FunctionResponse::Buffered {
-                        payload: FunctionPayload::Error(payload),
-                        log_tail: None,
-                    });
-                }
+                Err(failure) => return Ok(failed_to_start(&failure, &pending)),
             };
             match environment.deliver(pending) {
                 Ok(()) => break,
@@ -85,14 +132,38 @@ impl LocalFunction {
         response.await.map_err(|_| ServiceError::ShuttingDown)
     }
 
-    /// Checks that the program of the command can be run, without running it.
+    /// Waits for the first build.
+    async fn built(&self) -> Result<Result<(), BuildFailure>, ServiceError> {
+        if self.build.is_built() {
+            return Ok(Ok(()));
+        }
+        tokio::select! {
+            built = self.build.wait() => Ok(built),
+            () = self.spec.stopped() => Err(ServiceError::ShuttingDown),
+        }
+    }
+
+    /// Checks that the program of the command can be run, without running it. A program that is not built yet
+    /// need not exist.
     pub(crate) fn check_command(&self) -> Result<(), UnusableCommand> {
-        self.spec.check_command()
+        match self.build.is_built() && self.spec.config.attach.is_none() {
+            true => self.spec.check_command(),
+            false => Ok(()),
+        }
     }
 
     /// Checks that a Python interpreter has the module of the command.
     pub(crate) async fn check_module(&self) -> Result<(), UnusableCommand> {
         self.spec.check_module().await
+    }
+}
+
+/// Returns the function error for a caller whose environment did not start.
+fn failed_to_start(failure: &Failure, pending: &PendingInvocation) -> FunctionResponse {
+    let payload = failure.payload(&pending.invocation.request_id);
+    FunctionResponse::Buffered {
+        payload: FunctionPayload::Error(payload),
+        log_tail: None,
     }
 }
 

@@ -7,6 +7,8 @@
 //! ```
 
 mod api;
+mod attach;
+mod build;
 mod environment;
 mod function;
 mod generation;

@@ -1,5 +1,6 @@
 //! A function's pool of execution environments, and its queue.
 
+pub(crate) mod slots;
 mod state;
 
 use std::iter::repeat_n;
@@ -11,6 +12,7 @@ use lambda_api::Qualifier;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::slots::Slots;
 use self::state::{Assignment, PoolState, Waiter};
 use super::environment::failure::Failure;
 use super::environment::{Environment, EnvironmentOwner};
@@ -35,6 +37,8 @@ pub(super) struct Pool {
     state: Mutex<PoolState>,
     /// Notified when an environment has been removed.
     environment_removed: Notify,
+    /// The environments for processes that attach, if the function is started by somebody else.
+    slots: Option<Slots>,
 }
 
 impl Pool {
@@ -45,6 +49,7 @@ impl Pool {
         metrics: Arc<FunctionMetrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            slots: spec.config.attach.is_some().then(Slots::default),
             spec,
             queue,
             metrics,
@@ -180,6 +185,9 @@ impl Pool {
             }
             let environment = self.new_environment(state.generations.newest(), &version);
             state.environments.push(Arc::clone(&environment));
+            if let Some(slots) = &self.slots {
+                slots.offer(Arc::clone(&environment));
+            }
             let owner = Arc::clone(self) as Arc<dyn EnvironmentOwner>;
             let tasks = &self.spec.context.tasks;
             tasks.spawn(supervisor::run(environment, owner));
@@ -206,6 +214,32 @@ impl Pool {
         }
         self.try_newest(&mut state);
         true
+    }
+
+    /// Returns the environments for processes that attach.
+    pub(super) fn slots(&self) -> Option<&Slots> {
+        self.slots.as_ref()
+    }
+
+    /// Creates an environment for a process that attaches. Returns false if there is no room for one.
+    pub(super) fn attach(self: &Arc<Self>) -> bool {
+        let mut state = lock(&self.state);
+        let is_possible = self.room(&state) > 0 && !state.is_retired;
+        if is_possible {
+            self.start(&mut state, [Qualifier::latest()]);
+        }
+        is_possible
+    }
+
+    /// Ends each environment that no caller needs, from now on.
+    pub(super) fn retire_all(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.is_retired = true;
+        state.idle.drain(..).for_each(|idle| idle.dismiss());
+        if state.waiting.is_empty() {
+            let environments = state.environments.iter();
+            environments.for_each(|environment| environment.abandon());
+        }
     }
 
     /// Starts an environment that tries the newest generation, unless one exists or the number of
@@ -285,6 +319,9 @@ impl EnvironmentOwner for Pool {
             state.start_duration = duration;
         }
         state.assign(environment);
+        if state.is_retired {
+            state.idle.drain(..).for_each(|idle| idle.dismiss());
+        }
     }
 
     /// Passes the failure to the caller that has waited longest. Thus each caller causes one attempt, and
@@ -315,7 +352,8 @@ impl EnvironmentOwner for Pool {
 
     fn retire(&self, environment: &Arc<Environment>) -> bool {
         let mut state = lock(&self.state);
-        let is_kept = environment.version() == Qualifier::latest().as_str()
+        let is_kept = !state.is_retired
+            && environment.version() == Qualifier::latest().as_str()
             && state.latest() <= self.spec.config.min_environments;
         if is_kept || !environment.retire() {
             return false;
@@ -325,6 +363,9 @@ impl EnvironmentOwner for Pool {
     }
 
     fn removed(self: Arc<Self>, environment: &Arc<Environment>) {
+        if let Some(slots) = &self.slots {
+            slots.remove(environment);
+        }
         let mut state = lock(&self.state);
         state
             .environments

@@ -19,6 +19,7 @@ use super::process::groups::{Exit, Launch, Processes, SHUTDOWN_TIMEOUT};
 use super::process::unreserved::extension_variables;
 use super::process::{procfs, wrapper};
 use super::sandbox::{Sandbox, Scratch};
+use crate::config::HostPort;
 use crate::util::lock;
 
 /// The cause of the end of an environment.
@@ -50,6 +51,11 @@ impl Cause {
 
 /// Runs `environment` until none of its processes is left.
 pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn EnvironmentOwner>) {
+    if let Some(address) = &environment.spec.config.attach {
+        let cause = attached(&environment, address).await;
+        end(&environment, &*owner, &cause).await;
+        return owner.removed(&environment);
+    }
     let mut supervisor = Supervisor {
         environment: Arc::clone(&environment),
         owner: Arc::clone(&owner),
@@ -65,7 +71,7 @@ pub(super) async fn run(environment: Arc<Environment>, owner: Arc<dyn Environmen
         Ok(()) => supervisor.wait_for_end().await,
         Err(cause) => cause,
     };
-    supervisor.end(&cause).await;
+    end(&environment, &*owner, &cause).await;
     let limit = environment.spec.epoch_ms(SHUTDOWN_TIMEOUT);
     let has_recipient = lock(&environment.lifecycle)
         .extensions
@@ -271,28 +277,72 @@ impl Supervisor {
         lock(&environment.lifecycle).keep_until(Instant::now() + config.idle_timeout);
         None
     }
+}
 
-    async fn end(&self, cause: &Cause) {
-        let environment = &self.environment;
-        let failure = cause.failure();
-        let ending = lock(&environment.lifecycle).end(failure);
-        match (ending, failure) {
-            (Ending::FailedToStart, Some(failure)) => {
-                let line = report::init_failed(environment.started.elapsed(), failure);
-                environment.write(&line).await;
-                if let (Failure::Exit(_), Err(missing)) =
-                    (failure, environment.spec.check_module().await)
-                {
-                    tracing::warn!(function = %environment.spec.name, "line {missing}");
-                }
-                self.owner.failed_to_start(environment, failure.clone());
+/// Reports the end of an environment to those who wait for it.
+async fn end(environment: &Arc<Environment>, owner: &dyn EnvironmentOwner, cause: &Cause) {
+    let failure = cause.failure();
+    let ending = lock(&environment.lifecycle).end(failure);
+    match (ending, failure) {
+        (Ending::FailedToStart, Some(failure)) => {
+            let line = report::init_failed(environment.started.elapsed(), failure);
+            environment.write(&line).await;
+            if let (Failure::Exit(_), Err(missing)) =
+                (failure, environment.spec.check_module().await)
+            {
+                tracing::warn!(function = %environment.spec.name, "line {missing}");
             }
-            (Ending::During(outcome), _) => environment.conclude(outcome).await,
-            (Ending::Quiet, Some(failure)) => {
-                tracing::warn!(function = %environment.spec.name, "an execution environment ended: {failure}");
-            }
-            (_, None) => {}
+            owner.failed_to_start(environment, failure.clone());
         }
+        (Ending::During(outcome), _) => environment.conclude(outcome).await,
+        (Ending::Quiet, Some(failure)) => {
+            tracing::warn!(function = %environment.spec.name, "an execution environment ended: {failure}");
+        }
+        (_, None) => {}
+    }
+}
+
+/// Waits for a cause to end an environment whose process is started by somebody else.
+async fn attached(environment: &Arc<Environment>, address: &HostPort) -> Cause {
+    let spec = &environment.spec;
+    loop {
+        let (limit, reported, is_ended) = {
+            let mut lifecycle = lock(&environment.lifecycle);
+            (
+                lifecycle.set_timer(),
+                lifecycle.reported_failure(),
+                lifecycle.is_ended(),
+            )
+        };
+        if let Some(failure) = reported {
+            return Cause::Failed(failure);
+        }
+        if is_ended {
+            return Cause::Idle;
+        }
+        let expired = async {
+            match limit {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = spec.stopped() => return Cause::Stopped,
+            () = environment.changed.notified() => continue,
+            () = expired => {}
+        }
+        let mut lifecycle = lock(&environment.lifecycle);
+        if lifecycle.deadline().is_none_or(|at| at > Instant::now()) {
+            continue;
+        }
+        if lifecycle.is_starting() {
+            return Cause::Failed(Failure::NotAttached(address.clone()));
+        }
+        if !lifecycle.is_idle() {
+            return Cause::Failed(Failure::TimedOut(spec.config.timeout));
+        }
+        // The process is not ours to end.
+        lifecycle.keep_until(Instant::now() + spec.config.idle_timeout);
     }
 }
 

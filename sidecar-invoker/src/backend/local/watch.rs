@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::build::Build;
 use super::pool::Pool;
 use super::spec::FunctionSpec;
 
@@ -49,7 +50,7 @@ type Stamp = (i64, i64, u64, u64);
 type Files = BTreeMap<PathBuf, Stamp>;
 
 /// Restarts the environments of `pool` whenever the function's files have changed. Never returns.
-pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
+pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>, build: &Build) {
     let mut known = scan(&spec).await;
     if known.len() >= MAX_FILES {
         tracing::warn!(
@@ -76,6 +77,15 @@ pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>) {
             }
         }
         known = files;
+        if !spec.config.build.is_empty() {
+            let is_built = build.run().await;
+            // The build has changed files itself, the program at least.
+            known = scan(&spec).await;
+            if !is_built {
+                tracing::warn!(function = %spec.name, "the environments from before the change continue to serve");
+                continue;
+            }
+        }
         // If each restart were abandoned for the next, no environment would ever be ready.
         let in_turn = restarts.in_succession >= RESTARTS_BEFORE_WARNING;
         if !pool.reload(&changed, in_turn) {
@@ -118,7 +128,7 @@ async fn scan(spec: &Arc<FunctionSpec>) -> Files {
     let scanned = tokio::task::spawn_blocking(move || {
         let mut files = Files::new();
         let program = spec.program_file();
-        for path in spec.config.watch.iter().chain(&program) {
+        for path in spec.config.watch.iter().flatten().chain(&program) {
             // A file that the configuration names is watched whatever its name is.
             if let Ok(metadata) = fs::metadata(path) {
                 collect(path, &metadata, &mut files);

@@ -83,13 +83,14 @@ impl Loader<'_> {
     /// Reads a template. An error is the reason why it cannot be read at all.
     fn load(&mut self, new: NewStack) -> Result<Loaded, String> {
         let NewStack { file, path, .. } = new;
+        let index = self.imported.files.len();
+        self.imported.files.push(path.clone());
         let mut root = parse(&file, &path)?;
         let source = Source {
-            index: self.imported.templates,
+            index,
             directory: path.parent().unwrap_or(Path::new("")).to_owned(),
             file,
         };
-        self.imported.templates += 1;
         let mut template = Template::new(&source, self.imported);
         let mut scope = Scope::new(
             &root,

@@ -42,6 +42,7 @@ use super::authorizer::JwksUrl;
 use super::yaml::decode::Value;
 use super::yaml::scalar::StackName;
 
+pub(crate) use self::runtime::command as command_of_runtime;
 pub(super) use self::template::{Imported, ImportedFunction, ImportedRoute, Warning};
 
 /// The options of an import.

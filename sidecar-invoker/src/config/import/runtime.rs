@@ -6,17 +6,17 @@ use std::path::Path;
 const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
 
 /// The program that runs a function.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// The program and its arguments, or the reason why there is none.
-    pub(super) command: Result<(String, Vec<String>), String>,
+    pub(crate) command: Result<(String, Vec<String>), String>,
     /// The variables that AWS's image of the runtime sets.
-    pub(super) env: Vec<(&'static str, String)>,
+    pub(crate) env: Vec<(&'static str, String)>,
     /// The steps that are needed before the function can run.
-    pub(super) warning: Option<String>,
+    pub(crate) warning: Option<String>,
 }
 
 /// Returns the command for a template's `Runtime` in the function's `directory`.
-pub(super) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
+pub(crate) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
     let with = |program: String, arguments: &[&str]| {
         let arguments = arguments.iter().chain([&handler]);
         Ok((program, arguments.map(|&one| one.to_owned()).collect()))

@@ -26,8 +26,8 @@ pub(crate) struct Imported {
     pub(crate) warnings: Vec<Warning>,
     /// The responses to OPTIONS that are not a function's.
     pub(super) mocks: Vec<Mock>,
-    /// The number of templates.
-    pub(super) templates: usize,
+    /// The templates that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Imported {

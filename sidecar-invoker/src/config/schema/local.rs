@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::config::import::ImportedFunction;
 use crate::config::keys::keys;
-use crate::config::keys::kind::{self, Custom, DURATION, Integer, Types};
+use crate::config::keys::kind::{self, Custom, DURATION, Form, Integer, Types};
 use crate::config::model::{
     CONCURRENCY, EPHEMERAL_STORAGE_MIB, InheritEnv, IsolationMode, LocalConfig, LocalDefaults,
     MAX_LAYERS, MEMORY_MIB, check_variable_name,
 };
 use crate::config::yaml::decode::Value;
+use crate::config::yaml::scalar::HostPort;
 use crate::util::normal_path;
 
 keys! {
@@ -23,14 +24,18 @@ keys! {
 
     /// Program and arguments.
     command: (String, Vec<String>) = COMMAND, "`[\"./bootstrap\"]`", see "command-and-directory";
+    /// Address of a Runtime API for processes that are started elsewhere, in place of `command`.
+    attach: HostPort = ATTACH, "none", see "attach";
     /// Working directory, and `LAMBDA_TASK_ROOT`.
     directory = kind::path("path"), "the folder of the file", see "command-and-directory";
     /// Environment variables of the function.
     env: BTreeMap<String, String> = ENV, "none", see "env-and-inherit_env";
     /// Variables that pass from the invoker's own environment.
     inherit_env: InheritEnv = INHERIT_ENV, "`false`", see "env-and-inherit_env";
+    /// Program and arguments that build the function, before its first start and after a change that `watch` sees.
+    build: (String, Vec<String>) = BUILD, "none", see "build";
     /// Files whose changes restart the function. `true` is the `directory`.
-    watch = list_or_flag("list of paths"), "`false`", see "watch";
+    watch = list_or_flag("list of paths"), "the `directory` with `up`, else none", see "watch";
     /// Time limit of one invocation.
     timeout: Duration = DURATION, "`3s`, as on AWS";
     /// Time limit from start to the first `next`.
@@ -60,6 +65,24 @@ const COMMAND: Custom<(String, Vec<String>)> = Custom {
         text: "list of texts".to_owned(),
         schema: json!({ "type": "array", "items": Types::Any.schema(), "minItems": 1 }),
     },
+};
+
+const ATTACH: Form<HostPort> = Form {
+    expected: "HOST:PORT such as 127.0.0.1:9001",
+    parse: |text| text.parse().ok(),
+    text: "`HOST:PORT`",
+    types: Types::Text,
+    pattern: "^.+:[0-9]+$",
+};
+
+const BUILD: Custom<(String, Vec<String>)> = Custom {
+    read: |value| {
+        words(
+            value,
+            "a list of program and arguments such as [cargo, build]",
+        )
+    },
+    values: COMMAND.values,
 };
 
 const ENV: Custom<BTreeMap<String, String>> = Custom {
@@ -150,13 +173,20 @@ pub(super) fn backend(
                 ));
             })
             .ok(),
+        (Some(None), None) if keys.attach.value.is_some() => Some((String::new(), Vec::new())),
         (Some(None), None) => bootstrap(value, directory.as_deref(), layers.as_deref()),
         (command, _) => command.flatten(),
     };
+    let build = keys.build.optional().map(|build| {
+        let words = build.into_iter();
+        words
+            .flat_map(|(program, arguments)| std::iter::once(program).chain(arguments))
+            .collect()
+    });
     let inherit_env = keys.inherit_env.or(InheritEnv::Names(Vec::new()));
     let watch = match &keys.watch {
-        Some(value) => watch(value, directory.as_deref()),
-        None => Some(Vec::new()),
+        Some(value) => watch(value, directory.as_deref()).map(Some),
+        None => Some(None),
     };
     let env = keys.env.or_else(BTreeMap::new);
     let env = env.map(|env| defaults.env.clone().into_iter().chain(env).collect());
@@ -176,6 +206,8 @@ pub(super) fn backend(
     let ephemeral_storage_mib = keys.ephemeral_storage.or(defaults.ephemeral_storage_mib);
     let read_only = keys.read_only.or(false);
     let isolation = keys.isolation.or(IsolationMode::Auto);
+    let attach = keys.attach.optional();
+    check_attached(&keys);
     mapping.finish();
     let (program, arguments) = command?;
     Some(LocalConfig {
@@ -194,6 +226,8 @@ pub(super) fn backend(
         ephemeral_storage_mib: ephemeral_storage_mib?,
         read_only: read_only?,
         layers: layers?,
+        build: build?,
+        attach: attach?,
         isolation: isolation?,
         line,
     })
@@ -202,17 +236,22 @@ pub(super) fn backend(
 fn command(value: &Value<'_>) -> Option<(String, Vec<String>)> {
     const EXPECTED: &str =
         "a list of program and arguments such as [python3, -m, awslambdaric, app.handler]";
+    words(value, EXPECTED)
+}
+
+/// Reads a program and its arguments.
+fn words(value: &Value<'_>, expected: &str) -> Option<(String, Vec<String>)> {
     let argument = |value: &Value<'_>| {
         value.parse("text without NUL characters", |text| {
             (!text.contains('\0')).then(|| text.to_owned())
         })
     };
-    let words: Vec<_> = value.list(EXPECTED)?.iter().map(argument).collect();
+    let words: Vec<_> = value.list(expected)?.iter().map(argument).collect();
     let mut words = words.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
     match words.next() {
         Some(program) if !program.is_empty() => Some((program, words.collect())),
         _ => {
-            value.problem(format!("expected {EXPECTED}, found no program"));
+            value.problem(format!("expected {expected}, found no program"));
             None
         }
     }
@@ -285,6 +324,35 @@ fn bootstrap(
         return None;
     }
     Some(("./bootstrap".to_owned(), Vec::new()))
+}
+
+/// Reports the keys that a function cannot have if somebody else starts its processes.
+fn check_attached(keys: &LocalKeys<'_>) {
+    if keys.attach.value.is_none() {
+        return;
+    }
+    let of_processes = [
+        ("command", &keys.command.value),
+        ("env", &keys.env.value),
+        ("inherit_env", &keys.inherit_env.value),
+        ("build", &keys.build.value),
+        ("watch", &keys.watch),
+        ("memory", &keys.memory.value),
+        ("min_environments", &keys.min_environments),
+        ("idle_timeout", &keys.idle_timeout.value),
+        ("ephemeral_storage", &keys.ephemeral_storage.value),
+        ("read_only", &keys.read_only.value),
+        ("layers", &keys.layers),
+        ("isolation", &keys.isolation.value),
+        ("directory", &keys.directory),
+    ];
+    for (name, value) in of_processes {
+        if let Some(value) = value {
+            value.problem(format!(
+                "with `attach` the invoker starts no process, so `{name}` has no effect; remove one of the two"
+            ));
+        }
+    }
 }
 
 /// Reads the key `watch`.

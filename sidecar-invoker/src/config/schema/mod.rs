@@ -210,6 +210,7 @@ pub(super) fn config(
         log_format: log_format?,
         functions: functions.filter(|_| is_read)?,
         routes: routes?,
+        templates: std::mem::take(&mut imported.files),
         warnings: imported.warnings_by_line(),
         file: file.to_owned(),
     })

@@ -35,7 +35,7 @@ pub(crate) struct Running {
     pub(crate) address: String,
     /// The lines that it has logged before that address.
     pub(crate) early_log: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Running {
@@ -73,7 +73,7 @@ impl Running {
             stderr,
             address,
             early_log,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -100,6 +100,22 @@ impl Running {
             ),
         )
         .await
+    }
+
+    /// Changes the configuration, sends SIGHUP, and returns all that the program logs until it has read the
+    /// file.
+    pub(crate) fn reload(&mut self, config: &str) -> String {
+        let file = self.folder.path().join("invoker.yaml");
+        std::fs::write(&file, config).unwrap();
+        self.signal("-HUP");
+        let mut log = String::new();
+        while !["was read again", "was not taken over"]
+            .iter()
+            .any(|end| log.contains(end))
+        {
+            assert!(self.stderr.read_line(&mut log).unwrap() > 0, "{log}");
+        }
+        log
     }
 
     /// Terminates the program and returns all that it has logged since it began to serve.

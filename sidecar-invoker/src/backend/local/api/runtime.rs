@@ -53,7 +53,8 @@ pub(crate) async fn serve(listener: TcpListener, open: TaskTracker, environment:
     serve_each(listener, serve).await;
 }
 
-async fn handle(
+/// Responds to one request of the environment's processes.
+pub(crate) async fn handle(
     request: Request<Incoming>,
     environment: &Arc<Environment>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -78,10 +79,7 @@ async fn respond_to(
         Route::Ping => return plain_text(StatusCode::OK, "pong"),
         Route::Telemetry => return telemetry::telemetry(),
         Route::Logs => return telemetry::logs(),
-        Route::Next => {
-            let next = environment.next().await;
-            next.map(|(invocation, deadline)| event(&invocation, deadline, environment))
-        }
+        Route::Next => return next(environment).await,
         Route::Response(id) => respond(environment, id, false, headers, body).await,
         Route::Error(id) => respond(environment, id, true, headers, body).await,
         Route::InitError => init_error(environment, headers, body).await,
@@ -92,17 +90,27 @@ async fn respond_to(
             return extensions::handle(route, environment, headers, body).await;
         }
     };
-    response.unwrap_or_else(|refusal| {
-        let (status, error_type) = match refusal {
-            RuntimeApiError::UnknownId => (StatusCode::BAD_REQUEST, "InvalidRequestID"),
-            RuntimeApiError::Truncated => (StatusCode::BAD_REQUEST, "TruncatedHTTPRequest"),
-            RuntimeApiError::InvalidResponseMode => {
-                (StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode")
-            }
-            RuntimeApiError::WrongState { .. } => (StatusCode::FORBIDDEN, "InvalidStateTransition"),
-        };
-        error(status, error_type, &refusal.to_string())
-    })
+    response.unwrap_or_else(refused)
+}
+
+/// Responds to a runtime that asks for its next invocation.
+pub(crate) async fn next(environment: &Arc<Environment>) -> Response<Full<Bytes>> {
+    match environment.next().await {
+        Ok((invocation, deadline)) => event(&invocation, deadline, environment),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn refused(refusal: RuntimeApiError) -> Response<Full<Bytes>> {
+    let (status, error_type) = match refusal {
+        RuntimeApiError::UnknownId => (StatusCode::BAD_REQUEST, "InvalidRequestID"),
+        RuntimeApiError::Truncated => (StatusCode::BAD_REQUEST, "TruncatedHTTPRequest"),
+        RuntimeApiError::InvalidResponseMode => {
+            (StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode")
+        }
+        RuntimeApiError::WrongState { .. } => (StatusCode::FORBIDDEN, "InvalidStateTransition"),
+    };
+    error(status, error_type, &refusal.to_string())
 }
 
 /// Returns the response to `next`: the event of an invocation with its headers.

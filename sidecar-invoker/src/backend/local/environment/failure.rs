@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lambda_api::function_error;
 
 use crate::backend::local::process::command::LaunchError;
+use crate::config::HostPort;
 use crate::invocation::RequestId;
 
 /// A failure of an execution environment. Its text is AWS's.
@@ -21,6 +22,9 @@ pub(crate) enum Failure {
         program: String,
         reason: Arc<LaunchError>,
     },
+    /// The function could not be built.
+    #[error("{0}")]
+    Build(String),
     /// The function reported that its initialisation failed. The payload is the function's own
     /// error.
     #[error("the function reported an error of its initialisation")]
@@ -32,6 +36,12 @@ pub(crate) enum Failure {
     /// The runtime process ended.
     #[error("Runtime exited {}", exit_text(*.0))]
     Exit(ExitStatus),
+    /// No process has attached in time.
+    #[error("no process is attached; start the function with AWS_LAMBDA_RUNTIME_API={0}")]
+    NotAttached(HostPort),
+    /// The attached process has ended.
+    #[error("Runtime exited: the attached process has ended")]
+    Detached,
     /// The time limit passed.
     #[error("Task timed out after {:.2} seconds", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -72,8 +82,9 @@ impl Failure {
         match self {
             Self::InitError { error_type, .. } => error_type,
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader",
-            Self::Entrypoint { .. } => "Runtime.InvalidEntrypoint",
-            Self::Exit(_) => "Runtime.ExitError",
+            Self::Entrypoint { .. } | Self::Build(_) => "Runtime.InvalidEntrypoint",
+            Self::Exit(_) | Self::Detached => "Runtime.ExitError",
+            Self::NotAttached(_) => "Runtime.NotAttached",
             Self::TimedOut(_) => "Sandbox.Timedout",
             Self::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
             Self::Truncated => "Runtime.TruncatedResponse",
@@ -113,6 +124,9 @@ impl Failure {
                 "; every file in `extensions` has to be an extension that registers"
             }
             Self::Entrypoint { .. }
+            | Self::Build(_)
+            | Self::NotAttached(_)
+            | Self::Detached
             | Self::InitError { .. }
             | Self::InvalidResponseMode
             | Self::ResponseTooLarge(_)

@@ -412,6 +412,19 @@ impl Lifecycle {
         ))
     }
 
+    /// Returns the invocation that the runtime has, and whose response is not complete.
+    pub(crate) fn invocation(&self) -> Option<RequestId> {
+        match &self.phase {
+            Phase::Busy {
+                pending,
+                since: Some(_),
+                ..
+            } => Some(pending.invocation.request_id),
+            Phase::Streaming { active, .. } => Some(active.request_id),
+            _ => None,
+        }
+    }
+
     /// Returns the time limit of the present phase.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.phase {

@@ -383,6 +383,17 @@ impl Environment {
         }
     }
 
+    /// Ends the environment because its process has gone.
+    pub(crate) fn detach(&self, failure: Failure) {
+        lock(&self.lifecycle).extension_error(failure);
+        self.changed.notify_one();
+    }
+
+    /// Returns the invocation without a complete response.
+    pub(crate) fn invocation(&self) -> Option<RequestId> {
+        lock(&self.lifecycle).invocation()
+    }
+
     /// Ends the environment if it is still starting.
     pub(crate) fn abandon(&self) {
         if lock(&self.lifecycle).abandon() {

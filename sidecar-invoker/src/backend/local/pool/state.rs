@@ -43,6 +43,8 @@ pub(super) struct PoolState {
     pub(super) next_check: Option<Instant>,
     /// The number of environments that failed to start.
     pub(super) failures: u64,
+    /// The configuration has another function, or none, in this one's place.
+    pub(super) is_retired: bool,
     /// The generations of the function's files.
     pub(super) generations: Generations,
 }

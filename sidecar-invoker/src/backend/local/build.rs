@@ -1,0 +1,145 @@
+//! The command that builds a function before its environments start: `build`.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use tokio::io;
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::log::tail::Log;
+use super::log::writer::LogSource;
+use super::spec::FunctionSpec;
+
+/// The reason why a build has failed. The command's own output is in the log.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum BuildFailure {
+    #[error("the build `{command}` cannot be run: {error}")]
+    Start {
+        command: String,
+        error: Arc<io::Error>,
+    },
+    #[error("the build `{command}` failed with {status}; its output is in the log")]
+    Failed { command: String, status: ExitStatus },
+}
+
+/// The state of a function's files.
+#[derive(Debug, Clone)]
+enum State {
+    /// The first build has not ended.
+    Unbuilt,
+    /// The last build succeeded, or the function has none.
+    Built,
+    /// The last build failed, and none has succeeded.
+    Failed(BuildFailure),
+}
+
+/// The builds of a function.
+pub(super) struct Build {
+    spec: Arc<FunctionSpec>,
+    state: watch::Sender<State>,
+}
+
+impl Build {
+    /// Returns the builds of a function, none of which has run.
+    pub(super) fn new(spec: Arc<FunctionSpec>) -> Arc<Self> {
+        let state = match spec.config.build.is_empty() {
+            true => State::Built,
+            false => State::Unbuilt,
+        };
+        Arc::new(Self {
+            spec,
+            state: watch::Sender::new(state),
+        })
+    }
+
+    /// Waits for the first build.
+    ///
+    /// # Errors
+    /// Returns an error if no build has succeeded.
+    pub(super) async fn wait(&self) -> Result<(), BuildFailure> {
+        let mut state = self.state.subscribe();
+        let known = state
+            .wait_for(|state| !matches!(state, State::Unbuilt))
+            .await;
+        match known.as_deref() {
+            Ok(State::Failed(failure)) => Err(failure.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether the function has been built.
+    pub(super) fn is_built(&self) -> bool {
+        matches!(*self.state.borrow(), State::Built)
+    }
+
+    /// Runs the command, if the function has one. Returns false, and logs the reason, if it fails.
+    pub(super) async fn run(&self) -> bool {
+        if self.spec.config.build.is_empty() {
+            return true;
+        }
+        let failure = self.try_run().await.err();
+        if let Some(failure) = &failure {
+            tracing::error!(function = %self.spec.name, "{failure}");
+        }
+        let succeeded = failure.is_none();
+        self.state.send_modify(|state| match (failure, &state) {
+            // What was built before still serves.
+            (Some(_), State::Built) => {}
+            (Some(failure), _) => *state = State::Failed(failure),
+            (None, _) => *state = State::Built,
+        });
+        succeeded
+    }
+
+    async fn try_run(&self) -> Result<(), BuildFailure> {
+        let FunctionSpec {
+            name,
+            config,
+            context,
+            ..
+        } = &*self.spec;
+        let command = config.build.join(" ");
+        let start = |error| BuildFailure::Start {
+            command: command.clone(),
+            error: Arc::new(error),
+        };
+        let [program, arguments @ ..] = config.build.as_slice() else {
+            return Ok(());
+        };
+        tracing::info!(function = %name, "building: {command}");
+        // The user's own variables, because a build needs their tools.
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir(&config.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(start)?;
+        let source = LogSource {
+            function: name.to_string(),
+            environment: "build".to_owned(),
+        };
+        let log: Arc<Log> = Arc::default();
+        let output = child.stdout.take().map(|output| log.tap(output));
+        let errors = child.stderr.take().map(|errors| log.tap(errors));
+        let forward_output = async {
+            if let Some(Ok(output)) = output {
+                context.output.clone().forward(source.clone(), output).await;
+            }
+        };
+        let forward_errors = async {
+            if let Some(Ok(errors)) = errors {
+                context.output.clone().forward(source.clone(), errors).await;
+            }
+        };
+        let (status, (), ()) = tokio::join!(child.wait(), forward_output, forward_errors);
+        let status = status.map_err(start)?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(BuildFailure::Failed { command, status }),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The project that `up` serves: a file of the user, or a folder with one function.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::debug::DebugError;
+use super::folder::{self, FolderError};
+use super::mesh::Mesh;
+use super::python;
+use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
+use crate::config::{
+    self, BackendConfig, Config, ConfigError, Host, ImportOverrides, Listen, PathPattern, Route,
+};
+use crate::envoy_config::{EnvoyConfigError, Filter, Gateway};
+use crate::lrp::Lrp;
+use lambda_api::FunctionName;
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    kind: Kind,
+    path: PathBuf,
+}
+
+/// The kinds of projects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An `invoker.yaml`.
+    Invoker,
+    /// A template of AWS SAM or CloudFormation.
+    Template,
+    /// An `lrp.yaml`.
+    Lrp,
+    /// A folder with the code of one function.
+    Folder,
+}
+
+/// The error if a project cannot be served. The text has the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// There is no project, or more than one.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The file has mistakes.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A function cannot be debugged.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
+    /// The file has no function that a request could reach.
+    #[error(transparent)]
+    EnvoyConfig(#[from] EnvoyConfigError),
+}
+
+impl Project {
+    /// Returns the project in the file or folder `named`, or in the current folder.
+    ///
+    /// # Errors
+    /// Returns an error if there is no project, or more than one.
+    pub fn find(named: Option<&Path>) -> Result<Self, ProjectError> {
+        let path = named.unwrap_or(Path::new("."));
+        let (path, kind) = match path.is_dir() {
+            false => (path.to_owned(), kind_of_file(path)?),
+            true => match folder::file(path)? {
+                Some(file) => (file.clone(), kind_of_file(&file)?),
+                None => (path.to_owned(), Kind::Folder),
+            },
+        };
+        Ok(Self { kind, path })
+    }
+
+    /// Returns the path of the file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the project. `change` is called with the functions before the routes to them are made.
+    ///
+    /// # Errors
+    /// Returns an error with all mistakes in the file.
+    pub fn load(
+        &self,
+        filter: &Filter,
+        overrides: &ImportOverrides,
+        change: impl FnOnce(&mut Config) -> Result<(), ProjectError>,
+    ) -> Result<Mesh, ProjectError> {
+        let mut config = match self.kind {
+            Kind::Lrp => return Ok(lrp(&self.path, filter)?),
+            Kind::Invoker => Config::load_with(&self.path, overrides)?,
+            Kind::Template => template(&self.path, overrides)?,
+            Kind::Folder => {
+                let function = folder::function(&self.path)?;
+                let text = json!({
+                    "functions": { function.name.clone(): { "local": function.keys } },
+                    "routes": [{ "function": function.name }],
+                });
+                let file = self.path.display().to_string();
+                Config::parse(&file, &text.to_string(), &self.path)?
+            }
+        };
+        python::choose(&mut config);
+        config.routes.extend(routes_by_name(&config));
+        for function in config.functions.values_mut() {
+            if let BackendConfig::Local(local) = &mut function.backend {
+                local.watch.get_or_insert(vec![local.directory.clone()]);
+            }
+        }
+        change(&mut config)?;
+        let gateway = Gateway::of_config(&config, filter.clone())?;
+        Ok(Mesh { config, gateway })
+    }
+
+    /// Returns the files whose changes change the project. `config` was read from it.
+    #[must_use]
+    pub fn files(&self, config: &Config) -> Vec<PathBuf> {
+        let own = (self.kind != Kind::Folder).then(|| self.path.clone());
+        own.into_iter().chain(config.templates.clone()).collect()
+    }
+
+    /// Returns whether the project says itself at which address Envoy listens.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.kind == Kind::Lrp
+    }
+}
+
+/// Returns the kind of a file by its keys. A file that is no YAML is of the kind that its name says.
+fn kind_of_file(path: &Path) -> Result<Kind, ConfigError> {
+    let text = config::read_text(path, "as the argument, or its folder")?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let root = tree::parse_template(&text).ok();
+    let has = |key: &str| root.as_ref().is_some_and(|root| child(root, key).is_some());
+    let is_list = |key: &str| {
+        let value = root.as_ref().and_then(|root| child(root, key));
+        matches!(value.map(|value| &value.kind), Some(YamlKind::List(_)))
+    };
+    let is_template = has("Resources")
+        || has("AWSTemplateFormatVersion")
+        || name.starts_with("template.")
+        || name.contains(".template.");
+    let is_lrp = is_list("local")
+        || is_list("aws")
+        || has("internal_route_prefix")
+        || name.starts_with("lrp.");
+    Ok(match (is_template, is_lrp) {
+        (true, _) => Kind::Template,
+        (_, true) => Kind::Lrp,
+        _ => Kind::Invoker,
+    })
+}
+
+fn child<'n>(node: &'n YamlNode, key: &str) -> Option<&'n YamlNode> {
+    let YamlKind::Mapping(entries) = &node.kind else {
+        return None;
+    };
+    let entry = entries.iter().find(|(name, _)| name.text == key);
+    entry.map(|(_, value)| value)
+}
+
+fn lrp(path: &Path, filter: &Filter) -> Result<Mesh, ConfigError> {
+    let lrp = Lrp::load(path)?;
+    let mut config = lrp.invoker()?;
+    config.warnings.extend(lrp.warnings());
+    let gateway = lrp.gateway(filter.clone(), config.listen.clone(), config.listen.clone());
+    Ok(Mesh { config, gateway })
+}
+
+/// Reads a template, as an `invoker.yaml` beside it would import it.
+fn template(path: &Path, overrides: &ImportOverrides) -> Result<Config, ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let text = json!({ "import": file }).to_string();
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let name = path.display().to_string();
+    let read = Config::parse_with(&name, &text, folder, overrides);
+    read.map_err(|mut error| {
+        // The line and the key would be those of a file that the user has not written.
+        for problem in &mut error.problems {
+            problem.line = None;
+            problem.key.clear();
+        }
+        error
+    })
+}
+
+/// Returns a route for each function by its name: `orders.localhost`. A host with routes of the file's own is
+/// left to them.
+fn routes_by_name(config: &Config) -> Vec<Route> {
+    let route = |name: &FunctionName| {
+        let host: Host = format!("{name}.localhost").parse().ok()?;
+        if config.routes.iter().any(|route| route.host == host) {
+            return None;
+        }
+        let own = config.routes.iter().find(|route| route.function == *name);
+        let mut lambda = Map::from_iter([("function".to_owned(), json!(name.as_str()))]);
+        if let Some(payload) = own.and_then(|route| route.lambda.get("payload")) {
+            lambda.extend(settings_without_path(payload));
+        }
+        // A function that asks for a token on one way has no other way without.
+        let mut own = config.routes.iter().filter(|route| route.function == *name);
+        let authorizer = own.find_map(|route| route.authorizer.clone());
+        Some(Route {
+            host,
+            path: PathPattern::any(),
+            method: None,
+            conditions: Vec::new(),
+            function: name.clone(),
+            lambda,
+            timeout: None,
+            authorizer,
+            cors: None,
+            is_rest_api: false,
+            priority: None,
+            line: 0,
+        })
+    };
+    config.functions.keys().filter_map(route).collect()
+}
+
+/// Returns the event format of a route, unless it needs more than a name.
+fn settings_without_path(payload: &Value) -> Option<(String, Value)> {
+    (payload != "template").then(|| ("payload".to_owned(), payload.clone()))
+}
+
+/// Returns the address at which Envoy listens: that of the project, on another port or for other machines if
+/// the options say so.
+#[must_use]
+pub fn address(gateway: SocketAddr, port: Option<u16>, is_public: bool) -> SocketAddr {
+    let ip = match is_public {
+        true => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        false => gateway.ip(),
+    };
+    SocketAddr::new(ip, port.unwrap_or(gateway.port()))
+}
+
+/// Returns the Invoke API's address with another port.
+#[must_use]
+pub fn with_port(listen: &Listen, port: u16) -> Listen {
+    match listen {
+        Listen::Tcp(address) => {
+            let mut address = address.clone();
+            address.port = port;
+            Listen::Tcp(address)
+        }
+        Listen::Unix(_) => listen.clone(),
+    }
+}
