@@ -161,7 +161,7 @@ impl Api {
             function: request.function,
             lambda,
             timeout: None,
-            authorizer: None,
+            authorizer: self.authorizers.of_event(None),
             cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
             priority: None,

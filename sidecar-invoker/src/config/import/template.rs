@@ -158,8 +158,8 @@ impl<'i> Template<'i> {
     /// Adds a route. It is left out if it is the same as another one of a template.
     pub(super) fn add_route(&mut self, route: Route) {
         let place = self.place(route.line);
-        let routes = &self.imported.routes;
-        let same = routes.iter().find(|other| {
+        let routes = &mut self.imported.routes;
+        let same = routes.iter_mut().find(|other| {
             other.route.host == route.host
                 && other.route.method == route.method
                 && other.route.conditions == route.conditions
@@ -167,7 +167,11 @@ impl<'i> Template<'i> {
         });
         match same {
             // One event may be described twice: beside the function and in the API's definition.
-            Some(other) if other.route.function == route.function => {}
+            Some(other) if other.route.function == route.function => {
+                // If one of the two asks for a token, the route does.
+                let authorizer = other.route.authorizer.take();
+                other.route.authorizer = authorizer.or(route.authorizer);
+            }
             Some(other) => {
                 let message = format!(
                     "the route {} is that of {}:{} too, which counts; this one is left out",

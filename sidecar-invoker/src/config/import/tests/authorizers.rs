@@ -174,3 +174,31 @@ fn the_keys_of_an_issuer_that_no_route_names_are_a_mistake() {
         "{without}"
     );
 }
+
+#[test]
+fn routes_of_a_definition_ask_for_the_tokens_of_the_api_and_of_their_events() {
+    let api = |id: &str, auth: &str| {
+        let integration =
+            "x-amazon-apigateway-integration: { type: aws_proxy, uri: !GetAtt F.Arn }";
+        format!(
+            "  {id}: {{ Type: AWS::Serverless::HttpApi, Properties: {{ Auth: {{ {auth} Authorizers: {{ J: {{ IdentitySource: $request.header.A,
+    JwtConfiguration: {{ issuer: 'https://i.example', audience: [a] }} }} }} }}, DefinitionBody: {{ paths: {{ /{id}: {{ get: {{ {integration} }} }}, /{id}/open: {{ get: {{ {integration} }} }} }} }} }} }}\n"
+        )
+    };
+    let config = read(&format!(
+        "
+Resources:
+{}{}  F: {{ {FUNCTION}, Events: {{ E: {{ Type: HttpApi, Properties: {{ ApiId: !Ref b, Path: /b, Method: GET, Auth: {{ Authorizer: J }} }} }} }} }} }}
+",
+        api("a", "DefaultAuthorizer: J,"),
+        api("b", "")
+    ));
+    for (name, asks) in [
+        ("GET /a", true),
+        ("GET /a/open", true),
+        ("GET /b", true),
+        ("GET /b/open", false),
+    ] {
+        assert_eq!(authorizer(&config, name).is_some(), asks, "{name}");
+    }
+}
