@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::debug_fn;
 
 use super::error::CommandError;
-use crate::config::{Config, ConfigError, StackName};
+use crate::config::{Config, ConfigError, ImportOverrides, StackName};
 use crate::server;
 use lambda_api::log_line::single_line_of;
 
@@ -40,17 +40,36 @@ pub(super) struct ImportArgs {
     /// the file, or the name of the template's folder]
     #[arg(long, value_name = "NAME")]
     stack_name: Option<StackName>,
+    /// The value of a parameter of imported templates; may be given several times [default:
+    /// `import_parameters` of the file, or the template's own]
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+}
+
+/// The error for a parameter without a value.
+#[derive(Debug, thiserror::Error)]
+#[error("expected NAME=VALUE such as Stage=dev")]
+struct ParameterError;
+
+fn parameter(text: &str) -> Result<(String, String), ParameterError> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(ParameterError),
+    }
 }
 
 impl ImportArgs {
-    /// Returns the name of the stack, if it was given.
-    pub(super) fn stack_name(&self) -> Option<&StackName> {
-        self.stack_name.as_ref()
+    /// Returns the values that were given.
+    pub(super) fn overrides(&self) -> ImportOverrides {
+        ImportOverrides {
+            stack_name: self.stack_name.clone(),
+            parameters: self.parameters.iter().cloned().collect(),
+        }
     }
 
     /// Reads and checks a file.
     pub(super) fn load(&self, file: &Path) -> Result<Config, ConfigError> {
-        Config::load_stack(file, self.stack_name.as_ref())
+        Config::load_with(file, &self.overrides())
     }
 }
 

@@ -181,7 +181,7 @@ impl Up {
             mut gateway,
         } = self
             .project
-            .load(&self.filter, self.args.import.stack_name(), |config| {
+            .load(&self.filter, &self.args.import.overrides(), |config| {
                 if let Some(name) = &self.args.debug {
                     let text = up::debug::prepare(config, name, self.args.debug_port)?;
                     self.instructions.get_or_init(|| text);

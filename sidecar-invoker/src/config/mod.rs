@@ -1,6 +1,8 @@
 //! The invoker's configuration file, `invoker.yaml`.
 
+mod authorizer;
 mod callers;
+mod cors;
 mod import;
 mod keys;
 mod model;
@@ -14,18 +16,20 @@ pub(crate) mod yaml;
 use std::io::ErrorKind;
 use std::path::Path;
 
+pub use authorizer::{JwksUrl, JwtAuthorizer, TokenSource};
 pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub use cors::{Cors, CorsPolicy, Preflight};
 pub(crate) use import::command_of_runtime;
 pub use model::{
     AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
-    InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
+    ImportOverrides, InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
-pub use routes::Route;
+pub use routes::{Condition, Route};
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};
@@ -38,15 +42,14 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key; or why the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_stack(path, None)
+        Self::load_with(path, &ImportOverrides::default())
     }
 
-    /// Reads and checks the file. `stack_name` is the name of the stack in imported templates, whatever
-    /// the file says.
+    /// Reads and checks the file. `overrides` count in imported templates, whatever the file says.
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
-    pub fn load_stack(path: &Path, stack_name: Option<&StackName>) -> Result<Self, ConfigError> {
+    pub fn load_with(path: &Path, overrides: &ImportOverrides) -> Result<Self, ConfigError> {
         let text = read_text(path, "with --config")?;
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -54,7 +57,7 @@ impl Config {
         };
         let file = path.display().to_string();
         decode_text(&file, &text, |value| {
-            schema::config(value, &file, directory, stack_name)
+            schema::config(value, &file, directory, overrides)
         })
     }
 
@@ -63,22 +66,22 @@ impl Config {
     /// # Errors
     /// Every mistake in it, each with its line and key.
     pub fn parse(file: &str, text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        Self::parse_stack(file, text, directory, None)
+        Self::parse_with(file, text, directory, &ImportOverrides::default())
     }
 
-    /// Reads and checks the text as [`parse`](Self::parse), with the name of a stack as
-    /// [`load_stack`](Self::load_stack).
+    /// Reads and checks the text as [`parse`](Self::parse). `overrides` count as with
+    /// [`load_with`](Self::load_with).
     ///
     /// # Errors
     /// Every mistake in it, each with its line and key.
-    pub(crate) fn parse_stack(
+    pub(crate) fn parse_with(
         file: &str,
         text: &str,
         directory: &Path,
-        stack_name: Option<&StackName>,
+        overrides: &ImportOverrides,
     ) -> Result<Self, ConfigError> {
         decode_text(file, text, |value| {
-            schema::config(value, file, directory, stack_name)
+            schema::config(value, file, directory, overrides)
         })
     }
 }

@@ -12,7 +12,7 @@ use super::callers::CallersConfig;
 use super::pattern::Host;
 use super::routes::Route;
 use super::versions::Versions;
-use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode};
+use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
 /// A configuration that can be served.
@@ -63,6 +63,15 @@ impl Config {
             }),
         }
     }
+}
+
+/// The values by which a user overrides those of the file for imported templates.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOverrides {
+    /// The name of the stack, `AWS::StackName`.
+    pub stack_name: Option<StackName>,
+    /// The values of parameters.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Returns whether only this machine can reach an address. A name other than `localhost` may stand for

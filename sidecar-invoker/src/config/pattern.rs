@@ -20,6 +20,12 @@ impl Host {
         Self("*".to_owned())
     }
 
+    /// Returns whether every name that `other` stands for is one of this host.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let suffix = self.0.strip_prefix('*');
+        self == other || suffix.is_some_and(|suffix| other.0 != "*" && other.0.ends_with(suffix))
+    }
+
     /// Returns the host as Envoy's `domains` take it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -120,6 +126,11 @@ impl PathPattern {
         self.segments.len() <= other.segments.len()
             && pairs.all(|(own, other)| own.is_none() || own == other)
             && (self.open || (!other.open && self.segments.len() == other.segments.len()))
+    }
+
+    /// Returns whether both patterns match the same paths.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.covers(other) && other.covers(self)
     }
 
     /// Returns whether the pattern matches `prefix` or a path below it.

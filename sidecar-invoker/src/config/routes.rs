@@ -9,6 +9,8 @@ use lambda_filter_core::config::Settings;
 use lambda_filter_core::config::reference::{self, Key, Values};
 use serde_json::{Map, Value as Json, json};
 
+use super::authorizer::JwtAuthorizer;
+use super::cors::Cors;
 use super::keys::keys;
 use super::keys::kind::{Custom, DURATION, Types};
 use super::pattern::{Host, PathPattern};
@@ -108,16 +110,35 @@ pub struct Route {
     pub path: PathPattern,
     /// `method`; `None` (`ANY`, the default) is every method.
     pub method: Option<Method>,
+    /// Further conditions. A request matches all of them.
+    pub conditions: Vec<Condition>,
     /// The bare name in `function`.
     pub function: FunctionName,
     /// The keys of the filter, at least `function`, as its metadata under `lambda` takes them.
     pub lambda: Map<String, Json>,
     /// `timeout`: the time limit of the answer in Envoy; by default longer than the function's own.
     pub timeout: Option<Duration>,
+    /// The tokens without which Envoy answers with 401.
+    pub authorizer: Option<JwtAuthorizer>,
+    /// The rules for web pages of other origins.
+    pub cors: Option<Cors>,
     /// The route takes requests as a REST API does, which takes a slash at the end for none.
     pub is_rest_api: bool,
+    /// The position among the rules of load balancers; `None` for all other routes.
+    pub priority: Option<u32>,
     /// Line in the file, counted from 1.
     pub line: usize,
+}
+
+/// A condition of a load balancer. In its values, `*` stands for any text and `?` for one character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The path has one of these values.
+    Path(Vec<String>),
+    /// The header of this name has one of these values, in whatever case.
+    Header(String, Vec<String>),
+    /// The parameter of this name in the query has one of these values, in whatever case.
+    Query(String, Vec<String>),
 }
 
 impl Route {
@@ -130,6 +151,7 @@ impl Route {
     /// Returns whether this route takes every request that `other` matches.
     fn shadows(&self, other: &Self) -> bool {
         self.host == other.host
+            && self.conditions.is_empty()
             && (self.method.is_none() || self.method == other.method)
             && self.path.covers(&other.path)
     }
@@ -154,10 +176,13 @@ pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Ve
 }
 
 /// Returns the file's own routes, followed by those of templates. The more specific of these come first,
-/// as API Gateway takes them. A route that would match nothing, because the file says otherwise, is left
+/// as API Gateway takes them, then the rules of load balancers by their priority. A route that would match nothing, because the file says otherwise, is left
 /// out.
 pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Route> {
-    imported.sort_by_key(|route| (route.path.generality(), route.method.is_none()));
+    imported.sort_by_key(|route| match route.priority {
+        None => (None, route.path.generality(), route.method.is_none()),
+        priority => (priority, Vec::new(), false),
+    });
     imported.into_iter().fold(own, |mut routes, route| {
         if !routes.iter().any(|earlier| earlier.shadows(&route)) {
             routes.push(route);
@@ -215,10 +240,14 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         host: host?,
         path: path?,
         method: method?,
+        conditions: Vec::new(),
         function: function?,
         lambda,
         timeout: timeout?,
+        authorizer: None,
+        cors: None,
         is_rest_api,
+        priority: None,
         line: value.line(),
     })
 }

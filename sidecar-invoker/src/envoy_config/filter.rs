@@ -104,6 +104,25 @@ impl Filter {
         }
     }
 
+    /// Returns the filter that hands the claims of tokens over, which a native module cannot read.
+    pub(super) fn claims(&self) -> &'static str {
+        match self {
+            Self::Wasm(_) => "",
+            Self::Native(_) => {
+                "          # Hands the claims of the token over to the filter.
+          - name: lambda.claims
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config
+              on_request_headers:
+              - object_key: wasm.lambda.claims
+                factory_key: envoy.string
+                format_string:
+                  text_format_source: { inline_string: \"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn)%\" }
+"
+            }
+        }
+    }
+
     /// Returns the filter in the listener's chain that lets logs and traces have the client's request. The
     /// proxy-wasm module does without.
     pub(super) fn in_listener(&self) -> String {
@@ -119,18 +138,27 @@ impl Filter {
         )
     }
 
-    /// Returns the lines with which a route has these keys.
-    pub(super) fn in_route(&self, keys: Map<String, Value>) -> String {
+    /// Returns the lines with which a route has these keys, and `others`: configurations of other filters.
+    pub(super) fn in_route(&self, keys: Map<String, Value>, others: &[(&str, Value)]) -> String {
+        const BLOCK: &str = "                typed_per_filter_config:\n";
+        let other = |(name, config): &(&str, Value)| {
+            format!("                  {name}: {}\n", yaml::flow(config))
+        };
+        let others: String = others.iter().map(other).collect();
         match self {
             Self::Wasm(_) => {
                 let metadata = json!({ "filter_metadata": { "lambda": keys } });
-                format!("                metadata: {}\n", yaml::flow(&metadata))
+                let block = if others.is_empty() { "" } else { BLOCK };
+                format!(
+                    "                metadata: {}\n{block}{others}",
+                    yaml::flow(&metadata)
+                )
             }
             Self::Native(file) => format!(
-                "                typed_per_filter_config:\n                  lambda:\n                    \
+                "{BLOCK}                  lambda:\n                    \
                  \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute\n                    \
                  dynamic_module_config: {}\n                    filter_config:\n                      \
-                 \"@type\": type.googleapis.com/google.protobuf.Struct\n                      value: {}\n",
+                 \"@type\": type.googleapis.com/google.protobuf.Struct\n                      value: {}\n{others}",
                 yaml::flow(&module(file)),
                 yaml::flow(&Value::from(keys))
             ),

@@ -3,20 +3,26 @@
 //! A template and a writer for YAML's flow style are enough for that, and keep the comments and the line
 //! breaks, which a serializer would lose.
 
+mod address;
+mod conditions;
+mod cors;
 mod envoy;
 mod error;
 mod filter;
 mod installed;
+mod jwt;
 mod routes;
 mod template;
 pub(crate) mod yaml;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
 
+use self::address::{address, cluster_type, reachable, socket_address};
+use self::jwt::Authorizers;
 use self::routes::default_timeout;
 use self::template::fill_in;
 use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource};
@@ -45,6 +51,25 @@ struct Parts {
     listener: String,
     route_config: String,
     cluster: String,
+    /// The clusters of the issuers' keys, each with its name.
+    key_clusters: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// Returns the clusters of the issuers' keys as they stand in one file with all resources.
+    fn key_clusters_of_file(&self) -> String {
+        let clusters = self.key_clusters.iter();
+        let cluster = |(name, text): &(String, String)| format!("  - name: {name}\n{text}");
+        clusters.map(cluster).collect()
+    }
+
+    /// Returns the file with all clusters.
+    fn clusters(&self) -> String {
+        let clusters = self.key_clusters.iter();
+        let clusters = clusters.map(|(name, text)| (name.as_str(), text.as_str()));
+        let clusters = std::iter::once(("invoker", self.cluster.as_str())).chain(clusters);
+        resources("cluster.v3.Cluster", "  ", clusters)
+    }
 }
 
 /// An Envoy in front of the invoker.
@@ -182,6 +207,7 @@ impl Gateway {
             "listener" => parts.listener.clone(),
             "route_config" => parts.route_config.clone(),
             "cluster" => parts.cluster.clone(),
+            "key_clusters" => parts.key_clusters_of_file(),
             name => self.heading(name),
         }))
     }
@@ -210,10 +236,7 @@ impl Gateway {
         );
         Ok([
             (BOOTSTRAP, bootstrap),
-            (
-                CLUSTERS,
-                resource("cluster.v3.Cluster", "  ", "invoker", &parts.cluster),
-            ),
+            (CLUSTERS, parts.clusters()),
             (
                 LISTENERS,
                 resource("listener.v3.Listener", "  ", "http", &listener),
@@ -261,7 +284,7 @@ impl Gateway {
             "cluster_type" => cluster_type(&invoker).to_owned(),
             "invoker" => yaml::flow(&address(&invoker)),
             "filter" => self.filter.in_cluster(self.plugin()),
-            "restore_filter" => self.filter.in_listener(),
+            "http_filters" => self.http_filters() + &self.filter.in_listener(),
             "function" => self.filter.function_in_log().to_owned(),
             "body_filter" => self.body_filter().to_owned(),
             "secret_filter" => self.secret_filter(),
@@ -271,6 +294,7 @@ impl Gateway {
             listener: fill_in(include_str!("listener.yaml.template"), fill),
             route_config: fill_in(include_str!("route_config.yaml.template"), fill),
             cluster: fill_in(include_str!("cluster.yaml.template"), fill),
+            key_clusters: Authorizers::of(&self.routes).clusters(),
         })
     }
 
@@ -330,6 +354,23 @@ impl Gateway {
             "          # A route is chosen by the path that the function sees: /%61 is /a, and /a/../b is /b.\n          \
              normalize_path: true\n{merge}{escaped}"
         )
+    }
+
+    /// Returns the filters of Envoy that routes need.
+    fn http_filters(&self) -> String {
+        let mut filters = String::new();
+        if cors::is_needed(&self.routes) {
+            filters.push_str(CORS_FILTER);
+        }
+        let authorizers = Authorizers::of(&self.routes);
+        if !authorizers.is_empty() {
+            filters.push_str(&fill_in(JWT_FILTER, |name| match name {
+                "providers" => yaml::flow(&authorizers.providers()),
+                _ => yaml::flow(&authorizers.requirements()),
+            }));
+            filters.push_str(self.filter.claims());
+        }
+        filters
     }
 
     /// Returns the filter that adds the secret. Its place behind the Lambda filter lets it replace what a
@@ -401,74 +442,44 @@ const BODY_FILTER: &str = r#"        # A request without a body (GET) has no pla
                 end
 "#;
 
+/// The filter that answers preflight requests, by the rules of each route.
+const CORS_FILTER: &str =
+    "          # Answers preflight requests, and completes responses, by the rules of each route.
+          - name: envoy.filters.http.cors
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
+";
+
 /// Returns a file with one resource, whose text has two spaces more than `indent`.
 fn resource(kind: &str, indent: &str, name: &str, text: &str) -> String {
-    format!(
-        "resources:\n{indent}- \"@type\": type.googleapis.com/envoy.config.{kind}\n{indent}  name: {name}\n{text}\n"
-    )
+    resources(kind, indent, std::iter::once((name, text)))
 }
 
-/// Returns the address at which processes on the same machine reach a server that listens on `listen`.
-fn reachable(listen: &Listen) -> Result<Listen, EnvoyConfigError> {
-    let Listen::Tcp(HostPort { host, port }) = listen else {
-        return Ok(listen.clone());
+/// Returns a file with resources, each with its name and its text.
+fn resources<'r>(
+    kind: &str,
+    indent: &str,
+    resources: impl Iterator<Item = (&'r str, &'r str)>,
+) -> String {
+    let resource = |(name, text): (&str, &str)| {
+        format!(
+            "{indent}- \"@type\": type.googleapis.com/envoy.config.{kind}\n{indent}  name: {name}\n{text}\n"
+        )
     };
-    if *port == 0 {
-        return Err(EnvoyConfigError::NoFixedPort(listen.clone()));
-    }
-    let host = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
-        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.to_string(),
-        _ => host.clone(),
-    };
-    Ok(Listen::Tcp(HostPort { host, port: *port }))
+    let resources: String = resources.map(resource).collect();
+    format!("resources:\n{resources}")
 }
 
-fn cluster_type(invoker: &Listen) -> &'static str {
-    match invoker {
-        Listen::Tcp(address) if address.host.parse::<IpAddr>().is_err() => "STRICT_DNS",
-        _ => "STATIC",
-    }
-}
-
-fn address(listen: &Listen) -> Value {
-    match listen {
-        Listen::Tcp(HostPort { host, port }) => socket_address(host, *port),
-        Listen::Unix(path) => json!({ "pipe": { "path": path } }),
-    }
-}
-
-fn socket_address(host: &str, port: u16) -> Value {
-    let address = match host {
-        // Accepts IPv4 too.
-        "::" => json!({ "address": host, "port_value": port, "ipv4_compat": true }),
-        _ => json!({ "address": host, "port_value": port }),
-    };
-    json!({ "socket_address": address })
-}
+/// The filter that checks tokens on the routes that ask for them.
+const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for them.
+          - name: envoy.filters.http.jwt_authn
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+              providers: ${providers}
+              requirement_map: ${requirements}
+";
 
 /// Returns the last part of a path, so that the heading does not depend on the current folder.
 pub(crate) fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invoker_that_listens_on_all_addresses_is_reached_on_loopback() {
-        let reached =
-            |text: &str| reachable(&text.parse().unwrap()).map(|address| address.to_string());
-        assert_eq!(reached("0.0.0.0:9090").unwrap(), "127.0.0.1:9090");
-        assert_eq!(reached("[::]:9090").unwrap(), "[::1]:9090");
-        assert_eq!(reached("invoker:9090").unwrap(), "invoker:9090");
-        assert_eq!(reached("unix:///run/i.sock").unwrap(), "unix:///run/i.sock");
-        assert!(
-            reached("127.0.0.1:0")
-                .unwrap_err()
-                .to_string()
-                .contains("--invoker")
-        );
-    }
 }

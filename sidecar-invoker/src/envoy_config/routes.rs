@@ -6,7 +6,10 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::conditions;
+use super::cors::{self, Before};
 use super::filter::Filter;
+use super::jwt::{self, Authorizers};
 use super::yaml;
 use crate::config::{BackendConfig, Form, FunctionConfig, Host, PathPattern, Route};
 
@@ -66,10 +69,16 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
     let mut out = String::new();
     let any = Host::any();
     let mut names = Vec::new();
+    let authorizers = Authorizers::of(routes);
     let mut virtual_host = |host: &Host, first: &str| {
         let name = unique_name(host, &names);
-        let routes = routes.iter().filter(|route| route.host == *host);
-        write_virtual_host(&mut out, (host, &name), (routes, filter), first);
+        let routes: Vec<_> = routes.iter().filter(|route| route.host == *host).collect();
+        write_virtual_host(
+            &mut out,
+            (host, &name),
+            (&routes, filter, &authorizers),
+            first,
+        );
         names.push(name);
     };
     virtual_host(&any, &endpoints(health, routes));
@@ -88,10 +97,10 @@ pub(super) fn virtual_hosts(routes: &[Route], health: &Health, filter: &Filter) 
     out
 }
 
-fn write_virtual_host<'r>(
+fn write_virtual_host(
     out: &mut String,
     (host, name): (&Host, &str),
-    (routes, filter): (impl Iterator<Item = &'r Route>, &Filter),
+    (routes, filter, authorizers): (&[&Route], &Filter, &Authorizers<'_>),
     first: &str,
 ) {
     let domain = yaml::text(host.as_str());
@@ -101,7 +110,14 @@ fn write_virtual_host<'r>(
         "            - name: {}\n              domains: [{domain}]\n              routes:\n{first}",
         yaml::text(name)
     );
-    for route in routes {
+    for (index, route) in routes.iter().enumerate() {
+        if let Some(before) = cors::before(routes, index) {
+            write_options(out, (routes, route), &before);
+        }
+        let cors = cors::of_route(route).map(|config| (cors::FILTER, config));
+        let jwt = authorizers.of_route(route);
+        let jwt = jwt.map(|config| (jwt::FILTER, config));
+        let others: Vec<_> = cors.into_iter().chain(jwt).collect();
         let _ = write!(
             out,
             "              - match: {}\n                stat_prefix: {}\n                \
@@ -109,9 +125,51 @@ fn write_virtual_host<'r>(
             yaml::flow(&matching(route)),
             yaml::text(route.function.as_str()),
             yaml::flow(&action(route)),
-            filter.in_route(keys(route)),
+            filter.in_route(keys(route), &others),
         );
     }
+}
+
+/// Writes the route for OPTIONS in front of `route`.
+fn write_options(out: &mut String, (routes, route): (&[&Route], &Route), before: &Before<'_>) {
+    let present = |name: &str| json!({ "name": name, "present_match": true });
+    let mut headers = vec![method_is(&Method::OPTIONS)];
+    let action = match before {
+        Before::Preflight => {
+            headers.push(present("origin"));
+            headers.push(present("access-control-request-method"));
+            let config = cors::of_route(route).unwrap_or_default();
+            format!(
+                "                route: {{ cluster: invoker }}\n                \
+                 typed_per_filter_config:\n                  {}: {}\n",
+                cors::FILTER,
+                yaml::flow(&config)
+            )
+        }
+        Before::Response(preflight) => format!(
+            "                direct_response: {{ status: {} }}\n                \
+             response_headers_to_add: {}\n",
+            preflight.status,
+            yaml::flow(&cors::headers(routes, route, preflight))
+        ),
+    };
+    let options = Route {
+        method: None,
+        ..route.clone()
+    };
+    let mut matching = matching(&options);
+    if let Value::Object(fields) = &mut matching {
+        fields.insert("headers".to_owned(), json!(headers));
+    }
+    let _ = write!(
+        out,
+        "              - match: {}\n{action}",
+        yaml::flow(&matching)
+    );
+}
+
+fn method_is(method: &Method) -> Value {
+    json!({ "name": ":method", "string_match": { "exact": method.as_str() } })
 }
 
 /// Returns the name of a virtual host. It is a part of the names of statistics, whose parts are separated
@@ -185,11 +243,20 @@ fn matching(route: &Route) -> Value {
         Form::Prefix => ("path_separated_prefix", json!(route.path.prefix())),
         Form::Template => ("safe_regex", json!({ "regex": route.path.regex() })),
     };
-    let method = route
-        .method
-        .as_ref()
-        .map(|method| json!([{ "name": ":method", "string_match": { "exact": method.as_str() } }]));
-    object([(key, Some(value)), ("headers", method)])
+    let method = route.method.as_ref().map(method_is);
+    let headers = route.conditions.iter().filter_map(conditions::header);
+    let headers: Vec<_> = method.into_iter().chain(headers).collect();
+    let query: Vec<_> = route
+        .conditions
+        .iter()
+        .filter_map(conditions::query)
+        .collect();
+    let list = |list: Vec<Value>| (!list.is_empty()).then_some(Value::Array(list));
+    object([
+        (key, Some(value)),
+        ("headers", list(headers)),
+        ("query_parameters", list(query)),
+    ])
 }
 
 fn action(route: &Route) -> Value {

@@ -143,10 +143,14 @@ fn route(function: &file::FunctionEntry) -> Route {
         host: function.hostname.clone(),
         path: PathPattern::any(),
         method: None,
+        conditions: Vec::new(),
         function: function.name.clone(),
         lambda: Map::from_iter([("function".to_owned(), json!(name))]),
         timeout: None,
+        authorizer: None,
+        cors: None,
         is_rest_api: false,
+        priority: None,
         line: function.line,
     }
 }

@@ -11,7 +11,7 @@ use super::mesh::Mesh;
 use super::python;
 use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
 use crate::config::{
-    self, BackendConfig, Config, ConfigError, Host, Listen, PathPattern, Route, StackName,
+    self, BackendConfig, Config, ConfigError, Host, ImportOverrides, Listen, PathPattern, Route,
 };
 use crate::envoy_config::{EnvoyConfigError, Filter, Gateway};
 use crate::lrp::Lrp;
@@ -84,13 +84,13 @@ impl Project {
     pub fn load(
         &self,
         filter: &Filter,
-        stack_name: Option<&StackName>,
+        overrides: &ImportOverrides,
         change: impl FnOnce(&mut Config) -> Result<(), ProjectError>,
     ) -> Result<Mesh, ProjectError> {
         let mut config = match self.kind {
             Kind::Lrp => return Ok(lrp(&self.path, filter)?),
-            Kind::Invoker => Config::load_stack(&self.path, stack_name)?,
-            Kind::Template => template(&self.path, stack_name)?,
+            Kind::Invoker => Config::load_with(&self.path, overrides)?,
+            Kind::Template => template(&self.path, overrides)?,
             Kind::Folder => {
                 let function = folder::function(&self.path)?;
                 let text = json!({
@@ -177,7 +177,7 @@ fn lrp(path: &Path, filter: &Filter) -> Result<Mesh, ConfigError> {
 }
 
 /// Reads a template, as an `invoker.yaml` beside it would import it.
-fn template(path: &Path, stack_name: Option<&StackName>) -> Result<Config, ConfigError> {
+fn template(path: &Path, overrides: &ImportOverrides) -> Result<Config, ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let text = json!({ "import": file }).to_string();
@@ -186,7 +186,7 @@ fn template(path: &Path, stack_name: Option<&StackName>) -> Result<Config, Confi
         false => folder,
     };
     let name = path.display().to_string();
-    let read = Config::parse_stack(&name, &text, folder, stack_name);
+    let read = Config::parse_with(&name, &text, folder, overrides);
     read.map_err(|mut error| {
         // The line and the key would be those of a file that the user has not written.
         for problem in &mut error.problems {
@@ -210,14 +210,21 @@ fn routes_by_name(config: &Config) -> Vec<Route> {
         if let Some(payload) = own.and_then(|route| route.lambda.get("payload")) {
             lambda.extend(settings_without_path(payload));
         }
+        // A function that asks for a token on one way has no other way without.
+        let mut own = config.routes.iter().filter(|route| route.function == *name);
+        let authorizer = own.find_map(|route| route.authorizer.clone());
         Some(Route {
             host,
             path: PathPattern::any(),
             method: None,
+            conditions: Vec::new(),
             function: name.clone(),
             lambda,
             timeout: None,
+            authorizer,
+            cors: None,
             is_rest_api: false,
+            priority: None,
             line: 0,
         })
     };

@@ -11,14 +11,14 @@ use lambda_filter_core::event;
 use lambda_filter_core::request::{Request, RequestAttributes};
 use lambda_filter_core::response::{self, HttpResponse, InvokeResponse, error_response};
 use serde_json::{Value, json};
-use sidecar_invoker::config::{BackendConfig, Config, LocalConfig};
+use sidecar_invoker::config::{BackendConfig, Config, Cors, LocalConfig};
 
 use crate::support::{Invoker, exists, fixture_function};
 
 /// A check of one row. It panics if the row is not so.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 27] = [
+const CHECKS: [Check; 29] = [
     ("binary-body", || {
         let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
         assert_eq!(
@@ -139,7 +139,25 @@ const CHECKS: [Check; 27] = [
         let auth = "Events: { E: { Type: Api, Properties: { Path: /, Method: GET, Auth: { ApiKeyRequired: true } } } }";
         let config = template(auth, "");
         assert_eq!(config.routes.len(), 1);
-        assert!(config.warnings[0].ends_with("nothing is authorised here"));
+        assert!(config.warnings[0].ends_with("the routes are open to every caller"));
+    }),
+    ("template-scopes", || {
+        let api = "  H: { Type: AWS::Serverless::HttpApi, Properties: { Auth: { DefaultAuthorizer: J, Authorizers: { J: \
+            { JwtConfiguration: { issuer: 'https://i', audience: [a] }, IdentitySource: $request.header.A } } } } }\n";
+        let event = "Events: { E: { Type: HttpApi, Properties: { ApiId: !Ref H, Path: /, Method: GET, \
+            Auth: { AuthorizationScopes: [s] } } } }";
+        let config = template(event, api);
+        let authorizer = config.routes[0].authorizer.as_ref().unwrap();
+        assert_eq!(authorizer.audiences, ["a"]);
+        assert!(config.warnings[0].ends_with("a token with any scope is accepted here"));
+    }),
+    ("template-cors", || {
+        // Statuses are Envoy's own, see tests/e2e/templates.rs.
+        let url = "FunctionUrlConfig: { Cors: { AllowOrigins: ['*'] } }";
+        let Some(Cors::Policy(policy)) = &template(url, "").routes[0].cors else {
+            panic!("no policy");
+        };
+        assert_eq!(policy.origins, ["*"]);
     }),
     ("template-hosts", || {
         let config = template(

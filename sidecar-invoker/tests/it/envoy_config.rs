@@ -309,3 +309,62 @@ fn a_template_gives_a_configuration_and_its_warnings() {
         "{stderr}"
     );
 }
+
+#[test]
+fn parameters_on_the_command_line_count_before_the_file() {
+    let template = "
+Parameters: { Stage: { Type: String, Default: a }, Path: { Type: String, Default: /a } }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub f-${Stage}
+      Runtime: provided.al2023
+      Events: { E: { Type: HttpApi, Properties: { Path: !Ref Path, Method: GET } } }
+";
+    let folder = write(&[
+        (
+            "invoker.yaml",
+            "import: template.yaml\nimport_parameters: { Stage: b, Path: /b }",
+        ),
+        (
+            "none.yaml",
+            "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }",
+        ),
+        ("template.yaml", template),
+        ("bootstrap", ""),
+    ]);
+    let run_with = |file: &str, parameters: &[&str]| {
+        let file = folder.path().join(file);
+        let parameters = parameters.iter().flat_map(|one| ["--parameter", one]);
+        let start = ["--config", file.to_str().unwrap(), "--filter", "f.wasm"];
+        run(&start.into_iter().chain(parameters).collect::<Vec<_>>())
+    };
+    let (code, stdout, stderr) = run_with("invoker.yaml", &["Stage=c", "Stage=d=e"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stdout.is_empty() && stderr.contains("f-d=e"), "{stderr}");
+    let (code, stdout, stderr) = run_with("invoker.yaml", &["Stage=c"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stdout.contains("path: /b ") && stdout.contains("f-c"),
+        "{stdout}"
+    );
+    for (file, parameter, expected) in [
+        (
+            "invoker.yaml",
+            "Stge=c",
+            "invoker.yaml:1: import: --parameter Stge: no template has a parameter of this name",
+        ),
+        (
+            "none.yaml",
+            "A=b",
+            "none.yaml:1: no template is imported; remove `--parameter A=…`, or add `import`",
+        ),
+        ("none.yaml", "A", "expected NAME=VALUE such as Stage=dev"),
+        ("none.yaml", "=A", "expected NAME=VALUE such as Stage=dev"),
+    ] {
+        let (code, _, stderr) = run_with(file, &[parameter]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}

@@ -206,6 +206,7 @@ const FORMS: &str = r#"[
     ["callers.identities[0].uri", ["spiffe://td/a", "spiffe://td/a/*"], ["td", "spiffe://td/a*", 1]],
     ["drain_timeout", [1, "1", "500ms", "30s", "15m"], ["1d", "", "1.5s", 1.5, true]],
     ["import_stack_name", ["orders-dev"], ["1a", "a_b", ""]],
+    ["import_jwks.a", ["https://a", "http://a:1/b"], ["a", "ftp://a/", "https://a@b", 1]],
     ["aws.region", ["eu-west-1"], ["EU", "", 1.5]],
     ["aws.endpoint", ["http://a", "https://a.b:1/", "http://[::1]"], ["a.b", "http://a/b", 1]],
     ["aws.role_arn", ["arn:aws-cn:iam::123456789012:role/r"], ["r", "arn:aws:iam::1:user/u"]],

@@ -54,6 +54,7 @@ mod shipped_files;
 mod shipped_protected;
 mod shipped_routing;
 mod streaming;
+mod templates;
 mod trailers;
 mod transports;
 mod up;

@@ -1,12 +1,16 @@
 //! The APIs of a template, and how their requests reach functions.
 
+use std::collections::BTreeMap;
+
 use hyper::Method;
 use lambda_api::{FunctionName, FunctionReference};
 use lambda_filter_core::config::Settings;
 use serde_json::{Map, Value as Json, json};
 
+use super::authorizer::Authorizers;
 use super::node::Node;
 use super::template::Template;
+use crate::config::cors::Cors;
 use crate::config::pattern::{Host, PathPattern};
 use crate::config::routes::Route;
 
@@ -18,7 +22,16 @@ pub(super) struct Api {
     pub(super) stage: Option<String>,
     /// The media types whose bodies travel in base64.
     pub(super) binary_media_types: Vec<String>,
+    /// The rules for web pages of other origins.
+    pub(super) cors: Option<Cors>,
+    /// The authorizers to which events may refer.
+    pub(super) authorizers: Authorizers,
+    /// The routes of its definition, if events add none.
+    pub(super) only: Option<Vec<Route>>,
 }
+
+/// The APIs of a template and of the stacks inside it, by their paths, see [`Scope::path`](super::intrinsic::Scope::path).
+pub(super) type Apis = BTreeMap<String, Api>;
 
 /// The two kinds of APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +61,9 @@ impl Api {
             kind,
             stage: None,
             binary_media_types: Vec::new(),
+            cors: None,
+            authorizers: Authorizers::default(),
+            only: None,
         }
     }
 
@@ -141,10 +157,14 @@ impl Api {
             host: Host::any(),
             path,
             method,
+            conditions: Vec::new(),
             function: request.function,
             lambda,
             timeout: None,
+            authorizer: self.authorizers.of_event(None),
+            cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
+            priority: None,
             line: request.line,
         })
     }

@@ -3,23 +3,35 @@
 //! Source: `AWS::ApiGateway::*`, `AWS::ApiGatewayV2::*` and `AWS::Lambda::Url` in the AWS CloudFormation
 //! template reference.
 
-use std::collections::BTreeMap;
-
-use super::api::{Api, ApiKind, Request, target};
-use super::intrinsic::Scope;
+use super::api::{Api, ApiKind, Apis, Request, target};
+use super::authorizer;
+use super::cors;
 use super::node::Node;
 use super::openapi;
-use super::resource::{Resource, Resources};
+use super::resource::Resource;
 use super::sam;
-use super::template::Template;
+use super::stack::{Stack, Stacks};
+use super::template::{Mock, Template, not_known};
+use crate::config::authorizer::JwtAuthorizer;
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
+
+const AUTHORIZER: &str = "AWS::ApiGatewayV2::Authorizer";
 
 /// The longest way from a resource of a REST API to the root.
 const MAX_SEGMENTS: usize = 100;
 
-/// Reads all of them.
-pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resources) {
-    let mut apis = BTreeMap::new();
+/// Reads the APIs of a stack.
+pub(super) fn read_apis(
+    template: &mut Template<'_>,
+    stacks: &Stacks,
+    stack: &Stack,
+    apis: &mut Apis,
+) {
+    let Stack {
+        scope, resources, ..
+    } = stack;
+    read_authorizers(template, stack);
     for (kind, api_kind) in [
         ("AWS::ApiGateway::RestApi", ApiKind::Rest),
         ("AWS::ApiGatewayV2::Api", ApiKind::Http),
@@ -27,23 +39,77 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
         for resource in resources.of_kind(kind) {
             let Resource { id, properties, .. } = resource;
             let mut api = Api::new(api_kind);
-            api.set_stage(template, id, stage(resources, resource, api_kind));
+            let path = scope.path(id);
+            api.set_stage(template, id, stage(stacks, &path, api_kind));
             api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
+            api.cors = cors::policy(template, id, properties.get("CorsConfiguration"));
             let body = (id.as_str(), properties.get("Body"));
-            if let Some(definition) = openapi::definition(template, scope, body, None) {
+            let file = asset(resource);
+            if let Some(definition) = openapi::definition(template, scope, body, file) {
                 for route in openapi::read(template, id, &mut api, &definition) {
                     template.add_route(route);
                 }
             }
             properties.get("ProtocolType");
-            apis.insert(id.as_str(), api);
+            apis.insert(path, api);
         }
     }
-    for resource in &resources.all {
+}
+
+/// Returns the file that `cdk synth` names beside the object in S3 that it will become.
+fn asset(api: &Resource) -> Option<&Node> {
+    api.properties.entry("BodyS3Location")?;
+    let metadata = api.node.get("Metadata")?;
+    let asset = metadata.get("aws:asset:path")?;
+    metadata.discard();
+    api.properties.get("BodyS3Location")?.discard();
+    Some(asset)
+}
+
+/// Warns of the authorizers that are not kept here.
+fn read_authorizers(template: &mut Template<'_>, stack: &Stack) {
+    for resource in stack.resources.of_kind(AUTHORIZER) {
+        if let Err(reason) = authorizer(resource) {
+            let message = authorizer::open(&resource.id, &reason);
+            template.warn(resource.line, message);
+            resource.node.discard();
+        }
+    }
+}
+
+fn authorizer(resource: &Resource) -> Result<JwtAuthorizer, String> {
+    let properties = &resource.properties;
+    let kind = properties.get("AuthorizerType").map(Node::text);
+    match (kind, properties.get("JwtConfiguration")) {
+        (Some(Ok("JWT")), Some(jwt)) => authorizer::jwt(jwt, properties.get("IdentitySource")),
+        _ => Err("only tokens are checked here".to_owned()),
+    }
+}
+
+/// Reads the routes of a stack.
+pub(super) fn read_routes(
+    template: &mut Template<'_>,
+    stacks: &Stacks,
+    stack: &Stack,
+    apis: &Apis,
+) {
+    for resource in &stack.resources.all {
+        let reader = Reader {
+            stacks,
+            stack,
+            apis,
+            resource,
+        };
         let route = match resource.kind.as_str() {
-            "AWS::ApiGateway::Method" => method(resources, &apis, resource),
-            "AWS::ApiGatewayV2::Route" => http_route(resources, &apis, resource),
-            "AWS::ApiGatewayV2::Api" => match quick_create(&apis, resource) {
+            "AWS::ApiGateway::Method" => match reader.mock() {
+                Some(mock) => {
+                    template.imported.mocks.push(mock);
+                    continue;
+                }
+                None => reader.method(),
+            },
+            "AWS::ApiGatewayV2::Route" => reader.http_route(),
+            "AWS::ApiGatewayV2::Api" => match reader.quick_create() {
                 Some(route) => route,
                 None => continue,
             },
@@ -62,7 +128,8 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
             }
         }
     }
-    for resource in resources
+    for resource in stack
+        .resources
         .all
         .iter()
         .filter(|resource| resource.is_of_cloudformation())
@@ -86,8 +153,8 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
     }
 }
 
-/// Returns the name of an API's stage.
-fn stage<'r>(resources: &'r Resources, api: &Resource, kind: ApiKind) -> Option<&'r Node> {
+/// Returns the name of the stage of the API with this path.
+fn stage<'s>(stacks: &'s Stacks, api: &str, kind: ApiKind) -> Option<&'s Node> {
     let (kinds, key) = match kind {
         ApiKind::Rest => (
             &["AWS::ApiGateway::Stage", "AWS::ApiGateway::Deployment"][..],
@@ -95,153 +162,197 @@ fn stage<'r>(resources: &'r Resources, api: &Resource, kind: ApiKind) -> Option<
         ),
         ApiKind::Http => (&["AWS::ApiGatewayV2::Stage"][..], "ApiId"),
     };
-    let stages = kinds.iter().flat_map(|kind| resources.of_kind(kind));
-    let mut stages = stages.filter(|stage| refers(stage, key) == Some(api.id.as_str()));
-    stages.find_map(|stage| stage.properties.get("StageName"))
+    let stages = kinds.iter().flat_map(|kind| stacks.of_kind(kind));
+    let mut stages =
+        stages.filter(|(stack, stage)| refers(stack, stage, key).as_deref() == Some(api));
+    stages.find_map(|(_, stage)| stage.properties.get("StageName"))
 }
 
-/// Returns the logical id of the resource to which a property refers.
-fn refers<'r>(resource: &'r Resource, property: &str) -> Option<&'r str> {
-    resource.properties.get(property)?.resource()
+/// Returns the path of the resource to which a property refers.
+fn refers(stack: &Stack, resource: &Resource, property: &str) -> Option<String> {
+    stack.scope.resource(resource.properties.get(property)?)
 }
 
-fn method(
-    resources: &Resources,
-    apis: &BTreeMap<&str, Api>,
-    resource: &Resource,
-) -> Result<Route, String> {
-    let properties = &resource.properties;
-    none(properties, "AuthorizationType");
-    let outside = Api::new(ApiKind::Rest);
-    let api = refers(resource, "RestApiId").and_then(|id| apis.get(id));
-    let integration = properties
-        .get("Integration")
-        .ok_or("it has no Integration")?;
-    is_proxy(integration.get("Type"))?;
-    for key in [
-        "IntegrationHttpMethod",
-        "PassthroughBehavior",
-        "ContentHandling",
-        "Credentials",
-        "IntegrationResponses",
-    ] {
-        integration.get(key).into_iter().for_each(Node::discard);
+/// Reads a resource that is a route.
+struct Reader<'r> {
+    stacks: &'r Stacks,
+    stack: &'r Stack,
+    apis: &'r Apis,
+    resource: &'r Resource,
+}
+
+impl Reader<'_> {
+    /// Returns the API to which a property refers. An API of another template has the settings of that
+    /// template.
+    fn api(&self, property: &str, kind: ApiKind) -> Api {
+        let path = refers(self.stack, self.resource, property);
+        let api = path.and_then(|path| self.apis.get(&path));
+        let api = api.filter(|api| api.kind == kind);
+        api.cloned().unwrap_or_else(|| Api::new(kind))
     }
-    for key in ["MethodResponses", "OperationName", "RequestModels"] {
-        properties.get(key).into_iter().for_each(Node::discard);
-    }
-    let target = target(integration.get("Uri").ok_or("it has no Uri")?)?;
-    let is_streamed = integration
-        .get("ResponseTransferMode")
-        .is_some_and(|mode| mode.text() == Ok("STREAM"));
-    let path = path(resources, resource)?;
-    let method = properties.get("HttpMethod").ok_or("it has no HttpMethod")?;
-    api.unwrap_or(&outside).route(Request {
-        path: &path,
-        method: method
-            .text()
-            .map_err(|unknown| format!("its HttpMethod needs {}", unknown.needs))?,
-        function: target.function,
-        version: None,
-        is_streamed: is_streamed || target.is_streamed,
-        line: resource.line,
-    })
-}
 
-/// Returns the path of a method, from the root of its API.
-fn path(resources: &Resources, method: &Resource) -> Result<String, String> {
-    let mut segments = Vec::new();
-    let mut next = refers(method, "ResourceId");
-    while let Some(resource) = next.and_then(|id| resources.get(id))
-        && resource.kind == "AWS::ApiGateway::Resource"
-    {
-        let part = resource.properties.get("PathPart").map(Node::text);
-        match part {
-            Some(Ok(part)) if segments.len() < MAX_SEGMENTS => segments.push(part),
-            _ => return Err(format!("the path of {} is not known here", resource.id)),
+    fn method(&self) -> Result<Route, String> {
+        let properties = &self.resource.properties;
+        none(properties, "AuthorizationType");
+        let integration = properties
+            .get("Integration")
+            .ok_or("it has no Integration")?;
+        is_proxy(integration.get("Type"))?;
+        for key in [
+            "IntegrationHttpMethod",
+            "PassthroughBehavior",
+            "ContentHandling",
+            "Credentials",
+            "IntegrationResponses",
+        ] {
+            integration.get(key).into_iter().for_each(Node::discard);
         }
-        next = refers(resource, "ParentId");
+        for key in ["MethodResponses", "OperationName", "RequestModels"] {
+            properties.get(key).into_iter().for_each(Node::discard);
+        }
+        let target = target(integration.get("Uri").ok_or("it has no Uri")?)?;
+        let is_streamed = integration
+            .get("ResponseTransferMode")
+            .is_some_and(|mode| mode.text() == Ok("STREAM"));
+        let path = self.path()?;
+        let method = properties.get("HttpMethod").ok_or("it has no HttpMethod")?;
+        self.api("RestApiId", ApiKind::Rest).route(Request {
+            path: &path,
+            method: method
+                .text()
+                .map_err(|unknown| not_known("its HttpMethod", &unknown))?,
+            function: target.function,
+            version: None,
+            is_streamed: is_streamed || target.is_streamed,
+            line: self.resource.line,
+        })
     }
-    segments.reverse();
-    Ok(format!("/{}", segments.join("/")))
-}
 
-fn http_route(
-    resources: &Resources,
-    apis: &BTreeMap<&str, Api>,
-    resource: &Resource,
-) -> Result<Route, String> {
-    let properties = &resource.properties;
-    none(properties, "AuthorizationType");
-    properties.get("OperationName");
-    let outside = Api::new(ApiKind::Http);
-    let api = refers(resource, "ApiId").and_then(|id| apis.get(id));
-    let integration = properties.get("Target").ok_or("it has no Target")?;
-    let integration = integration.text().map_err(|unknown| {
-        format!(
-            "its Target needs {}, which is not known here",
-            unknown.needs
-        )
-    })?;
-    let integration = integration.trim_start_matches("integrations/");
-    let integration = resources
-        .get(integration)
-        .filter(|resource| resource.kind == "AWS::ApiGatewayV2::Integration")
-        .ok_or_else(|| format!("there is no integration {integration}"))?;
-    let settings = &integration.properties;
-    is_proxy(settings.get("IntegrationType"))?;
-    for key in ["IntegrationMethod", "ConnectionType", "CredentialsArn"] {
-        settings.get(key).into_iter().for_each(Node::discard);
+    /// Returns the response of a method OPTIONS that leads to no function, but to the headers of CORS.
+    fn mock(&self) -> Option<Mock> {
+        let properties = &self.resource.properties;
+        let integration = properties.get("Integration")?;
+        let is = |node: Option<&Node>, text| node.is_some_and(|node| node.text() == Ok(text));
+        if !is(properties.get("HttpMethod"), "OPTIONS") || !is(integration.get("Type"), "MOCK") {
+            return None;
+        }
+        let response = integration.get("IntegrationResponses")?.items().first()?;
+        let status = response.get("StatusCode");
+        let preflight = cors::mock(status, response.get("ResponseParameters")?)?;
+        let path = self.path().ok()?.parse::<PathPattern>().ok()?;
+        for key in ["AuthorizationType", "ApiKeyRequired", "MethodResponses"] {
+            properties.get(key).into_iter().for_each(Node::discard);
+        }
+        integration.discard();
+        Some(Mock {
+            path: path.without_trailing_slash(),
+            preflight,
+        })
     }
-    let target = target(
-        settings
-            .get("IntegrationUri")
-            .ok_or("its integration has no IntegrationUri")?,
-    )?;
-    let version = settings.get("PayloadFormatVersion").map(Node::text);
-    let version = version
-        .transpose()
-        .map_err(|unknown| format!("its payload format needs {}", unknown.needs))?;
-    let key = properties.get("RouteKey").ok_or("it has no RouteKey")?;
-    let key = key.text().map_err(|unknown| {
-        format!(
-            "its RouteKey needs {}, which is not known here",
-            unknown.needs
-        )
-    })?;
-    let (method, path) = route_key(key)?;
-    api.unwrap_or(&outside).route(Request {
-        path,
-        method,
-        function: target.function,
-        version: version.or(Some("1.0")),
-        is_streamed: target.is_streamed,
-        line: resource.line,
-    })
-}
 
-/// Returns the route of an API that names its only function itself.
-fn quick_create(apis: &BTreeMap<&str, Api>, resource: &Resource) -> Option<Result<Route, String>> {
-    let uri = resource.properties.get("Target")?;
-    let key = resource.properties.get("RouteKey").map(Node::text);
-    let route = |(method, path)| {
-        let target = target(uri)?;
-        let api = apis.get(resource.id.as_str()).ok_or("it is no API")?;
-        api.route(Request {
+    /// Returns the path of a method, from the root of its API.
+    fn path(&self) -> Result<String, String> {
+        let mut segments = Vec::new();
+        let mut next = refers(self.stack, self.resource, "ResourceId");
+        while let Some((stack, resource)) = next.and_then(|path| self.stacks.get(&path))
+            && resource.kind == "AWS::ApiGateway::Resource"
+        {
+            let part = resource.properties.get("PathPart").map(Node::text);
+            match part {
+                Some(Ok(part)) if segments.len() < MAX_SEGMENTS => segments.push(part),
+                _ => return Err(format!("the path of {} is not known here", resource.id)),
+            }
+            next = refers(stack, resource, "ParentId");
+        }
+        segments.reverse();
+        Ok(format!("/{}", segments.join("/")))
+    }
+
+    fn http_route(&self) -> Result<Route, String> {
+        let properties = &self.resource.properties;
+        none(properties, "AuthorizationType");
+        properties.get("OperationName");
+        let integration = properties.get("Target").ok_or("it has no Target")?;
+        let integration = integration
+            .text()
+            .map_err(|unknown| not_known("its Target", &unknown))?;
+        let integration = integration.trim_start_matches("integrations/");
+        let (_, integration) = self
+            .stacks
+            .get(&self.stack.scope.path(integration))
+            .filter(|(_, found)| found.kind == "AWS::ApiGatewayV2::Integration")
+            .ok_or_else(|| format!("there is no integration {integration}"))?;
+        let settings = &integration.properties;
+        is_proxy(settings.get("IntegrationType"))?;
+        for key in ["IntegrationMethod", "ConnectionType", "CredentialsArn"] {
+            settings.get(key).into_iter().for_each(Node::discard);
+        }
+        let target = target(
+            settings
+                .get("IntegrationUri")
+                .ok_or("its integration has no IntegrationUri")?,
+        )?;
+        let version = settings.get("PayloadFormatVersion").map(Node::text);
+        let version = version
+            .transpose()
+            .map_err(|unknown| not_known("its payload format", &unknown))?;
+        let key = properties.get("RouteKey").ok_or("it has no RouteKey")?;
+        let key = key
+            .text()
+            .map_err(|unknown| not_known("its RouteKey", &unknown))?;
+        let (method, path) = route_key(key)?;
+        let route = self.api("ApiId", ApiKind::Http).route(Request {
             path,
             method,
             function: target.function,
-            version: Some("2.0"),
+            version: version.or(Some("1.0")),
             is_streamed: target.is_streamed,
-            line: resource.line,
+            line: self.resource.line,
+        })?;
+        Ok(Route {
+            authorizer: self.authorizer(),
+            ..route
         })
-    };
-    let key = match key {
-        Some(Err(unknown)) => Err(format!("its RouteKey needs {}", unknown.needs)),
-        Some(Ok(key)) => route_key(key),
-        None => route_key("$default"),
-    };
-    Some(key.and_then(route))
+    }
+
+    /// Returns the authorizer of a route, if it is one of tokens.
+    fn authorizer(&self) -> Option<JwtAuthorizer> {
+        let properties = &self.resource.properties;
+        let kind = properties.entry("AuthorizationType")?;
+        let is_jwt = |kind: &Node| kind.text() == Ok("JWT");
+        kind.text_if(is_jwt)?;
+        let path = refers(self.stack, self.resource, "AuthorizerId");
+        let found = path.and_then(|path| self.stacks.get(&path));
+        let (_, found) = found.filter(|(_, found)| found.kind == AUTHORIZER)?;
+        // Its own warning says that it is not kept.
+        kind.take_if(is_jwt);
+        authorizer(found).ok()
+    }
+
+    /// Returns the route of an API that names its only function itself.
+    fn quick_create(&self) -> Option<Result<Route, String>> {
+        let properties = &self.resource.properties;
+        let uri = properties.get("Target")?;
+        let key = properties.get("RouteKey").map(Node::text);
+        let api = self.apis.get(&self.stack.scope.path(&self.resource.id));
+        let route = |(method, path)| {
+            let target = target(uri)?;
+            api.ok_or("it is no API")?.route(Request {
+                path,
+                method,
+                function: target.function,
+                version: Some("2.0"),
+                is_streamed: target.is_streamed,
+                line: self.resource.line,
+            })
+        };
+        let key = match key {
+            Some(Err(unknown)) => Err(not_known("its RouteKey", &unknown)),
+            Some(Ok(key)) => route_key(key),
+            None => route_key("$default"),
+        };
+        Some(key.and_then(route))
+    }
 }
 
 /// Reads `GET /orders`, or `$default`.

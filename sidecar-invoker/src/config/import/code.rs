@@ -1,18 +1,19 @@
 //! The folder of the code of a function, or of the content of a layer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::node::Node;
 use super::resource::Resource;
-use super::template::{Template, not_known};
+use super::template::not_known;
 use crate::util::normal_path;
 
-/// Returns the folder that a property names, or the template's own without the property.
+/// Returns the folder that a property names, relative to `base`, that of the template. Without the property it is
+/// `base` itself.
 ///
 /// # Errors
 /// Returns the reason why there is no such folder on this machine.
 pub(super) fn folder(
-    template: &Template<'_>,
+    base: &Path,
     resource: &Resource,
     (property, code): (&str, Option<&Node>),
 ) -> Result<PathBuf, String> {
@@ -35,9 +36,13 @@ pub(super) fn folder(
         // As the SAM CLI takes it.
         (_, None) => ".",
     };
-    let directory = template.directory.join(code);
+    let directory = base.join(code);
     match normal_path(&directory) {
         Ok(directory) if directory.is_dir() => Ok(directory),
+        Ok(file) if file.is_file() => Err(format!(
+            "{} is a file; unpack it, and name the directory",
+            file.display()
+        )),
         _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
         _ => Err(format!("there is no directory {}", directory.display())),
     }

@@ -114,7 +114,7 @@ impl Expansion<'_, '_> {
 }
 
 /// Returns the size of a value, see [`MAX_SIZE`].
-fn size(node: &YamlNode) -> usize {
+pub(super) fn size(node: &YamlNode) -> usize {
     let text = |text: &str| 1 + text.len() / 16;
     match &node.kind {
         Kind::Null => 1,

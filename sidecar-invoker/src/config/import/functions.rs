@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::intrinsic::Scope;
 use super::node::{Kind, Node};
-use super::resource::{Resource, Resources};
+use super::resource::Resource;
+use super::stack::{Stack, Stacks};
 use super::template::{ImportedFunction, Template, not_known};
 use super::{code, layers, runtime};
 use crate::config::model::{
@@ -23,9 +23,12 @@ const LOG_VARIABLES: [(&str, &str); 2] = [
     ("ApplicationLogLevel", "AWS_LAMBDA_LOG_LEVEL"),
 ];
 
-/// Reads all of them. `line` is that of `Resources`.
-pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resources, line: usize) {
-    let mut is_none = true;
+/// Reads those of a stack.
+pub(super) fn read(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) {
+    let Stack {
+        scope, resources, ..
+    } = stack;
+    let mut is_none = stacks.0.len() == 1;
     for resource in resources
         .all
         .iter()
@@ -37,13 +40,17 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
             leave_out(resource);
             continue;
         };
-        match function_of(template, resources, resource, name) {
+        match function_of(template, (stacks, stack), resource, name) {
             Some(function) => _ = template.imported.functions.insert(name.clone(), function),
-            None => leave_out(resource),
+            None => {
+                let place = template.place(resource.line);
+                template.imported.left_out.insert(name.clone(), place);
+                leave_out(resource);
+            }
         }
     }
     if is_none {
-        template.warn(line, "Resources: there is no function among them");
+        template.warn(stack.line, "Resources: there is no function among them");
         resources.global("Function").discard();
     }
 }
@@ -55,7 +62,8 @@ fn leave_out(resource: &Resource) {
 }
 
 fn is_new(template: &mut Template<'_>, resource: &Resource, name: &FunctionName) -> bool {
-    let is_new = !template.imported.functions.contains_key(name);
+    let imported = &template.imported;
+    let is_new = !imported.functions.contains_key(name) && !imported.left_out.contains_key(name);
     if !is_new {
         let message = format!("{name}: there is another function of this name; it is left out");
         template.warn(resource.line, message);
@@ -65,7 +73,7 @@ fn is_new(template: &mut Template<'_>, resource: &Resource, name: &FunctionName)
 
 fn function_of(
     template: &mut Template<'_>,
-    resources: &Resources,
+    (stacks, stack): (&Stacks, &Stack),
     resource: &Resource,
     name: &FunctionName,
 ) -> Option<ImportedFunction> {
@@ -73,7 +81,8 @@ fn function_of(
     let directory = match reader.directory(template) {
         Ok(directory) => directory,
         Err(reason) => {
-            template.warn(resource.line, format!("{name}: {reason}; it is left out"));
+            let message = format!("{name}: {reason}; it is left out");
+            template.warn_unless_set((name, "command"), resource.line, message);
             return None;
         }
     };
@@ -113,7 +122,7 @@ fn function_of(
     if let Some(size) = reader.ephemeral_storage(template) {
         defaults.ephemeral_storage_mib = size;
     }
-    defaults.layers = layers::of(template, resources, resource, name);
+    defaults.layers = layers::of(template, (stacks, stack), resource, name);
     reader.logging(&mut defaults);
     reader.environment(template, &mut defaults);
     reader.take_the_rest();
@@ -192,12 +201,15 @@ impl<'r> Reader<'r> {
             || self.get("ImageUri").is_some()
             || of_code("ImageUri")
         {
-            return Err("a function in an image is not run here; run the image with an emulator, and name that with `rie`".to_owned());
+            return Err(format!(
+                "a function in an image is not run here; run the image, and give its address in functions.{}.rie",
+                self.name
+            ));
         }
         if self.get("InlineCode").is_some() || of_code("ZipFile") {
             return Err("code in the template itself is not run here".to_owned());
         }
-        code::folder(template, self.resource, (property, code))
+        code::folder(&template.source.directory, self.resource, (property, code))
     }
 
     fn logging(&self, defaults: &mut LocalDefaults) {

@@ -5,36 +5,43 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition};
+use lambda_api::{ACCOUNT_ID, FunctionArn, FunctionName, Partition, Qualifier};
 
 use super::node::{Entry, Kind, Node, Unknown};
-use super::template::{child, entries, scalar};
+use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{self, Key, YamlNode};
 use crate::invocation::region;
 
-/// The most text that the functions of one template may return.
-const MAX_TEXT: usize = 16 << 20;
+/// The most text that the functions of one template, with those inside it, may return.
+pub(super) const MAX_TEXT: usize = 16 << 20;
 
 /// The values of the names in a template.
 pub(super) struct Scope {
     parameters: Vec<(Key, YamlNode)>,
-    /// Values of parameters from `invoker.yaml`.
-    overrides: BTreeMap<String, String>,
+    /// The values of parameters from `invoker.yaml`, or from the stack around this one.
+    overrides: BTreeMap<String, Node>,
     mappings: Option<YamlNode>,
     /// `Conditions`, see `condition.rs`.
     pub(super) conditions: Vec<(Key, YamlNode)>,
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<String, FunctionName>,
+    /// The ARNs of versions and aliases of functions, by their logical ids.
+    pub(super) versions: BTreeMap<String, String>,
     /// The logical ids of resources whose identifier only other resources use, so that the logical id
     /// does as well.
     pub(super) internal: BTreeSet<String>,
+    /// The outputs of the stacks inside this one, by their logical ids.
+    pub(super) outputs: BTreeMap<String, BTreeMap<String, Node>>,
     region: String,
-    stack_name: String,
-    /// The text that functions may still return.
-    left: Cell<usize>,
+    pub(super) stack_name: String,
+    /// The logical ids of the stacks around this one, each with a slash.
+    prefix: String,
+    /// The text that functions may still return. The stacks of a template share it.
+    left: Rc<Cell<usize>>,
     /// The conditions whose evaluation has begun.
     pub(super) evaluated: RefCell<BTreeMap<String, Option<Result<bool, Unknown>>>>,
 }
@@ -43,8 +50,9 @@ impl Scope {
     /// Returns the scope of a template in which no resource is known yet.
     pub(super) fn new(
         root: &YamlNode,
-        overrides: BTreeMap<String, String>,
-        stack_name: String,
+        overrides: BTreeMap<String, Node>,
+        (stack_name, prefix): (String, String),
+        left: &Rc<Cell<usize>>,
     ) -> Self {
         Self {
             parameters: child(root, "Parameters")
@@ -53,21 +61,62 @@ impl Scope {
             mappings: child(root, "Mappings").cloned(),
             conditions: Vec::new(),
             functions: BTreeMap::new(),
+            versions: BTreeMap::new(),
             internal: BTreeSet::new(),
+            outputs: BTreeMap::new(),
             region: region(|name| std::env::var_os(name)),
             stack_name,
-            left: Cell::new(MAX_TEXT),
+            prefix,
+            left: Rc::clone(left),
             evaluated: RefCell::default(),
         }
     }
 
-    /// Returns the names of parameters that have no value here, of those in `names`.
-    pub(super) fn undeclared<'n>(
-        &self,
-        names: impl Iterator<Item = &'n String>,
-    ) -> Vec<&'n String> {
-        let declared = |name: &&String| self.parameters.iter().any(|(key, _)| key.text == **name);
-        names.filter(|name| !declared(name)).collect()
+    /// Returns the names of the parameters.
+    pub(super) fn parameter_names(&self) -> Vec<String> {
+        let names = self.parameters.iter();
+        names.map(|(key, _)| key.text.clone()).collect()
+    }
+
+    /// Warns of values that AWS does not take for their parameters.
+    pub(super) fn warn_of_parameters(&self, template: &mut Template<'_>) {
+        for (key, parameter) in &self.parameters {
+            let given = self.overrides.get(&key.text).map(Node::text);
+            let allowed = child(parameter, "AllowedValues");
+            if let (Some(Ok(given)), Some(tree::Kind::List(allowed))) =
+                (given, allowed.map(|allowed| &allowed.kind))
+            {
+                let allowed: Vec<_> = allowed.iter().filter_map(scalar).collect();
+                if !allowed.contains(&given) {
+                    let message = format!(
+                        "{}: AWS does not take \"{given}\" for this parameter: AllowedValues are {}",
+                        key.text,
+                        allowed.join(", ")
+                    );
+                    template.warn(key.line, message);
+                }
+            }
+        }
+    }
+
+    /// Returns the logical id of a resource, behind those of the stacks around it: `Inner/Function`.
+    pub(super) fn path(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    /// Returns whether another stack contains this one.
+    pub(super) fn is_nested(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// Returns the path of the resource to which a value refers.
+    pub(super) fn resource(&self, node: &Node) -> Option<String> {
+        match &node.kind {
+            Kind::Unknown(unknown) => unknown.resource.clone(),
+            // Some tools write the id where a `Ref` belongs.
+            Kind::Text(text) => Some(self.path(text)),
+            _ => None,
+        }
     }
 
     /// Returns a value with its functions replaced by what they return.
@@ -203,6 +252,10 @@ impl Scope {
                 }
             }
             ("Fn::Base64", []) => self.spend(BASE64_STANDARD.encode(self.text(argument)?)),
+            ("Fn::ToJsonString", _) => {
+                let json = self.evaluate(argument).json()?;
+                self.spend(json.to_string())
+            }
             ("Fn::Length", _) => {
                 let items = self
                     .list(argument)
@@ -229,10 +282,21 @@ impl Scope {
             "AWS::Partition" => Partition::of_region(&self.region).id,
             "AWS::Region" => &self.region,
             "AWS::StackName" => &self.stack_name,
+            "AWS::StackId" => &self.stack_id(),
             "AWS::URLSuffix" => Partition::of_region(&self.region).dns_suffix,
             name => return self.named(name),
         };
         self.spend(value.to_owned())
+    }
+
+    /// Returns an ARN in whose form templates look for a unique text. That of the SAM CLI has the same one.
+    fn stack_id(&self) -> String {
+        format!(
+            "arn:{}:cloudformation:{}:{ACCOUNT_ID}:stack/{}/51af3dc0-da77-11e4-872e-1234567db123",
+            Partition::of_region(&self.region).id,
+            self.region,
+            self.stack_name
+        )
     }
 
     /// Returns the value of a parameter, or the name of a function.
@@ -240,13 +304,16 @@ impl Scope {
         if let Some(function) = self.functions.get(name) {
             return self.spend(function.to_string());
         }
+        if let Some(arn) = self.versions.get(name) {
+            return self.spend(arn.clone());
+        }
         if self.internal.contains(name) {
             return self.spend(name.to_owned());
         }
         let parameter = self.parameters.iter().find(|(key, _)| key.text == name);
         let (_, parameter) = parameter.ok_or_else(|| Unknown {
             needs: name.to_owned(),
-            resource: Some(name.to_owned()),
+            resource: Some(self.path(name)),
         })?;
         let kind = child(parameter, "Type")
             .and_then(scalar)
@@ -258,9 +325,14 @@ impl Scope {
             tree::Kind::Null => Some(""),
             _ => scalar(default),
         });
-        let value = self.overrides.get(name).map(String::as_str).or(default);
-        let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
         let is_list = kind == "CommaDelimitedList" || kind.contains("List<");
+        let given = match self.overrides.get(name).map(|given| &given.kind) {
+            Some(Kind::Text(given)) => Some(given.as_str()),
+            Some(other) => return Ok(other.clone()),
+            None => None,
+        };
+        let value = given.or(default);
+        let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
         match is_list {
             false => self.spend(value.to_owned()),
             true => {
@@ -270,18 +342,29 @@ impl Scope {
         }
     }
 
+    /// Returns the ARN of a function, with the name of a version or an alias.
+    pub(super) fn arn(&self, function: &FunctionName, qualifier: Option<&Qualifier>) -> String {
+        FunctionArn::outside_aws(&self.region, function, qualifier).to_string()
+    }
+
     fn attribute(&self, attribute: &str) -> Result<Kind, Unknown> {
         let (id, name) = attribute.split_once('.').unwrap_or((attribute, ""));
         match self.functions.get(id) {
-            Some(function) if name == "Arn" => {
-                let arn = FunctionArn::outside_aws(&self.region, function, None);
-                self.spend(arn.to_string())
-            }
-            _ => Err(Unknown {
-                needs: attribute.to_owned(),
-                resource: Some(id.to_owned()),
-            }),
+            Some(function) if name == "Arn" => self.spend(self.arn(function, None)),
+            _ => match self.output(id, name) {
+                Some(output) => Ok(output.kind.clone()),
+                None => Err(Unknown {
+                    needs: attribute.to_owned(),
+                    resource: Some(self.path(id)),
+                }),
+            },
         }
+    }
+
+    /// Returns an output of a stack inside this one.
+    fn output(&self, id: &str, attribute: &str) -> Option<&Node> {
+        let name = attribute.strip_prefix("Outputs.")?;
+        self.outputs.get(id)?.get(name)
     }
 
     /// `${Name}` and `${Name.Attribute}` stand for values, `${!Name}` for itself without the `!`.

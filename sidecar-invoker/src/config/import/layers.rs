@@ -1,4 +1,4 @@
-//! The layers of a function, as far as they are resources of the same template.
+//! The layers of a function, as far as they are resources of its template or of one around or inside it.
 //!
 //! Source: `AWS::Serverless::LayerVersion` in the AWS SAM developer guide, `AWS::Lambda::LayerVersion`
 //! in the AWS CloudFormation user guide.
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::code;
 use super::node::{Kind, Node};
 use super::resource::{Resource, Resources};
+use super::stack::{Stack, Stacks};
 use super::template::Template;
 use crate::config::model::MAX_LAYERS;
 use lambda_api::FunctionName;
@@ -15,7 +16,7 @@ use lambda_api::FunctionName;
 /// Returns the folders of a function's layers, in their order.
 pub(super) fn of(
     template: &mut Template<'_>,
-    resources: &Resources,
+    (stacks, stack): (&Stacks, &Stack),
     function: &Resource,
     name: &FunctionName,
 ) -> Vec<PathBuf> {
@@ -29,7 +30,7 @@ pub(super) fn of(
     }
     for (index, layer) in layers.items().iter().enumerate() {
         let folder = match index < MAX_LAYERS {
-            true => folder(template, resources, layer),
+            true => folder(stacks, stack, layer),
             false => Err(format!("a function has at most {MAX_LAYERS} layers")),
         };
         match folder {
@@ -45,16 +46,21 @@ pub(super) fn of(
     folders
 }
 
-fn folder(template: &Template<'_>, resources: &Resources, layer: &Node) -> Result<PathBuf, String> {
-    let found = layer.resource().and_then(|id| resources.get(id));
-    let Some(found) = found.filter(|found| found.is_layer()) else {
+fn folder(stacks: &Stacks, stack: &Stack, layer: &Node) -> Result<PathBuf, String> {
+    let found = stack.scope.resource(layer);
+    let found = found.and_then(|path| stacks.get(&path));
+    let Some((stack, found)) = found.filter(|(_, found)| found.is_layer()) else {
         return Err("it is no layer of this template".to_owned());
     };
     let property = match found.properties.entry("ContentUri") {
         Some(_) => "ContentUri",
         None => "Content",
     };
-    code::folder(template, found, (property, found.properties.get(property)))
+    code::folder(
+        &stack.source.directory,
+        found,
+        (property, found.properties.get(property)),
+    )
 }
 
 /// Takes the keys of the layers: they describe a deployment.

@@ -5,43 +5,45 @@
 //! understood causes a warning with its line. A template that cannot be read at all is a mistake in
 //! `invoker.yaml`; nothing else in a template is.
 //!
-//! A template passes through these steps: loops are expanded (`for_each`), functions get their values
-//! (`intrinsic`), readers take the keys that they understand (`functions`, `layers`, `sam`, `cloudformation`), and the
+//! A template passes through these steps: loops are expanded (`for_each`), the templates inside it are read (`load`),
+//! functions get their values (`intrinsic`), readers take the keys that they understand (`functions`, `layers`, `sam`, `cloudformation`), and the
 //! keys that nobody took are reported (`unread`).
 
 mod api;
+mod authorizer;
 mod cloudformation;
 mod code;
 mod condition;
+mod cors;
 mod for_each;
 mod functions;
 mod intrinsic;
 mod layers;
+mod load;
+mod load_balancer;
 mod node;
 mod openapi;
 mod resource;
 mod runtime;
 mod sam;
+mod stack;
 mod template;
 mod unread;
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use self::for_each::Expansion;
-use self::intrinsic::Scope;
-use self::resource::Resources;
-use self::template::{Template, child, entries, scalar};
+use self::api::Apis;
+use self::load::NewStack;
+use self::node::{Kind, Node};
+use self::stack::Stacks;
+use self::template::Template;
+use super::authorizer::JwksUrl;
 use super::yaml::decode::Value;
 use super::yaml::scalar::StackName;
-use super::yaml::tree::{self, YamlNode};
 
 pub(crate) use self::runtime::command as command_of_runtime;
 pub(super) use self::template::{Imported, ImportedFunction, ImportedRoute, Warning};
-
-/// The transforms of a template that are known here.
-const TRANSFORMS: [&str; 2] = ["AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"];
 
 /// The options of an import.
 #[derive(Debug, Default)]
@@ -50,6 +52,8 @@ pub(super) struct Options {
     pub(super) stack_name: Option<StackName>,
     /// The values of parameters.
     pub(super) parameters: BTreeMap<String, String>,
+    /// The URLs of the keys of issuers.
+    pub(super) jwks: BTreeMap<String, JwksUrl>,
 }
 
 /// Reads the templates that `value` names: a path or a list of paths, relative to `directory`.
@@ -63,87 +67,79 @@ pub(super) fn import(
     const EXPECTED: &str = "the path of a template such as template.yaml, or a list of them";
     let mut imported = Imported::default();
     let mut undeclared: Vec<_> = options.parameters.keys().cloned().collect();
+    let mut names = BTreeSet::new();
     let files = match value.is_list() {
         true => value.list(EXPECTED)?,
         false => vec![value.clone()],
     };
     let mut read_all = Some(());
-    for (index, file) in files.iter().enumerate() {
-        let read = read(
-            file,
-            directory,
-            options,
-            (index, &mut imported),
-            &mut undeclared,
-        );
+    for file in files {
+        let read = file
+            .text("the path of a template such as template.yaml")
+            .and_then(|name| {
+                let path = directory.join(name);
+                let stack_name = match &options.stack_name {
+                    Some(name) => name.as_str().to_owned(),
+                    None => folder_name(path.parent().unwrap_or(directory)),
+                };
+                let parameters = options.parameters.iter().map(|(name, value)| {
+                    let value = Node::new(0, Kind::Text(value.clone()));
+                    (name.clone(), value)
+                });
+                let stack = NewStack {
+                    file: name.to_owned(),
+                    path,
+                    stack_name,
+                    prefix: String::new(),
+                    parameters: parameters.collect(),
+                };
+                let stacks = load::read(stack, &mut imported, &mut names, &mut undeclared);
+                match stacks {
+                    Ok(stacks) => {
+                        take(&mut imported, &stacks);
+                        Some(())
+                    }
+                    Err(problems) => {
+                        problems.into_iter().for_each(|one| file.problem(one));
+                        None
+                    }
+                }
+            });
         read_all = read_all.and(read);
+    }
+    let routes = imported.routes.iter_mut();
+    let authorizers = routes.filter_map(|imported| imported.route.authorizer.as_mut());
+    for authorizer in authorizers {
+        if let Some(url) = options.jwks.get(&authorizer.issuer) {
+            authorizer.jwks = url.clone();
+        }
     }
     read_all.map(|()| (imported, undeclared))
 }
 
-fn read(
-    value: &Value<'_>,
-    directory: &Path,
-    options: &Options,
-    (index, imported): (usize, &mut Imported),
-    undeclared: &mut Vec<String>,
-) -> Option<()> {
-    let name = value.text("the path of a template such as template.yaml")?;
-    let path = directory.join(name);
-    imported.files.push(path.clone());
-    let root = fs::read_to_string(&path)
-        .map_err(|error| {
-            format!("{name} cannot be read: {error}; the path is relative to this file's own")
-        })
-        .and_then(|text| {
-            tree::parse_template(&text).map_err(|error| {
-                format!("{name}:{}: not valid YAML: {}", error.line, error.message)
-            })
-        });
-    let mut root = match root {
-        Ok(root) => root,
-        Err(message) => {
-            value.problem(message);
-            return None;
-        }
-    };
-    let mut template = Template {
-        index,
-        file: name,
-        directory: path.parent().unwrap_or(directory).to_owned(),
-        imported,
-    };
-    let stack_name = match &options.stack_name {
-        Some(name) => name.as_str().to_owned(),
-        None => folder_name(&template.directory),
-    };
-    let mut scope = Scope::new(&root, options.parameters.clone(), stack_name);
-    let missing = scope.undeclared(undeclared.iter());
-    *undeclared = missing.into_iter().cloned().collect();
-    Expansion {
-        template: &mut template,
-        scope: &scope,
-        size: 0,
+/// Takes the functions and routes of a template, and warns of the rest.
+fn take(imported: &mut Imported, stacks: &Stacks) {
+    let mut apis = Apis::default();
+    let mut listeners = 0;
+    for stack in &stacks.0 {
+        let mut template = Template::new(&stack.source, imported);
+        functions::read(&mut template, stacks, stack);
+        layers::take(&stack.resources);
+        sam::read_apis(&mut template, stack, &mut apis);
+        cloudformation::read_apis(&mut template, stacks, stack, &mut apis);
     }
-    .expand(&mut root);
-    template.leave_out_repeated(&mut root);
-    scope.conditions =
-        child(&root, "Conditions").map_or_else(Vec::new, |all| entries(all).to_vec());
-    let Some(listed) = child(&root, "Resources") else {
-        value.problem(format!(
-            "{name} is no template of AWS SAM or CloudFormation: it has no `Resources`"
-        ));
-        return None;
-    };
-    warn_of_transforms(&mut template, &root);
-    let resources = Resources::read(&mut template, &mut scope, &root, listed);
-    functions::read(&mut template, &scope, &resources, listed.line);
-    layers::take(&resources);
-    sam::read(&mut template, &scope, &resources);
-    cloudformation::read(&mut template, &scope, &resources);
-    unread::warn_of_resources(&mut template, &resources);
-    unread::warn(&mut template, &resources);
-    Some(())
+    for stack in &stacks.0 {
+        let mut template = Template::new(&stack.source, imported);
+        sam::read_events(&mut template, stack, &apis);
+        cloudformation::read_routes(&mut template, stacks, stack, &apis);
+        load_balancer::read(&mut template, stacks, stack, &mut listeners);
+    }
+    cors::take_mocks(imported);
+    for stack in &stacks.0 {
+        let mut template = Template::new(&stack.source, imported);
+        unread::warn_of_resources(&mut template, &stack.resources);
+        unread::warn(&mut template, &stack.resources);
+    }
 }
 
 /// Returns the name of the folder of the user's project as the name of a stack. The folders that the
@@ -167,25 +163,6 @@ fn folder_name(directory: &Path) -> String {
     match name {
         "" => "local".to_owned(),
         name => name.to_owned(),
-    }
-}
-
-/// Warns of macros, which may change everything.
-fn warn_of_transforms(template: &mut Template<'_>, root: &YamlNode) {
-    let Some(transform) = child(root, "Transform") else {
-        return;
-    };
-    let all = match &transform.kind {
-        tree::Kind::List(items) => items.as_slice(),
-        _ => std::slice::from_ref(transform),
-    };
-    for one in all {
-        let name = scalar(one).or_else(|| child(one, "Name").and_then(scalar));
-        let name = name.unwrap_or("an unknown one");
-        if !TRANSFORMS.contains(&name) {
-            let message = format!("Transform: the macro {name} is not run here");
-            template.warn(one.line, message);
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use serde_json::Value as Json;
+
 /// A value of a template. Clones share the record of the keys that were read.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -31,7 +33,8 @@ pub(super) enum Kind {
 pub(super) struct Unknown {
     /// The value that is missing, for a message.
     pub(super) needs: String,
-    /// The logical id of a resource, if the value is one of its identifiers or attributes.
+    /// The path of a resource, see [`Scope::path`](super::intrinsic::Scope::path), if the value is one of
+    /// its identifiers or attributes.
     pub(super) resource: Option<String>,
 }
 
@@ -84,6 +87,12 @@ impl Entry {
         if expected(&self.value) {
             self.value();
         }
+    }
+
+    /// Returns the text of the value if it is as `expected`.
+    pub(super) fn text_if(&self, expected: impl FnOnce(&Node) -> bool) -> Option<String> {
+        let value = Some(&self.value).filter(|value| expected(value));
+        value?.text().ok().map(str::to_owned)
     }
 
     fn is_absent(&self) -> bool {
@@ -162,13 +171,22 @@ impl Node {
         }
     }
 
-    /// Returns the logical id of the resource that the value refers to.
-    pub(super) fn resource(&self) -> Option<&str> {
+    /// Returns the value as JSON, whose scalars are texts.
+    ///
+    /// # Errors
+    /// Names a value inside that is missing.
+    pub(super) fn json(&self) -> Result<Json, Unknown> {
         match &self.kind {
-            Kind::Unknown(unknown) => unknown.resource.as_deref(),
-            // Some tools write the id where a `Ref` belongs.
-            Kind::Text(text) => Some(text),
-            _ => None,
+            Kind::Absent | Kind::Null => Ok(Json::Null),
+            Kind::Text(text) => Ok(Json::from(text.as_str())),
+            Kind::List(items) => items.iter().map(Self::json).collect(),
+            Kind::Mapping(_) => {
+                let pairs = self.entries();
+                pairs
+                    .map(|entry| Ok((entry.name.clone(), entry.value().json()?)))
+                    .collect()
+            }
+            Kind::Unknown(unknown) => Err(unknown.clone()),
         }
     }
 

@@ -5,10 +5,12 @@
 
 use std::fs;
 
-use super::api::{Api, Request, target};
+use super::api::{Api, ApiKind, Request, target};
+use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
-use super::template::Template;
+use super::template::{Mock, Template};
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 use crate::config::yaml::tree;
 
@@ -68,7 +70,7 @@ pub(super) fn definition(
     };
     let read = match file.text() {
         Ok(name) if !name.starts_with("s3://") => {
-            let path = template.directory.join(name);
+            let path = template.source.directory.join(name);
             let text =
                 fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
             text.and_then(|text| {
@@ -120,6 +122,9 @@ pub(super) fn read(
     }
     let types = definition.get("x-amazon-apigateway-binary-media-types");
     api.set_binary_media_types(template, id, types);
+    if let (ApiKind::Http, None) = (api.kind, &api.cors) {
+        api.cors = cors::policy(template, id, definition.get("x-amazon-apigateway-cors"));
+    }
     let mut routes = Vec::new();
     let paths = definition.get("paths");
     for path in paths.into_iter().flat_map(Node::entries) {
@@ -136,6 +141,13 @@ pub(super) fn read(
                 "x-amazon-apigateway-any-method" => "ANY".to_owned(),
                 method => method.to_ascii_uppercase(),
             };
+            if let ("OPTIONS", ApiKind::Rest) = (name.as_str(), api.kind)
+                && let Some(mock) = mock(&path.name, operation)
+            {
+                operation.discard();
+                template.imported.mocks.push(mock);
+                continue;
+            }
             let name = format!("{name} {}", path.name);
             let route = operation
                 .get(INTEGRATION)
@@ -163,6 +175,22 @@ pub(super) fn read(
     }
     warn_of_unread(template, id, definition);
     routes
+}
+
+/// Returns the response of a method OPTIONS that leads to no function, but to the headers of CORS.
+fn mock(path: &str, operation: &Node) -> Option<Mock> {
+    let integration = operation.get(INTEGRATION)?;
+    let kind = integration.get("type")?.text().ok()?;
+    if !kind.eq_ignore_ascii_case("mock") {
+        return None;
+    }
+    let response = integration.get("responses")?.entries().next()?.value();
+    let parameters = response.get("responseParameters")?;
+    let path = path.parse::<PathPattern>().ok()?;
+    Some(Mock {
+        path: path.without_trailing_slash(),
+        preflight: cors::mock(response.get("statusCode"), parameters)?,
+    })
 }
 
 fn route(
@@ -204,8 +232,13 @@ fn warn_of_unread(template: &mut Template<'_>, id: &str, definition: &Node) {
     for key in definition.unread() {
         let last = key.path.rsplit('.').next().unwrap_or_default().to_owned();
         if !seen.contains(&last) {
-            let message =
-                format!("{id}: {last} in its definition is not understood and has no effect here");
+            let reason = match last.as_str() {
+                "security" | "securityDefinitions" => {
+                    "has no effect here: the routes are open to every caller"
+                }
+                _ => "is not understood and has no effect here",
+            };
+            let message = format!("{id}: {last} in its definition {reason}");
             template.warn(key.line, message);
             seen.push(last);
         }

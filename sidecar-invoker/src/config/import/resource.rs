@@ -1,28 +1,48 @@
 //! The resources of a template: which there are, and what their keys say once functions have values.
 
+use std::collections::BTreeSet;
+
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
 use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{Key, YamlNode};
-use lambda_api::FunctionName;
+use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
 /// The API of AWS SAM whose events have the type `Api`.
 pub(super) const REST_API: &str = "AWS::Serverless::Api";
 /// The API of AWS SAM whose events have the type `HttpApi`.
 pub(super) const HTTP_API: &str = "AWS::Serverless::HttpApi";
 
+/// The types of nested stacks, with the property that names the template.
+pub(super) const NESTED: [(&str, &str); 2] = [
+    ("AWS::CloudFormation::Stack", "TemplateURL"),
+    ("AWS::Serverless::Application", "Location"),
+];
+
 /// The types of CloudFormation's own resources that `cloudformation` reads.
-const OF_CLOUDFORMATION: [&str; 10] = [
+const OF_CLOUDFORMATION: [&str; 11] = [
     "AWS::ApiGateway::Deployment",
     "AWS::ApiGateway::Method",
     "AWS::ApiGateway::Resource",
     "AWS::ApiGateway::RestApi",
     "AWS::ApiGateway::Stage",
     "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Authorizer",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",
     "AWS::Lambda::Url",
+];
+
+/// The types of versions and aliases of functions.
+const VERSIONS: [&str; 2] = ["AWS::Lambda::Alias", "AWS::Lambda::Version"];
+
+/// The types that `load_balancer` reads.
+const OF_LOAD_BALANCER: [&str; 4] = [
+    "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::ListenerRule",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup",
 ];
 
 /// A resource that the template makes.
@@ -55,10 +75,46 @@ impl Resource {
         ["AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion"].contains(&self.kind.as_str())
     }
 
+    /// Returns whether the resource is a stack.
+    fn is_stack(&self) -> bool {
+        NESTED.iter().any(|(kind, _)| self.kind == *kind)
+    }
+
+    /// Returns whether the resource belongs to a load balancer.
+    pub(super) fn is_of_load_balancer(&self) -> bool {
+        OF_LOAD_BALANCER.contains(&self.kind.as_str())
+    }
+
+    /// Takes the keys of a version or an alias, see [`name_versions`].
+    fn take_version(&self) {
+        if VERSIONS.contains(&self.kind.as_str()) {
+            for key in ["FunctionName", "FunctionVersion", "Name"] {
+                self.properties.get(key);
+            }
+            self.node.get("Condition");
+        }
+    }
+
+    /// Takes the keys of a stack, which its loader has read.
+    fn take_stack(&self) {
+        if self.is_stack() {
+            for key in ["Parameters", "TemplateURL", "Location"] {
+                self.properties.get(key).into_iter().for_each(Node::discard);
+            }
+            self.node.get("Condition");
+        }
+    }
+
     /// Returns whether a reader takes the resource's keys.
     pub(super) fn is_read(&self) -> bool {
         let is_sam_api = [REST_API, HTTP_API].contains(&self.kind.as_str());
-        self.is_function() || self.is_layer() || is_sam_api || self.is_of_cloudformation()
+        self.is_function()
+            || self.is_layer()
+            || self.is_stack()
+            || is_sam_api
+            || self.is_of_load_balancer()
+            || VERSIONS.contains(&self.kind.as_str())
+            || self.is_of_cloudformation()
     }
 }
 
@@ -69,18 +125,8 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// Evaluates the resources under `Resources`, but for those whose condition is false.
-    pub(super) fn read(
-        template: &mut Template<'_>,
-        scope: &mut Scope,
-        root: &YamlNode,
-        resources: &YamlNode,
-    ) -> Self {
-        let made: Vec<_> = entries(resources)
-            .iter()
-            .filter(|(key, resource)| is_made(template, scope, key, resource))
-            .collect();
-        name_functions(template, scope, &made);
+    /// Evaluates the resources that are made.
+    pub(super) fn read(scope: &Scope, root: &YamlNode, made: &[&(Key, YamlNode)]) -> Self {
         let globals = child(root, "Globals");
         let globals = globals.map_or_else(|| Node::empty(1), |node| scope.evaluate(node));
         let resource = |(key, resource): &&(Key, YamlNode)| {
@@ -93,13 +139,16 @@ impl Resources {
                 Some(section) => Node::merged(&globals_for(&globals, section, &node), own),
                 None => own.clone(),
             };
-            Resource {
+            let resource = Resource {
                 id: key.text.clone(),
                 line: key.line,
                 kind,
                 properties,
                 node,
-            }
+            };
+            resource.take_stack();
+            resource.take_version();
+            resource
         };
         Self {
             all: made.iter().map(resource).collect(),
@@ -113,11 +162,6 @@ impl Resources {
             .get(section)
             .cloned()
             .unwrap_or_else(|| Node::empty(1))
-    }
-
-    /// Returns the resource with this logical id.
-    pub(super) fn get(&self, id: &str) -> Option<&Resource> {
-        self.all.iter().find(|resource| resource.id == id)
     }
 
     /// Returns the resources of a type.
@@ -162,7 +206,12 @@ fn is_function(kind: &str) -> bool {
 }
 
 /// Returns whether the resource's condition is true.
-fn is_made(template: &mut Template<'_>, scope: &Scope, key: &Key, resource: &YamlNode) -> bool {
+pub(super) fn is_made(
+    template: &mut Template<'_>,
+    scope: &Scope,
+    key: &Key,
+    resource: &YamlNode,
+) -> bool {
     let condition = entries(resource)
         .iter()
         .find(|(key, _)| key.text == "Condition");
@@ -191,8 +240,14 @@ fn is_made(template: &mut Template<'_>, scope: &Scope, key: &Key, resource: &Yam
     }
 }
 
-/// Gives each function its name, to which any resource may refer.
-fn name_functions(template: &mut Template<'_>, scope: &mut Scope, made: &[&(Key, YamlNode)]) {
+/// Gives each function its name, to which any resource may refer. A function without a name of its own in a
+/// nested stack is called after the stack too if its logical id is in `taken`.
+pub(super) fn name_functions(
+    template: &mut Template<'_>,
+    scope: &mut Scope,
+    taken: &mut BTreeSet<FunctionName>,
+    made: &[&(Key, YamlNode)],
+) {
     for (key, resource) in made {
         let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
         if kind == "AWS::ApiGatewayV2::Integration" {
@@ -205,8 +260,10 @@ fn name_functions(template: &mut Template<'_>, scope: &mut Scope, made: &[&(Key,
         let given = child(resource, "Properties");
         let given = given.and_then(|properties| child(properties, "FunctionName"));
         let name = match given.map(|given| (given, scope.evaluate(given))) {
-            None => id.clone(),
-            Some((_, node)) if matches!(node.kind, Kind::Absent) => id.clone(),
+            None => unnamed(template, scope, taken, key),
+            Some((_, node)) if matches!(node.kind, Kind::Absent) => {
+                unnamed(template, scope, taken, key)
+            }
             Some((given, node)) => match node.text() {
                 Ok(name) => name.to_owned(),
                 Err(unknown) => {
@@ -220,8 +277,51 @@ fn name_functions(template: &mut Template<'_>, scope: &mut Scope, made: &[&(Key,
             },
         };
         match name.parse::<FunctionName>() {
-            Ok(name) => _ = scope.functions.insert(id.clone(), name),
+            Ok(name) => {
+                taken.insert(name.clone());
+                scope.functions.insert(id.clone(), name);
+            }
             Err(error) => template.warn(key.line, format!("{id}: {error}; it is left out")),
         }
     }
+}
+
+/// Gives versions and aliases of functions their ARNs. A version has that of its function, because its number is
+/// known only once it is published.
+pub(super) fn name_versions(scope: &mut Scope, made: &[&(Key, YamlNode)]) {
+    for (key, resource) in made {
+        let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
+        if !VERSIONS.contains(&kind) {
+            continue;
+        }
+        let properties = child(resource, "Properties");
+        let text = |name| {
+            let value = properties.and_then(|properties| child(properties, name))?;
+            scope.text(value).ok()
+        };
+        let function = text("FunctionName").and_then(|name| name.parse::<FunctionReference>().ok());
+        let alias = text("Name").and_then(|name| name.parse::<Qualifier>().ok());
+        if let Some(function) = function {
+            let arn = scope.arn(function.name(), alias.as_ref());
+            scope.versions.insert(key.text.clone(), arn);
+        }
+    }
+}
+
+/// Returns the name of a function to which the template gives none.
+fn unnamed(
+    template: &mut Template<'_>,
+    scope: &Scope,
+    taken: &BTreeSet<FunctionName>,
+    key: &Key,
+) -> String {
+    let id = &key.text;
+    let is_taken = taken.iter().any(|name| name.as_str() == id);
+    if !is_taken || !scope.is_nested() {
+        return id.clone();
+    }
+    let name = scope.path(id).replace('/', "-");
+    let message = format!("{id}: there is another function of this name; it is called {name}");
+    template.warn(key.line, message);
+    name
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// YamlNode.js' runtime interface client, as npm installs it.
+/// Node.js' runtime interface client, as npm installs it.
 const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
 
 /// The program that runs a function.

@@ -4,49 +4,55 @@
 //! of `AWS::Serverless::Function` in the AWS SAM developer guide; for the implicit APIs also the plugins of
 //! samtranslator 1.115.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Map, json};
 
-use super::api::{Api, ApiKind, Request};
+use super::api::{Api, ApiKind, Apis, Request};
+use super::authorizer::Authorizers;
+use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
 use super::openapi;
-use super::resource::{HTTP_API, REST_API, Resource, Resources};
+use super::resource::{HTTP_API, REST_API, Resource};
+use super::stack::Stack;
 use super::template::{Template, not_known};
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 use lambda_api::FunctionName;
 
-/// An API to which events may refer.
-struct SamApi {
-    api: Api,
-    /// The routes of its definition, if events add none.
-    only: Option<Vec<Route>>,
-}
-
-/// Reads the APIs, and the events of functions that are imported.
-pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resources) {
-    let mut apis = BTreeMap::new();
+/// Reads the APIs.
+pub(super) fn read_apis(template: &mut Template<'_>, stack: &Stack, apis: &mut Apis) {
+    let Stack {
+        scope, resources, ..
+    } = stack;
     for (section, kind, id) in [
         (REST_API, ApiKind::Rest, "ServerlessRestApi"),
         (HTTP_API, ApiKind::Http, "ServerlessHttpApi"),
     ] {
         for resource in resources.of_kind(section) {
             let api = api(template, scope, kind, resource);
-            apis.insert(resource.id.as_str(), api);
+            apis.insert(scope.path(&resource.id), api);
         }
         // The API of events that name none.
-        if !apis.contains_key(id) {
+        if let Entry::Vacant(entry) = apis.entry(scope.path(id)) {
             let global = resources.global(section.trim_start_matches("AWS::Serverless::"));
             let mut api = Api::new(kind);
             api.set_binary_media_types(template, id, global.get("BinaryMediaTypes"));
+            set_access(template, "Globals", &mut api, &global);
             if kind == ApiKind::Rest {
                 api.stage = Some("Prod".to_owned());
             }
-            apis.insert(id, SamApi { api, only: None });
+            entry.insert(api);
         }
     }
+}
+
+/// Reads the events of functions that are imported.
+pub(super) fn read_events(template: &mut Template<'_>, stack: &Stack, apis: &Apis) {
+    let Stack {
+        scope, resources, ..
+    } = stack;
     for resource in resources
         .all
         .iter()
@@ -55,13 +61,14 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
         let Some(name) = scope.functions.get(&resource.id) else {
             continue;
         };
-        if !template.imported.functions.contains_key(name) {
+        if !template.has_function(name, resource.line) {
             continue;
         }
         let events = resource.properties.get("Events");
         for event in events.into_iter().flat_map(Node::entries) {
             let reader = EventReader {
-                apis: &apis,
+                apis,
+                scope,
                 function: name,
                 event: event.value(),
                 line: event.line,
@@ -73,7 +80,7 @@ pub(super) fn read(template: &mut Template<'_>, scope: &Scope, resources: &Resou
     }
 }
 
-fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Resource) -> SamApi {
+fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Resource) -> Api {
     let Resource {
         id,
         properties,
@@ -88,6 +95,7 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
     }
     api.set_stage(template, id, properties.get("StageName"));
     api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
+    set_access(template, id, &mut api, properties);
     let merges = properties
         .get("MergeDefinitions")
         .is_some_and(|merges| merges.text() == Ok("true"));
@@ -98,20 +106,32 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
         properties.get("DefinitionUri"),
     );
     let Some(definition) = definition else {
-        return SamApi { api, only: None };
+        return api;
     };
     let routes = openapi::read(template, id, &mut api, &definition);
     routes
         .iter()
         .for_each(|route| template.add_route(route.clone()));
     // SAM adds events to the definition of an HTTP API in any case.
-    let only = (kind == ApiKind::Rest && !merges).then_some(routes);
-    SamApi { api, only }
+    api.only = (kind == ApiKind::Rest && !merges).then_some(routes);
+    api
+}
+
+/// Takes the settings that an API and `Globals` have in common.
+fn set_access(template: &mut Template<'_>, id: &str, api: &mut Api, properties: &Node) {
+    api.cors = match api.kind {
+        ApiKind::Rest => cors::of_rest_api(template, id, properties.get("Cors")),
+        ApiKind::Http => cors::policy(template, id, properties.get("CorsConfiguration")),
+    };
+    if api.kind == ApiKind::Http {
+        api.authorizers = Authorizers::of_sam(template, id, properties.get("Auth"));
+    }
 }
 
 /// Reads one event.
 struct EventReader<'r> {
-    apis: &'r BTreeMap<&'r str, SamApi>,
+    apis: &'r Apis,
+    scope: &'r Scope,
     function: &'r FunctionName,
     event: &'r Node,
     line: usize,
@@ -145,18 +165,18 @@ impl<'r> EventReader<'r> {
     /// Returns the route of the event, or `None` if the definition of the API has it already.
     fn route(&self, kind: ApiKind, key: &str, implicit: &str) -> Result<Option<Route>, String> {
         let id = match self.property(key) {
-            None => implicit,
-            Some(node) => node.resource().ok_or("its API is not known here")?,
+            None => self.scope.path(implicit),
+            Some(node) => {
+                let id = self.scope.resource(node);
+                id.ok_or("its API is not known here")?
+            }
         };
         let path = self.text("Path")?;
         let method = self.text("Method")?;
-        let api = self.apis.get(id).filter(|api| api.api.kind == kind);
+        let api = self.apis.get(&id).filter(|api| api.kind == kind);
         // An API of another template has the settings of that template.
-        let outside = SamApi {
-            api: Api::new(kind),
-            only: None,
-        };
-        let SamApi { api, only } = api.unwrap_or(&outside);
+        let outside = Api::new(kind);
+        let api = api.unwrap_or(&outside);
         let request = Request {
             path: match (kind, path) {
                 (ApiKind::Rest, path) => path.ok_or("it has no Path")?,
@@ -169,13 +189,16 @@ impl<'r> EventReader<'r> {
             line: self.line,
         };
         let mut route = api.route(request)?;
+        if kind == ApiKind::Http {
+            route.authorizer = api.authorizers.of_event(self.property("Auth"));
+        }
         if let Some(milliseconds) = self
             .text("TimeoutInMillis")?
             .and_then(|text| text.parse().ok())
         {
             route.timeout = Some(std::time::Duration::from_millis(milliseconds));
         }
-        let Some(only) = only else {
+        let Some(only) = &api.only else {
             return Ok(Some(route));
         };
         let is_same = |other: &Route| {
@@ -223,16 +246,21 @@ pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName,
     {
         lambda.insert("invocation".to_owned(), json!("response-stream"));
     }
+    let cors = cors::policy(template, name.as_str(), url.get("Cors"));
     let host = format!("{name}.localhost").parse();
     match host {
         Ok(host) => template.add_route(Route {
             host,
             path: PathPattern::any(),
             method: None,
+            conditions: Vec::new(),
             function: name.clone(),
             lambda,
             timeout: None,
+            authorizer: None,
+            cors,
             is_rest_api: false,
+            priority: None,
             line: url.line,
         }),
         Err(_) => {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use lambda_api::FunctionName;
 
 use super::node::Unknown;
+use crate::config::cors::Preflight;
 use crate::config::model::LocalDefaults;
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 use crate::config::yaml::scalar::printable;
 use crate::config::yaml::tree::{Key, Kind, YamlNode};
@@ -18,8 +20,12 @@ pub(crate) struct Imported {
     /// The configuration names a template.
     pub(crate) is_asked_for: bool,
     pub(crate) functions: BTreeMap<FunctionName, ImportedFunction>,
+    /// The functions that cannot run as their templates say, by a warning.
+    pub(crate) left_out: BTreeMap<FunctionName, Place>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
+    /// The responses to OPTIONS that are not a function's.
+    pub(super) mocks: Vec<Mock>,
     /// The templates that were read.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -50,6 +56,13 @@ pub(crate) struct ImportedRoute {
     pub(crate) route: Route,
 }
 
+/// The response of a path of a REST API to OPTIONS, which is described apart from the other methods.
+#[derive(Debug)]
+pub(super) struct Mock {
+    pub(super) path: PathPattern,
+    pub(super) preflight: Preflight,
+}
+
 /// A place in a template. Places are ordered by template and line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -76,21 +89,37 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The template that is being read.
-pub(super) struct Template<'i> {
+/// The file of a template.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The position among all templates.
     pub(super) index: usize,
-    pub(super) file: &'i str,
+    /// The file, as the user would name it.
+    pub(super) file: String,
     /// The directory to which its paths are relative.
     pub(super) directory: PathBuf,
+}
+
+/// The template that is being read.
+pub(super) struct Template<'i> {
+    pub(super) source: Source,
     pub(super) imported: &'i mut Imported,
 }
 
-impl Template<'_> {
+impl<'i> Template<'i> {
+    /// Returns the template in a file.
+    pub(super) fn new(source: &Source, imported: &'i mut Imported) -> Self {
+        Self {
+            source: source.clone(),
+            imported,
+        }
+    }
+
     pub(super) fn place(&self, line: usize) -> Place {
         Place {
-            index: self.index,
+            index: self.source.index,
             line,
-            file: self.file.to_owned(),
+            file: self.source.file.clone(),
         }
     }
 
@@ -101,6 +130,14 @@ impl Template<'_> {
             cured_by: None,
         };
         self.imported.warnings.push(warning);
+    }
+
+    /// Returns whether the function that stands in this line has the name, and not another one.
+    pub(super) fn has_function(&self, name: &FunctionName, line: usize) -> bool {
+        let function = self.imported.functions.get(name);
+        let place = function.map(|function| &function.place);
+        let place = place.or_else(|| self.imported.left_out.get(name));
+        place == Some(&self.place(line))
     }
 
     /// Warns unless the user sets `key` under `functions.NAME.local`.
@@ -121,16 +158,20 @@ impl Template<'_> {
     /// Adds a route. It is left out if it is the same as another one of a template.
     pub(super) fn add_route(&mut self, route: Route) {
         let place = self.place(route.line);
-        let routes = &self.imported.routes;
-        let same = routes.iter().find(|other| {
+        let routes = &mut self.imported.routes;
+        let same = routes.iter_mut().find(|other| {
             other.route.host == route.host
                 && other.route.method == route.method
-                && other.route.path.covers(&route.path)
-                && route.path.covers(&other.route.path)
+                && other.route.conditions == route.conditions
+                && other.route.path.is_same(&route.path)
         });
         match same {
             // One event may be described twice: beside the function and in the API's definition.
-            Some(other) if other.route.function == route.function => {}
+            Some(other) if other.route.function == route.function => {
+                // If one of the two asks for a token, the route does.
+                let authorizer = other.route.authorizer.take();
+                other.route.authorizer = authorizer.or(route.authorizer);
+            }
             Some(other) => {
                 let message = format!(
                     "the route {} is that of {}:{} too, which counts; this one is left out",

@@ -1,12 +1,17 @@
 mod apis;
+mod authorizers;
+mod cors;
+mod load_balancers;
+mod nested;
 mod values;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lambda_api::FunctionName;
 
-use super::super::{BackendConfig, Config, LocalConfig, Route};
+use super::super::{BackendConfig, Config, ConfigError, LocalConfig, Route};
 use super::*;
 
 fn folder() -> PathBuf {
@@ -37,6 +42,26 @@ fn read(template: &str) -> Config {
 }
 
 fn read_as(file: &str, keys: &str, template: &str, others: &[(&str, &str)]) -> Config {
+    match try_read(file, keys, template, others) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Returns the mistakes by which templates cannot be read.
+fn read_problems(file: &str, template: &str, others: &[(&str, &str)]) -> Vec<String> {
+    let error = try_read(file, "", template, others)
+        .unwrap_err()
+        .to_string();
+    error.lines().map(str::to_owned).collect()
+}
+
+fn try_read(
+    file: &str,
+    keys: &str,
+    template: &str,
+    others: &[(&str, &str)],
+) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("shop");
     for (name, text) in [("code/bootstrap", ""), ("bootstrap", ""), (file, template)]
@@ -48,10 +73,7 @@ fn read_as(file: &str, keys: &str, template: &str, others: &[(&str, &str)]) -> C
         fs::write(path, text).unwrap();
     }
     let text = format!("import: {file}\n{keys}");
-    match Config::parse("invoker.yaml", &text, &shop) {
-        Ok(config) => config,
-        Err(error) => panic!("{error}"),
-    }
+    Config::parse("invoker.yaml", &text, &shop)
 }
 
 fn env<'c>(config: &'c Config, function: &str) -> &'c BTreeMap<String, String> {
@@ -182,14 +204,14 @@ fn what_is_not_understood_is_a_warning_with_its_line() {
         unknown(35, "TABLE", "Table"),
         unknown(39, "PASSWORD", "the parameter Secret"),
         unknown(40, "IMAGE", "the parameter Image"),
-        "45: Orders: Events.Rest.Auth has no effect here: nothing is authorised here".to_owned(),
+        "45: Orders: Events.Rest.Auth has no effect here: the routes are open to every caller".to_owned(),
         "46: Orders: Events.Odd: its Path needs the parameter Secret, which is not known here".to_owned(),
         "47: Orders: Events.Queue: events of the type SQS are not delivered here; HttpApi and Api are".to_owned(),
         format!("48: worker-dev: there is no file `bootstrap` in {folder}/orders yet: build the function, and if `sam build` does that, import .aws-sam/build/template.yaml instead"),
         "56: worker-dev: Timeout is no number from 1 to 900 that is known here; the default is taken".to_owned(),
         "57: Java: the runtime java21 is not known here; it is left out, unless functions.Java.local.command says how to run it".to_owned(),
         format!("60: Missing: there is no directory {folder}/nowhere; it is left out"),
-        "63: Packed: a function in an image is not run here; run the image with an emulator, and name that with `rie`; it is left out".to_owned(),
+        "63: Packed: a function in an image is not run here; run the image, and give its address in functions.Packed.rie; it is left out".to_owned(),
         "66: Uploaded: its code is not a directory on this machine (Code); it is left out".to_owned(),
         "69: Table: resources of the type AWS::DynamoDB::Table are not made here".to_owned(),
     ];

@@ -7,7 +7,7 @@ use super::resource::Resources;
 use super::template::Template;
 
 /// The keys that change nothing about a call, on AWS either.
-const DESCRIPTIONS: [&str; 16] = [
+const DESCRIPTIONS: [&str; 18] = [
     "AlwaysDeploy",
     "ApiKeySourceType",
     "AutoPublishAliasAllProperties",
@@ -19,9 +19,11 @@ const DESCRIPTIONS: [&str; 16] = [
     "FailOnWarnings",
     "Metadata",
     "Name",
+    "NotificationARNs",
     "OpenApiVersion",
     "PropagateTags",
     "Tags",
+    "TimeoutInMinutes",
     "UpdateReplacePolicy",
     "VersionDescription",
 ];
@@ -82,19 +84,21 @@ const REASONS: [(&[&str], &str); 13] = [
     (
         &[
             "Auth",
+            "Authorizer",
+            "DefaultAuthorizer",
+            "EnableIamAuthorizer",
             "AuthorizationType",
             "AuthorizerId",
-            "AuthorizationScopes",
             "ApiKeyRequired",
             "AuthType",
             "security",
             "securityDefinitions",
         ],
-        "nothing is authorised here",
+        "the routes are open to every caller",
     ),
     (
-        &["Cors", "CorsConfiguration", "x-amazon-apigateway-cors"],
-        "no headers of CORS are added here; Envoy's filter `cors` can do that",
+        &["AuthorizationScopes"],
+        "a token with any scope is accepted here",
     ),
     (
         &[

@@ -5,25 +5,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use lambda_filter_core::config::reference::Values;
-use serde_json::json;
 
 pub(super) mod aws;
 pub(super) mod callers;
 pub(super) mod functions;
 pub(super) mod local;
+mod templates;
 mod versions;
 
 use self::functions::{FunctionKeys, functions};
-use super::import::{self, ImportedRoute, Warning};
+use self::templates::{JWKS, PARAMETERS, STACK_NAME, check_issuers, served_routes, templates};
+use super::authorizer::JwksUrl;
+use super::import;
 use super::keys::keys;
 use super::keys::kind::{self, Custom, DURATION, Form, List, Types};
-use super::model::{Config, FunctionConfig, LogFormat};
+use super::model::{Config, ImportOverrides, LogFormat};
 use super::pattern::Host;
 use super::routes;
 use super::yaml::decode::Value;
 use super::yaml::scalar::{HostPort, Listen, SocketMode, StackName};
 use super::yaml::tree::YamlNode;
-use lambda_api::FunctionName;
 
 keys! {
     /// The keys of the file.
@@ -50,6 +51,8 @@ keys! {
     import_stack_name: StackName = STACK_NAME, "the name of the template's folder", see "import_stack_name";
     /// Parameters of the templates, over their defaults.
     import_parameters: BTreeMap<String, String> = PARAMETERS, "none";
+    /// URLs of the keys of the issuers whose tokens the APIs of templates ask for.
+    import_jwks: BTreeMap<String, JwksUrl> = JWKS, "`ISSUER/.well-known/jwks.json`", see "import_jwks";
     /// Most invocations on AWS at once, over all functions.
     max_concurrency: u32 = aws::CONCURRENCY, "1000";
     /// Sends functions that are not listed to AWS.
@@ -108,43 +111,12 @@ const LOG_FORMAT: Custom<LogFormat> = Custom {
     values: || Values::choice(&["text", "json"]),
 };
 
-const STACK_NAME: Form<StackName> = Form {
-    expected: "a letter, then up to 127 letters, digits and -",
-    parse: |text| text.parse().ok(),
-    text: "name such as `orders-dev`",
-    types: Types::Text,
-    pattern: "^[A-Za-z][A-Za-z0-9-]{0,127}$",
-};
-
-const PARAMETERS: Custom<BTreeMap<String, String>> = Custom {
-    read: |value| {
-        let parameters = value.mapping("parameters such as { Stage: prod }")?;
-        let parameter = |(name, value): (&str, Value<'_>)| {
-            let text = value.text("text (\"\" for an empty parameter)")?;
-            Some((name.to_owned(), text.to_owned()))
-        };
-        let parameters: Vec<_> = parameters.entries().map(parameter).collect();
-        parameters.into_iter().collect()
-    },
-    values: || Values {
-        text: "mapping of texts".to_owned(),
-        schema: json!({ "type": "object", "additionalProperties": Types::Any.schema() }),
-    },
-};
-
-fn templates() -> Values {
-    Values {
-        text: "path, or list of paths".to_owned(),
-        schema: json!({ "type": ["string", "array"], "items": { "type": "string" } }),
-    }
-}
-
 /// Reads the whole file.
 pub(super) fn config(
     root: &Value<'_>,
     file: &str,
     directory: &Path,
-    stack_name: Option<&StackName>,
+    overrides: &ImportOverrides,
 ) -> Option<Config> {
     let mut mapping = root.mapping("the keys listen, admin, aws and functions")?;
     let keys = FileKeys::of(&mut mapping);
@@ -164,7 +136,7 @@ pub(super) fn config(
     let hosts = keys.hosts.or_else(Vec::new);
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
-    let options = import_options(&keys, stack_name);
+    let options = import_options(&keys, overrides);
     let import = keys.import;
     let imported = import
         .as_ref()
@@ -176,7 +148,21 @@ pub(super) fn config(
     for name in &undeclared {
         let parameters = keys.import_parameters.value.as_ref();
         if let Some(parameter) = parameters.and_then(|parameters| parameters.child(name)) {
-            parameter.problem("no template has a parameter of this name");
+            parameter.problem(UNDECLARED);
+        }
+    }
+    if let (true, Some(issuers)) = (is_read, &keys.import_jwks.value) {
+        check_issuers(issuers, &imported);
+    }
+    for name in overrides.parameters.keys() {
+        match &import {
+            None => root.problem(format!(
+                "no template is imported; remove `--parameter {name}=…`, or add `import`"
+            )),
+            Some(import) if undeclared.contains(name) => {
+                import.problem(format!("--parameter {name}: {UNDECLARED}"));
+            }
+            Some(_) => {}
         }
     }
     let listed = keys.functions;
@@ -230,13 +216,18 @@ pub(super) fn config(
     })
 }
 
+/// The mistake in the name of a parameter.
+const UNDECLARED: &str = "no template has a parameter of this name";
+
 /// Reads the keys that say how templates are read.
-fn import_options(keys: &FileKeys<'_>, stack_name: Option<&StackName>) -> Option<import::Options> {
+fn import_options(keys: &FileKeys<'_>, overrides: &ImportOverrides) -> Option<import::Options> {
     let own = keys.import_stack_name.optional();
     let parameters = keys.import_parameters.or_else(BTreeMap::new);
+    let jwks = keys.import_jwks.or_else(BTreeMap::new);
     let only_with_import = [
         ("import_stack_name", &keys.import_stack_name.value),
         ("import_parameters", &keys.import_parameters.value),
+        ("import_jwks", &keys.import_jwks.value),
     ];
     for (key, value) in only_with_import {
         if let (None, Some(value)) = (&keys.import, value) {
@@ -245,35 +236,13 @@ fn import_options(keys: &FileKeys<'_>, stack_name: Option<&StackName>) -> Option
             ));
         }
     }
+    let mut parameters = parameters?;
+    parameters.extend(overrides.parameters.clone());
     Some(import::Options {
-        stack_name: stack_name.cloned().or(own?),
-        parameters: parameters?,
+        stack_name: overrides.stack_name.clone().or(own?),
+        parameters,
+        jwks: jwks?,
     })
-}
-
-/// Returns the routes of templates that lead to a function.
-fn served_routes(
-    imported: &mut import::Imported,
-    functions: Option<&BTreeMap<FunctionName, FunctionConfig>>,
-    is_on_aws: bool,
-) -> Vec<routes::Route> {
-    let mut served = Vec::new();
-    for ImportedRoute { place, route } in std::mem::take(&mut imported.routes) {
-        let function = &route.function;
-        if is_on_aws || functions.is_some_and(|functions| functions.contains_key(function)) {
-            served.push(route);
-        } else if !imported.functions.contains_key(function) {
-            imported.warnings.push(Warning {
-                place,
-                message: format!(
-                    "the route {} leads to {function}, which is no function here; it is left out",
-                    route.name()
-                ),
-                cured_by: None,
-            });
-        }
-    }
-    served
 }
 
 /// Reports that both addresses are the same.

@@ -50,10 +50,7 @@ Resources:
     assert!(rest_api("/users") && !rest_api("/old"));
     assert_eq!(
         warnings(&config),
-        [
-            "6: Rest: Auth has no effect here: nothing is authorised here",
-            "9: Http: CorsConfiguration has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
-        ]
+        ["6: Rest: Auth has no effect here: the routes are open to every caller",]
     );
 }
 
@@ -152,8 +149,7 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "4: G: FunctionUrlConfig.AuthType has no effect here: nothing is authorised here",
-            "4: G: FunctionUrlConfig.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
+            "4: G: FunctionUrlConfig.AuthType has no effect here: the routes are open to every caller",
         ]
     );
 }
@@ -227,7 +223,7 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
     for expected in [
         "Role1: resources of the type AWS::IAM::Role are not made here",
         "Fn1: Role has no effect here",
-        "GetUser: AuthorizationType has no effect here: nothing is authorised here",
+        "GetUser: AuthorizationType has no effect here: the routes are open to every caller",
         "Options: integrations of the type MOCK are not served here; it is left out",
         "CDKMetadata: resources of the type AWS::CDK::Metadata are not made here",
     ] {
@@ -236,4 +232,36 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
             "{expected}\n{found:#?}"
         );
     }
+}
+
+#[test]
+fn the_definition_of_an_api_of_the_cdk_may_be_a_file() {
+    let openapi = r#"{ "paths": { "/a": { "get": { "security": [], "x-amazon-apigateway-integration": { "type": "aws_proxy",
+        "uri": { "Fn::GetAtt": ["F", "Arn"] } } } } } }"#;
+    let template = format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  Rest: {{ Type: AWS::ApiGateway::RestApi, Properties: {{ BodyS3Location: {{ Bucket: b, Key: !Ref Key }} }},
+          Metadata: {{ 'aws:asset:path': asset.json, 'aws:asset:property': BodyS3Location }} }}
+  Other: {{ Type: AWS::ApiGateway::RestApi, Properties: {{ BodyS3Location: {{ Bucket: b }} }} }}
+  Zip: {{ Type: AWS::Serverless::Function, Properties: {{ Runtime: provided.al2023, CodeUri: asset.json }} }}
+"
+    );
+    let config = read_as("template.yaml", "", &template, &[("asset.json", openapi)]);
+    assert_eq!(
+        routes(&config),
+        [r#"GET /a {"function":"F","payload":"apigateway-v1"}"#]
+    );
+    let found = warnings(&config);
+    assert_eq!(
+        found[..2],
+        [
+            "5: Rest: security in its definition has no effect here: the routes are open to every caller",
+            "6: Other: BodyS3Location is not understood and has no effect here",
+        ]
+    );
+    assert!(
+        found[2].starts_with("7: Zip: ") && found[2].contains("/asset.json is a file; unpack it")
+    );
 }

@@ -48,14 +48,13 @@ Resources:
             "4: A: a layer is left out, because it is no layer of this template; give all folders in functions.A.local.layers",
             "4: B: a layer is left out, because it is no layer of this template; give all folders in functions.B.local.layers",
             "6: Globals: Function.Odd is not understood and has no effect here",
-            "7: Globals: Api.Cors has no effect here: no headers of CORS are added here; Envoy's filter `cors` can do that",
             "8: Globals: SimpleTable is not understood and has no effect here",
             "12: A: Colour is not understood and has no effect here",
             "14: A: Role has no effect here: a function on this machine has the credentials that it finds there (line 24 too)",
             "15: A: EphemeralStorage.Colour is not understood and has no effect here",
             "16: A: Environment.Colour is not understood and has no effect here",
             "20: A: Events.E.RequestModel is not understood and has no effect here",
-            "20: A: Events.E.Auth has no effect here: nothing is authorised here",
+            "20: A: Events.E.Auth has no effect here: the routes are open to every caller",
             "21: A: Events.E.Colour is not understood and has no effect here",
             "27: R: resources of the type AWS::IAM::Role are not made here (lines 28, 29 too)",
         ]
@@ -174,6 +173,7 @@ Resources:
             ACCOUNT: !Ref AWS::AccountId
             GONE: !If [IsProd, x, !Ref AWS::NoValue]
             LENGTH: !Length [1, 2, 3]
+            JSON: !ToJsonString {{ a: [1, !Ref Stage], b: null }}
           - OTHER: x
       Events: !If [IsDev, {{ E: {{ Type: HttpApi, Properties: !If [IsProd, {{}}, {{ Path: /e, Method: GET }}] }} }}, {{}}]
   G: {{ {FUNCTION} }}, Condition: IsProd }}
@@ -189,6 +189,7 @@ Resources:
         ("BASE64", "YWJj"),
         ("EMPTY", ""),
         ("JOIN", "x+y"),
+        ("JSON", r#"{"a":["1","dev"],"b":null}"#),
         ("LENGTH", "3"),
         ("LONG", "dev!"),
         ("MAP", "debug"),
@@ -211,8 +212,8 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "36: G: the condition IsProd is false; it is left out",
-            "37: H: its FunctionName needs Queue.QueueName, which is not known here; it is called H",
+            "37: G: the condition IsProd is false; it is left out",
+            "38: H: its FunctionName needs Queue.QueueName, which is not known here; it is called H",
         ]
     );
     // Parameters and the stack's name may be given.
@@ -364,7 +365,7 @@ Resources:
 ",
     );
     assert_eq!(names(&config), ["Here"]);
-    let image = "a function in an image is not run here; run the image with an emulator, and name that with `rie`";
+    let image = "a function in an image is not run here; run the image, and give its address in functions.Image.rie";
     assert_eq!(
         warnings(&config),
         [
@@ -441,5 +442,108 @@ fn a_parameter_that_no_template_has_is_a_mistake() {
     assert!(
         error.contains("import_stack_name: expected a letter, then up to"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_function_that_the_user_runs_elsewhere_has_its_routes() {
+    let template = "
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      PackageType: Image
+      Events: { E: { Type: HttpApi, Properties: { Path: /e, Method: GET } } }
+  # Another function of this name.
+  G: { Type: AWS::Serverless::Function, Properties: { FunctionName: F, Events: { E: { Type: HttpApi, Properties: { Path: /g, Method: GET } } } } }
+";
+    let config = read(template);
+    assert_eq!(routes(&config), [""; 0]);
+    let other = "9: F: there is another function of this name; it is left out";
+    assert_eq!(
+        warnings(&config),
+        [
+            "3: F: a function in an image is not run here; run the image, and give its address in functions.F.rie; it is left out",
+            other
+        ]
+    );
+    let keys = "functions: { F: { rie: 'http://f:8080' } }";
+    let config = read_as("template.yaml", keys, template, &[]);
+    assert_eq!(
+        routes(&config),
+        [r#"GET /e {"function":"F","payload":"apigateway-v2"}"#]
+    );
+    assert_eq!(warnings(&config), [other]);
+}
+
+#[test]
+fn a_section_with_a_typo_is_a_warning() {
+    let config = read(&format!(
+        "
+AWSTemplateFormatVersion: '2010-09-09'
+Description: x
+Metadata: {{}}
+Global: {{ Function: {{ Timeout: 9 }} }}
+Extra: x
+x-shared: &shared {{ a: b }}
+Resources:
+  F: {{ {FUNCTION} }} }}
+"
+    ));
+    assert_eq!(
+        warnings(&config),
+        [
+            "5: Global is no section of a template and has no effect here; did you mean `Globals`?",
+            "6: Extra is no section of a template and has no effect here",
+            "7: x-shared is no section of a template and has no effect here",
+        ]
+    );
+}
+
+#[test]
+fn aliases_and_versions_are_their_function() {
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION}, Environment: {{ Variables: {{ ALIAS: !Ref Live, STACK: !Ref AWS::StackId }} }} }} }}
+  Version: {{ Type: AWS::Lambda::Version, Properties: {{ FunctionName: !Ref F }} }}
+  Live: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !GetAtt F.Arn, FunctionVersion: !GetAtt Version.Version, Name: live, RoutingConfig: {{ AdditionalVersionWeights: [] }} }} }}
+  Url: {{ Type: AWS::Lambda::Url, Properties: {{ AuthType: NONE, TargetFunctionArn: !Ref F, Qualifier: live }} }}
+  Quick: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !Ref Live, RouteKey: GET /a }} }}
+  Other: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !Ref Version, RouteKey: GET /v }} }}
+"
+    ));
+    let region = crate::invocation::region(|name| std::env::var_os(name));
+    let arn = format!("arn:aws:lambda:{region}:123456789012:function:F:live");
+    assert_eq!(env(&config, "F")["ALIAS"], arn);
+    let stack = format!("arn:aws:cloudformation:{region}:123456789012:stack/shop/");
+    assert!(env(&config, "F")["STACK"].starts_with(&stack));
+    let paths: Vec<_> = config.routes.iter().map(Route::name).collect();
+    assert_eq!(paths, ["GET /a", "GET /v", "ANY /*"]);
+    assert_eq!(
+        warnings(&config),
+        [
+            "5: Live: RoutingConfig is not understood and has no effect here",
+            "6: Url: Qualifier is not understood and has no effect here",
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_a_parameter_may_not_have_is_a_warning() {
+    let template = format!(
+        "
+Parameters:
+  Stage: {{ Type: String, Default: dev, AllowedValues: [dev, prod] }}
+  Any: {{ Type: String, Default: dev }}
+Resources: {{ F: {{ {FUNCTION} }} }} }}
+"
+    );
+    assert_eq!(read(&template).warnings, [""; 0]);
+    let keys = "import_parameters: { Stage: prd, Any: x }";
+    let config = read_as("template.yaml", keys, &template, &[]);
+    assert_eq!(
+        warnings(&config),
+        ["3: Stage: AWS does not take \"prd\" for this parameter: AllowedValues are dev, prod"]
     );
 }
