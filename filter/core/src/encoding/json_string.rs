@@ -4,22 +4,35 @@
 //! few bytes: with the reader of `serde_json`, decoding a response of 1 KB takes 57 % more instructions.
 //! Its writer takes 17 % more for the event of a GET, and does not escape DEL, which no header may have.
 
-/// Appends a text with its escapes. Runs without escapes are copied. A step with an escape is written
-/// byte by byte, because more escapes are often near.
+/// Appends a text with its escapes. A long run without escapes is copied at once. After an escape, more are
+/// often near, so what follows is copied in steps.
 pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
+    out.reserve(rest.len());
     while !rest.is_empty() {
         let (run, tail) = rest.split_at_checked(plain(rest)).unwrap_or((rest, b""));
         out.extend_from_slice(run);
-        let (step, tail) = tail.split_at_checked(STEP).unwrap_or((tail, b""));
-        for &byte in step {
-            match escaped(byte) {
-                None => out.push(byte),
-                Some(b'u') => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-                Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+        rest = tail;
+        while !rest.is_empty() {
+            let step = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
+            let found = first(specials(u64::from_le_bytes(step)));
+            let plain = found.min(rest.len());
+            // A step is written whole, and what does not count is cut off.
+            out.extend_from_slice(&step);
+            out.truncate(out.len() - (STEP - plain));
+            rest = rest.get(plain..).unwrap_or_default();
+            if found == STEP {
+                break;
+            }
+            if let Some((byte, tail)) = rest.split_first() {
+                match escaped(*byte) {
+                    None => out.push(*byte),
+                    Some(b'u') => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                    Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+                }
+                rest = tail;
             }
         }
-        rest = tail;
     }
 }
 
@@ -46,7 +59,7 @@ fn escaped(byte: u8) -> Option<u8> {
 
 /// Returns the number of bytes before the first step that needs an escape.
 fn plain(text: &[u8]) -> usize {
-    let is_plain = |step: &[u8; STEP]| !has_special(u64::from_ne_bytes(*step));
+    let is_plain = |step: &[u8; STEP]| specials(u64::from_ne_bytes(*step)) == 0;
     let (steps, rest) = text.as_chunks();
     let found = steps.iter().position(|step| !is_plain(step));
     match (found, text.last_chunk()) {
@@ -58,13 +71,18 @@ fn plain(text: &[u8]) -> usize {
     }
 }
 
-/// Returns whether one of eight bytes needs an escape.
-fn has_special(bytes: u64) -> bool {
+/// Returns the highest bit of the first of eight bytes that needs an escape, perhaps with bits of later
+/// bytes.
+fn specials(bytes: u64) -> u64 {
     let special = [b'"', b'\\', 0x7f].map(|byte| matches(bytes, byte));
     special
         .iter()
         .fold(below(bytes, 0x20), |all, found| all | found)
-        != 0
+}
+
+/// Returns the place of the first of eight bytes that has its highest bit set, and [`STEP`] if there is none.
+fn first(bits: u64) -> usize {
+    bits.trailing_zeros() as usize / 8
 }
 
 /// Returns the highest bit of the first of eight bytes that equals `byte`, perhaps with bits of later
@@ -95,7 +113,7 @@ pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     while !rest.is_empty() {
         let step = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
         *out.get_mut(written..)?.first_chunk_mut()? = step;
-        let found = matches(u64::from_le_bytes(step), b'\\').trailing_zeros() as usize / 8;
+        let found = first(matches(u64::from_le_bytes(step), b'\\'));
         let plain = found.min(rest.len());
         written += plain;
         rest = rest.get(plain..)?;
