@@ -1,13 +1,13 @@
 //! The host: the core's calls, by Envoy's functions.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::config::RouteSettings;
 use lambda_filter_core::exchange::{CLAIMS, Capabilities, Host, Property, Side};
 use lambda_filter_core::request::HeaderMap;
-use lambda_filter_core::response::HttpResponse;
+use lambda_filter_core::response::{HttpResponse, PartBuffer};
 
 use crate::abi::envoy::{Attribute, BodyType, Filter, HeaderType, Headers, MetadataSource};
 use crate::requests;
@@ -45,7 +45,7 @@ pub(crate) struct EnvoyHost {
     callback: Callback,
     plugin: Rc<PluginState>,
     #[cfg(feature = "panic-on-request")]
-    panic_in: std::cell::RefCell<Option<String>>,
+    panic_in: RefCell<Option<String>>,
 }
 
 /// A worker's knowledge of a plugin.
@@ -57,6 +57,11 @@ pub(crate) struct PluginState {
     has_logged_claims: Cell<bool>,
 }
 
+thread_local! {
+    /// The buffer for the parts of all bodies of this worker.
+    static PART_BUFFER: RefCell<PartBuffer> = RefCell::default();
+}
+
 impl EnvoyHost {
     pub(crate) fn new(filter: Filter, plugin: Rc<PluginState>) -> Self {
         Self {
@@ -65,7 +70,7 @@ impl EnvoyHost {
             callback: Callback::RequestHeaders,
             plugin,
             #[cfg(feature = "panic-on-request")]
-            panic_in: std::cell::RefCell::default(),
+            panic_in: RefCell::default(),
         }
     }
 
@@ -169,6 +174,7 @@ impl Host for EnvoyHost {
             restores_headers: false,
             holds_headers: true,
             has_dynamic_metadata: false,
+            changes_parts: true,
         }
     }
 
@@ -290,7 +296,10 @@ impl Host for EnvoyHost {
         let filter = self.filter.get();
         let mut bytes = Vec::new();
         for body in self.bodies(side) {
-            filter.copy_body(body, &mut bytes);
+            filter.with_body(body, |pieces| {
+                bytes.reserve(pieces.clone().map(<[u8]>::len).sum());
+                pieces.for_each(|piece| bytes.extend_from_slice(piece));
+            });
         }
         bytes
     }
@@ -308,6 +317,27 @@ impl Host for EnvoyHost {
         {
             log::error!("Envoy does not take a body of {} bytes", bytes.len());
         }
+    }
+
+    fn change_part(&self, mut change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool {
+        const PART: BodyType = BodyType::ReceivedResponse;
+        let filter = self.filter.get();
+        let mut buffer = PART_BUFFER.take();
+        let is_changed = self.has_received(Side::Response)
+            && !filter.received_buffered_response_body()
+            && filter.with_body(PART, |mut pieces| {
+                pieces.all(|piece| change(piece, &mut buffer))
+            });
+        if is_changed {
+            filter.drain_body(PART);
+            let bytes = buffer.bytes();
+            if !bytes.is_empty() && !filter.append_body(PART, bytes) {
+                log::error!("Envoy does not take a part of {} bytes", bytes.len());
+            }
+        }
+        buffer.clear();
+        PART_BUFFER.set(buffer);
+        is_changed
     }
 
     fn clear_trailers(&self, side: Side) {

@@ -54,6 +54,18 @@ pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     engine().decode(text)
 }
 
+/// Writes the bytes of a text in base64 to `space`, which has room for them, and returns their number. An error has
+/// the place of the first byte that does not belong there, if there is one.
+pub(crate) fn decode_to(space: &mut [u8], text: &[u8]) -> Result<usize, Option<usize>> {
+    use base64::{DecodeError, DecodeSliceError};
+
+    match engine().decode_slice(text, space) {
+        Ok(length) => Ok(length),
+        Err(DecodeSliceError::DecodeError(DecodeError::InvalidByte(place, _))) => Err(Some(place)),
+        Err(_) => Err(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
