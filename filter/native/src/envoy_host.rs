@@ -58,7 +58,7 @@ pub(crate) struct PluginState {
 }
 
 thread_local! {
-    /// The buffer for the parts of all bodies of this worker.
+    /// The buffer for the pieces of all bodies of this worker.
     static PART_BUFFER: RefCell<PartBuffer> = RefCell::default();
 }
 
@@ -164,6 +164,21 @@ fn with_state_key<T>(name: &str, call: impl FnOnce(&[u8]) -> T) -> T {
     match key.get(..length) {
         Some(key) => call(key),
         None => call(&[PREFIX, name.as_bytes()].concat()),
+    }
+}
+
+/// Appends a copy of a body to `target`.
+fn copy(filter: Filter, body: BodyType, target: &mut Vec<u8>) {
+    target.reserve(filter.body_size(body));
+    filter.with_body(body, |pieces| {
+        pieces.for_each(|piece| target.extend_from_slice(piece));
+    });
+}
+
+/// Appends bytes to a body.
+fn append(filter: Filter, body: BodyType, bytes: &[u8]) {
+    if !bytes.is_empty() && !filter.append_body(body, bytes) {
+        log::error!("Envoy does not take {} bytes of a body", bytes.len());
     }
 }
 
@@ -296,10 +311,7 @@ impl Host for EnvoyHost {
         let filter = self.filter.get();
         let mut bytes = Vec::new();
         for body in self.bodies(side) {
-            filter.with_body(body, |pieces| {
-                bytes.reserve(pieces.clone().map(<[u8]>::len).sum());
-                pieces.for_each(|piece| bytes.extend_from_slice(piece));
-            });
+            copy(filter, body, &mut bytes);
         }
         bytes
     }
@@ -308,35 +320,41 @@ impl Host for EnvoyHost {
         let filter = self.filter.get();
         let mut last = None;
         for body in self.bodies(side) {
-            filter.drain_body(body);
+            filter.drain_body(body, usize::MAX);
             last = Some(body);
         }
-        if let Some(body) = last
-            && !bytes.is_empty()
-            && !filter.append_body(body, bytes)
-        {
-            log::error!("Envoy does not take a body of {} bytes", bytes.len());
+        if let Some(body) = last {
+            append(filter, body, bytes);
         }
     }
 
     fn change_part(&self, mut change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool {
         const PART: BodyType = BodyType::ReceivedResponse;
         let filter = self.filter.get();
-        let mut buffer = PART_BUFFER.take();
-        let is_changed = self.has_received(Side::Response)
-            && !filter.received_buffered_response_body()
-            && filter.with_body(PART, |mut pieces| {
-                pieces.all(|piece| change(piece, &mut buffer))
-            });
-        if is_changed {
-            filter.drain_body(PART);
-            let bytes = buffer.bytes();
-            if !bytes.is_empty() && !filter.append_body(PART, bytes) {
-                log::error!("Envoy does not take a part of {} bytes", bytes.len());
-            }
+        if !self.has_received(Side::Response) || filter.received_buffered_response_body() {
+            return false;
         }
-        buffer.clear();
+        let part_bytes = filter.body_size(PART);
+        let mut buffer = PART_BUFFER.take();
+        // The bytes for a piece are appended while they are in the processor's cache.
+        let is_changed = filter.with_body(PART, |mut pieces| {
+            pieces.all(|piece| {
+                let is_changed = change(piece, &mut buffer);
+                append(filter, PART, buffer.bytes());
+                buffer.clear();
+                is_changed
+            })
+        });
         PART_BUFFER.set(buffer);
+        if is_changed {
+            filter.drain_body(PART, part_bytes);
+        } else {
+            let mut part = Vec::new();
+            copy(filter, PART, &mut part);
+            part.truncate(part_bytes);
+            filter.drain_body(PART, usize::MAX);
+            append(filter, PART, &part);
+        }
         is_changed
     }
 

@@ -20,9 +20,9 @@ const QUANTUM: usize = 4;
 /// The largest number of bytes in front of a body, and behind it.
 const MAX_OTHER_BYTES: usize = 16 * 1024;
 
-/// The bytes that take the place of a part of a body.
+/// Bytes that take the place of others in a body.
 ///
-/// A host may use one buffer for all parts. Its space stays, and is not filled with zeros again.
+/// A host may use one buffer for all bodies. Its space stays, and is not filled with zeros again.
 #[derive(Debug, Default)]
 pub struct PartBuffer {
     space: Vec<u8>,
@@ -54,7 +54,7 @@ impl PartBuffer {
     }
 }
 
-/// The largest space that is kept between parts. Envoy reads 128 KiB at once.
+/// The largest space that is kept. A piece of Envoy's buffers has 16 KiB.
 const MAX_SPACE_BYTES: usize = 128 * 1024;
 
 /// A payload whose body may be in base64, as far as it has come.

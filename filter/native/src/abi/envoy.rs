@@ -40,9 +40,10 @@ impl<'a> Iterator for Headers<'a> {
 
 impl ExactSizeIterator for Headers<'_> {}
 
-/// The pieces of a body in Envoy's own memory. While there are any, nothing may change the body:
-/// [`Filter::with_body`] gives them to functions that do not.
-#[derive(Debug, Clone)]
+/// The pieces of a body in Envoy's own memory. While there are any, nothing may be removed from the body:
+/// [`Filter::with_body`] gives them to functions that do not. They may append to it, because Envoy never moves bytes
+/// that a body has: each piece is memory of its own.
+#[derive(Debug)]
 pub(crate) struct Pieces<'a>(std::slice::Iter<'a, Buffer>);
 
 impl<'a> Iterator for Pieces<'a> {
@@ -50,7 +51,7 @@ impl<'a> Iterator for Pieces<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let piece = self.0.next()?;
-        // SAFETY: Envoy's body does not change while this iterator lives.
+        // SAFETY: Envoy's body keeps these bytes while this iterator lives.
         Some(unsafe { piece.bytes() })
     }
 }
@@ -219,11 +220,11 @@ impl Filter {
         })
     }
 
-    /// Removes all bytes of a body.
-    pub(crate) fn drain_body(self, kind: BodyType) {
-        // SAFETY: Envoy removes as many bytes as there are.
+    /// Removes the first bytes of a body, and all if there are fewer.
+    pub(crate) fn drain_body(self, kind: BodyType, bytes: usize) {
+        // SAFETY: Envoy removes no more bytes than there are.
         unsafe {
-            abi::envoy_dynamic_module_callback_http_drain_body(self.0, kind as u32, usize::MAX);
+            abi::envoy_dynamic_module_callback_http_drain_body(self.0, kind as u32, bytes);
         }
     }
 
