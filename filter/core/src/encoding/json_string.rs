@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_of_a_block_may_need_the_longest_escape() {
+        for length in [1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 3] {
+            let mut quoted = Vec::new();
+            escape(&mut quoted, &"\u{1f}".repeat(length));
+            assert_eq!(quoted, r"\u001f".repeat(length).as_bytes());
+        }
+    }
+
+    #[test]
     fn an_escape_may_stand_anywhere_in_a_step() {
         for before in 0..2 * STEP {
             for after in 0..2 * STEP {
