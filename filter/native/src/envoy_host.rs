@@ -1,13 +1,13 @@
 //! The host: the core's calls, by Envoy's functions.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::config::RouteSettings;
 use lambda_filter_core::exchange::{CLAIMS, Capabilities, Host, Property, Side};
 use lambda_filter_core::request::HeaderMap;
-use lambda_filter_core::response::HttpResponse;
+use lambda_filter_core::response::{HttpResponse, PartBuffer};
 
 use crate::abi::envoy::{Attribute, BodyType, Filter, HeaderType, Headers, MetadataSource};
 use crate::requests;
@@ -45,7 +45,7 @@ pub(crate) struct EnvoyHost {
     callback: Callback,
     plugin: Rc<PluginState>,
     #[cfg(feature = "panic-on-request")]
-    panic_in: std::cell::RefCell<Option<String>>,
+    panic_in: RefCell<Option<String>>,
 }
 
 /// A worker's knowledge of a plugin.
@@ -57,6 +57,11 @@ pub(crate) struct PluginState {
     has_logged_claims: Cell<bool>,
 }
 
+thread_local! {
+    /// The buffer for the pieces of all bodies of this worker.
+    static PART_BUFFER: RefCell<PartBuffer> = RefCell::default();
+}
+
 impl EnvoyHost {
     pub(crate) fn new(filter: Filter, plugin: Rc<PluginState>) -> Self {
         Self {
@@ -65,7 +70,7 @@ impl EnvoyHost {
             callback: Callback::RequestHeaders,
             plugin,
             #[cfg(feature = "panic-on-request")]
-            panic_in: std::cell::RefCell::default(),
+            panic_in: RefCell::default(),
         }
     }
 
@@ -162,6 +167,21 @@ fn with_state_key<T>(name: &str, call: impl FnOnce(&[u8]) -> T) -> T {
     }
 }
 
+/// Appends a copy of a body to `target`.
+fn copy(filter: Filter, body: BodyType, target: &mut Vec<u8>) {
+    target.reserve(filter.body_size(body));
+    filter.with_body(body, |pieces| {
+        pieces.for_each(|piece| target.extend_from_slice(piece));
+    });
+}
+
+/// Appends bytes to a body.
+fn append(filter: Filter, body: BodyType, bytes: &[u8]) {
+    if !bytes.is_empty() && !filter.append_body(body, bytes) {
+        log::error!("Envoy does not take {} bytes of a body", bytes.len());
+    }
+}
+
 impl Host for EnvoyHost {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -169,6 +189,7 @@ impl Host for EnvoyHost {
             restores_headers: false,
             holds_headers: true,
             has_dynamic_metadata: false,
+            changes_parts: true,
         }
     }
 
@@ -290,7 +311,7 @@ impl Host for EnvoyHost {
         let filter = self.filter.get();
         let mut bytes = Vec::new();
         for body in self.bodies(side) {
-            filter.copy_body(body, &mut bytes);
+            copy(filter, body, &mut bytes);
         }
         bytes
     }
@@ -299,15 +320,42 @@ impl Host for EnvoyHost {
         let filter = self.filter.get();
         let mut last = None;
         for body in self.bodies(side) {
-            filter.drain_body(body);
+            filter.drain_body(body, usize::MAX);
             last = Some(body);
         }
-        if let Some(body) = last
-            && !bytes.is_empty()
-            && !filter.append_body(body, bytes)
-        {
-            log::error!("Envoy does not take a body of {} bytes", bytes.len());
+        if let Some(body) = last {
+            append(filter, body, bytes);
         }
+    }
+
+    fn change_part(&self, mut change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool {
+        const PART: BodyType = BodyType::ReceivedResponse;
+        let filter = self.filter.get();
+        if !self.has_received(Side::Response) || filter.received_buffered_response_body() {
+            return false;
+        }
+        let part_bytes = filter.body_size(PART);
+        let mut buffer = PART_BUFFER.take();
+        // The bytes for a piece are appended while they are in the processor's cache.
+        let is_changed = filter.with_body(PART, |mut pieces| {
+            pieces.all(|piece| {
+                let is_changed = change(piece, &mut buffer);
+                append(filter, PART, buffer.bytes());
+                buffer.clear();
+                is_changed
+            })
+        });
+        PART_BUFFER.set(buffer);
+        if is_changed {
+            filter.drain_body(PART, part_bytes);
+        } else {
+            let mut part = Vec::new();
+            copy(filter, PART, &mut part);
+            part.truncate(part_bytes);
+            filter.drain_body(PART, usize::MAX);
+            append(filter, PART, &part);
+        }
+        is_changed
     }
 
     fn clear_trailers(&self, side: Side) {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lambda_filter_core::config::RouteSettings;
 use lambda_filter_core::exchange::{Capabilities, Host, Property, Side};
 use lambda_filter_core::request::HeaderMap;
-use lambda_filter_core::response::HttpResponse;
+use lambda_filter_core::response::{HttpResponse, PartBuffer};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, Status};
 
@@ -93,6 +93,7 @@ impl Host for EnvoyHost {
             restores_headers: true,
             holds_headers: false,
             has_dynamic_metadata: true,
+            changes_parts: false,
         }
     }
 
@@ -148,6 +149,10 @@ impl Host for EnvoyHost {
     fn set_body(&self, side: Side, body: &[u8]) {
         let set = hostcalls::set_buffer(body_buffer(side), 0, usize::MAX, body);
         or_logged(HostCall::proxy_set_buffer_bytes, set);
+    }
+
+    fn change_part(&self, _change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool {
+        false
     }
 
     fn clear_trailers(&self, side: Side) {

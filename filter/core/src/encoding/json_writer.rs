@@ -1,10 +1,8 @@
 //! Writes JSON straight into a buffer, without a tree and without a second copy of a text.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::json_string;
+use super::{base64, json_string};
 
 /// Returns a value as JSON. The writer of `serde_json` would add code that [`JsonWriter`] has already.
 #[must_use]
@@ -124,14 +122,7 @@ impl JsonWriter {
     pub(crate) fn base64(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push(b'"');
-        let start = self.out.len();
-        let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
-        self.out.resize(start + length, 0);
-        if let Some(space) = self.out.get_mut(start..) {
-            // The length is that of the encoding, so the space is large enough.
-            let written = STANDARD.encode_slice(bytes, space).unwrap_or_default();
-            self.out.truncate(start + written);
-        }
+        base64::encode(&mut self.out, bytes);
         self.out.push(b'"');
         self.comma = true;
     }

@@ -1,5 +1,6 @@
-//! The encodings of requests, responses and metadata: JSON and protobuf.
+//! The encodings of requests, responses and metadata: JSON, base64 and protobuf.
 
+pub(crate) mod base64;
 pub(crate) mod json;
 pub(crate) mod json_string;
 pub(crate) mod json_writer;

@@ -2,14 +2,11 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::body::media_type;
 use super::query::{Query, percent_decoded};
 use crate::config::template::{OtherBody, Piece, Placeholder, Template};
-use crate::encoding::json;
 use crate::encoding::json_writer::JsonWriter;
+use crate::encoding::{base64, json};
 use crate::error::Error;
 use crate::request::Request;
 use crate::request::header_map::text;
@@ -141,7 +138,11 @@ fn value<'a>(
             body.form.as_ref()?.fields(&mut json);
             String::from_utf8(json.into_bytes()).ok()?.into()
         }
-        Placeholder::BodyBase64 => STANDARD.encode(request.body).into(),
+        Placeholder::BodyBase64 => {
+            let mut text = Vec::new();
+            base64::encode(&mut text, request.body);
+            String::from_utf8(text).ok()?.into()
+        }
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::RouteSettings;
 use crate::request::HeaderMap;
-use crate::response::HttpResponse;
+use crate::response::{HttpResponse, PartBuffer};
 
 /// A direction of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Capabilities {
     pub holds_headers: bool,
     /// It has [`Property::DynamicMetadata`].
     pub has_dynamic_metadata: bool,
+    /// It can [change a part of a body](Host::change_part).
+    pub changes_parts: bool,
 }
 
 /// The calls to Envoy, about the request in whose callback the filter is.
@@ -96,6 +98,9 @@ pub trait Host {
     /// Replaces the whole body. Only a host that [makes bodies](Capabilities::makes_bodies) can do so
     /// before a body callback.
     fn set_body(&self, side: Side, body: &[u8]);
+    /// Replaces the part of a response's body that has just come. `change` gets each piece of it, and appends what
+    /// is to be there. If it returns `false`, the part stays as it is. Returns whether the part is replaced.
+    fn change_part(&self, change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool;
     /// Removes all trailers.
     fn clear_trailers(&self, side: Side);
     /// Responds to the client without an upstream.

@@ -7,9 +7,11 @@
 
 mod attempts;
 mod attributes;
+mod client_response;
 mod hold_check;
 mod host;
 mod invoke_request;
+mod long_response;
 mod phase;
 mod request_phases;
 mod response_phases;

@@ -7,6 +7,7 @@ use super::host::{Host, Side};
 use crate::config::{Config, ConfigCache};
 use crate::request::{HeaderMap, RequestAttributes, header_map};
 use crate::response::StreamedResponse;
+use crate::response::long_body::LongBody;
 
 /// The filter state for access logs with the client's method and path:
 /// `%FILTER_STATE(wasm.lambda.original:PLAIN)%`.
@@ -56,6 +57,8 @@ pub(super) enum Phase {
     Invoking(Attempt),
     /// The response's headers have come. Envoy holds them and the body.
     BufferingResponse(Attempt, HeaderMap, BodyBuffer),
+    /// The response's body is decoded as it comes. Envoy holds the headers and what is decoded.
+    DecodingBody(Attempt, HeaderMap, Box<LongBody>),
     /// The response is streamed, and the client has nothing of it yet.
     DetectingPrelude(Attempt, HeaderMap, Box<StreamedResponse>),
     /// The client has status and headers, and the body passes as it comes.

@@ -131,6 +131,7 @@ impl Exchange {
             Phase::New | Phase::BufferingRequest(..) | Phase::Refused => return,
             Phase::Invoking(attempt)
             | Phase::BufferingResponse(attempt, ..)
+            | Phase::DecodingBody(attempt, ..)
             | Phase::DetectingPrelude(attempt, ..)
             | Phase::Streaming(attempt, _)
             | Phase::AwaitingOtherAttempt(attempt)

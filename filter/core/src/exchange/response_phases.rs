@@ -4,16 +4,18 @@
 use lambda_api::headers;
 
 use super::attempts::{Attempts, WaitingResponse};
+use super::client_response::{add_ids, is_head, send_beginning, send_whole};
 use super::host::{Flow, Host, Side};
+use super::long_response;
 use super::phase::{
     Attempt, BodyBuffer, ERROR_TYPE, Exchange, Phase, REQUEST_ID, put_back, restore_client_headers,
 };
 use crate::config::values::Invocation;
 use crate::error::{Error, single_line};
+use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
-use crate::request::{HeaderMap, valid_trace_id};
 use crate::response::http_response::has_content;
-use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response, ids};
+use crate::response::{self, HttpResponse, InvokeResponse, StreamedResponse, error_response};
 
 impl Exchange {
     /// Takes the headers of the upstream's response.
@@ -50,6 +52,7 @@ impl Exchange {
         if matches!(self.phase, Phase::BufferingResponse(..)) {
             self.attempts.hold_check.prove();
         }
+        let changes_parts = host.capabilities().changes_parts;
         self.phase = match self.take() {
             Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing)
                 if is_streamed(&attempt, &headers) =>
@@ -57,12 +60,24 @@ impl Exchange {
                 let stream = StreamedResponse::new(&headers, &attempt.config);
                 Phase::DetectingPrelude(attempt, headers, Box::new(stream))
             }
+            Phase::BufferingResponse(attempt, headers, BodyBuffer::Missing)
+                if changes_parts && !end_of_stream =>
+            {
+                long_response::begin(host, attempt, headers)
+            }
             Phase::BufferingResponse(attempt, headers, _) => {
                 Phase::BufferingResponse(attempt, headers, BodyBuffer::Present)
+            }
+            Phase::DecodingBody(attempt, headers, body) if changes_parts => {
+                long_response::go_on(host, attempt, headers, body)
             }
             other => other,
         };
         match self.phase {
+            Phase::DecodingBody(..) if changes_parts && end_of_stream => {
+                self.finish_long_response(host)
+            }
+            Phase::DecodingBody(..) => Flow::Pause,
             Phase::BufferingResponse(..) if end_of_stream => self.decode_response(host),
             Phase::BufferingResponse(..) => Flow::Pause,
             Phase::DetectingPrelude(..) => self.detect_prelude(host, end_of_stream),
@@ -88,6 +103,10 @@ impl Exchange {
                 host.clear_trailers(Side::Response);
                 self.decode_response(host)
             }
+            Phase::DecodingBody(..) if host.capabilities().changes_parts => {
+                host.clear_trailers(Side::Response);
+                self.finish_long_response(host)
+            }
             Phase::DetectingPrelude(..) => {
                 host.clear_trailers(Side::Response);
                 self.detect_prelude(host, true)
@@ -106,7 +125,7 @@ impl Exchange {
     }
 
     /// Decodes the upstream's response once it is complete.
-    fn decode_response(&mut self, host: &impl Host) -> Flow {
+    pub(super) fn decode_response(&mut self, host: &impl Host) -> Flow {
         let Phase::BufferingResponse(attempt, headers, buffer) = self.take() else {
             return Flow::Continue;
         };
@@ -245,7 +264,7 @@ impl Exchange {
         next: fn(Attempt) -> Phase,
     ) -> Flow {
         if self.attempts.total(attempt.key) <= 1 || !may_be_retried(&response) {
-            send_whole(host, &response, is_head(&attempt), buffer);
+            send_whole(host, &response, is_head(&attempt), buffer, None);
             self.phase = next(attempt);
             return Flow::Continue;
         }
@@ -290,20 +309,6 @@ fn is_streamed(attempt: &Attempt, headers: &HeaderMap) -> bool {
         && first(headers, ":status") == Some(b"200")
 }
 
-fn is_head(attempt: &Attempt) -> bool {
-    first(&attempt.client_headers, ":method") == Some(b"HEAD")
-}
-
-/// Adds the ids of the invocation to the client's response, if `expose_ids` is true. `headers` are the
-/// upstream's.
-fn add_ids(response: &mut HttpResponse, attempt: &Attempt, headers: &HeaderMap) {
-    if attempt.config.expose_ids {
-        let sent = first(&attempt.client_headers, headers::TRACE_ID);
-        let sent = valid_trace_id(sent, &attempt.attributes);
-        ids::add(response, headers, &sent);
-    }
-}
-
 /// Logs an error and returns the client's response to it. `headers` are the upstream's.
 fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error) -> HttpResponse {
     let function = attempt.config.function.as_str();
@@ -319,51 +324,6 @@ fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error)
         host.set_filter_state(ERROR_TYPE, error_type.as_bytes());
     }
     error_response(error, Some(&attempt.config))
-}
-
-/// Replaces the upstream's response with the client's. Without a body buffer, the response is sent without
-/// its body: a local response with the body would escape the route's retry policy.
-fn send_whole(host: &impl Host, response: &HttpResponse, is_head: bool, buffer: BodyBuffer) {
-    let buffer = match host.capabilities().makes_bodies {
-        true => BodyBuffer::Present,
-        false => buffer,
-    };
-    let content = match buffer {
-        BodyBuffer::Present => response.body.as_slice(),
-        BodyBuffer::Missing => b"",
-    };
-    let length = match response.status {
-        204 | 304 => None,
-        // The length for GET. It is unknown if the function leaves out the body and gives no length.
-        _ if is_head && content.is_empty() => response.declared_length,
-        _ => Some(content.len() as u64),
-    };
-    let status = response.status.to_string();
-    let length = length.map(|length| length.to_string());
-    let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
-    for (name, value) in &response.headers {
-        if buffer == BodyBuffer::Present || name != "content-type" {
-            headers.push((name, value.as_bytes()));
-        }
-    }
-    if let Some(length) = &length {
-        headers.push(("content-length", length.as_bytes()));
-    }
-    host.set_headers(Side::Response, headers);
-    if buffer == BodyBuffer::Present {
-        let has_content = !is_head && has_content(response.status);
-        host.set_body(Side::Response, if has_content { content } else { b"" });
-    }
-}
-
-/// Replaces the upstream's response with the beginning of the client's, whose length is unknown.
-fn send_beginning(host: &impl Host, response: &HttpResponse) {
-    let status = response.status.to_string();
-    let headers = response.headers.iter();
-    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let headers = [(":status", status.as_bytes())].into_iter().chain(headers);
-    host.set_headers(Side::Response, headers.collect());
-    host.set_body(Side::Response, &response.body);
 }
 
 /// Returns whether a retry policy may count a response as a failure: a status other than success, or an error

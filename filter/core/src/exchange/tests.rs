@@ -11,7 +11,7 @@ use super::*;
 use crate::config::{ConfigCache, RouteSettings, Settings};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
-use crate::response::HttpResponse;
+use crate::response::{HttpResponse, PartBuffer};
 use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 
@@ -21,6 +21,8 @@ struct FakeEnvoy {
     properties: RefCell<HashMap<String, Vec<u8>>>,
     request: RefCell<(HeaderMap, Vec<u8>)>,
     response: RefCell<(HeaderMap, Vec<u8>)>,
+    /// The pieces of the part of the response's body that has just come.
+    part: RefCell<Vec<Vec<u8>>>,
     cleared_trailers: RefCell<Vec<Side>>,
     responded: RefCell<Option<HttpResponse>>,
     is_reset: Cell<bool>,
@@ -61,6 +63,7 @@ impl Host for FakeEnvoy {
             restores_headers: !self.is_native.get(),
             holds_headers: self.is_native.get(),
             has_dynamic_metadata: !self.is_native.get(),
+            changes_parts: self.is_native.get(),
         }
     }
 
@@ -101,11 +104,26 @@ impl Host for FakeEnvoy {
     }
 
     fn body(&self, side: Side) -> Vec<u8> {
-        self.side(side).borrow().1.clone()
+        let held = self.side(side).borrow().1.clone();
+        match side {
+            Side::Request => held,
+            Side::Response => [held, self.part.borrow().concat()].concat(),
+        }
     }
 
     fn set_body(&self, side: Side, body: &[u8]) {
         self.side(side).borrow_mut().1 = body.to_vec();
+        self.part.borrow_mut().clear();
+    }
+
+    fn change_part(&self, mut change: impl FnMut(&[u8], &mut PartBuffer) -> bool) -> bool {
+        let mut bytes = PartBuffer::default();
+        let mut part = self.part.borrow_mut();
+        let is_changed = part.iter().all(|piece| change(piece, &mut bytes));
+        if is_changed {
+            *part = vec![bytes.bytes().to_vec()];
+        }
+        is_changed
     }
 
     fn clear_trailers(&self, side: Side) {
@@ -847,3 +865,6 @@ mod native_tests;
 
 #[path = "stream_tests.rs"]
 mod streaming;
+
+#[path = "long_response_tests.rs"]
+mod long_responses;

@@ -1,13 +1,11 @@
 //! The caller's identity, as Envoy has verified it: the claims of a token, and a client certificate.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use der::asn1::{GeneralizedTime, ObjectIdentifier, UtcTime};
 use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::encoding::{json, protobuf};
+use crate::encoding::{base64, json, protobuf};
 
 /// The namespace in which Envoy's JWT filter puts a token's payload, by `payload_in_metadata`.
 const JWT_NAMESPACE: &str = "envoy.filters.http.jwt_authn";
@@ -86,8 +84,8 @@ impl ClientCert {
     fn from_pem(pem: &str, digest: &str) -> Option<Self> {
         let body = pem.trim().strip_prefix("-----BEGIN CERTIFICATE-----")?;
         let body = body.strip_suffix("-----END CERTIFICATE-----")?;
-        let base64: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-        let der = STANDARD.decode(base64).ok()?;
+        let text: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+        let der = base64::decode(&text).ok()?;
         if hex(&Sha256::digest(&der), "") != digest {
             return None;
         }
@@ -351,8 +349,8 @@ W3s2MHq4AiEAumJxR06C+CXPLQwap5nFPuR4Ohy1zS1AGZhtGjPmWwU=\n\
     proptest! {
         #[test]
         fn no_certificate_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let base64: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
-            let mut der = STANDARD.decode(base64).unwrap();
+            let text: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
+            let mut der = base64::decode(text.as_bytes()).unwrap();
             let at = at.index(der.len());
             der[at] = byte;
             let _ = ClientCert::from_der(PEM, &der);

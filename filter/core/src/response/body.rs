@@ -1,20 +1,10 @@
 //! The body in a function's response.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
 use super::headers::invalid;
-use crate::encoding::json_string;
 use crate::encoding::shallow_json::ShallowJson;
 use crate::encoding::surrogates;
+use crate::encoding::{base64, json_string};
 use crate::error::Error;
-
-/// Padding is optional: some encoders leave it out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Returns the bytes of the member `body`, which is a JSON string, null or absent.
 ///
@@ -41,11 +31,11 @@ pub(super) fn decode(
     };
     match is_base64 {
         None | Some(ShallowJson::Null | ShallowJson::Bool(false)) => text(),
-        Some(ShallowJson::Bool(true)) => BASE64.decode(quoted).or_else(|_| {
+        Some(ShallowJson::Bool(true)) => base64::decode(quoted.as_bytes()).or_else(|_| {
             // Some encoders break lines, as in mail, or escape each slash.
             let mut text = text()?;
             text.retain(|byte| !byte.is_ascii_whitespace());
-            let decoded = BASE64.decode(text);
+            let decoded = base64::decode(&text);
             decoded.or_else(|error| invalid(format!("`body` is not base64: {error}")))
         }),
         Some(_) => invalid("`isBase64Encoded` is neither true nor false"),

@@ -40,6 +40,22 @@ impl<'a> Iterator for Headers<'a> {
 
 impl ExactSizeIterator for Headers<'_> {}
 
+/// The pieces of a body in Envoy's own memory. While there are any, nothing may be removed from the body:
+/// [`Filter::with_body`] gives them to functions that do not. They may append to it, because Envoy never moves bytes
+/// that a body has: each piece is memory of its own.
+#[derive(Debug)]
+pub(crate) struct Pieces<'a>(std::slice::Iter<'a, Buffer>);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.0.next()?;
+        // SAFETY: Envoy's body keeps these bytes while this iterator lives.
+        Some(unsafe { piece.bytes() })
+    }
+}
+
 impl Buffer {
     const NULL: Self = Self {
         ptr: ptr::null(),
@@ -186,8 +202,8 @@ impl Filter {
         unsafe { abi::envoy_dynamic_module_callback_http_get_body_size(self.0, kind as u32) }
     }
 
-    /// Appends a copy of a body to `target`.
-    pub(crate) fn copy_body(self, kind: BodyType, target: &mut Vec<u8>) {
+    /// Calls `read` with the pieces of a body, in Envoy's own memory.
+    pub(crate) fn with_body<T>(self, kind: BodyType, read: impl FnOnce(Pieces<'_>) -> T) -> T {
         let kind = kind as u32;
         // SAFETY: `Filter` is valid.
         let count =
@@ -199,21 +215,16 @@ impl Filter {
                 && unsafe {
                     abi::envoy_dynamic_module_callback_http_get_body_chunks(self.0, kind, place)
                 };
-            if found {
-                target.reserve(chunks.iter().map(|chunk| chunk.length).sum());
-                for chunk in chunks {
-                    // SAFETY: nothing changes the body before the copy is made.
-                    target.extend_from_slice(unsafe { chunk.bytes() });
-                }
-            }
-        });
+            let chunks = if found { &*chunks } else { &[] };
+            read(Pieces(chunks.iter()))
+        })
     }
 
-    /// Removes all bytes of a body.
-    pub(crate) fn drain_body(self, kind: BodyType) {
-        // SAFETY: Envoy removes as many bytes as there are.
+    /// Removes the first bytes of a body, and all if there are fewer.
+    pub(crate) fn drain_body(self, kind: BodyType, bytes: usize) {
+        // SAFETY: Envoy removes no more bytes than there are.
         unsafe {
-            abi::envoy_dynamic_module_callback_http_drain_body(self.0, kind as u32, usize::MAX);
+            abi::envoy_dynamic_module_callback_http_drain_body(self.0, kind as u32, bytes);
         }
     }
 

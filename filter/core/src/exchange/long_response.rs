@@ -1,0 +1,75 @@
+//! A response whose body is decoded as it comes, on a host that [can change
+//! parts](super::Capabilities::changes_parts).
+
+use lambda_api::headers::FUNCTION_ERROR;
+
+use super::client_response::{add_ids, is_head, send_whole};
+use super::host::{Flow, Host, Side};
+use super::phase::{Attempt, BodyBuffer, Exchange, Phase};
+use crate::config::values::{Invocation, Response};
+use crate::request::HeaderMap;
+use crate::request::header_map::first;
+use crate::response::long_body::LongBody;
+
+/// Takes the first part of a response's body, which is not the last.
+pub(super) fn begin(host: &impl Host, attempt: Attempt, headers: HeaderMap) -> Phase {
+    let mut body: Option<LongBody> = None;
+    let is_begun = attempt.config.invocation != Invocation::Event
+        && attempt.config.response != Response::Raw
+        && first(&headers, ":status") == Some(b"200")
+        && first(&headers, FUNCTION_ERROR).is_none()
+        && host.change_part(|piece, out| match &mut body {
+            Some(body) => body.read(piece, out),
+            None => {
+                body = LongBody::begin(piece, out);
+                body.is_some()
+            }
+        });
+    match body {
+        Some(body) if is_begun => Phase::DecodingBody(attempt, headers, Box::new(body)),
+        _ => Phase::BufferingResponse(attempt, headers, BodyBuffer::Present),
+    }
+}
+
+/// Takes a further part of the body.
+pub(super) fn go_on(
+    host: &impl Host,
+    attempt: Attempt,
+    headers: HeaderMap,
+    mut body: Box<LongBody>,
+) -> Phase {
+    if body.read_part(|body| host.change_part(|piece, out| body.read(piece, out))) {
+        Phase::DecodingBody(attempt, headers, body)
+    } else {
+        undo(host, &body);
+        Phase::BufferingResponse(attempt, headers, BodyBuffer::Present)
+    }
+}
+
+/// Puts the payload back as it came.
+fn undo(host: &impl Host, body: &LongBody) {
+    let payload = body.payload(&host.body(Side::Response));
+    host.set_body(Side::Response, &payload);
+}
+
+impl Exchange {
+    /// Sends the response, whose body is complete.
+    pub(super) fn finish_long_response(&mut self, host: &impl Host) -> Flow {
+        let Phase::DecodingBody(attempt, headers, body) = self.take() else {
+            return Flow::Continue;
+        };
+        // While there is another attempt, a response may have to wait, and then needs its body.
+        if self.attempts.total(attempt.key) <= 1
+            && let Some((mut response, length)) = body.finish(&headers, &attempt.config)
+        {
+            add_ids(&mut response, &attempt, &headers);
+            let is_head = is_head(&attempt);
+            send_whole(host, &response, is_head, BodyBuffer::Present, Some(length));
+            self.phase = Phase::PassingThrough(attempt);
+            return Flow::Continue;
+        }
+        undo(host, &body);
+        self.phase = Phase::BufferingResponse(attempt, headers, BodyBuffer::Present);
+        self.decode_response(host)
+    }
+}

@@ -1,0 +1,228 @@
+//! A long body in base64, decoded part by part as it comes.
+//!
+//! A host that can replace a part of a body then holds the client's body, and not a payload that is a third
+//! longer. Nothing is left to be copied when the payload is whole. Often only the member behind a body says that
+//! it is in base64. So a body is decoded if it may be, and is encoded again if it must not: the only texts that
+//! are read here are those that an encoder writes. Everything else is left to [`decode`], which needs the whole
+//! payload.
+
+use super::decode::decode;
+use super::http_response::HttpResponse;
+use super::invoke_response::InvokeResponse;
+use super::payload::FunctionPayload;
+use crate::config::Config;
+use crate::encoding::base64;
+use crate::request::HeaderMap;
+
+/// The number of characters that stand for three bytes.
+const QUANTUM: usize = 4;
+
+/// The largest number of bytes in front of a body, and behind it.
+const MAX_OTHER_BYTES: usize = 16 * 1024;
+
+/// Bytes that take the place of others in a body.
+///
+/// A host may use one buffer for all bodies. Its space stays, and is not filled with zeros again.
+#[derive(Debug, Default)]
+pub struct PartBuffer {
+    space: Vec<u8>,
+    written: usize,
+}
+
+impl PartBuffer {
+    /// Returns the bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.space.get(..self.written).unwrap_or_default()
+    }
+
+    /// Removes all bytes. An unusually large space is given up.
+    pub fn clear(&mut self) {
+        self.written = 0;
+        if self.space.len() > MAX_SPACE_BYTES {
+            self.space = Vec::new();
+        }
+    }
+
+    /// Returns the space behind the bytes, of at least this length.
+    fn space(&mut self, length: usize) -> &mut [u8] {
+        let wanted = self.written + length;
+        if self.space.len() < wanted {
+            self.space.resize(wanted, 0);
+        }
+        self.space.get_mut(self.written..).unwrap_or_default()
+    }
+}
+
+/// The largest space that is kept. A piece of Envoy's buffers has 16 KiB.
+const MAX_SPACE_BYTES: usize = 128 * 1024;
+
+/// A payload whose body may be in base64, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct LongBody {
+    /// The payload up to the quotation mark in front of the body's text.
+    head: Vec<u8>,
+    /// The beginning of the body's text.
+    start: [u8; QUANTUM],
+    /// The payload from the quotation mark behind the body's text on.
+    tail: Vec<u8>,
+    progress: Progress,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Progress {
+    /// The beginning of a quantum, and its length.
+    open: ([u8; QUANTUM], usize),
+    /// The number of bytes that are decoded.
+    decoded: usize,
+    /// True if the text has ended with padding.
+    is_padded: bool,
+    /// The length of the tail.
+    tail: usize,
+}
+
+impl LongBody {
+    /// Reads the first piece of a payload, and appends the decoded bytes to `out`. Returns `None` if the piece
+    /// does not have the beginning of a body in base64.
+    pub(crate) fn begin(piece: &[u8], out: &mut PartBuffer) -> Option<Self> {
+        const NAME: &[u8] = b"\"body\"";
+        let mut places = piece
+            .get(..MAX_OTHER_BYTES)
+            .unwrap_or(piece)
+            .windows(NAME.len());
+        let name = places.position(|place| place == NAME)?;
+        let value = piece.get(name + NAME.len()..)?.trim_ascii_start();
+        let value = value.strip_prefix(b":")?.trim_ascii_start();
+        let text = value.strip_prefix(b"\"")?;
+        let mut body = Self {
+            head: piece.get(..piece.len() - text.len())?.to_vec(),
+            start: *text.first_chunk()?,
+            tail: Vec::new(),
+            progress: Progress::default(),
+        };
+        body.read(text, out).then_some(body)
+    }
+
+    /// Reads the next piece, and appends the decoded bytes to `out`. Returns `false` if it has something else
+    /// than base64.
+    pub(crate) fn read(&mut self, piece: &[u8], out: &mut PartBuffer) -> bool {
+        let behind = match self.progress.tail {
+            0 => self.progress.read(piece, out),
+            _ => Some(piece),
+        };
+        if let Some(bytes) = behind {
+            self.tail.truncate(self.progress.tail);
+            self.tail.extend_from_slice(bytes);
+            self.progress.tail = self.tail.len();
+        }
+        behind.is_some() && self.tail.len() <= MAX_OTHER_BYTES
+    }
+
+    /// Reads a part of several pieces by `pieces`. If that returns `false`, no piece of the part counts.
+    pub(crate) fn read_part(&mut self, pieces: impl FnOnce(&mut Self) -> bool) -> bool {
+        let before = self.progress;
+        let is_read = pieces(self);
+        if !is_read {
+            self.progress = before;
+        }
+        is_read
+    }
+
+    /// Returns the response, with the beginning of its body only, and the length of its body. `None` if the
+    /// payload is anything else than a response with this body in base64.
+    pub(crate) fn finish(
+        &self,
+        headers: &HeaderMap,
+        config: &Config,
+    ) -> Option<(HttpResponse, usize)> {
+        if self.progress.tail == 0 {
+            return None;
+        }
+        // The middle of the text is left out.
+        let body = &[&self.head, self.start.as_slice(), &self.tail].concat();
+        let is_body = body_place(body)? + 1 == self.head.len();
+        let response = decode(&InvokeResponse { headers, body }, config).ok()?;
+        let is_base64 = response.body == base64::decode(&self.start).ok()?;
+        (is_body && is_base64).then_some((response, self.progress.decoded))
+    }
+
+    /// Returns the payload as it came, from what the host holds.
+    pub(crate) fn payload(&self, held: &[u8]) -> Vec<u8> {
+        let Progress {
+            open: (open, count),
+            decoded,
+            tail,
+            ..
+        } = self.progress;
+        let (decoded, rest) = held.split_at_checked(decoded).unwrap_or((held, b""));
+        let mut payload = self.head.clone();
+        base64::encode(&mut payload, decoded);
+        payload.extend(open.iter().take(count));
+        payload.extend(self.tail.iter().take(tail));
+        payload.extend_from_slice(rest);
+        payload
+    }
+}
+
+impl Progress {
+    /// Reads the next piece of the text. Returns what is behind the text, from its quotation mark on, and `None`
+    /// if the text is not what an encoder writes.
+    fn read<'a>(&mut self, piece: &'a [u8], out: &mut PartBuffer) -> Option<&'a [u8]> {
+        let mut text = piece;
+        if self.open.1 > 0 {
+            text = self.fill(text);
+            if self.open.1 < QUANTUM {
+                return Some(text);
+            }
+            let (quantum, _) = std::mem::take(&mut self.open);
+            self.decode(&quantum, out).ok()?;
+        }
+        let (quanta, mut rest) = text.split_at_checked(text.len() / QUANTUM * QUANTUM)?;
+        if let Err(place) = self.decode(quanta, out) {
+            // Padding may stand between that place and the quotation mark.
+            let mut marks = text.get(place?..)?.iter().take(QUANTUM - 1);
+            let end = place? + marks.position(|byte| *byte == b'"')?;
+            let (quanta, behind) = text.split_at_checked(end)?;
+            if !end.is_multiple_of(QUANTUM) {
+                return None;
+            }
+            self.decode(quanta, out).ok()?;
+            rest = behind;
+        }
+        if rest.starts_with(b"\"") {
+            return Some(rest);
+        }
+        Some(self.fill(rest))
+    }
+
+    /// Adds bytes to the open quantum, and returns those for which it has no room.
+    fn fill<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
+        let (open, count) = &mut self.open;
+        let room = open.iter_mut().skip(*count);
+        let filled = room.zip(text).map(|(place, byte)| *place = *byte).count();
+        *count += filled;
+        text.get(filled..).unwrap_or_default()
+    }
+
+    /// Decodes whole quanta. An error has the place of the first byte that does not belong there, if there is
+    /// one.
+    fn decode(&mut self, quanta: &[u8], out: &mut PartBuffer) -> Result<(), Option<usize>> {
+        if self.is_padded && !quanta.is_empty() {
+            return Err(Some(0));
+        }
+        let decoded = base64::decode_to(out.space(quanta.len() / QUANTUM * 3), quanta)?;
+        out.written += decoded;
+        self.decoded += decoded;
+        self.is_padded |= decoded < quanta.len() / QUANTUM * 3;
+        Ok(())
+    }
+}
+
+/// Returns the place of the value of the member `body` in a payload.
+fn body_place(payload: &[u8]) -> Option<usize> {
+    let Ok(FunctionPayload::Object(members)) = FunctionPayload::parse(payload) else {
+        return None;
+    };
+    let body = members.body?.as_ptr().addr();
+    body.checked_sub(payload.as_ptr().addr())
+}
