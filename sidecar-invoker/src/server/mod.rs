@@ -13,6 +13,7 @@ mod web_pages;
 mod write_timeout;
 
 use std::convert::Infallible;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -94,6 +95,8 @@ impl Server {
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let means = Means::of(&options);
         let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
+        let is_coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let output = output.coloured(is_coloured);
         let context = LocalContext::new(options.clock, output).without_variables(&hidden);
         let context = means.add_to(context, &config).await?;
 

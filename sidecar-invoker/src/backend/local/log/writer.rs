@@ -28,7 +28,25 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Output {
     pieces: mpsc::Sender<Bytes>,
     format: LogFormat,
+    is_coloured: bool,
     clock: fn() -> SystemTime,
+}
+
+/// The colours of functions, as sequences of a terminal, and the end of a colour.
+const COLOURS: [&str; 6] = [
+    "\u{1b}[36m",
+    "\u{1b}[33m",
+    "\u{1b}[32m",
+    "\u{1b}[35m",
+    "\u{1b}[34m",
+    "\u{1b}[31m",
+];
+const RESET: &str = "\u{1b}[0m";
+
+/// Returns the colour of a function, which is the same each time.
+fn colour(function: &str) -> &'static str {
+    let number: usize = function.bytes().map(usize::from).sum();
+    COLOURS.get(number % COLOURS.len()).unwrap_or(&"")
 }
 
 /// A signal that everything has been written.
@@ -65,9 +83,18 @@ impl Output {
         let output = Self {
             pieces: sender,
             format,
+            is_coloured: false,
             clock,
         };
         (output, Flushed(flushed))
+    }
+
+    /// Gives each function a colour of its own, for a terminal.
+    pub(crate) fn coloured(self, is_coloured: bool) -> Self {
+        Self {
+            is_coloured,
+            ..self
+        }
     }
 
     /// Writes the lines of a process, each with its source, until its output ends.
@@ -129,15 +156,15 @@ impl Output {
         } = source;
         match self.format {
             LogFormat::Text => {
-                for part in [
-                    function.as_bytes(),
-                    b"/",
-                    environment.as_bytes(),
-                    b" | ",
-                    line,
-                ] {
-                    out.extend_from_slice(part);
-                }
+                let (begin, end) = match self.is_coloured {
+                    true => (colour(function), RESET),
+                    false => ("", ""),
+                };
+                let parts = [begin, function, "/", environment, end, " | "];
+                parts
+                    .iter()
+                    .for_each(|part| out.extend_from_slice(part.as_bytes()));
+                out.extend_from_slice(line);
             }
             LogFormat::Json => {
                 let record = json!({
@@ -208,6 +235,18 @@ mod tests {
             function: "f".to_owned(),
             environment: "1a2b3c4d".to_owned(),
         }
+    }
+
+    #[tokio::test]
+    async fn on_a_terminal_the_source_has_the_colour_of_its_function() {
+        let (output, flushed, pieces, tokens) = output(LogFormat::Text);
+        let output = output.coloured(true);
+        drop(tokens);
+        output.write_lines(&source(), b"a\n", 0).await;
+        drop(output);
+        flushed.wait().await;
+        let text: Vec<u8> = pieces.iter().flatten().collect();
+        assert_eq!(text, b"\x1b[36mf/1a2b3c4d\x1b[0m | a\n");
     }
 
     #[tokio::test]
