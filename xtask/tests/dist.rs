@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use xtask::schema::Schema;
 
+/// The files whose names say no version.
 const FILES: [&str; 8] = [
     "SHA256SUMS",
     "lambda_filter.cdx.json",
@@ -28,7 +29,8 @@ const FILES: [&str; 8] = [
     "sidecar-invoker.cdx.json",
 ];
 
-fn dist(arguments: &[&str]) -> BTreeMap<&'static str, Vec<u8>> {
+/// Returns the files that `dist` makes, by name.
+fn dist(arguments: &[&str]) -> BTreeMap<String, Vec<u8>> {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .arg("dist")
         .args(arguments)
@@ -38,15 +40,22 @@ fn dist(arguments: &[&str]) -> BTreeMap<&'static str, Vec<u8>> {
     assert!(output.status.success(), "{errors}");
     let printed = String::from_utf8(output.stdout).unwrap();
     let folder: PathBuf = xtask::target_dir().join("dist");
-    FILES
-        .map(|name| {
-            assert!(
-                printed.contains(&format!(" target/dist/{name}\n")),
-                "{printed}"
-            );
-            (name, fs::read(folder.join(name)).unwrap())
-        })
-        .into()
+    let names = printed
+        .lines()
+        .map(|line| line.split_once(" target/dist/").unwrap().1);
+    names
+        .map(|name| (name.to_owned(), fs::read(folder.join(name)).unwrap()))
+        .collect()
+}
+
+/// Returns the only file whose name has this end.
+fn with_end<'f>(files: &'f BTreeMap<String, Vec<u8>>, end: &str) -> &'f [u8] {
+    let found: Vec<_> = files
+        .iter()
+        .filter(|(name, _)| name.ends_with(end))
+        .collect();
+    assert_eq!(found.len(), 1, "{:?}", files.keys());
+    found[0].1
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -89,16 +98,24 @@ fn blob<'f>(
 fn two_builds_of_a_release_have_the_same_bytes_in_any_folder() {
     let first = dist(&[]);
     let second = dist(&["--reproduce"]);
+    assert_eq!(
+        first.keys().collect::<Vec<_>>(),
+        second.keys().collect::<Vec<_>>()
+    );
+    for (name, content) in &first {
+        assert!(*content == second[name], "{name} differs");
+    }
     for name in FILES {
-        assert!(first[name] == second[name], "{name} differs");
+        assert!(first.contains_key(name), "{name}");
     }
 
     let sums = String::from_utf8(first["SHA256SUMS"].clone()).unwrap();
     let lines: Vec<&str> = sums.lines().collect();
-    let expected = FILES[1..]
-        .iter()
-        .map(|name| format!("{}  {name}", sha256(&first[name])));
+    let files = first.iter().filter(|(name, _)| *name != "SHA256SUMS");
+    let expected = files.map(|(name, content)| format!("{}  {name}", sha256(content)));
     assert_eq!(lines, expected.collect::<Vec<_>>());
+    check_archive(with_end(&first, ".tar.gz"), &first);
+    check_wheel(with_end(&first, ".whl"), &first);
 
     for (name, program) in [
         ("lambda_filter.cdx.json", "lambda_filter.wasm"),
@@ -111,6 +128,59 @@ fn two_builds_of_a_release_have_the_same_bytes_in_any_folder() {
         &first["lambda_filter.oci.tar"],
         &first["lambda_filter.wasm"],
     );
+}
+
+fn check_archive(archive: &[u8], files: &BTreeMap<String, Vec<u8>>) {
+    let mut tar = Vec::new();
+    GzDecoder::new(archive).read_to_end(&mut tar).unwrap();
+    let entries = untar(&tar).into_iter();
+    let entries =
+        entries.map(|(path, content)| (path.split_once('/').unwrap().1.to_owned(), content));
+    let entries: BTreeMap<_, _> = entries.collect();
+    for name in [
+        "sidecar-invoker",
+        "lambda_filter.wasm",
+        "liblambda_filter.so",
+    ] {
+        assert!(entries[name] == files[name], "{name} differs");
+    }
+    for (name, part) in [
+        ("completions/sidecar-invoker.bash", "complete -F"),
+        ("completions/_sidecar-invoker", "#compdef"),
+        ("man/sidecar-invoker.1", ".TH"),
+    ] {
+        let text = String::from_utf8_lossy(&entries[name]);
+        assert!(text.contains(part), "{name}: {text}");
+    }
+    assert!(entries.contains_key("lambda-mesh") && entries.contains_key("LICENSE"));
+}
+
+fn check_wheel(wheel: &[u8], files: &BTreeMap<String, Vec<u8>>) {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(wheel)).unwrap();
+    let names: Vec<_> = archive
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .collect();
+    let mut read = |end: &str| {
+        let name = names.iter().find(|name| name.ends_with(end)).unwrap();
+        let mut content = Vec::new();
+        archive
+            .by_name(name)
+            .unwrap()
+            .read_to_end(&mut content)
+            .unwrap();
+        content
+    };
+    assert!(read("scripts/lambda-mesh") == files["sidecar-invoker"]);
+    for name in ["lambda_filter.wasm", "liblambda_filter.so"] {
+        assert!(
+            read(&format!("share/lambda-mesh/{name}")) == files[name],
+            "{name} differs"
+        );
+    }
+    // pip checks the digests of this list when it installs the wheel, which an end-to-end test does.
+    let record = String::from_utf8(read("RECORD")).unwrap();
+    assert_eq!(record.lines().count(), names.len());
 }
 
 fn check_bill(bill: &[u8], program: &str) {
