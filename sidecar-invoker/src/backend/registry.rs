@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::aws::Aws;
 use super::event_queue::{EventQueue, EventQueues, Runner};
 use super::invoke::Backend;
-use super::local::{LocalContext, LocalFunction};
+use super::local::{AttachPoints, LocalContext, LocalFunction};
 use super::rie::Emulators;
 use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
@@ -33,6 +33,8 @@ pub(crate) struct Backends {
     current: Mutex<Arc<Functions>>,
     /// The emulators of all configurations, each of which runs one invocation at a time.
     emulators: Mutex<Emulators>,
+    /// The addresses at which processes attach, in all configurations.
+    attach_points: AttachPoints,
     metrics: Arc<Metrics>,
     events: EventQueues,
     /// The resources of local functions. A configuration with the first local function adds some.
@@ -84,6 +86,7 @@ impl Backends {
                 aws: None,
             })),
             emulators: Mutex::default(),
+            attach_points: AttachPoints::default(),
             metrics: Arc::clone(metrics),
             events: EventQueues::new(context.clock, region.clone()),
             region,
@@ -151,7 +154,9 @@ impl Backends {
     /// Starts the execution environments that `min_environments` demands, and begins to watch the files
     /// of functions.
     pub(crate) fn begin(&self) {
-        self.functions().local().for_each(|local| local.begin());
+        let functions = self.functions();
+        let begin = |local: &Arc<LocalFunction>| local.begin(&self.attach_points);
+        functions.local().for_each(begin);
     }
 
     /// Puts the functions of `config` in the place of the present ones. A function whose configuration is
@@ -200,11 +205,11 @@ impl Backends {
         });
         new.iter()
             .filter_map(Backend::local)
-            .for_each(|local| local.begin());
+            .for_each(|local| local.begin(&self.attach_points));
         replaced
             .iter()
             .filter_map(Backend::local)
-            .for_each(|local| local.retire());
+            .for_each(|local| local.retire(&self.attach_points));
         if let Some(aws) = before.aws.clone().filter(|_| is_aws_replaced) {
             self.tasks.spawn(aws.end_unused());
         }

@@ -195,3 +195,60 @@ async fn keys_of_processes_are_refused_beside_attach() {
         assert!(error.contains(&expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_process_without_a_connection_is_not_robbed_of_its_invocation() {
+    const SLOW: &str = "import http.client, os, time\n\
+        def ask(method, path, body=None):\n    \
+            api = http.client.HTTPConnection(os.environ['AWS_LAMBDA_RUNTIME_API'])\n    \
+            api.request(method, '/2018-06-01/runtime/invocation/' + path, body, {'connection': 'close'})\n    \
+            response = api.getresponse()\n    \
+            response.read()\n    \
+            api.close()\n    \
+            return response\n\
+        while True:\n    \
+            id = ask('GET', 'next').getheader('lambda-runtime-aws-request-id')\n    \
+            time.sleep(1.5)\n    \
+            ask('POST', id + '/response', '\"slow\"')\n";
+    let address = free_address();
+    let invoker = start(&address, "concurrency: 1").await;
+    let mut slow = Command::new("python3");
+    slow.args(["-c", SLOW])
+        .env("AWS_LAMBDA_RUNTIME_API", &address);
+    let _slow = Attached(slow.spawn().unwrap());
+    let newcomer = async {
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        ask_by_hand(&address).await
+    };
+    let (response, refused) = tokio::join!(invoker.invoke(json!({})), newcomer);
+    assert_eq!(response.json(), "slow");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_request_of_no_runtime_takes_no_environment() {
+    let address = free_address();
+    let invoker = start(&address, "concurrency: 1").await;
+    for path in ["/", "/2018-06-01/ping"] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
+            .await
+            .unwrap();
+        let mut response = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut response)
+            .await
+            .unwrap();
+        let expected = if path == "/" {
+            "HTTP/1.1 404"
+        } else {
+            "HTTP/1.1 200"
+        };
+        assert!(response.starts_with(expected), "{response}");
+    }
+    let process = Attached::start(&address);
+    assert_eq!(
+        invoker.invoke(json!({})).await.json()["pid"],
+        process.0.id()
+    );
+}

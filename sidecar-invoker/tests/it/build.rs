@@ -89,3 +89,38 @@ async fn a_function_that_cannot_be_built_says_so_until_it_can() {
     };
     eventually("a build that succeeds", look).await;
 }
+
+#[tokio::test]
+async fn a_build_that_leaves_a_server_behind_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    write_source(folder.path(), "1");
+    let make = format!("sleep 30 &\n{}", make());
+    let invoker = start(folder.path(), &make).await;
+    let response = tokio::time::timeout(
+        std::time::Duration::from_secs(10),
+        invoker.invoke(json!({})),
+    );
+    assert_eq!(response.await.unwrap().json()["env"]["VERSION"], "1");
+}
+
+#[tokio::test]
+async fn builds_that_write_new_files_come_to_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    write_source(folder.path(), "1");
+    let script = folder.path().join("make.sh");
+    let text = format!(
+        "#!/bin/sh\necho >> builds\ntouch out.$(date +%s%N)\n{}\n",
+        make()
+    );
+    std::fs::write(&script, text).unwrap();
+    make_executable(&script);
+    let local = format!(
+        "{{ command: [./bootstrap], directory: {}, build: [./make.sh], watch: true, timeout: 10s }}",
+        folder.path().display()
+    );
+    let invoker = Invoker::start(&format!("functions: {{ f: {{ local: {local} }} }}")).await;
+    wait_for_version(&invoker, "1").await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let builds = std::fs::read_to_string(folder.path().join("builds")).unwrap();
+    assert!(builds.len() <= 4, "{} builds", builds.len());
+}

@@ -143,3 +143,62 @@ async fn no_invocation_is_lost_in_many_reloads() {
     }
     running.terminate();
 }
+
+#[tokio::test]
+async fn a_caller_who_waits_for_the_first_build_is_served_after_a_reload() {
+    let function = |colour: &str| {
+        let command = format!("[python3, {}]", fixture());
+        format!(
+            "functions: {{ f: {{ local: {{ command: {command}, build: [sleep, '1.5'], env: {{ COLOUR: {colour} }} }} }} }}"
+        )
+    };
+    let mut running = Running::start(&function("red"));
+    let address = running.address.clone();
+    let waiting = tokio::spawn(async move { invoke(&address, "f", &json!({})).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    running.reload(&function("blue"));
+    assert_eq!(waiting.await.unwrap().json()["env"]["COLOUR"], "red");
+    assert_eq!(
+        running.invoke(json!({})).await.json()["env"]["COLOUR"],
+        "blue"
+    );
+    running.terminate();
+}
+
+#[tokio::test]
+async fn an_attached_process_stays_attached_and_finishes_its_invocation() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let attach = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let function = |timeout: &str| {
+        format!("functions: {{ f: {{ local: {{ attach: \"{attach}\", timeout: {timeout} }} }} }}")
+    };
+    let mut running = Running::start(&function("20s"));
+    let mut process = std::process::Command::new("python3");
+    process
+        .arg(fixture())
+        .env("AWS_LAMBDA_RUNTIME_API", &attach);
+    let started = async || std::net::TcpStream::connect(&attach).is_ok().then_some(());
+    eventually("the Runtime API", started).await;
+    let mut process = process.spawn().unwrap();
+    let (gate, address) = (Gate::new(), running.address.clone());
+    let event = gate.event();
+    let invocation = tokio::spawn(async move { invoke(&address, "f", &event).await });
+    exists(&gate.path("begun")).await;
+    let log = running.reload(&function("10s"));
+    assert!(log.contains("changed: f"), "{log}");
+    gate.open();
+    assert_eq!(invocation.await.unwrap().status, 200);
+    for _ in 0..3 {
+        let response = running.invoke(json!({})).await.json();
+        assert_eq!(response["pid"], process.id(), "{response}");
+    }
+    running.reload("functions: { g: { rie: 'http://g' } }");
+    eventually("the closed address", async || {
+        std::net::TcpStream::connect(&attach).is_err().then_some(())
+    })
+    .await;
+    process.kill().unwrap();
+    process.wait().unwrap();
+    running.terminate();
+}

@@ -2,14 +2,44 @@
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::log::tail::Log;
 use super::log::writer::LogSource;
 use super::spec::FunctionSpec;
+
+/// The time after the end of a build in which the rest of its output is read.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The process group of a build, which is killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// Lets the processes that are left go on.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
 
 /// The reason why a build has failed. The command's own output is in the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,6 +153,7 @@ impl Build {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(start)?;
@@ -130,20 +161,23 @@ impl Build {
             function: name.to_string(),
             environment: "build".to_owned(),
         };
+        // A build that is given up ends with all processes that it has started.
+        let group = Group::of(&child);
         let log: Arc<Log> = Arc::default();
+        let mut lines = JoinSet::new();
         let output = child.stdout.take().map(|output| log.tap(output));
+        if let Some(Ok(output)) = output {
+            lines.spawn(context.output.clone().forward(source.clone(), output));
+        }
         let errors = child.stderr.take().map(|errors| log.tap(errors));
-        let forward_output = async {
-            if let Some(Ok(output)) = output {
-                context.output.clone().forward(source.clone(), output).await;
-            }
-        };
-        let forward_errors = async {
-            if let Some(Ok(errors)) = errors {
-                context.output.clone().forward(source.clone(), errors).await;
-            }
-        };
-        let (status, (), ()) = tokio::join!(child.wait(), forward_output, forward_errors);
+        if let Some(Ok(errors)) = errors {
+            lines.spawn(context.output.clone().forward(source, errors));
+        }
+        let status = child.wait().await;
+        // A server that the build has started may hold its output open, and goes on.
+        let written = async { while lines.join_next().await.is_some() {} };
+        let _ = timeout(OUTPUT_TIMEOUT, written).await;
+        group.forget();
         let status = status.map_err(start)?;
         match status.success() {
             true => Ok(()),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::attach;
+use super::attach::AttachPoints;
 use super::build::{Build, BuildFailure};
 use super::environment::failure::Failure;
 use super::environment::transitions::PendingInvocation;
 use super::pool::Pool;
 use super::spec::{FunctionSpec, LocalContext, UnusableCommand};
-use super::watch::watch;
+use super::watch::Watch;
 use crate::config::LocalConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
@@ -54,51 +54,55 @@ impl LocalFunction {
     }
 
     /// Starts the task that builds the function, keeps `min_environments` running and watches the files.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, attach_points: &AttachPoints) {
         let FunctionSpec {
             config, context, ..
         } = &*self.spec;
         let has_watch = config.watch.iter().flatten().next().is_some();
-        if let Some(address) = config.attach.clone() {
-            let pool = Arc::clone(&self.pool);
-            let serve = async move { attach::serve(&address, &pool).await };
-            let retired = self.retired.clone();
-            context
-                .tasks
-                .spawn(retired.run_until_cancelled_owned(serve));
-            return;
+        if let Some(address) = &config.attach {
+            return attach_points.serve(address, &self.pool);
         }
         if config.build.is_empty() && config.min_environments == 0 && !has_watch {
             return;
         }
-        let (spec, pool, build) = (
+        let (spec, pool, build, retired) = (
             Arc::clone(&self.spec),
             Arc::clone(&self.pool),
             Arc::clone(&self.build),
+            self.retired.clone(),
         );
         let work = async move {
+            let mut watch = Watch::default();
+            // Callers wait for the first build, so it goes on if the function is replaced.
+            match has_watch {
+                true => watch.begin(&spec, &build).await,
+                false => _ = build.run().await,
+            }
             let keep_warm = async {
                 if spec.config.min_environments > 0 {
                     build.succeeded().await;
                     Arc::clone(&pool).keep_warm().await;
                 }
             };
-            let watch = async {
-                match has_watch {
-                    true => watch(Arc::clone(&spec), Arc::clone(&pool), &build).await,
-                    false => _ = build.run().await,
+            let restart = async {
+                if has_watch {
+                    watch.restart(&spec, &pool, &build).await;
                 }
             };
-            tokio::join!(keep_warm, watch);
+            let both = async { tokio::join!(keep_warm, restart) };
+            retired.run_until_cancelled(both).await;
         };
-        let retired = self.retired.clone();
-        context.tasks.spawn(retired.run_until_cancelled_owned(work));
+        let stop = context.stop.clone();
+        context.tasks.spawn(stop.run_until_cancelled_owned(work));
     }
 
     /// Ends each environment once no caller needs it. Callers who already have the function are still served.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, attach_points: &AttachPoints) {
         self.retired.cancel();
         self.pool.retire_all();
+        if let Some(address) = &self.spec.config.attach {
+            attach_points.retire(address, &self.pool);
+        }
     }
 
     /// Invokes the function once an environment is free for this caller.

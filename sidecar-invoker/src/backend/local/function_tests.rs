@@ -104,7 +104,7 @@ async fn files_that_keep_changing_do_not_delay_the_end() {
     let file = folder.path().join("app.py");
     std::fs::write(&file, "").unwrap();
     let function = function(0, &format!("watch: ['{}']", file.display()));
-    function.begin();
+    function.begin(&AttachPoints::default());
     let changes = async {
         for change in 1.. {
             std::fs::write(&file, "x".repeat(change)).unwrap();

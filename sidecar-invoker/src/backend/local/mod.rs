@@ -20,6 +20,7 @@ mod spec;
 mod supervisor;
 mod watch;
 
+pub(crate) use attach::AttachPoints;
 pub(crate) use function::LocalFunction;
 pub(crate) use log::writer::{Flushed, Output};
 pub(crate) use process::cgroup::Cgroups;

@@ -231,6 +231,12 @@ impl Pool {
         is_possible
     }
 
+    /// Returns whether the function was retired, and no environment or caller is left.
+    pub(super) fn has_ended(&self) -> bool {
+        let state = lock(&self.state);
+        state.is_retired && state.environments.is_empty() && state.waiting.is_empty()
+    }
+
     /// Ends each environment that no caller needs, from now on.
     pub(super) fn retire_all(self: &Arc<Self>) {
         let mut state = lock(&self.state);

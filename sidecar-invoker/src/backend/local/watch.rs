@@ -30,6 +30,8 @@ const MAX_FILES: usize = 20_000;
 /// The number of restarts in quick succession after which the function itself probably writes the
 /// files.
 const RESTARTS_BEFORE_WARNING: usize = 5;
+/// The maximum number of builds for one change. A user may save again while one runs.
+const MAX_BUILDS: usize = 3;
 /// Folders in which tools keep files of their own.
 const IGNORED_FOLDERS: [&str; 12] = [
     ".git",
@@ -50,54 +52,73 @@ const IGNORED_FOLDERS: [&str; 12] = [
 type Stamp = (i64, i64, u64, u64);
 type Files = BTreeMap<PathBuf, Stamp>;
 
-/// Builds the function, and restarts the environments of `pool` whenever its files have changed. Never
-/// returns.
-pub(super) async fn watch(spec: Arc<FunctionSpec>, pool: Arc<Pool>, build: &Build) {
-    let mut outputs = Outputs::default();
-    let (_, mut known) = outputs.build(&spec, build).await;
-    if known.len() >= MAX_FILES {
-        tracing::warn!(
-            function = %spec.name,
-            "not all files are watched, as there are more than {MAX_FILES}: list those that matter in `watch`"
-        );
-    }
-    let mut pause = INTERVAL;
-    let mut restarts = Restarts::default();
-    loop {
-        sleep(pause).await;
-        let began = Instant::now();
-        let mut files = scan(&spec).await;
-        // Scans take a twentieth of the time at most.
-        pause = INTERVAL.max(began.elapsed() * 20);
-        let Some(changed) = difference(&known, &files) else {
-            continue;
-        };
-        while began.elapsed() < MAX_SETTLING_TIME {
-            sleep(INTERVAL).await;
-            let before = std::mem::replace(&mut files, scan(&spec).await);
-            if before == files {
-                break;
-            }
-        }
-        let (is_built, built) = match spec.config.build.is_empty() {
-            true => (true, files),
-            false => outputs.build(&spec, build).await,
-        };
-        known = built;
-        if !is_built {
-            tracing::warn!(function = %spec.name, "the environments from before the change continue to serve");
-            continue;
-        }
-        // If each restart were abandoned for the next, no environment would ever be ready.
-        let in_turn = restarts.in_succession >= RESTARTS_BEFORE_WARNING;
-        if !pool.reload(&changed, in_turn) {
-            restarts.in_succession = 0;
-        } else if restarts.add(Instant::now(), spec.config.init_timeout) {
+/// The files of a function over time.
+#[derive(Default)]
+pub(super) struct Watch {
+    known: Files,
+    outputs: Outputs,
+}
+
+impl Watch {
+    /// Builds the function for the first time.
+    pub(super) async fn begin(&mut self, spec: &Arc<FunctionSpec>, build: &Build) {
+        (_, self.known) = self.outputs.build(spec, build).await;
+        if self.known.len() >= MAX_FILES {
             tracing::warn!(
                 function = %spec.name,
-                "{} has changed, as files did soon after each of the last {RESTARTS_BEFORE_WARNING} starts: a function that writes there restarts forever; have it write elsewhere, or list only the files that matter in `watch`",
-                changed.display()
+                "not all files are watched, as there are more than {MAX_FILES}: list those that matter in `watch`"
             );
+        }
+    }
+
+    /// Builds the function, and restarts the environments of `pool`, whenever its files have changed. Never
+    /// returns.
+    pub(super) async fn restart(
+        &mut self,
+        spec: &Arc<FunctionSpec>,
+        pool: &Arc<Pool>,
+        build: &Build,
+    ) {
+        let Self { known, outputs } = self;
+        let mut pause = INTERVAL;
+        let mut restarts = Restarts::default();
+        loop {
+            sleep(pause).await;
+            let began = Instant::now();
+            let mut files = scan(spec).await;
+            // Scans take a twentieth of the time at most.
+            pause = INTERVAL.max(began.elapsed() * 20);
+            let Some(changed) = difference(known, &files) else {
+                continue;
+            };
+            while began.elapsed() < MAX_SETTLING_TIME {
+                sleep(INTERVAL).await;
+                let before = std::mem::replace(&mut files, scan(spec).await);
+                if before == files {
+                    break;
+                }
+            }
+            outputs.0.retain(|path| files.get(path) == known.get(path));
+            let (is_built, built) = match spec.config.build.is_empty() {
+                true => (true, files),
+                false => outputs.build(spec, build).await,
+            };
+            *known = built;
+            if !is_built {
+                tracing::warn!(function = %spec.name, "the environments from before the change continue to serve");
+                continue;
+            }
+            // If each restart were abandoned for the next, no environment would ever be ready.
+            let in_turn = restarts.in_succession >= RESTARTS_BEFORE_WARNING;
+            if !pool.reload(&changed, in_turn) {
+                restarts.in_succession = 0;
+            } else if restarts.add(Instant::now(), spec.config.init_timeout) {
+                tracing::warn!(
+                    function = %spec.name,
+                    "{} has changed, as files did soon after each of the last {RESTARTS_BEFORE_WARNING} starts: a function that writes there restarts forever; have it write elsewhere, or list only the files that matter in `watch`",
+                    changed.display()
+                );
+            }
         }
     }
 }
@@ -111,22 +132,34 @@ impl Outputs {
     /// Builds the function until its files no longer change. Returns whether the last build succeeded, and the
     /// files after it.
     async fn build(&mut self, spec: &Arc<FunctionSpec>, build: &Build) -> (bool, Files) {
-        let mut suspects = BTreeSet::new();
         let mut before = scan(spec).await;
-        loop {
-            let is_built = build.run().await;
+        let mut written: Option<BTreeSet<PathBuf>> = None;
+        let mut is_built = false;
+        for _ in 0..MAX_BUILDS {
+            is_built = build.run().await;
             let after = scan(spec).await;
             let program = spec.program_file();
             let mut changed = differences(&before, &after);
             changed.retain(|path| !self.0.contains(path) && Some(path) != program.as_ref());
-            if changed.is_subset(&suspects) {
-                // What changes in each of two builds is written by them.
-                self.0.extend(changed);
+            if changed.is_empty() || spec.config.build.is_empty() {
                 return (is_built, after);
             }
-            suspects = changed;
+            written = Some(match written {
+                Some(earlier) => earlier.intersection(&changed).cloned().collect(),
+                None => changed,
+            });
             before = after;
         }
+        // What changes in each of several builds is written by them.
+        let written = written.unwrap_or_default();
+        match written.first() {
+            Some(_) => self.0.extend(written),
+            None => tracing::warn!(
+                function = %spec.name,
+                "each build writes other files into what is watched; list the sources alone in `watch`"
+            ),
+        }
+        (is_built, before)
     }
 }
 

@@ -3,12 +3,14 @@
 //! A slot is an environment that a process may take by asking for an invocation. Environments are
 //! interchangeable, so nothing has to tell processes apart: a response names its invocation.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::local::environment::Environment;
+use crate::backend::local::process::peer::Peer;
 use crate::invocation::RequestId;
 use crate::util::lock;
 
@@ -21,6 +23,8 @@ pub(crate) struct Slot {
     is_waiting: AtomicBool,
     /// The process has a connection for each request, as a shell script has.
     pub(crate) is_one_shot: AtomicBool,
+    /// The process, as far as the system tells.
+    pub(crate) peer: Mutex<Option<Peer>>,
     /// The open connections by which the process uses the slot.
     connections: AtomicUsize,
     /// Cancelled once the environment has ended.
@@ -62,16 +66,24 @@ impl Drop for Waiting {
 
 /// The slots of a function.
 #[derive(Default)]
-pub(crate) struct Slots(Mutex<Vec<Arc<Slot>>>);
+pub(crate) struct Slots {
+    all: Mutex<Vec<Arc<Slot>>>,
+    /// The invocations that were given to processes last.
+    given: Mutex<VecDeque<RequestId>>,
+}
+
+/// The number of invocations whose late responses are recognized.
+const MAX_GIVEN: usize = 1_024;
 
 impl Slots {
     /// Adds an environment that no process has taken.
     pub(crate) fn offer(&self, environment: Arc<Environment>) {
-        lock(&self.0).push(Arc::new(Slot {
+        lock(&self.all).push(Arc::new(Slot {
             environment,
             is_taken: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),
             is_one_shot: AtomicBool::new(false),
+            peer: Mutex::default(),
             connections: AtomicUsize::new(0),
             ended: CancellationToken::new(),
         }));
@@ -79,7 +91,7 @@ impl Slots {
 
     /// Removes an environment that has ended.
     pub(crate) fn remove(&self, environment: &Arc<Environment>) {
-        lock(&self.0).retain(|slot| {
+        lock(&self.all).retain(|slot| {
             let is_kept = !Arc::ptr_eq(&slot.environment, environment);
             if !is_kept {
                 slot.ended.cancel();
@@ -91,7 +103,7 @@ impl Slots {
     /// Takes a slot for a process on a new connection: one whose process has responded, else one that no
     /// process has taken.
     pub(crate) fn take(&self) -> Option<(Arc<Slot>, Waiting)> {
-        let slots = lock(&self.0);
+        let slots = lock(&self.all);
         let has_responded =
             |slot: &&Arc<Slot>| slot.environment.about_to_be_ready_since().is_some();
         let is_free = |slot: &&Arc<Slot>| !slot.is_taken.load(Ordering::Relaxed);
@@ -112,16 +124,34 @@ impl Slots {
         self.find(|slot| slot.environment.is_starting())
     }
 
-    /// Returns a slot whose process has an invocation, and no connection any more.
-    pub(crate) fn deserted(&self) -> Option<Arc<Slot>> {
+    /// Notes that a process was given an invocation.
+    pub(crate) fn give(&self, id: RequestId) {
+        let mut given = lock(&self.given);
+        if given.len() >= MAX_GIVEN {
+            given.pop_front();
+        }
+        given.push_back(id);
+    }
+
+    /// Returns whether a process was given this invocation.
+    pub(crate) fn was_given(&self, id: RequestId) -> bool {
+        lock(&self.given).contains(&id)
+    }
+
+    /// Returns a slot whose process has an invocation, no connection any more, and seems to have ended. With
+    /// `presumed`, a process that has a connection for each request counts as ended too.
+    pub(crate) fn deserted(&self, presumed: bool) -> Option<Arc<Slot>> {
         self.find(|slot| {
-            !slot.is_connected()
-                && !slot.is_one_shot.load(Ordering::Relaxed)
-                && slot.environment.invocation().is_some()
+            let is_one_shot = slot.is_one_shot.load(Ordering::Relaxed);
+            let has_ended = match is_one_shot {
+                true => presumed,
+                false => lock(&slot.peer).is_none_or(|peer| !peer.is_running()),
+            };
+            !slot.is_connected() && has_ended && slot.environment.invocation().is_some()
         })
     }
 
     fn find(&self, fits: impl Fn(&Arc<Slot>) -> bool) -> Option<Arc<Slot>> {
-        lock(&self.0).iter().find(|slot| fits(slot)).cloned()
+        lock(&self.all).iter().find(|slot| fits(slot)).cloned()
     }
 }

@@ -10,6 +10,7 @@ mod locale;
 pub(crate) mod memory;
 pub(crate) mod open_files;
 pub(crate) mod orphan_reaper;
+pub(crate) mod peer;
 pub(crate) mod procfs;
 pub(crate) mod python_module;
 pub(crate) mod unreserved;

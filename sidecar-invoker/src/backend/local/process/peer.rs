@@ -11,12 +11,12 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// A process of this machine.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(Pid);
+pub(crate) struct Peer(Pid);
 
 impl Peer {
     /// Finds the process that has the other end of a connection. Returns `None` if it is on another machine
     /// or in another container, or if the system does not tell.
-    pub(super) async fn of(stream: &TcpStream) -> Option<Self> {
+    pub(crate) async fn of(stream: &TcpStream) -> Option<Self> {
         let (own, other) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
         let found = tokio::task::spawn_blocking(move || {
             let inode = inode(other, own)?;
@@ -26,7 +26,7 @@ impl Peer {
     }
 
     /// Returns whether the process still runs. A process that waits for its parent has ended.
-    pub(super) fn is_running(self) -> bool {
+    pub(crate) fn is_running(self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.as_raw_pid()));
         // The state follows the name, which stands in parentheses and may have any characters.
         let state = stat.ok().and_then(|stat| {
