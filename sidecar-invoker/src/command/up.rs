@@ -148,9 +148,13 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
                     },
                     () = files.changed() => {}
                 }
-                if let Some(mesh) = up.load_again() {
-                    files.watch(up.project.files(&mesh.config));
-                    return Request::Replace(Box::new(mesh));
+                match up.load_again() {
+                    Some(mesh) => {
+                        files.watch(up.project.files(&mesh.config));
+                        return Request::Replace(Box::new(mesh));
+                    }
+                    // The mistake may be in a file that was not read before.
+                    None => files.watch_too(up.project.candidates()),
                 }
             }
         };
@@ -200,6 +204,7 @@ impl Up {
         config.check_exposure(&config.listen)?;
         gateway.listen = up::address(gateway.listen, self.args.port, self.args.public);
         gateway.tls = self.tls.clone();
+        gateway.is_exclusive = true;
         Ok(Mesh { config, gateway })
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wildmatch::WildMatch;
 
-use super::callers::CallersConfig;
+use super::callers::{CallersConfig, SecretSource};
 use super::pattern::Host;
 use super::routes::Route;
 use super::versions::Versions;
@@ -49,6 +49,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the file with the secret by which the first filter of `callers` proves its calls.
+    pub(crate) fn filter_secret_file(&self) -> Option<&Path> {
+        let Some(CallersConfig::Known(known)) = &self.callers else {
+            return None;
+        };
+        match known.filters.first()?.secrets.first()? {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Env(_) => None,
+        }
+    }
+
     /// Checks that only this machine can reach an address of the Invoke API, or that `callers` says who
     /// may call.
     ///

@@ -102,6 +102,8 @@ pub struct Gateway {
     pub secret_variable: Option<String>,
     /// The certificate for HTTPS. Without one, Envoy serves HTTP.
     pub tls: Option<Tls>,
+    /// No other program may listen on the same port. Otherwise a second Envoy could share it.
+    pub is_exclusive: bool,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
 }
@@ -193,6 +195,7 @@ impl Gateway {
             head_limit: None,
             secret_variable: secret_variable(config),
             tls: None,
+            is_exclusive: false,
             http_10: false,
         })
     }
@@ -273,6 +276,7 @@ impl Gateway {
                 &self.listen.ip().to_string(),
                 self.listen.port(),
             )),
+            "exclusive" if self.is_exclusive => "    enable_reuse_port: false\n".to_owned(),
             "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
             "paths" => self.paths(),
             "clients" => self.clients(),

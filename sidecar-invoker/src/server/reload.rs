@@ -39,9 +39,7 @@ impl Reloader {
         let Some(before) = &*started_with else {
             return Ok(());
         };
-        let context = self.means.add_to(self.backends.context(), config).await?;
-        self.backends.set_context(context);
-        let changes = self.backends.reload(config)?;
+        let changes = self.replace(config).await?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -56,6 +54,24 @@ impl Reloader {
         }
         tracing::info!("{} was read again: {changes}", config.file);
         Ok(())
+    }
+
+    /// Serves the functions of `config` from now on, without a word.
+    ///
+    /// # Errors
+    /// Those of [`reload`](Self::reload).
+    pub(crate) async fn restore(&self, config: &Config) -> Result<(), ServeError> {
+        let started_with = self.started_with.lock().await;
+        if started_with.is_some() {
+            self.replace(config).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace(&self, config: &Config) -> Result<Changes, ServeError> {
+        let context = self.means.add_to(self.backends.context(), config).await?;
+        self.backends.set_context(context);
+        Ok(self.backends.reload(config)?)
     }
 
     /// Waits for a reload that is under way. None begins after it.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use wildmatch::WildMatch;
 
 use super::debug::DebugError;
 use super::folder::{self, FolderError};
@@ -88,7 +89,11 @@ impl Project {
         change: impl FnOnce(&mut Config) -> Result<(), ProjectError>,
     ) -> Result<Mesh, ProjectError> {
         let mut config = match self.kind {
-            Kind::Lrp => return Ok(lrp(&self.path, filter)?),
+            Kind::Lrp => {
+                let mut mesh = lrp(&self.path, filter)?;
+                change(&mut mesh.config)?;
+                return Ok(mesh);
+            }
             Kind::Invoker => Config::load_with(&self.path, overrides)?,
             Kind::Template => template(&self.path, overrides)?,
             Kind::Folder => {
@@ -102,10 +107,16 @@ impl Project {
             }
         };
         python::choose(&mut config);
-        config.routes.extend(routes_by_name(&config));
+        let by_name = routes_by_name(&config);
+        config.warnings.extend(without_url(&config, &by_name));
+        config.routes.extend(by_name);
+        let ignored = self.ignored(&config);
         for function in config.functions.values_mut() {
-            if let BackendConfig::Local(local) = &mut function.backend {
-                local.watch.get_or_insert(vec![local.directory.clone()]);
+            if let BackendConfig::Local(local) = &mut function.backend
+                && local.watch.is_none()
+            {
+                local.watch = Some(vec![local.directory.clone()]);
+                local.watch_ignore.extend(ignored.iter().cloned());
             }
         }
         change(&mut config)?;
@@ -126,6 +137,37 @@ impl Project {
             });
         let files = own.into_iter().chain(config.templates.clone());
         files.chain(env_files).collect()
+    }
+
+    /// Returns the files whose changes have no effect on the code of functions: those of the project itself, and
+    /// that into which the program's output goes.
+    fn ignored(&self, config: &Config) -> Vec<WildMatch> {
+        let outputs = [1, 2].map(|number| std::fs::read_link(format!("/proc/self/fd/{number}")));
+        let files = self.files(config).into_iter();
+        let files = files.chain(outputs.into_iter().flatten());
+        let names = files.filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+        names.map(|name| WildMatch::new(&name)).collect()
+    }
+
+    /// Returns the files that may have a mistake: those of the project, and others of its folder that a
+    /// configuration may name.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<PathBuf> {
+        let folder = match self.path.is_dir() {
+            true => &self.path,
+            false => self.path.parent().unwrap_or(Path::new(".")),
+        };
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        let is_text = |file: &PathBuf| {
+            let end = file.extension().unwrap_or_default();
+            ["yaml", "yml", "json"].iter().any(|known| end == *known)
+        };
+        files.filter(is_text).collect()
     }
 
     /// Returns whether the project says itself at which address Envoy listens.
@@ -228,7 +270,30 @@ fn routes_by_name(config: &Config) -> Vec<Route> {
             line: 0,
         })
     };
-    config.functions.keys().filter_map(route).collect()
+    let routes = config.functions.keys().filter_map(route);
+    // Names differ in their case, hosts do not.
+    routes.fold(Vec::new(), |mut routes: Vec<Route>, route| {
+        if !routes.iter().any(|other| other.host == route.host) {
+            routes.push(route);
+        }
+        routes
+    })
+}
+
+/// Returns a sentence for each function whose name gives it no URL.
+fn without_url(config: &Config, by_name: &[Route]) -> Vec<String> {
+    let has_route = |name: &FunctionName| {
+        let mut routes = config.routes.iter().chain(by_name);
+        routes.any(|route| route.function == *name)
+    };
+    let names = config.functions.keys().filter(|name| !has_route(name));
+    let warning = |name: &FunctionName| {
+        format!(
+            "{}: {name} has no URL, because {name}.localhost is no host name or that of another function; give it a route",
+            config.file
+        )
+    };
+    names.map(warning).collect()
 }
 
 /// Returns the event format of a route, unless it needs more than a name.

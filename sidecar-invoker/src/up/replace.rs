@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::envoy::{EnvoyAdmin, POLL_INTERVAL};
 use super::error::RunError;
@@ -16,8 +16,9 @@ use crate::server::Reloader;
 
 /// The longest wait until Envoy has taken over its files.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time in which requests arrive at the invoker that Envoy has routed before the change.
-const ROUTED_BEFORE: Duration = Duration::from_secs(1);
+/// The time in which requests arrive at the invoker that Envoy has routed before the change. A request with a
+/// body arrives once it is whole.
+const ROUTED_BEFORE: Duration = Duration::from_secs(60);
 
 /// The statistics that count what Envoy has done with each file.
 const STATISTICS: [(&str, &str); 3] = [
@@ -29,6 +30,10 @@ const STATISTICS: [(&str, &str); 3] = [
 /// A mesh that serves.
 pub(super) struct Running {
     pub(super) config: Config,
+    /// The functions that are served: those of `config`, and the removed ones until they end.
+    pub(super) served: Config,
+    /// The time at which the removed functions end.
+    pub(super) end: Option<Instant>,
     pub(super) gateway: Gateway,
     pub(super) invoker: Listen,
     pub(super) reloader: Arc<Reloader>,
@@ -51,40 +56,63 @@ enum ReplaceError {
 
 impl Running {
     /// Serves `mesh` from now on. If that fails, the log says so, and everything is as before.
-    pub(super) async fn replace(&mut self, mesh: Mesh, admin: &EnvoyAdmin) {
+    pub(super) async fn replace(&mut self, mut mesh: Mesh, admin: &EnvoyAdmin) {
+        // The invoker keeps its `callers`, and Envoy its environment.
+        mesh.gateway
+            .secret_variable
+            .clone_from(&self.gateway.secret_variable);
         if let Err(error) = self.try_replace(&mesh, admin).await {
             tracing::error!("{error}");
             tracing::error!("{} was not taken over; all is as before", mesh.config.file);
             // Envoy goes on with the old files, which a later change has to be compared with.
             let _ = self.files.replace(&self.gateway, &self.invoker);
-            let _ = self.reloader.reload(&self.config).await;
+            let _ = self.reloader.restore(&self.served).await;
             return;
         }
         self.config = mesh.config;
         self.gateway = mesh.gateway;
+        if self.served.functions.len() > self.config.functions.len() {
+            self.end = Some(Instant::now() + ROUTED_BEFORE);
+        }
     }
 
-    async fn try_replace(&self, mesh: &Mesh, admin: &EnvoyAdmin) -> Result<(), ReplaceError> {
+    /// Waits until the removed functions have to end, if there are any.
+    pub(super) async fn end_is_due(&self) {
+        match self.end {
+            Some(end) => sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the removed functions.
+    pub(super) async fn end_removed(&mut self) {
+        self.end = None;
+        if let Err(error) = self.reloader.reload(&self.config).await {
+            tracing::error!("{error}");
+        }
+        self.served = self.config.clone();
+    }
+
+    async fn try_replace(&mut self, mesh: &Mesh, admin: &EnvoyAdmin) -> Result<(), ReplaceError> {
         let gateway = self.files.of_this_envoy(&mesh.gateway, &self.invoker);
         let text = gateway.render().map_err(RunError::from)?;
         let program = self.program.clone();
         let checked = tokio::task::spawn_blocking(move || program.validate(&text)).await;
         checked.map_err(RunError::from)?.map_err(RunError::from)?;
-        // First the new functions, then the routes to them, then the end of the removed ones.
-        let mut both = mesh.config.clone();
-        for (name, function) in &self.config.functions {
-            let kept = both.functions.entry(name.clone());
+        // First the new functions, then the routes to them, later the end of the removed ones.
+        let mut served = mesh.config.clone();
+        for (name, function) in &self.served.functions {
+            let kept = served.functions.entry(name.clone());
             kept.or_insert_with(|| function.clone());
         }
-        self.reloader.reload(&both).await.map_err(RunError::from)?;
+        self.reloader
+            .reload(&served)
+            .await
+            .map_err(RunError::from)?;
         let before = Counts::read(admin).await?;
         let replaced = self.files.replace(&mesh.gateway, &self.invoker)?;
         before.wait_for(&replaced, admin).await?;
-        if both.functions.len() > mesh.config.functions.len() {
-            sleep(ROUTED_BEFORE).await;
-            let end = self.reloader.reload(&mesh.config).await;
-            end.map_err(RunError::from)?;
-        }
+        self.served = served;
         Ok(())
     }
 }

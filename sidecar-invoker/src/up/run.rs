@@ -1,6 +1,8 @@
 //! Envoy and the invoker in one command: started, watched and ended together.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -67,7 +69,11 @@ pub async fn run(
     ready: impl FnOnce(&Addresses),
     mut next: impl AsyncFnMut() -> Request,
 ) -> Result<ExitReason, RunError> {
-    let folder = tempfile::Builder::new().prefix("lambda-mesh-").tempdir();
+    // Envoy's configuration may have secrets.
+    let folder = tempfile::Builder::new()
+        .prefix("lambda-mesh-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir();
     let folder = folder.map_err(RunError::Folder)?;
     let files = EnvoyFiles::new(folder.path());
     if settings.is_private {
@@ -98,11 +104,17 @@ pub async fn run(
     }
     let mut command = Command::new(settings.envoy.path());
     command.env(mark.0, &*mark.1).arg("--config-path").arg(yaml);
+    if let (Some(name), Some(file)) = (&gateway.secret_variable, config.filter_secret_file()) {
+        // The invoker reads the file itself. Envoy knows only its environment.
+        command.env(name, std::fs::read_to_string(file)?.trim_end());
+    }
     let mut envoy = EnvoyProcess::start(command, settings.arguments, files.admin())?;
     if let Some(orphan_reaper) = &orphan_reaper {
         orphan_reaper.watch(&entry, envoy.group).await;
     }
     let mut running = Running {
+        served: config.clone(),
+        end: None,
         config,
         gateway,
         invoker: invoker.clone(),
@@ -124,6 +136,10 @@ pub async fn run(
         let request = tokio::select! {
             status = envoy.child.wait() => break Ok(ExitReason::Envoy(code(status?))),
             rejected = &mut announced => break Err(rejected),
+            () = running.end_is_due() => {
+                running.end_removed().await;
+                continue;
+            }
             request = next() => request,
         };
         match request {

@@ -30,6 +30,12 @@ impl ProjectFiles {
         self.stamps = files.into_iter().map(stamp).collect();
     }
 
+    /// Watches further files from now on.
+    pub fn watch_too(&mut self, files: Vec<PathBuf>) {
+        let known = self.stamps.keys().cloned();
+        self.watch(known.chain(files).collect());
+    }
+
     /// Waits until a file has changed, and has stopped changing. A file that is missing for a moment, as while
     /// an editor saves it, has not changed.
     pub async fn changed(&mut self) {

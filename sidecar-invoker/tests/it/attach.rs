@@ -252,3 +252,19 @@ async fn a_request_of_no_runtime_takes_no_environment() {
         process.0.id()
     );
 }
+
+#[tokio::test]
+async fn two_functions_cannot_share_an_address() {
+    let config = "functions:\n  f: { local: { attach: 127.0.0.1:9001 } }\n  g: { local: { attach: 127.0.0.1:9001 } }\n";
+    let error = sidecar_invoker::config::Config::parse("invoker.yaml", config, "/".as_ref());
+    let expected = "invoker.yaml:3: functions.g.local.attach: f has the address 127.0.0.1:9001, too; give each function its own";
+    assert_eq!(error.unwrap_err().to_string(), expected);
+    let config = "functions: { f: { local: { attach: 127.0.0.1:0 } } }";
+    let error = sidecar_invoker::config::Config::parse("invoker.yaml", config, "/".as_ref());
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("expected HOST:PORT")
+    );
+}

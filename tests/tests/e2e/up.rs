@@ -146,6 +146,109 @@ fn https_has_a_certificate_for_this_machine() {
     );
 }
 
+#[test]
+fn the_program_s_own_output_and_file_restart_no_function() {
+    let config = "functions: { f: { local: { command: [python3, -m, awslambdaric, app.handler] } } }\n\
+                  routes: [{ function: f }]\n";
+    let folder = ProjectFolder::new(&[
+        ("invoker.yaml", config),
+        ("app.py", &python_function("same")),
+    ]);
+    let output = std::fs::File::create(folder.path().join("up.log")).expect("a file");
+    let mut command = folder.command();
+    command
+        .stdout(output.try_clone().expect("a file"))
+        .stderr(output)
+        .stdin(Stdio::null());
+    let mut up = command.spawn().expect("the program starts");
+    let log = || std::fs::read_to_string(folder.path().join("up.log")).unwrap_or_default();
+    let port: u16 = eventually("a served project", || {
+        let log = log();
+        let (_, rest) = log.split_once("http://localhost:")?;
+        log.contains("try it").then_some(())?;
+        rest.split('/').next()?.parse().ok()
+    });
+    for _ in 0..3 {
+        let response = Request::new(([127, 0, 0, 1], port).into(), "GET", "/").send();
+        assert_eq!(response.text(), "same /");
+        thread::sleep(Duration::from_millis(400));
+    }
+    folder.write(
+        "invoker.yaml",
+        &format!("{config}- {{ path: /b, function: f }}\n")
+            .replace("[{ function: f }]", "\n- { path: /a, function: f }"),
+    );
+    eventually("the new routes", || {
+        log().contains("was read again").then_some(())
+    });
+    let log = log();
+    assert!(!log.contains("restarting"), "{log}");
+    signal(up.id(), "TERM");
+    assert!(up.wait().expect("an end").success());
+}
+
+#[test]
+fn a_mistake_in_a_template_that_is_new_is_seen_to_be_corrected() {
+    let folder = ProjectFolder::new(&[
+        (
+            "invoker.yaml",
+            "functions: { f: { local: { command: [x] } } }\nroutes: [{ function: f }]\n",
+        ),
+        ("code/app.py", &python_function("from")),
+    ]);
+    let up = folder.up();
+    folder.write("other.yaml", "Resources: [");
+    folder.write("invoker.yaml", "import: other.yaml\n");
+    eventually("the mistake", || {
+        up.log().contains("was not taken over").then_some(())
+    });
+    folder.write("other.yaml", &template(&["First"]));
+    eventually("the corrected template", || {
+        (up.request("GET", "/First").send().status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_secret_of_the_filter_in_a_file_reaches_envoy_and_nobody_else() {
+    let config = "callers: { filters: [{ secrets: [\"file:secret\"] }] }\n\
+                  functions: { f: { local: { command: [python3, -m, awslambdaric, app.handler] } } }\n\
+                  routes: [{ function: f }]\n";
+    let secret = "0123456789abcdef0123456789abcdef\n";
+    let folder = ProjectFolder::new(&[
+        ("invoker.yaml", config),
+        ("secret", secret),
+        ("app.py", &python_function("proven")),
+        ("scratch/empty", ""),
+    ]);
+    let scratch = folder.path().join("scratch");
+    let mut command = folder.command();
+    command.env("TMPDIR", &scratch);
+    let up = Up::start(&command).expect("a served project");
+    assert_eq!(up.request("GET", "/").send().text(), "proven /");
+    let entries = std::fs::read_dir(&scratch).expect("a folder").flatten();
+    let mut own = entries.filter(|entry| entry.path().is_dir());
+    let mode = own
+        .next()
+        .expect("a folder")
+        .metadata()
+        .expect("metadata")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    // The invoker keeps its callers, so Envoy keeps its secret.
+    folder.write(
+        "invoker.yaml",
+        &config.replace(
+            "callers: { filters: [{ secrets: [\"file:secret\"] }] }\n",
+            "",
+        ),
+    );
+    eventually("the new file", || {
+        up.log().contains("`callers` has changed").then_some(())
+    });
+    assert_eq!(up.request("GET", "/").send().status, 200);
+}
+
 /// The files of a project, further arguments, the exit status and a part of the message.
 type Problem<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
 

@@ -12,7 +12,9 @@ use crate::config::HostPort;
 use crate::config::import::{Imported, ImportedFunction, Warning};
 use crate::config::keys::keys;
 use crate::config::keys::kind::{self, DURATION, Form, Integer, Kind, Types};
-use crate::config::model::{AwsCall, BackendConfig, EventConfig, FunctionConfig, RieConfig};
+use crate::config::model::{
+    AwsCall, BackendConfig, EventConfig, FunctionConfig, LocalConfig, RieConfig,
+};
 use crate::config::yaml::decode::Value;
 use crate::config::yaml::scalar;
 use crate::config::yaml::tree::YamlNode;
@@ -72,6 +74,31 @@ const AGE: Form<Duration> = Form {
     pattern: "^[0-9]+(ms|s|m|h)?$",
 };
 
+/// Reports functions that share an address for processes that attach.
+fn check_attached(value: &Value<'_>, functions: &BTreeMap<FunctionName, FunctionConfig>) {
+    let mut seen: BTreeMap<String, &FunctionName> = BTreeMap::new();
+    for (name, function) in functions {
+        let BackendConfig::Local(LocalConfig {
+            attach: Some(address),
+            ..
+        }) = &function.backend
+        else {
+            continue;
+        };
+        let local = value
+            .child(name.as_str())
+            .and_then(|value| value.child("local"));
+        let Some(attach) = local.and_then(|value| value.child("attach")) else {
+            continue;
+        };
+        if let Some(other) = seen.insert(address.to_string(), name) {
+            attach.problem(format!(
+                "{other} has the address {address}, too; give each function its own"
+            ));
+        }
+    }
+}
+
 /// Reads `functions`, and adds the functions of templates that are not listed.
 pub(super) fn functions(
     value: &Value<'_>,
@@ -95,6 +122,7 @@ pub(super) fn functions(
             functions.insert(name, function);
         }
     }
+    check_attached(value, &functions);
     imported.warnings.retain(|warning| match &warning.cured_by {
         Some((name, key)) => !is_set(value, name, key),
         None => true,

@@ -86,7 +86,11 @@ const WATCH_IGNORE: List<WildMatch> = List {
 
 const ATTACH: Form<HostPort> = Form {
     expected: "HOST:PORT such as 127.0.0.1:9001",
-    parse: |text| text.parse().ok(),
+    parse: |text| {
+        text.parse()
+            .ok()
+            .filter(|address: &HostPort| address.port != 0)
+    },
     text: "`HOST:PORT`",
     types: Types::Text,
     pattern: "^.+:[0-9]+$",
