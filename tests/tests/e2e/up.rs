@@ -37,11 +37,12 @@ fn a_folder_with_a_function_is_served_and_follows_its_code() {
     assert_eq!(up.request("GET", "/a").send().text(), "one /a");
     let by_name = up.request("GET", "/b").host("orders.localhost").send();
     assert_eq!(by_name.text(), "one /b");
-    folder.write("orders/app.py", &python_function("two"));
+    // Of another length: Python takes its compiled code for current if length and second are the same.
+    folder.write("orders/app.py", &python_function("second"));
     eventually("the new code", || {
         let response = up.request("GET", "/").send();
         assert_eq!(response.status, 200);
-        (response.text() == "two /").then_some(())
+        (response.text() == "second /").then_some(())
     });
     signal(up.id(), "INT");
     let (status, log) = up.wait();
