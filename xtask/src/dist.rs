@@ -14,6 +14,7 @@
 //! The same source and compiler make the same bytes, in any folder.
 
 mod archive;
+mod built;
 mod files;
 mod image;
 mod reproduce;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use self::built::Built;
 use self::files::{read, sha256, write};
 use crate::{build, native, target_dir, wasm};
 
@@ -46,13 +48,7 @@ const FILTER_SBOM: sbom::Program = sbom::Program {
 /// # Errors
 /// A file cannot be built or written.
 pub fn wheel(folder: &Path) -> Result<PathBuf> {
-    let module = cfg!(target_os = "linux").then(native::build).transpose()?;
-    wheel::write(
-        folder,
-        &build::invoker()?,
-        &wasm::build()?,
-        module.as_deref(),
-    )
+    wheel::write(folder, &Built::new()?)
 }
 
 /// Options of `cargo xtask dist`.
@@ -69,20 +65,21 @@ pub struct Options {
 /// A file cannot be built or written, or `--reproduce` found a difference.
 pub fn run(options: &Options) -> Result<()> {
     let folder = target_dir().join("dist");
-    let filter = wasm::build()?;
+    let mut built = Built::new()?;
     let invoker = folder.join(build::INVOKER);
-    wasm::install(&build::invoker()?, &invoker)?;
-
+    wasm::install(&built.invoker, &invoker)?;
+    built.invoker.clone_from(&invoker);
+    let Built { filter, module, .. } = &built;
     let mut files = vec![
         write(
             &folder,
             "lambda_filter.oci.tar",
-            &image::archive(&read(&filter)?)?,
+            &image::archive(&read(filter)?)?,
         )?,
         write(
             &folder,
             "lambda_filter.cdx.json",
-            &FILTER_SBOM.write(&read(&filter)?)?,
+            &FILTER_SBOM.write(&read(filter)?)?,
         )?,
         write(
             &folder,
@@ -92,8 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
         filter.clone(),
         invoker,
     ];
-    let module = cfg!(target_os = "linux").then(native::build).transpose()?;
-    if let Some(module) = &module {
+    if let Some(module) = module {
         files.push(write(
             &folder,
             "liblambda_filter.cdx.json",
@@ -101,18 +97,8 @@ pub fn run(options: &Options) -> Result<()> {
         )?);
         files.push(module.clone());
     }
-    files.push(archive::write(
-        &folder,
-        &folder.join(build::INVOKER),
-        &filter,
-        module.as_deref(),
-    )?);
-    files.push(wheel::write(
-        &folder,
-        &folder.join(build::INVOKER),
-        &filter,
-        module.as_deref(),
-    )?);
+    files.push(archive::write(&folder, &built)?);
+    files.push(wheel::write(&folder, &built)?);
     files.sort();
     let mut sums = String::new();
     for file in &files {
@@ -125,7 +111,7 @@ pub fn run(options: &Options) -> Result<()> {
         println!("{:>10} {}", read(&file)?.len(), crate::display(&file));
     }
     if options.reproduce {
-        reproduce::compare(&filter, module.as_deref())?;
+        reproduce::compare(filter, module.as_deref())?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::built::Built;
 use super::files::{self, read};
 use crate::{run, workspace_root};
 
@@ -21,12 +22,7 @@ const SHELLS: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// A file cannot be read or written, or the invoker does not run.
-pub(super) fn write(
-    folder: &Path,
-    invoker: &Path,
-    filter: &Path,
-    module: Option<&Path>,
-) -> Result<PathBuf> {
+pub(super) fn write(folder: &Path, built: &Built) -> Result<PathBuf> {
     let name = format!(
         "lambda-mesh-{}-{}-{}",
         env!("CARGO_PKG_VERSION"),
@@ -37,20 +33,20 @@ pub(super) fn write(
         root: name.clone(),
         tar: tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best())),
     };
-    let printed = |arguments: &[&str]| run::captured(Command::new(invoker).args(arguments));
+    let printed = |arguments: &[&str]| run::captured(Command::new(&built.invoker).args(arguments));
     archive.add("LICENSE", &read(&workspace_root().join("LICENSE"))?, 0o644)?;
     for (shell, file) in SHELLS {
         let script = printed(&["completions", shell])?;
         archive.add(&format!("completions/{file}"), script.as_bytes(), 0o644)?;
     }
     archive.link("lambda-mesh", "sidecar-invoker")?;
-    for module in [Some(filter), module].into_iter().flatten() {
+    for module in built.modules() {
         let file = module.file_name().unwrap_or_default().to_string_lossy();
         archive.add(&file, &read(module)?, 0o644)?;
     }
     let page = printed(&["man"])?;
     archive.add("man/sidecar-invoker.1", page.as_bytes(), 0o644)?;
-    archive.add("sidecar-invoker", &read(invoker)?, 0o755)?;
+    archive.add("sidecar-invoker", &read(&built.invoker)?, 0o755)?;
     let gzip = archive
         .tar
         .into_inner()

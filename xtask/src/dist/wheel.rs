@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipWriter};
 
+use super::built::Built;
 use super::files::{self, read};
 
 /// The packages that the program uses: Envoy, and AWS's client for functions in Python.
@@ -31,21 +32,16 @@ Envoy, and prints their URLs.
 ///
 /// # Errors
 /// A file cannot be read or written.
-pub(super) fn write(
-    folder: &Path,
-    invoker: &Path,
-    filter: &Path,
-    module: Option<&Path>,
-) -> Result<PathBuf> {
+pub(super) fn write(folder: &Path, built: &Built) -> Result<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
-    let program = read(invoker)?;
+    let program = read(&built.invoker)?;
     let tag = format!("py3-none-{}", platform(&program)?);
     let name = format!("lambda_mesh-{version}");
     let mut wheel = Wheel::default();
     let data = |path: &str| format!("{name}.data/{path}");
     wheel.add(&data("scripts/lambda-mesh"), program, PROGRAM);
     wheel.add(&data("scripts/sidecar-invoker"), OTHER_NAME.into(), PROGRAM);
-    for module in [Some(filter), module].into_iter().flatten() {
+    for module in built.modules() {
         let file = module.file_name().unwrap_or_default().to_string_lossy();
         wheel.add(
             &data(&format!("data/share/lambda-mesh/{file}")),
