@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::util::FileStamp;
+
 /// The interval between two looks at the files.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// The identity of a file's content: modification time in seconds and nanoseconds, length, inode.
-type Stamp = (i64, i64, u64, u64);
 
 /// The files of a project.
 #[derive(Debug, Default)]
 pub struct ProjectFiles {
-    stamps: BTreeMap<PathBuf, Option<Stamp>>,
+    stamps: BTreeMap<PathBuf, Option<FileStamp>>,
 }
 
 impl ProjectFiles {
@@ -69,14 +67,8 @@ impl ProjectFiles {
     }
 }
 
-fn stamp(path: &PathBuf) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.len(),
-        metadata.ino(),
-    ))
+fn stamp(path: &PathBuf) -> Option<FileStamp> {
+    Some(FileStamp::of(&fs::metadata(path).ok()?))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod error_chain;
+mod file_stamp;
 mod lock;
 mod log_limit;
 mod path;
@@ -9,6 +10,7 @@ pub(crate) mod time;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use error_chain::error_chain;
+pub(crate) use file_stamp::FileStamp;
 pub(crate) use lock::lock;
 pub(crate) use log_limit::{LogLimit, admit_line};
 pub(crate) use path::normal_path;

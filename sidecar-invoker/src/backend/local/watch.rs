@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use wildmatch::WildMatch;
 use super::build::Build;
 use super::pool::Pool;
 use super::spec::FunctionSpec;
+use crate::util::FileStamp;
 
 /// The interval between scans, unless a scan takes long.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -48,9 +48,7 @@ const IGNORED_FOLDERS: [&str; 12] = [
     "target",
 ];
 
-/// The identity of a file's content: modification time in seconds and nanoseconds, length, inode.
-type Stamp = (i64, i64, u64, u64);
-type Files = BTreeMap<PathBuf, Stamp>;
+type Files = BTreeMap<PathBuf, FileStamp>;
 
 /// The files of a function over time.
 #[derive(Default)]
@@ -221,13 +219,7 @@ impl Scan<'_> {
     /// Adds the stamps of a file, or of all files below a folder.
     fn collect(&mut self, path: &Path, metadata: &Metadata) {
         if !metadata.is_dir() {
-            let stamp = (
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.len(),
-                metadata.ino(),
-            );
-            self.files.insert(path.to_owned(), stamp);
+            self.files.insert(path.to_owned(), FileStamp::of(metadata));
             return;
         }
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
