@@ -28,4 +28,4 @@ mod util;
 
 pub use callers::SecretError;
 pub use net::listener::BindError;
-pub use server::{Options, ServeError, Server};
+pub use server::{FunctionOutput, Options, ServeError, Server};

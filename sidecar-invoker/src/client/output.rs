@@ -13,7 +13,7 @@ use super::pretty::pretty;
 pub(crate) struct Output {
     file: File,
     is_terminal: bool,
-    /// What is written once other code has written its lines.
+    /// The text to write once other code has written its lines.
     held: Option<Vec<u8>>,
 }
 
@@ -46,15 +46,6 @@ impl Output {
             Some(held) => self.file.write_all(&held),
             None => Ok(()),
         }
-    }
-
-    /// Sends everything that other code prints to the standard output to the standard error. The lines of
-    /// functions then do not mix with a payload.
-    ///
-    /// # Errors
-    /// Returns an error if the operating system refuses.
-    pub(crate) fn divert_others() -> io::Result<()> {
-        Ok(rustix::stdio::dup2_stdout(io::stderr())?)
     }
 
     /// Writes JSON: indented on a terminal, and otherwise as it is.

@@ -17,6 +17,7 @@ use crate::client::event::FilterKeys;
 use crate::client::output::Output;
 use crate::client::place::Place;
 use crate::config::Config;
+use crate::server::{FunctionOutput, Options};
 use lambda_api::{AddressError, FunctionReference, Qualifier};
 
 /// The arguments of `invoke`.
@@ -197,13 +198,16 @@ async fn invoke(
     eprintln!("invoking {} on {place}", call.function);
     let logs_itself = matches!(place, Place::OneCall(_));
     if logs_itself {
-        Output::divert_others().map_err(CommandError::stdout)?;
         // The lines of the function come first. A streamed response does not wait for them.
         if call.mode != Mode::Stream {
             output.hold();
         }
     }
-    let options = setup::server_options()?;
+    let options = Options {
+        // The standard output is for the payload.
+        output: FunctionOutput::Stderr,
+        ..setup::server_options()?
+    };
     let connection = tokio::select! {
         opened = place.open(options) => opened.map_err(CommandError::failed)?,
         _ = signals.recv() => return Err(CommandError::failed(OptionError::Interrupted)),

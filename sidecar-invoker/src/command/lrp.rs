@@ -1,16 +1,15 @@
 //! `sidecar-invoker lrp`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::envoy::EnvoyArgs;
 use super::error::CommandError;
 use super::setup;
 use super::signals::Signals;
 use crate::backend::local::raise_open_files;
-use crate::envoy_config::{Envoy, Filter, Host};
 use crate::lrp::Lrp;
 use crate::up::{self, ExitReason, Mesh, Request, Settings};
 
@@ -20,23 +19,12 @@ pub(super) struct LrpArgs {
     /// The configuration file, lrp.yaml. Without one, Envoy answers only health checks, on port 8080
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The Envoy to start [default: `envoy` on PATH]
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
-    /// The host of the filter: the native module needs Envoy 1.40
-    #[arg(long, default_value = "auto")]
-    host: Host,
-    /// The file of the filter [default: $LAMBDA_MESH_FILTER, or liblambda_filter.so or
-    /// lambda_filter.wasm beside this program]
-    #[arg(long, value_name = "PATH")]
-    filter: Option<String>,
-    /// Arguments for Envoy, such as `--concurrency 2`
-    #[arg(last = true, value_name = "ENVOY_ARGUMENTS")]
-    arguments: Vec<OsString>,
+    #[command(flatten)]
+    envoy: EnvoyArgs,
 }
 
 /// Serves until a signal, or until Envoy ends.
-pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
+pub(super) fn run(args: &LrpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
     raise_open_files();
     let lrp = match &args.file {
@@ -46,15 +34,13 @@ pub(super) fn run(args: LrpArgs) -> Result<ExitCode, CommandError> {
     for warning in lrp.warnings() {
         tracing::warn!("{warning}");
     }
-    let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
-    let filter = Filter::find(args.filter, Some(args.host), Some(&envoy));
-    let filter = filter.map_err(CommandError::failed)?;
+    let (envoy, filter) = args.envoy.find()?;
     let config = lrp.invoker()?;
     let gateway = lrp.gateway(filter, config.listen.clone(), config.listen.clone());
     let mesh = Mesh { config, gateway };
     let settings = Settings {
         envoy: &envoy,
-        arguments: &args.arguments,
+        arguments: &args.envoy.arguments,
         is_private: true,
     };
     let reason = setup::runtime()?.block_on(async {

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod envoy;
 mod envoy_config;
 mod error;
 mod event;
@@ -86,7 +87,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Invoke(args) => invoke::run(*args),
         Command::Event(args) => event::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Lrp(args) => lrp::run(args),
+        Command::Lrp(args) => lrp::run(&args),
         Command::Completions(args) => completions::complete(&args, Cli::command()),
         Command::Man(args) => completions::man(&args, Cli::command()),
         Command::OrphanReaper => Ok(orphan_reaper::run()),

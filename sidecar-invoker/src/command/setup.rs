@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 
 use super::error::CommandError;
 use crate::config::{Config, ConfigError, ImportOverrides, StackName};
-use crate::server;
+use crate::server::{self, FunctionOutput};
 use lambda_api::log_line::single_line_of;
 
 /// The configuration file of a subcommand, and what overrides it.
@@ -135,6 +135,7 @@ pub(super) fn server_options() -> Result<server::Options, CommandError> {
         cgroups: true,
         // The running program, even if another has been installed at its path.
         fork_server: Some(PathBuf::from("/proc/self/exe")),
+        output: FunctionOutput::Stdout,
     })
 }
 

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::envoy::EnvoyArgs;
 use super::error::CommandError;
 use super::setup::{self, ImportArgs};
 use super::signals::{Request as Signal, Signals};
 use crate::backend::local::raise_open_files;
 use crate::config::HostPort;
-use crate::envoy_config::{Envoy, Filter, Host, Tls};
+use crate::envoy_config::{Filter, Tls};
 use crate::up::{
     self, Addresses, ExitReason, Mesh, Project, ProjectFiles, Request, Settings, certificate,
 };
@@ -55,18 +56,8 @@ pub(super) struct UpArgs {
     /// The port at which the function that is debugged asks for invocations
     #[arg(long, value_name = "PORT", default_value = "9001", requires = "debug")]
     debug_port: u16,
-    /// The Envoy to start [default: the one that is installed with this program, or `envoy` on PATH]
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
-    /// The host of the filter: the native module needs Envoy 1.40
-    #[arg(long, default_value = "auto")]
-    host: Host,
-    /// The file of the filter [default: $LAMBDA_MESH_FILTER, or the one that is installed with this program]
-    #[arg(long, value_name = "PATH")]
-    filter: Option<String>,
-    /// Arguments for Envoy, such as `--concurrency 2`
-    #[arg(last = true, value_name = "ENVOY_ARGUMENTS")]
-    arguments: Vec<OsString>,
+    #[command(flatten)]
+    envoy: EnvoyArgs,
 }
 
 /// The error if the port for HTTP requests cannot be used.
@@ -95,16 +86,11 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     setup::log_to_stderr();
     raise_open_files();
     let project = Project::find(Some(&args.file))?;
-    let envoy = Envoy::find(args.envoy.as_deref()).map_err(CommandError::failed)?;
-    // An Envoy of one's own may have no number; then the user chooses the host.
-    if args.host == Host::Auto {
-        envoy.check_version().map_err(CommandError::failed)?;
-    }
-    let filter = Filter::find(args.filter.clone(), Some(args.host), Some(&envoy));
+    let (envoy, filter) = args.envoy.find()?;
     let up = Up {
         instructions: OnceCell::new(),
         tls: args.tls()?,
-        filter: filter.map_err(CommandError::failed)?,
+        filter,
         project,
         args,
     };
@@ -115,7 +101,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     let arguments: Vec<OsString> = ENVOY_ARGUMENTS
         .iter()
         .map(Into::into)
-        .chain(up.args.arguments.iter().cloned())
+        .chain(up.args.envoy.arguments.iter().cloned())
         .collect();
     let settings = Settings {
         envoy: &envoy,
@@ -169,7 +155,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
 
 /// A project with the options of the command.
 struct Up {
-    /// How to start the function that is debugged.
+    /// The instructions to start the function that is debugged.
     instructions: OnceCell<String>,
     project: Project,
     filter: Filter,

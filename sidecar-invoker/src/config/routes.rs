@@ -142,6 +142,25 @@ pub enum Condition {
 }
 
 impl Route {
+    /// Returns the route of every request to a function, from line `line`.
+    pub(crate) fn to(function: FunctionName, line: usize) -> Self {
+        let name = json!(function.as_str());
+        Self {
+            host: Host::any(),
+            path: PathPattern::any(),
+            method: None,
+            conditions: Vec::new(),
+            function,
+            lambda: Map::from_iter([("function".to_owned(), name)]),
+            timeout: None,
+            authorizer: None,
+            cors: None,
+            is_rest_api: false,
+            priority: None,
+            line,
+        }
+    }
+
     /// Returns method and path for messages: `GET /orders`.
     pub(super) fn name(&self) -> String {
         let method = self.method.as_ref().map_or("ANY", Method::as_str);
@@ -240,15 +259,10 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         host: host?,
         path: path?,
         method: method?,
-        conditions: Vec::new(),
-        function: function?,
         lambda,
         timeout: timeout?,
-        authorizer: None,
-        cors: None,
         is_rest_api,
-        priority: None,
-        line: value.line(),
+        ..Route::to(function?, value.line())
     })
 }
 

@@ -11,18 +11,21 @@ mod error;
 mod filter;
 mod installed;
 mod jwt;
+mod parts;
 mod routes;
 mod template;
+mod tls;
 pub(crate) mod yaml;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lambda_api::headers::SECRET;
 use serde_json::{Map, Value, json};
 
 use self::address::{address, cluster_type, reachable, socket_address};
 use self::jwt::Authorizers;
+use self::parts::{Parts, resource};
 use self::routes::default_timeout;
 use self::template::fill_in;
 use crate::config::{CallersConfig, Config, HostPort, Listen, Route, SecretSource};
@@ -33,6 +36,7 @@ pub use filter::{Filter, Host};
 pub(crate) use installed::file as installed_file;
 pub use routes::Health;
 pub(crate) use routes::keys as route_keys;
+pub use tls::Tls;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
@@ -45,32 +49,6 @@ pub(crate) const ROUTES: &str = "routes.yaml";
 
 /// The name of a file and its text.
 pub type ConfigFile = (&'static str, String);
-
-/// The resources of a configuration, as they stand below their names.
-struct Parts {
-    listener: String,
-    route_config: String,
-    cluster: String,
-    /// The clusters of the issuers' keys, each with its name.
-    key_clusters: Vec<(String, String)>,
-}
-
-impl Parts {
-    /// Returns the clusters of the issuers' keys as they stand in one file with all resources.
-    fn key_clusters_of_file(&self) -> String {
-        let clusters = self.key_clusters.iter();
-        let cluster = |(name, text): &(String, String)| format!("  - name: {name}\n{text}");
-        clusters.map(cluster).collect()
-    }
-
-    /// Returns the file with all clusters.
-    fn clusters(&self) -> String {
-        let clusters = self.key_clusters.iter();
-        let clusters = clusters.map(|(name, text)| (name.as_str(), text.as_str()));
-        let clusters = std::iter::once(("invoker", self.cluster.as_str())).chain(clusters);
-        resources("cluster.v3.Cluster", "  ", clusters)
-    }
-}
 
 /// An Envoy in front of the invoker.
 #[derive(Debug, Clone)]
@@ -106,33 +84,6 @@ pub struct Gateway {
     pub is_exclusive: bool,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
     pub http_10: bool,
-}
-
-/// The certificate and the key of a server, as files in the PEM format.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate, followed by those of its issuers.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
-impl Tls {
-    fn in_listener(&self) -> String {
-        let file = |path: &Path| json!({ "filename": path.to_string_lossy() });
-        let context = json!({
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": {
-                "alpn_protocols": ["h2", "http/1.1"],
-                "tls_certificates": [{
-                    "certificate_chain": file(&self.certificate),
-                    "private_key": file(&self.key),
-                }],
-            },
-        });
-        let socket = json!({ "name": "envoy.transport_sockets.tls", "typed_config": context });
-        format!("transport_socket: {}\n      ", yaml::flow(&socket))
-    }
 }
 
 /// The body of a 404 by Envoy itself.
@@ -453,26 +404,6 @@ const CORS_FILTER: &str =
             typed_config:
               \"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
 ";
-
-/// Returns a file with one resource, whose text has two spaces more than `indent`.
-fn resource(kind: &str, indent: &str, name: &str, text: &str) -> String {
-    resources(kind, indent, std::iter::once((name, text)))
-}
-
-/// Returns a file with resources, each with its name and its text.
-fn resources<'r>(
-    kind: &str,
-    indent: &str,
-    resources: impl Iterator<Item = (&'r str, &'r str)>,
-) -> String {
-    let resource = |(name, text): (&str, &str)| {
-        format!(
-            "{indent}- \"@type\": type.googleapis.com/envoy.config.{kind}\n{indent}  name: {name}\n{text}\n"
-        )
-    };
-    let resources: String = resources.map(resource).collect();
-    format!("resources:\n{resources}")
-}
 
 /// The filter that checks tokens on the routes that ask for them.
 const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for them.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::file::{self, Destination, File};
-use crate::config::{self, Config, ConfigError, Listen, PathPattern, Route};
+use crate::config::{self, Config, ConfigError, Listen, Route};
 use crate::envoy_config::{Filter, Gateway, HeadLimit, Health, NotFound, file_name, yaml};
 
 /// An `lrp.yaml`.
@@ -139,20 +139,9 @@ impl Lrp {
 }
 
 fn route(function: &file::FunctionEntry) -> Route {
-    let name = function.name.to_string();
     Route {
         host: function.hostname.clone(),
-        path: PathPattern::any(),
-        method: None,
-        conditions: Vec::new(),
-        function: function.name.clone(),
-        lambda: Map::from_iter([("function".to_owned(), json!(name))]),
-        timeout: None,
-        authorizer: None,
-        cors: None,
-        is_rest_api: false,
-        priority: None,
-        line: function.line,
+        ..Route::to(function.name.clone(), function.line)
     }
 }
 

@@ -13,7 +13,6 @@ mod web_pages;
 mod write_timeout;
 
 use std::convert::Infallible;
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,7 +33,7 @@ use crate::config::{CallersConfig, Config, HostPort, Listen};
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 pub use error::ServeError;
-pub use options::Options;
+pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
 
 use activity::Activity;
@@ -94,9 +93,9 @@ impl Server {
         };
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let means = Means::of(&options);
-        let (output, flushed) = Output::to(std::io::stdout(), config.log_format, options.clock);
-        let is_coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let output = output.coloured(is_coloured);
+        let sink = options.output.open();
+        let (output, flushed) = Output::to(sink, config.log_format, options.clock);
+        let output = output.coloured(options.output.has_colours());
         let context = LocalContext::new(options.clock, output).without_variables(&hidden);
         let context = means.add_to(context, &config).await?;
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use wildmatch::WildMatch;
 
 use super::debug::DebugError;
@@ -12,7 +12,7 @@ use super::mesh::Mesh;
 use super::python;
 use crate::config::yaml::tree::{self, Kind as YamlKind, YamlNode};
 use crate::config::{
-    self, BackendConfig, Config, ConfigError, Host, ImportOverrides, Listen, PathPattern, Route,
+    self, BackendConfig, Config, ConfigError, Host, ImportOverrides, Listen, Route,
 };
 use crate::envoy_config::{EnvoyConfigError, Filter, Gateway};
 use crate::lrp::Lrp;
@@ -169,12 +169,6 @@ impl Project {
         };
         files.filter(is_text).collect()
     }
-
-    /// Returns whether the project says itself at which address Envoy listens.
-    #[must_use]
-    pub fn has_address(&self) -> bool {
-        self.kind == Kind::Lrp
-    }
 }
 
 /// Returns the kind of a file by its keys. A file that is no YAML is of the kind that its name says.
@@ -248,26 +242,17 @@ fn routes_by_name(config: &Config) -> Vec<Route> {
             return None;
         }
         let own = config.routes.iter().find(|route| route.function == *name);
-        let mut lambda = Map::from_iter([("function".to_owned(), json!(name.as_str()))]);
+        let mut route = Route::to(name.clone(), 0);
         if let Some(payload) = own.and_then(|route| route.lambda.get("payload")) {
-            lambda.extend(settings_without_path(payload));
+            route.lambda.extend(settings_without_path(payload));
         }
         // A function that asks for a token on one way has no other way without.
         let mut own = config.routes.iter().filter(|route| route.function == *name);
         let authorizer = own.find_map(|route| route.authorizer.clone());
         Some(Route {
             host,
-            path: PathPattern::any(),
-            method: None,
-            conditions: Vec::new(),
-            function: name.clone(),
-            lambda,
-            timeout: None,
             authorizer,
-            cors: None,
-            is_rest_api: false,
-            priority: None,
-            line: 0,
+            ..route
         })
     };
     let routes = config.functions.keys().filter_map(route);

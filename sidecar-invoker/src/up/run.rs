@@ -55,7 +55,8 @@ pub enum ExitReason {
 
 /// Serves a mesh until `next` asks for the shutdown, or until Envoy ends.
 ///
-/// `ready` is called once Envoy serves requests. During the shutdown, `next` is awaited once more: a second request for it cuts off the requests that still run.
+/// `ready` is called once Envoy serves requests. During the shutdown, `next` is awaited once more: a second
+/// request for it cuts off the requests that still run.
 ///
 /// # Errors
 /// Returns an error if Envoy or the invoker cannot be started.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Invoker, eventually, fixture, make_executable};
+use crate::support::{Invoker, eventually, fixture, make_executable, wait_for_version};
 
 /// Writes the source of a function, which `make.sh` turns into its `bootstrap`.
 fn write_source(folder: &Path, text: &str) {
@@ -32,20 +32,6 @@ fn make() -> String {
          chmod +x new && mv new bootstrap",
         fixture()
     )
-}
-
-async fn wait_for_version(invoker: &Invoker, version: &str) {
-    let look = async || {
-        let response = invoker.invoke(json!({})).await;
-        assert_eq!(
-            response.header("x-amz-function-error"),
-            None,
-            "{:?}",
-            response.body
-        );
-        (response.json()["env"]["VERSION"] == version).then_some(())
-    };
-    eventually(&format!("version {version}"), look).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use crate::support::{Gate, Invoker, eventually, exists, fixture, is_running};
+use crate::support::{Gate, Invoker, eventually, exists, fixture, is_running, wait_for_version};
 
 /// Replaces the function's program atomically, as a build does.
 fn write(folder: &Path, script: &str, mode: u32) {
@@ -24,21 +24,6 @@ async fn start(folder: &Path, keys: &str) -> Invoker {
     let directory = folder.to_str().unwrap();
     let local = format!("{{ directory: {directory}, timeout: 10s, watch: true, {keys} }}");
     Invoker::start(&format!("functions: {{ f: {{ local: {local} }} }}")).await
-}
-
-/// Waits until calls return this version. No call may fail.
-async fn wait_for_version(invoker: &Invoker, number: &str) {
-    let look = async || {
-        let response = invoker.invoke(json!({})).await;
-        assert_eq!(
-            response.header("x-amz-function-error"),
-            None,
-            "{:?}",
-            response.body
-        );
-        (response.json()["env"]["VERSION"] == number).then_some(())
-    };
-    eventually(&format!("version {number}"), look).await;
 }
 
 #[tokio::test]

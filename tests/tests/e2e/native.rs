@@ -1,5 +1,5 @@
-//! What the native module does and the proxy-wasm module does not: where it reads its keys, what a panic does
-//! to Envoy, and which Envoys it refuses. Everything else is the same, and `cargo xtask test` runs the other
+//! The differences of the native module from the proxy-wasm module: the place of its keys, the effect of a panic,
+//! and the Envoys that it refuses. Everything else is the same, and `cargo xtask test` runs the other
 //! end-to-end tests with both.
 
 use lambda_mesh_tests::endpoint::free_address;

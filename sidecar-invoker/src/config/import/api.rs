@@ -11,7 +11,7 @@ use super::authorizer::Authorizers;
 use super::node::Node;
 use super::template::Template;
 use crate::config::cors::Cors;
-use crate::config::pattern::{Host, PathPattern};
+use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 
 /// An API of API Gateway.
@@ -154,18 +154,13 @@ impl Api {
             set("invocation", json!("response-stream"));
         }
         Ok(Route {
-            host: Host::any(),
             path,
             method,
-            conditions: Vec::new(),
-            function: request.function,
             lambda,
-            timeout: None,
             authorizer: self.authorizers.of_event(None),
             cors: self.cors.clone(),
             is_rest_api: self.kind == ApiKind::Rest,
-            priority: None,
-            line: request.line,
+            ..Route::to(request.function, request.line)
         })
     }
 }

@@ -133,6 +133,10 @@ impl Rule {
             false => "alb",
         };
         let function = &self.target.function;
+        let lambda = Map::from_iter([
+            ("function".to_owned(), json!(function.as_str())),
+            ("payload".to_owned(), json!(payload)),
+        ]);
         for path in &self.paths {
             for method in &self.methods {
                 template.add_route(Route {
@@ -140,17 +144,9 @@ impl Rule {
                     path: path.clone(),
                     method: method.clone(),
                     conditions: self.conditions.clone(),
-                    function: function.clone(),
-                    lambda: Map::from_iter([
-                        ("function".to_owned(), json!(function.as_str())),
-                        ("payload".to_owned(), json!(payload)),
-                    ]),
-                    timeout: None,
-                    authorizer: None,
-                    cors: None,
-                    is_rest_api: false,
+                    lambda: lambda.clone(),
                     priority: Some(self.priority),
-                    line: self.line,
+                    ..Route::to(function.clone(), self.line)
                 });
             }
         }

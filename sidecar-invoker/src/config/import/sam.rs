@@ -17,7 +17,6 @@ use super::openapi;
 use super::resource::{HTTP_API, REST_API, Resource};
 use super::stack::Stack;
 use super::template::{Template, not_known};
-use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 use lambda_api::FunctionName;
 
@@ -251,17 +250,9 @@ pub(super) fn add_function_url(template: &mut Template<'_>, name: &FunctionName,
     match host {
         Ok(host) => template.add_route(Route {
             host,
-            path: PathPattern::any(),
-            method: None,
-            conditions: Vec::new(),
-            function: name.clone(),
             lambda,
-            timeout: None,
-            authorizer: None,
             cors,
-            is_rest_api: false,
-            priority: None,
-            line: url.line,
+            ..Route::to(name.clone(), url.line)
         }),
         Err(_) => {
             let message = format!(

@@ -8,6 +8,7 @@ use lambda_filter_core::config::reference::Values;
 
 pub(super) mod aws;
 pub(super) mod callers;
+mod env_file;
 pub(super) mod functions;
 pub(super) mod local;
 mod templates;

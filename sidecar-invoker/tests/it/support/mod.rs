@@ -15,7 +15,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use sidecar_invoker::config::{Config, Listen};
-use sidecar_invoker::{Options, Server};
+use sidecar_invoker::{FunctionOutput, Options, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
@@ -114,6 +114,7 @@ impl Invoker {
             orphan_reaper: None,
             cgroups,
             fork_server,
+            output: FunctionOutput::Stdout,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -232,6 +233,21 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("{what}: not within 10 s");
+}
+
+/// Waits until calls of the fixture return this version. No call may fail.
+pub(crate) async fn wait_for_version(invoker: &Invoker, number: &str) {
+    let look = async || {
+        let response = invoker.invoke(json!({})).await;
+        assert_eq!(
+            response.header("x-amz-function-error"),
+            None,
+            "{:?}",
+            response.body
+        );
+        (response.json()["env"]["VERSION"] == number).then_some(())
+    };
+    eventually(&format!("version {number}"), look).await;
 }
 
 /// Waits until the file exists.
