@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::envoy_config::{EnvoyConfigError, Filter, Gateway};
 use crate::lrp::Lrp;
+use crate::util::normal_path;
 use lambda_api::FunctionName;
 
 /// A project.
@@ -145,8 +146,10 @@ impl Project {
         let outputs = [1, 2].map(|number| std::fs::read_link(format!("/proc/self/fd/{number}")));
         let files = self.files(config).into_iter();
         let files = files.chain(outputs.into_iter().flatten());
-        let names = files.filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
-        names.map(|name| WildMatch::new(&name)).collect()
+        // Whole paths, because a function may have a file of the same name.
+        let paths = files.filter_map(|file| normal_path(&file).ok());
+        let paths = paths.map(|path| WildMatch::new(&path.to_string_lossy()));
+        paths.collect()
     }
 
     /// Returns the files that may have a mistake: those of the project, and others of its folder that a

@@ -250,7 +250,12 @@ impl Scan<'_> {
         let relative = path.strip_prefix(self.directory).unwrap_or(path);
         let relative = relative.to_string_lossy();
         let mut patterns = self.ignored.iter();
-        patterns.any(|pattern| pattern.matches(name) || pattern.matches(&relative))
+        // A pattern of a whole path stands for that path alone.
+        let whole = path.to_string_lossy();
+        patterns.any(|pattern| match pattern.pattern().starts_with('/') {
+            true => pattern.matches(&whole),
+            false => pattern.matches(name) || pattern.matches(&relative),
+        })
     }
 }
 
@@ -294,7 +299,11 @@ mod tests {
     fn files(folder: &Path) -> Files {
         let mut files = Files::new();
         let mut scan = Scan {
-            ignored: &[WildMatch::new("*.log"), WildMatch::new("src/data")],
+            ignored: &[
+                WildMatch::new("*.log"),
+                WildMatch::new("src/data"),
+                WildMatch::new(&folder.join("template.yaml").to_string_lossy()),
+            ],
             directory: folder,
             files: &mut files,
         };
@@ -336,11 +345,21 @@ mod tests {
             "src/4913",
             "src/a.log",
             "src/data/b.py",
+            "template.yaml",
         ];
         for name in own {
             fs::write(path(name), "").unwrap();
         }
         assert_eq!(difference(&known, &files(folder.path())), None);
+
+        fs::write(path("src/template.yaml"), "").unwrap();
+        let other = difference(&known, &files(folder.path()));
+        assert_eq!(
+            other,
+            Some(path("src/template.yaml")),
+            "another file of the name"
+        );
+        fs::remove_file(path("src/template.yaml")).unwrap();
 
         fs::write(path("src/new.py"), "").unwrap();
         assert_eq!(
