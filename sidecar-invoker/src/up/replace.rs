@@ -48,9 +48,11 @@ enum ReplaceError {
     Run(#[from] RunError),
     #[error("Envoy does not take over {0}; what it said stands above")]
     Rejected(&'static str),
-    #[error("Envoy has not taken over {0} within {UPDATE_TIMEOUT:?}")]
+    #[error(
+        "Envoy has not taken over {0} within {UPDATE_TIMEOUT:?}; save the project's file once more"
+    )]
     Late(&'static str),
-    #[error("Envoy cannot be asked for its state: {0}")]
+    #[error("Envoy cannot be asked for its state: {0}; save the project's file once more")]
     Admin(#[from] io::Error),
 }
 

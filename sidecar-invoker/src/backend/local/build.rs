@@ -49,7 +49,9 @@ pub(crate) enum BuildFailure {
         command: String,
         error: Arc<io::Error>,
     },
-    #[error("the build `{command}` failed with {status}; its output is in the log")]
+    #[error(
+        "the build `{command}` failed with {status}, and its output is in the log; it runs again after a change that `watch` sees, or once the invoker is started again"
+    )]
     Failed { command: String, status: ExitStatus },
 }
 
