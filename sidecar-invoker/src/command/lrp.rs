@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::envoy::EnvoyArgs;
 use super::error::CommandError;
+use super::log;
 use super::setup;
 use super::signals::Signals;
 use crate::backend::local::raise_open_files;
@@ -25,7 +26,7 @@ pub(super) struct LrpArgs {
 
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: &LrpArgs) -> Result<ExitCode, CommandError> {
-    setup::log_to_stderr();
+    let _log = log::to_stderr();
     raise_open_files();
     let lrp = match &args.file {
         Some(file) => Lrp::load(file)?,

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::envoy::EnvoyArgs;
 use super::error::CommandError;
+use super::log;
 use super::setup::{self, ImportArgs};
 use super::signals::{Request as Signal, Signals};
 use crate::backend::local::raise_open_files;
@@ -83,7 +84,7 @@ const ENVOY_ARGUMENTS: [&str; 4] = [
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     let started = Instant::now();
-    setup::log_to_stderr();
+    let _log = log::to_stderr();
     raise_open_files();
     let project = Project::find(Some(&args.file))?;
     let (envoy, filter) = args.envoy.find()?;
@@ -95,6 +96,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
         args,
     };
     let mesh = up.load()?;
+    log::use_format(mesh.config.log_format);
     check_port(mesh.gateway.listen)?;
     let mut files = ProjectFiles::default();
     files.watch(up.project.files(&mesh.config));
