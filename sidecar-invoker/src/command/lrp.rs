@@ -11,6 +11,7 @@ use super::log;
 use super::setup;
 use super::signals::Signals;
 use crate::backend::local::raise_open_files;
+use crate::envoy_config::Gateway;
 use crate::lrp::Lrp;
 use crate::up::{self, ExitReason, Mesh, Request, Settings};
 
@@ -54,7 +55,8 @@ pub(super) fn run(args: &LrpArgs) -> Result<ExitCode, CommandError> {
             }
             Request::Shutdown
         };
-        let ready = |addresses: &up::Addresses| println!("listening on {}", addresses.gateway);
+        let ready =
+            |_: &Gateway, addresses: &up::Addresses| println!("listening on {}", addresses.gateway);
         let server = setup::server_options()?;
         let reason = up::run(mesh, &settings, server, ready, next).await;
         reason.map_err(CommandError::failed)
