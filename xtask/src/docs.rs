@@ -135,6 +135,8 @@ src = "src"
 
 [build]
 build-dir = "html"
+# The default would name README.html another way than the links do.
+use-default-preprocessors = false
 
 [output.html]
 default-theme = "light"

@@ -44,10 +44,10 @@ fn messages(source: &str) -> Vec<String> {
         .map(|found| found[1].to_owned())
         .collect();
     for begin in line.find_iter(code) {
-        let rest = &code[begin.end()..];
+        let (_, rest) = code.split_at(begin.end());
         let end = rest.find(");").unwrap_or(rest.len());
         // Fields stand in front of the message, and have texts of their own only in expressions.
-        let arguments = &rest[..end];
+        let (arguments, _) = rest.split_at(end);
         let mut texts = text
             .captures_iter(arguments)
             .map(|found| found[1].to_owned());
