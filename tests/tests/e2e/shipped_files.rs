@@ -167,11 +167,14 @@ fn each_configuration_for_strangers_limits_uploads() {
 #[test]
 fn the_filter_may_make_the_calls_that_it_makes_and_no_others() {
     // The name in the SDK, and that in the ABI.
-    const HOST_CALLS: [(&str, &str); 13] = [
+    const HOST_CALLS: [(&str, &str); 16] = [
+        ("define_metric", "proxy_define_metric"),
         ("get_buffer", "proxy_get_buffer_bytes"),
         ("get_current_time", "proxy_get_current_time_nanoseconds"),
         ("get_map_bytes", "proxy_get_header_map_pairs"),
         ("get_property", "proxy_get_property"),
+        ("increment_metric", "proxy_increment_metric"),
+        ("record_metric", "proxy_record_metric"),
         ("reset_http_response", "proxy_close_stream"),
         ("send_http_response", "proxy_send_local_response"),
         ("set_buffer", "proxy_set_buffer_bytes"),
