@@ -215,6 +215,7 @@ impl Gateway {
             "listen_shown" => self.listen.to_string(),
             "invoker_shown" => self.invoker.to_string(),
             "admin" => yaml::flow(&address(&self.admin)),
+            "statistics" => self.filter.statistics().to_owned(),
             "overload" => include_str!("overload.yaml.template").to_owned(),
             _ => String::new(),
         }
