@@ -106,6 +106,41 @@ fn the_boilerplate_equals_that_of_local_yaml() {
     }
 }
 
+/// The parts of a statistic's name end at dots.
+#[test]
+fn each_route_and_each_function_has_statistics_of_its_own() {
+    let rules = Config::shipped("local.yaml").at("/stats_config").clone();
+    let mut count = 0;
+    for path in configurations() {
+        let name = path.display().to_string();
+        let mut config = Config::shipped(&path);
+        assert_eq!(*config.at("/stats_config"), rules, "{name}");
+        let clusters = config.clusters().iter();
+        let is_of_functions =
+            |cluster: &&Value| cluster.to_string().contains("proxy_define_metric");
+        let clusters = clusters.filter(is_of_functions);
+        let clusters: Vec<_> = clusters.map(|cluster| cluster["name"].clone()).collect();
+        for host in config.virtual_hosts().as_array().expect("a list") {
+            let host_name = host["name"].as_str().expect("a name");
+            assert!(!host_name.contains('.'), "{name}: {host_name}");
+            for route in host["routes"].as_array().expect("a list") {
+                let weighted = &route["route"]["weighted_clusters"]["clusters"][0]["name"];
+                let cluster = match &route["route"]["cluster"] {
+                    Value::Null => weighted,
+                    cluster => cluster,
+                };
+                if clusters.contains(cluster) {
+                    let prefix = route["stat_prefix"].as_str();
+                    let is_part = prefix.is_some_and(|prefix| !prefix.contains('.'));
+                    assert!(is_part, "{name}: {route}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
 /// A rule of Envoy's on a path, and the function, have to see the same path. The setting for that depends on
 /// the format: REST APIs merge slashes at the beginning of a path, HTTP APIs decode escaped ones.
 #[test]
