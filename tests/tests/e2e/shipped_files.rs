@@ -141,6 +141,24 @@ fn each_route_and_each_function_has_statistics_of_its_own() {
     assert!(count > 20, "{count}");
 }
 
+/// Istio's own bootstrap comes first, and the proxy adds this one to it.
+#[test]
+fn gateways_and_meshes_have_the_rules_of_statistics() {
+    let rules = Config::shipped("local.yaml").at("/stats_config").clone();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut gateway = envoy_gateway::configure(nowhere);
+    assert_eq!(*gateway.at("/stats_config"), rules);
+
+    let path = workspace_root().join("envoy/istio/install/statistics.yaml");
+    let added = documents(&path)[0]["data"]["custom_bootstrap.json"].clone();
+    let added: Value = serde_json::from_str(added.as_str().expect("text")).expect("JSON");
+    let added = added["stats_config"]["stats_tags"]
+        .as_array()
+        .expect("a list");
+    let rules = rules["stats_tags"].as_array().expect("a list");
+    assert_eq!(added[..rules.len()], rules[..]);
+}
+
 /// A rule of Envoy's on a path, and the function, have to see the same path. The setting for that depends on
 /// the format: REST APIs merge slashes at the beginning of a path, HTTP APIs decode escaped ones.
 #[test]

@@ -157,15 +157,24 @@ impl FilterConfig {
         labels: &[&str],
         is_histogram: bool,
     ) -> Option<StatisticId> {
-        let define = match is_histogram {
-            true => abi::envoy_dynamic_module_callback_http_filter_config_define_histogram,
-            false => abi::envoy_dynamic_module_callback_http_filter_config_define_counter,
-        };
         let name = Buffer::of(name.as_bytes());
         let mut id = 0;
+        // Each function is named in a call: the address of one would have to be there when the module is loaded.
         let result = with_buffers(labels, |labels| {
+            let (labels, count) = (labels.as_ptr(), labels.len());
+            let id = &raw mut id;
             // SAFETY: Envoy copies the texts, and writes to `id`.
-            unsafe { define(self.0, name, labels.as_ptr(), labels.len(), &raw mut id) }
+            unsafe {
+                if is_histogram {
+                    abi::envoy_dynamic_module_callback_http_filter_config_define_histogram(
+                        self.0, name, labels, count, id,
+                    )
+                } else {
+                    abi::envoy_dynamic_module_callback_http_filter_config_define_counter(
+                        self.0, name, labels, count, id,
+                    )
+                }
+            }
         });
         let id = match is_histogram {
             true => StatisticId::Histogram(id),
@@ -176,19 +185,23 @@ impl FilterConfig {
 
     /// Adds to a counter, or a value to a histogram, for these values of its labels.
     pub(crate) fn record(self, id: StatisticId, values: &[&str], amount: u64) {
-        let (record, id): (unsafe extern "C" fn(_, _, _, _, _) -> u32, _) = match id {
-            StatisticId::Histogram(id) => (
-                abi::envoy_dynamic_module_callback_http_filter_config_record_histogram_value,
-                id,
-            ),
-            StatisticId::Counter(id) => (
-                abi::envoy_dynamic_module_callback_http_filter_config_increment_counter,
-                id,
-            ),
-        };
         with_buffers(values, |values| {
+            let (values, count) = (values.as_ptr(), values.len());
             // SAFETY: Envoy copies the texts.
-            unsafe { record(self.0, id, values.as_ptr(), values.len(), amount) }
+            unsafe {
+                match id {
+                    StatisticId::Counter(id) => {
+                        abi::envoy_dynamic_module_callback_http_filter_config_increment_counter(
+                            self.0, id, values, count, amount,
+                        )
+                    }
+                    StatisticId::Histogram(id) => {
+                        abi::envoy_dynamic_module_callback_http_filter_config_record_histogram_value(
+                            self.0, id, values, count, amount,
+                        )
+                    }
+                }
+            }
         });
     }
 }
