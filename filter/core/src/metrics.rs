@@ -19,7 +19,7 @@ const OTHERS: &str = "(others)";
 const UNKNOWN: &str = "(unknown)";
 
 /// One attempt of so many is timed, the first of a function among them.
-const SAMPLED: u32 = 8;
+const SAMPLED: u32 = 16;
 
 /// A figure of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn one_attempt_in_eight_is_timed_and_the_first_is() {
+    fn one_attempt_in_sixteen_is_timed_and_the_first_is() {
         let function = metrics("a", None);
-        let timed = (0..17).filter(|_| function.sample());
-        assert_eq!(timed.collect::<Vec<_>>(), [0, 8, 16]);
+        let timed = (0..33).filter(|_| function.sample());
+        assert_eq!(timed.collect::<Vec<_>>(), [0, 16, 32]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn respond(envoy: &FakeEnvoy, exchange: &mut Exchange) {
 }
 
 #[test]
-fn an_invocation_is_counted_and_one_in_eight_is_timed() {
+fn an_invocation_is_counted_and_one_in_sixteen_is_timed() {
     let envoy = envoy(b"body");
     let settings = Settings::from_plugin(HELLO.as_bytes()).unwrap();
     let configs = Rc::new(ConfigCache::new(settings));
@@ -52,8 +52,8 @@ fn an_invocation_is_counted_and_one_in_eight_is_timed() {
         invocation.clone(),
         ("lambda_decode_time_us".to_owned(), 7),
     ];
-    for index in 0..9 {
-        match index % 8 {
+    for index in 0..17 {
+        match index % 16 {
             0 => assert_eq!(call(), timed),
             _ => assert_eq!(call(), std::slice::from_ref(&invocation)),
         }
