@@ -1,7 +1,7 @@
 //! The figures of each function that the filter adds to Envoy's statistics.
 //!
-//! An attempt adds to one counter when its invocation is sent, and to another if it fails. One attempt in
-//! [`SAMPLED`] is timed, because time and histograms cost more than everything else together.
+//! An attempt adds to one counter when its invocation is sent, and to another if it fails. Few attempts
+//! are timed, because time and histograms cost more than everything else together.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
