@@ -54,6 +54,7 @@ mod shipped_clients;
 mod shipped_files;
 mod shipped_protected;
 mod shipped_routing;
+mod statistics;
 mod streaming;
 mod templates;
 mod trailers;
