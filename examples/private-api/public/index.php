@@ -5,7 +5,7 @@ declare(strict_types=1);
 
 require __DIR__ . '/../app.php';
 
-$isJson = str_starts_with($_SERVER['CONTENT_TYPE'], 'application/json');
+$isJson = str_starts_with($_SERVER['CONTENT_TYPE'] ?? '', 'application/json');
 $body = $isJson ? json_decode(file_get_contents('php://input'), true) : $_POST;
 if (is_array($body)) {
     [$status, $content] = handle($_SERVER['REQUEST_METHOD'], $_SERVER['REQUEST_URI'], $body);
