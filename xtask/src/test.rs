@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, emulator, envoy, native, prometheus, python, say, target_dir, wasm};
+use crate::{build, emulator, envoy, native, php, prometheus, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -54,6 +54,11 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     if let Err(error) = prometheus::programs() {
         say(format_args!(
             "the tests with Prometheus will be skipped: {error:#}"
+        ));
+    }
+    if let Err(error) = php::folder() {
+        say(format_args!(
+            "the tests with PHP will be skipped: {error:#}"
         ));
     }
     wasm::build()?;

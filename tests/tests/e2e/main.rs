@@ -24,6 +24,8 @@ mod envoy_config;
 mod envoy_gateway;
 mod envoy_versions;
 mod event_command;
+mod example_lamp;
+mod example_private_api;
 mod forged_requests;
 mod function_errors;
 mod golden;
