@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 use tempfile::TempDir;
 use xtask::envoy::NEWEST;
+use xtask::workspace_root;
 
 use crate::client::Request;
 use crate::generated::{envoy, filter};
@@ -38,6 +39,19 @@ impl ProjectFolder {
         for (path, text) in files {
             folder.write(path, text);
         }
+        folder
+    }
+
+    /// Creates a copy of the workspace's folder `examples`, in which functions may write.
+    ///
+    /// # Panics
+    /// A file cannot be copied.
+    pub fn with_examples() -> Self {
+        let folder = Self::new(&[]);
+        let examples = workspace_root().join("examples");
+        let mut copy = Command::new("cp");
+        let status = copy.arg("-r").args([&examples, folder.path()]).status();
+        assert!(status.expect("cp starts").success(), "{copy:?}");
         folder
     }
 

@@ -24,6 +24,7 @@ mod envoy_config;
 mod envoy_gateway;
 mod envoy_versions;
 mod event_command;
+mod example_custom_runtime;
 mod example_lambda_reverse_proxy;
 mod forged_requests;
 mod function_errors;
