@@ -26,6 +26,7 @@ mod envoy_versions;
 mod event_command;
 mod example_custom_runtime;
 mod example_lambda_reverse_proxy;
+mod example_private_microservice;
 mod forged_requests;
 mod function_errors;
 mod golden;
