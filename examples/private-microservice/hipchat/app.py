@@ -3,6 +3,7 @@
 A function for an Application Load Balancer, written with lambdarest.
 """
 
+import base64
 import hmac
 import json
 import os
@@ -36,10 +37,17 @@ NOTIFICATION = {
     }
 }
 
-handler = create_lambda_handler(application_load_balancer=True)
+app = create_lambda_handler(application_load_balancer=True)
 
 
-@handler.handle("post", path="/v2/room/<room>/notification", schema=NOTIFICATION)
+def handler(event, context):
+    # A load balancer encodes bodies that are not text by their type, such as `curl -d`. lambdarest takes them as they are.
+    if event["isBase64Encoded"]:
+        event["body"] = base64.b64decode(event["body"]).decode(errors="replace")
+    return app(event, context)
+
+
+@app.handle("post", path="/v2/room/<room>/notification", schema=NOTIFICATION)
 def notify(event, room):
     if not may_send(event):
         return error(401, "Unauthorized", "this token is not on the list")
