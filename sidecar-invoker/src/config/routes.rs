@@ -462,7 +462,7 @@ invoker.yaml:14: routes[11].headers.a b: is not the name of a header
 invoker.yaml:14: routes[11].headers.x-none: expected a value, or a list of values such as [orders, "billing-*"], found none
 invoker.yaml:14: routes[11].source[0]: expected an address, or a range such as 10.1.0.0/16, found "10.0.0.0/33"
 invoker.yaml:15: routes[12].headers: expected headers such as { x-account: orders }, found a list
-invoker.yaml:15: routes[12].source: expected a list of addresses such as [10.1.0.0/16], found text"#;
+invoker.yaml:15: routes[12].source: expected a list of addresses such as [10.1.0.0/16], found "10.0.0.0/8""#;
         let problems = parse(&format!("{FUNCTIONS}{text}")).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {
             assert_eq!(found, expected);

@@ -78,8 +78,12 @@ fn messages_for_hipchat_reach_slack_if_their_token_is_known() {
     assert_eq!((sent.status, sent.text()), (204, ""), "{}", up.log());
     let sent = send(&format!("{ops}?auth_token=billing-token"), None, message);
     assert_eq!(sent.status, 204);
+    // `curl -d` says that it is a form.
+    let form = up.request("POST", &format!("{ops}?auth_token=billing-token"));
+    let form = form.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(form.body(message).send().status, 204);
     let calls = slack.calls();
-    assert_eq!(calls.len(), 2);
+    assert_eq!(calls.len(), 3);
     for call in calls {
         assert_eq!(
             (&*call.method, &*call.path),
@@ -110,7 +114,7 @@ fn messages_for_hipchat_reach_slack_if_their_token_is_known() {
         let refused = send(ops, Some("orders-token"), body);
         assert_eq!(refused.status, 400, "{body}");
     }
-    assert_eq!(slack.calls().len(), 2);
+    assert_eq!(slack.calls().len(), 3);
     assert_eq!(send("/v2/user", Some("orders-token"), "{}").status, 404);
     assert_eq!(up.request("GET", "/v1/rooms").send().status, 404);
     // What Slack says.
