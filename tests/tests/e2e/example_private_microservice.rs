@@ -159,9 +159,9 @@ fn a_header_or_the_source_address_chooses_the_account() {
     let output = invoker().run("check");
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for (account, _) in ACCOUNTS {
-        assert!(table.contains(&format!("hipchat-{account}")), "{table}");
-    }
+    let page = workspace_root().join("docs/stories/private-microservice.md");
+    let page = fs::read_to_string(page).expect("the page of the example");
+    assert!(page.contains(&format!("\n{table}```\n")), "{table}");
     let invoker = invoker().start();
 
     // Callers of these tests have the address 127.0.0.1.
@@ -235,6 +235,14 @@ fn a_header_or_the_source_address_chooses_the_account() {
     let allowed = gateway["Statement"][0]["Resource"].clone();
     let allowed: BTreeSet<String> = serde_json::from_value(allowed).expect("roles");
     assert_eq!(assumed, allowed);
+    let permission: Value =
+        serde_json::from_str(&account_file("permission-policy.json")).expect("JSON");
+    let resource = "arn:aws:lambda:eu-central-1:111111111111:function:hipchat";
+    assert_eq!(
+        permission["Statement"][0]["Action"],
+        "lambda:InvokeFunction"
+    );
+    assert_eq!(permission["Statement"][0]["Resource"], resource);
 }
 
 fn gateway(version: &str, yaml: &str, invoker: SocketAddr) -> Generated {
