@@ -43,7 +43,10 @@ impl ProjectFolder {
     }
 
     /// Creates a copy of the workspace's folder `examples`, in which functions may write.
-    fn with_examples() -> Self {
+    ///
+    /// # Panics
+    /// A file cannot be copied.
+    pub fn with_examples() -> Self {
         let folder = Self::new(&[]);
         let examples = workspace_root().join("examples");
         let mut copy = Command::new("cp");

@@ -104,7 +104,8 @@ fn the_images_have_existing_stages_and_do_not_run_as_root() {
         let words: Vec<&str> = line.split(' ').collect();
         match *words {
             ["FROM", base, "AS", stage] => {
-                assert!(base == "scratch" || base.contains(':'), "{line}: no tag");
+                let is_known = base == "scratch" || stages.contains(base);
+                assert!(is_known || base.contains(':'), "{line}: no tag");
                 stages.insert(stage);
             }
             ["COPY", ".", "."] => {}

@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod callers;
+mod conditions;
 mod cors;
 mod import;
 mod keys;
@@ -21,6 +22,7 @@ pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub use conditions::{AddressRange, Condition};
 pub use cors::{Cors, CorsPolicy, Preflight};
 pub(crate) use import::command_of_runtime;
 pub use model::{
@@ -29,7 +31,7 @@ pub use model::{
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
-pub use routes::{Condition, Route};
+pub use routes::Route;
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};

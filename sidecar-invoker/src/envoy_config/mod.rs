@@ -230,6 +230,7 @@ impl Gateway {
             )),
             "exclusive" if self.is_exclusive => "    enable_reuse_port: false\n".to_owned(),
             "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
+            "network_filters" => conditions::network_filters(&self.routes),
             "paths" => self.paths(),
             "clients" => self.clients(),
             "not_found" => yaml::flow(&json!({
