@@ -20,7 +20,8 @@ use crate::invoke_api::request::{
     InvokeRequest, client_context, invocation_type, log_type, tenant_id,
 };
 use crate::invoke_api::{headers as header, json, response};
-use lambda_api::{InvocationType, Operation, Qualifier, trace};
+use lambda_api::trace::{self, Trace};
+use lambda_api::{InvocationType, Operation, Qualifier};
 
 /// A function with the backend that runs it.
 #[derive(Clone)]
@@ -184,6 +185,7 @@ async fn admit(
 fn new_trace_id(now: SystemTime) -> HeaderValue {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // The seconds since 1970 fit into 32 bits until 2106.
-    let trace_id = trace::new(seconds as u32, Uuid::new_v4().as_u128() >> 32, Some(false));
-    HeaderValue::try_from(trace_id).unwrap_or(HeaderValue::from_static(""))
+    let trace_id = trace::new_id(seconds as u32, Uuid::new_v4().as_u128() >> 32);
+    HeaderValue::try_from(Trace::root(trace_id, Some(false)).xray())
+        .unwrap_or(HeaderValue::from_static(""))
 }
