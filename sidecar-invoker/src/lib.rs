@@ -21,6 +21,7 @@ mod invoke_api;
 pub mod lrp;
 mod metrics;
 mod net;
+mod observation;
 mod server;
 mod sigv4;
 pub mod up;

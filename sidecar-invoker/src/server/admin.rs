@@ -100,7 +100,8 @@ impl Admin {
         let expiries = self.backends.credential_expiries();
         text(
             format.content_type(),
-            self.metrics.encode(format, &expiries),
+            self.metrics
+                .encode(format, &expiries, &self.backends.states()),
         )
     }
 }
@@ -123,6 +124,7 @@ mod tests {
     use super::*;
     use crate::backend::local::{LocalContext, Output};
     use crate::config::Config;
+    use crate::observation::Observer;
 
     #[tokio::test]
     async fn a_connection_without_a_request_ends() {
@@ -131,8 +133,9 @@ mod tests {
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         let metrics = Arc::new(Metrics::new(&config));
+        let observer = Observer::new(Arc::clone(&metrics));
         let admin = Arc::new(Admin {
-            backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
+            backends: Arc::new(Backends::new(&config, &observer, context).unwrap()),
             metrics,
             web_pages: WebPages::default(),
             is_shutting_down: AtomicBool::new(false),

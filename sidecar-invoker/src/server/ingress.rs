@@ -9,7 +9,6 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
-use tokio::time::Instant;
 
 use super::web_pages::WebPages;
 use crate::backend::Backends;
@@ -19,8 +18,8 @@ use crate::invoke_api::body::{self, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
-use crate::metrics::{self, Metrics};
 use crate::net::Interface;
+use crate::observation::{Observation, Observer};
 use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
@@ -31,8 +30,8 @@ const SKIP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Ingress {
     /// The functions that callers can invoke.
     pub(crate) backends: Arc<Backends>,
-    /// The metrics that count invocations.
-    pub(crate) metrics: Arc<Metrics>,
+    /// The recipient of what is observed of calls.
+    pub(crate) observer: Arc<Observer>,
     /// The callers that may invoke functions. Without a list, everyone who can connect.
     pub(crate) callers: Option<Arc<Callers>>,
     /// Refuses the requests of web pages.
@@ -40,24 +39,29 @@ pub(crate) struct Ingress {
 }
 
 impl Ingress {
-    /// Responds to one request. An error becomes a response in AWS's own form.
+    /// Responds to one request. An error becomes a response in AWS's own form. The observation of an invocation
+    /// lasts until the response has been sent.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
         interface: Interface,
-    ) -> Response<ResponseBody> {
+    ) -> (Response<ResponseBody>, Option<Observation>) {
         // Created on first use, because responses from AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let is_http_1 = parts.version < Version::HTTP_2;
         let expects_continue = is_http_1 && parts.headers.contains_key(EXPECT);
+        let mut observation = None;
         let invoked = match self.check_page(interface, &parts) {
-            Ok(()) => self.invoke(parts, &mut body, &request_id).await,
+            Ok(()) => {
+                self.invoke(parts, &mut body, &request_id, &mut observation)
+                    .await
+            }
             Err(error) => Err(error),
         };
         let error = match invoked {
-            Ok(response) => return response,
+            Ok(response) => return (response, observation),
             Err(error) => error,
         };
         tracing::debug!(request_id = %*request_id, "request refused: {error:?}");
@@ -79,7 +83,7 @@ impl Ingress {
         if !is_abandoned && !body.is_end_stream() {
             tokio::spawn(body::skip(body, SKIP_TIMEOUT));
         }
-        response
+        (response, observation)
     }
 
     /// Refuses a request that a web page may have sent.
@@ -98,6 +102,7 @@ impl Ingress {
         mut parts: Parts,
         body: &mut RequestBody,
         request_id: &LazyLock<RequestId>,
+        observation: &mut Option<Observation>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         // Before anything else, so that a refused caller learns nothing.
         let admitted = match &self.callers {
@@ -115,23 +120,19 @@ impl Ingress {
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let in_flight = self.metrics.of(address.function.name()).begin();
+        let timeline = self.observer.timeline();
+        let observation =
+            observation.insert(self.observer.call(address.function.name(), &timeline));
         let request = InvokeRequest {
             operation,
             address,
             headers: parts.headers,
             body,
             request_id,
-            arrival: Instant::now(),
+            timeline,
         };
         let result = self.backends.invoke(request).await;
-        in_flight.end(match &result {
-            Ok(response) => {
-                let is_error = response.headers().contains_key(header::FUNCTION_ERROR);
-                metrics::Outcome::of(response.status(), is_error)
-            }
-            Err(error) => metrics::Outcome::of(error.status(), false),
-        });
+        observation.respond(&result);
         result
     }
 }

@@ -32,6 +32,7 @@ use crate::callers::Callers;
 use crate::config::{CallersConfig, Config, HostPort, Listen};
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
+use crate::observation::Observer;
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
@@ -103,14 +104,15 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let backends = Arc::new(Backends::new(&config, &metrics, context)?);
+        let observer = Observer::new(Arc::clone(&metrics));
+        let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
         }
         let web_pages = WebPages::new(config.hosts.clone());
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
-            metrics: Arc::clone(&metrics),
+            observer,
             callers,
             web_pages: web_pages.clone(),
         });
@@ -215,8 +217,9 @@ impl Server {
                 let exchange = requests.begin();
                 let response = Arc::clone(&ingress).handle(request, interface);
                 async {
-                    let response = response.await;
-                    Ok::<_, Infallible>(response.map(|body| SentBody::new(body, exchange)))
+                    let (response, observation) = response.await;
+                    let sent = |body| SentBody::new(body, exchange, observation);
+                    Ok::<_, Infallible>(response.map(sent))
                 }
             });
             let connection = builder

@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Exchange;
 use crate::invoke_api::body::ResponseBody;
+use crate::observation::Observation;
 
 tokio::task_local! {
     /// Set in the task of a stream while it waits for its client, and not for the response.
@@ -105,21 +106,35 @@ pub(super) struct SentBody {
     is_large: bool,
     /// `None` over HTTP/1.1, whose connection has a timeout for writing.
     waits_for_client: Option<Arc<AtomicBool>>,
+    observation: Option<Observation>,
     _exchange: Exchange,
 }
 
 impl SentBody {
     /// Wraps the body of a response. Must be called in the task of the request.
-    pub(super) fn new(body: ResponseBody, exchange: Exchange) -> Self {
+    pub(super) fn new(
+        body: ResponseBody,
+        exchange: Exchange,
+        observation: Option<Observation>,
+    ) -> Self {
         let sent = Self {
             waits_for_client: WAITS_FOR_CLIENT.try_with(Arc::clone).ok(),
             body,
             rest: Bytes::new(),
             is_large: false,
+            observation,
             _exchange: exchange,
         };
         sent.note(true);
         sent
+    }
+
+    fn observe(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, io::Error>>>) {
+        if let (Some(observation), Poll::Ready(Some(Ok(frame)))) = (&mut self.observation, frame)
+            && let Some(part) = frame.data_ref()
+        {
+            observation.body(part);
+        }
     }
 
     fn note(&self, is_clients_turn: bool) {
@@ -143,6 +158,7 @@ impl Body for SentBody {
         }
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.note(frame.is_ready());
+        self.observe(&frame);
         match std::task::ready!(frame) {
             Some(Ok(frame)) if self.waits_for_client.is_some() => {
                 let frame = frame.map_data(|mut data| {

@@ -16,6 +16,7 @@ mod chaos;
 mod differences;
 mod envoy_config;
 mod events;
+mod figures;
 mod healthcheck;
 mod import;
 mod invoke;

@@ -52,6 +52,11 @@ impl EnvironmentStats {
         self.memory = peak.map(|peak| (Instant::now(), peak.div_ceil(1 << 20)));
     }
 
+    /// Returns the peak memory in MiB, as it was read last.
+    pub(crate) fn memory_mib(&self) -> Option<u64> {
+        self.memory.map(|(_, peak)| peak)
+    }
+
     /// Returns the lines at the end of an invocation: its failure if there is one, `END` and
     /// `REPORT`.
     pub(crate) fn finish(

@@ -3,230 +3,29 @@
 //! A function gets its series when the configuration is read, so that counting an invocation is an atomic
 //! addition and looks nothing up by label.
 
+mod families;
+mod function;
+mod labels;
+mod lazy;
+mod states;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use hyper::StatusCode;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use prometheus_client::encoding::{prometheus_text, text as openmetrics_text};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::families::Families;
+pub(crate) use self::function::{FunctionMetrics, InFlight, Queued};
+pub(crate) use self::labels::Outcome;
+use self::labels::{Label, OTHERS};
+pub(crate) use self::states::{EnvironmentPhase, EnvironmentState, FunctionState};
 use crate::config::Config;
 use crate::util::lock;
 use lambda_api::FunctionName;
-
-/// The label of all functions that are not listed. Callers choose the names of these functions, and
-/// each label costs memory.
-const OTHERS: &str = "(others)";
-
-/// A label: its name and its value.
-type Label = (&'static str, String);
-
-/// The way in which an invocation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The function responded, or its event was accepted.
-    Success,
-    /// The function responded with an error. Emulators do not mark errors; theirs count as success.
-    FunctionError,
-    /// A concurrency limit or a full queue: status 429.
-    Throttled,
-    /// No response in time: status 504.
-    TimedOut,
-    /// A mistake in the request: any other status 4xx.
-    Refused,
-    /// Any other failure: any other status 5xx.
-    Failed,
-    /// The caller left before the response.
-    Abandoned,
-}
-
-impl Outcome {
-    const ALL: [Self; 7] = [
-        Self::Success,
-        Self::FunctionError,
-        Self::Throttled,
-        Self::TimedOut,
-        Self::Refused,
-        Self::Failed,
-        Self::Abandoned,
-    ];
-
-    /// Returns the outcome of an invocation with this response.
-    pub(crate) fn of(status: StatusCode, is_function_error: bool) -> Self {
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => Self::Throttled,
-            StatusCode::GATEWAY_TIMEOUT => Self::TimedOut,
-            status if status.is_client_error() => Self::Refused,
-            status if status.is_server_error() => Self::Failed,
-            _ if is_function_error => Self::FunctionError,
-            _ => Self::Success,
-        }
-    }
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::FunctionError => "function_error",
-            Self::Throttled => "throttled",
-            Self::TimedOut => "timed_out",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
-/// The metrics of one function, or of all functions that are not listed.
-#[derive(Default)]
-pub(crate) struct FunctionMetrics {
-    /// The counters of the outcomes, in the order of [`Outcome::ALL`].
-    outcomes: [Counter; Outcome::ALL.len()],
-    /// Invocations without a response so far.
-    in_flight: Gauge,
-    /// Invocations in the queue of the function.
-    waiting: Gauge,
-    /// The part of them that waits for a turn on AWS.
-    aws_waiting: Gauge,
-    /// Events in the queue of asynchronous invocations, which run, wait, or wait for a retry.
-    events: Gauge,
-    /// Attempts on AWS after the first.
-    pub(crate) retries: Counter,
-}
-
-impl FunctionMetrics {
-    /// Counts an invocation as in flight until the returned value is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.inc();
-        InFlight {
-            metrics: Arc::clone(self),
-            outcome: Outcome::Abandoned,
-        }
-    }
-
-    /// Counts an invocation as waiting for its turn until the returned value is dropped.
-    pub(crate) fn wait(&self) -> Queued {
-        Queued::in_all(vec![self.waiting.clone()])
-    }
-
-    /// Counts an invocation as waiting for its turn on AWS until the returned value is dropped.
-    pub(crate) fn wait_for_aws(&self) -> Queued {
-        Queued::in_all(vec![self.waiting.clone(), self.aws_waiting.clone()])
-    }
-
-    /// Counts an event as queued until the returned value is dropped.
-    pub(crate) fn queue_event(&self) -> Queued {
-        Queued::in_all(vec![self.events.clone()])
-    }
-}
-
-/// An invocation or an event in a queue, counted until it is dropped.
-pub(crate) struct Queued(Vec<Gauge>);
-
-impl Queued {
-    fn in_all(gauges: Vec<Gauge>) -> Self {
-        gauges.iter().for_each(|gauge| _ = gauge.inc());
-        Self(gauges)
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|gauge| _ = gauge.dec());
-    }
-}
-
-/// An invocation without a response so far.
-pub(crate) struct InFlight {
-    metrics: Arc<FunctionMetrics>,
-    outcome: Outcome,
-}
-
-impl InFlight {
-    /// Records the outcome of the invocation.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.metrics.in_flight.dec();
-        if let Some(count) = self.metrics.outcomes.get(self.outcome as usize) {
-            count.inc();
-        }
-    }
-}
-
-/// The metrics that exist once per function. A new one needs a family here, its registration, and a
-/// field of [`FunctionMetrics`].
-#[derive(Default)]
-struct Families {
-    invocations: Family<[Label; 2], Counter>,
-    in_flight: Family<[Label; 1], Gauge>,
-    waiting: Family<[Label; 1], Gauge>,
-    aws_waiting: Family<[Label; 1], Gauge>,
-    events: Family<[Label; 1], Gauge>,
-    retries: Family<[Label; 1], Counter>,
-}
-
-impl Families {
-    /// Returns a registry of all families. The formats add `_total` to the names of counters.
-    fn registry(&self) -> Registry {
-        let mut registry = Registry::default();
-        registry.register(
-            "lambda_mesh_invocations",
-            "Invocations by how they ended",
-            self.invocations.clone(),
-        );
-        registry.register(
-            "lambda_mesh_in_flight",
-            "Invocations that have not been answered",
-            self.in_flight.clone(),
-        );
-        registry.register(
-            "lambda_mesh_waiting",
-            "Invocations that wait for their turn",
-            self.waiting.clone(),
-        );
-        registry.register(
-            "lambda_mesh_aws_waiting",
-            "Invocations that wait for their turn on AWS",
-            self.aws_waiting.clone(),
-        );
-        registry.register(
-            "lambda_mesh_events_queued",
-            "Events that run, wait for their turn, or wait for a retry",
-            self.events.clone(),
-        );
-        registry.register(
-            "lambda_mesh_aws_retries",
-            "Further tries on AWS",
-            self.retries.clone(),
-        );
-        registry
-    }
-
-    /// Adds the series of a function, all of them zero.
-    fn function(&self, name: &str) -> Arc<FunctionMetrics> {
-        let function = || ("function", name.to_owned());
-        let outcome = |outcome: Outcome| {
-            let labels = [function(), ("outcome", outcome.label().to_owned())];
-            self.invocations.get_or_create_owned(&labels)
-        };
-        Arc::new(FunctionMetrics {
-            outcomes: Outcome::ALL.map(outcome),
-            in_flight: self.in_flight.get_or_create_owned(&[function()]),
-            waiting: self.waiting.get_or_create_owned(&[function()]),
-            aws_waiting: self.aws_waiting.get_or_create_owned(&[function()]),
-            events: self.events.get_or_create_owned(&[function()]),
-            retries: self.retries.get_or_create_owned(&[function()]),
-        })
-    }
-}
 
 /// The format of an exposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,28 +103,48 @@ impl Metrics {
     }
 
     /// Returns all metrics as text. `expiries` has the roles whose credentials expire, with the time
-    /// of the expiry in seconds since 1970.
-    pub(crate) fn encode(&self, format: Format, expiries: &[(String, u64)]) -> String {
-        // A registry of its own: the credentials that exist can differ from one scrape to the next.
-        let mut credentials = Registry::default();
+    /// of the expiry in seconds since 1970. `states` has the functions whose environments are known.
+    pub(crate) fn encode(
+        &self,
+        format: Format,
+        expiries: &[(String, u64)],
+        states: &[FunctionState],
+    ) -> String {
+        // A registry of its own: credentials and functions can differ from one scrape to the next.
+        let mut present = Registry::default();
         let family = Family::<[Label; 1], Gauge>::default();
         for (role, expiry) in expiries {
             let gauge = family.get_or_create_owned(&[("role", role.clone())]);
             gauge.set(i64::try_from(*expiry).unwrap_or(i64::MAX));
         }
-        credentials.register_with_unit(
+        present.register_with_unit(
             "lambda_mesh_aws_credentials_expiry",
             "When the credentials expire, in seconds since 1970",
             Unit::Seconds,
             family,
         );
+        let environments = Family::<[Label; 2], Gauge>::default();
+        for (state, phase) in states
+            .iter()
+            .flat_map(|state| EnvironmentPhase::ALL.map(|phase| (state, phase)))
+        {
+            let function = ("function", state.name.to_string());
+            let labels = [function, ("state", phase.name().to_owned())];
+            let count = i64::try_from(state.count(phase)).unwrap_or(i64::MAX);
+            environments.get_or_create_owned(&labels).set(count);
+        }
+        present.register(
+            "lambda_mesh_environments",
+            "Execution environments by their state",
+            environments,
+        );
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = match format {
             Format::Prometheus => prometheus_text::encode(&mut text, &self.registry)
-                .and_then(|()| prometheus_text::encode(&mut text, &credentials)),
+                .and_then(|()| prometheus_text::encode(&mut text, &present)),
             Format::OpenMetrics => openmetrics_text::encode_registry(&mut text, &self.registry)
-                .and_then(|()| openmetrics_text::encode(&mut text, &credentials)),
+                .and_then(|()| openmetrics_text::encode(&mut text, &present)),
         };
         text
     }
@@ -334,6 +153,8 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use hyper::StatusCode;
 
     use super::*;
 
@@ -368,6 +189,7 @@ mod tests {
         let text = metrics.encode(
             Format::Prometheus,
             &[("arn:aws:iam::1:role/r".to_owned(), 7)],
+            &[],
         );
         let lines = [
             "# HELP lambda_mesh_invocations_total Invocations by how they ended.",
@@ -383,7 +205,7 @@ mod tests {
         ];
         assert_lines(&text, &lines);
         in_flight.end(Outcome::of(StatusCode::BAD_GATEWAY, false));
-        let text = metrics.encode(Format::Prometheus, &[]);
+        let text = metrics.encode(Format::Prometheus, &[], &[]);
         let failed = "lambda_mesh_invocations_total{function=\"(others)\",outcome=\"failed\"} 1";
         assert_lines(&text, &[failed]);
     }
@@ -392,7 +214,7 @@ mod tests {
     fn openmetrics_has_the_same_series_and_an_end() {
         let metrics = metrics();
         let expiries = [("a\"b".to_owned(), 7)];
-        let text = metrics.encode(Format::OpenMetrics, &expiries);
+        let text = metrics.encode(Format::OpenMetrics, &expiries, &[]);
         let lines = [
             "# TYPE lambda_mesh_invocations counter",
             "# UNIT lambda_mesh_aws_credentials_expiry_seconds seconds",
@@ -406,7 +228,7 @@ mod tests {
             lines.sort();
             lines
         };
-        let prometheus = metrics.encode(Format::Prometheus, &expiries);
+        let prometheus = metrics.encode(Format::Prometheus, &expiries, &[]);
         assert_eq!(samples(&text), samples(&prometheus));
     }
 
