@@ -203,15 +203,15 @@ impl<'a> Trace<'a> {
         self.traceparent.as_deref()
     }
 
-    /// Returns the value of `X-Amzn-Trace-Id` for what is called within a span of this trace. A separate trace
-    /// of X-Ray stays as it is.
+    /// Returns the value of `X-Amzn-Trace-Id` once it is decided whether the trace is recorded, for what is called
+    /// within the span `span_id`, or else within that of the caller. A separate trace of X-Ray stays as it is.
     #[must_use]
-    pub fn xray_within(&self, span_id: u64, is_sampled: bool) -> String {
+    pub fn xray_within(&self, span_id: Option<u64>, is_sampled: bool) -> String {
         if self.is_separate {
             return self.xray.clone().into_owned();
         }
         let context = TraceContext {
-            span_id: Some(span_id),
+            span_id: span_id.or(self.context.span_id),
             is_sampled: Some(is_sampled),
             ..self.context
         };

@@ -67,7 +67,7 @@ fn two_traces_go_on_side_by_side() {
     let trace = read(&xray, other).unwrap();
     assert_eq!(trace.xray(), xray);
     assert_eq!(trace.traceparent().unwrap(), other);
-    assert_eq!(trace.xray_within(3, true), xray);
+    assert_eq!(trace.xray_within(Some(3), true), xray);
 
     // Nothing is recorded in the trace that a load balancer names.
     let trace = read(
@@ -83,7 +83,9 @@ fn two_traces_go_on_side_by_side() {
 #[test]
 fn a_span_of_a_trace_is_the_parent_of_what_it_calls() {
     let xray = format!("{XRAY};Lineage=1:a87bd80c:0");
-    let trace = read(&xray, "").unwrap().xray_within(0xab, false);
+    let of_caller = read(&xray, "").unwrap().xray_within(None, true);
+    assert_eq!(of_caller, xray);
+    let trace = read(&xray, "").unwrap().xray_within(Some(0xab), false);
     assert_eq!(
         trace,
         format!("{ROOT};Parent=00000000000000ab;Sampled=0;Lineage=1:a87bd80c:0")

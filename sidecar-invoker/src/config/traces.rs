@@ -54,8 +54,7 @@ impl TracesEndpoint {
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         let authority = uri.authority()?;
         let is_host = !authority.host().is_empty() && !authority.as_str().contains('@');
-        // A port that is no number has none.
-        let has_port = authority.port().is_none() || authority.port_u16().is_some();
+        let has_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
         (is_http && is_host && has_port).then_some(Self(uri))
     }
 

@@ -1,7 +1,8 @@
-//! Listening sockets, and the connections that they accept.
+//! Listening sockets, the connections that they accept, and TLS.
 
 pub(crate) mod connections;
 mod interface;
 pub(crate) mod listener;
+pub(crate) mod tls;
 
 pub(crate) use interface::Interface;

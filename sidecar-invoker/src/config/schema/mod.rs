@@ -48,7 +48,7 @@ keys! {
     /// Form of the lines that functions write, on standard output.
     log_format: LogFormat = LOG_FORMAT, "`text`";
     /// Export of the invoker's spans to an OpenTelemetry collector.
-    traces = kind::mapping("traces", &traces::TracesKeys::reference()), "off", see "traces";
+    traces = kind::mapping("traces", &traces::TracesKeys::reference()), "off";
     /// AWS SAM or CloudFormation templates whose functions are added.
     import = templates(), "none";
     /// Name of the stack, `AWS::StackName`, in the templates.

@@ -16,15 +16,15 @@ keys! {
     pub(in crate::config) struct TracesKeys;
 
     /// URL of an OpenTelemetry collector that speaks OTLP/HTTP. `/v1/traces` is added to a URL without a path.
-    endpoint: TracesEndpoint = ENDPOINT, "`http://localhost:4318`";
-    /// Headers of the requests to the collector. For a secret, set `OTEL_EXPORTER_OTLP_HEADERS` instead.
-    headers: HeaderMap = HEADERS, "none";
+    endpoint: TracesEndpoint = ENDPOINT, "by `OTEL_EXPORTER_OTLP_ENDPOINT`, or `http://localhost:4318`";
+    /// Headers of the requests to the collector. A secret belongs into the environment variable instead.
+    headers: HeaderMap = HEADERS, "by `OTEL_EXPORTER_OTLP_HEADERS`";
     /// Time limit of a request to the collector.
-    timeout: Duration = DURATION, "`10s`";
+    timeout: Duration = DURATION, "by `OTEL_EXPORTER_OTLP_TIMEOUT`, or `10s`";
     /// Name of the invoker in traces.
-    service_name: String = SERVICE_NAME, "`sidecar-invoker`";
+    service_name: String = SERVICE_NAME, "by `OTEL_SERVICE_NAME`, or `sidecar-invoker`";
     /// Share of the traces that are recorded if no caller has decided.
-    sample_ratio: SampleRatio = SAMPLE_RATIO, "`1`";
+    sample_ratio: SampleRatio = SAMPLE_RATIO, "by `OTEL_TRACES_SAMPLER`, or `1`";
 }
 
 const ENDPOINT: Form<TracesEndpoint> = Form {
@@ -32,16 +32,20 @@ const ENDPOINT: Form<TracesEndpoint> = Form {
     parse: TracesEndpoint::parse,
     text: "URL",
     types: Types::Text,
-    pattern: "^https?://[^/@]+",
+    pattern: "^https?://[^/@]+(/|$)",
 };
 
 const HEADERS: Custom<HeaderMap> = Custom {
     read: |value| {
         let headers = value.mapping("headers such as { x-api-key: KEY }")?;
         let header = |(name, value): (&str, Value<'_>)| {
-            value.parse("a header with a valid name and a value in ASCII", |text| {
-                traces::header(name, text)
-            })
+            const EXPECTED: &str = "a header with a valid name and a value in ASCII";
+            let header = traces::header(name, value.text(EXPECTED)?);
+            if header.is_none() {
+                // The value may be a secret.
+                value.problem(format!("expected {EXPECTED}"));
+            }
+            header
         };
         let headers: Vec<_> = headers.entries().map(header).collect();
         headers.into_iter().collect()
@@ -65,7 +69,7 @@ const SAMPLE_RATIO: Form<SampleRatio> = Form {
     parse: SampleRatio::parse,
     text: "0 to 1",
     types: Types::Any,
-    pattern: "^(0|1|[01]?[.][0-9]+)$",
+    pattern: "^(0|1|0?[.][0-9]+|1[.]0+)$",
 };
 
 /// Reads the block.
@@ -110,10 +114,10 @@ mod tests {
     fn every_mistake_of_the_block_is_reported() {
         let block = "{ endpoint: 'localhost:4317', headers: { 'a b': 1, c: \"\\u00e9\\n\" }, timeout: 1h, service_name: ' ', sample_ratio: 2, sampler: x }";
         let expected = "\
-invoker.yaml:2: traces.sampler: unknown key; its keys are endpoint, headers, timeout, service_name, sample_ratio
+invoker.yaml:2: traces.sampler: unknown key; the keys here are endpoint, headers, timeout, service_name, sample_ratio
 invoker.yaml:2: traces.endpoint: expected a URL such as http://localhost:4318, found \"localhost:4317\"
-invoker.yaml:2: traces.headers.a b: expected a header with a valid name and a value in ASCII, found \"1\"
-invoker.yaml:2: traces.headers.c: expected a header with a valid name and a value in ASCII, found \"\\u{e9}\\n\"
+invoker.yaml:2: traces.headers.a b: expected a header with a valid name and a value in ASCII
+invoker.yaml:2: traces.headers.c: expected a header with a valid name and a value in ASCII
 invoker.yaml:2: traces.timeout: expected a duration from 1ms to 15m such as 30s, found \"1h\"
 invoker.yaml:2: traces.service_name: expected a name such as orders-invoker, found \" \"
 invoker.yaml:2: traces.sample_ratio: expected a number from 0 to 1 such as 0.1, found \"2\"";
