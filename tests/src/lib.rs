@@ -13,6 +13,7 @@
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
+//! | [`collector`] | a real OpenTelemetry collector, and the spans that it received |
 //! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
 //! | [`shared`] | a component that several tests share |
 //!
@@ -38,6 +39,7 @@
 
 pub mod aws;
 pub mod client;
+pub mod collector;
 pub mod emulator;
 pub mod endpoint;
 pub mod event_stream;

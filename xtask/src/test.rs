@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, emulator, envoy, native, python, say, target_dir, wasm};
+use crate::{build, collector, emulator, envoy, native, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -51,6 +51,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_aws_clients()?;
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
+    python::opentelemetry()?;
+    if let Err(error) = collector::binary() {
+        say(format_args!(
+            "{error:#}; the tests that need it are skipped"
+        ));
+    }
     wasm::build()?;
     if cfg!(target_os = "linux") {
         native::build_with_panics()?;

@@ -300,8 +300,7 @@ impl Server {
 
 /// Starts the export of spans if the configuration or the environment asks for it.
 fn export(config: &Config, metrics: &Metrics) -> Result<Option<(Sampler, Exporter)>, ServeError> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let (settings, warnings) = Settings::read(config.traces.as_ref(), &variable);
+    let (settings, warnings) = Settings::of_environment(config.traces.as_ref());
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -49,6 +49,11 @@ impl Sampler {
         }
     }
 
+    /// Returns the share of undecided traces that is recorded.
+    pub(crate) fn ratio(&self) -> f64 {
+        self.ratio.0
+    }
+
     /// Returns whether a trace is recorded. The decision is the same wherever it is made by the same ratio.
     pub(crate) fn is_sampled(&self, context: &TraceContext) -> bool {
         match context.is_sampled {
@@ -92,6 +97,11 @@ impl Variables<'_> {
 }
 
 impl Settings {
+    /// Returns the settings with those of this process's environment, as [`read`](Self::read) does.
+    pub(crate) fn of_environment(config: Option<&TracesConfig>) -> (Option<Self>, Vec<String>) {
+        Self::read(config, &|name| std::env::var(name).ok())
+    }
+
     /// Returns the settings, or `None` if nothing asks for spans. A warning is a sentence for the log.
     pub(crate) fn read(
         config: Option<&TracesConfig>,

@@ -55,6 +55,7 @@ mod shipped_protected;
 mod shipped_routing;
 mod streaming;
 mod templates;
+mod traces;
 mod trailers;
 mod transports;
 mod up;
