@@ -14,6 +14,8 @@
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
 //! | [`collector`] | a real OpenTelemetry collector, and the spans that it received |
+//! | [`prometheus`] | a real Prometheus that scrapes the invoker and Envoy |
+//! | [`documents`] | the commands in documents, run as a reader would |
 //! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
 //! | [`shared`] | a component that several tests share |
 //!
@@ -40,6 +42,7 @@
 pub mod aws;
 pub mod client;
 pub mod collector;
+pub mod documents;
 pub mod emulator;
 pub mod endpoint;
 pub mod event_stream;
@@ -49,6 +52,7 @@ pub mod invoker;
 pub mod kubernetes;
 pub mod mesh;
 mod process;
+pub mod prometheus;
 pub mod shared;
 pub mod up;
 pub mod upstream;

@@ -18,6 +18,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Make a site of the documents in target/book/html, and check its links
+    Docs,
+    /// Run the commands in the documents, compare their output, and check all links; a part of `test`
+    TestDocs,
     /// Run docker-compose.yaml and call its functions; needs a Docker engine
     TestCompose,
     /// Call functions of many web frameworks in every payload format, and print what works
@@ -36,6 +40,8 @@ enum Task {
     BenchCore(xtask::bench_core::Options),
     /// Make the release files in target/dist
     Dist(xtask::dist::Options),
+    /// Write the Homebrew formula of the archives in a folder
+    Homebrew(xtask::dist::HomebrewOptions),
     /// Run every check that a change must pass
     Ci,
     /// Check that modules import only from the layers below them in ARCHITECTURE.md
@@ -64,9 +70,12 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Up(options) => xtask::up::run(&options),
         Task::Test { arguments } => xtask::test::run(&arguments),
+        Task::Docs => xtask::docs::run(),
+        Task::TestDocs => xtask::test::documents(),
         Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
+        Task::Homebrew(options) => xtask::dist::homebrew(&options),
         Task::Bench { arguments } => xtask::bench::run(&arguments),
         Task::BenchCore(options) => xtask::bench_core::run(&options),
         Task::Ci => xtask::ci::run(),

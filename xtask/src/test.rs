@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, collector, emulator, envoy, native, python, say, target_dir, wasm};
+use crate::{build, collector, emulator, envoy, native, prometheus, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -52,9 +52,14 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
     python::opentelemetry()?;
+    if let Err(error) = prometheus::programs() {
+        say(format_args!(
+            "the tests with Prometheus will be skipped: {error:#}"
+        ));
+    }
     if let Err(error) = collector::binary() {
         say(format_args!(
-            "{error:#}; the tests that need it are skipped"
+            "the tests with a collector of traces will be skipped: {error:#}"
         ));
     }
     wasm::build()?;
@@ -93,6 +98,14 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
+}
+
+/// Runs the commands in the documents.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn documents() -> Result<()> {
+    run(&["-p", "lambda-mesh-tests", "--test", "docs"].map(OsString::from))
 }
 
 /// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use prometheus_client::encoding::{prometheus_text, text as openmetrics_text};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -58,6 +59,17 @@ impl Format {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         })
     }
+}
+
+/// What is read at the time of a scrape.
+#[derive(Default)]
+pub(crate) struct Scrape {
+    /// The roles whose credentials expire, with the time of the expiry in seconds since 1970.
+    pub(crate) expiries: Vec<(String, u64)>,
+    /// The functions whose environments are known.
+    pub(crate) states: Vec<FunctionState>,
+    /// The logs, with the number of their lines that were dropped.
+    pub(crate) dropped_lines: [(&'static str, u64); 2],
 }
 
 /// The metrics of all functions.
@@ -108,16 +120,25 @@ impl Metrics {
         &self.others
     }
 
-    /// Returns all metrics as text. `expiries` has the roles whose credentials expire, with the time
-    /// of the expiry in seconds since 1970. `states` has the functions whose environments are known.
-    pub(crate) fn encode(
-        &self,
-        format: Format,
-        expiries: &[(String, u64)],
-        states: &[FunctionState],
-    ) -> String {
+    /// Returns all metrics as text.
+    pub(crate) fn encode(&self, format: Format, scrape: &Scrape) -> String {
         // A registry of its own: credentials and functions can differ from one scrape to the next.
         let mut present = Registry::default();
+        let Scrape {
+            expiries,
+            states,
+            dropped_lines,
+        } = scrape;
+        let dropped = Family::<[Label; 1], Counter>::default();
+        for (log, lines) in dropped_lines {
+            let counter = dropped.get_or_create_owned(&[("log", (*log).to_owned())]);
+            counter.inc_by(*lines);
+        }
+        present.register(
+            "lambda_mesh_log_lines_dropped",
+            "Lines of logs that were left out, because they were too many or nothing read them",
+            dropped,
+        );
         let family = Family::<[Label; 1], Gauge>::default();
         for (role, expiry) in expiries {
             let gauge = family.get_or_create_owned(&[("role", role.clone())]);
@@ -192,11 +213,11 @@ mod tests {
         function.begin().end(Outcome::of(StatusCode::OK, true));
         drop(function.begin());
         let in_flight = metrics.of(&"g".parse().unwrap()).begin();
-        let text = metrics.encode(
-            Format::Prometheus,
-            &[("arn:aws:iam::1:role/r".to_owned(), 7)],
-            &[],
-        );
+        let scrape = Scrape {
+            expiries: vec![("arn:aws:iam::1:role/r".to_owned(), 7)],
+            ..Scrape::default()
+        };
+        let text = metrics.encode(Format::Prometheus, &scrape);
         let lines = [
             "# HELP lambda_mesh_invocations_total Invocations by how they ended.",
             "# TYPE lambda_mesh_invocations_total counter",
@@ -211,7 +232,7 @@ mod tests {
         ];
         assert_lines(&text, &lines);
         in_flight.end(Outcome::of(StatusCode::BAD_GATEWAY, false));
-        let text = metrics.encode(Format::Prometheus, &[], &[]);
+        let text = metrics.encode(Format::Prometheus, &Scrape::default());
         let failed = "lambda_mesh_invocations_total{function=\"(others)\",outcome=\"failed\"} 1";
         assert_lines(&text, &[failed]);
     }
@@ -219,8 +240,11 @@ mod tests {
     #[test]
     fn openmetrics_has_the_same_series_and_an_end() {
         let metrics = metrics();
-        let expiries = [("a\"b".to_owned(), 7)];
-        let text = metrics.encode(Format::OpenMetrics, &expiries, &[]);
+        let scrape = Scrape {
+            expiries: vec![("a\"b".to_owned(), 7)],
+            ..Scrape::default()
+        };
+        let text = metrics.encode(Format::OpenMetrics, &scrape);
         let lines = [
             "# TYPE lambda_mesh_invocations counter",
             "# UNIT lambda_mesh_aws_credentials_expiry_seconds seconds",
@@ -234,7 +258,7 @@ mod tests {
             lines.sort();
             lines
         };
-        let prometheus = metrics.encode(Format::Prometheus, &expiries, &[]);
+        let prometheus = metrics.encode(Format::Prometheus, &scrape);
         assert_eq!(samples(&text), samples(&prometheus));
     }
 

@@ -16,9 +16,10 @@ use tokio::net::TcpListener;
 
 use super::web_pages::WebPages;
 use crate::backend::Backends;
-use crate::metrics::{Format, Metrics};
+use crate::metrics::{Format, Metrics, Scrape};
 use crate::net::Interface;
 use crate::net::connections::serve_each;
+use crate::util::left_out;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -30,6 +31,8 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     /// Refuses the requests of web pages.
     pub(super) web_pages: WebPages,
+    /// Returns the number of lines of the invoker's own log that were dropped.
+    pub(super) dropped_log_lines: fn() -> u64,
     /// Set once the invoker shuts down.
     pub(crate) is_shutting_down: AtomicBool,
 }
@@ -97,12 +100,15 @@ impl Admin {
 
     fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let format = Format::accepted(headers);
-        let expiries = self.backends.credential_expiries();
-        text(
-            format.content_type(),
-            self.metrics
-                .encode(format, &expiries, &self.backends.states()),
-        )
+        let scrape = Scrape {
+            expiries: self.backends.credential_expiries(),
+            states: self.backends.states(),
+            dropped_lines: [
+                ("functions", self.backends.context().output.dropped_lines()),
+                ("invoker", (self.dropped_log_lines)() + left_out()),
+            ],
+        };
+        text(format.content_type(), self.metrics.encode(format, &scrape))
     }
 }
 
@@ -139,6 +145,7 @@ mod tests {
             backends: Arc::new(Backends::new(&config, &observer, context).unwrap()),
             metrics,
             web_pages: WebPages::default(),
+            dropped_log_lines: || 0,
             is_shutting_down: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

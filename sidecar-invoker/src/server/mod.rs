@@ -127,6 +127,7 @@ impl Server {
             backends: Arc::clone(&backends),
             metrics,
             web_pages,
+            dropped_log_lines: options.dropped_log_lines,
             is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {

@@ -32,6 +32,7 @@ mod local;
 #[cfg(target_os = "linux")]
 mod local_memory;
 mod local_watch;
+mod logs;
 mod program;
 mod queues;
 mod reference;

@@ -45,7 +45,7 @@ keys! {
         "everyone who can connect";
     /// Time for running invocations and queued events to finish after SIGTERM.
     drain_timeout: Duration = DURATION, "`10s`";
-    /// Form of the lines that functions write, on standard output.
+    /// Form of the log, on standard error, and of the lines that functions write, on standard output.
     log_format: LogFormat = LOG_FORMAT, "`text`";
     /// Export of the invoker's spans to an OpenTelemetry collector.
     traces = kind::mapping("traces", &traces::TracesKeys::reference()), "off";

@@ -116,6 +116,7 @@ impl Invoker {
             cgroups,
             fork_server,
             output: FunctionOutput::Stdout,
+            dropped_log_lines: || 0,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();

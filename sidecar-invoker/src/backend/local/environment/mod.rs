@@ -27,6 +27,7 @@ use self::transitions::{Deadline, Next, PendingInvocation, RuntimeApiError, Tran
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::LogSource;
+use crate::backend::local::log::{LineContext, ReportFigures};
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
@@ -138,7 +139,7 @@ impl Environment {
                     let start = report::start(&invocation.request_id, self.version());
                     self.log.append(start.as_bytes());
                     lines.extend_from_slice(start.as_bytes());
-                    self.forward(&lines).await;
+                    self.forward(&lines, None).await;
                     return Ok((invocation, deadline));
                 }
                 Next::Refused(refusal) => return Err(refusal),
@@ -231,10 +232,15 @@ impl Environment {
         }
         self.log.append(report.as_bytes());
         lines.extend_from_slice(report.as_bytes());
+        let figures = ReportFigures {
+            duration: outcome.duration,
+            error_type: outcome.timeline.error_type().map(str::to_owned),
+        };
         if outcome.unsent.is_some() {
             outcome.send(self.log.tail());
         }
-        self.forward(&lines).await;
+        self.forward(&lines, Some(figures)).await;
+        self.log.end();
     }
 
     /// Writes lines of the service into the function's log, after what the function has written.
@@ -243,13 +249,20 @@ impl Environment {
         let mut lines = self.log.end_lines();
         self.log.append(service.as_bytes());
         lines.extend_from_slice(service.as_bytes());
-        self.forward(&lines).await;
+        self.forward(&lines, None).await;
     }
 
-    async fn forward(&self, lines: &[u8]) {
+    /// Writes lines, the last of which may report the end of an invocation.
+    async fn forward(&self, lines: &[u8], report: Option<ReportFigures>) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let output = &self.spec.context.output;
-        let dropped = output.write_lines(&self.source, lines, dropped).await;
+        let context = output.wants_context().then(|| self.log.context());
+        let context = context
+            .flatten()
+            .map(|context| LineContext { report, ..context });
+        let dropped = output
+            .write_lines(&self.source, lines, context.as_ref(), dropped)
+            .await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 

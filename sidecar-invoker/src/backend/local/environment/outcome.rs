@@ -44,6 +44,7 @@ pub(crate) struct InvocationOutcome {
     pub(crate) failure: Option<Failure>,
     /// A payload that waits for the end of the log, and its caller.
     pub(crate) unsent: Option<(Caller, FunctionPayload)>,
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 /// The receiver of a response, who may have left.
@@ -87,6 +88,7 @@ impl InvocationOutcome {
             duration: active.since.elapsed(),
             failure: failure.cloned(),
             unsent,
+            timeline: Arc::clone(timeline),
         }
     }
 

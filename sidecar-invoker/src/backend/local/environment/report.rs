@@ -113,9 +113,11 @@ impl EnvironmentStats {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::invocation::Timeline;
 
     fn outcome(failure: Option<Failure>) -> InvocationOutcome {
         InvocationOutcome {
@@ -123,6 +125,7 @@ mod tests {
             duration: Duration::from_micros(12_345),
             failure,
             unsent: None,
+            timeline: Arc::new(Timeline::begin(false)),
         }
     }
 

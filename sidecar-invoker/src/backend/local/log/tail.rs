@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::line_context::LineContext;
 use super::lines::Lines;
 use crate::invocation::{Invocation, Timeline};
 use crate::util::lock;
@@ -39,6 +40,7 @@ struct Recipients {
     tail: Option<Vec<u8>>,
     /// The course of the invocation, if it keeps the log.
     timeline: Option<Arc<Timeline>>,
+    context: Option<LineContext>,
 }
 
 /// The invoker's end of a process's output pipe.
@@ -74,12 +76,31 @@ impl Log {
     /// Begins the log of an invocation.
     pub(crate) fn begin(&self, invocation: &Invocation) {
         let Invocation {
-            log_type, timeline, ..
+            log_type,
+            timeline,
+            request_id,
+            trace_id,
+            ..
         } = invocation;
         *lock(&self.recipients) = Recipients {
             tail: (*log_type == LogType::Tail).then(Vec::new),
             timeline: timeline.wants_log().then(|| Arc::clone(timeline)),
+            context: Some(LineContext {
+                request_id: *request_id,
+                trace_id: trace_id.clone(),
+                report: None,
+            }),
         };
+    }
+
+    /// Ends the log of an invocation. Lines that follow belong to none.
+    pub(crate) fn end(&self) {
+        *lock(&self.recipients) = Recipients::default();
+    }
+
+    /// Returns the invocation that lines belong to now.
+    pub(crate) fn context(&self) -> Option<LineContext> {
+        lock(&self.recipients).context.clone()
     }
 
     /// Appends to the log, if the caller wants it.
@@ -154,6 +175,11 @@ impl<R> Tap<R> {
     /// Adds a `chunk` that was read, and returns the lines that are complete.
     pub(crate) fn push(&self, chunk: &[u8]) -> Vec<u8> {
         self.log(lock(&self.pipe.lines).push(chunk))
+    }
+
+    /// Returns the invocation that lines belong to now.
+    pub(super) fn context(&self) -> Option<LineContext> {
+        self.log.context()
     }
 
     /// Returns the last line if it has no end.
