@@ -24,6 +24,7 @@ mod net;
 mod observation;
 mod server;
 mod sigv4;
+mod traces;
 pub mod up;
 mod util;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use lambda_api::FunctionName;
 
 use crate::invocation::{FunctionPayload, Invocation, Step, Timeline};
@@ -12,6 +12,7 @@ use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::{FunctionMetrics, InFlight, Metrics, Outcome};
+use crate::traces::{Ended, Span, Tracer};
 use crate::util::admit_line;
 
 /// The largest part of an error's payload that is kept until the type of the error is read.
@@ -23,12 +24,14 @@ const TIMED_OUT: &str = "Sandbox.Timedout";
 pub(crate) struct Observer {
     /// The metrics that count invocations.
     pub(crate) metrics: Arc<Metrics>,
+    /// The tracer that exports the spans of invocations.
+    pub(crate) tracer: Tracer,
 }
 
 impl Observer {
     /// Creates an observer.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { metrics })
+    pub(crate) fn new(metrics: Arc<Metrics>, tracer: Tracer) -> Arc<Self> {
+        Arc::new(Self { metrics, tracer })
     }
 
     /// Begins the course of an invocation that arrives now.
@@ -36,25 +39,50 @@ impl Observer {
         Arc::new(Timeline::begin(false))
     }
 
-    /// Begins to observe the call of a function.
-    pub(crate) fn call(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
-        let metrics = self.metrics.of(function);
-        let in_flight = metrics.begin();
-        let mut observation = Observation::of(function, metrics, timeline);
+    /// Begins to observe the call of a function. The trace in the headers of the call goes on to the function.
+    pub(crate) fn call(
+        &self,
+        function: &FunctionName,
+        headers: &mut HeaderMap,
+        timeline: &Arc<Timeline>,
+    ) -> Observation {
+        let in_flight = self.metrics.of(function).begin();
+        let mut observation = self.observation(function, timeline);
         observation.in_flight = Some(in_flight);
+        observation.span = self.tracer.begin(headers);
         observation
     }
 
     /// Begins to observe an attempt to run a queued event, and gives it a course of its own. The call that queued
     /// the event has been counted.
     pub(crate) fn attempt(&self, invocation: &mut Invocation) -> Observation {
-        invocation.timeline = self.timeline();
+        let timeline = self.timeline();
+        if let Some(backend) = invocation.timeline.backend() {
+            timeline.set_backend(backend);
+        }
+        timeline.reach(Step::Read);
+        invocation.timeline = timeline;
         let function = invocation.address.function.name();
-        let mut observation =
-            Observation::of(function, self.metrics.of(function), &invocation.timeline);
-        invocation.timeline.reach(Step::Read);
+        let mut observation = self.observation(function, &invocation.timeline);
         observation.request_id = Some(invocation.request_id.header());
+        observation.span = self.tracer.begin_attempt(&mut invocation.trace_id);
+        observation.is_attempt = true;
         observation
+    }
+
+    fn observation(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
+        Observation {
+            function: function.clone(),
+            metrics: self.metrics.of(function),
+            timeline: Arc::clone(timeline),
+            in_flight: None,
+            outcome: Outcome::Abandoned,
+            request_id: None,
+            error: Vec::new(),
+            span: None,
+            is_attempt: false,
+            tracer: self.tracer.clone(),
+        }
     }
 }
 
@@ -69,25 +97,14 @@ pub(crate) struct Observation {
     request_id: Option<HeaderValue>,
     /// The beginning of the payload of a function error.
     error: Vec<u8>,
+    /// The span of the invocation, if it is recorded.
+    span: Option<Span>,
+    /// The invocation is an attempt to run a queued event.
+    is_attempt: bool,
+    tracer: Tracer,
 }
 
 impl Observation {
-    fn of(
-        function: &FunctionName,
-        metrics: Arc<FunctionMetrics>,
-        timeline: &Arc<Timeline>,
-    ) -> Self {
-        Self {
-            function: function.clone(),
-            metrics,
-            timeline: Arc::clone(timeline),
-            in_flight: None,
-            outcome: Outcome::Abandoned,
-            request_id: None,
-            error: Vec::new(),
-        }
-    }
-
     /// Notes the response to a call, whose body may follow.
     pub(crate) fn respond(&mut self, result: &Result<Response<ResponseBody>, ServiceError>) {
         match result {
@@ -173,5 +190,16 @@ impl Drop for Observation {
         let has_timed_out = self.outcome == Outcome::TimedOut || error_type == Some(TIMED_OUT);
         self.metrics.record(&self.timeline, has_timed_out);
         self.log(error_type.unwrap_or_default());
+        if let Some(span) = self.span.take() {
+            let request_id = self.request_id.take();
+            let ended = Ended {
+                function: self.function.clone(),
+                timeline: Arc::clone(&self.timeline),
+                outcome: self.outcome,
+                request_id: request_id.and_then(|id| id.to_str().ok().map(str::to_owned)),
+                is_attempt: self.is_attempt,
+            };
+            self.tracer.end(span, ended);
+        }
     }
 }

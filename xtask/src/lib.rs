@@ -18,6 +18,7 @@ pub mod bench_core;
 pub mod build;
 pub mod cargo_lambda;
 pub mod ci;
+pub mod collector;
 pub mod compat;
 pub mod compose;
 mod debian;

@@ -11,6 +11,7 @@ mod pattern;
 pub mod reference;
 mod routes;
 mod schema;
+pub(crate) mod traces;
 mod versions;
 pub(crate) mod yaml;
 
@@ -32,6 +33,7 @@ pub use model::{
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
 pub use routes::Route;
+pub use traces::{SampleRatio, TracesConfig, TracesEndpoint};
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};

@@ -51,7 +51,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::FunctionError => "function_error",

@@ -131,6 +131,7 @@ mod tests {
     use crate::backend::local::{LocalContext, Output};
     use crate::config::Config;
     use crate::observation::Observer;
+    use crate::traces::Tracer;
 
     #[tokio::test]
     async fn a_connection_without_a_request_ends() {
@@ -139,7 +140,7 @@ mod tests {
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         let metrics = Arc::new(Metrics::new(&config));
-        let observer = Observer::new(Arc::clone(&metrics));
+        let observer = Observer::new(Arc::clone(&metrics), Tracer::without_spans(SystemTime::now));
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &observer, context).unwrap()),
             metrics,

@@ -121,8 +121,9 @@ impl Ingress {
             return Err(ServiceError::MethodNotAllowed);
         }
         let timeline = self.observer.timeline();
-        let observation =
-            observation.insert(self.observer.call(address.function.name(), &timeline));
+        let name = address.function.name();
+        let begun = self.observer.call(name, &mut parts.headers, &timeline);
+        let observation = observation.insert(begun);
         let request = InvokeRequest {
             operation,
             address,

@@ -33,6 +33,7 @@ use crate::config::{CallersConfig, Config, HostPort, Listen};
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use crate::observation::Observer;
+use crate::traces::{Exporter, Sampler, Settings, Tracer};
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
@@ -69,6 +70,7 @@ pub struct Server {
     backends: Arc<Backends>,
     reloader: Arc<Reloader>,
     flushed: Flushed,
+    exporter: Option<Exporter>,
     drain_timeout: Duration,
 }
 
@@ -104,7 +106,12 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let observer = Observer::new(Arc::clone(&metrics));
+        let exporter = export(&config, &metrics)?;
+        let tracer = match &exporter {
+            Some((sampler, exporter)) => Tracer::new(options.clock, *sampler, exporter),
+            None => Tracer::without_spans(options.clock),
+        };
+        let observer = Observer::new(Arc::clone(&metrics), tracer);
         let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
@@ -131,6 +138,7 @@ impl Server {
             reloader: Arc::new(Reloader::new(Arc::clone(&backends), means, &config)),
             backends,
             flushed,
+            exporter: exporter.map(|(_, exporter)| exporter),
             drain_timeout: config.drain_timeout,
         })
     }
@@ -170,6 +178,7 @@ impl Server {
             backends,
             reloader,
             flushed,
+            exporter,
             drain_timeout,
         } = self;
         backends.begin();
@@ -268,6 +277,9 @@ impl Server {
         let context = backends.context();
         drop(admin);
         drop(ingress);
+        if let Some(exporter) = exporter {
+            exporter.end().await;
+        }
         drop(reloader);
         drop(backends);
         let LocalContext {
@@ -285,4 +297,18 @@ impl Server {
         drop(output);
         flushed.wait().await;
     }
+}
+
+/// Starts the export of spans if the configuration or the environment asks for it.
+fn export(config: &Config, metrics: &Metrics) -> Result<Option<(Sampler, Exporter)>, ServeError> {
+    let (settings, warnings) = Settings::of_environment(config.traces.as_ref());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    tracing::info!("spans go to {}", settings.endpoint.0);
+    let sampler = settings.sampler;
+    Ok(Some((sampler, Exporter::start(settings, metrics.spans())?)))
 }

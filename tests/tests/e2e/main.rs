@@ -62,6 +62,7 @@ mod shipped_routing;
 mod statistics;
 mod streaming;
 mod templates;
+mod traces;
 mod trailers;
 mod transports;
 mod up;
