@@ -88,6 +88,43 @@ impl ReportedRequest {
         })
     }
 
+    /// Returns a request of which nothing is known, for an invocation without a report. Its event and its response are
+    /// any JSON.
+    #[must_use]
+    pub fn unknown(function: &str, invocation: &str) -> Self {
+        let mut settings = Map::new();
+        for (key, value) in [
+            ("function", function),
+            ("payload", "raw"),
+            ("invocation", invocation),
+        ] {
+            settings.insert(key.to_owned(), value.into());
+        }
+        Self {
+            headers: HeaderMap::new(),
+            attributes: RequestAttributes::default(),
+            is_cut: false,
+            certificate: String::new(),
+            settings,
+        }
+    }
+
+    /// Returns the same request with other headers, as one of its own at `time_ns`.
+    #[must_use]
+    pub fn with_headers(&self, headers: HeaderMap, time_ns: i64) -> Self {
+        let request_id = first(&headers, ENVOY_REQUEST_ID).map(text);
+        Self {
+            attributes: RequestAttributes {
+                time_ns,
+                request_id: request_id.unwrap_or_default().into_owned(),
+                ..self.attributes.clone()
+            },
+            headers,
+            is_cut: false,
+            ..self.clone()
+        }
+    }
+
     /// Returns the value from which [`read`](Self::read) reads this request.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
