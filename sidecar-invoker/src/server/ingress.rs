@@ -100,17 +100,20 @@ impl Ingress {
     pub(super) fn replay(self: &Arc<Self>, record: &Record, replay: Replay) -> Option<u64> {
         let recorder = self.recorder.as_ref()?;
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
-        let mut recording = recorder.begin(&Begin {
-            request_id: *request_id,
-            address: &record.address,
-            operation: record.operation,
-            invocation_type: record.invocation_type,
-            log_type: record.log_type,
-            client_context: record.client_context.as_ref(),
-            tenant_id: record.tenant_id.as_ref(),
-            client_request: replay.client_request.as_ref(),
-            replay_of: Some(replay.of),
-        });
+        let mut recording = Recording::begin(
+            recorder,
+            &Begin {
+                request_id: *request_id,
+                address: &record.address,
+                operation: record.operation,
+                invocation_type: record.invocation_type,
+                log_type: record.log_type,
+                client_context: record.client_context.as_ref(),
+                tenant_id: record.tenant_id.as_ref(),
+                client_request: replay.client_request.as_ref(),
+                replay_of: Some(replay.of),
+            },
+        );
         let id = recording.id();
         let mut headers = HeaderMap::new();
         let invocation_type = HeaderValue::from_static(record.invocation_type.as_str());
@@ -202,7 +205,7 @@ impl Ingress {
                 client_request: client_request.as_ref(),
                 replay_of: None,
             };
-            let recording = recording.insert(recorder.begin(&begin));
+            let recording = recording.insert(Recording::begin(recorder, &begin));
             body.on_read = Some(Box::new(recording.take_event()));
         }
         let request = InvokeRequest {
