@@ -9,9 +9,8 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
-use tokio::time::Instant;
 
-use crate::invocation::RequestId;
+use crate::invocation::{RequestId, Timeline};
 use crate::invoke_api::error::ServiceError;
 use crate::util::lock;
 
@@ -36,6 +35,9 @@ pub(crate) struct Begin<'a> {
     /// The filter's report of the client's request.
     pub(crate) client_request: Option<&'a HeaderValue>,
     pub(crate) replay_of: Option<Replayed>,
+    /// The invocation is an attempt to run a queued event.
+    pub(crate) is_attempt: bool,
+    pub(crate) timeline: &'a Arc<Timeline>,
 }
 
 /// The invocation that is repeated by another.
@@ -60,8 +62,9 @@ pub(crate) struct Record {
     pub(crate) tenant_id: Option<HeaderValue>,
     pub(crate) client_request: Option<Bytes>,
     pub(crate) replay_of: Option<Replayed>,
+    pub(crate) is_attempt: bool,
     pub(crate) started: SystemTime,
-    arrival: Instant,
+    pub(crate) timeline: Arc<Timeline>,
     event: OnceLock<Bytes>,
     response: OnceLock<ResponseHead>,
     body: Mutex<KeptBody>,
@@ -151,7 +154,8 @@ impl Record {
                 .map(|value| Bytes::copy_from_slice(value.as_bytes())),
             replay_of: begin.replay_of,
             started,
-            arrival: Instant::now(),
+            is_attempt: begin.is_attempt,
+            timeline: Arc::clone(begin.timeline),
             event: OnceLock::new(),
             response: OnceLock::new(),
             body: Mutex::default(),
@@ -245,7 +249,7 @@ impl Record {
 
     /// Notes the end.
     pub(super) fn set_end(&self, is_complete: bool) {
-        let after = self.arrival.elapsed();
+        let after = self.timeline.arrival().elapsed();
         let _ = self.end.set(End { after, is_complete });
     }
 

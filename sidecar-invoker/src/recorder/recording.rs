@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
+use hyper::header::HeaderValue;
+use lambda_api::headers::UNHANDLED;
 
 use super::record::{Begin, Record};
 use super::store::Recorder;
+use crate::invocation::FunctionPayload;
 use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
 
 /// The recording of an invocation that is under way. It ends when it is dropped.
 #[derive(Debug)]
@@ -56,6 +60,33 @@ impl Recording {
         }
     }
 
+    /// Notes the result of an attempt to run a queued event, which has no other recipient.
+    pub(crate) fn end(mut self, result: &Result<FunctionPayload, ServiceError>) {
+        let (payload, is_error) = match result {
+            Ok(FunctionPayload::Success(payload)) => (payload, false),
+            Ok(FunctionPayload::Error(payload)) => (payload, true),
+            Err(error) => {
+                self.respond::<()>(&Err(error.clone()));
+                self.complete();
+                return;
+            }
+        };
+        let mut response = Response::new(());
+        if is_error {
+            let unhandled = HeaderValue::from_static(UNHANDLED);
+            response
+                .headers_mut()
+                .insert(header::FUNCTION_ERROR, unhandled);
+        }
+        let request_id = self.record.request_id.header();
+        response
+            .headers_mut()
+            .insert(header::REQUEST_ID, request_id);
+        self.respond(&Ok(response));
+        self.piece(payload);
+        self.complete();
+    }
+
     /// Notes that the whole response was taken.
     pub(crate) fn complete(&mut self) {
         self.is_complete = true;
@@ -65,6 +96,9 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         self.record.set_end(self.is_complete);
+        let log = self.record.timeline.call_log();
+        let bytes = log.map_or(0, |log| log.lines.len());
+        self.recorder.grow(&self.record, bytes);
         self.recorder.touch(&self.record);
     }
 }
