@@ -48,24 +48,20 @@ impl Events {
     /// Returns the next event with this name.
     pub(super) async fn next(&mut self, name: &str) -> Event {
         let next = async {
-            loop {
-                let start = format!("event: {name}\n");
-                self.read_until(&start).await;
-                let at = self.text.find(&start).unwrap();
-                self.text.drain(..at + start.len());
-                self.read_until("\n\n").await;
-                let end = self.text.find("\n\n").unwrap();
-                let event: String = self.text.drain(..end).collect();
-                let line = |name: &str| {
-                    let mut lines = event.lines();
-                    lines
-                        .find_map(|line| line.strip_prefix(name))
-                        .unwrap_or_default()
-                        .to_owned()
-                };
-                let data = serde_json::from_str(&line("data: ")).unwrap();
-                return (name.to_owned(), line("id: "), data);
-            }
+            let start = format!("event: {name}\n");
+            self.read_until(&start).await;
+            let at = self.text.find(&start).unwrap();
+            self.text.drain(..at + start.len());
+            self.read_until("\n\n").await;
+            let end = self.text.find("\n\n").unwrap();
+            let event: String = self.text.drain(..end).collect();
+            let line = |name: &str| {
+                let mut lines = event.lines();
+                let line = lines.find_map(|line| line.strip_prefix(name));
+                line.unwrap_or_default().to_owned()
+            };
+            let data = serde_json::from_str(&line("data: ")).unwrap();
+            (name.to_owned(), line("id: "), data)
         };
         timeout(Duration::from_secs(10), next).await.unwrap()
     }

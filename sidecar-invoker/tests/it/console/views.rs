@@ -179,7 +179,7 @@ fn without_ids(event: Value) -> Value {
             });
             let kept = kept.map(|(name, value)| (name, without_ids(value)));
             Value::Object(
-                kept.filter(|(name, _)| name.to_ascii_lowercase() != "x-request-id")
+                kept.filter(|(name, _)| !name.eq_ignore_ascii_case("x-request-id"))
                     .collect(),
             )
         }
