@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use crate::backend::Backends;
 use crate::backend::local::{Flushed, LocalContext, Output};
 use crate::callers::{Callers, read_secret};
-use crate::config::{CallersConfig, Config, HostPort, Listen};
+use crate::config::{CallersConfig, Config, HostPort, Listen, SecretSource};
 use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
@@ -86,7 +86,7 @@ impl Server {
         let listener = Listener::bind(&config.listen, config.socket_mode).await?;
         // A name such as `localhost` may stand for any address.
         config.check_exposure(&listener.address().map_err(ServeError::Address)?)?;
-        let (callers, hidden) = match &config.callers {
+        let (callers, mut hidden) = match &config.callers {
             Some(CallersConfig::Known(known)) => {
                 let callers = Callers::new(known.clone(), options.clock)?;
                 let hidden: Vec<_> = known.variables().map(str::to_owned).collect();
@@ -94,6 +94,10 @@ impl Server {
             }
             Some(CallersConfig::Anyone) | None => (None, Vec::new()),
         };
+        let console = config.console.as_ref().filter(|console| console.is_on);
+        if let Some(SecretSource::Env(name)) = console.and_then(|console| console.token.as_ref()) {
+            hidden.push(name.clone());
+        }
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let means = Means::of(&options);
         let sink = options.output.open();
@@ -106,7 +110,6 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let console = config.console.as_ref().filter(|console| console.is_on);
         let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
         let observer = Observer::new(Arc::clone(&metrics), recorder.clone());
         let backends = Arc::new(Backends::new(&config, &observer, context)?);
