@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{HeaderMap, HeaderValue};
-use lambda_api::{FunctionName, trace};
+use lambda_api::{FunctionName, InvocationType, trace};
 
 use crate::invocation::{FunctionPayload, Invocation, Step, Timeline};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::{FunctionMetrics, InFlight, Metrics, Outcome};
+use crate::recorder::{Begin, Recorder, Recording};
 use crate::traces::{Ended, Span, Tracer};
 use crate::util::admit_line;
 
@@ -26,17 +27,27 @@ pub(crate) struct Observer {
     pub(crate) metrics: Arc<Metrics>,
     /// The tracer that exports the spans of invocations.
     pub(crate) tracer: Tracer,
+    /// Records invocations for the console, if there is one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 impl Observer {
     /// Creates an observer.
-    pub(crate) fn new(metrics: Arc<Metrics>, tracer: Tracer) -> Arc<Self> {
-        Arc::new(Self { metrics, tracer })
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        tracer: Tracer,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            tracer,
+            recorder,
+        })
     }
 
     /// Begins the course of an invocation that arrives now.
     pub(crate) fn timeline(&self) -> Arc<Timeline> {
-        Arc::new(Timeline::begin(false))
+        Arc::new(Timeline::begin(self.recorder.is_some()))
     }
 
     /// Begins to observe the call of a function. The trace in the headers of the call goes on to the function.
@@ -68,6 +79,26 @@ impl Observer {
         observation.span = self.tracer.begin_attempt(&mut invocation.trace_id);
         observation.trace = Some(invocation.trace_id.clone());
         observation.is_attempt = true;
+        if let Some(recorder) = &self.recorder {
+            let recording = Recording::begin(
+                recorder,
+                &Begin {
+                    request_id: invocation.request_id,
+                    address: &invocation.address,
+                    operation: invocation.operation,
+                    invocation_type: InvocationType::Event,
+                    log_type: invocation.log_type,
+                    client_context: None,
+                    tenant_id: invocation.tenant_id.as_ref(),
+                    client_request: None,
+                    replay_of: None,
+                    is_attempt: true,
+                    timeline: &invocation.timeline,
+                },
+            );
+            recording.take_event()(&invocation.payload);
+            observation.recording = Some(recording);
+        }
         observation
     }
 
@@ -81,6 +112,7 @@ impl Observer {
             request_id: None,
             trace: None,
             error: Vec::new(),
+            recording: None,
             span: None,
             is_attempt: false,
             tracer: self.tracer.clone(),
@@ -101,6 +133,8 @@ pub(crate) struct Observation {
     trace: Option<HeaderValue>,
     /// The beginning of the payload of a function error.
     error: Vec<u8>,
+    /// The record of the call for the console.
+    recording: Option<Recording>,
     /// The span of the invocation, if it is recorded.
     span: Option<Span>,
     /// The invocation is an attempt to run a queued event.
@@ -109,6 +143,11 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// Records the call for the console.
+    pub(crate) fn record(&mut self, recording: Recording) {
+        self.recording = Some(recording);
+    }
+
     /// Notes the response to a call, whose body may follow.
     pub(crate) fn respond(&mut self, result: &Result<Response<ResponseBody>, ServiceError>) {
         match result {
@@ -127,10 +166,16 @@ impl Observation {
         if let Some(in_flight) = self.in_flight.take() {
             in_flight.end(self.outcome);
         }
+        if let Some(recording) = &mut self.recording {
+            recording.respond(result);
+        }
     }
 
     /// Notes a part of the body of the response.
     pub(crate) fn body(&mut self, part: &Bytes) {
+        if let Some(recording) = &mut self.recording {
+            recording.piece(part);
+        }
         if self.outcome == Outcome::FunctionError && self.timeline.error_type().is_none() {
             let room = MAX_ERROR_BYTES.saturating_sub(self.error.len());
             self.error
@@ -138,8 +183,18 @@ impl Observation {
         }
     }
 
+    /// Notes that the whole body of the response was taken.
+    pub(crate) fn complete(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.complete();
+        }
+    }
+
     /// Ends the observation of an attempt.
     pub(crate) fn end(mut self, result: &Result<FunctionPayload, ServiceError>) {
+        if let Some(recording) = self.recording.take() {
+            recording.end(result);
+        }
         self.outcome = match result {
             Ok(FunctionPayload::Success(_)) => Outcome::Success,
             Ok(FunctionPayload::Error(payload)) => {

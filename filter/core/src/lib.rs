@@ -19,7 +19,9 @@ mod error;
 pub mod event;
 pub mod exchange;
 pub mod metrics;
+mod reported_request;
 pub mod request;
 pub mod response;
 
 pub use error::Error;
+pub use reported_request::{DecodedResponse, ReportedRequest, UpstreamResponse};

@@ -245,6 +245,17 @@ impl Backends {
             .await
     }
 
+    /// Returns the kind of the backend that runs a function, if there is such a function.
+    pub(crate) fn kind(&self, name: &FunctionName) -> Option<&'static str> {
+        let functions = self.functions();
+        match functions.listed.get(name) {
+            Some(Backend::Local(..)) => Some("local"),
+            Some(Backend::Rie(..)) => Some("rie"),
+            Some(Backend::Aws(_)) => Some("aws"),
+            None => functions.aws.as_ref().map(|_| "aws"),
+        }
+    }
+
     /// Returns a sentence for each local function whose command does not exist, with file, line and
     /// cure.
     pub(crate) fn missing_commands(&self) -> Vec<String> {
@@ -440,10 +451,8 @@ mod tests {
         config.aws = None;
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
-        let observer = Observer::new(
-            Arc::new(Metrics::new(&config)),
-            Tracer::without_spans(SystemTime::now),
-        );
+        let tracer = Tracer::without_spans(SystemTime::now);
+        let observer = Observer::new(Arc::new(Metrics::new(&config)), tracer, None);
         Backends::new(&config, &observer, context).unwrap()
     }
 

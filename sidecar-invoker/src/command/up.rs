@@ -36,9 +36,12 @@ pub(super) struct UpArgs {
     /// The port of the Lambda API; 0 is any free one [default: that of `listen`, 9090]
     #[arg(long, value_name = "PORT")]
     invoker_port: Option<u16>,
-    /// The port of /readyz and /metrics; 0 is any free one [default: that of `admin`, 9091]
+    /// The port of /console/, /readyz and /metrics; 0 is any free one [default: that of `admin`, 9091]
     #[arg(long, value_name = "PORT")]
     admin_port: Option<u16>,
+    /// Do without the console, the page that shows each request and its invocation
+    #[arg(long)]
+    no_console: bool,
     /// Let other machines send HTTP requests
     #[arg(long)]
     public: bool,
@@ -196,6 +199,11 @@ impl Up {
                 ..config.admin
             };
         }
+        config.console = match self.args.no_console {
+            true => None,
+            false => Some(config.console.unwrap_or_default()),
+        };
+        gateway.report_requests(config.has_console());
         config.check_exposure(&config.listen)?;
         gateway.listen = up::address(gateway.listen, self.args.port, self.args.public);
         gateway.tls = self.tls.clone();

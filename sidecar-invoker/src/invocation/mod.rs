@@ -16,7 +16,7 @@ pub(crate) use response::{
     Completion, FunctionPayload, FunctionResponse, ResponseStream, StreamPiece, StreamSender,
     stream,
 };
-pub(crate) use timeline::{Step, Timeline};
+pub(crate) use timeline::{CallLog, Step, Timeline};
 
 /// A request to run a function.
 #[derive(Debug, Clone)]

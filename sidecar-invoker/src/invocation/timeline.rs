@@ -172,7 +172,6 @@ impl Timeline {
     }
 
     /// Returns the log so far, if it is wanted.
-    #[allow(dead_code, reason = "read by the console")]
     pub(crate) fn call_log(&self) -> Option<CallLog> {
         self.log.as_ref().map(|log| lock(log).clone())
     }

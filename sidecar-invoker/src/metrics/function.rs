@@ -76,19 +76,16 @@ impl FunctionMetrics {
     }
 
     /// Returns the number of invocations in the queue.
-    #[allow(dead_code, reason = "read by the console")]
     pub(crate) fn queued(&self) -> i64 {
         self.waiting.get()
     }
 
     /// Returns the number of invocations without a response.
-    #[allow(dead_code, reason = "read by the console")]
     pub(crate) fn in_flight(&self) -> i64 {
         self.in_flight.get()
     }
 
     /// Returns the number of invocations that have ended with `outcome`.
-    #[allow(dead_code, reason = "read by the console")]
     pub(crate) fn ended_with(&self, outcome: Outcome) -> u64 {
         self.outcomes.get(outcome as usize).map_or(0, Counter::get)
     }

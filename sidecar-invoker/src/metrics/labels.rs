@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Success,
         Self::FunctionError,
         Self::Throttled,
@@ -51,6 +51,7 @@ impl Outcome {
         }
     }
 
+    /// Returns the name of the outcome.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Success => "success",

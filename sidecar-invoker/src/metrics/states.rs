@@ -33,7 +33,6 @@ impl EnvironmentPhase {
 }
 
 /// The state of an execution environment.
-#[allow(dead_code, reason = "read by the console")]
 #[derive(Debug, Clone)]
 pub(crate) struct EnvironmentState {
     /// The short name of the environment, as in the log.
@@ -48,7 +47,6 @@ pub(crate) struct EnvironmentState {
 }
 
 /// The state of a function.
-#[allow(dead_code, reason = "read by the console")]
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionState {
     pub(crate) name: FunctionName,

@@ -5,21 +5,26 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, EXPECT, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
 
 use super::web_pages::WebPages;
 use crate::backend::Backends;
 use crate::callers::Callers;
+use crate::console::Replay;
 use crate::invocation::RequestId;
 use crate::invoke_api::body::{self, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
+use crate::invoke_api::request::{
+    InvokeRequest, RequestBody, address, in_header, invocation_type, log_type,
+};
 use crate::net::Interface;
 use crate::observation::{Observation, Observer};
+use crate::recorder::{Begin, Record, Recording};
 use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
@@ -71,6 +76,9 @@ impl Ingress {
         let RequestBody {
             body, has_begun, ..
         } = body;
+        let Some(body) = body else {
+            return (response, observation);
+        };
         // The caller holds back the body. Reading it would send `100 Continue`.
         let is_held_back = expects_continue && !has_begun;
         let is_abandoned = is_held_back || error == ServiceError::RequestTimeout;
@@ -84,6 +92,72 @@ impl Ingress {
             tokio::spawn(body::skip(body, SKIP_TIMEOUT));
         }
         (response, observation)
+    }
+
+    /// Invokes a function again, as a user of the console asks. Returns the id of the record.
+    pub(super) fn replay(self: &Arc<Self>, record: &Record, replay: Replay) -> Option<u64> {
+        let recorder = self.observer.recorder.as_ref()?;
+        let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
+        let timeline = self.observer.timeline();
+        let begin = Begin {
+            request_id: *request_id,
+            address: &record.address,
+            operation: record.operation,
+            invocation_type: record.invocation_type,
+            log_type: record.log_type,
+            client_context: record.client_context.as_ref(),
+            tenant_id: record.tenant_id.as_ref(),
+            client_request: replay.client_request.as_ref(),
+            replay_of: Some(replay.of),
+            is_attempt: false,
+            timeline: &timeline,
+        };
+        let recording = Recording::begin(recorder, &begin);
+        let id = recording.id();
+        let mut headers = HeaderMap::new();
+        let invocation_type = HeaderValue::from_static(record.invocation_type.as_str());
+        headers.insert(header::INVOCATION_TYPE, invocation_type);
+        let log_type = HeaderValue::from_static(record.log_type.as_str());
+        headers.insert(header::LOG_TYPE, log_type);
+        let optional = [
+            (header::CLIENT_CONTEXT, &record.client_context),
+            (header::TENANT_ID, &record.tenant_id),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        let (operation, address) = (record.operation, record.address.clone());
+        let ingress = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut body = RequestBody::of_event(replay.event);
+            body.on_read = Some(Box::new(recording.take_event()));
+            let function = address.function.name();
+            let mut observation = ingress.observer.call(function, &mut headers, &timeline);
+            observation.record(recording);
+            let request = InvokeRequest {
+                operation,
+                address,
+                headers,
+                body: &mut body,
+                request_id: &request_id,
+                timeline,
+            };
+            let result = ingress.backends.invoke(request).await;
+            observation.respond(&result);
+            let response = result.unwrap_or_else(|error| error.response());
+            let mut body = response.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                if let Some(part) = frame.data_ref() {
+                    observation.body(part);
+                }
+            }
+            if body.is_end_stream() {
+                observation.complete();
+            }
+        });
+        Some(id)
     }
 
     /// Refuses a request that a web page may have sent.
@@ -110,6 +184,7 @@ impl Ingress {
             None => None,
         };
         parts.headers.remove(header::SECRET);
+        let client_request = parts.headers.remove(header::CLIENT_REQUEST);
         if let Some(event) = in_header(&mut parts)? {
             body.event = Some(event);
         }
@@ -124,6 +199,24 @@ impl Ingress {
         let name = address.function.name();
         let begun = self.observer.call(name, &mut parts.headers, &timeline);
         let observation = observation.insert(begun);
+        if let Some(recorder) = &self.observer.recorder {
+            let begin = Begin {
+                request_id: **request_id,
+                address: &address,
+                operation,
+                invocation_type: invocation_type(&parts.headers).unwrap_or_default(),
+                log_type: log_type(&parts.headers).unwrap_or_default(),
+                client_context: parts.headers.get(header::CLIENT_CONTEXT),
+                tenant_id: parts.headers.get(header::TENANT_ID),
+                client_request: client_request.as_ref(),
+                replay_of: None,
+                is_attempt: false,
+                timeline: &timeline,
+            };
+            let recording = Recording::begin(recorder, &begin);
+            body.on_read = Some(Box::new(recording.take_event()));
+            observation.record(recording);
+        }
         let request = InvokeRequest {
             operation,
             address,

@@ -28,11 +28,13 @@ use tokio::time::timeout;
 
 use crate::backend::Backends;
 use crate::backend::local::{Flushed, LocalContext, Output};
-use crate::callers::Callers;
-use crate::config::{CallersConfig, Config, HostPort, Listen};
+use crate::callers::{Callers, read_secret};
+use crate::config::{CallersConfig, Config, HostPort, Listen, SecretSource};
+use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use crate::observation::Observer;
+use crate::recorder::Recorder;
 use crate::traces::{Exporter, Sampler, Settings, Tracer};
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
@@ -86,7 +88,7 @@ impl Server {
         let listener = Listener::bind(&config.listen, config.socket_mode).await?;
         // A name such as `localhost` may stand for any address.
         config.check_exposure(&listener.address().map_err(ServeError::Address)?)?;
-        let (callers, hidden) = match &config.callers {
+        let (callers, mut hidden) = match &config.callers {
             Some(CallersConfig::Known(known)) => {
                 let callers = Callers::new(known.clone(), options.clock)?;
                 let hidden: Vec<_> = known.variables().map(str::to_owned).collect();
@@ -94,6 +96,10 @@ impl Server {
             }
             Some(CallersConfig::Anyone) | None => (None, Vec::new()),
         };
+        let console = config.console.as_ref().filter(|console| console.is_on);
+        if let Some(SecretSource::Env(name)) = console.and_then(|console| console.token.as_ref()) {
+            hidden.push(name.clone());
+        }
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let means = Means::of(&options);
         let sink = options.output.open();
@@ -111,7 +117,8 @@ impl Server {
             Some((sampler, exporter)) => Tracer::new(options.clock, *sampler, exporter),
             None => Tracer::without_spans(options.clock),
         };
-        let observer = Observer::new(Arc::clone(&metrics), tracer);
+        let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
+        let observer = Observer::new(Arc::clone(&metrics), tracer, recorder.clone());
         let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
@@ -123,10 +130,27 @@ impl Server {
             callers,
             web_pages: web_pages.clone(),
         });
+        let console = match (console, recorder) {
+            (Some(config), Some(recorder)) => {
+                let token = config.token.as_ref().map(read_secret).transpose();
+                let token = token.map_err(ServeError::ConsoleToken)?;
+                let replayer = Arc::clone(&ingress);
+                let backends = Arc::clone(&backends);
+                Some(Console::new(
+                    recorder,
+                    (backends, Arc::clone(&metrics)),
+                    (token, &config.mask),
+                    Box::new(move |record, replay| replayer.replay(&record, replay)),
+                    options.clock,
+                ))
+            }
+            _ => None,
+        };
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
             metrics,
             web_pages,
+            console,
             dropped_log_lines: options.dropped_log_lines,
             is_shutting_down: AtomicBool::new(false),
         });

@@ -130,16 +130,35 @@ impl SentBody {
     }
 
     fn observe(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, io::Error>>>) {
-        if let (Some(observation), Poll::Ready(Some(Ok(frame)))) = (&mut self.observation, frame)
-            && let Some(part) = frame.data_ref()
-        {
-            observation.body(part);
+        let Some(observation) = &mut self.observation else {
+            return;
+        };
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(part) = frame.data_ref() {
+                    observation.body(part);
+                }
+            }
+            Poll::Ready(None) => observation.complete(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
     }
 
     fn note(&self, is_clients_turn: bool) {
         if let Some(waits_for_client) = &self.waits_for_client {
             waits_for_client.store(is_clients_turn, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for SentBody {
+    fn drop(&mut self) {
+        // hyper does not ask for the end of a body that has it with its last frame.
+        if self.rest.is_empty()
+            && self.body.is_end_stream()
+            && let Some(observation) = &mut self.observation
+        {
+            observation.complete();
         }
     }
 }

@@ -124,6 +124,7 @@ pub async fn run(
         program: settings.envoy.clone(),
         files,
     };
+    let has_console = running.config.has_console();
     let admin = envoy.admin.clone();
     let addresses = OnceCell::new();
     let first = running.gateway.clone();
@@ -132,6 +133,7 @@ pub async fn run(
             gateway,
             invoker: invoker.clone(),
             admin: invoker_admin.clone(),
+            has_console,
         });
         served(&first, addresses);
     });

@@ -1,0 +1,15 @@
+//! The last invocations, as the console shows them.
+//!
+//! A call hands over what it has anyway: references to bytes, and copies of small ones. Nothing is read or formatted
+//! before somebody looks at it.
+
+mod record;
+mod recording;
+mod store;
+
+pub(crate) use record::{Begin, KeptBody, Record, Replayed, ResponseHead};
+pub(crate) use recording::Recording;
+pub(crate) use store::Recorder;
+
+#[cfg(test)]
+mod tests;
