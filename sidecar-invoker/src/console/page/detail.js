@@ -1,0 +1,351 @@
+// One invocation: from the client's request over event and payload to the response.
+
+import { announce, button, copy, el, save, sourceLink, toast } from "./dom.js";
+import { call } from "./api.js";
+import { bytes, clock, counted, date, duration, messageText, readable } from "./text.js";
+import { badge, OUTCOMES } from "./list.js";
+import { body, log, message, timings } from "./panes.js";
+import { comparison } from "./compare.js";
+
+/** The tabs in the order in which data moves, then the log. */
+export const TABS = ["request", "event", "payload", "response", "log"];
+const TITLES = { request: "HTTP request", event: "Event", payload: "Payload", response: "HTTP response", log: "Log" };
+
+/** The pane of the selected invocation. */
+export class Detail {
+  /** `onclose()`, `onopen(id)` for another invocation, `ontab(tab)`, `onedit(detail)` for the editor. */
+  constructor(section, handlers) {
+    this.section = section;
+    this.handlers = handlers;
+    this.id = null;
+    this.tab = "event";
+    this.isRevealed = false;
+    this.formats = { formats: [], contracts: [] };
+    this.memory = { event: {}, response: {} };
+    this.request = 0;
+  }
+
+  /** Shows the invocation `id`, with this tab if it names one. */
+  async show(id, tab) {
+    if (tab) this.tab = tab;
+    if (id !== this.id) this.isRevealed = false;
+    this.id = id;
+    await this.reload();
+  }
+
+  /** Loads the invocation again, for example because it is done now. */
+  async reload() {
+    this.request += 1;
+    const request = this.request;
+    try {
+      const detail = await call(`invocations/${this.id}${this.isRevealed ? "?reveal=true" : ""}`);
+      if (request !== this.request) return;
+      // After a restart of the invoker, the id may belong to another invocation.
+      if (this.detail?.id === detail.id && this.detail.request_id !== detail.request_id) this.#gone();
+      else this.#draw(detail);
+    } catch (error) {
+      if (request !== this.request) return;
+      if (error.status === 404 && this.detail?.id === this.id) this.#gone();
+      else this.#fail(error);
+    }
+  }
+
+  /** Takes note of a change of the invocation that is shown. */
+  changed(summary) {
+    const isOther = this.detail?.state !== summary.state && this.detail?.request_id === summary.request_id;
+    if (summary.id === this.id && isOther) this.reload();
+  }
+
+  close() {
+    this.id = null;
+    this.detail = null;
+    this.request += 1;
+  }
+
+  focus() {
+    this.section.querySelector("h2")?.focus();
+  }
+
+  /** Shows the tab, and remembers it for the next invocation. */
+  choose(tab) {
+    this.tab = tab;
+    for (const node of this.section.querySelectorAll("[role=tab]")) {
+      const isChosen = node.id === `tab-${tab}`;
+      node.setAttribute("aria-selected", isChosen);
+      node.tabIndex = isChosen ? 0 : -1;
+    }
+    const panel = this.section.querySelector("[role=tabpanel]");
+    if (!panel || !this.detail) return;
+    panel.setAttribute("aria-labelledby", `tab-${tab}`);
+    panel.replaceChildren(this.#panel(tab, this.detail));
+  }
+
+  /** Keeps what is shown, although the invoker does not have it any more. */
+  #gone() {
+    for (const id of ["replay", "edit-and-replay", "reveal"]) {
+      const control = this.section.querySelector(`#${id}`);
+      if (control) control.disabled = true;
+    }
+    if (this.section.querySelector(".gone")) return;
+    const sentence = "The invoker no longer keeps this invocation. It cannot be replayed; you can still save it.";
+    this.section.querySelector(".detail-head").after(el("p", { class: "gone" }, sentence));
+  }
+
+  #fail(error) {
+    const text = error.status === 404 ? "This invocation is no longer kept. Only the newest ones are." : error.message;
+    this.detail = null;
+    this.section.replaceChildren(
+      el("header", { class: "detail-head" }, this.#back(), el("h2", { tabindex: -1 }, "Not there")),
+      el("p", { class: "problem", role: "alert" }, text),
+    );
+  }
+
+  #draw(detail) {
+    // A redrawn pane keeps the focus on the same part of it.
+    const focused = this.section.contains(document.activeElement) ? document.activeElement.id : null;
+    const isTimeOpen = this.section.querySelector("details.time")?.open ?? true;
+    const isSame = this.detail?.id === detail.id;
+    const scrolled = this.section.scrollTop;
+    this.detail = detail;
+    this.section.replaceChildren(
+      this.#head(detail),
+      ...[this.#why(detail), this.#time(detail, isTimeOpen), this.#tabs(detail)].filter(Boolean),
+      el("div", { role: "tabpanel", id: "panel", tabindex: 0 }),
+    );
+    this.choose(this.tab);
+    this.section.scrollTop = isSame ? scrolled : 0;
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+
+  #back() {
+    return button("←", () => this.handlers.onclose(), { class: "quiet back", "aria-label": "Back to the list" });
+  }
+
+  #head(detail) {
+    const name = detail.method === null ? detail.function : detail.target;
+    const facts = [
+      ["Function", detail.version === "$LATEST" ? detail.function : `${detail.function}:${detail.version}`],
+      ["Result", detail.state === "running" ? "Running" : OUTCOMES[detail.outcome]],
+      ["Took", detail.state === "running" ? "–" : duration(detail.duration)],
+      ["Started", clock(detail.started), date(detail.started)],
+      ["Runs on", { local: "this machine", aws: "AWS", rie: "emulator" }[detail.backend] ?? detail.backend],
+      ["Request id", detail.request_id],
+    ];
+    const chips = [
+      detail.cold_start && "cold start",
+      detail.streamed && "streamed",
+      detail.invocation_type !== "RequestResponse" && detail.invocation_type,
+    ].filter(Boolean);
+    return el(
+      "header",
+      { class: "detail-head" },
+      el(
+        "div",
+        { class: "title" },
+        this.#back(),
+        el(
+          "h2",
+          { id: "detail-title", tabindex: -1 },
+          badge(detail),
+          " ",
+          detail.method !== null && el("span", { class: "method" }, `${detail.method} `),
+          el("span", { class: "target" }, name),
+        ),
+      ),
+      el(
+        "dl",
+        { class: "facts" },
+        facts.map(([term, text, title]) => el("div", {}, el("dt", {}, term), el("dd", { title }, text))),
+      ),
+      (chips.length > 0 || detail.replay_of !== null) &&
+        el(
+          "p",
+          { class: "chips" },
+          chips.map((chip) => el("span", { class: "chip" }, chip)),
+          detail.replay_of !== null &&
+            button(`replay of ${detail.replay_of}`, () => this.handlers.onopen(detail.replay_of), { class: "chip" }),
+        ),
+      this.#actions(detail),
+    );
+  }
+
+  #actions(detail) {
+    const copies = [
+      ["as curl", detail.copy.curl],
+      ["as invoke command", detail.copy.command],
+      ["as test event", detail.copy.test_event],
+      ["request id", detail.request_id],
+    ].filter(([, text]) => text !== null);
+    const menu = el(
+      "details",
+      { class: "menu", onfocusout: (event) => menu.contains(event.relatedTarget) || (menu.open = false) },
+      el("summary", { id: "copy-menu" }, "Copy"),
+      el(
+        "div",
+        { class: "menu-items" },
+        copies.map(([title, text]) =>
+          button(`Copy ${title}`, () => {
+            menu.open = false;
+            menu.firstChild.focus();
+            copy(text, title.replace(/^as /, "").replace(/^./, (first) => first.toUpperCase()));
+          }),
+        ),
+      ),
+    );
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.firstChild.focus();
+      event.stopPropagation();
+    });
+    return el(
+      "div",
+      { class: "actions", role: "group", "aria-label": "Actions" },
+      button("Replay", () => this.#replay(), { id: "replay", class: "primary" }),
+      button("Edit and replay…", () => this.handlers.onedit(detail), { id: "edit-and-replay" }),
+      menu,
+      button("Save", () => save(`invocation-${detail.id}.json`, JSON.stringify(detail, null, 2)), { id: "save" }),
+      (detail.is_masked || this.isRevealed) &&
+        button(this.isRevealed ? "Hide secrets" : "Reveal secrets", () => this.#reveal(), { id: "reveal" }),
+    );
+  }
+
+  async #replay() {
+    try {
+      const { id } = await call(`invocations/${this.id}/replay`, "POST", {});
+      toast(`Replayed as invocation ${id}`);
+      this.handlers.onopen(id);
+    } catch (error) {
+      toast(error.message);
+    }
+  }
+
+  async #reveal() {
+    this.isRevealed = !this.isRevealed;
+    await this.reload();
+    announce(this.isRevealed ? "Secrets are shown" : "Secrets are hidden");
+  }
+
+  #why({ why }) {
+    if (why === null) return null;
+    return el(
+      "p",
+      { class: "why" },
+      el("strong", {}, "Why: "),
+      why.sentence,
+      why.source && el("span", { class: "source" }, " Source: ", sourceLink(why.source)),
+    );
+  }
+
+  #time(detail, open) {
+    if (detail.timings.length === 0) return null;
+    return el(
+      "details",
+      { class: "time", open },
+      el("summary", { id: "time" }, "Where the time went"),
+      timings(detail.timings),
+    );
+  }
+
+  #tabs(detail) {
+    const lines = detail.log?.text.replace(/\n$/, "").split("\n").length;
+    const abouts = {
+      request: detail.http_request ? `${detail.http_request.method} · ${sizeOf(detail.http_request.body)}` : "none",
+      event: bytes(detail.event.size),
+      payload: detail.function_error ? "error" : detail.payload ? bytes(detail.payload.size) : "none",
+      response: detail.http_response ? `${detail.http_response.status} · ${sizeOf(detail.http_response.body)}` : "none",
+      log: detail.log === null ? "none" : detail.log.text === "" ? "empty" : counted(lines, "line"),
+    };
+    const tabs = TABS.map((tab) =>
+      el(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${tab}`,
+          class: tab === "log" ? "apart" : null,
+          "aria-controls": "panel",
+          onclick: () => this.handlers.ontab(tab),
+        },
+        el("span", { class: "tab-title" }, TITLES[tab]),
+        el("span", { class: `tab-about${abouts[tab] === "error" ? " failure" : ""}` }, abouts[tab]),
+      ),
+    );
+    const onkeydown = (event) => {
+      const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -TABS.length, End: TABS.length };
+      const step = steps[event.key];
+      if (step === undefined) return;
+      const at = Math.min(Math.max(TABS.indexOf(this.tab) + step, 0), TABS.length - 1);
+      this.handlers.ontab(TABS[at]);
+      document.getElementById(`tab-${TABS[at]}`)?.focus();
+      event.preventDefault();
+    };
+    return el("div", { role: "tablist", class: "tabs", "aria-label": "Steps of the invocation", onkeydown }, tabs);
+  }
+
+  #panel(tab, detail) {
+    if (tab === "request") {
+      if (detail.http_request) return message(detail.http_request, "Request");
+      return none("This call came through the Lambda API. There is no HTTP request behind it.");
+    }
+    if (tab === "event") return this.#event(detail);
+    if (tab === "payload") {
+      if (detail.payload) return body(detail.payload, "Payload");
+      return none(detail.state === "running" ? "The function has not responded yet." : "The function gave no payload.");
+    }
+    if (tab === "response") return this.#response(detail);
+    return log(detail.log);
+  }
+
+  #event(detail) {
+    const original = body(detail.event, "Event");
+    if (detail.http_request === null || this.formats.formats.length === 0) return original;
+    return comparison({
+      label: "Show as",
+      choices: this.formats.formats,
+      current: detail.format,
+      original,
+      text: readable(detail.event),
+      load: async (name) => {
+        const reveal = this.isRevealed ? "&reveal=true" : "";
+        const { event, error } = await call(
+          `invocations/${detail.id}/event?format=${encodeURIComponent(name)}${reveal}`,
+        );
+        if (error) throw new Error(error);
+        return readable({ text: event });
+      },
+      memory: this.memory.event,
+    });
+  }
+
+  #response(detail) {
+    if (detail.http_response === null) {
+      return none(detail.state === "running" ? "The client has no response yet." : "No HTTP response was made of it.");
+    }
+    const original = message(detail.http_response, "Response");
+    if (detail.payload === null || this.formats.contracts.length === 0) return original;
+    return comparison({
+      label: "As the function would answer",
+      choices: this.formats.contracts,
+      current: null,
+      original,
+      text: messageText(detail.http_response),
+      load: async (name) => {
+        const { http_response: other, error } = await call(
+          `invocations/${detail.id}/response?contract=${encodeURIComponent(name)}`,
+        );
+        if (error) throw new Error(error);
+        return messageText(other);
+      },
+      memory: this.memory.response,
+    });
+  }
+}
+
+function none(sentence) {
+  return el("p", { class: "none" }, sentence);
+}
+
+function sizeOf(content) {
+  return content === null ? "no body" : bytes(content.size);
+}
