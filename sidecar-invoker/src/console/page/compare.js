@@ -9,19 +9,17 @@ const NARROW = matchMedia("(max-width: 760px)");
 /**
  * Shows a document with a choice of others to compare it with.
  *
- * `label` stands before the choice, `choices` are `{name, title}`, `current` is the name that needs no comparison,
- * `original` is the node without a comparison, `text` the document, `load(name)` returns the other text. `memory`
- * holds the choice from one invocation to the next.
+ * `label` stands before the choice, `unchanged` names the document as it is, `choices` are the others as
+ * `{name, title}`, `original` is the node without a comparison, `text` the document, `load(name)` returns the other
+ * text. `memory` holds the choice from one invocation to the next.
  */
-export function comparison({ label, choices, current, original, text, load, memory }) {
+export function comparison({ label, unchanged, choices, original, text, load, memory }) {
   const place = el("div", { class: "compared" });
   const select = el(
     "select",
     { onchange: () => choose(select.value) },
-    el("option", { value: "" }, "…"),
-    choices.map(({ name, title }) =>
-      el("option", { value: name, disabled: name === current }, name === current ? `${title} (as it was)` : title),
-    ),
+    el("option", { value: "" }, unchanged),
+    choices.map(({ name, title }) => el("option", { value: name }, title)),
   );
   const onlyChanges = el("input", {
     type: "checkbox",
@@ -38,7 +36,7 @@ export function comparison({ label, choices, current, original, text, load, memo
     memory.name = name;
     filter.hidden = name === "";
     if (name === "") return place.replaceChildren(original);
-    const titles = [current, name].map((one) => choices.find((choice) => choice.name === one)?.title ?? "As it was");
+    const titles = [unchanged, choices.find((choice) => choice.name === name).title];
     let content;
     try {
       content = difference(text, await load(name), titles);
@@ -49,7 +47,7 @@ export function comparison({ label, choices, current, original, text, load, memo
     if (select.value === name) place.replaceChildren(...content);
   }
 
-  const known = choices.some(({ name }) => name === memory.name && name !== current);
+  const known = choices.some(({ name }) => name === memory.name);
   select.value = known ? memory.name : "";
   choose(select.value);
   return el(

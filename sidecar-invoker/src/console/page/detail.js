@@ -9,7 +9,14 @@ import { comparison } from "./compare.js";
 
 /** The tabs in the order in which data moves, then the log. */
 export const TABS = ["request", "event", "payload", "response", "log"];
-const TITLES = { request: "HTTP request", event: "Event", payload: "Payload", response: "HTTP response", log: "Log" };
+// A narrow page leaves out what stands in the first place.
+const TITLES = {
+  request: ["HTTP ", "request"],
+  event: ["", "event"],
+  payload: ["", "payload"],
+  response: ["HTTP ", "response"],
+  log: ["", "log"],
+};
 
 /** The pane of the selected invocation. */
 export class Detail {
@@ -73,6 +80,7 @@ export class Detail {
       const isChosen = node.id === `tab-${tab}`;
       node.setAttribute("aria-selected", isChosen);
       node.tabIndex = isChosen ? 0 : -1;
+      if (isChosen) reveal(node.parentElement, node);
     }
     const panel = this.section.querySelector("[role=tabpanel]");
     if (!panel || !this.detail) return;
@@ -128,9 +136,9 @@ export class Detail {
       ["Result", detail.state === "running" ? "Running" : OUTCOMES[detail.outcome]],
       ["Took", detail.state === "running" ? "–" : duration(detail.duration)],
       ["Started", clock(detail.started), date(detail.started)],
-      ["Runs on", { local: "this machine", aws: "AWS", rie: "emulator" }[detail.backend] ?? detail.backend],
-      ["Request id", detail.request_id],
-    ];
+      detail.backend !== "local" && ["Runs on", { aws: "AWS", rie: "an emulator" }[detail.backend] ?? detail.backend],
+      ["Request id", detail.request_id, null, "id"],
+    ].filter(Boolean);
     const chips = [
       detail.cold_start && "cold start",
       detail.streamed && "streamed",
@@ -155,7 +163,9 @@ export class Detail {
       el(
         "dl",
         { class: "facts" },
-        facts.map(([term, text, title]) => el("div", {}, el("dt", {}, term), el("dd", { title }, text))),
+        facts.map(([term, text, title, kind]) =>
+          el("div", {}, el("dt", {}, term), el("dd", { title, class: kind }, text)),
+        ),
       ),
       (chips.length > 0 || detail.replay_of !== null) &&
         el(
@@ -267,7 +277,7 @@ export class Detail {
           "aria-controls": "panel",
           onclick: () => this.handlers.ontab(tab),
         },
-        el("span", { class: "tab-title" }, TITLES[tab]),
+        el("span", { class: "tab-title" }, el("span", { class: "long" }, TITLES[tab][0]), TITLES[tab][1]),
         el("span", { class: `tab-about${abouts[tab] === "error" ? " failure" : ""}` }, abouts[tab]),
       ),
     );
@@ -302,8 +312,8 @@ export class Detail {
     if (detail.http_request === null || this.formats.formats.length === 0) return original;
     return comparison({
       label: "Show as",
-      choices: this.formats.formats,
-      current: detail.format,
+      unchanged: titleOf(this.formats.formats, detail.format) ?? "the format it had",
+      choices: this.formats.formats.filter(({ name }) => name !== detail.format),
       original,
       text: readable(detail.event),
       load: async (name) => {
@@ -326,8 +336,8 @@ export class Detail {
     if (detail.payload === null || this.formats.contracts.length === 0) return original;
     return comparison({
       label: "As the function would answer",
+      unchanged: "by the route's own contract",
       choices: this.formats.contracts,
-      current: null,
       original,
       text: messageText(detail.http_response),
       load: async (name) => {
@@ -342,8 +352,19 @@ export class Detail {
   }
 }
 
+/** Scrolls the row of tabs so that the chosen one is in sight. */
+function reveal(tabs, tab) {
+  const end = tab.offsetLeft + tab.offsetWidth + 40;
+  if (end > tabs.scrollLeft + tabs.clientWidth) tabs.scrollLeft = end - tabs.clientWidth;
+  if (tab.offsetLeft - 40 < tabs.scrollLeft) tabs.scrollLeft = tab.offsetLeft - 40;
+}
+
 function none(sentence) {
   return el("p", { class: "none" }, sentence);
+}
+
+function titleOf(choices, name) {
+  return choices.find((choice) => choice.name === name)?.title;
 }
 
 function sizeOf(content) {

@@ -133,7 +133,7 @@ function rates(history) {
     values: [["rate", rate(now)], failures > 0 && ["errors", `${rate(failures)} errors`]].filter(Boolean),
     lines: [
       { name: "rate", values: history.rate },
-      { name: "errors", values: history.errors },
+      { name: "errors", values: history.errors.some((value) => value > 0) ? history.errors : [] },
     ],
     unit: rate,
   });

@@ -141,20 +141,27 @@ function fillRow(node, one) {
     badge(one),
     el(
       "span",
-      { class: "row-main" },
-      isCalled && el("span", { class: "method" }, one.method),
-      " ",
-      el("span", { class: "target", title: name }, name),
+      { class: "row-line" },
+      el(
+        "span",
+        { class: "row-main", title: name },
+        isCalled && el("span", { class: "method" }, `${one.method} `),
+        el("span", { class: "target" }, name),
+      ),
+      el("span", { class: "row-duration" }, one.state === "running" ? "running" : duration(one.duration)),
     ),
-    el("span", { class: "row-duration" }, one.state === "running" ? "running" : duration(one.duration)),
     el(
       "span",
-      { class: "row-about" },
-      el("span", { class: "function" }, isCalled ? one.function : one.invocation_type),
-      failure && el("span", { class: "failure" }, failure),
-      one.cold_start && el("span", { class: "chip" }, "cold start"),
-      one.replay_of !== null && el("span", { class: "chip" }, `replay of ${one.replay_of}`),
+      { class: "row-line" },
+      el(
+        "span",
+        { class: "row-about" },
+        el("span", {}, isCalled ? one.function : one.invocation_type),
+        failure && el("span", { class: "failure" }, failure),
+        one.cold_start && el("span", { class: "chip" }, "cold start"),
+        one.replay_of !== null && el("span", { class: "chip" }, `replay of ${one.replay_of}`),
+      ),
+      el("span", { class: "row-time" }, clock(one.started)),
     ),
-    el("span", { class: "row-time" }, clock(one.started)),
   );
 }

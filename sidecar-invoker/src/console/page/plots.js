@@ -5,6 +5,7 @@ import { svg } from "./dom.js";
 const WIDTH = 320;
 const HEIGHT = 72;
 const TOP = 6;
+const MAX_GAP = 10;
 
 /**
  * Draws lines over a common axis of time.
@@ -43,11 +44,14 @@ function roundUp(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
 
+/** Returns the points as lines without gaps. A line goes on over a few seconds without a value. */
 function runs(points) {
   const found = [[]];
+  let gap = 0;
   for (const point of points) {
-    if (point === null) found.push([]);
-    else found[found.length - 1].push(point);
+    gap = point === null ? gap + 1 : 0;
+    if (gap > MAX_GAP) found.push([]);
+    else if (point !== null) found[found.length - 1].push(point);
   }
   return found.filter((run) => run.length > 0);
 }
