@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, emulator, envoy, native, python, say, target_dir, wasm};
+use crate::{browser, build, emulator, envoy, native, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -51,6 +51,9 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_aws_clients()?;
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
+    if let Err(error) = browser::driver() {
+        say(format_args!("the tests in a browser will be skipped: {error:#}"));
+    }
     wasm::build()?;
     if cfg!(target_os = "linux") {
         native::build_with_panics()?;

@@ -233,8 +233,9 @@ addEventListener("hashchange", route);
 for (const link of document.querySelectorAll(".skip")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
-    const place = byId(link.dataset.focus);
-    (place && !place.hidden ? place : byId("filter")).focus();
+    const isDetail = link.hash === "#detail";
+    if (isDetail && detail.id !== null) detail.focus();
+    else (isDetail || byId("rows").hidden ? byId("filter") : byId("rows")).focus();
   });
 }
 

@@ -12,10 +12,10 @@ export const TABS = ["request", "event", "payload", "response", "log"];
 // A narrow page leaves out what stands in the first place.
 const TITLES = {
   request: ["HTTP ", "request"],
-  event: ["", "event"],
-  payload: ["", "payload"],
+  event: ["", "Event"],
+  payload: ["", "Payload"],
   response: ["HTTP ", "response"],
-  log: ["", "log"],
+  log: ["", "Log"],
 };
 
 /** The pane of the selected invocation. */
@@ -260,7 +260,7 @@ export class Detail {
   #tabs(detail) {
     const lines = detail.log?.text.replace(/\n$/, "").split("\n").length;
     const abouts = {
-      request: detail.http_request ? `${detail.http_request.method} · ${sizeOf(detail.http_request.body)}` : "none",
+      request: detail.http_request ? sizeOf(detail.http_request.body) : "none",
       event: bytes(detail.event.size),
       payload: detail.function_error ? "error" : detail.payload ? bytes(detail.payload.size) : "none",
       response: detail.http_response ? `${detail.http_response.status} · ${sizeOf(detail.http_response.body)}` : "none",

@@ -79,7 +79,7 @@ export function message(content, label) {
       isRequest && ` ${content.target}`,
     ),
     headers(content.headers, label),
-    el("h4", {}, "Body"),
+    el("h3", {}, "Body"),
     body(content.body, `${label} body`, type.split(";")[0].trim().toLowerCase()),
   );
 }

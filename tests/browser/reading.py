@@ -1,0 +1,119 @@
+"""What the page shows of an invocation."""
+
+from playwright.sync_api import expect
+
+from session import check_width, choose, opened, row, shown_json, tab
+
+
+def from_request_to_response(chromium, service):
+    """An invocation appears while the page is open, with each of its steps."""
+    with opened(chromium, service) as page:
+        expect(page.get_by_text("No invocation yet")).to_be_visible()
+        service.call("POST", "/orders?x=1", '{"item":12.50}', {"content-type": "application/json"})
+        expect(row(page, "/orders?x=1")).to_contain_text("201")
+        choose(page, "/orders?x=1")
+        request = tab(page, "request")
+        assert "POST /orders?x=1" in request and "content-type" in request and "12.50" in request, request
+        tab(page, "event")
+        event = shown_json(page)
+        assert event["rawPath"] == "/orders" and event["rawQueryString"] == "x=1", event
+        assert event["body"] == '{"item":12.50}', event
+        tab(page, "payload")
+        assert shown_json(page)["statusCode"] == 201
+        response = tab(page, "response")
+        assert "HTTP 201" in response and "created" in response, response
+        assert "order taken" in tab(page, "log")
+        steps = page.locator(".timings tbody th").all_inner_texts()
+        assert "Function" in steps, steps
+        expect(page.locator(".why")).to_have_count(0)
+
+
+def a_failure_has_its_reason(chromium, service):
+    """A function error is explained, with a source."""
+    status, _ = service.call("GET", "/fail")
+    with opened(chromium, service) as page:
+        choose(page, "/fail")
+        expect(page.locator("#detail-title .badge")).to_have_text(str(status))
+        expect(page.locator(".why")).to_contain_text("KeyError")
+        link = page.locator(".why a")
+        assert link.get_attribute("href").startswith("https://docs.aws.amazon.com/"), link.get_attribute("href")
+        assert link.get_attribute("rel") == "noopener noreferrer"
+        assert "KeyError" in tab(page, "payload")
+        assert "Traceback" in tab(page, "log") or "KeyError" in tab(page, "log")
+
+
+def data_is_never_markup(chromium, service):
+    """Markup in a path, a header, a payload and a log line stays text."""
+    markup = "<img src=x onerror=document.title='broken'>"
+    service.call("POST", "/markup", markup, {"x-markup": markup})
+    with opened(chromium, service) as page:
+        choose(page, "/markup")
+        for name in ["request", "event", "payload", "response", "log"]:
+            assert "<img src=x" in tab(page, name), name
+        expect(page.locator("#main img")).to_have_count(0)
+        assert page.title() == "lambda-mesh console", page.title()
+
+
+def secrets_are_masked(chromium, service):
+    """A secret is masked until the reader asks for it, and again for the next invocation."""
+    secret = "Bearer c29tZSBzZWNyZXQ"
+    service.call("GET", "/orders/1", headers={"authorization": secret, "cookie": "session=c29tZSBzZWNyZXQ"})
+    service.call("GET", "/orders/2", headers={"authorization": secret})
+    with opened(chromium, service) as page:
+        choose(page, "/orders/1")
+        for name in ["request", "event"]:
+            text = tab(page, name)
+            assert "authorization" in text and "c29tZSBzZWNyZXQ" not in text, text
+        page.get_by_role("button", name="Reveal secrets").click()
+        expect(page.get_by_role("button", name="Hide secrets")).to_be_focused()
+        for name in ["request", "event"]:
+            assert secret in tab(page, name), name
+        page.get_by_role("button", name="Hide secrets").click()
+        expect(page.locator("#panel")).not_to_contain_text("c29tZSBzZWNyZXQ")
+        page.get_by_role("button", name="Reveal secrets").click()
+        expect(page.locator("#panel")).to_contain_text(secret)
+        choose(page, "/orders/2")
+        expect(page.locator("#panel")).not_to_contain_text("c29tZSBzZWNyZXQ")
+
+
+def other_formats_and_contracts(chromium, service):
+    """The request is shown in another event format, and the payload by another contract."""
+    service.call("GET", "/orders/1?x=1")
+    with opened(chromium, service) as page:
+        choose(page, "/orders/1")
+        tab(page, "event")
+        page.get_by_label("Show as").select_option("alb")
+        diff = page.locator(".diff")
+        expect(diff.locator("ins").filter(has_text="targetGroupArn")).to_have_count(1)
+        expect(diff.locator("del").filter(has_text="rawPath")).to_have_count(1)
+        everything = diff.locator("tr:visible").count()
+        page.get_by_label("Only what differs").check()
+        assert diff.locator("tr:visible").count() < everything
+        names = page.get_by_label("Show as").locator("option").evaluate_all("(all) => all.map((one) => one.value)")
+        for name in names[1:]:
+            page.get_by_label("Show as").select_option(name)
+            expect(page.locator(".diff, .problem").first).to_be_visible()
+        tab(page, "response")
+        choices = page.get_by_label("As the function would answer")
+        names = choices.locator("option").evaluate_all("(all) => all.map((one) => one.value)")
+        assert len(names) > 2, names
+        for name in names[1:]:
+            choices.select_option(name)
+            expect(page.locator(".compared").locator(".diff, .problem").first).to_be_visible()
+        choices.select_option("")
+        expect(page.locator(".compared .first-line")).to_contain_text("HTTP 200")
+
+
+def a_long_log_line(chromium, service):
+    """A line of a megabyte does not stop the page; the reader asks for the rest."""
+    service.call("GET", "/log/1000000")
+    with opened(chromium, service) as page:
+        choose(page, "/log/1000000")
+        tab(page, "log")
+        code = page.locator("#panel .code")
+        expect(code).to_be_visible()
+        assert len(code.text_content()) <= 65_536
+        page.locator("#panel").get_by_role("button", name="Show all").click()
+        expect(page.locator("#panel").get_by_role("button", name="Show all")).to_have_count(0)
+        assert len(code.text_content()) > 65_536
+        check_width(page, "log")
