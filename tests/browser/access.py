@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from session import PHONE, check_accessibility, check_width, choose, opened, row, rows, tab
 
 
-def by_keyboard_alone(chromium, service):
+def everything_works_by_keyboard_alone(chromium, service):
     """Everything can be reached without a pointer, and the focus can be seen."""
     for number in range(5):
         service.call("GET", f"/orders/{number}")
@@ -58,7 +58,7 @@ def by_keyboard_alone(chromium, service):
         expect(page.locator("#edit-and-replay")).to_be_focused()
 
 
-def on_a_phone(chromium, service):
+def nothing_is_cut_off_on_a_phone(chromium, service):
     """At a width of 360 pixels, nothing is cut off, and the list and the invocation take turns."""
     service.call("GET", "/orders/with/a/path/that/is/longer/than/a/phone/is/wide?and=a&query=" + "x" * 200)
     service.call("GET", "/fail")
@@ -82,7 +82,7 @@ def on_a_phone(chromium, service):
         check_width(page, "functions")
 
 
-def axe_finds_nothing(chromium, service):
+def axe_finds_no_violation_in_light_and_dark(chromium, service):
     """axe finds no violation in any view, light or dark."""
     service.call("POST", "/orders?x=1", '{"item":1}', {"content-type": "application/json"})
     service.call("GET", "/fail")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from session import choose, opened, rows, shown_json, tab
 
 
-def replay(chromium, service):
+def an_invocation_is_replayed_as_it_was_or_edited(chromium, service):
     """An invocation is replayed as it was, with another event, and with another request."""
     secret = "Bearer c29tZSBzZWNyZXQ"
     service.call("POST", "/echo", '{"count":1}', {"content-type": "application/json", "authorization": secret})
@@ -55,7 +55,7 @@ def replay(chromium, service):
         assert event["headers"]["authorization"] == secret, event
 
 
-def copied_and_saved(chromium, service):
+def an_invocation_is_copied_and_saved(chromium, service):
     """The invocation can be taken along: as a command, as an event, as a file."""
     service.call("POST", "/orders?x=1", '{"item":1}', {"content-type": "application/json"})
     origin = service.console.split("/console")[0]
@@ -74,7 +74,7 @@ def copied_and_saved(chromium, service):
         assert saved["http_request"]["target"] == "/orders?x=1", saved
 
 
-def filter_pause_and_clear(chromium, service):
+def the_list_is_filtered_paused_and_cleared(chromium, service):
     """The list shows what the reader asks for, stands still on request, and can be emptied."""
     for target in ["/orders/1", "/fail", "/missing"]:
         service.call("GET", target)

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from session import check_width, choose, opened, row, shown_json, tab
 
 
-def from_request_to_response(chromium, service):
+def an_invocation_is_shown_from_request_to_response(chromium, service):
     """An invocation appears while the page is open, with each of its steps."""
     with opened(chromium, service) as page:
         expect(page.get_by_text("No invocation yet")).to_be_visible()
@@ -28,7 +28,7 @@ def from_request_to_response(chromium, service):
         expect(page.locator(".why")).to_have_count(0)
 
 
-def a_failure_has_its_reason(chromium, service):
+def a_failure_has_its_reason_and_the_source(chromium, service):
     """A function error is explained, with a source."""
     status, _ = service.call("GET", "/fail")
     with opened(chromium, service) as page:
@@ -54,7 +54,7 @@ def data_is_never_markup(chromium, service):
         assert page.title() == "lambda-mesh console", page.title()
 
 
-def secrets_are_masked(chromium, service):
+def secrets_are_masked_until_they_are_revealed(chromium, service):
     """A secret is masked until the reader asks for it, and again for the next invocation."""
     secret = "Bearer c29tZSBzZWNyZXQ"
     service.call("GET", "/orders/1", headers={"authorization": secret, "cookie": "session=c29tZSBzZWNyZXQ"})
@@ -76,7 +76,7 @@ def secrets_are_masked(chromium, service):
         expect(page.locator("#panel")).not_to_contain_text("c29tZSBzZWNyZXQ")
 
 
-def other_formats_and_contracts(chromium, service):
+def other_formats_and_contracts_are_compared(chromium, service):
     """The request is shown in another event format, and the payload by another contract."""
     service.call("GET", "/orders/1?x=1")
     with opened(chromium, service) as page:
@@ -104,7 +104,7 @@ def other_formats_and_contracts(chromium, service):
         expect(page.locator(".compared .first-line")).to_contain_text("HTTP 200")
 
 
-def a_long_log_line(chromium, service):
+def a_log_line_of_a_megabyte_is_shown_on_request(chromium, service):
     """A line of a megabyte does not stop the page; the reader asks for the rest."""
     service.call("GET", "/log/1000000")
     with opened(chromium, service) as page:

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from session import choose, opened, row, rows
 
 
-def a_restart(chromium, service):
+def the_page_connects_again_after_a_restart(chromium, service):
     """After a restart of the invoker, the page connects again and shows what is there now."""
     service.call("GET", "/orders/before")
     with opened(chromium, service, may_fail=True) as page:
@@ -29,7 +29,7 @@ def a_restart(chromium, service):
         expect(page.get_by_role("button", name="Replay", exact=True)).to_be_enabled()
 
 
-def an_hour_of_sleep(chromium, service):
+def a_page_that_slept_an_hour_connects_again(chromium, service):
     """A page that slept connects again, although its connection looks alive."""
     with opened(chromium, service) as page:
         page.clock.install()
@@ -44,7 +44,7 @@ def an_hour_of_sleep(chromium, service):
         assert streams, "the page did not connect again"
 
 
-def another_origin(chromium, service):
+def a_page_of_another_origin_reads_and_changes_nothing(chromium, service):
     """A page from elsewhere can neither read nor replay nor clear."""
     service.call("GET", "/orders/1", headers={"x-word": "confidential"})
 
@@ -100,7 +100,7 @@ def another_origin(chromium, service):
         expect(rows(page)).to_have_count(1)
 
 
-def two_thousand_invocations(chromium, service):
+def a_burst_leaves_the_page_quick_and_is_counted(chromium, service):
     """A burst leaves the page quick and its list bounded, and what was not shown is counted."""
     burst = 2000
     with opened(chromium, service) as page:

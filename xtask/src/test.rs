@@ -52,7 +52,9 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
     if let Err(error) = browser::driver() {
-        say(format_args!("the tests in a browser will be skipped: {error:#}"));
+        say(format_args!(
+            "the tests in a browser will be skipped: {error:#}"
+        ));
     }
     wasm::build()?;
     if cfg!(target_os = "linux") {

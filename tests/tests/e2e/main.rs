@@ -17,6 +17,7 @@ mod bodyless;
 mod broken_upstreams;
 mod chaos;
 mod configuration;
+mod console;
 mod cookies;
 mod disconnects;
 mod emulator;
