@@ -92,7 +92,7 @@ def other_formats_and_contracts_are_compared(chromium, service):
         names = page.get_by_label("Show as").locator("option").evaluate_all("(all) => all.map((one) => one.value)")
         for name in names[1:]:
             page.get_by_label("Show as").select_option(name)
-            expect(page.locator(".diff, .problem").first).to_be_visible()
+            expect(page.locator(".compared").locator(".diff, .problem").first).to_be_visible()
         tab(page, "response")
         choices = page.get_by_label("As the function would answer")
         names = choices.locator("option").evaluate_all("(all) => all.map((one) => one.value)")

@@ -36,7 +36,7 @@ def a_page_that_slept_an_hour_connects_again(chromium, service):
         page.reload()
         expect(page.locator("#connection-text")).to_have_text("Live")
         streams = []
-        page.on("request", lambda request: request.url.endswith("/stream") and streams.append(request.url))
+        page.on("request", lambda request: "/api/stream" in request.url and streams.append(request.url))
         service.call("GET", "/orders/1")
         page.clock.fast_forward("01:00:00")
         page.clock.run_for(6_000)

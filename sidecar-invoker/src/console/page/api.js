@@ -15,7 +15,8 @@ export async function call(path, method = "GET", body = undefined) {
     response = await fetch(`api/${path}`, {
       method,
       cache: "no-store",
-      headers: body === undefined ? {} : { "content-type": "application/json" },
+      // A form of another page cannot send this type.
+      headers: method === "GET" ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
@@ -43,11 +44,15 @@ const SLEPT = 20_000;
  * error, and a machine that slept may hold a connection that is dead without a sign.
  */
 export class Stream {
-  /** `handlers` has a function for each event, and `opened()`, `closed()`. */
+  /**
+   * `handlers` has a function for each event, `synchronise()`, which fetches what is there and returns the place in
+   * the stream behind it, `opened()` and `closed(error)`.
+   */
   constructor(handlers) {
     this.handlers = handlers;
     this.retry = FIRST_RETRY;
     this.timer = 0;
+    this.connection = 0;
     this.lastTick = Date.now();
     setInterval(() => this.#tick(), TICK);
     addEventListener("online", () => this.connect());
@@ -55,10 +60,20 @@ export class Stream {
     this.connect();
   }
 
-  connect() {
+  async connect() {
     clearTimeout(this.timer);
     this.source?.close();
-    const source = new EventSource("api/stream");
+    this.connection += 1;
+    const connection = this.connection;
+    let place;
+    try {
+      place = await this.handlers.synchronise();
+    } catch (error) {
+      if (connection === this.connection) this.#lost(error);
+      return;
+    }
+    if (connection !== this.connection) return;
+    const source = new EventSource(`api/stream?after=${encodeURIComponent(place)}`);
     this.source = source;
     source.onopen = () => {
       this.retry = FIRST_RETRY;
@@ -66,16 +81,18 @@ export class Stream {
     };
     source.onerror = () => {
       source.close();
-      this.handlers.closed();
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.connect(), this.retry);
-      this.retry = Math.min(this.retry * 2, LONGEST_RETRY);
+      this.#lost(null);
     };
     for (const name of ["invocation", "functions", "missed", "cleared"]) {
-      source.addEventListener(name, (event) => {
-        this.handlers[name](event.data === "" ? null : JSON.parse(event.data));
-      });
+      source.addEventListener(name, (event) => this.handlers[name](JSON.parse(event.data)));
     }
+  }
+
+  #lost(error) {
+    this.handlers.closed(error);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.connect(), this.retry);
+    this.retry = Math.min(this.retry * 2, LONGEST_RETRY);
   }
 
   #tick() {

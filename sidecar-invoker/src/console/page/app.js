@@ -50,7 +50,7 @@ function draw() {
   const known = store.invocations.size;
   const isFiltered = filter.words.length > 0 || filter.name !== "" || filter.result !== "";
   const parts = [isFiltered ? `${count(visible.length)} of ${counted(known, "invocation")}` : counted(known, "invocation")];
-  if (store.missed > 0) parts.push(`${count(store.missed)} more came too fast to be shown`);
+  if (store.missed > 0) parts.push(`${count(store.missed)} came too fast to be shown`);
   if (store.isPaused) parts.push(store.waiting === 0 ? "paused" : `paused, ${count(store.waiting)} new`);
   setText(byId("counts"), parts.join(" · "));
   const empty = byId("empty");
@@ -66,42 +66,24 @@ function setText(node, text) {
 
 // --- the stream
 
-let isSyncing = false;
-let waiting = [];
-
-function take(summary) {
-  store.put(summary);
-  detail.changed(summary);
-  redraw();
-}
-
-/** Fetches what is there: after the start, a lost connection, or a restart of the invoker, whose ids start anew. */
+/**
+ * Fetches what is there: at the start, after a lost connection, and after a restart of the invoker, whose ids start
+ * anew. Returns the place in the stream from which it goes on.
+ */
 async function synchronise() {
-  if (isSyncing) return;
-  isSyncing = true;
-  try {
-    const [{ invocations, dropped }, states, formats] = await Promise.all([
-      call("invocations"),
-      call("functions"),
-      call("formats"),
-    ]);
-    store.replace(invocations, dropped);
-    functions.update(states.functions);
-    detail.formats = formats;
-    waiting.forEach((summary) => store.put(summary));
-    setConnection("live", "Live");
-    if (detail.id !== null) detail.reload();
-    else route();
-  } catch (error) {
-    setConnection("lost", error.status === 401 || error.status === 403 ? "No access" : "Not connected");
-    if (error.status !== 0) toast(error.message);
-  } finally {
-    isSyncing = false;
-    waiting = [];
-    listFunctions();
-    redraw();
-    drawFunctions();
-  }
+  const [{ invocations, cursor }, states, formats] = await Promise.all([
+    call("invocations"),
+    call("functions"),
+    call("formats"),
+  ]);
+  store.replace(invocations);
+  functions.update(states.functions);
+  detail.formats = formats;
+  listFunctions();
+  redraw();
+  drawFunctions();
+  if (detail.id !== null) detail.reload();
+  return cursor;
 }
 
 let connection = "";
@@ -114,13 +96,30 @@ function setConnection(state, text) {
   connection = state;
 }
 
-new Stream({
-  opened: synchronise,
-  closed: () => setConnection("lost", "Reconnecting"),
+function showProblem(sentence) {
+  const box = byId("problem");
+  box.hidden = sentence === null;
+  setText(box, sentence ?? "");
+}
+
+let fillLater = 0;
+
+const stream = new Stream({
+  synchronise,
+  opened() {
+    setConnection("live", "Live");
+    showProblem(null);
+  },
+  closed(error) {
+    setConnection("lost", "Reconnecting");
+    // A status means that the invoker is there, and has something to say.
+    if (error !== null && error.status !== 0) showProblem(error.message);
+  },
   invocation(summary) {
-    if (isSyncing) waiting.push(summary);
-    take(summary);
+    store.put(summary);
+    detail.changed(summary);
     if (!knownFunctions.has(summary.function)) listFunctions();
+    redraw();
   },
   functions(states) {
     functions.update(states);
@@ -128,6 +127,9 @@ new Stream({
   missed(event) {
     store.missed += event.count;
     redraw();
+    // Once they come slower, those that the invoker still keeps are fetched.
+    clearTimeout(fillLater);
+    fillLater = setTimeout(() => stream.connect(), 2000);
   },
   cleared() {
     store.clear();

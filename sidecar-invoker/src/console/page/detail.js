@@ -27,6 +27,7 @@ export class Detail {
     this.id = null;
     this.tab = "event";
     this.isRevealed = false;
+    this.isFull = false;
     this.formats = { formats: [], contracts: [] };
     this.memory = { event: {}, response: {} };
     this.request = 0;
@@ -35,7 +36,10 @@ export class Detail {
   /** Shows the invocation `id`, with this tab if it names one. */
   async show(id, tab) {
     if (tab) this.tab = tab;
-    if (id !== this.id) this.isRevealed = false;
+    if (id !== this.id) {
+      this.isRevealed = false;
+      this.isFull = false;
+    }
     this.id = id;
     await this.reload();
   }
@@ -45,7 +49,7 @@ export class Detail {
     this.request += 1;
     const request = this.request;
     try {
-      const detail = await call(`invocations/${this.id}${this.isRevealed ? "?reveal=true" : ""}`);
+      const detail = await call(`invocations/${this.id}?reveal=${this.isRevealed}&full=${this.isFull}`);
       if (request !== this.request) return;
       // After a restart of the invoker, the id may belong to another invocation.
       if (this.detail?.id === detail.id && this.detail.request_id !== detail.request_id) this.#gone();
@@ -86,6 +90,7 @@ export class Detail {
     if (!panel || !this.detail) return;
     panel.setAttribute("aria-labelledby", `tab-${tab}`);
     panel.replaceChildren(this.#panel(tab, this.detail));
+    panel.querySelector(".cut")?.after(" ", this.#load());
   }
 
   /** Keeps what is shown, although the invoker does not have it any more. */
@@ -97,6 +102,15 @@ export class Detail {
     if (this.section.querySelector(".gone")) return;
     const sentence = "The invoker no longer keeps this invocation. It cannot be replayed; you can still save it.";
     this.section.querySelector(".detail-head").after(el("p", { class: "gone" }, sentence));
+  }
+
+  /** Returns the button that loads the bodies without a limit, if they are not loaded so. */
+  #load() {
+    if (this.isFull) return "";
+    return button("Load all of it", () => {
+      this.isFull = true;
+      this.reload();
+    });
   }
 
   #fail(error) {
@@ -214,10 +228,22 @@ export class Detail {
       button("Replay", () => this.#replay(), { id: "replay", class: "primary" }),
       button("Edit and replay…", () => this.handlers.onedit(detail), { id: "edit-and-replay" }),
       menu,
-      button("Save", () => save(`invocation-${detail.id}.json`, JSON.stringify(detail, null, 2)), { id: "save" }),
+      button("Save", () => this.#save(), { id: "save" }),
       (detail.is_masked || this.isRevealed) &&
         button(this.isRevealed ? "Hide secrets" : "Reveal secrets", () => this.#reveal(), { id: "reveal" }),
     );
+  }
+
+  /** Saves what is shown, with bodies of any length if the invoker still has them. */
+  async #save() {
+    let { detail } = this;
+    try {
+      const whole = await call(`invocations/${detail.id}?reveal=${this.isRevealed}&full=true`);
+      if (whole.request_id === detail.request_id) detail = whole;
+    } catch {
+      // What is on the page is better than nothing.
+    }
+    save(`invocation-${detail.id}.json`, JSON.stringify(detail, null, 2));
   }
 
   async #replay() {
@@ -317,11 +343,10 @@ export class Detail {
       original,
       text: readable(detail.event),
       load: async (name) => {
-        const reveal = this.isRevealed ? "&reveal=true" : "";
         const { event, error } = await call(
-          `invocations/${detail.id}/event?format=${encodeURIComponent(name)}${reveal}`,
+          `invocations/${detail.id}/event?format=${encodeURIComponent(name)}&reveal=${this.isRevealed}`,
         );
-        if (error) throw new Error(error);
+        if (event === null) throw new Error(error);
         return readable({ text: event });
       },
       memory: this.memory.event,
@@ -342,9 +367,9 @@ export class Detail {
       text: messageText(detail.http_response),
       load: async (name) => {
         const { http_response: other, error } = await call(
-          `invocations/${detail.id}/response?contract=${encodeURIComponent(name)}`,
+          `invocations/${detail.id}/response?contract=${encodeURIComponent(name)}&reveal=${this.isRevealed}`,
         );
-        if (error) throw new Error(error);
+        if (other === null) throw new Error(error);
         return messageText(other);
       },
       memory: this.memory.response,

@@ -44,7 +44,6 @@ export function body(content, label, type = "") {
   const about = [bytes(content.size)];
   if (json !== null) about.push("JSON");
   if (content.base64 !== undefined) about.push("no text, shown in base64");
-  if (content.is_truncated) about.push("only the beginning was kept");
   if (text === "") return el("p", { class: "none" }, "Empty.");
   return el(
     "div",
@@ -52,12 +51,17 @@ export function body(content, label, type = "") {
     el(
       "p",
       { class: "about" },
-      el("span", { class: content.is_truncated && "notice" }, about.join(" · ")),
+      el("span", {}, about.join(" · "), content.is_truncated && cut()),
       button("Copy", () => copy(text, label), { class: "quiet", "aria-label": `Copy ${label.toLowerCase()}` }),
     ),
     content.base64 !== undefined && !content.is_truncated && image(content.base64, type),
     code(json ?? text, label, json !== null),
   );
+}
+
+/** Returns the note that only a part is shown. The pane of the invocation adds the button that loads the rest. */
+function cut() {
+  return el("span", { class: "notice cut" }, " · only the beginning is here");
 }
 
 function image(base64, type) {
@@ -107,7 +111,7 @@ export function log(content) {
     el(
       "p",
       { class: "about" },
-      el("span", { class: content.is_truncated && "notice" }, content.is_truncated ? `${about} · the rest was cut` : about),
+      el("span", {}, about, content.is_truncated && el("span", { class: "notice" }, " · only the end is kept")),
       button("Copy", () => copy(content.text, "Log"), { class: "quiet", "aria-label": "Copy log" }),
     ),
     code(content.text, "Log"),

@@ -9,7 +9,7 @@ export async function edit(id, ondone) {
   let detail;
   try {
     // A replay of masked text would send the mask.
-    detail = await call(`invocations/${id}?reveal=true`);
+    detail = await call(`invocations/${id}?reveal=true&full=true`);
   } catch (error) {
     toast(error.message);
     return;

@@ -54,9 +54,8 @@ export class Store {
   }
 
   /** Replaces everything by the list of the server. */
-  replace(summaries, missed) {
+  replace(summaries) {
     this.#empty();
-    this.missed = missed;
     for (const summary of summaries.slice(-MAX_INVOCATIONS)) this.put(summary);
   }
 
