@@ -117,3 +117,32 @@ def a_log_line_of_a_megabyte_is_shown_on_request(chromium, service):
         expect(page.locator("#panel").get_by_role("button", name="Show all")).to_have_count(0)
         assert len(code.text_content()) > 65_536
         check_width(page, "log")
+
+
+def documents_are_formatted_and_compared_exactly(chromium, service):
+    """JSON is laid out without a change of its tokens, and a comparison has every line of both sides."""
+    documents = {
+        '{"a":12345678901234567890,"b":1.50,"a":"\\u00e9\\"}{","c":[],"d":{},"e":[1,[true,null]]}': (
+            '{\n  "a": 12345678901234567890,\n  "b": 1.50,\n  "a": "\\u00e9\\"}{",\n  "c": [],\n  "d": {},\n'
+            '  "e": [\n    1,\n    [\n      true,\n      null\n    ]\n  ]\n}'
+        ),
+        "{": None,
+        "text": None,
+        '"text"': None,
+    }
+    with opened(chromium, service) as page:
+        for document, expected in documents.items():
+            shown = page.evaluate("async (text) => (await import('./text.js')).pretty(text)", document)
+            assert shown == expected, shown
+        pretty = page.evaluate(
+            "async (size) => (await import('./text.js')).pretty(JSON.stringify({ long: 'x'.repeat(size) })).length",
+            1_000_000,
+        )
+        assert pretty == 1_000_000 + len('{\n  "long": ""\n}'), pretty
+        compare = "async ([before, after]) => (await import('./diff.js')).diffLines(before, after)"
+        for before, after in [("a\nb\nc", "a\nc"), ("", "x\ny"), ("a\nb", "b\na"), ("1\n2\n3\n4", "1\n3\n2\n5\n4")]:
+            lines = page.evaluate(compare, [before, after])
+            sides = [[line["text"] for line in lines if line["kind"] != kind] for kind in ("added", "removed")]
+            assert sides == [before.split("\n"), after.split("\n")], lines
+        other = ["\n".join(f"{side}{number}" for number in range(3_000)) for side in "ab"]
+        assert page.evaluate(compare, other) is None

@@ -99,6 +99,7 @@ checks! {
     an_invocation_is_shown_from_request_to_response
     a_failure_has_its_reason_and_the_source
     data_is_never_markup
+    documents_are_formatted_and_compared_exactly
     secrets_are_masked_until_they_are_revealed
     other_formats_and_contracts_are_compared
     a_log_line_of_a_megabyte_is_shown_on_request

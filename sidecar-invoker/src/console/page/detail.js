@@ -1,8 +1,9 @@
 // One invocation: from the client's request over event and payload to the response.
 
-import { announce, button, copy, el, save, sourceLink, toast } from "./dom.js";
+import { announce, button, el, save, sourceLink, toast } from "./dom.js";
 import { call } from "./api.js";
 import { bytes, clock, counted, date, duration, messageText, readable } from "./text.js";
+import { actions } from "./actions.js";
 import { badge, OUTCOMES } from "./list.js";
 import { body, log, message, timings } from "./panes.js";
 import { comparison } from "./compare.js";
@@ -189,48 +190,12 @@ export class Detail {
           detail.replay_of !== null &&
             button(`replay of ${detail.replay_of}`, () => this.handlers.onopen(detail.replay_of), { class: "chip" }),
         ),
-      this.#actions(detail),
-    );
-  }
-
-  #actions(detail) {
-    const copies = [
-      ["as curl", detail.copy.curl],
-      ["as invoke command", detail.copy.command],
-      ["as test event", detail.copy.test_event],
-      ["request id", detail.request_id],
-    ].filter(([, text]) => text !== null);
-    const menu = el(
-      "details",
-      { class: "menu", onfocusout: (event) => menu.contains(event.relatedTarget) || (menu.open = false) },
-      el("summary", { id: "copy-menu" }, "Copy"),
-      el(
-        "div",
-        { class: "menu-items" },
-        copies.map(([title, text]) =>
-          button(`Copy ${title}`, () => {
-            menu.open = false;
-            menu.firstChild.focus();
-            copy(text, title.replace(/^as /, "").replace(/^./, (first) => first.toUpperCase()));
-          }),
-        ),
-      ),
-    );
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !menu.open) return;
-      menu.open = false;
-      menu.firstChild.focus();
-      event.stopPropagation();
-    });
-    return el(
-      "div",
-      { class: "actions", role: "group", "aria-label": "Actions" },
-      button("Replay", () => this.#replay(), { id: "replay", class: "primary" }),
-      button("Edit and replay…", () => this.handlers.onedit(detail), { id: "edit-and-replay" }),
-      menu,
-      button("Save", () => this.#save(), { id: "save" }),
-      (detail.is_masked || this.isRevealed) &&
-        button(this.isRevealed ? "Hide secrets" : "Reveal secrets", () => this.#reveal(), { id: "reveal" }),
+      actions(detail, this.isRevealed, {
+        replay: () => this.#replay(),
+        edit: () => this.handlers.onedit(detail),
+        save: () => this.#save(),
+        reveal: () => this.#reveal(),
+      }),
     );
   }
 
