@@ -78,11 +78,10 @@ async function synchronise() {
   ]);
   store.replace(invocations);
   functions.update(states.functions);
-  detail.formats = formats;
+  detail.synchronise(formats, invocations);
   listFunctions();
   redraw();
   drawFunctions();
-  if (detail.id !== null) detail.reload();
   return cursor;
 }
 

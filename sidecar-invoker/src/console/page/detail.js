@@ -68,6 +68,17 @@ export class Detail {
     if (summary.id === this.id && isOther) this.reload();
   }
 
+  /** Takes over the formats and the list of the invoker after each connection. */
+  synchronise(formats, summaries) {
+    const isFirst = this.formats.formats.length === 0;
+    this.formats = formats;
+    if (this.id === null) return;
+    const now = summaries.find((summary) => summary.id === this.id);
+    const isSame = now && now.request_id === this.detail?.request_id && now.state === this.detail.state;
+    // A reader keeps what they have marked and opened, as long as nothing has changed.
+    if (isFirst || !isSame) this.reload();
+  }
+
   close() {
     this.id = null;
     this.detail = null;
