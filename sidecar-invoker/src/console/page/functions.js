@@ -175,6 +175,7 @@ function environments({ name, backend, environments: list }) {
     const text = backend === "local" ? "No environment runs now." : "Its environments are not known here.";
     return el("p", { class: "none" }, text);
   }
+  const hasVersions = list.some((one) => one.version !== "$LATEST");
   const cells = list.map((one) =>
     el(
       "tr",
@@ -183,10 +184,11 @@ function environments({ name, backend, environments: list }) {
       el("td", {}, el("span", { class: `state ${one.state}` }, one.state)),
       el("td", { class: "figure" }, one.memory_mib === null ? "–" : `${count(one.memory_mib)} MiB`),
       el("td", { class: "figure" }, seconds(one.age)),
-      el("td", {}, one.version),
+      hasVersions && el("td", {}, one.version),
     ),
   );
-  const headings = [["Environment"], ["State"], ["Memory", "figure"], ["Age", "figure"], ["Version"]];
+  const headings = [["Environment"], ["State"], ["Memory", "figure"], ["Age", "figure"]];
+  if (hasVersions) headings.push(["Version"]);
   return el(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": `Environments of ${name}`, id: `environments-${name}` },

@@ -115,7 +115,7 @@ function requestEditor({ http_request: request }) {
       { class: "editor", hidden: true },
       el(
         "div",
-        { class: "first-line" },
+        { class: "target-line" },
         el("label", {}, "Method", method),
         el("label", { class: "wide" }, "Path and query", target),
       ),
