@@ -11,7 +11,7 @@ const NARROW = matchMedia("(max-width: 760px)");
  *
  * `label` stands before the choice, `unchanged` names the document as it is, `choices` are the others as
  * `{name, title}`, `original` is the node without a comparison, `text` the document, `load(name)` returns the other
- * text. `memory` holds the choice from one invocation to the next.
+ * one as `{text, problem}`. `memory` holds the choice from one invocation to the next.
  */
 export function comparison({ label, unchanged, choices, original, text, load, memory }) {
   const place = el("div", { class: "compared" });
@@ -39,7 +39,9 @@ export function comparison({ label, unchanged, choices, original, text, load, me
     const titles = [unchanged, choices.find((choice) => choice.name === name).title];
     let content;
     try {
-      content = difference(text, await load(name), titles);
+      const other = await load(name);
+      content = difference(text, other.text, titles);
+      if (other.problem) content.unshift(el("p", { class: "problem" }, other.problem));
     } catch (error) {
       content = [el("p", { class: "problem", role: "alert" }, error.message)];
     }

@@ -162,7 +162,7 @@ export class Detail {
       ["Result", detail.state === "running" ? "Running" : OUTCOMES[detail.outcome]],
       ["Took", detail.state === "running" ? "–" : duration(detail.duration)],
       ["Started", clock(detail.started), date(detail.started)],
-      detail.backend !== "local" && ["Runs on", { aws: "AWS", rie: "an emulator" }[detail.backend] ?? detail.backend],
+      ["aws", "rie"].includes(detail.backend) && ["Runs on", detail.backend === "aws" ? "AWS" : "an emulator"],
       ["Request id", detail.request_id, null, "id"],
     ].filter(Boolean);
     const chips = [
@@ -323,7 +323,7 @@ export class Detail {
           `invocations/${detail.id}/event?format=${encodeURIComponent(name)}&reveal=${this.isRevealed}`,
         );
         if (event === null) throw new Error(error);
-        return readable({ text: event });
+        return { text: readable({ text: event }) };
       },
       memory: this.memory.event,
     });
@@ -346,7 +346,7 @@ export class Detail {
           `invocations/${detail.id}/response?contract=${encodeURIComponent(name)}&reveal=${this.isRevealed}`,
         );
         if (other === null) throw new Error(error);
-        return messageText(other);
+        return { text: messageText(other), problem: error };
       },
       memory: this.memory.response,
     });
