@@ -43,6 +43,10 @@ pub const TRACE_ID: &str = "x-amzn-trace-id";
 /// [`invocation_header`](crate::invocation_header).
 pub const INVOCATION: &str = "x-lambda-mesh-invocation";
 
+/// Request from the filter to the invoker: the client's HTTP request, for the console; see
+/// [`client_request`](crate::client_request).
+pub const CLIENT_REQUEST: &str = "x-lambda-mesh-client-request";
+
 /// Request from the filter to the invoker: the secret by which the invoker knows the filter.
 pub const SECRET: &str = "x-lambda-mesh-secret";
 
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_headers_between_filter_and_invoker_begin_alike() {
-        for name in [INVOCATION, SECRET, FUNCTION_CONTENT_TYPE] {
+        for name in [INVOCATION, CLIENT_REQUEST, SECRET, FUNCTION_CONTENT_TYPE] {
             assert!(name.starts_with(OWN_PREFIX), "{name}");
         }
     }

@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod client_request;
 pub mod event_stream;
 pub mod function_error;
 pub mod headers;

@@ -22,6 +22,12 @@ pub const MAX_STREAM_BYTES: usize = 200 * 1024 * 1024;
 /// (`max_request_headers_kb: 60`), and its HTTP/2 codec can send as many in one header.
 pub const MAX_HEADER_EVENT_BYTES: usize = 60 * 1024;
 
+/// The largest value of the header [`headers::CLIENT_REQUEST`](crate::headers::CLIENT_REQUEST), in bytes.
+///
+/// With the event in a header and the client's own headers beside it, a request still has fewer bytes of headers than
+/// the invoker accepts.
+pub const MAX_CLIENT_REQUEST_BYTES: usize = 16 * 1024;
+
 /// The largest headers of one response in bytes, names and values together.
 ///
 /// Envoy accepts as many from an upstream by default (`max_response_headers_kb: 60`).

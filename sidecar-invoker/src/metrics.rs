@@ -67,7 +67,8 @@ impl Outcome {
         }
     }
 
-    fn label(self) -> &'static str {
+    /// Returns the name of the outcome.
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::FunctionError => "function_error",

@@ -18,7 +18,9 @@ mod encoding;
 mod error;
 pub mod event;
 pub mod exchange;
+mod reported_request;
 pub mod request;
 pub mod response;
 
 pub use error::Error;
+pub use reported_request::{DecodedResponse, ReportedRequest, UpstreamResponse};

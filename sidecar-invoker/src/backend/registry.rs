@@ -244,6 +244,17 @@ impl Backends {
             .await
     }
 
+    /// Returns the kind of the backend that runs a function, if there is such a function.
+    pub(crate) fn kind(&self, name: &FunctionName) -> Option<&'static str> {
+        let functions = self.functions();
+        match functions.listed.get(name) {
+            Some(Backend::Local(..)) => Some("local"),
+            Some(Backend::Rie(..)) => Some("rie"),
+            Some(Backend::Aws(_)) => Some("aws"),
+            None => functions.aws.as_ref().map(|_| "aws"),
+        }
+    }
+
     /// Returns a sentence for each local function whose command does not exist, with file, line and
     /// cure.
     pub(crate) fn missing_commands(&self) -> Vec<String> {

@@ -24,6 +24,7 @@ use crate::util::{LogLimit, lock};
 
 pub use secrets::SecretError;
 use secrets::Secrets;
+pub(crate) use secrets::read_secret;
 
 /// The time between two looks at the files of secrets.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -86,7 +87,7 @@ impl Callers {
                 Ok(Err(error)) => {
                     if let Some(left_out) = warnings.admit() {
                         tracing::warn!(
-                            "{error}; the previous secrets of `callers` stay in force{left_out}"
+                            "callers: {error}; the previous secrets of `callers` stay in force{left_out}"
                         );
                     }
                 }

@@ -43,11 +43,11 @@ impl PartialEq for Secrets {
 pub enum SecretError {
     /// The environment variable is not set.
     #[error(
-        "callers: the environment variable {0} is not set; put a secret into it, such as one of `openssl rand -hex 32`"
+        "the environment variable {0} is not set; put a secret into it, such as one of `openssl rand -hex 32`"
     )]
     NoVariable(String),
     /// The file cannot be read.
-    #[error("callers: the secret in {} cannot be read: {error}", .path.display())]
+    #[error("the secret in {} cannot be read: {error}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum SecretError {
     },
     /// The text is too short to be a secret, or has characters that no header can have.
     #[error(
-        "callers: {0} holds no secret of 32 to 256 visible ASCII characters; make one with `openssl rand -hex 32`"
+        "{0} holds no secret of 32 to 256 visible ASCII characters; make one with `openssl rand -hex 32`"
     )]
     NotASecret(String),
 }
@@ -99,6 +99,14 @@ impl Secrets {
     pub(super) fn access_key(&self, index: usize) -> Option<&Identity> {
         self.access_keys.get(index).map(|(_, identity)| identity)
     }
+}
+
+/// Reads a secret for another purpose than a caller's. Its text must not be shown.
+///
+/// # Errors
+/// Returns an error if the secret is missing or not valid.
+pub(crate) fn read_secret(source: &SecretSource) -> Result<String, SecretError> {
+    read(source).map(|secret| secret.0)
 }
 
 /// Reads a secret. Space around it does not count, since editors end a file with a line break.

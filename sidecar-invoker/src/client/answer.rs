@@ -16,9 +16,8 @@ use super::call::Mode;
 use super::output::Output;
 use super::report::{Report, decoded_log};
 use crate::invoke_api::body::ResponseBody;
+use crate::invoke_api::failure::{function_failure, service_message};
 use lambda_api::event_stream::{End, LOG_RESULT, Reader};
-use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
-use lambda_api::log_line::single_line;
 
 /// The way in which a response is shown.
 pub(crate) struct Decoder {
@@ -210,7 +209,7 @@ impl Answer<'_> {
     fn fail(&mut self, error: &Error, body: &[u8]) -> Result<(), AnswerError> {
         let mut failure = error.to_string();
         if let Error::Service { .. } = error
-            && let Some(message) = message(body)
+            && let Some(message) = service_message(body)
         {
             failure.push_str(&format!(": {message}"));
         }
@@ -227,25 +226,6 @@ impl Answer<'_> {
         self.report.failure = Some(failure);
         shown
     }
-}
-
-/// Returns the message of Lambda's error response. Its member has one spelling or the other.
-fn message(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let message = body.get("Message").or_else(|| body.get("message"))?;
-    message.as_str().map(single_line)
-}
-
-/// Returns a sentence about a function error, without its stack trace.
-fn function_failure(payload: &[u8]) -> String {
-    let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-    let member = |name| payload.get(name).and_then(Value::as_str);
-    let parts = [member(ERROR_TYPE), member(ERROR_MESSAGE)];
-    let parts = parts.into_iter().flatten().map(single_line);
-    let known: Vec<_> = std::iter::once("the function failed".to_owned())
-        .chain(parts)
-        .collect();
-    known.join(": ")
 }
 
 /// Returns the log in the payload of `InvokeComplete`.

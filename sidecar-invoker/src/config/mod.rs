@@ -24,8 +24,9 @@ pub use callers::{
 pub use cors::{Cors, CorsPolicy, Preflight};
 pub(crate) use import::command_of_runtime;
 pub use model::{
-    AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, EventConfig, Exposed, FunctionConfig,
-    ImportOverrides, InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig, Role,
+    AwsCall, AwsConfig, AwsFunction, BackendConfig, Config, ConsoleConfig, EventConfig, Exposed,
+    FunctionConfig, ImportOverrides, InheritEnv, IsolationMode, LocalConfig, LogFormat, RieConfig,
+    Role,
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};

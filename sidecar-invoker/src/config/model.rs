@@ -24,6 +24,8 @@ pub struct Config {
     pub socket_mode: Option<SocketMode>,
     /// `admin`: the address of the admin endpoints.
     pub admin: HostPort,
+    /// `console`: the page that shows each invocation. `None` without the key.
+    pub console: Option<ConsoleConfig>,
     /// `hosts`: names of the invoker besides `localhost`, by which programs on its machine call it.
     pub hosts: Vec<Host>,
     /// `callers`: the callers who may invoke functions. Without the block, everyone who can connect.
@@ -72,6 +74,30 @@ impl Config {
                 file: self.file.clone(),
                 address: address.clone(),
             }),
+        }
+    }
+}
+
+/// The key `console`: the page that shows each invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleConfig {
+    /// The page is served.
+    pub is_on: bool,
+    /// `token`: the place of the secret that a user of the page gives.
+    pub token: Option<SecretSource>,
+    /// `mask`: headers whose values are hidden, in lower case, besides those that always are.
+    pub mask: Vec<String>,
+    /// `invocations`: most invocations that are kept.
+    pub invocations: usize,
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        Self {
+            is_on: true,
+            token: None,
+            mask: Vec::new(),
+            invocations: 500,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::keys::kind::object;
 
 use super::routes;
 use super::schema::callers::{AccessKeyKeys, CallersKeys, FilterKeys, IdentityKeys};
+use super::schema::console::ConsoleKeys;
 use super::schema::functions::{EventKeys, FunctionKeys};
 use super::schema::local::LocalKeys;
 use super::schema::{FileKeys, aws};
@@ -25,6 +26,7 @@ pub fn tables() -> Vec<(&'static str, String)> {
             "invoker callers.identities",
             table(&IdentityKeys::reference()),
         ),
+        ("invoker console", table(&ConsoleKeys::reference())),
         ("invoker aws", table(&aws::block_reference())),
         ("invoker functions.NAME", table(&FunctionKeys::reference())),
         (

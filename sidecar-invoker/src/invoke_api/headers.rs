@@ -4,6 +4,7 @@ use hyper::header::{CONNECTION, HeaderMap, HeaderName};
 use lambda_api::headers;
 
 pub(crate) const INVOCATION: HeaderName = HeaderName::from_static(headers::INVOCATION);
+pub(crate) const CLIENT_REQUEST: HeaderName = HeaderName::from_static(headers::CLIENT_REQUEST);
 pub(crate) const SECRET: HeaderName = HeaderName::from_static(headers::SECRET);
 pub(crate) const ENVOY_TIMEOUT_MS: HeaderName = HeaderName::from_static(headers::ENVOY_TIMEOUT_MS);
 pub(crate) const ENVOY_REQUEST_ID: HeaderName = HeaderName::from_static(headers::ENVOY_REQUEST_ID);

@@ -42,11 +42,17 @@ pub(crate) struct InvokeRequest<'r> {
     pub(crate) arrival: Instant,
 }
 
+/// A function that takes the event once it has been read.
+pub(crate) type OnRead = Box<dyn FnOnce(&Bytes) + Send + Sync>;
+
 /// The body of a request.
 pub(crate) struct RequestBody {
-    pub(crate) body: Incoming,
+    /// `None` for an event that did not come in a request.
+    pub(crate) body: Option<Incoming>,
     /// The event, if a header carried it.
     pub(crate) event: Option<Bytes>,
+    /// Takes the event once it has been read.
+    pub(crate) on_read: Option<OnRead>,
     /// Set once reading has begun. hyper then sends `100 Continue` to a caller that waits for it.
     pub(crate) has_begun: bool,
 }
@@ -55,9 +61,20 @@ impl RequestBody {
     /// Wraps the body of a request without an event in a header.
     pub(crate) fn new(body: Incoming) -> Self {
         Self {
-            body,
+            body: Some(body),
             event: None,
+            on_read: None,
             has_begun: false,
+        }
+    }
+
+    /// Returns the body of a request that has only this event.
+    pub(crate) fn of_event(event: Bytes) -> Self {
+        Self {
+            body: None,
+            event: Some(event),
+            on_read: None,
+            has_begun: true,
         }
     }
 
@@ -67,28 +84,43 @@ impl RequestBody {
     /// Returns an error if the body is too large, pauses for too long or is cut off, or if both the
     /// body and a header have an event.
     pub(crate) async fn read(&mut self) -> Result<Bytes, ServiceError> {
-        if self.body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 {
-            return Err(ServiceError::RequestTooLarge);
-        }
-        self.has_begun = true;
-        let read = body::read_without_pause(&mut self.body, PAUSE_TIMEOUT);
-        let read = timeout(BODY_TIMEOUT, read).await;
-        let read = read.unwrap_or_else(|elapsed| Err(ReadError::BrokenOff(elapsed.into())));
-        let body = read.map_err(|error| match error {
-            ReadError::TooLarge => ServiceError::RequestTooLarge,
-            error if error.is_pause() => ServiceError::RequestTimeout,
-            ReadError::BrokenOff(_) => {
-                ServiceError::InvalidRequestContent("the request body was cut off")
+        let body = match &mut self.body {
+            Some(body) if body.size_hint().lower() > MAX_PAYLOAD_BYTES as u64 => {
+                return Err(ServiceError::RequestTooLarge);
             }
-        })?;
-        match self.event.take() {
-            None => Ok(body),
-            Some(event) if body.is_empty() => Ok(event),
-            Some(_) => Err(ServiceError::InvalidRequestContent(
-                "the header x-lambda-mesh-invocation is for requests without a body",
-            )),
+            Some(body) => {
+                self.has_begun = true;
+                read_body(body).await?
+            }
+            None => Bytes::new(),
+        };
+        let event = match self.event.take() {
+            None => body,
+            Some(event) if body.is_empty() => event,
+            Some(_) => {
+                return Err(ServiceError::InvalidRequestContent(
+                    "the header x-lambda-mesh-invocation is for requests without a body",
+                ));
+            }
+        };
+        if let Some(on_read) = self.on_read.take() {
+            on_read(&event);
         }
+        Ok(event)
     }
+}
+
+async fn read_body(body: &mut Incoming) -> Result<Bytes, ServiceError> {
+    let read = body::read_without_pause(body, PAUSE_TIMEOUT);
+    let read = timeout(BODY_TIMEOUT, read).await;
+    let read = read.unwrap_or_else(|elapsed| Err(ReadError::BrokenOff(elapsed.into())));
+    read.map_err(|error| match error {
+        ReadError::TooLarge => ServiceError::RequestTooLarge,
+        error if error.is_pause() => ServiceError::RequestTimeout,
+        ReadError::BrokenOff(_) => {
+            ServiceError::InvalidRequestContent("the request body was cut off")
+        }
+    })
 }
 
 /// Replaces the request with the request in its header `x-lambda-mesh-invocation`, if it has one, and

@@ -1,12 +1,11 @@
-//! The admin endpoints: `/ping`, `/healthz`, `/readyz`, `/metrics`.
+//! The admin endpoints: `/ping`, `/healthz`, `/readyz`, `/metrics`, and `/console/`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,8 +13,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::web_pages::WebPages;
+use super::web_pages::{WebPageError, WebPages};
 use crate::backend::Backends;
+use crate::console::{self, Console};
+use crate::invoke_api::body::{ResponseBody, whole};
 use crate::metrics::{Format, Metrics};
 use crate::net::Interface;
 use crate::net::connections::serve_each;
@@ -30,6 +31,8 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     /// Refuses the requests of web pages.
     pub(super) web_pages: WebPages,
+    /// The console, if it is on.
+    pub(super) console: Option<Arc<Console>>,
     /// Set once the invoker shuts down.
     pub(crate) is_shutting_down: AtomicBool,
 }
@@ -42,8 +45,8 @@ impl Admin {
             let interface = Interface::of(&stream);
             async move {
                 let service = service_fn(|request| {
-                    let response = admin.respond(&request, interface);
-                    async { Ok::<_, Infallible>(response) }
+                    let admin = Arc::clone(&admin);
+                    async move { Ok::<_, Infallible>(admin.serve_request(request, interface).await) }
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -57,14 +60,31 @@ impl Admin {
         serve_each(listener, serve).await;
     }
 
-    fn respond<B>(&self, request: &Request<B>, interface: Interface) -> Response<Full<Bytes>> {
+    async fn serve_request(
+        &self,
+        request: Request<Incoming>,
+        interface: Interface,
+    ) -> Response<ResponseBody> {
+        match &self.console {
+            Some(console) if console::is_path(request.uri().path()) => {
+                let is_own =
+                    self.web_pages
+                        .check_own_page(interface, request.uri(), request.headers());
+                match is_own {
+                    Ok(()) => console.respond(request, interface).await,
+                    Err(error) => forbidden(&error).map(whole),
+                }
+            }
+            _ => self.respond(&request, interface).map(whole),
+        }
+    }
+
+    fn respond<B>(&self, request: &Request<B>, interface: Interface) -> Response<String> {
         let is_page = self
             .web_pages
             .check(interface, request.uri(), request.headers());
         if let Err(error) = is_page {
-            let mut response = text(PLAIN, error.to_string());
-            *response.status_mut() = StatusCode::FORBIDDEN;
-            return response;
+            return forbidden(&error);
         }
         let (status, content) = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/ping") => (StatusCode::OK, "pong".to_owned()),
@@ -79,7 +99,13 @@ impl Admin {
             }
             _ => (
                 StatusCode::NOT_FOUND,
-                "there are /ping, /healthz, /readyz and /metrics".to_owned(),
+                match self.console {
+                    Some(_) => "there are /ping, /healthz, /readyz, /metrics and /console/",
+                    None => {
+                        "there are /ping, /healthz, /readyz and /metrics; `console: true` in the configuration adds /console/"
+                    }
+                }
+                .to_owned(),
             ),
         };
         let mut response = text(PLAIN, content);
@@ -95,7 +121,7 @@ impl Admin {
         self.backends.problems()
     }
 
-    fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    fn metrics(&self, headers: &HeaderMap) -> Response<String> {
         let format = Format::accepted(headers);
         let expiries = self.backends.credential_expiries();
         text(
@@ -105,8 +131,14 @@ impl Admin {
     }
 }
 
-fn text(content_type: HeaderValue, content: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(content)));
+fn forbidden(error: &WebPageError) -> Response<String> {
+    let mut response = text(PLAIN, error.to_string());
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+fn text(content_type: HeaderValue, content: String) -> Response<String> {
+    let mut response = Response::new(content);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
@@ -135,6 +167,7 @@ mod tests {
             backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
             metrics,
             web_pages: WebPages::default(),
+            console: None,
             is_shutting_down: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -20,8 +20,11 @@ pub enum ServeError {
     #[error(transparent)]
     Exposed(#[from] Exposed),
     /// A secret of the callers cannot be used.
-    #[error(transparent)]
+    #[error("callers: {0}")]
     Secret(#[from] SecretError),
+    /// The token of the console cannot be used.
+    #[error("console.token: {0}")]
+    ConsoleToken(SecretError),
     /// Setting up TLS for connections to AWS failed.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

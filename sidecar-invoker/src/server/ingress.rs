@@ -5,8 +5,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, EXPECT, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
 use tokio::time::Instant;
@@ -14,13 +15,17 @@ use tokio::time::Instant;
 use super::web_pages::WebPages;
 use crate::backend::Backends;
 use crate::callers::Callers;
+use crate::console::Replay;
 use crate::invocation::RequestId;
 use crate::invoke_api::body::{self, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::invoke_api::request::{InvokeRequest, RequestBody, address, in_header};
+use crate::invoke_api::request::{
+    InvokeRequest, RequestBody, address, in_header, invocation_type, log_type,
+};
 use crate::metrics::{self, Metrics};
 use crate::net::Interface;
+use crate::recorder::{Begin, Record, Recorder, Recording};
 use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
@@ -37,6 +42,8 @@ pub(crate) struct Ingress {
     pub(crate) callers: Option<Arc<Callers>>,
     /// Refuses the requests of web pages.
     pub(super) web_pages: WebPages,
+    /// Records invocations for the console, if there is one.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Ingress {
@@ -45,19 +52,23 @@ impl Ingress {
         self: Arc<Self>,
         request: Request<Incoming>,
         interface: Interface,
-    ) -> Response<ResponseBody> {
+    ) -> (Response<ResponseBody>, Option<Recording>) {
         // Created on first use, because responses from AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let is_http_1 = parts.version < Version::HTTP_2;
         let expects_continue = is_http_1 && parts.headers.contains_key(EXPECT);
+        let mut recording = None;
         let invoked = match self.check_page(interface, &parts) {
-            Ok(()) => self.invoke(parts, &mut body, &request_id).await,
+            Ok(()) => {
+                self.invoke(parts, &mut body, &request_id, &mut recording)
+                    .await
+            }
             Err(error) => Err(error),
         };
         let error = match invoked {
-            Ok(response) => return response,
+            Ok(response) => return (response, recording),
             Err(error) => error,
         };
         tracing::debug!(request_id = %*request_id, "request refused: {error:?}");
@@ -67,6 +78,9 @@ impl Ingress {
         let RequestBody {
             body, has_begun, ..
         } = body;
+        let Some(body) = body else {
+            return (response, recording);
+        };
         // The caller holds back the body. Reading it would send `100 Continue`.
         let is_held_back = expects_continue && !has_begun;
         let is_abandoned = is_held_back || error == ServiceError::RequestTimeout;
@@ -79,7 +93,66 @@ impl Ingress {
         if !is_abandoned && !body.is_end_stream() {
             tokio::spawn(body::skip(body, SKIP_TIMEOUT));
         }
-        response
+        (response, recording)
+    }
+
+    /// Invokes a function again, as the console asks. Returns the id of the record.
+    pub(super) fn replay(self: &Arc<Self>, record: &Record, replay: Replay) -> Option<u64> {
+        let recorder = self.recorder.as_ref()?;
+        let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
+        let mut recording = recorder.begin(&Begin {
+            request_id: *request_id,
+            address: &record.address,
+            operation: record.operation,
+            invocation_type: record.invocation_type,
+            log_type: record.log_type,
+            client_context: record.client_context.as_ref(),
+            tenant_id: record.tenant_id.as_ref(),
+            client_request: replay.client_request.as_ref(),
+            replay_of: Some(replay.of),
+        });
+        let id = recording.id();
+        let mut headers = HeaderMap::new();
+        let invocation_type = HeaderValue::from_static(record.invocation_type.as_str());
+        headers.insert(header::INVOCATION_TYPE, invocation_type);
+        let log_type = HeaderValue::from_static(record.log_type.as_str());
+        headers.insert(header::LOG_TYPE, log_type);
+        let optional = [
+            (header::CLIENT_CONTEXT, &record.client_context),
+            (header::TENANT_ID, &record.tenant_id),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        let ingress = Arc::clone(self);
+        let (operation, address) = (record.operation, record.address.clone());
+        tokio::spawn(async move {
+            let mut body = RequestBody::of_event(replay.event);
+            body.on_read = Some(Box::new(recording.take_event()));
+            let request = InvokeRequest {
+                operation,
+                address,
+                headers,
+                body: &mut body,
+                request_id: &request_id,
+                arrival: Instant::now(),
+            };
+            let result = ingress.call(request).await;
+            recording.respond(&result);
+            let response = result.unwrap_or_else(|error| error.response());
+            let mut body = response.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                if let Some(piece) = frame.data_ref() {
+                    recording.piece(piece);
+                }
+            }
+            if body.is_end_stream() {
+                recording.complete();
+            }
+        });
+        Some(id)
     }
 
     /// Refuses a request that a web page may have sent.
@@ -98,6 +171,7 @@ impl Ingress {
         mut parts: Parts,
         body: &mut RequestBody,
         request_id: &LazyLock<RequestId>,
+        recording: &mut Option<Recording>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         // Before anything else, so that a refused caller learns nothing.
         let admitted = match &self.callers {
@@ -105,6 +179,7 @@ impl Ingress {
             None => None,
         };
         parts.headers.remove(header::SECRET);
+        let client_request = parts.headers.remove(header::CLIENT_REQUEST);
         if let Some(event) = in_header(&mut parts)? {
             body.event = Some(event);
         }
@@ -115,7 +190,21 @@ impl Ingress {
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let in_flight = self.metrics.of(address.function.name()).begin();
+        if let Some(recorder) = &self.recorder {
+            let begin = Begin {
+                request_id: **request_id,
+                address: &address,
+                operation,
+                invocation_type: invocation_type(&parts.headers).unwrap_or_default(),
+                log_type: log_type(&parts.headers).unwrap_or_default(),
+                client_context: parts.headers.get(header::CLIENT_CONTEXT),
+                tenant_id: parts.headers.get(header::TENANT_ID),
+                client_request: client_request.as_ref(),
+                replay_of: None,
+            };
+            let recording = recording.insert(recorder.begin(&begin));
+            body.on_read = Some(Box::new(recording.take_event()));
+        }
         let request = InvokeRequest {
             operation,
             address,
@@ -124,6 +213,18 @@ impl Ingress {
             request_id,
             arrival: Instant::now(),
         };
+        let result = self.call(request).await;
+        if let Some(recording) = recording {
+            recording.respond(&result);
+        }
+        result
+    }
+
+    async fn call(
+        &self,
+        request: InvokeRequest<'_>,
+    ) -> Result<Response<ResponseBody>, ServiceError> {
+        let in_flight = self.metrics.of(request.address.function.name()).begin();
         let result = self.backends.invoke(request).await;
         in_flight.end(match &result {
             Ok(response) => {

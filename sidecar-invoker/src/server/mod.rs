@@ -28,10 +28,12 @@ use tokio::time::timeout;
 
 use crate::backend::Backends;
 use crate::backend::local::{Flushed, LocalContext, Output};
-use crate::callers::Callers;
+use crate::callers::{Callers, read_secret};
 use crate::config::{CallersConfig, Config, HostPort, Listen};
+use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
+use crate::recorder::Recorder;
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
@@ -108,16 +110,36 @@ impl Server {
             tracing::warn!("{problem}");
         }
         let web_pages = WebPages::new(config.hosts.clone());
+        let console = config.console.as_ref().filter(|console| console.is_on);
+        let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
             metrics: Arc::clone(&metrics),
             callers,
             web_pages: web_pages.clone(),
+            recorder: recorder.clone(),
         });
+        let console = match (console, recorder) {
+            (Some(config), Some(recorder)) => {
+                let token = config.token.as_ref().map(read_secret).transpose();
+                let token = token.map_err(ServeError::ConsoleToken)?;
+                let replayer = Arc::clone(&ingress);
+                let backends = Arc::clone(&backends);
+                Some(Console::new(
+                    recorder,
+                    backends,
+                    (token, &config.mask),
+                    Box::new(move |record, replay| replayer.replay(&record, replay)),
+                    options.clock,
+                ))
+            }
+            _ => None,
+        };
         let admin = Arc::new(Admin {
             backends: Arc::clone(&backends),
             metrics,
             web_pages,
+            console,
             is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {
@@ -215,8 +237,9 @@ impl Server {
                 let exchange = requests.begin();
                 let response = Arc::clone(&ingress).handle(request, interface);
                 async {
-                    let response = response.await;
-                    Ok::<_, Infallible>(response.map(|body| SentBody::new(body, exchange)))
+                    let (response, recording) = response.await;
+                    let sent = |body| SentBody::new(body, exchange, recording);
+                    Ok::<_, Infallible>(response.map(sent))
                 }
             });
             let connection = builder

@@ -110,6 +110,7 @@ fn unread(before: &Config, after: &Config) -> Vec<&'static str> {
         ("listen", before.listen != after.listen),
         ("socket_mode", before.socket_mode != after.socket_mode),
         ("admin", before.admin != after.admin),
+        ("console", before.console != after.console),
         ("hosts", before.hosts != after.hosts),
         ("callers", before.callers != after.callers),
         ("drain_timeout", before.drain_timeout != after.drain_timeout),
@@ -134,13 +135,14 @@ mod tests {
         let before = parse("");
         assert!(unread(&before, &parse("import: []")).is_empty());
         let after = parse(
-            "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nhosts: [h]\ncallers: { anyone: true }\n\
+            "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nconsole: true\nhosts: [h]\ncallers: { anyone: true }\n\
              drain_timeout: 1s\nlog_format: json",
         );
         let keys = unread(&before, &after);
         let expected = [
             "listen",
             "admin",
+            "console",
             "hosts",
             "callers",
             "drain_timeout",

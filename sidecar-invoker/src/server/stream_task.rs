@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Exchange;
 use crate::invoke_api::body::ResponseBody;
+use crate::recorder::Recording;
 
 tokio::task_local! {
     /// Set in the task of a stream while it waits for its client, and not for the response.
@@ -105,26 +106,59 @@ pub(super) struct SentBody {
     is_large: bool,
     /// `None` over HTTP/1.1, whose connection has a timeout for writing.
     waits_for_client: Option<Arc<AtomicBool>>,
+    recording: Option<Recording>,
     _exchange: Exchange,
 }
 
 impl SentBody {
     /// Wraps the body of a response. Must be called in the task of the request.
-    pub(super) fn new(body: ResponseBody, exchange: Exchange) -> Self {
+    pub(super) fn new(
+        body: ResponseBody,
+        exchange: Exchange,
+        recording: Option<Recording>,
+    ) -> Self {
         let sent = Self {
             waits_for_client: WAITS_FOR_CLIENT.try_with(Arc::clone).ok(),
             body,
             rest: Bytes::new(),
             is_large: false,
+            recording,
             _exchange: exchange,
         };
         sent.note(true);
         sent
     }
 
+    fn record(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, io::Error>>>) {
+        let Some(recording) = &mut self.recording else {
+            return;
+        };
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(piece) = frame.data_ref() {
+                    recording.piece(piece);
+                }
+            }
+            Poll::Ready(None) => recording.complete(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+    }
+
     fn note(&self, is_clients_turn: bool) {
         if let Some(waits_for_client) = &self.waits_for_client {
             waits_for_client.store(is_clients_turn, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for SentBody {
+    fn drop(&mut self) {
+        // hyper does not ask for the end of a body that has it with its last frame.
+        if self.rest.is_empty()
+            && self.body.is_end_stream()
+            && let Some(recording) = &mut self.recording
+        {
+            recording.complete();
         }
     }
 }
@@ -143,6 +177,7 @@ impl Body for SentBody {
         }
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.note(frame.is_ready());
+        self.record(&frame);
         match std::task::ready!(frame) {
             Some(Ok(frame)) if self.waits_for_client.is_some() => {
                 let frame = frame.map_data(|mut data| {

@@ -72,11 +72,7 @@ impl WebPages {
         if headers.contains_key(ORIGIN) {
             return Err(WebPageError::Page("Origin"));
         }
-        // `none` is a request of the user, for example an address that was typed.
-        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-        if sites.any(|site| site != "none" && site != "same-origin") {
-            return Err(WebPageError::Page("Sec-Fetch-Site"));
-        }
+        check_site(headers)?;
         // The filter leaves the host as it is. It removes `Origin`, which a page cannot.
         let is_of_filter = headers.contains_key(header::INVOCATION_TYPE)
             && headers.contains_key(header::TRACE_ID)
@@ -85,6 +81,33 @@ impl WebPages {
             return Err(WebPageError::Host);
         }
         Ok(())
+    }
+
+    /// Checks a request for the console, which is a page of the invoker itself.
+    ///
+    /// # Errors
+    /// Returns an error if another site's page may have sent the request.
+    pub(super) fn check_own_page(
+        &self,
+        interface: Interface,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), WebPageError> {
+        if interface == Interface::Loopback && !self.names_invoker(uri, headers) {
+            return Err(WebPageError::Host);
+        }
+        let host = headers.get(HOST).map(HeaderValue::as_bytes);
+        let is_own = |origin: &HeaderValue| {
+            let origin = origin.as_bytes();
+            let authority = origin
+                .strip_prefix(b"http://")
+                .or_else(|| origin.strip_prefix(b"https://"));
+            authority.is_some() && authority == host
+        };
+        if !headers.get_all(ORIGIN).iter().all(is_own) {
+            return Err(WebPageError::Page("Origin"));
+        }
+        check_site(headers)
     }
 
     /// Returns whether every host that the request names is the invoker's own. A request without a host
@@ -118,6 +141,16 @@ impl WebPages {
                     || self.hosts.iter().any(|known| matches(known, &host))
             }
         }
+    }
+}
+
+/// Checks that a browser does not name another site as the origin of a request.
+fn check_site(headers: &HeaderMap) -> Result<(), WebPageError> {
+    // `none` is a request of the user, for example an address that was typed.
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    match sites.any(|site| site != "none" && site != "same-origin") {
+        true => Err(WebPageError::Page("Sec-Fetch-Site")),
+        false => Ok(()),
     }
 }
 
@@ -252,6 +285,54 @@ mod tests {
         }
         assert!(check(&[("host", "localhost"), ("host", "evil.example")]).is_err());
         assert_eq!(check(&[]), Ok(()), "HTTP/1.0 without a host");
+    }
+
+    #[test]
+    fn the_console_serves_its_own_page_and_no_other() {
+        let check = |interface, headers: &[(&str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                let name: HeaderName = name.parse().unwrap();
+                map.append(name, HeaderValue::from_str(value).unwrap());
+            }
+            let uri = Uri::from_static("/console/api/invocations");
+            WebPages::default().check_own_page(interface, &uri, &map)
+        };
+        let own = [
+            ("host", "localhost:9091"),
+            ("origin", "http://localhost:9091"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        for interface in [Interface::Loopback, Interface::Network] {
+            assert_eq!(check(interface, &own), Ok(()));
+            assert_eq!(check(interface, &own[..1]), Ok(()));
+            for origin in [
+                "http://localhost:8080",
+                "https://evil.example",
+                "null",
+                "",
+                "localhost:9091",
+            ] {
+                let headers = [own[0], ("origin", origin)];
+                let error = Err(WebPageError::Page("Origin"));
+                assert_eq!(check(interface, &headers), error, "{origin}");
+            }
+            for site in ["cross-site", "same-site"] {
+                let headers = [own[0], ("sec-fetch-site", site)];
+                let error = Err(WebPageError::Page("Sec-Fetch-Site"));
+                assert_eq!(check(interface, &headers), error, "{site}");
+            }
+        }
+        // A name that points to this machine, for a page that has its own name as its origin.
+        let rebound = [
+            ("host", "evil.example:9091"),
+            ("origin", "http://evil.example:9091"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        assert_eq!(
+            check(Interface::Loopback, &rebound),
+            Err(WebPageError::Host)
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ macro_rules! keys {
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Settings {
             $($(#[doc = $description])+ pub(super) $name: Option<$value>,)+
+            /// The keys as they were given, but for those of [`UNREPORTED`].
+            pub(super) given: Map<String, Value>,
         }
 
         impl Settings {
@@ -57,7 +59,11 @@ macro_rules! keys {
             /// Completes these settings, key by key, with those of the next level out.
             #[must_use]
             pub(crate) fn or(self, outer: &Self) -> Self {
-                Self { $($name: self.$name.or_else(|| outer.$name.clone()),)+ }
+                let mut given = self.given;
+                for (key, value) in &outer.given {
+                    given.entry(key).or_insert_with(|| value.clone());
+                }
+                Self { $($name: self.$name.or_else(|| outer.$name.clone()),)+ given }
             }
         }
     };
@@ -100,7 +106,12 @@ keys! {
     expose_errors: bool, "`false`";
     /// Adds `x-amzn-requestid`, as in the function's log, and `x-amzn-trace-id` to responses.
     expose_ids: bool, "`true` for `apigateway-v1` and `function-url`, otherwise `false`";
+    /// Reports the client's request to the invoker, for its console. For this upstream only.
+    report_request: bool, "`false`", see "report_request";
 }
+
+/// The keys that are no part of a report: the event and the response do not depend on them.
+const UNREPORTED: [&str; 3] = ["invoker_secret", "bodyless_event", "report_request"];
 
 impl Settings {
     /// Reads a level.
@@ -111,11 +122,15 @@ impl Settings {
         let mut settings = Self::default();
         let mut problems = Vec::new();
         for (key, value) in fields {
-            if let Err(what) = settings.set(key, value) {
-                problems.push(Problem {
+            match settings.set(key, value) {
+                Ok(()) if UNREPORTED.contains(&key.as_str()) => {}
+                Ok(()) => {
+                    settings.given.insert(key.clone(), value.clone());
+                }
+                Err(what) => problems.push(Problem {
                     key: key.clone(),
                     what,
-                });
+                }),
             }
         }
         if problems.is_empty() {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use lambda_api::limits::{MAX_ASYNC_EVENT_BYTES, MAX_PAYLOAD_BYTES};
 use lambda_api::{ACCOUNT_ID, FunctionReference, Operation};
+use serde_json::Value;
 
 use super::error::Problems;
 use super::keys::Settings;
@@ -12,6 +13,7 @@ use super::template::Template;
 use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response, Secret,
 };
+use crate::encoding::json_writer;
 
 /// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,8 @@ pub struct Config {
     pub(crate) expose_errors: bool,
     /// The client sees the ids of the invocation.
     pub(crate) expose_ids: bool,
+    /// The keys as JSON, if the client's request is reported to the invoker.
+    pub(crate) reported_settings: Option<String>,
 }
 
 impl Config {
@@ -70,6 +74,10 @@ impl Settings {
     /// # Errors
     /// A required key that is absent, or keys that exclude each other.
     pub fn into_config(self) -> Result<Config, Problems> {
+        let reported_settings = match self.report_request {
+            Some(true) => Some(json_writer::to_text(&Value::Object(self.given))),
+            _ => None,
+        };
         let Some(function) = self.function else {
             return Err(Problems::one(
                 "function",
@@ -150,6 +158,7 @@ impl Settings {
             invoker_secret: self.invoker_secret,
             expose_errors: self.expose_errors.unwrap_or(false),
             expose_ids: self.expose_ids.unwrap_or(has_ids),
+            reported_settings,
         })
     }
 }

@@ -25,7 +25,7 @@ pub(super) trait ConfigValue: Sized {
 }
 
 /// A type whose values have names.
-pub(super) trait Choice: Copy + 'static {
+pub(crate) trait Choice: Copy + 'static {
     const NAMES: &'static [&'static str];
     /// In the order of their names.
     const VALUES: &'static [Self];

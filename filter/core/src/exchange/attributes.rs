@@ -29,10 +29,13 @@ pub(super) fn collect(
     // in a segmentation fault. Only this property tells whether there is a connection.
     let has_connection = host.property(Property::ConnectionId).is_some();
     let source = has_connection.then(|| string(Property::SourceAddress));
-    let has_identity = matches!(
-        config.format,
-        EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
-    );
+    // The console shows the event in all formats.
+    let is_reported = config.reported_settings.is_some();
+    let has_identity = is_reported
+        || matches!(
+            config.format,
+            EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1 | BuiltInFormat::ApigatewayV2)
+        );
     let has_certificate = has_identity && has_connection;
     let has_protocol =
         has_identity || config.format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);

@@ -42,12 +42,11 @@ pub(super) fn send_whole(
         BodyBuffer::Present => response.body.as_slice(),
         BodyBuffer::Missing => b"",
     };
-    let length = match response.status {
-        204 | 304 => None,
-        // The length for GET. It is unknown if the function leaves out the body and gives no length.
-        _ if is_head && content.is_empty() => response.declared_length,
-        _ => Some(held.unwrap_or(content.len()) as u64),
+    let length = match is_head && content.is_empty() {
+        true => 0,
+        false => held.unwrap_or(content.len()),
     };
+    let length = content_length(response, length, is_head);
     let status = response.status.to_string();
     let length = length.map(|length| length.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![(":status", status.as_bytes())];
@@ -66,6 +65,16 @@ pub(super) fn send_whole(
             true => host.set_body(Side::Response, content),
             false => host.set_body(Side::Response, b""),
         }
+    }
+}
+
+/// Returns the `content-length` of a response whose content has this length.
+pub(crate) fn content_length(response: &HttpResponse, length: usize, is_head: bool) -> Option<u64> {
+    match response.status {
+        204 | 304 => None,
+        // The length for GET. It is unknown if the function leaves out the body and gives no length.
+        _ if is_head && length == 0 => response.declared_length,
+        _ => Some(length as u64),
     }
 }
 

@@ -13,10 +13,12 @@ mod host;
 mod invoke_request;
 mod long_response;
 mod phase;
+mod report;
 mod request_phases;
 mod response_phases;
 
 pub use attempts::Attempts;
+pub(crate) use client_response::content_length;
 pub use host::{Capabilities, Flow, Host, Property, Side};
 pub use phase::{CLAIMS, Exchange, restore_after_last_attempt};
 pub use response_phases::on_tick;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
+use lambda_api::headers::{CLIENT_REQUEST, ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
 use lambda_api::limits::MAX_HEADERS;
 
 use super::attempts::{AttemptMarker, HeaderMapState, RequestKey};
@@ -15,6 +15,7 @@ use super::phase::{
     Attempt, BodyBuffer, CLIENT_HEADERS, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
     kept_headers, restore_client_headers, set_marker,
 };
+use super::report;
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
 use crate::error::{Error, single_line};
@@ -243,7 +244,11 @@ fn send(host: &impl Host, attempt: &mut Attempt) -> Result<(), Error> {
     let event = event::encode(&request, &attempt.config)?;
     let scheme = first(&attempt.client_headers, ":scheme").unwrap_or(b"http");
     let timeout = attempt.timeout.as_deref();
-    let headers = invoke_request::headers(&request, scheme, &attempt.config, event.len(), timeout);
+    let mut headers =
+        invoke_request::headers(&request, scheme, &attempt.config, event.len(), timeout);
+    if let Some(report) = report::value(host, attempt, &request) {
+        headers.push((CLIENT_REQUEST, report.into()));
+    }
     let headers = headers.iter().map(|(name, value)| (*name, value.as_ref()));
     host.set_headers(Side::Request, headers.collect());
     host.set_body(Side::Request, &event);
@@ -263,10 +268,13 @@ fn send_in_header(host: &impl Host, attempt: &Attempt) -> Result<(), Error> {
     let invocation = invoke_request::header_value(&request, &attempt.config)?;
     host.set_header(Side::Request, INVOCATION, &invocation);
     let secret = attempt.config.invoker_secret.as_ref();
-    if secret.is_some() || first(&attempt.client_headers, SECRET).is_some() {
-        // Without a secret, an empty value replaces the client's.
-        let secret = secret.map_or("", |secret| &secret.0);
-        host.set_header(Side::Request, SECRET, secret.as_bytes());
+    let secret = secret.map(|secret| secret.0.as_bytes());
+    let report = report::value(host, attempt, &request);
+    for (name, own) in [(SECRET, secret), (CLIENT_REQUEST, report.as_deref())] {
+        if own.is_some() || first(&attempt.client_headers, name).is_some() {
+            // Without a value of the filter, an empty one replaces the client's.
+            host.set_header(Side::Request, name, own.unwrap_or_default());
+        }
     }
     let mut headers = HeaderMapState::Client;
     if request.method == "HEAD" {

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::attempts::AttemptMarker;
 use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
+use crate::ReportedRequest;
 use crate::config::{ConfigCache, RouteSettings, Settings};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::{HttpResponse, PartBuffer};
-use lambda_api::headers::{ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
+use lambda_api::headers::{CLIENT_REQUEST, ENVOY_TIMEOUT_MS, INVOCATION, SECRET};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 
 /// The state of Envoy for one request, over all its attempts.
@@ -868,3 +869,51 @@ mod streaming;
 
 #[path = "long_response_tests.rs"]
 mod long_responses;
+
+#[test]
+fn the_clients_request_is_reported_and_a_clients_own_report_is_dropped() {
+    const REPORTING: &str = r#"{"function":"f","report_request":true,"payload":"alb",
+        "invoker_secret":"0123456789abcdef0123456789abcdef"}"#;
+    let forged = "1|6.6.6.6||||{}|:path|/forged";
+    for (plugin, is_reported) in [(REPORTING, true), (r#"{"function":"f"}"#, false)] {
+        let header_plugin = plugin.replacen('{', r#"{"bodyless_event":"header","#, 1);
+        let attempts = Rc::new(Attempts::default());
+        let (with_body, bodyless) = (envoy(b"{\"a\":1}"), envoy(b""));
+        for envoy in [&with_body, &bodyless] {
+            let forged = (CLIENT_REQUEST.to_owned(), forged.as_bytes().to_vec());
+            envoy.request.borrow_mut().0.push(forged);
+        }
+        for _ in 0..2 {
+            with_body.request.borrow_mut().1 = b"{\"a\":1}".to_vec();
+            buffer_request(&with_body, another_attempt(plugin, &attempts));
+            let mut attempt = another_attempt(&header_plugin, &attempts);
+            attempt.on_request_headers(&bodyless, true);
+            for envoy in [&with_body, &bodyless] {
+                let sent = envoy.value(Side::Request, CLIENT_REQUEST);
+                if !is_reported {
+                    assert_eq!(sent.unwrap_or_default(), "");
+                    continue;
+                }
+                let sent = sent.unwrap();
+                assert!(
+                    !sent.contains("forged") && !sent.contains("0123456789"),
+                    "{sent}"
+                );
+                let report = ReportedRequest::read(sent.as_bytes()).unwrap();
+                assert_eq!(report.attributes.source_ip, "198.51.100.23");
+                assert_eq!(report.attributes.protocol, "HTTP/1.1");
+                assert_eq!(report.header(":path").unwrap(), "/hi?x=1");
+                assert_eq!(report.write(), sent.as_bytes());
+            }
+        }
+        if is_reported {
+            let report = with_body.value(Side::Request, CLIENT_REQUEST).unwrap();
+            let report = ReportedRequest::read(report.as_bytes()).unwrap();
+            let event = with_body.request.borrow().1.clone();
+            let body = report.body(&event).unwrap();
+            assert_eq!(body, b"{\"a\":1}");
+            let config = report.config(None).unwrap();
+            assert_eq!(report.event(&config, &body).unwrap(), event);
+        }
+    }
+}

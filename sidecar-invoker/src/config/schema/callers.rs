@@ -90,7 +90,7 @@ const URI: Form<UriPattern> = Form {
 /// The most secrets of a caller.
 const MAX_SECRETS: usize = 2;
 
-fn secret_values(is_list: bool) -> Values {
+pub(super) fn secret_values(is_list: bool) -> Values {
     let schema = Types::Text.matching("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$");
     match is_list {
         false => Values {
@@ -230,7 +230,7 @@ fn patterns(patterns: Option<Vec<WildMatch>>) -> FunctionPatterns {
 }
 
 /// Reads the place of a secret. The message does not repeat the text, which may be a secret.
-fn secret(value: &Value<'_>, directory: &Path) -> Option<SecretSource> {
+pub(super) fn secret(value: &Value<'_>, directory: &Path) -> Option<SecretSource> {
     const EXPECTED: &str = "env:NAME or file:PATH";
     let text = value.text(EXPECTED)?;
     let name = text.strip_prefix("env:");

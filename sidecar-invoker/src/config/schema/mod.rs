@@ -8,6 +8,7 @@ use lambda_filter_core::config::reference::Values;
 
 pub(super) mod aws;
 pub(super) mod callers;
+pub(super) mod console;
 mod env_file;
 pub(super) mod functions;
 pub(super) mod local;
@@ -37,6 +38,8 @@ keys! {
     socket_mode: SocketMode = SOCKET_MODE, "left by the umask", see "socket_mode";
     /// Address of `/ping`, `/healthz`, `/readyz` and `/metrics`.
     admin: HostPort = ADMIN, "`127.0.0.1:9091`";
+    /// Page at `/console/` of `admin` that shows each invocation.
+    console = console::values(), "`false`; `true` with `up`", see "console";
     /// Further host names of the invoker, for callers on its own machine.
     hosts: Vec<Host> = HOSTS, "none", see "hosts";
     /// The callers who may invoke functions. Required if `listen` can be reached from other machines.
@@ -134,6 +137,10 @@ pub(super) fn config(
         Some(value) => callers::callers(value, directory).map(Some),
         None => Some(None),
     };
+    let console = match &keys.console {
+        Some(value) => console::console(value, directory).map(Some),
+        None => Some(None),
+    };
     let hosts = keys.hosts.or_else(Vec::new);
     let drain_timeout = keys.drain_timeout.or(Duration::from_secs(10));
     let max_concurrency = keys.max_concurrency.or(1_000);
@@ -204,6 +211,7 @@ pub(super) fn config(
         socket_mode: socket_mode?,
         admin: admin?,
         callers: callers?,
+        console: console?,
         hosts: hosts?,
         drain_timeout: drain_timeout?,
         max_concurrency: max_concurrency? as usize,

@@ -1,0 +1,204 @@
+//! Invocations as JSON: the summary for the list, and the detail.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use lambda_api::InvocationType;
+use lambda_api::event_stream::LOG_RESULT;
+use lambda_filter_core::DecodedResponse;
+use serde_json::{Map, Value, json};
+
+use super::copy;
+use super::masking::{MaskedNames, Secrets};
+use super::message::{self, Limit};
+use super::view::View;
+use crate::invoke_api::headers as header;
+use crate::metrics::Outcome;
+use crate::recorder::Record;
+
+/// Returns the summary of a record. `backend` is the kind of its function's backend.
+pub(super) fn summary(record: &Record, backend: Option<&str>, names: &MaskedNames) -> Value {
+    let view = View::of(record);
+    let secrets = secrets(&view, names, false);
+    Value::Object(summary_of(&view, backend, &secrets))
+}
+
+fn summary_of(view: &View<'_>, backend: Option<&str>, secrets: &Secrets<'_>) -> Map<String, Value> {
+    let record = view.record;
+    let http = |name: &str| view.request.header(name).filter(|_| view.has_request());
+    let status = match (&view.decoded, view.is_http) {
+        (Some(decoded), true) => Some(decoded.response.status),
+        _ => view.status().map(|status| status.as_u16()),
+    };
+    let end = record.end();
+    let summary = json!({
+        "id": record.id,
+        "request_id": view.request_id(),
+        "function": record.address.function.name().as_str(),
+        "version": view.upstream_header(&header::EXECUTED_VERSION).unwrap_or_else(|| {
+            let qualifier = record.address.qualifier.as_ref();
+            qualifier.map_or("$LATEST", |qualifier| qualifier.as_str()).to_owned()
+        }),
+        "backend": backend,
+        "started": view.started_ms(),
+        "state": if end.is_some() { "done" } else { "running" },
+        "method": http(":method"),
+        "target": http(":path").map(|path| secrets.text(&path)),
+        "format": view.is_http.then(|| view.request.format()),
+        "status": status,
+        "outcome": view.outcome().map(Outcome::label),
+        "cause": view.why().map(|why| secrets.text(&why.sentence)),
+        "duration": end.map(|end| end.after.as_secs_f64() * 1_000.0),
+        "cold_start": false,
+        "streamed": view.is_streamed(),
+        "invocation_type": record.invocation_type.as_str(),
+        "replay_of": record.replay_of.map(|of| of.id),
+    });
+    match summary {
+        Value::Object(summary) => summary,
+        _ => Map::new(),
+    }
+}
+
+/// Returns the secrets in everything that is known of an invocation.
+pub(super) fn secrets<'n>(
+    view: &View<'_>,
+    names: &'n MaskedNames,
+    is_revealed: bool,
+) -> Secrets<'n> {
+    let mut secrets = Secrets::new(names, is_revealed);
+    for (name, value) in &view.request.headers {
+        secrets.learn_header(name, &String::from_utf8_lossy(value));
+    }
+    if let Some(decoded) = &view.decoded {
+        for (name, value) in &decoded.response.headers {
+            secrets.learn_header(name, value);
+        }
+    }
+    if let Some(event) = &view.event {
+        secrets.learn_json(event);
+    }
+    if let Some(payload) = view.payload() {
+        secrets.learn_json(&payload.bytes);
+    }
+    secrets
+}
+
+/// Returns the detail of a record.
+pub(super) fn detail(
+    record: &Record,
+    backend: Option<&str>,
+    names: &MaskedNames,
+    is_revealed: bool,
+    limit: Limit,
+) -> Value {
+    let view = View::of(record);
+    let secrets = secrets(&view, names, is_revealed);
+    let mut detail = summary_of(&view, backend, &secrets);
+    let payload = view.payload();
+    let event = view.event.clone().unwrap_or_default();
+    let request_body = view.request.body(&event).filter(|_| view.has_request());
+    let function_error = match &payload {
+        Some(payload) => payload
+            .complete
+            .as_ref()
+            .and_then(|complete| member(complete, lambda_api::event_stream::ERROR_CODE)),
+        None => None,
+    };
+    let function_error = function_error.or_else(|| view.upstream_header(&header::FUNCTION_ERROR));
+    let decoded = view.decoded.as_ref().filter(|_| view.is_http);
+    let fields = json!({
+        "http_request": view.has_request().then(|| request(&view, request_body.as_deref(), limit, &secrets)),
+        "event": message::body(&event, event.len(), limit, &secrets),
+        "payload": payload.as_ref().map(|payload| {
+            message::body(&payload.bytes, payload.size, limit, &secrets)
+        }),
+        "function_error": function_error,
+        "http_response": decoded.map(|decoded| response(decoded, limit, &secrets)),
+        "log": log(&view, payload.as_ref().and_then(|payload| payload.complete.as_deref()), &secrets),
+        "timings": timings(&view),
+        "why": view.why().map(|why| why.json(|text| secrets.text(text))),
+        "is_masked": !secrets.is_revealed(),
+        "copy": {
+            "curl": request_body.and_then(|body| copy::curl(&view.request, &body)).map(|text| secrets.text(&text)),
+            "command": copy::command(record, &event).map(|text| secrets.text(&text)),
+            "test_event": secrets.text(&String::from_utf8_lossy(&event)),
+        },
+    });
+    if let Value::Object(fields) = fields {
+        detail.extend(fields);
+    }
+    Value::Object(detail)
+}
+
+/// Returns the HTTP request of the client.
+fn request(view: &View<'_>, body: Option<&[u8]>, limit: Limit, secrets: &Secrets<'_>) -> Value {
+    let headers = view.request.headers.iter();
+    let headers = headers.map(|(name, value)| (name, String::from_utf8_lossy(value)));
+    let headers: Vec<_> = headers.collect();
+    let own = headers
+        .iter()
+        .filter_map(|(name, value)| match name.as_str() {
+            ":authority" => Some(("host", value.as_ref())),
+            name if name.starts_with(':') => None,
+            name => Some((name, value.as_ref())),
+        });
+    json!({
+        "method": view.request.header(":method"),
+        "target": view.request.header(":path").map(|path| secrets.text(&path)),
+        "scheme": view.request.header(":scheme"),
+        "source_ip": view.request.attributes.source_ip,
+        "protocol": view.request.attributes.protocol,
+        "headers": message::headers(own, secrets),
+        "body": body.map(|body| message::body(body, body.len(), limit, secrets)),
+        "is_truncated": view.request.is_cut,
+    })
+}
+
+/// Returns the HTTP response that the client gets.
+pub(super) fn response(decoded: &DecodedResponse, limit: Limit, secrets: &Secrets<'_>) -> Value {
+    let response = &decoded.response;
+    let headers = response.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+    json!({
+        "status": response.status,
+        "headers": message::headers(headers, secrets),
+        "body": message::body(&response.body, response.body.len(), limit, secrets),
+    })
+}
+
+/// Returns the lines of the call's log.
+fn log(view: &View<'_>, complete: Option<&[u8]>, secrets: &Secrets<'_>) -> Option<Value> {
+    let tail = view
+        .upstream_header(&header::LOG_RESULT)
+        .or_else(|| member(complete?, LOG_RESULT))?;
+    let log = BASE64_STANDARD.decode(tail).ok()?;
+    let text = String::from_utf8_lossy(&log);
+    // The tail of a log that is longer has this length.
+    let is_truncated = log.len() >= 4_096;
+    Some(json!({ "text": secrets.text(&text), "is_truncated": is_truncated }))
+}
+
+fn member(json: &[u8], name: &str) -> Option<String> {
+    let json: Value = serde_json::from_slice(json).ok()?;
+    json.get(name)?.as_str().map(str::to_owned)
+}
+
+/// Returns the parts of the time that the call took.
+fn timings(view: &View<'_>) -> Value {
+    let mut timings = Vec::new();
+    let started = view.started_ms();
+    let client_ms = view.request.attributes.time_ns as f64 / 1e6;
+    let envoy = match view.is_http && view.record.replay_of.is_none() {
+        true => (started - client_ms).max(0.0),
+        false => 0.0,
+    };
+    if envoy > 0.0 {
+        timings.push(json!({ "name": "envoy", "start": 0.0, "duration": envoy }));
+    }
+    if let Some(end) = view.record.end()
+        && view.record.invocation_type == InvocationType::RequestResponse
+    {
+        let duration = end.after.as_secs_f64() * 1_000.0;
+        timings.push(json!({ "name": "function", "start": envoy, "duration": duration }));
+    }
+    Value::Array(timings)
+}

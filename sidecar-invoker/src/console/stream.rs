@@ -1,0 +1,221 @@
+//! The stream of server-sent events.
+//!
+//! Nobody tells the stream of an invocation. It looks for changes at intervals, as long as its reader takes what it
+//! gets. So a call costs the same with and without a reader, and a reader that sleeps holds one piece in memory.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::Console;
+use crate::invoke_api::body::ResponseBody;
+use crate::recorder::Record;
+
+/// The interval at which changes are looked for.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The most invocations in an interval. A page cannot show more.
+const MAX_INVOCATIONS: usize = 25;
+/// The interval at which the states of functions are compared.
+const FUNCTIONS_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval of comments on a stream without events.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest time for which a reader takes nothing. A browser then connects again, and gets what it missed.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The place in the stream after which a reader continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    epoch: u64,
+    pub(super) change: u64,
+}
+
+impl Cursor {
+    /// Returns the place behind everything.
+    pub(super) fn now(console: &Console) -> Self {
+        Self {
+            epoch: console.recorder.epoch(),
+            change: console.recorder.last_change(),
+        }
+    }
+
+    /// Reads a place from the id of an event, if it is one of this run of the program.
+    pub(super) fn parse(text: &str, console: &Console) -> Option<Self> {
+        let (epoch, change) = text.split_once('-')?;
+        let cursor = Self {
+            epoch: epoch.parse().ok()?,
+            change: change.parse().ok()?,
+        };
+        let is_own = cursor.epoch == console.recorder.epoch();
+        (is_own && cursor.change <= console.recorder.last_change()).then_some(cursor)
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}-{}", self.epoch, self.change)
+    }
+}
+
+/// Returns the body with the events after a place, and with all invocations that are kept if there is none.
+pub(super) fn body(
+    console: &Arc<Console>,
+    after: Option<Cursor>,
+    permit: OwnedSemaphorePermit,
+) -> ResponseBody {
+    let (sender, pieces) = mpsc::channel(1);
+    let console = Arc::clone(console);
+    tokio::spawn(async move {
+        let _permit = permit;
+        Stream::new(console, after).run(sender).await;
+    });
+    EventBody { pieces }.boxed_unsync()
+}
+
+struct EventBody {
+    pieces: mpsc::Receiver<Bytes>,
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let piece = self.pieces.poll_recv(context);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+struct Stream {
+    console: Arc<Console>,
+    cursor: Cursor,
+    /// The reader gets everything that is kept, however much it is.
+    is_catching_up: bool,
+    cleared: u64,
+    /// The invocations that the reader knows as running. It hears of their ends in any case.
+    running: HashSet<u64>,
+    functions: String,
+    functions_at: Option<Instant>,
+}
+
+impl Stream {
+    fn new(console: Arc<Console>, after: Option<Cursor>) -> Self {
+        Self {
+            cursor: after.unwrap_or(Cursor {
+                change: 0,
+                ..Cursor::now(&console)
+            }),
+            is_catching_up: true,
+            cleared: console.recorder.times_cleared(),
+            running: HashSet::new(),
+            functions: String::new(),
+            functions_at: None,
+            console,
+        }
+    }
+
+    async fn run(mut self, sender: mpsc::Sender<Bytes>) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        let mut events = String::from("retry: 1000\n\n");
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = sender.closed() => return,
+            }
+            // The decoding of large payloads would block other tasks.
+            let collected = spawn_blocking(move || {
+                self.collect(&mut events);
+                (self, events)
+            });
+            let Ok((stream, collected)) = collected.await else {
+                return;
+            };
+            (self, events) = (stream, collected);
+            if events.is_empty() && last.elapsed() >= HEARTBEAT {
+                events.push_str(":\n\n");
+            }
+            if !events.is_empty() {
+                last = Instant::now();
+                let piece = Bytes::from(std::mem::take(&mut events));
+                match timeout(READ_TIMEOUT, sender.send(piece)).await {
+                    Ok(Ok(())) => {}
+                    _ => return,
+                }
+            }
+        }
+    }
+
+    /// Appends the events since the last call.
+    fn collect(&mut self, events: &mut String) {
+        let recorder = Arc::clone(&self.console.recorder);
+        let cleared = recorder.times_cleared();
+        if cleared != self.cleared {
+            self.cleared = cleared;
+            self.event(events, "cleared", "{}");
+        }
+        let mut changed = recorder.changed_since(self.cursor.change);
+        let mut missed = 0;
+        if !std::mem::take(&mut self.is_catching_up) {
+            let is_new = |record: &&Arc<Record>| !self.running.contains(&record.id);
+            missed = changed.iter().filter(is_new).count();
+            missed = missed.saturating_sub(MAX_INVOCATIONS);
+            let mut left_out = 0;
+            changed.retain(|record| {
+                let is_left_out = left_out < missed && !self.running.contains(&record.id);
+                left_out += usize::from(is_left_out);
+                !is_left_out
+            });
+        }
+        for record in changed {
+            // A record may change while it is read, and then comes again.
+            let change = record.change();
+            let is_running = record.end().is_none();
+            let summary = self.console.summary(&record);
+            match is_running {
+                true => self.running.insert(record.id),
+                false => self.running.remove(&record.id),
+            };
+            self.cursor.change = self.cursor.change.max(change);
+            self.event(events, "invocation", &summary);
+        }
+        if missed > 0 {
+            self.event(events, "missed", &format!("{{\"count\":{missed}}}"));
+        }
+        if self
+            .functions_at
+            .is_none_or(|at| at.elapsed() >= FUNCTIONS_INTERVAL)
+        {
+            self.functions_at = Some(Instant::now());
+            self.running.retain(|id| recorder.find(*id).is_some());
+            let functions = self.console.functions().to_string();
+            if functions != self.functions {
+                self.event(events, "functions", &functions);
+                self.functions = functions;
+            }
+        }
+    }
+
+    fn event(&self, events: &mut String, name: &str, data: &str) {
+        // Writing to a string cannot fail. JSON has no line breaks.
+        let _ = write!(
+            events,
+            "event: {name}\nid: {}\ndata: {data}\n\n",
+            self.cursor
+        );
+    }
+}

@@ -1,0 +1,127 @@
+use bytes::Bytes;
+use hyper::Response;
+use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
+
+use super::*;
+use crate::invocation::RequestId;
+
+fn recorder(max_records: usize) -> Arc<Recorder> {
+    Recorder::new(max_records, SystemTime::now)
+}
+
+fn begin(recorder: &Arc<Recorder>) -> Recording {
+    let address = FunctionAddress::parse("hello", None).unwrap();
+    recorder.begin(&Begin {
+        request_id: RequestId::random(),
+        address: &address,
+        operation: Operation::Invoke,
+        invocation_type: InvocationType::RequestResponse,
+        log_type: LogType::None,
+        client_context: None,
+        tenant_id: None,
+        client_request: None,
+        replay_of: None,
+    })
+}
+
+fn call(recorder: &Arc<Recorder>, event: &Bytes, payload: &Bytes) -> u64 {
+    let mut recording = begin(recorder);
+    recording.take_event()(event);
+    recording.respond(&Ok(Response::new(())));
+    recording.piece(payload);
+    recording.complete();
+    recording.id()
+}
+
+#[test]
+fn a_record_has_what_was_observed() {
+    let recorder = recorder(10);
+    let (event, payload) = (Bytes::from_static(b"{}"), Bytes::from_static(b"[1]"));
+    let id = call(&recorder, &event, &payload);
+    let record = recorder.find(id).unwrap();
+    assert_eq!(record.event(), Some(event));
+    assert_eq!(record.body().pieces, [payload]);
+    assert!(record.end().unwrap().is_complete);
+    assert!(matches!(record.response(), Some(ResponseHead::Ok(status, _)) if *status == 200));
+}
+
+#[test]
+fn a_caller_that_leaves_leaves_an_end() {
+    let recorder = recorder(10);
+    let recording = begin(&recorder);
+    let record = recorder.find(recording.id()).unwrap();
+    assert_eq!(record.end(), None);
+    let before = recorder.last_change();
+    drop(recording);
+    assert!(!record.end().unwrap().is_complete);
+    let changed: Vec<_> = recorder
+        .changed_since(before)
+        .iter()
+        .map(|record| record.id)
+        .collect();
+    assert_eq!(changed, [record.id]);
+}
+
+#[test]
+fn the_oldest_make_room() {
+    let recorder = recorder(3);
+    let none = Bytes::new();
+    let ids: Vec<_> = (0..5).map(|_| call(&recorder, &none, &none)).collect();
+    let (kept, dropped) = recorder.all();
+    assert_eq!(
+        kept.iter().map(|record| record.id).collect::<Vec<_>>(),
+        ids[2..]
+    );
+    assert_eq!(dropped, 2);
+    assert!(recorder.find(ids[1]).is_none() && recorder.find(ids[4] + 1).is_none());
+    recorder.clear();
+    assert_eq!(recorder.all().0.len(), 0);
+    assert_eq!(recorder.times_cleared(), 1);
+    assert_eq!(call(&recorder, &none, &none), ids[4] + 1);
+}
+
+#[test]
+fn the_bytes_of_all_records_have_a_limit() {
+    let recorder = recorder(10_000);
+    let large = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..200 {
+        call(&recorder, &large, &large);
+    }
+    let (kept, dropped) = recorder.all();
+    assert!((28..=32).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept.len() as u64 + dropped, 200);
+    assert!(lock(&recorder.kept).bytes <= MAX_BYTES);
+    recorder.clear();
+    assert_eq!(lock(&recorder.kept).bytes, 0);
+}
+
+#[test]
+fn a_stream_is_kept_up_to_a_limit_and_counts_while_it_comes() {
+    let recorder = recorder(10);
+    let mut recordings: Vec<_> = (0..10).map(|_| begin(&recorder)).collect();
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    for recording in &mut recordings {
+        recording.respond(&Ok(Response::new(())));
+        for _ in 0..20 {
+            recording.piece(&piece);
+        }
+    }
+    let last = recorder.find(recordings[9].id()).unwrap().body();
+    assert!(last.is_cut && last.size == 20 << 20 && last.pieces.len() == 6);
+    recorder.clear();
+    for recording in &mut recordings {
+        // Nothing more is kept of a record that is forgotten.
+        recording.piece(&piece);
+    }
+    drop(recordings);
+    assert_eq!(lock(&recorder.kept).bytes, 0);
+}
+
+#[test]
+fn small_pieces_do_not_keep_large_buffers() {
+    let recorder = recorder(10);
+    let buffer = Bytes::from(vec![b'x'; 1 << 20]);
+    let id = call(&recorder, &buffer.slice(..10), &buffer.slice(10..20));
+    assert!(buffer.is_unique());
+    assert_eq!(recorder.find(id).unwrap().event().unwrap().len(), 10);
+}
