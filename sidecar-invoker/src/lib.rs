@@ -22,6 +22,7 @@ mod invoke_api;
 pub mod lrp;
 mod metrics;
 mod net;
+mod observation;
 mod recorder;
 mod server;
 mod sigv4;

@@ -13,6 +13,7 @@
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
+//! | [`prometheus`] | a real Prometheus that scrapes the invoker and Envoy |
 //! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
 //! | [`shared`] | a component that several tests share |
 //!
@@ -47,6 +48,7 @@ pub mod invoker;
 pub mod kubernetes;
 pub mod mesh;
 mod process;
+pub mod prometheus;
 pub mod shared;
 pub mod up;
 pub mod upstream;

@@ -2,13 +2,14 @@
 //! compiles to WebAssembly on machines where rustup cannot download.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::lock::Lock;
-use crate::{run, say};
+use crate::{run, say, target_dir};
 
 /// The oldest compiler for this workspace: `rust-version` of its `Cargo.toml`.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -134,6 +135,57 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     run::captured(command.args(["-qq"]).args(arguments))
         .map(drop)
         .with_context(|| format!("apt-get {} failed", arguments.join(" ")))
+}
+
+/// Returns the folder with the files of a package, which is not installed: `target/tools/debian/PACKAGE`. With
+/// `may_fetch`, the first call fetches it.
+///
+/// # Errors
+/// `apt-get` does not know the package or cannot fetch it, or the package was not fetched before.
+pub(crate) fn unpacked(package: &str, may_fetch: bool) -> Result<PathBuf> {
+    let tools = target_dir().join("tools/debian");
+    let folder = tools.join(package);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    if !may_fetch {
+        bail!("Debian's package {package} could not be fetched");
+    }
+    let _lock = Lock::acquire("debian")?;
+    if folder.exists() {
+        return Ok(folder);
+    }
+    say(format_args!("fetching Debian's package {package}"));
+    let partial = tools.join(format!("{package}.partial"));
+    // An interrupted fetch may have left it. If it cannot be removed, the next line says so.
+    let _ = fs::remove_dir_all(&partial);
+    fs::create_dir_all(&partial)
+        .with_context(|| format!("cannot create {}", crate::display(&partial)))?;
+    let download = || {
+        let mut command = Command::new("apt-get");
+        command.args(["-qq", "download", package]);
+        run::captured(command.current_dir(&partial))
+    };
+    // A machine that has never installed anything may have no lists yet.
+    if download().is_err() {
+        if let Some(mut apt) = apt() {
+            say("apt-get update");
+            run::captured(apt.args(["-qq", "update"])).context("apt-get update failed")?;
+        }
+        download().with_context(|| format!("apt-get download {package} failed"))?;
+    }
+    let files = fs::read_dir(&partial)?.filter_map(Result::ok);
+    let archive = files
+        .map(|file| file.path())
+        .find(|path| path.extension().is_some_and(|end| end == "deb"))
+        .with_context(|| format!("apt-get fetched no package {package}"))?;
+    let contents = partial.join("contents");
+    let mut unpack = Command::new("dpkg-deb");
+    run::captured(unpack.arg("-x").arg(archive).arg(&contents))?;
+    fs::rename(&contents, &folder)
+        .with_context(|| format!("cannot create {}", crate::display(&folder)))?;
+    let _ = fs::remove_dir_all(&partial);
+    Ok(folder)
 }
 
 /// Returns the version of `package` that `apt-get install` would install.

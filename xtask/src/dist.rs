@@ -16,6 +16,7 @@
 mod archive;
 mod built;
 mod files;
+mod homebrew;
 mod image;
 mod reproduce;
 mod sbom;
@@ -28,6 +29,7 @@ use anyhow::Result;
 
 use self::built::Built;
 use self::files::{read, sha256, write};
+pub use self::homebrew::{HomebrewOptions, homebrew};
 use crate::{build, native, target_dir, wasm};
 
 const INVOKER_SBOM: sbom::Program = sbom::Program {

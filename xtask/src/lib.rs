@@ -29,6 +29,7 @@ pub mod layers;
 mod lock;
 pub mod native;
 pub mod ports;
+pub mod prometheus;
 mod pypi;
 pub mod python;
 mod run;

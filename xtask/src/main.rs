@@ -36,6 +36,8 @@ enum Task {
     BenchCore(xtask::bench_core::Options),
     /// Make the release files in target/dist
     Dist(xtask::dist::Options),
+    /// Write the Homebrew formula of the archives in a folder
+    Homebrew(xtask::dist::HomebrewOptions),
     /// Run every check that a change must pass
     Ci,
     /// Check that modules import only from the layers below them in ARCHITECTURE.md
@@ -67,6 +69,7 @@ fn run(task: Task) -> Result<()> {
         Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
+        Task::Homebrew(options) => xtask::dist::homebrew(&options),
         Task::Bench { arguments } => xtask::bench::run(&arguments),
         Task::BenchCore(options) => xtask::bench_core::run(&options),
         Task::Ci => xtask::ci::run(),

@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{browser, build, emulator, envoy, native, python, say, target_dir, wasm};
+use crate::{browser, build, emulator, envoy, native, prometheus, python, say, target_dir, wasm};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -54,6 +54,11 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     if let Err(error) = browser::driver() {
         say(format_args!(
             "the tests in a browser will be skipped: {error:#}"
+        ));
+    }
+    if let Err(error) = prometheus::programs() {
+        say(format_args!(
+            "the tests with Prometheus will be skipped: {error:#}"
         ));
     }
     wasm::build()?;

@@ -62,10 +62,15 @@ impl ConcurrencyLimiter {
         }
     }
 
+    /// Returns whether no permit of the own limit is left.
+    pub(crate) fn is_used_up(&self) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| own.available_permits() == 0)
+    }
+
     /// Returns the error for a caller that gets no permit, which names the limit that is used up.
     fn throttled(&self) -> ServiceError {
-        let is_used_up = |own: &Arc<Semaphore>| self.is_reserved && own.available_permits() == 0;
-        match self.own.as_ref().is_some_and(is_used_up) {
+        match self.is_reserved && self.is_used_up() {
             true => ServiceError::ReservedConcurrencyExceeded,
             false => ServiceError::TooManyRequests,
         }

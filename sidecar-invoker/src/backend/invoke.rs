@@ -13,13 +13,14 @@ use super::aws::{LambdaFunction, LambdaRequest};
 use super::event_queue::EventQueue;
 use super::local;
 use super::rie::EmulatedFunction;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Step};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::{
     InvokeRequest, client_context, invocation_type, log_type, tenant_id,
 };
 use crate::invoke_api::{headers as header, json, response};
+use crate::metrics::FunctionState;
 use lambda_api::{InvocationType, Operation, Qualifier, trace};
 
 /// A function with the backend that runs it.
@@ -39,6 +40,15 @@ impl Backend {
         match self {
             Self::Local(function, _) => Some(function),
             Self::Aws(_) | Self::Rie(..) => None,
+        }
+    }
+
+    /// Returns the state of the function, unless it is on AWS.
+    pub(super) fn state(&self) -> Option<FunctionState> {
+        match self {
+            Self::Aws(_) => None,
+            Self::Rie(function, _) => Some(function.state()),
+            Self::Local(function, _) => Some(function.state()),
         }
     }
 
@@ -65,7 +75,7 @@ impl Backend {
                         qualifier: request.address.qualifier,
                         headers: request.headers,
                         payload: request.body.read().await?,
-                        arrival: request.arrival,
+                        timeline: request.timeline,
                     };
                     function.invoke(request).await
                 };
@@ -131,7 +141,7 @@ async fn admit(
         mut headers,
         body,
         request_id,
-        ..
+        timeline,
     } = request;
     let invocation_type = invocation_type(&headers)?;
     let log_type = log_type(&headers)?;
@@ -154,6 +164,7 @@ async fn admit(
         payload => payload,
     };
     json::check_event(&payload).await?;
+    timeline.reach(Step::Read);
     let request_id = **request_id;
     if invocation_type == InvocationType::DryRun {
         return Ok(Admission::Responded(response::dry_run(request_id)));
@@ -172,6 +183,7 @@ async fn admit(
         trace_id: trace_id.clone(),
         client_context,
         tenant_id,
+        timeline,
     };
     if invocation_type == InvocationType::Event {
         events.accept(invocation)?;

@@ -18,7 +18,8 @@ use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
-use crate::metrics::Metrics;
+use crate::metrics::{FunctionState, Metrics};
+use crate::observation::Observer;
 use crate::util::{admit_line, lock};
 use lambda_api::{FunctionAddress, FunctionArn, FunctionName, Qualifier};
 
@@ -75,7 +76,7 @@ impl Backends {
     /// Returns an error if TLS cannot be set up.
     pub(crate) fn new(
         config: &Config,
-        metrics: &Arc<Metrics>,
+        observer: &Arc<Observer>,
         context: LocalContext,
     ) -> Result<Self, rustls::Error> {
         let region = context.inherited.region.clone();
@@ -87,8 +88,8 @@ impl Backends {
             })),
             emulators: Mutex::default(),
             attach_points: AttachPoints::default(),
-            metrics: Arc::clone(metrics),
-            events: EventQueues::new(context.clock, region.clone()),
+            metrics: Arc::clone(&observer.metrics),
+            events: EventQueues::new(context.clock, region.clone(), Arc::clone(observer)),
             region,
             stop: context.stop.clone(),
             tasks: context.tasks.clone(),
@@ -259,6 +260,17 @@ impl Backends {
     /// cure.
     pub(crate) fn missing_commands(&self) -> Vec<String> {
         self.functions().missing_commands()
+    }
+
+    /// Returns the states of the functions, in the order of their names. Functions on AWS have no environments
+    /// here.
+    pub(crate) fn states(&self) -> Vec<FunctionState> {
+        let functions = self.functions();
+        let on_aws = functions.aws().flat_map(Aws::functions);
+        let mut states: Vec<_> = on_aws.map(|(_, function)| function.state()).collect();
+        states.extend(functions.listed.values().filter_map(Backend::state));
+        states.sort_by(|left, right| left.name.cmp(&right.name));
+        states
     }
 
     /// Returns the reasons why requests would fail, one sentence each.
@@ -438,7 +450,8 @@ mod tests {
         config.aws = None;
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
-        Backends::new(&config, &Arc::new(Metrics::new(&config)), context).unwrap()
+        let observer = Observer::new(Arc::new(Metrics::new(&config)), None);
+        Backends::new(&config, &observer, context).unwrap()
     }
 
     #[tokio::test]

@@ -25,13 +25,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::concurrency_limit::ConcurrencyLimiter;
 use crate::config::{HostPort, RieConfig};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Step};
 use crate::invoke_api::body::{self, ReadError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::metrics::FunctionMetrics;
+use crate::metrics::{EnvironmentPhase, EnvironmentState, FunctionMetrics, FunctionState};
 use crate::util::{Backoff, admit_line};
-use lambda_api::{FunctionName, Operation};
+use lambda_api::{FunctionName, Operation, Qualifier};
 
 /// The only name that an emulator has for its function.
 const FUNCTION: &str = "function";
@@ -64,6 +64,7 @@ impl Emulators {
                 address: config.address.clone(),
                 path: Operation::Invoke.path(FUNCTION),
                 limiter: ConcurrencyLimiter::new(Some(1), None),
+                created: Instant::now(),
             })
         });
         EmulatedFunction {
@@ -86,6 +87,26 @@ pub(crate) struct EmulatedFunction {
 }
 
 impl EmulatedFunction {
+    /// Returns the state of the function. An emulator is one environment.
+    pub(crate) fn state(&self) -> FunctionState {
+        let phase = match self.emulator.limiter.is_used_up() {
+            true => EnvironmentPhase::Busy,
+            false => EnvironmentPhase::Idle,
+        };
+        FunctionState {
+            name: self.name.clone(),
+            backend: "rie",
+            concurrency: Some(1),
+            environments: vec![EnvironmentState {
+                id: self.emulator.address.to_string(),
+                version: Qualifier::latest().to_string(),
+                phase,
+                memory_mib: None,
+                age: self.emulator.created.elapsed(),
+            }],
+        }
+    }
+
     /// Waits for the emulator's permit, and invokes the function.
     ///
     /// Dropping the future leaves the queue. An invocation that has begun continues.
@@ -102,6 +123,7 @@ impl EmulatedFunction {
             let permit = limiter
                 .acquire(self.queue, Duration::MAX, || self.metrics.wait())
                 .await?;
+            invocation.timeline.reach(Step::Assigned);
             let emulator = Arc::clone(&self.emulator);
             let name = self.name.clone();
             let task = tokio::spawn(async move {
@@ -124,6 +146,7 @@ struct Emulator {
     address: HostPort,
     path: String,
     limiter: ConcurrencyLimiter,
+    created: Instant,
 }
 
 impl Emulator {
@@ -151,11 +174,15 @@ impl Emulator {
             .await
             .map_err(|error| unavailable(&error, "broke off"))?;
         let connection = tokio::spawn(connection);
+        let timeline = Arc::clone(&invocation.timeline);
+        timeline.reach(Step::Delivered);
         let response = sender.send_request(self.request(invocation)).await;
         let response = match response {
             Ok(response) => self.read(name, response).await,
             Err(error) => Err(unavailable(&error, "broke off")),
         };
+        timeline.reach(Step::Responded);
+        timeline.reach(Step::Completed);
         connection.abort();
         response
     }

@@ -1,6 +1,7 @@
 //! A call of the Invoke API.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -9,9 +10,9 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
 use crate::backend::aws::{Aws, LambdaRequest};
+use crate::invocation::Timeline;
 use crate::invoke_api::body::{BoxError, ResponseBody};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
@@ -145,7 +146,7 @@ impl Call {
             qualifier: self.qualifier,
             headers,
             payload: self.event,
-            arrival: Instant::now(),
+            timeline: Arc::new(Timeline::begin(false)),
         };
         let response = match aws.function(&self.function) {
             Some(Ok(function)) => function.invoke(request).await,

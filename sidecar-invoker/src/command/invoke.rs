@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::CommandError;
 use super::event::{Event, EventArgs, make};
+use super::log;
 use super::setup;
 use super::signals::Signals;
 use crate::client::answer::Decoder;
@@ -169,7 +170,7 @@ pub(super) fn run(args: InvokeArgs) -> Result<ExitCode, CommandError> {
         tenant_id: args.tenant,
         event: bytes.into(),
     };
-    setup::log_to_stderr_from("warn");
+    let _log = log::to_stderr_from("warn");
     setup::runtime()?.block_on(invoke((args.place, config), call, decoder, output))
 }
 

@@ -7,9 +7,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::envoy::EnvoyArgs;
 use super::error::CommandError;
+use super::log;
 use super::setup;
 use super::signals::Signals;
 use crate::backend::local::raise_open_files;
+use crate::envoy_config::Gateway;
 use crate::lrp::Lrp;
 use crate::up::{self, ExitReason, Mesh, Request, Settings};
 
@@ -25,7 +27,7 @@ pub(super) struct LrpArgs {
 
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: &LrpArgs) -> Result<ExitCode, CommandError> {
-    setup::log_to_stderr();
+    let _log = log::to_stderr();
     raise_open_files();
     let lrp = match &args.file {
         Some(file) => Lrp::load(file)?,
@@ -53,7 +55,8 @@ pub(super) fn run(args: &LrpArgs) -> Result<ExitCode, CommandError> {
             }
             Request::Shutdown
         };
-        let ready = |addresses: &up::Addresses| println!("listening on {}", addresses.gateway);
+        let ready =
+            |_: &Gateway, addresses: &up::Addresses| println!("listening on {}", addresses.gateway);
         let server = setup::server_options()?;
         let reason = up::run(mesh, &settings, server, ready, next).await;
         reason.map_err(CommandError::failed)

@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod healthcheck;
 mod invoke;
+mod log;
 mod lrp;
 mod orphan_reaper;
 mod schema;

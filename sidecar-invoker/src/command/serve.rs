@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::error::CommandError;
+use super::log;
 use super::setup::{self, ConfigFile};
 use super::signals::{Request, Signals};
 use crate::backend::local::raise_open_files;
@@ -35,8 +36,9 @@ impl ServeArgs {
 
 /// Serves until SIGTERM or SIGINT, or until its terminal closes. SIGHUP has the file read again.
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CommandError> {
-    setup::log_to_stderr();
+    let _log = log::to_stderr();
     let config = args.load()?;
+    log::use_format(config.log_format);
     raise_open_files();
     setup::server_runtime()?.block_on(serve(args, config))
 }

@@ -1,6 +1,6 @@
 //! `sidecar-invoker up`.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use super::envoy::EnvoyArgs;
 use super::error::CommandError;
+use super::log;
 use super::setup::{self, ImportArgs};
 use super::signals::{Request as Signal, Signals};
 use crate::backend::local::raise_open_files;
 use crate::config::HostPort;
-use crate::envoy_config::{Filter, Tls};
+use crate::envoy_config::{Filter, Gateway, Tls};
 use crate::up::{
     self, Addresses, ExitReason, Mesh, Project, ProjectFiles, Request, Settings, certificate,
 };
@@ -35,9 +36,12 @@ pub(super) struct UpArgs {
     /// The port of the Lambda API; 0 is any free one [default: that of `listen`, 9090]
     #[arg(long, value_name = "PORT")]
     invoker_port: Option<u16>,
-    /// The port of /readyz and /metrics; 0 is any free one [default: that of `admin`, 9091]
+    /// The port of /console/, /readyz and /metrics; 0 is any free one [default: that of `admin`, 9091]
     #[arg(long, value_name = "PORT")]
     admin_port: Option<u16>,
+    /// Do without the console, the page that shows each request and its invocation
+    #[arg(long)]
+    no_console: bool,
     /// Let other machines send HTTP requests
     #[arg(long)]
     public: bool,
@@ -83,7 +87,7 @@ const ENVOY_ARGUMENTS: [&str; 4] = [
 /// Serves until a signal, or until Envoy ends.
 pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
     let started = Instant::now();
-    setup::log_to_stderr();
+    let _log = log::to_stderr();
     raise_open_files();
     let project = Project::find(Some(&args.file))?;
     let (envoy, filter) = args.envoy.find()?;
@@ -95,6 +99,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
         args,
     };
     let mesh = up.load()?;
+    log::use_format(mesh.config.log_format);
     check_port(mesh.gateway.listen)?;
     let mut files = ProjectFiles::default();
     files.watch(up.project.files(&mesh.config));
@@ -108,16 +113,23 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
         arguments: &arguments,
         is_private: false,
     };
-    let table = mesh.gateway.clone();
-    let ready = |addresses: &Addresses| {
+    let printed = RefCell::new(String::new());
+    let served = |gateway: &Gateway, addresses: &Addresses| {
         let name = up.project.path().display();
+        let urls = up::urls(gateway, addresses.gateway);
+        let before = printed.replace(urls.clone());
+        if before == urls {
+            return;
+        }
+        if !before.is_empty() {
+            return say(&format!("\n{name} is served with other routes\n\n{urls}\n"));
+        }
         say(&format!(
-            "\n{name} is served (ready in {:.1} s); Ctrl-C ends it\n\n{}\n{}",
+            "\n{name} is served (ready in {:.1} s); Ctrl-C ends it\n\n{urls}\n{}",
             started.elapsed().as_secs_f32(),
-            up::urls(&table, addresses.gateway),
             up::other_addresses(addresses)
         ));
-        if let Some(url) = up::example(&table, addresses.gateway) {
+        if let Some(url) = up::example(gateway, addresses.gateway) {
             say(&format!("try it: curl -i {url}\n"));
         }
         if let Some(instructions) = up.instructions.get() {
@@ -144,7 +156,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
                 }
             }
         };
-        let reason = up::run(mesh, &settings, setup::server_options()?, ready, next).await;
+        let reason = up::run(mesh, &settings, setup::server_options()?, served, next).await;
         reason.map_err(CommandError::failed)
     })?;
     match reason {
@@ -187,6 +199,11 @@ impl Up {
                 ..config.admin
             };
         }
+        config.console = match self.args.no_console {
+            true => None,
+            false => Some(config.console.unwrap_or_default()),
+        };
+        gateway.report_requests(config.has_console());
         config.check_exposure(&config.listen)?;
         gateway.listen = up::address(gateway.listen, self.args.port, self.args.public);
         gateway.tls = self.tls.clone();

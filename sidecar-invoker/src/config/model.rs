@@ -62,6 +62,12 @@ impl Config {
         }
     }
 
+    /// Returns whether the console is served.
+    #[must_use]
+    pub fn has_console(&self) -> bool {
+        self.console.as_ref().is_some_and(|console| console.is_on)
+    }
+
     /// Checks that only this machine can reach an address of the Invoke API, or that `callers` says who
     /// may call.
     ///

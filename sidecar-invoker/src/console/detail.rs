@@ -1,7 +1,6 @@
 //! Invocations as JSON: the summary for the list, and the detail.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use lambda_api::InvocationType;
 use lambda_api::event_stream::LOG_RESULT;
 use lambda_filter_core::DecodedResponse;
 use serde_json::{Map, Value, json};
@@ -9,10 +8,15 @@ use serde_json::{Map, Value, json};
 use super::copy;
 use super::masking::{MaskedNames, Secrets};
 use super::message::{self, Limit};
+use super::timings::timings;
 use super::view::View;
+use crate::invocation::CallLog;
 use crate::invoke_api::headers as header;
 use crate::metrics::Outcome;
 use crate::recorder::Record;
+
+/// The longest part of a log that AWS sends with a response.
+const LOG_TAIL_BYTES: usize = 4_096;
 
 /// Returns the summary of a record. `backend` is the kind of its function's backend.
 pub(super) fn summary(record: &Record, backend: Option<&str>, names: &MaskedNames) -> Value {
@@ -47,8 +51,9 @@ fn summary_of(view: &View<'_>, backend: Option<&str>, secrets: &Secrets<'_>) -> 
         "outcome": view.outcome().map(Outcome::label),
         "cause": view.why().map(|why| secrets.text(&why.sentence)),
         "duration": end.map(|end| end.after.as_secs_f64() * 1_000.0),
-        "cold_start": false,
+        "cold_start": record.timeline.cold_start().is_some(),
         "streamed": view.is_streamed(),
+        "is_attempt": record.is_attempt,
         "invocation_type": record.invocation_type.as_str(),
         "replay_of": record.replay_of.map(|of| of.id),
     });
@@ -165,40 +170,25 @@ pub(super) fn response(decoded: &DecodedResponse, limit: Limit, secrets: &Secret
     })
 }
 
-/// Returns the lines of the call's log.
+/// Returns the lines of the call's log, or the end of the log that AWS has sent.
 fn log(view: &View<'_>, complete: Option<&[u8]>, secrets: &Secrets<'_>) -> Option<Value> {
-    let tail = view
-        .upstream_header(&header::LOG_RESULT)
-        .or_else(|| member(complete?, LOG_RESULT))?;
-    let log = BASE64_STANDARD.decode(tail).ok()?;
-    let text = String::from_utf8_lossy(&log);
-    // The tail of a log that is longer has this length.
-    let is_truncated = log.len() >= 4_096;
-    Some(json!({ "text": secrets.text(&text), "is_truncated": is_truncated }))
+    let tail = || {
+        let tail = view.upstream_header(&header::LOG_RESULT);
+        let log = BASE64_STANDARD.decode(tail.or_else(|| member(complete?, LOG_RESULT))?);
+        let lines = log.ok()?;
+        let is_truncated = lines.len() >= LOG_TAIL_BYTES;
+        Some(CallLog {
+            lines,
+            is_truncated,
+        })
+    };
+    let log = view.record.timeline.call_log();
+    let log = log.filter(|log| !log.lines.is_empty()).or_else(tail)?;
+    let text = String::from_utf8_lossy(&log.lines);
+    Some(json!({ "text": secrets.text(&text), "is_truncated": log.is_truncated }))
 }
 
 fn member(json: &[u8], name: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(json).ok()?;
     json.get(name)?.as_str().map(str::to_owned)
-}
-
-/// Returns the parts of the time that the call took.
-fn timings(view: &View<'_>) -> Value {
-    let mut timings = Vec::new();
-    let started = view.started_ms();
-    let client_ms = view.request.attributes.time_ns as f64 / 1e6;
-    let envoy = match view.is_http && view.record.replay_of.is_none() {
-        true => (started - client_ms).max(0.0),
-        false => 0.0,
-    };
-    if envoy > 0.0 {
-        timings.push(json!({ "name": "envoy", "start": 0.0, "duration": envoy }));
-    }
-    if let Some(end) = view.record.end()
-        && view.record.invocation_type == InvocationType::RequestResponse
-    {
-        let duration = end.after.as_secs_f64() * 1_000.0;
-        timings.push(json!({ "name": "function", "start": envoy, "duration": duration }));
-    }
-    Value::Array(timings)
 }

@@ -7,21 +7,24 @@ mod access;
 mod api;
 mod copy;
 mod detail;
+mod functions;
 mod masking;
 mod message;
 mod page;
 mod replay;
 mod stream;
+mod timings;
 mod view;
 mod why;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::backend::Backends;
+use crate::metrics::Metrics;
 use crate::recorder::{Record, Recorder};
 use access::Access;
 pub(crate) use api::is_path;
@@ -38,6 +41,7 @@ pub(crate) type Replayer = Box<dyn Fn(Arc<Record>, Replay) -> Option<u64> + Send
 pub(crate) struct Console {
     recorder: Arc<Recorder>,
     backends: Arc<Backends>,
+    metrics: Arc<Metrics>,
     access: Access,
     names: MaskedNames,
     replayer: Replayer,
@@ -49,7 +53,7 @@ impl Console {
     /// Creates a console. `token` is the secret of its users, and `mask` has further headers that are masked.
     pub(crate) fn new(
         recorder: Arc<Recorder>,
-        backends: Arc<Backends>,
+        (backends, metrics): (Arc<Backends>, Arc<Metrics>),
         (token, mask): (Option<String>, &[String]),
         replayer: Replayer,
         clock: fn() -> SystemTime,
@@ -57,6 +61,7 @@ impl Console {
         Arc::new(Self {
             recorder,
             backends,
+            metrics,
             access: Access::new(token),
             names: MaskedNames::new(mask),
             replayer,
@@ -76,6 +81,8 @@ impl Console {
 
     /// Returns the states of all functions.
     fn functions(&self) -> Value {
-        json!([])
+        let states = self.backends.states();
+        let now = (self.clock)();
+        functions::functions(&states, &self.metrics, &self.recorder, now)
     }
 }

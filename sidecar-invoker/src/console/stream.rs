@@ -14,11 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::Console;
+use super::{Console, functions};
 use crate::invoke_api::body::ResponseBody;
 use crate::recorder::Record;
 
@@ -107,7 +108,7 @@ struct Stream {
     cleared: u64,
     /// The invocations that the reader knows as running. It hears of their ends in any case.
     running: HashSet<u64>,
-    functions: String,
+    functions: Value,
     functions_at: Option<Instant>,
 }
 
@@ -121,7 +122,7 @@ impl Stream {
             is_catching_up: true,
             cleared: console.recorder.times_cleared(),
             running: HashSet::new(),
-            functions: String::new(),
+            functions: Value::Null,
             functions_at: None,
             console,
         }
@@ -202,9 +203,9 @@ impl Stream {
         {
             self.functions_at = Some(Instant::now());
             self.running.retain(|id| recorder.find(*id).is_some());
-            let functions = self.console.functions().to_string();
-            if functions != self.functions {
-                self.event(events, "functions", &functions);
+            let functions = self.console.functions();
+            if functions::differ(&functions, &self.functions) {
+                self.event(events, "functions", &functions.to_string());
                 self.functions = functions;
             }
         }

@@ -190,7 +190,7 @@ impl<'r> View<'r> {
 fn unreported(record: &Record) -> ReportedRequest {
     let invocation = match (record.operation, record.invocation_type) {
         (Operation::InvokeWithResponseStream, _) => "response-stream",
-        (_, InvocationType::Event) => "event",
+        (_, InvocationType::Event) if !record.is_attempt => "event",
         _ => "request-response",
     };
     ReportedRequest::unknown(record.address.function.as_str(), invocation)

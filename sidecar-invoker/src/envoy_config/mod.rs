@@ -122,7 +122,7 @@ impl Gateway {
             }),
             ..route.clone()
         };
-        Ok(Self {
+        let mut gateway = Self {
             source: file_name(file),
             notes: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
@@ -148,7 +148,18 @@ impl Gateway {
             tls: None,
             is_exclusive: false,
             http_10: false,
-        })
+        };
+        gateway.report_requests(config.has_console());
+        Ok(gateway)
+    }
+
+    /// Lets the filter report the clients' requests to the invoker, for its console.
+    pub(crate) fn report_requests(&mut self, is_on: bool) {
+        const KEY: &str = "report_request";
+        match is_on {
+            true => self.plugin.insert(KEY.to_owned(), json!(true)),
+            false => self.plugin.remove(KEY),
+        };
     }
 
     /// Returns the text of the configuration, as one file.

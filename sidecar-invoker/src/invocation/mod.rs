@@ -1,9 +1,11 @@
 //! Invocations: the request id, the event, and the function's response.
 
 mod response;
+mod timeline;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -14,6 +16,7 @@ pub(crate) use response::{
     Completion, FunctionPayload, FunctionResponse, ResponseStream, StreamPiece, StreamSender,
     stream,
 };
+pub(crate) use timeline::{CallLog, Step, Timeline};
 
 /// A request to run a function.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub(crate) struct Invocation {
     pub(crate) client_context: Option<HeaderValue>,
     /// The tenant's id, for functions with tenant isolation.
     pub(crate) tenant_id: Option<HeaderValue>,
+    /// The course of the invocation.
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 /// The identity of an invocation for its caller, its function and the logs.

@@ -236,6 +236,11 @@ impl ServiceError {
         self.code().0
     }
 
+    /// Returns AWS's name of the error.
+    pub(crate) fn error_type(&self) -> &'static str {
+        self.code().1
+    }
+
     /// Returns the response, with AWS's name of the error in a header, and `Type` and the message in
     /// the body.
     ///

@@ -2,7 +2,7 @@
 //!
 //! Source: `Invoke` in the AWS Lambda API reference.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -16,12 +16,12 @@ use lambda_api::operation::split_async_path;
 use lambda_api::{
     AddressError, FunctionAddress, InvocationType, LogType, Operation, invocation_header,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::body::{self, ReadError};
 use super::error::ServiceError;
 use super::headers as header;
-use crate::invocation::RequestId;
+use crate::invocation::{RequestId, Timeline};
 
 /// The longest pause of a caller within a request body. hyper has the same limit for a request head.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,8 +38,8 @@ pub(crate) struct InvokeRequest<'r> {
     pub(crate) body: &'r mut RequestBody,
     /// The id of the request, created on first use. Responses of AWS have an id of their own.
     pub(crate) request_id: &'r LazyLock<RequestId>,
-    /// The time at which the request arrived.
-    pub(crate) arrival: Instant,
+    /// The course of the invocation.
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 /// A function that takes the event once it has been read.

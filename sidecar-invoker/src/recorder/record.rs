@@ -9,10 +9,8 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
-use tokio::time::Instant;
 
-use super::Recorder;
-use crate::invocation::RequestId;
+use crate::invocation::{RequestId, Timeline};
 use crate::invoke_api::error::ServiceError;
 use crate::util::lock;
 
@@ -37,6 +35,9 @@ pub(crate) struct Begin<'a> {
     /// The filter's report of the client's request.
     pub(crate) client_request: Option<&'a HeaderValue>,
     pub(crate) replay_of: Option<Replayed>,
+    /// The invocation is an attempt to run a queued event.
+    pub(crate) is_attempt: bool,
+    pub(crate) timeline: &'a Arc<Timeline>,
 }
 
 /// The invocation that is repeated by another.
@@ -61,8 +62,9 @@ pub(crate) struct Record {
     pub(crate) tenant_id: Option<HeaderValue>,
     pub(crate) client_request: Option<Bytes>,
     pub(crate) replay_of: Option<Replayed>,
+    pub(crate) is_attempt: bool,
     pub(crate) started: SystemTime,
-    arrival: Instant,
+    pub(crate) timeline: Arc<Timeline>,
     event: OnceLock<Bytes>,
     response: OnceLock<ResponseHead>,
     body: Mutex<KeptBody>,
@@ -152,7 +154,8 @@ impl Record {
                 .map(|value| Bytes::copy_from_slice(value.as_bytes())),
             replay_of: begin.replay_of,
             started,
-            arrival: Instant::now(),
+            is_attempt: begin.is_attempt,
+            timeline: Arc::clone(begin.timeline),
             event: OnceLock::new(),
             response: OnceLock::new(),
             body: Mutex::default(),
@@ -209,6 +212,47 @@ impl Record {
         headers.sum::<usize>() + self.client_request.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Keeps the event.
+    pub(super) fn set_event(&self, event: &Bytes) {
+        let _ = self.event.set(keep(event));
+    }
+
+    /// Keeps the beginning of the response, and returns the bytes that this takes.
+    pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) -> usize {
+        let (head, bytes) = match result {
+            Ok(response) => {
+                let headers = KeptHeaders::new(response.headers());
+                let bytes = headers.values.len();
+                (ResponseHead::Ok(response.status(), headers), bytes)
+            }
+            Err(error) => (ResponseHead::Failed(error.clone()), 0),
+        };
+        let _ = self.response.set(head);
+        bytes
+    }
+
+    /// Keeps a piece of the body of the response, and returns the bytes that this takes.
+    pub(super) fn add_piece(&self, piece: &Bytes) -> usize {
+        if self.is_forgotten.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut body = lock(&self.body);
+        body.size += piece.len();
+        if body.is_cut || body.kept + piece.len() > MAX_BODY_BYTES {
+            body.is_cut = true;
+            return 0;
+        }
+        body.kept += piece.len();
+        body.pieces.push(keep(piece));
+        piece.len() + PIECE_BYTES
+    }
+
+    /// Notes the end.
+    pub(super) fn set_end(&self, is_complete: bool) {
+        let after = self.timeline.arrival().elapsed();
+        let _ = self.end.set(End { after, is_complete });
+    }
+
     pub(super) fn set_change(&self, change: u64) {
         self.change.store(change, Ordering::Relaxed);
     }
@@ -225,85 +269,6 @@ impl Record {
     pub(super) fn forget(&self) {
         self.is_forgotten.store(true, Ordering::Relaxed);
         lock(&self.body).pieces = Vec::new();
-    }
-}
-
-/// The recording of an invocation that is under way. It ends when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Recording {
-    recorder: Arc<Recorder>,
-    record: Arc<Record>,
-    is_complete: bool,
-}
-
-impl Recording {
-    pub(super) fn new(recorder: Arc<Recorder>, record: Arc<Record>) -> Self {
-        Self {
-            recorder,
-            record,
-            is_complete: false,
-        }
-    }
-
-    /// Returns the id of the record.
-    pub(crate) fn id(&self) -> u64 {
-        self.record.id
-    }
-
-    /// Returns a function that takes the event once it has been read.
-    pub(crate) fn take_event(&self) -> impl FnOnce(&Bytes) + Send + Sync + 'static {
-        let (recorder, record) = (Arc::clone(&self.recorder), Arc::clone(&self.record));
-        move |event| {
-            let _ = record.event.set(keep(event));
-            recorder.grow(&record, event.len());
-        }
-    }
-
-    /// Notes the response, whose body may follow.
-    pub(crate) fn respond<B>(&mut self, result: &Result<Response<B>, ServiceError>) {
-        let (head, bytes) = match result {
-            Ok(response) => {
-                let headers = KeptHeaders::new(response.headers());
-                let bytes = headers.values.len();
-                (ResponseHead::Ok(response.status(), headers), bytes)
-            }
-            Err(error) => (ResponseHead::Failed(error.clone()), 0),
-        };
-        let _ = self.record.response.set(head);
-        self.recorder.grow(&self.record, bytes);
-        self.recorder.touch(&self.record);
-    }
-
-    /// Notes a piece of the body of the response.
-    pub(crate) fn piece(&mut self, piece: &Bytes) {
-        if self.record.is_forgotten.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut body = lock(&self.record.body);
-        body.size += piece.len();
-        if body.is_cut || body.kept + piece.len() > MAX_BODY_BYTES {
-            body.is_cut = true;
-            return;
-        }
-        body.kept += piece.len();
-        body.pieces.push(keep(piece));
-        drop(body);
-        self.recorder.grow(&self.record, piece.len() + PIECE_BYTES);
-    }
-
-    /// Notes that the whole response was taken.
-    pub(crate) fn complete(&mut self) {
-        self.is_complete = true;
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        let _ = self.record.end.set(End {
-            after: self.record.arrival.elapsed(),
-            is_complete: self.is_complete,
-        });
-        self.recorder.touch(&self.record);
     }
 }
 

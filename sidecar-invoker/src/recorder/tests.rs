@@ -1,9 +1,13 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use hyper::Response;
 use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
 
+use super::store::MAX_BYTES;
 use super::*;
-use crate::invocation::RequestId;
+use crate::invocation::{RequestId, Timeline};
 
 fn recorder(max_records: usize) -> Arc<Recorder> {
     Recorder::new(max_records, SystemTime::now)
@@ -11,17 +15,22 @@ fn recorder(max_records: usize) -> Arc<Recorder> {
 
 fn begin(recorder: &Arc<Recorder>) -> Recording {
     let address = FunctionAddress::parse("hello", None).unwrap();
-    recorder.begin(&Begin {
-        request_id: RequestId::random(),
-        address: &address,
-        operation: Operation::Invoke,
-        invocation_type: InvocationType::RequestResponse,
-        log_type: LogType::None,
-        client_context: None,
-        tenant_id: None,
-        client_request: None,
-        replay_of: None,
-    })
+    Recording::begin(
+        recorder,
+        &Begin {
+            request_id: RequestId::random(),
+            address: &address,
+            operation: Operation::Invoke,
+            invocation_type: InvocationType::RequestResponse,
+            log_type: LogType::None,
+            client_context: None,
+            tenant_id: None,
+            client_request: None,
+            replay_of: None,
+            is_attempt: false,
+            timeline: &Arc::new(Timeline::begin(true)),
+        },
+    )
 }
 
 fn call(recorder: &Arc<Recorder>, event: &Bytes, payload: &Bytes) -> u64 {
@@ -90,9 +99,9 @@ fn the_bytes_of_all_records_have_a_limit() {
     let (kept, dropped) = recorder.all();
     assert!((28..=32).contains(&kept.len()), "{}", kept.len());
     assert_eq!(kept.len() as u64 + dropped, 200);
-    assert!(lock(&recorder.kept).bytes <= MAX_BYTES);
+    assert!(recorder.bytes() <= MAX_BYTES);
     recorder.clear();
-    assert_eq!(lock(&recorder.kept).bytes, 0);
+    assert_eq!(recorder.bytes(), 0);
 }
 
 #[test]
@@ -114,7 +123,7 @@ fn a_stream_is_kept_up_to_a_limit_and_counts_while_it_comes() {
         recording.piece(&piece);
     }
     drop(recordings);
-    assert_eq!(lock(&recorder.kept).bytes, 0);
+    assert_eq!(recorder.bytes(), 0);
 }
 
 #[test]

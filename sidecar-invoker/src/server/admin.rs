@@ -17,9 +17,10 @@ use super::web_pages::{WebPageError, WebPages};
 use crate::backend::Backends;
 use crate::console::{self, Console};
 use crate::invoke_api::body::{ResponseBody, whole};
-use crate::metrics::{Format, Metrics};
+use crate::metrics::{Format, Metrics, Scrape};
 use crate::net::Interface;
 use crate::net::connections::serve_each;
+use crate::util::left_out;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -33,6 +34,8 @@ pub(crate) struct Admin {
     pub(super) web_pages: WebPages,
     /// The console, if it is on.
     pub(super) console: Option<Arc<Console>>,
+    /// Returns the number of lines of the invoker's own log that were dropped.
+    pub(super) dropped_log_lines: fn() -> u64,
     /// Set once the invoker shuts down.
     pub(crate) is_shutting_down: AtomicBool,
 }
@@ -123,11 +126,15 @@ impl Admin {
 
     fn metrics(&self, headers: &HeaderMap) -> Response<String> {
         let format = Format::accepted(headers);
-        let expiries = self.backends.credential_expiries();
-        text(
-            format.content_type(),
-            self.metrics.encode(format, &expiries),
-        )
+        let scrape = Scrape {
+            expiries: self.backends.credential_expiries(),
+            states: self.backends.states(),
+            dropped_lines: [
+                ("functions", self.backends.context().output.dropped_lines()),
+                ("invoker", (self.dropped_log_lines)() + left_out()),
+            ],
+        };
+        text(format.content_type(), self.metrics.encode(format, &scrape))
     }
 }
 
@@ -155,6 +162,7 @@ mod tests {
     use super::*;
     use crate::backend::local::{LocalContext, Output};
     use crate::config::Config;
+    use crate::observation::Observer;
 
     #[tokio::test]
     async fn a_connection_without_a_request_ends() {
@@ -163,11 +171,13 @@ mod tests {
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         let metrics = Arc::new(Metrics::new(&config));
+        let observer = Observer::new(Arc::clone(&metrics), None);
         let admin = Arc::new(Admin {
-            backends: Arc::new(Backends::new(&config, &metrics, context).unwrap()),
+            backends: Arc::new(Backends::new(&config, &observer, context).unwrap()),
             metrics,
             web_pages: WebPages::default(),
             console: None,
+            dropped_log_lines: || 0,
             is_shutting_down: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

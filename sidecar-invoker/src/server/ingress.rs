@@ -10,7 +10,6 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
-use tokio::time::Instant;
 
 use super::web_pages::WebPages;
 use crate::backend::Backends;
@@ -23,9 +22,9 @@ use crate::invoke_api::headers as header;
 use crate::invoke_api::request::{
     InvokeRequest, RequestBody, address, in_header, invocation_type, log_type,
 };
-use crate::metrics::{self, Metrics};
 use crate::net::Interface;
-use crate::recorder::{Begin, Record, Recorder, Recording};
+use crate::observation::{Observation, Observer};
+use crate::recorder::{Begin, Record, Recording};
 use crate::util::admit_line;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
@@ -36,39 +35,38 @@ const SKIP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Ingress {
     /// The functions that callers can invoke.
     pub(crate) backends: Arc<Backends>,
-    /// The metrics that count invocations.
-    pub(crate) metrics: Arc<Metrics>,
+    /// The recipient of what is observed of calls.
+    pub(crate) observer: Arc<Observer>,
     /// The callers that may invoke functions. Without a list, everyone who can connect.
     pub(crate) callers: Option<Arc<Callers>>,
     /// Refuses the requests of web pages.
     pub(super) web_pages: WebPages,
-    /// Records invocations for the console, if there is one.
-    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Ingress {
-    /// Responds to one request. An error becomes a response in AWS's own form.
+    /// Responds to one request. An error becomes a response in AWS's own form. The observation of an invocation
+    /// lasts until the response has been sent.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
         interface: Interface,
-    ) -> (Response<ResponseBody>, Option<Recording>) {
+    ) -> (Response<ResponseBody>, Option<Observation>) {
         // Created on first use, because responses from AWS have an id of their own.
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let is_http_1 = parts.version < Version::HTTP_2;
         let expects_continue = is_http_1 && parts.headers.contains_key(EXPECT);
-        let mut recording = None;
+        let mut observation = None;
         let invoked = match self.check_page(interface, &parts) {
             Ok(()) => {
-                self.invoke(parts, &mut body, &request_id, &mut recording)
+                self.invoke(parts, &mut body, &request_id, &mut observation)
                     .await
             }
             Err(error) => Err(error),
         };
         let error = match invoked {
-            Ok(response) => return (response, recording),
+            Ok(response) => return (response, observation),
             Err(error) => error,
         };
         tracing::debug!(request_id = %*request_id, "request refused: {error:?}");
@@ -79,7 +77,7 @@ impl Ingress {
             body, has_begun, ..
         } = body;
         let Some(body) = body else {
-            return (response, recording);
+            return (response, observation);
         };
         // The caller holds back the body. Reading it would send `100 Continue`.
         let is_held_back = expects_continue && !has_begun;
@@ -93,14 +91,15 @@ impl Ingress {
         if !is_abandoned && !body.is_end_stream() {
             tokio::spawn(body::skip(body, SKIP_TIMEOUT));
         }
-        (response, recording)
+        (response, observation)
     }
 
-    /// Invokes a function again, as the console asks. Returns the id of the record.
+    /// Invokes a function again, as a user of the console asks. Returns the id of the record.
     pub(super) fn replay(self: &Arc<Self>, record: &Record, replay: Replay) -> Option<u64> {
-        let recorder = self.recorder.as_ref()?;
+        let recorder = self.observer.recorder.as_ref()?;
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
-        let mut recording = recorder.begin(&Begin {
+        let timeline = self.observer.timeline();
+        let begin = Begin {
             request_id: *request_id,
             address: &record.address,
             operation: record.operation,
@@ -110,7 +109,10 @@ impl Ingress {
             tenant_id: record.tenant_id.as_ref(),
             client_request: replay.client_request.as_ref(),
             replay_of: Some(replay.of),
-        });
+            is_attempt: false,
+            timeline: &timeline,
+        };
+        let recording = Recording::begin(recorder, &begin);
         let id = recording.id();
         let mut headers = HeaderMap::new();
         let invocation_type = HeaderValue::from_static(record.invocation_type.as_str());
@@ -126,30 +128,33 @@ impl Ingress {
                 headers.insert(name, value.clone());
             }
         }
-        let ingress = Arc::clone(self);
         let (operation, address) = (record.operation, record.address.clone());
+        let ingress = Arc::clone(self);
         tokio::spawn(async move {
             let mut body = RequestBody::of_event(replay.event);
             body.on_read = Some(Box::new(recording.take_event()));
+            let function = address.function.name();
+            let mut observation = ingress.observer.call(function, &timeline);
+            observation.record(recording);
             let request = InvokeRequest {
                 operation,
                 address,
                 headers,
                 body: &mut body,
                 request_id: &request_id,
-                arrival: Instant::now(),
+                timeline,
             };
-            let result = ingress.call(request).await;
-            recording.respond(&result);
+            let result = ingress.backends.invoke(request).await;
+            observation.respond(&result);
             let response = result.unwrap_or_else(|error| error.response());
             let mut body = response.into_body();
             while let Some(Ok(frame)) = body.frame().await {
-                if let Some(piece) = frame.data_ref() {
-                    recording.piece(piece);
+                if let Some(part) = frame.data_ref() {
+                    observation.body(part);
                 }
             }
             if body.is_end_stream() {
-                recording.complete();
+                observation.complete();
             }
         });
         Some(id)
@@ -171,7 +176,7 @@ impl Ingress {
         mut parts: Parts,
         body: &mut RequestBody,
         request_id: &LazyLock<RequestId>,
-        recording: &mut Option<Recording>,
+        observation: &mut Option<Observation>,
     ) -> Result<Response<ResponseBody>, ServiceError> {
         // Before anything else, so that a refused caller learns nothing.
         let admitted = match &self.callers {
@@ -190,7 +195,10 @@ impl Ingress {
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        if let Some(recorder) = &self.recorder {
+        let timeline = self.observer.timeline();
+        let observation =
+            observation.insert(self.observer.call(address.function.name(), &timeline));
+        if let Some(recorder) = &self.observer.recorder {
             let begin = Begin {
                 request_id: **request_id,
                 address: &address,
@@ -201,9 +209,12 @@ impl Ingress {
                 tenant_id: parts.headers.get(header::TENANT_ID),
                 client_request: client_request.as_ref(),
                 replay_of: None,
+                is_attempt: false,
+                timeline: &timeline,
             };
-            let recording = recording.insert(recorder.begin(&begin));
+            let recording = Recording::begin(recorder, &begin);
             body.on_read = Some(Box::new(recording.take_event()));
+            observation.record(recording);
         }
         let request = InvokeRequest {
             operation,
@@ -211,28 +222,10 @@ impl Ingress {
             headers: parts.headers,
             body,
             request_id,
-            arrival: Instant::now(),
+            timeline,
         };
-        let result = self.call(request).await;
-        if let Some(recording) = recording {
-            recording.respond(&result);
-        }
-        result
-    }
-
-    async fn call(
-        &self,
-        request: InvokeRequest<'_>,
-    ) -> Result<Response<ResponseBody>, ServiceError> {
-        let in_flight = self.metrics.of(request.address.function.name()).begin();
         let result = self.backends.invoke(request).await;
-        in_flight.end(match &result {
-            Ok(response) => {
-                let is_error = response.headers().contains_key(header::FUNCTION_ERROR);
-                metrics::Outcome::of(response.status(), is_error)
-            }
-            Err(error) => metrics::Outcome::of(error.status(), false),
-        });
+        observation.respond(&result);
         result
     }
 }

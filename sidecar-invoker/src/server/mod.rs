@@ -33,6 +33,7 @@ use crate::config::{CallersConfig, Config, HostPort, Listen};
 use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
+use crate::observation::Observer;
 use crate::recorder::Recorder;
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
@@ -105,19 +106,19 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let backends = Arc::new(Backends::new(&config, &metrics, context)?);
+        let console = config.console.as_ref().filter(|console| console.is_on);
+        let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
+        let observer = Observer::new(Arc::clone(&metrics), recorder.clone());
+        let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
         }
         let web_pages = WebPages::new(config.hosts.clone());
-        let console = config.console.as_ref().filter(|console| console.is_on);
-        let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
         let ingress = Arc::new(Ingress {
             backends: Arc::clone(&backends),
-            metrics: Arc::clone(&metrics),
+            observer,
             callers,
             web_pages: web_pages.clone(),
-            recorder: recorder.clone(),
         });
         let console = match (console, recorder) {
             (Some(config), Some(recorder)) => {
@@ -127,7 +128,7 @@ impl Server {
                 let backends = Arc::clone(&backends);
                 Some(Console::new(
                     recorder,
-                    backends,
+                    (backends, Arc::clone(&metrics)),
                     (token, &config.mask),
                     Box::new(move |record, replay| replayer.replay(&record, replay)),
                     options.clock,
@@ -140,6 +141,7 @@ impl Server {
             metrics,
             web_pages,
             console,
+            dropped_log_lines: options.dropped_log_lines,
             is_shutting_down: AtomicBool::new(false),
         });
         Ok(Self {
@@ -237,8 +239,8 @@ impl Server {
                 let exchange = requests.begin();
                 let response = Arc::clone(&ingress).handle(request, interface);
                 async {
-                    let (response, recording) = response.await;
-                    let sent = |body| SentBody::new(body, exchange, recording);
+                    let (response, observation) = response.await;
+                    let sent = |body| SentBody::new(body, exchange, observation);
                     Ok::<_, Infallible>(response.map(sent))
                 }
             });

@@ -45,4 +45,6 @@ pub struct Options {
     pub fork_server: Option<PathBuf>,
     /// The destination of the lines that functions write.
     pub output: FunctionOutput,
+    /// Returns the number of lines of the invoker's own log that were dropped, for the metrics.
+    pub dropped_log_lines: fn() -> u64,
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Exchange;
 use crate::invoke_api::body::ResponseBody;
-use crate::recorder::Recording;
+use crate::observation::Observation;
 
 tokio::task_local! {
     /// Set in the task of a stream while it waits for its client, and not for the response.
@@ -106,7 +106,7 @@ pub(super) struct SentBody {
     is_large: bool,
     /// `None` over HTTP/1.1, whose connection has a timeout for writing.
     waits_for_client: Option<Arc<AtomicBool>>,
-    recording: Option<Recording>,
+    observation: Option<Observation>,
     _exchange: Exchange,
 }
 
@@ -115,31 +115,31 @@ impl SentBody {
     pub(super) fn new(
         body: ResponseBody,
         exchange: Exchange,
-        recording: Option<Recording>,
+        observation: Option<Observation>,
     ) -> Self {
         let sent = Self {
             waits_for_client: WAITS_FOR_CLIENT.try_with(Arc::clone).ok(),
             body,
             rest: Bytes::new(),
             is_large: false,
-            recording,
+            observation,
             _exchange: exchange,
         };
         sent.note(true);
         sent
     }
 
-    fn record(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, io::Error>>>) {
-        let Some(recording) = &mut self.recording else {
+    fn observe(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, io::Error>>>) {
+        let Some(observation) = &mut self.observation else {
             return;
         };
         match frame {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(piece) = frame.data_ref() {
-                    recording.piece(piece);
+                if let Some(part) = frame.data_ref() {
+                    observation.body(part);
                 }
             }
-            Poll::Ready(None) => recording.complete(),
+            Poll::Ready(None) => observation.complete(),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
     }
@@ -156,9 +156,9 @@ impl Drop for SentBody {
         // hyper does not ask for the end of a body that has it with its last frame.
         if self.rest.is_empty()
             && self.body.is_end_stream()
-            && let Some(recording) = &mut self.recording
+            && let Some(observation) = &mut self.observation
         {
-            recording.complete();
+            observation.complete();
         }
     }
 }
@@ -177,7 +177,7 @@ impl Body for SentBody {
         }
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.note(frame.is_ready());
-        self.record(&frame);
+        self.observe(&frame);
         match std::task::ready!(frame) {
             Some(Ok(frame)) if self.waits_for_client.is_some() => {
                 let frame = frame.map_data(|mut data| {

@@ -23,4 +23,6 @@ pub struct Addresses {
     pub invoker: Listen,
     /// The address of the invoker's admin endpoints.
     pub admin: HostPort,
+    /// The console is among the admin endpoints.
+    pub has_console: bool,
 }

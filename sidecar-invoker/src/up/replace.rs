@@ -57,8 +57,9 @@ enum ReplaceError {
 }
 
 impl Running {
-    /// Serves `mesh` from now on. If that fails, the log says so, and everything is as before.
-    pub(super) async fn replace(&mut self, mut mesh: Mesh, admin: &EnvoyAdmin) {
+    /// Serves `mesh` from now on. If that fails, the log says so, and everything is as before. Returns whether
+    /// `mesh` is served.
+    pub(super) async fn replace(&mut self, mut mesh: Mesh, admin: &EnvoyAdmin) -> bool {
         // The invoker keeps its `callers`, and Envoy its environment.
         mesh.gateway
             .secret_variable
@@ -69,13 +70,14 @@ impl Running {
             // Envoy goes on with the old files, which a later change has to be compared with.
             let _ = self.files.replace(&self.gateway, &self.invoker);
             let _ = self.reloader.restore(&self.served).await;
-            return;
+            return false;
         }
         self.config = mesh.config;
         self.gateway = mesh.gateway;
         if self.served.functions.len() > self.config.functions.len() {
             self.end = Some(Instant::now() + ROUTED_BEFORE);
         }
+        true
     }
 
     /// Waits until the removed functions have to end, if there are any.

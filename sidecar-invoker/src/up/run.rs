@@ -1,5 +1,6 @@
 //! Envoy and the invoker in one command: started, watched and ended together.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +20,7 @@ use super::mesh::{Addresses, Mesh};
 use super::replace::Running;
 use crate::backend::local::OrphanReaper;
 use crate::config::{HostPort, Listen};
-use crate::envoy_config::Envoy;
+use crate::envoy_config::{Envoy, Gateway};
 use crate::server::{Options, Server};
 
 /// The longest time for which requests may finish at the shutdown. lrp has the same limit.
@@ -55,7 +56,7 @@ pub enum ExitReason {
 
 /// Serves a mesh until `next` asks for the shutdown, or until Envoy ends.
 ///
-/// `ready` is called once Envoy serves requests. During the shutdown, `next` is awaited once more: a second
+/// `served` is called once Envoy serves requests, and after each replacement. During the shutdown, `next` is awaited once more: a second
 /// request for it cuts off the requests that still run.
 ///
 /// # Errors
@@ -67,7 +68,7 @@ pub async fn run(
     }: Mesh,
     settings: &Settings<'_>,
     options: Options,
-    ready: impl FnOnce(&Addresses),
+    served: impl Fn(&Gateway, &Addresses),
     mut next: impl AsyncFnMut() -> Request,
 ) -> Result<ExitReason, RunError> {
     // Envoy's configuration may have secrets.
@@ -123,29 +124,51 @@ pub async fn run(
         program: settings.envoy.clone(),
         files,
     };
+    let has_console = running.config.has_console();
     let admin = envoy.admin.clone();
+    let addresses = OnceCell::new();
+    let first = running.gateway.clone();
     let announced = admin.announce(|gateway| {
-        let (invoker, admin) = (invoker.clone(), invoker_admin.clone());
-        ready(&Addresses {
+        let addresses = addresses.get_or_init(|| Addresses {
             gateway,
-            invoker,
-            admin,
+            invoker: invoker.clone(),
+            admin: invoker_admin.clone(),
+            has_console,
         });
+        served(&first, addresses);
     });
     let mut announced = pin!(announced);
-    let reason = loop {
-        let request = tokio::select! {
-            status = envoy.child.wait() => break Ok(ExitReason::Envoy(code(status?))),
-            rejected = &mut announced => break Err(rejected),
-            () = running.end_is_due() => {
-                running.end_removed().await;
-                continue;
-            }
-            request = next() => request,
+    let mut upcoming = None;
+    let reason = 'serving: loop {
+        let request = match upcoming.take() {
+            Some(request) => request,
+            None => tokio::select! {
+                status = envoy.child.wait() => break Ok(ExitReason::Envoy(code(status?))),
+                rejected = &mut announced => break Err(rejected),
+                () = running.end_is_due() => {
+                    running.end_removed().await;
+                    continue;
+                }
+                request = next() => request,
+            },
         };
-        match request {
-            Request::Shutdown => break Ok(ExitReason::Signal),
-            Request::Replace(mesh) => running.replace(*mesh, &envoy.admin).await,
+        let Request::Replace(mesh) = request else {
+            break Ok(ExitReason::Signal);
+        };
+        let is_replaced = {
+            let mut replaced = pin!(running.replace(*mesh, &envoy.admin));
+            loop {
+                tokio::select! {
+                    is_replaced = &mut replaced => break is_replaced,
+                    request = next() => match request {
+                        Request::Shutdown => break 'serving Ok(ExitReason::Signal),
+                        newer @ Request::Replace(_) => upcoming = Some(newer),
+                    },
+                }
+            }
+        };
+        if let Some(addresses) = addresses.get().filter(|_| is_replaced) {
+            served(&running.gateway, addresses);
         }
     };
     if matches!(reason, Ok(ExitReason::Signal)) {

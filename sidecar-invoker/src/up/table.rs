@@ -84,8 +84,15 @@ pub fn other_addresses(addresses: &Addresses) -> String {
         Listen::Tcp(address) => format!("http://{address}"),
         Listen::Unix(path) => format!("unix://{}", path.display()),
     };
+    let console = match addresses.has_console {
+        true => format!(
+            "console (each request with its event, response and log): http://{}/console/\n",
+            addresses.admin
+        ),
+        false => String::new(),
+    };
     format!(
-        "Lambda API of AWS SDKs and CLI (--endpoint-url): {invoker}\n\
+        "{console}Lambda API of AWS SDKs and CLI (--endpoint-url): {invoker}\n\
          health and metrics: http://{}/readyz, /metrics\n",
         addresses.admin
     )

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +13,14 @@ use super::lock;
 const BURST: u32 = 10;
 /// The time after which one more line may be written.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The number of lines of all kinds that were left out.
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of lines of all kinds that were left out.
+pub(crate) fn left_out() -> u64 {
+    LEFT_OUT.load(Ordering::Relaxed)
+}
 
 /// A limit on the lines of one kind: ten at once, and then one per second.
 pub(crate) struct LogLimit(Mutex<State>);
@@ -74,6 +83,7 @@ impl State {
             }
             None => {
                 self.left_out += 1;
+                LEFT_OUT.fetch_add(1, Ordering::Relaxed);
                 None
             }
         }

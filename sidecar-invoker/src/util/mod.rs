@@ -12,5 +12,5 @@ pub(crate) use backoff::Backoff;
 pub(crate) use error_chain::error_chain;
 pub(crate) use file_stamp::FileStamp;
 pub(crate) use lock::lock;
-pub(crate) use log_limit::{LogLimit, admit_line};
+pub(crate) use log_limit::{LogLimit, admit_line, left_out};
 pub(crate) use path::normal_path;

@@ -16,6 +16,7 @@ mod chaos;
 mod differences;
 mod envoy_config;
 mod events;
+mod figures;
 mod healthcheck;
 mod import;
 mod invoke;
@@ -31,6 +32,7 @@ mod local;
 #[cfg(target_os = "linux")]
 mod local_memory;
 mod local_watch;
+mod logs;
 mod program;
 mod queues;
 mod reference;

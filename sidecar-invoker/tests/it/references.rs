@@ -116,6 +116,8 @@ async fn an_environment_belongs_to_a_version_and_the_limit_to_the_function() {
     let pid = async |function: &str| {
         let response = invoke(&invoker, function, "").await;
         assert_eq!(response.status, 200);
+        // The order in which environments become idle is then that of the calls.
+        invoker.wait_until_idle().await;
         response.json()["pid"].to_string()
     };
     let (one, two) = (pid("f:1").await, pid("f:2").await);

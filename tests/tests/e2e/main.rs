@@ -38,6 +38,7 @@ mod lrp;
 mod metadata;
 mod methods;
 mod mirrors;
+mod monitoring;
 mod native;
 mod payload_limit;
 mod payloads;

@@ -117,6 +117,11 @@ fn a_file_with_mistakes_changes_nothing_and_says_so() {
     eventually("the corrected file", || {
         (up.request("GET", "/Second").send().status == 200).then_some(())
     });
+    eventually("the table of the new routes", || {
+        let log = up.log();
+        let (_, table) = log.split_once("is served with other routes")?;
+        table.contains("/Second\n").then_some(())
+    });
 }
 
 #[test]

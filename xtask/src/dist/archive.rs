@@ -18,17 +18,20 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "_sidecar-invoker"),
 ];
 
+/// Returns the name of the archive for a platform, without its ending.
+pub(super) fn name(os: &str, architecture: &str) -> String {
+    format!(
+        "lambda-mesh-{}-{os}-{architecture}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 /// Writes the archive for this machine's platform into `folder`, and returns its path.
 ///
 /// # Errors
 /// A file cannot be read or written, or the invoker does not run.
 pub(super) fn write(folder: &Path, built: &Built) -> Result<PathBuf> {
-    let name = format!(
-        "lambda-mesh-{}-{}-{}",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    );
+    let name = name(std::env::consts::OS, std::env::consts::ARCH);
     let mut archive = Archive {
         root: name.clone(),
         tar: tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best())),

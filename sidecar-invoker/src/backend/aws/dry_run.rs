@@ -1,16 +1,18 @@
 //! Dry runs: asking AWS whether a function could be invoked, without invoking it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::credentials::CredentialsProblem;
 use super::error_response;
 use super::function::{LambdaFunction, LambdaRequest};
 use super::target::Destination;
+use crate::invocation::Timeline;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use lambda_api::{InvocationType, Operation};
@@ -89,7 +91,7 @@ impl LambdaFunction {
             qualifier: None,
             headers,
             payload: Bytes::new(),
-            arrival: Instant::now(),
+            timeline: Arc::new(Timeline::begin(false)),
         };
         let response = timeout(DRY_RUN_TIMEOUT, self.invoke(request)).await;
         let response = response.unwrap_or(Err(ServiceError::AwsTimeout(DRY_RUN_TIMEOUT)));

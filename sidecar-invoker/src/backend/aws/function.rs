@@ -20,10 +20,11 @@ use super::target::{Destination, RequestTarget, RequestTargets};
 use super::{credential_errors, error_response, retry};
 use crate::backend::concurrency_limit::ConcurrencyLimiter;
 use crate::config::AwsCall;
+use crate::invocation::{Step, Timeline};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
-use crate::metrics::FunctionMetrics;
+use crate::metrics::{FunctionMetrics, FunctionState};
 use crate::sigv4::{Digest, SignedParts};
 use crate::util::{admit_line, error_chain};
 use lambda_api::{FunctionName, Operation, Qualifier};
@@ -74,8 +75,8 @@ pub(crate) struct LambdaRequest {
     pub(crate) headers: HeaderMap,
     /// The event, which may be empty.
     pub(crate) payload: Bytes,
-    /// The time at which the request arrived.
-    pub(crate) arrival: Instant,
+    /// The course of the invocation.
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 impl LambdaFunction {
@@ -102,6 +103,16 @@ impl LambdaFunction {
         }
     }
 
+    /// Returns the state of the function.
+    pub(crate) fn state(&self) -> FunctionState {
+        FunctionState {
+            name: self.name.clone(),
+            backend: "aws",
+            concurrency: self.config.max_concurrency,
+            environments: Vec::new(),
+        }
+    }
+
     /// Invokes the function, and forwards the response of AWS. Dropping the future gives up the
     /// invocation.
     ///
@@ -113,7 +124,8 @@ impl LambdaFunction {
     ) -> Result<Response<ResponseBody>, ServiceError> {
         let envoy_limit = envoy_limit(&request.headers).unwrap_or(Duration::MAX);
         let limit = self.config.timeout.min(envoy_limit);
-        let deadline = request.arrival + limit;
+        request.timeline.reach(Step::Read);
+        let deadline = request.timeline.arrival() + limit;
         let response = timeout_at(deadline, self.run(&request, deadline)).await;
         response.unwrap_or_else(|_| {
             if let Some(left_out) = admit_line!() {
@@ -147,12 +159,16 @@ impl LambdaFunction {
         let digest = digest.ok_or(ServiceError::ShuttingDown)?;
         let slot = self.shared.client.slot();
         let slot = slot.ok_or(ServiceError::TooManyRequests)?;
+        request.timeline.reach(Step::Assigned);
         let mut attempts = 0;
         let mut backoff = retry::backoff();
         loop {
+            let begun = Instant::now();
             let signed = self.sign(request, &target, &digest).await?;
-            if attempts > 0 {
-                self.metrics.retries.inc();
+            request.timeline.add_signing(begun.elapsed());
+            match attempts {
+                0 => request.timeline.reach(Step::Delivered),
+                _ => _ = self.metrics.retries.inc(),
             }
             attempts += 1;
             let mut next_pause = |retry_after| {
@@ -166,6 +182,11 @@ impl LambdaFunction {
                     let throttled = retry::throttled(response.status(), response.headers());
                     let Some(pause) = throttled.and_then(&mut next_pause) else {
                         let permits = (slot.into_permit(), permit);
+                        request.timeline.reach(Step::Responded);
+                        if request.operation == Operation::Invoke {
+                            // AWS responds once the function has ended.
+                            request.timeline.reach(Step::Completed);
+                        }
                         return self.respond(response, deadline, permits).await;
                     };
                     tracing::debug!(function = %self.name, "throttled by AWS; next attempt in {pause:?}");

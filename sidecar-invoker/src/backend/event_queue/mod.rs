@@ -22,6 +22,7 @@ use crate::config::EventConfig;
 use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
 use crate::invoke_api::error::ServiceError;
 use crate::metrics::FunctionMetrics;
+use crate::observation::Observer;
 use crate::util::Backoff;
 use lambda_api::FunctionName;
 use lambda_api::function_error::{self, Members};
@@ -49,6 +50,7 @@ pub(crate) struct EventQueues {
     pub(crate) clock: fn() -> SystemTime,
     /// The region in ARNs.
     pub(crate) region: String,
+    observer: Arc<Observer>,
     /// Cancelled at the shutdown: queues accept no events, and events do not wait for another attempt.
     draining: CancellationToken,
     /// Cancelled to give up all events.
@@ -61,10 +63,11 @@ pub(crate) struct EventQueues {
 
 impl EventQueues {
     /// Creates the state, and starts the thread that writes records.
-    pub(crate) fn new(clock: fn() -> SystemTime, region: String) -> Self {
+    pub(crate) fn new(clock: fn() -> SystemTime, region: String, observer: Arc<Observer>) -> Self {
         Self {
             clock,
             region,
+            observer,
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -246,7 +249,11 @@ impl EventQueue {
         if Instant::now() > expiry {
             return None;
         }
-        Some(self.runner.attempt(invocation.clone()).await)
+        let mut invocation = invocation.clone();
+        let observation = self.events.observer.attempt(&mut invocation);
+        let result = self.runner.attempt(invocation).await;
+        observation.end(&result);
+        Some(result)
     }
 
     /// Logs that an event was given up, and keeps a record of it if `on_failure` names a file.

@@ -13,9 +13,9 @@ use super::pool::Pool;
 use super::spec::{FunctionSpec, LocalContext, UnusableCommand};
 use super::watch::Watch;
 use crate::config::LocalConfig;
-use crate::invocation::{FunctionPayload, FunctionResponse, Invocation};
+use crate::invocation::{FunctionPayload, FunctionResponse, Invocation, Step};
 use crate::invoke_api::error::ServiceError;
-use crate::metrics::FunctionMetrics;
+use crate::metrics::{FunctionMetrics, FunctionState};
 use lambda_api::FunctionName;
 
 /// A function that the invoker runs in processes of its own.
@@ -105,6 +105,16 @@ impl LocalFunction {
         }
     }
 
+    /// Returns the state of the function.
+    pub(crate) fn state(&self) -> FunctionState {
+        FunctionState {
+            name: self.spec.name.clone(),
+            backend: "local",
+            concurrency: Some(self.spec.config.concurrency),
+            environments: self.pool.environment_states(),
+        }
+    }
+
     /// Invokes the function once an environment is free for this caller.
     ///
     /// A caller who drops the future leaves the queue. An invocation that has begun goes on.
@@ -128,6 +138,11 @@ impl LocalFunction {
                 Ok(environment) => environment,
                 Err(failure) => return Ok(failed_to_start(&failure, &pending)),
             };
+            let timeline = &pending.invocation.timeline;
+            timeline.reach(Step::Assigned);
+            if let Some(duration) = environment.cold_start(timeline.arrival()) {
+                timeline.set_cold_start(duration);
+            }
             match environment.deliver(pending) {
                 Ok(()) => break,
                 // The environment has just ended, so the next one gets the invocation.
@@ -165,7 +180,13 @@ impl LocalFunction {
 
 /// Returns the function error for a caller whose environment did not start.
 fn failed_to_start(failure: &Failure, pending: &PendingInvocation) -> FunctionResponse {
-    let payload = failure.payload(&pending.invocation.request_id);
+    let Invocation {
+        request_id,
+        timeline,
+        ..
+    } = &*pending.invocation;
+    timeline.set_error_type(failure.error_type());
+    let payload = failure.payload(request_id);
     FunctionResponse::Buffered {
         payload: FunctionPayload::Error(payload),
         log_tail: None,

@@ -20,7 +20,7 @@ use super::generation::Generation;
 use super::spec::FunctionSpec;
 use super::supervisor;
 use crate::invoke_api::error::ServiceError;
-use crate::metrics::{FunctionMetrics, Queued};
+use crate::metrics::{EnvironmentState, FunctionMetrics, Queued};
 use crate::util::{Backoff, lock};
 
 /// The first pause after an environment of `min_environments` has failed to start.
@@ -56,6 +56,12 @@ impl Pool {
             state: Mutex::default(),
             environment_removed: Notify::new(),
         })
+    }
+
+    /// Returns the states of the environments.
+    pub(super) fn environment_states(&self) -> Vec<EnvironmentState> {
+        let environments = lock(&self.state).environments.clone();
+        environments.iter().map(|it| it.state()).collect()
     }
 
     /// Returns the number of environments.
@@ -306,6 +312,14 @@ impl Pool {
 }
 
 impl EnvironmentOwner for Pool {
+    fn started(&self, duration: Duration) {
+        self.metrics.record_start(duration);
+    }
+
+    fn used_memory(&self, mib: u64) {
+        self.metrics.record_memory(mib);
+    }
+
     fn ready(self: Arc<Self>, environment: Arc<Environment>) {
         let mut state = lock(&self.state);
         let state = &mut *state;

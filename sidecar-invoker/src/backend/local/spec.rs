@@ -313,7 +313,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{BackendConfig, Config, LogFormat};
-    use crate::invocation::{Invocation, RequestId};
+    use crate::invocation::{Invocation, RequestId, Timeline};
     use crate::util::lock;
     use lambda_api::{FunctionAddress, LogType, Operation, Qualifier};
 
@@ -370,6 +370,7 @@ pub(crate) mod tests {
             trace_id: HeaderValue::from_static("Root=1"),
             client_context: None,
             tenant_id: None,
+            timeline: Arc::new(Timeline::begin(false)),
         }
     }
 }

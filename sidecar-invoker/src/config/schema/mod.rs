@@ -47,7 +47,7 @@ keys! {
         "everyone who can connect";
     /// Time for running invocations and queued events to finish after SIGTERM.
     drain_timeout: Duration = DURATION, "`10s`";
-    /// Form of the lines that functions write, on standard output.
+    /// Form of the log, on standard error, and of the lines that functions write, on standard output.
     log_format: LogFormat = LOG_FORMAT, "`text`";
     /// AWS SAM or CloudFormation templates whose functions are added.
     import = templates(), "none";

@@ -115,6 +115,7 @@ impl Invoker {
             cgroups,
             fork_server,
             output: FunctionOutput::Stdout,
+            dropped_log_lines: || 0,
         };
         let server = Server::bind(config, options).await.unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -171,6 +172,28 @@ impl Invoker {
             request(Method::GET, path, &[], ""),
         )
         .await
+    }
+
+    /// Returns the metrics as text.
+    pub(crate) async fn metrics(&self) -> String {
+        let metrics = self.admin("/metrics").await.body;
+        String::from_utf8(metrics.to_vec()).unwrap()
+    }
+
+    /// Waits until the metrics have all of these lines.
+    pub(crate) async fn wait_for_metrics(&self, lines: &[&str]) {
+        eventually(&format!("{lines:?}"), async || {
+            let metrics = self.metrics().await;
+            let is_there = |line: &&str| metrics.lines().any(|found| found == *line);
+            lines.iter().all(is_there).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until no environment of the function `f` has work to do.
+    pub(crate) async fn wait_until_idle(&self) {
+        let busy = "lambda_mesh_environments{function=\"f\",state=\"busy\"} 0";
+        self.wait_for_metrics(&[busy]).await;
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -33,6 +33,8 @@ pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) stderr: BufReader<ChildStderr>,
     pub(crate) address: String,
+    /// The address of the admin endpoints, which it has logged too.
+    pub(crate) admin: String,
     /// The lines that it has logged before that address.
     pub(crate) early_log: String,
     folder: tempfile::TempDir,
@@ -57,14 +59,16 @@ impl Running {
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut early_log = String::new();
-        let address = loop {
+        let (address, admin) = loop {
             let mut line = String::new();
             assert!(
                 stderr.read_line(&mut line).unwrap() > 0,
                 "ended before it served"
             );
             if let Some((_, rest)) = line.split_once("serving the Invoke API on ") {
-                break rest.split(',').next().unwrap().to_owned();
+                let (address, admin) = rest.split_once(", admin on ").unwrap();
+                let admin = admin.split(['"', '\n']).next().unwrap();
+                break (address.to_owned(), admin.to_owned());
             }
             early_log += &line;
         };
@@ -72,6 +76,7 @@ impl Running {
             child,
             stderr,
             address,
+            admin,
             early_log,
             folder,
         }

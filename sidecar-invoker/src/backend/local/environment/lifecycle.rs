@@ -24,7 +24,8 @@ use super::phase::{Phase, truncated};
 use super::transitions::{
     Deadline, Ending, Next, PendingInvocation, RuntimeApiError, RuntimeState, Transition,
 };
-use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, StreamSender, stream};
+use crate::invocation::{FunctionPayload, FunctionResponse, RequestId, Step, StreamSender, stream};
+use crate::metrics::EnvironmentPhase;
 use lambda_api::Operation;
 
 /// The state of an execution environment.
@@ -77,6 +78,7 @@ impl Lifecycle {
             let invocation = Arc::clone(&pending.invocation);
             return match since.replace(Instant::now()) {
                 None => {
+                    invocation.timeline.reach(Step::Delivered);
                     self.runtime_waits = false;
                     Next::Deliver(invocation, *deadline)
                 }
@@ -96,14 +98,14 @@ impl Lifecycle {
                 ..
             } => {
                 let active = ActiveInvocation::of(&pending.invocation, since);
-                truncated(active, Caller::Waiting(pending.caller), deadline)
+                truncated(&active, Caller::Waiting(pending.caller), deadline)
             }
             Phase::Streaming {
                 active,
                 deadline,
                 end,
                 cut_off: true,
-            } => truncated(active, Caller::Streaming(end), deadline),
+            } => truncated(&active, Caller::Streaming(end), deadline),
             phase @ (Phase::Starting { .. } | Phase::Settling { .. } | Phase::Idle { .. }) => phase,
             phase @ (Phase::Busy { .. } | Phase::Streaming { .. }) => {
                 self.phase = phase;
@@ -233,7 +235,7 @@ impl Lifecycle {
         let (pending, deadline, since) = self.take_running(id)?;
         let active = ActiveInvocation::of(&pending.invocation, since);
         let caller = Caller::Waiting(pending.caller);
-        let outcome = InvocationOutcome::of(active, caller, payload, failure);
+        let outcome = InvocationOutcome::of(&active, caller, payload, failure);
         self.phase = Phase::Settling {
             request_id: id,
             responded: Instant::now(),
@@ -271,6 +273,7 @@ impl Lifecycle {
         let (pending, deadline, since) = self.take_running(id)?;
         let (StreamSender { chunks, end }, stream) = stream(content_type);
         let active = ActiveInvocation::of(&pending.invocation, since);
+        active.timeline.reach(Step::Responded);
         // Fails if the caller has left.
         let _ = pending.caller.send(FunctionResponse::Streamed(stream));
         self.phase = Phase::Streaming {
@@ -301,9 +304,9 @@ impl Lifecycle {
                     None => FunctionPayload::Success(Bytes::new()),
                 };
                 let caller = Caller::Streaming(end);
-                let outcome = InvocationOutcome::of(active, caller, payload, failure);
+                let outcome = InvocationOutcome::of(&active, caller, payload, failure);
                 self.phase = Phase::Settling {
-                    request_id: active.request_id,
+                    request_id: outcome.request_id,
                     responded: Instant::now(),
                     deadline,
                     outcome: Some(outcome),
@@ -405,7 +408,7 @@ impl Lifecycle {
         };
         let payload = FunctionPayload::Error(failure.payload(&active.request_id));
         Ending::During(InvocationOutcome::of(
-            active,
+            &active,
             caller,
             payload,
             Some(failure),
@@ -462,6 +465,18 @@ impl Lifecycle {
     /// Returns true if the environment has not been idle yet.
     pub(crate) fn is_starting(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. })
+    }
+
+    /// Returns the state of the environment as figures have it.
+    pub(crate) fn state(&self) -> EnvironmentPhase {
+        match self.phase {
+            Phase::Starting { .. } => EnvironmentPhase::Starting,
+            Phase::Idle { .. } => EnvironmentPhase::Idle,
+            Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Settling { .. } => {
+                EnvironmentPhase::Busy
+            }
+            Phase::Ended => EnvironmentPhase::Ending,
+        }
     }
 
     /// Returns true if the environment waits for an invocation.

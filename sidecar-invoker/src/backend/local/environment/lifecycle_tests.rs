@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::super::extensions::Registration;
 use super::*;
-use crate::invocation::{Invocation, StreamPiece};
+use crate::invocation::{Invocation, StreamPiece, Timeline};
 use lambda_api::{FunctionAddress, LogType};
 
 type NewInvocation = (
@@ -26,6 +26,7 @@ fn invocation_of(operation: Operation, log_type: LogType) -> NewInvocation {
         trace_id: HeaderValue::from_static("Root=1"),
         client_context: None,
         tenant_id: None,
+        timeline: Arc::new(Timeline::begin(false)),
     };
     let invocation = Arc::new(invocation);
     (

@@ -8,7 +8,7 @@ mod phase;
 pub(crate) mod report;
 pub(crate) mod transitions;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -27,11 +27,13 @@ use self::transitions::{Deadline, Next, PendingInvocation, RuntimeApiError, Tran
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::LogSource;
+use crate::backend::local::log::{LineContext, ReportFigures};
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
+use crate::metrics::EnvironmentState;
 use crate::util::lock;
-use lambda_api::{LogType, Operation, Qualifier};
+use lambda_api::{Operation, Qualifier};
 
 /// The time after which a runtime is refused if it asks for an invocation before its response is
 /// complete.
@@ -41,6 +43,10 @@ const REDELIVERY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The owner of execution environments, which receives their reports.
 pub(crate) trait EnvironmentOwner: Send + Sync {
+    /// Reports that an environment was ready after `duration`.
+    fn started(&self, duration: Duration);
+    /// Reports that an environment has used `mib` MiB of memory at most, after an invocation.
+    fn used_memory(&self, mib: u64);
     /// Reports that `environment` has become idle.
     fn ready(self: Arc<Self>, environment: Arc<Environment>);
     /// Reports that `environment` ended before it became idle.
@@ -69,6 +75,8 @@ pub(crate) struct Environment {
     pub(crate) changed: Notify,
     pub(crate) started: Instant,
     start_duration: OnceLock<Duration>,
+    /// The environment has had an invocation.
+    is_used: AtomicBool,
     pub(crate) log: Arc<Log>,
     /// The source of the environment's lines in the invoker's output.
     pub(crate) source: LogSource,
@@ -102,6 +110,7 @@ impl Environment {
             changed: Notify::new(),
             started,
             start_duration: OnceLock::new(),
+            is_used: AtomicBool::new(false),
             log: Arc::default(),
             stats: Mutex::default(),
             external_extensions: OnceLock::new(),
@@ -126,11 +135,11 @@ impl Environment {
                 Next::Deliver(invocation, deadline) => {
                     // What was begun after the previous invocation is not part of this one.
                     let mut lines = self.log.end_lines();
-                    self.log.begin(invocation.log_type == LogType::Tail);
+                    self.log.begin(&invocation);
                     let start = report::start(&invocation.request_id, self.version());
                     self.log.append(start.as_bytes());
                     lines.extend_from_slice(start.as_bytes());
-                    self.forward(&lines).await;
+                    self.forward(&lines, None).await;
                     return Ok((invocation, deadline));
                 }
                 Next::Refused(refusal) => return Err(refusal),
@@ -188,6 +197,9 @@ impl Environment {
                         let duration = self.started.elapsed();
                         let _ = self.start_duration.set(duration);
                         lock(&self.stats).init = Some(duration);
+                        if let Some(owner) = self.owner.upgrade() {
+                            owner.started(duration);
+                        }
                     }
                     if resets_timer {
                         self.changed.notify_one();
@@ -215,12 +227,20 @@ impl Environment {
             let now = (self.spec.context.clock)();
             stats.finish(&outcome, self.spec.config.memory_mib, now)
         };
+        if let Some((owner, mib)) = self.owner.upgrade().zip(lock(&self.stats).memory_mib()) {
+            owner.used_memory(mib);
+        }
         self.log.append(report.as_bytes());
         lines.extend_from_slice(report.as_bytes());
+        let figures = ReportFigures {
+            duration: outcome.duration,
+            error_type: outcome.timeline.error_type().map(str::to_owned),
+        };
         if outcome.unsent.is_some() {
             outcome.send(self.log.tail());
         }
-        self.forward(&lines).await;
+        self.forward(&lines, Some(figures)).await;
+        self.log.end();
     }
 
     /// Writes lines of the service into the function's log, after what the function has written.
@@ -229,13 +249,20 @@ impl Environment {
         let mut lines = self.log.end_lines();
         self.log.append(service.as_bytes());
         lines.extend_from_slice(service.as_bytes());
-        self.forward(&lines).await;
+        self.forward(&lines, None).await;
     }
 
-    async fn forward(&self, lines: &[u8]) {
+    /// Writes lines, the last of which may report the end of an invocation.
+    async fn forward(&self, lines: &[u8], report: Option<ReportFigures>) {
         let dropped = self.log.dropped.load(Ordering::Relaxed);
         let output = &self.spec.context.output;
-        let dropped = output.write_lines(&self.source, lines, dropped).await;
+        let context = output.wants_context().then(|| self.log.context());
+        let context = context
+            .flatten()
+            .map(|context| LineContext { report, ..context });
+        let dropped = output
+            .write_lines(&self.source, lines, context.as_ref(), dropped)
+            .await;
         self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
@@ -419,6 +446,25 @@ impl Environment {
     /// Returns the duration of the start, once the environment has been idle.
     pub(crate) fn start_duration(&self) -> Option<Duration> {
         self.start_duration.get().copied()
+    }
+
+    /// Returns the duration of the start if the caller of the first invocation, who arrived at `arrival`, had to
+    /// wait for it. Must be called once for each invocation.
+    pub(crate) fn cold_start(&self, arrival: Instant) -> Option<Duration> {
+        let is_first = !self.is_used.swap(true, Ordering::Relaxed);
+        let duration = self.start_duration().filter(|_| is_first)?;
+        (self.started + duration > arrival).then_some(duration)
+    }
+
+    /// Returns the figures of the environment.
+    pub(crate) fn state(&self) -> EnvironmentState {
+        EnvironmentState {
+            id: self.log_stream.short().to_owned(),
+            version: self.version().to_owned(),
+            phase: lock(&self.lifecycle).state(),
+            memory_mib: lock(&self.stats).memory_mib(),
+            age: self.started.elapsed(),
+        }
     }
 
     /// Returns true if the environment has ended or is about to end.

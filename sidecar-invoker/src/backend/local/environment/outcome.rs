@@ -1,22 +1,26 @@
 //! An invocation from its delivery to its report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::invocation::{Completion, FunctionPayload, FunctionResponse, Invocation, RequestId};
+use crate::invocation::{
+    Completion, FunctionPayload, FunctionResponse, Invocation, RequestId, Step, Timeline,
+};
 use lambda_api::LogType;
 
 /// An invocation that the runtime has received.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ActiveInvocation {
     pub(crate) request_id: RequestId,
     /// The time of delivery to the runtime.
     pub(crate) since: Instant,
     /// The caller wants the end of the log, which is written last.
     pub(crate) wants_tail: bool,
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 impl ActiveInvocation {
@@ -26,6 +30,7 @@ impl ActiveInvocation {
             request_id: invocation.request_id,
             since,
             wants_tail: invocation.log_type == LogType::Tail,
+            timeline: Arc::clone(&invocation.timeline),
         }
     }
 }
@@ -39,6 +44,7 @@ pub(crate) struct InvocationOutcome {
     pub(crate) failure: Option<Failure>,
     /// A payload that waits for the end of the log, and its caller.
     pub(crate) unsent: Option<(Caller, FunctionPayload)>,
+    pub(crate) timeline: Arc<Timeline>,
 }
 
 /// The receiver of a response, who may have left.
@@ -55,11 +61,21 @@ impl InvocationOutcome {
     ///
     /// The caller gets the payload at once, unless the caller wants the log with it.
     pub(crate) fn of(
-        active: ActiveInvocation,
+        active: &ActiveInvocation,
         caller: Caller,
         payload: FunctionPayload,
         failure: Option<&Failure>,
     ) -> Self {
+        let timeline = &active.timeline;
+        match (failure, &payload) {
+            (Some(failure), _) => timeline.set_error_type(failure.error_type()),
+            (None, FunctionPayload::Error(error)) => timeline.set_error_payload(error),
+            (None, FunctionPayload::Success(_)) => {}
+        }
+        if matches!(caller, Caller::Waiting(_)) {
+            timeline.reach(Step::Responded);
+        }
+        timeline.reach(Step::Completed);
         let unsent = match active.wants_tail {
             true => Some((caller, payload)),
             false => {
@@ -72,6 +88,7 @@ impl InvocationOutcome {
             duration: active.since.elapsed(),
             failure: failure.cloned(),
             unsent,
+            timeline: Arc::clone(timeline),
         }
     }
 

@@ -65,18 +65,14 @@ impl Phase {
 }
 
 /// Returns the phase of an environment whose runtime did not complete its response.
-pub(super) fn truncated(active: ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
+pub(super) fn truncated(active: &ActiveInvocation, caller: Caller, deadline: Deadline) -> Phase {
     let failure = Failure::Truncated;
     let payload = FunctionPayload::Error(failure.payload(&active.request_id));
+    let outcome = InvocationOutcome::of(active, caller, payload, Some(&failure));
     Phase::Settling {
-        request_id: active.request_id,
+        request_id: outcome.request_id,
         responded: Instant::now(),
         deadline,
-        outcome: Some(InvocationOutcome::of(
-            active,
-            caller,
-            payload,
-            Some(&failure),
-        )),
+        outcome: Some(outcome),
     }
 }

@@ -52,6 +52,11 @@ impl EnvironmentStats {
         self.memory = peak.map(|peak| (Instant::now(), peak.div_ceil(1 << 20)));
     }
 
+    /// Returns the peak memory in MiB, as it was read last.
+    pub(crate) fn memory_mib(&self) -> Option<u64> {
+        self.memory.map(|(_, peak)| peak)
+    }
+
     /// Returns the lines at the end of an invocation: its failure if there is one, `END` and
     /// `REPORT`.
     pub(crate) fn finish(
@@ -108,9 +113,11 @@ impl EnvironmentStats {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::invocation::Timeline;
 
     fn outcome(failure: Option<Failure>) -> InvocationOutcome {
         InvocationOutcome {
@@ -118,6 +125,7 @@ mod tests {
             duration: Duration::from_micros(12_345),
             failure,
             unsent: None,
+            timeline: Arc::new(Timeline::begin(false)),
         }
     }
 

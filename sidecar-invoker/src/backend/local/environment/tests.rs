@@ -3,11 +3,16 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::backend::local::spec::tests::{invocation, spec};
 use crate::invocation::FunctionResponse;
+use lambda_api::LogType;
 
 /// An owner that ignores all reports.
 struct NoOwner;
 
 impl EnvironmentOwner for NoOwner {
+    fn started(&self, _: Duration) {}
+
+    fn used_memory(&self, _: u64) {}
+
     fn ready(self: Arc<Self>, _: Arc<Environment>) {}
     fn failed_to_start(&self, _: &Environment, _: Failure) {}
     fn retire(&self, _: &Arc<Environment>) -> bool {

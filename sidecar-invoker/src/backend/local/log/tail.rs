@@ -13,8 +13,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::line_context::LineContext;
 use super::lines::Lines;
+use crate::invocation::{Invocation, Timeline};
 use crate::util::lock;
+use lambda_api::LogType;
 
 /// The length of the log tail that a caller gets, as on AWS.
 const TAIL_BYTES: usize = 4 * 1024;
@@ -24,11 +27,20 @@ const FORWARD_TIMEOUT: Duration = Duration::from_millis(100);
 /// The log of one environment.
 #[derive(Default)]
 pub(crate) struct Log {
-    /// The output since the invocation began, if its caller wants it.
-    tail: Mutex<Option<Vec<u8>>>,
+    recipients: Mutex<Recipients>,
     pipes: Mutex<Vec<Arc<Pipe>>>,
     /// The number of the service's own lines that were dropped since the last one was written.
     pub(crate) dropped: AtomicUsize,
+}
+
+/// The recipients of the output since the invocation began.
+#[derive(Default)]
+struct Recipients {
+    /// The end of the output, if the caller wants it.
+    tail: Option<Vec<u8>>,
+    /// The course of the invocation, if it keeps the log.
+    timeline: Option<Arc<Timeline>>,
+    context: Option<LineContext>,
 }
 
 /// The invoker's end of a process's output pipe.
@@ -62,13 +74,42 @@ impl Log {
     }
 
     /// Begins the log of an invocation.
-    pub(crate) fn begin(&self, wants_tail: bool) {
-        *lock(&self.tail) = wants_tail.then(Vec::new);
+    pub(crate) fn begin(&self, invocation: &Invocation) {
+        let Invocation {
+            log_type,
+            timeline,
+            request_id,
+            trace_id,
+            ..
+        } = invocation;
+        *lock(&self.recipients) = Recipients {
+            tail: (*log_type == LogType::Tail).then(Vec::new),
+            timeline: timeline.wants_log().then(|| Arc::clone(timeline)),
+            context: Some(LineContext {
+                request_id: *request_id,
+                trace_id: trace_id.clone(),
+                report: None,
+            }),
+        };
+    }
+
+    /// Ends the log of an invocation. Lines that follow belong to none.
+    pub(crate) fn end(&self) {
+        *lock(&self.recipients) = Recipients::default();
+    }
+
+    /// Returns the invocation that lines belong to now.
+    pub(crate) fn context(&self) -> Option<LineContext> {
+        lock(&self.recipients).context.clone()
     }
 
     /// Appends to the log, if the caller wants it.
     pub(crate) fn append(&self, bytes: &[u8]) {
-        if let Some(tail) = lock(&self.tail).as_mut() {
+        let mut recipients = lock(&self.recipients);
+        if let Some(timeline) = &recipients.timeline {
+            timeline.log(bytes);
+        }
+        if let Some(tail) = &mut recipients.tail {
             tail.extend_from_slice(bytes);
             let surplus = tail.len().saturating_sub(TAIL_BYTES);
             tail.drain(..surplus);
@@ -77,7 +118,7 @@ impl Log {
 
     /// Takes the end of the log since [`begin`](Self::begin).
     pub(crate) fn tail(&self) -> Option<Vec<u8>> {
-        lock(&self.tail).take()
+        lock(&self.recipients).tail.take()
     }
 
     /// Ends the lines that processes have begun, and returns them. The caller has to forward them.
@@ -136,6 +177,11 @@ impl<R> Tap<R> {
         self.log(lock(&self.pipe.lines).push(chunk))
     }
 
+    /// Returns the invocation that lines belong to now.
+    pub(super) fn context(&self) -> Option<LineContext> {
+        self.log.context()
+    }
+
     /// Returns the last line if it has no end.
     pub(crate) fn finish(&self) -> Vec<u8> {
         self.log(lock(&self.pipe.lines).finish())
@@ -179,14 +225,22 @@ impl<R> Drop for Tap<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::local::spec::tests::invocation as any_invocation;
+
+    fn invocation(log_type: LogType) -> Invocation {
+        Invocation {
+            log_type,
+            ..any_invocation(&serde_json::Value::Null)
+        }
+    }
 
     #[test]
     fn only_the_end_of_the_log_is_kept_and_only_on_request() {
         let log = Log::default();
-        log.begin(false);
+        log.begin(&invocation(LogType::None));
         log.append(b"x");
         assert_eq!(log.tail(), None);
-        log.begin(true);
+        log.begin(&invocation(LogType::Tail));
         log.append(&[b'a'; TAIL_BYTES]);
         log.append(b"end");
         let tail = log.tail().unwrap();
@@ -200,7 +254,7 @@ mod tests {
         use tokio::io::AsyncReadExt;
 
         let log = Arc::new(Log::default());
-        log.begin(true);
+        log.begin(&invocation(LogType::Tail));
         let mut child = tokio::process::Command::new("sh")
             .args(["-c", "echo hello; printf begun; exec sleep 600"])
             .stdout(std::process::Stdio::piped())

@@ -1,6 +1,8 @@
 //! Writing the functions' output, line by line, to the invoker's standard output.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::line_context::LineContext;
 use super::tail::Tap;
 use crate::config::LogFormat;
 use crate::util::time::timestamp;
@@ -30,6 +33,8 @@ pub(crate) struct Output {
     format: LogFormat,
     is_coloured: bool,
     clock: fn() -> SystemTime,
+    /// The number of lines that were dropped.
+    dropped: Arc<AtomicU64>,
 }
 
 /// The colours of functions, as sequences of a terminal, and the end of a colour.
@@ -85,6 +90,7 @@ impl Output {
             format,
             is_coloured: false,
             clock,
+            dropped: Arc::default(),
         };
         (output, Flushed(flushed))
     }
@@ -112,7 +118,9 @@ impl Output {
                 false => process.push(chunk),
             };
             if !complete.is_empty() {
-                dropped = self.write_lines(&source, &complete, dropped).await;
+                let context = self.wants_context().then(|| process.context()).flatten();
+                let context = context.as_ref();
+                dropped = self.write_lines(&source, &complete, context, dropped).await;
             }
             if read == 0 {
                 return;
@@ -126,6 +134,7 @@ impl Output {
         &self,
         source: &LogSource,
         lines: &[u8],
+        context: Option<&LineContext>,
         dropped: usize,
     ) -> usize {
         let mut permit = self.pieces.try_reserve().ok();
@@ -134,22 +143,43 @@ impl Output {
             permit = free.ok().and_then(Result::ok);
         }
         let Some(permit) = permit else {
-            return dropped + lines.split(|&byte| byte == b'\n').count() - 1;
+            let count = lines.split(|&byte| byte == b'\n').count() - 1;
+            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+            return dropped + count;
         };
         let mut piece = Vec::with_capacity(lines.len() + 64);
         if dropped > 0 {
             let note = format!("({dropped} lines dropped: nothing read the invoker's output)");
-            self.format(source, note.as_bytes(), &mut piece);
+            self.format(source, note.as_bytes(), None, &mut piece);
         }
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.format(source, line.strip_suffix(b"\n").unwrap_or(line), &mut piece);
+        let mut lines = lines.split_inclusive(|&byte| byte == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let context = context.map(|context| (context, lines.peek().is_none()));
+            self.format(source, line, context, &mut piece);
         }
         permit.send(piece.into());
         0
     }
 
-    /// Appends one line in the configured format to `out`.
-    fn format(&self, source: &LogSource, line: &[u8], out: &mut Vec<u8>) {
+    /// Returns whether lines name the invocation that they belong to.
+    pub(crate) fn wants_context(&self) -> bool {
+        self.format == LogFormat::Json
+    }
+
+    /// Returns the number of lines that were dropped so far.
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Appends one line in the configured format to `out`. `context` comes with whether the line is the last.
+    fn format(
+        &self,
+        source: &LogSource,
+        line: &[u8],
+        context: Option<(&LineContext, bool)>,
+        out: &mut Vec<u8>,
+    ) {
         let LogSource {
             function,
             environment,
@@ -167,12 +197,15 @@ impl Output {
                 out.extend_from_slice(line);
             }
             LogFormat::Json => {
-                let record = json!({
+                let mut record = json!({
                     "timestamp": timestamp((self.clock)()),
                     "function": function,
                     "environment": environment,
                     "message": String::from_utf8_lossy(line),
                 });
+                if let Some((context, is_last)) = context {
+                    context.add_to(&mut record, is_last);
+                }
                 out.extend_from_slice(record.to_string().as_bytes());
             }
         }
@@ -193,7 +226,12 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::UNIX_EPOCH;
 
+    use hyper::header::HeaderValue;
+    use serde_json::Value;
+
+    use super::super::line_context::ReportFigures;
     use super::*;
+    use crate::invocation::RequestId;
 
     /// A reader that shows each piece, and waits for a token before it takes the next one.
     struct SlowReader {
@@ -224,7 +262,7 @@ mod tests {
     async fn written(format: LogFormat, text: &[u8]) -> String {
         let (output, flushed, pieces, tokens) = output(format);
         drop(tokens);
-        output.write_lines(&source(), text, 0).await;
+        output.write_lines(&source(), text, None, 0).await;
         drop(output);
         flushed.wait().await;
         String::from_utf8(pieces.iter().flatten().collect()).unwrap()
@@ -242,7 +280,7 @@ mod tests {
         let (output, flushed, pieces, tokens) = output(LogFormat::Text);
         let output = output.coloured(true);
         drop(tokens);
-        output.write_lines(&source(), b"a\n", 0).await;
+        output.write_lines(&source(), b"a\n", None, 0).await;
         drop(output);
         flushed.wait().await;
         let text: Vec<u8> = pieces.iter().flatten().collect();
@@ -256,7 +294,7 @@ mod tests {
             "f/1a2b3c4d | a\nf/1a2b3c4d | \nf/1a2b3c4d | b\n"
         );
         let line = written(LogFormat::Json, b"say \"\xff\"\n").await;
-        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let record: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(
             record,
             json!({
@@ -269,12 +307,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_of_json_names_its_invocation_and_the_last_one_its_figures() {
+        let (output, flushed, pieces, tokens) = output(LogFormat::Json);
+        drop(tokens);
+        let request_id = RequestId::random();
+        let context = LineContext {
+            request_id,
+            trace_id: HeaderValue::from_static("Root=1-5e-7"),
+            report: Some(ReportFigures {
+                duration: Duration::from_micros(1_500),
+                error_type: Some("KeyError".to_owned()),
+            }),
+        };
+        let lines = b"END\nREPORT\n";
+        output
+            .write_lines(&source(), lines, Some(&context), 0)
+            .await;
+        drop(output);
+        flushed.wait().await;
+        let text: Vec<u8> = pieces.iter().flatten().collect();
+        let records: Vec<Value> = serde_json::Deserializer::from_slice(&text)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let [end, report] = records.as_slice() else {
+            panic!("{records:?}");
+        };
+        assert_eq!(end["request_id"], request_id.to_string());
+        assert_eq!(end["trace_id"], "Root=1-5e-7");
+        assert_eq!(end.get("duration_ms"), None);
+        assert_eq!(report["message"], "REPORT");
+        assert_eq!(report["duration_ms"], 1.5);
+        assert_eq!(report["error_type"], "KeyError");
+    }
+
+    #[tokio::test]
     async fn gathered_pieces_are_written_together() {
         let (output, _flushed, pieces, tokens) = output(LogFormat::Text);
-        output.write_lines(&source(), b"first\n", 0).await;
+        output.write_lines(&source(), b"first\n", None, 0).await;
         pieces.recv().unwrap();
         for line in ["a\n", "b\n"] {
-            output.write_lines(&source(), line.as_bytes(), 0).await;
+            output
+                .write_lines(&source(), line.as_bytes(), None, 0)
+                .await;
         }
         tokens.send(()).unwrap();
         assert_eq!(pieces.recv().unwrap(), b"f/1a2b3c4d | a\nf/1a2b3c4d | b\n");
@@ -283,17 +358,20 @@ mod tests {
     #[tokio::test]
     async fn a_stopped_reader_delays_a_function_once_and_learns_the_number_of_dropped_lines() {
         let (output, flushed, pieces, tokens) = output(LogFormat::Text);
-        output.write_lines(&source(), b"first\n", 0).await;
+        output.write_lines(&source(), b"first\n", None, 0).await;
         pieces.recv().unwrap();
         let begin = std::time::Instant::now();
         let mut dropped = 0;
         for _ in 0..MAX_QUEUED_PIECES + 84 {
-            dropped = output.write_lines(&source(), b"x\ny\n", dropped).await;
+            dropped = output
+                .write_lines(&source(), b"x\ny\n", None, dropped)
+                .await;
         }
         assert_eq!(dropped, 2 * 84);
+        assert_eq!(output.dropped_lines(), 2 * 84);
         assert!((WRITE_TIMEOUT..WRITE_TIMEOUT * 20).contains(&begin.elapsed()));
         drop(tokens);
-        while output.write_lines(&source(), b"z\n", dropped).await > 0 {
+        while output.write_lines(&source(), b"z\n", None, dropped).await > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         drop(output);

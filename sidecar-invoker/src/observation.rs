@@ -1,0 +1,223 @@
+//! The observation of an invocation, from its arrival to the last byte of its response.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::HeaderValue;
+use lambda_api::{FunctionName, InvocationType};
+
+use crate::invocation::{FunctionPayload, Invocation, Step, Timeline};
+use crate::invoke_api::body::ResponseBody;
+use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::headers as header;
+use crate::metrics::{FunctionMetrics, InFlight, Metrics, Outcome};
+use crate::recorder::{Begin, Recorder, Recording};
+use crate::util::admit_line;
+
+/// The largest part of an error's payload that is kept until the type of the error is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// The error type of an invocation that reached the time limit of its function.
+const TIMED_OUT: &str = "Sandbox.Timedout";
+
+/// The recipients of what is observed.
+pub(crate) struct Observer {
+    /// The metrics that count invocations.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Records invocations for the console, if there is one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
+}
+
+impl Observer {
+    /// Creates an observer.
+    pub(crate) fn new(metrics: Arc<Metrics>, recorder: Option<Arc<Recorder>>) -> Arc<Self> {
+        Arc::new(Self { metrics, recorder })
+    }
+
+    /// Begins the course of an invocation that arrives now.
+    pub(crate) fn timeline(&self) -> Arc<Timeline> {
+        Arc::new(Timeline::begin(self.recorder.is_some()))
+    }
+
+    /// Begins to observe the call of a function.
+    pub(crate) fn call(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
+        let metrics = self.metrics.of(function);
+        let in_flight = metrics.begin();
+        let mut observation = Observation::of(function, metrics, timeline);
+        observation.in_flight = Some(in_flight);
+        observation
+    }
+
+    /// Begins to observe an attempt to run a queued event, and gives it a course of its own. The call that queued
+    /// the event has been counted.
+    pub(crate) fn attempt(&self, invocation: &mut Invocation) -> Observation {
+        invocation.timeline = self.timeline();
+        let function = invocation.address.function.name();
+        let mut observation =
+            Observation::of(function, self.metrics.of(function), &invocation.timeline);
+        invocation.timeline.reach(Step::Read);
+        observation.request_id = Some(invocation.request_id.header());
+        if let Some(recorder) = &self.recorder {
+            let recording = Recording::begin(
+                recorder,
+                &Begin {
+                    request_id: invocation.request_id,
+                    address: &invocation.address,
+                    operation: invocation.operation,
+                    invocation_type: InvocationType::Event,
+                    log_type: invocation.log_type,
+                    client_context: None,
+                    tenant_id: invocation.tenant_id.as_ref(),
+                    client_request: None,
+                    replay_of: None,
+                    is_attempt: true,
+                    timeline: &invocation.timeline,
+                },
+            );
+            recording.take_event()(&invocation.payload);
+            observation.recording = Some(recording);
+        }
+        observation
+    }
+}
+
+/// The observation of one invocation, which ends when it is dropped.
+pub(crate) struct Observation {
+    function: FunctionName,
+    metrics: Arc<FunctionMetrics>,
+    timeline: Arc<Timeline>,
+    /// The call, until it has a response.
+    in_flight: Option<InFlight>,
+    outcome: Outcome,
+    request_id: Option<HeaderValue>,
+    /// The beginning of the payload of a function error.
+    error: Vec<u8>,
+    recording: Option<Recording>,
+}
+
+impl Observation {
+    fn of(
+        function: &FunctionName,
+        metrics: Arc<FunctionMetrics>,
+        timeline: &Arc<Timeline>,
+    ) -> Self {
+        Self {
+            function: function.clone(),
+            metrics,
+            timeline: Arc::clone(timeline),
+            in_flight: None,
+            outcome: Outcome::Abandoned,
+            request_id: None,
+            error: Vec::new(),
+            recording: None,
+        }
+    }
+
+    /// Records the call for the console.
+    pub(crate) fn record(&mut self, recording: Recording) {
+        self.recording = Some(recording);
+    }
+
+    /// Notes the response to a call, whose body may follow.
+    pub(crate) fn respond(&mut self, result: &Result<Response<ResponseBody>, ServiceError>) {
+        match result {
+            Ok(response) => {
+                let headers = response.headers();
+                let is_error = headers.contains_key(header::FUNCTION_ERROR);
+                self.outcome = Outcome::of(response.status(), is_error);
+                self.request_id = headers.get(header::REQUEST_ID).cloned();
+            }
+            Err(error) => {
+                self.outcome = Outcome::of(error.status(), false);
+                self.timeline.set_error_type(error.error_type());
+            }
+        }
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.end(self.outcome);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.respond(result);
+        }
+    }
+
+    /// Notes a part of the body of the response.
+    pub(crate) fn body(&mut self, part: &Bytes) {
+        if let Some(recording) = &mut self.recording {
+            recording.piece(part);
+        }
+        if self.outcome == Outcome::FunctionError && self.timeline.error_type().is_none() {
+            let room = MAX_ERROR_BYTES.saturating_sub(self.error.len());
+            self.error
+                .extend_from_slice(part.get(..room).unwrap_or(part));
+        }
+    }
+
+    /// Notes that the whole body of the response was taken.
+    pub(crate) fn complete(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.complete();
+        }
+    }
+
+    /// Ends the observation of an attempt.
+    pub(crate) fn end(mut self, result: &Result<FunctionPayload, ServiceError>) {
+        if let Some(recording) = self.recording.take() {
+            recording.end(result);
+        }
+        self.outcome = match result {
+            Ok(FunctionPayload::Success(_)) => Outcome::Success,
+            Ok(FunctionPayload::Error(payload)) => {
+                self.timeline.set_error_payload(payload);
+                Outcome::FunctionError
+            }
+            Err(error) => {
+                self.timeline.set_error_type(error.error_type());
+                Outcome::of(error.status(), false)
+            }
+        };
+    }
+
+    /// Writes the line of the invocation into the log. Other failures have a line with their cause, where they
+    /// were met.
+    fn log(&self, error_type: &str) {
+        let function = &self.function;
+        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        let duration = self.timeline.arrival().elapsed();
+        let duration_ms = duration.as_micros() as f64 / 1_000.0;
+        match self.outcome {
+            Outcome::FunctionError => {
+                if let Some(left_out) = admit_line!() {
+                    tracing::warn!(%function, request_id, duration_ms, error_type, "the function responded with an error{left_out}");
+                }
+            }
+            Outcome::Throttled => {
+                if let Some(left_out) = admit_line!() {
+                    tracing::warn!(%function, request_id, duration_ms, error_type, "an invocation was throttled{left_out}");
+                }
+            }
+            Outcome::Success => {
+                tracing::debug!(%function, request_id, duration_ms, "invoked");
+            }
+            outcome => {
+                tracing::debug!(%function, request_id, duration_ms, error_type, ?outcome, "not invoked");
+            }
+        }
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let has_responded = self.timeline.at(Step::Responded).is_some();
+        if has_responded && self.timeline.at(Step::Completed).is_none() {
+            // AWS streams a response while the function runs.
+            self.timeline.reach(Step::Completed);
+        }
+        if !self.error.is_empty() {
+            self.timeline.set_error_payload(&self.error);
+        }
+        let error_type = self.timeline.error_type();
+        let has_timed_out = self.outcome == Outcome::TimedOut || error_type == Some(TIMED_OUT);
+        self.metrics.record(&self.timeline, has_timed_out);
+        self.log(error_type.unwrap_or_default());
+    }
+}
