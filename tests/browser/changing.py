@@ -38,7 +38,7 @@ def an_invocation_is_replayed_as_it_was_or_edited(chromium, service):
         dialog.get_by_label("Body").fill('{"count":2}')
         dialog.get_by_label("Headers").press("Control+End")
         dialog.get_by_label("Headers").press("Enter")
-        dialog.get_by_label("Headers").type("no header")
+        dialog.get_by_label("Headers").type("x-new")
         dialog.get_by_role("button", name="Replay").click()
         expect(dialog.get_by_role("alert")).to_contain_text("of the headers has no name")
         dialog.get_by_label("Headers").type(": but now")
