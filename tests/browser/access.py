@@ -78,7 +78,7 @@ def nothing_is_cut_off_on_a_phone(chromium, service):
         page.go_back()
         expect(page.locator("#rows")).to_be_visible()
         page.locator("#nav-functions").tap()
-        expect(page.locator("article")).to_have_count(1)
+        expect(page.locator("article")).to_have_count(2)
         check_width(page, "functions")
 
 
@@ -107,6 +107,7 @@ def axe_finds_no_violation_in_light_and_dark(chromium, service):
             check_accessibility(page, f"{scheme} help")
             page.keyboard.press("Escape")
             page.locator("#nav-functions").click()
-            expect(page.locator("article svg")).to_have_count(2)
-            page.get_by_text("Figures as a table").click()
+            expect(page.locator("article svg")).to_have_count(4)
+            page.get_by_text("Figures as a table").first.click()
+            expect(page.locator(".figures-table[open] tbody tr").first).to_be_visible()
             check_accessibility(page, f"{scheme} functions")

@@ -86,6 +86,8 @@ def the_list_is_filtered_paused_and_cleared(chromium, service):
             expect(listed).to_have_count(count)
             expect(listed.first).to_contain_text(text)
         page.get_by_label("Result").select_option("")
+        page.get_by_label("Function", exact=True).select_option("mail")
+        expect(page.get_by_text("No invocation passes the filter.")).to_be_visible()
         page.get_by_label("Function", exact=True).select_option("shop")
         expect(listed).to_have_count(3)
         page.get_by_label("Text to find").fill("get ORDERS")

@@ -14,7 +14,11 @@ use xtask::workspace_root;
 const CONFIG: &str = "functions:
   shop:
     local: { concurrency: 4, command: [python3, -m, awslambdaric, app.handler] }
-routes: [{ function: shop }]
+  mail:
+    local: { concurrency: 2, command: [python3, -m, awslambdaric, app.handler] }
+routes:
+- { path: /mail, function: mail }
+- { function: shop }
 ";
 
 const FUNCTION: &str = r#"

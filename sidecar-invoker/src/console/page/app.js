@@ -27,7 +27,9 @@ const list = new InvocationList(byId("rows"), {
 const detail = new Detail(byId("detail"), {
   onclose: () => go("#/"),
   onopen: (id) => go(`#/${id}/${detail.tab}`),
-  ontab: (tab) => go(`#/${detail.id}/${tab}`, true),
+  ontab: chooseTab,
+  // Its id may be that of another one now.
+  ongone: () => list.select(null),
   onedit: (one) => edit(one.id, (id) => go(`#/${id}/${detail.tab}`)),
 });
 
@@ -194,10 +196,15 @@ byId("clear").addEventListener("click", async () => {
 // --- views: #/, #/17, #/17/response, #/functions
 
 function go(hash, isReplaced = false) {
-  if (location.hash === hash) return;
-  if (isReplaced && location.hash.length > 2) history.replaceState(null, "", hash);
+  if (location.hash === hash || (isReplaced && location.hash.length > 2)) history.replaceState(null, "", hash);
   else history.pushState(null, "", hash);
   route();
+}
+
+function chooseTab(tab) {
+  if (detail.id === null) return;
+  history.replaceState(null, "", `#/${detail.id}/${tab}`);
+  detail.choose(tab);
 }
 
 function route() {
@@ -215,7 +222,7 @@ function route() {
   list.select(chosen);
   byId("invocations").classList.toggle("has-detail", chosen !== null);
   if (chosen === null) closeDetail();
-  else if (chosen !== detail.id) detail.show(chosen, TABS.includes(tab) ? tab : undefined);
+  else if (chosen !== detail.id || detail.isGone) detail.show(chosen, TABS.includes(tab) ? tab : undefined);
   else if (TABS.includes(tab) && tab !== detail.tab) detail.choose(tab);
   redraw();
 }
@@ -251,5 +258,5 @@ setInterval(() => {
   if (!document.hidden) drawFunctions();
 }, 1000);
 
-onKeys({ list, detail, togglePause, go });
+onKeys({ list, detail, togglePause, chooseTab, go });
 route();

@@ -21,7 +21,7 @@ const TITLES = {
 
 /** The pane of the selected invocation. */
 export class Detail {
-  /** `onclose()`, `onopen(id)` for another invocation, `ontab(tab)`, `onedit(detail)` for the editor. */
+  /** `onclose()`, `onopen(id)` for another invocation, `ontab(tab)`, `ongone()`, `onedit(detail)` for the editor. */
   constructor(section, handlers) {
     this.section = section;
     this.handlers = handlers;
@@ -29,6 +29,7 @@ export class Detail {
     this.tab = "event";
     this.isRevealed = false;
     this.isFull = false;
+    this.isGone = false;
     this.formats = { formats: [], contracts: [] };
     this.memory = { event: {}, response: {} };
     this.request = 0;
@@ -37,9 +38,11 @@ export class Detail {
   /** Shows the invocation `id`, with this tab if it names one. */
   async show(id, tab) {
     if (tab) this.tab = tab;
-    if (id !== this.id) {
+    if (id !== this.id || this.isGone) {
       this.isRevealed = false;
       this.isFull = false;
+      this.isGone = false;
+      this.detail = null;
     }
     this.id = id;
     await this.reload();
@@ -72,7 +75,7 @@ export class Detail {
   synchronise(formats, summaries) {
     const isFirst = this.formats.formats.length === 0;
     this.formats = formats;
-    if (this.id === null) return;
+    if (this.id === null || this.isGone) return;
     const now = summaries.find((summary) => summary.id === this.id);
     const isSame = now && now.request_id === this.detail?.request_id && now.state === this.detail.state;
     // A reader keeps what they have marked and opened, as long as nothing has changed.
@@ -107,6 +110,8 @@ export class Detail {
 
   /** Keeps what is shown, although the invoker does not have it any more. */
   #gone() {
+    this.isGone = true;
+    this.handlers.ongone();
     for (const id of ["replay", "edit-and-replay", "reveal"]) {
       const control = this.section.querySelector(`#${id}`);
       if (control) control.disabled = true;
@@ -168,7 +173,8 @@ export class Detail {
     const chips = [
       detail.cold_start && "cold start",
       detail.streamed && "streamed",
-      detail.invocation_type !== "RequestResponse" && detail.invocation_type,
+      detail.is_attempt && "attempt of a queued event",
+      !detail.is_attempt && detail.invocation_type !== "RequestResponse" && detail.invocation_type,
     ].filter(Boolean);
     return el(
       "header",

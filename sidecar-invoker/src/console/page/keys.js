@@ -6,7 +6,7 @@ import { TABS } from "./detail.js";
 const SETTING = "lambda-mesh-letter-keys";
 
 /** Listens for keys. */
-export function onKeys({ list, detail, togglePause, go }) {
+export function onKeys({ list, detail, togglePause, chooseTab, go }) {
   const box = byId("letter-keys");
   box.checked = localStorage.getItem(SETTING) !== "off";
   box.addEventListener("change", () => localStorage.setItem(SETTING, box.checked ? "on" : "off"));
@@ -20,7 +20,7 @@ export function onKeys({ list, detail, togglePause, go }) {
     "?": () => byId("help").showModal(),
   };
   TABS.forEach((tab, at) => {
-    letters[at + 1] = () => detail.id !== null && go(`#/${detail.id}/${tab}`, true);
+    letters[at + 1] = () => chooseTab(tab);
   });
 
   document.addEventListener("keydown", (event) => {

@@ -156,7 +156,7 @@ function fillRow(node, one) {
       el(
         "span",
         { class: "row-about" },
-        el("span", {}, isCalled ? one.function : one.invocation_type),
+        el("span", {}, isCalled ? one.function : one.is_attempt ? "attempt" : one.invocation_type),
         failure && el("span", { class: "failure" }, failure),
         one.cold_start && el("span", { class: "chip" }, "cold start"),
         one.replay_of !== null && el("span", { class: "chip" }, `replay of ${one.replay_of}`),

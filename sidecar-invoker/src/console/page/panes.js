@@ -120,13 +120,13 @@ export function log(content) {
 
 const STEPS = {
   envoy: "Envoy",
-  body: "Reading the body",
+  receive: "Receiving",
   queue: "Queue",
   cold_start: "Cold start",
   sign: "Signing",
-  upstream: "AWS",
+  deliver: "Delivering",
   function: "Function",
-  response: "Response",
+  respond: "Responding",
   decode: "Decoding",
 };
 
