@@ -13,6 +13,7 @@ mod build;
 mod callers;
 #[cfg(target_os = "linux")]
 mod chaos;
+mod console;
 mod differences;
 mod envoy_config;
 mod events;
