@@ -60,7 +60,7 @@ fn check(name: &str, arguments: &[&Path]) {
         let mut command = folder.command();
         // A later option replaces an earlier one.
         command.args(["--admin-port", &admin.port().to_string()]);
-        Up::start(&command).unwrap_or_else(|error| panic!("{error:#}"))
+        Up::start(&command).expect("a served project")
     };
     let mut up = start();
     let mut errors = tempfile::tempfile().expect("a temporary file");

@@ -250,7 +250,7 @@ export class Detail {
       "p",
       { class: "why" },
       el("strong", {}, "Why: "),
-      why.sentence,
+      /[.!?]$/.test(why.sentence) ? why.sentence : `${why.sentence}.`,
       why.source && el("span", { class: "source" }, " Source: ", sourceLink(why.source)),
     );
   }
