@@ -14,6 +14,7 @@
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
 //! | [`prometheus`] | a real Prometheus that scrapes the invoker and Envoy |
+//! | [`documents`] | the commands in documents, run as a reader would |
 //! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
 //! | [`shared`] | a component that several tests share |
 //!
@@ -39,6 +40,7 @@
 
 pub mod aws;
 pub mod client;
+pub mod documents;
 pub mod emulator;
 pub mod endpoint;
 pub mod event_stream;

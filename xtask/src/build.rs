@@ -38,6 +38,20 @@ pub fn example(name: &str) -> Result<PathBuf> {
     program(name)
 }
 
+/// Builds the program of `cargo xtask` and returns its path.
+///
+/// # Errors
+/// It does not compile.
+pub fn xtask() -> Result<PathBuf> {
+    let path = target_dir().join("debug/xtask");
+    if !(prepared() && path.is_file()) {
+        let mut build = cargo();
+        build.args(["build", "--locked", "--package", "xtask", "--target-dir"]);
+        run::shown(build.arg(target_dir()), "building xtask")?;
+    }
+    Ok(path)
+}
+
 /// Builds one package at a time. If several were built together, their dependencies would have the
 /// features of all of them, and cargo would build the dependencies anew whenever the set changes.
 fn program(package: &str) -> Result<PathBuf> {

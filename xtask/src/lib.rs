@@ -23,6 +23,7 @@ pub mod compat;
 pub mod compose;
 mod debian;
 pub mod dist;
+pub mod docs;
 pub mod emulator;
 pub mod envoy;
 pub mod layers;

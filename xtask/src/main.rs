@@ -18,6 +18,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Make a site of the documents in target/book/html, and check its links
+    Docs,
+    /// Run the commands in the documents, compare their output, and check all links; a part of `test`
+    TestDocs,
     /// Run docker-compose.yaml and call its functions; needs a Docker engine
     TestCompose,
     /// Call functions of many web frameworks in every payload format, and print what works
@@ -66,6 +70,8 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Up(options) => xtask::up::run(&options),
         Task::Test { arguments } => xtask::test::run(&arguments),
+        Task::Docs => xtask::docs::run(),
+        Task::TestDocs => xtask::test::documents(),
         Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),

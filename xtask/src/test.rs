@@ -99,6 +99,14 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     Ok(())
 }
 
+/// Runs the commands in the documents.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn documents() -> Result<()> {
+    run(&["-p", "lambda-mesh-tests", "--test", "docs"].map(OsString::from))
+}
+
 /// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to
 /// `counts`.
 fn cargo_test(

@@ -3,5 +3,6 @@
 pub(crate) mod connections;
 mod interface;
 pub(crate) mod listener;
+pub(crate) mod proxy;
 
 pub(crate) use interface::Interface;

@@ -1,136 +1,115 @@
-//! The page of the console in a real Chromium. The checks are in `tests/browser`.
+//! The console: what it shows is what the client of Envoy sent and got.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, Write, read_to_string};
-use std::path::Path;
-use std::process::Stdio;
+use std::collections::BTreeMap;
 
-use lambda_mesh_tests::endpoint::free_address;
-use lambda_mesh_tests::generated::signal;
-use lambda_mesh_tests::shared::Component;
-use lambda_mesh_tests::up::{ProjectFolder, Up};
-use xtask::workspace_root;
+use lambda_mesh_tests::client::{Request, Response};
+use lambda_mesh_tests::invoker::Invoker;
+use lambda_mesh_tests::mesh::Mesh;
+use serde_json::{Value, json};
 
-const CONFIG: &str = "functions:
-  shop:
-    local: { concurrency: 4, command: [python3, -m, awslambdaric, app.handler] }
-  mail:
-    local: { concurrency: 2, command: [python3, -m, awslambdaric, app.handler] }
-routes:
-- { path: /mail, function: mail }
-- { function: shop }
-";
+use crate::service::functions;
 
-const FUNCTION: &str = r#"
-import json
+/// Headers that Envoy adds to a response behind the filter.
+const OF_ENVOY: [&str; 3] = ["date", "server", "x-envoy-upstream-service-time"];
 
-def handler(event, context):
-    path = event["rawPath"]
-    body = event.get("body") or ""
-    headers = {"content-type": "application/json"}
-    if path == "/fail":
-        return {"statusCode": 200, "body": event["card"]}
-    if path == "/missing":
-        return {"statusCode": 404, "headers": headers, "body": '{"message":"no such order"}'}
-    if path == "/markup":
-        print(body)
-        return {"statusCode": 200, "headers": {"x-markup": event["headers"]["x-markup"]}, "body": body}
-    if path.startswith("/log/"):
-        print("x" * int(path[len("/log/"):]))
-    if path.startswith("/long/"):
-        return {"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "x" * int(path[len("/long/"):])}
-    if path in ("/echo", "/edited"):
-        return {"statusCode": 200, "headers": headers, "body": body}
-    if event.get("requestContext", {}).get("http", {}).get("method") == "POST":
-        print("order taken")
-        return {"statusCode": 201, "headers": headers, "body": '{"created":17}'}
-    print("order read")
-    return {"statusCode": 200, "headers": headers, "body": json.dumps({"order": path, "total": 12.5})}
-"#;
-
-/// Runs a check of `tests/browser` against a project that is served. `arguments` are further ones.
-fn check(name: &str, arguments: &[&Path]) {
-    let mut driver = match xtask::browser::driver() {
-        Ok(driver) => driver,
-        Err(error) => return xtask::skip(name, &format!("{error:#}")),
-    };
-    let folder = ProjectFolder::new(&[("invoker.yaml", CONFIG), ("app.py", FUNCTION)]);
-    let admin = free_address();
-    let start = || {
-        let mut command = folder.command();
-        // A later option replaces an earlier one.
-        command.args(["--admin-port", &admin.port().to_string()]);
-        Up::start(&command).expect("a served project")
-    };
-    let mut up = start();
-    let mut errors = tempfile::tempfile().expect("a temporary file");
-    let mut driver = driver
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .arg(workspace_root().join("tests/browser/console.py"))
-        .arg(name)
-        .arg(format!("http://{admin}/console/"))
-        .arg(format!("http://{}/", up.address))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(File::try_clone(&errors).expect("a file"))
-        .spawn()
-        .expect("Python runs");
-    let mut input = driver.stdin.take().expect("a pipe");
-    for line in BufReader::new(driver.stdout.take().expect("a pipe")).lines() {
-        assert_eq!(line.expect("text"), "restart");
-        signal(up.id(), "INT");
-        up.wait();
-        up = start();
-        writeln!(input, "http://{}/", up.address).expect("the driver reads");
-    }
-    let status = driver.wait().expect("the driver ends");
-    errors.rewind().expect("a file");
-    let errors = read_to_string(errors).expect("text");
-    assert!(status.success(), "{errors}\n{}", up.log());
-    eprintln!("{errors}");
+/// Returns the detail of the newest invocation.
+fn newest(invoker: &Invoker) -> Value {
+    lambda_mesh_tests::eventually("the end of the invocation", || {
+        let list = invoker.ask("/console/api/invocations").json();
+        let id = list["invocations"].as_array()?.last()?["id"].clone();
+        let detail = invoker.ask(&format!("/console/api/invocations/{id}?reveal=true"));
+        Some(detail.json()).filter(|detail| detail["state"] == "done")
+    })
 }
 
-/// Makes a test of each check.
-macro_rules! checks {
-    ($($name:ident)*) => { $(
-        #[test]
-        fn $name() {
-            check(stringify!($name), &[]);
-        }
-    )* };
+fn map<'h>(headers: impl Iterator<Item = (&'h str, &'h str)>) -> BTreeMap<String, Vec<String>> {
+    headers.fold(BTreeMap::new(), |mut map, (name, value)| {
+        let values: &mut Vec<_> = map.entry(name.to_owned()).or_default();
+        values.push(value.to_owned());
+        map
+    })
 }
 
-checks! {
-    an_invocation_is_shown_from_request_to_response
-    a_failure_has_its_reason_and_the_source
-    data_is_never_markup
-    documents_are_formatted_and_compared_exactly
-    secrets_are_masked_until_they_are_revealed
-    other_formats_and_contracts_are_compared
-    a_megabyte_is_shown_on_request
-    everything_works_by_keyboard_alone
-    nothing_is_cut_off_on_a_phone
-    axe_finds_no_violation_in_light_and_dark
-    an_invocation_is_replayed_as_it_was_or_edited
-    an_invocation_is_copied_and_saved
-    the_list_is_filtered_paused_and_cleared
-    the_page_connects_again_after_a_restart
-    a_page_that_slept_an_hour_connects_again
-    a_page_of_another_origin_reads_and_changes_nothing
-    a_burst_leaves_the_page_quick_and_is_counted
+/// Returns the headers of a message in a detail.
+fn shown(message: &Value) -> BTreeMap<String, Vec<String>> {
+    let headers = message["headers"].as_array().expect("headers");
+    map(headers.iter().map(|pair| {
+        let text = |index: usize| pair[index].as_str().expect("text");
+        (text(0), text(1))
+    }))
+}
+
+fn assert_shows(detail: &Value, response: &Response) {
+    let got = &detail["http_response"];
+    assert_eq!(got["status"], response.status, "{detail}");
+    let headers = response.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
+    let headers = map(headers.filter(|(name, _)| !OF_ENVOY.contains(name)));
+    assert_eq!(shown(got), headers, "{detail}");
+    assert_eq!(got["body"]["text"], response.text());
+}
+
+fn send(request: Request) -> Response {
+    request
+        .header("authorization", "Bearer client-token")
+        .header("x-mine", "1")
+        .header(
+            "x-lambda-mesh-client-request",
+            "1|6.6.6.6||||{}|:path|/forged",
+        )
+        .send()
 }
 
 #[test]
-fn the_pictures_of_the_documentation_are_small() {
-    let images = workspace_root().join("docs/images");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::create_dir_all(&images).expect("a folder");
-        check("pictures", &[&images]);
-    }
-    for name in ["light", "dark", "comparison", "functions", "phone"] {
-        let picture = images.join(format!("console-{name}.png"));
-        let size = picture.metadata().expect("a picture").len();
-        assert!(size <= 150_000, "{}: {size} bytes", picture.display());
+fn the_detail_is_what_the_client_sent_and_got() {
+    for payload in ["apigateway-v1", "apigateway-v2", "alb"] {
+        let invoker = Invoker::with(json!({ "console": true, "functions": functions() })).start();
+        let plugin = json!({ "report_request": true, "payload": payload });
+        let mesh = Mesh::to(&invoker).plugin(&plugin).start();
+        let reply = json!({
+            "statusCode": 201,
+            "headers": { "content-type": "text/plain", "x-answer": "42" },
+            "body": "created",
+        });
+        let response = send(
+            mesh.post("/reply?a=1&b=%20", reply.to_string())
+                .host("shop.test"),
+        );
+        assert_eq!((response.status, response.text()), (201, "created"));
+        let detail = newest(&invoker);
+        assert_shows(&detail, &response);
+        let sent = &detail["http_request"];
+        assert_eq!(sent["method"], "POST");
+        assert_eq!(sent["target"], "/reply?a=1&b=%20");
+        assert_eq!(sent["body"]["text"], reply.to_string());
+        assert_eq!(sent["source_ip"], "127.0.0.1");
+        let headers = shown(sent);
+        assert_eq!(headers["host"], ["shop.test"]);
+        assert_eq!(headers["authorization"], ["Bearer client-token"]);
+        assert_eq!(headers["x-mine"], ["1"]);
+        assert!(!detail.to_string().contains("6.6.6.6"), "{detail}");
+        // The same request as an event of the route's own format is the event that the function got.
+        let id = &detail["id"];
+        let again = format!("/console/api/invocations/{id}/event?format={payload}&reveal=true");
+        assert_eq!(invoker.ask(&again).json()["event"], detail["event"]["text"]);
+        let timings = detail["timings"].as_array().expect("timings");
+        assert_eq!(timings[0]["name"], "envoy");
+
+        // A malformed answer: the client gets an error, and the console says why.
+        let response = send(mesh.post("/reply", json!({ "statusCode": "x" }).to_string()));
+        let detail = newest(&invoker);
+        assert_shows(&detail, &response);
+        assert!(detail["why"]["sentence"].is_string(), "{detail}");
+
+        for method in ["GET", "HEAD"] {
+            let response = send(mesh.request(method, "/echo?x=caf%C3%A9"));
+            let detail = newest(&invoker);
+            assert_shows(&detail, &response);
+            let sent = &detail["http_request"];
+            assert_eq!(sent["method"], method);
+            assert_eq!(sent["target"], "/echo?x=caf%C3%A9");
+            assert_eq!(shown(sent)["x-mine"], ["1"]);
+            assert!(!detail.to_string().contains("6.6.6.6"), "{detail}");
+        }
     }
 }

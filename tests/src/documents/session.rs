@@ -1,0 +1,202 @@
+//! A reader's terminals.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use xtask::envoy::NEWEST;
+use xtask::workspace_root;
+
+use super::block::{Block, Page};
+use super::output::matches;
+use crate::generated::{envoy, filter};
+use crate::invoker::BINARY;
+use crate::process::Process;
+use crate::shared::Component;
+
+/// The programs that serve until they are ended, and what they print once they do.
+const SERVERS: [(&str, &str); 5] = [
+    ("cargo xtask up", "health and metrics"),
+    ("sidecar-invoker up", "health and metrics"),
+    ("sidecar-invoker serve", "serving the Invoke API"),
+    ("sidecar-invoker lrp", "listening on"),
+    ("envoy ", "starting main dispatch loop"),
+];
+
+/// A folder with a link to the project's examples, and the programs that were started in it.
+pub struct Session {
+    folder: TempDir,
+    path: OsString,
+    servers: Vec<Process>,
+    mistakes: Vec<String>,
+}
+
+impl Session {
+    /// Creates a folder. `xtask` is the program of `cargo xtask`.
+    ///
+    /// # Panics
+    /// A program that readers have cannot be built or fetched.
+    pub fn new(xtask: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let programs = folder.path().join(".programs");
+        fs::create_dir(&programs).expect("a folder");
+        let python = xtask::python::environment().expect("an environment for Python");
+        symlink(BINARY.path(), programs.join("sidecar-invoker")).expect("a link");
+        symlink(envoy(NEWEST), programs.join("envoy")).expect("a link");
+        symlink(
+            workspace_root().join("examples"),
+            folder.path().join("examples"),
+        )
+        .expect("a link");
+        // curl shows its progress where its output is not a terminal.
+        fs::write(folder.path().join(".curlrc"), "silent\nshow-error\n").expect("a file");
+        // Cargo would compile the workspace anew.
+        let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask.display());
+        write_program(&programs.join("cargo"), &cargo);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [programs, python.join("bin")].into_iter();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
+        Self {
+            folder,
+            path: path.expect("a PATH"),
+            servers: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Acts on a document from its beginning to its end. Returns the number of commands that were run, and the
+    /// differences between the document and what happened.
+    ///
+    /// # Panics
+    /// A file of the document cannot be written, or a program does not start.
+    pub fn follow(mut self, page: &Page) -> (usize, Vec<String>) {
+        let mut count = 0;
+        for (line, block) in &page.blocks {
+            let place = format!("{}:{line}", page.path.display());
+            match block {
+                Block::NotRun(_) => {}
+                Block::Setup(command) => self.run(&place, command, ""),
+                Block::File(path, content) => {
+                    let path = self.folder.path().join(path);
+                    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                    fs::write(path, content).expect("a file in a temporary folder");
+                }
+                Block::Commands(commands) => {
+                    for (command, expected) in commands {
+                        count += 1;
+                        let server = SERVERS
+                            .iter()
+                            .find(|(program, _)| command.contains(program));
+                        match server {
+                            Some((program, ready)) => {
+                                self.serve(&place, command, expected, (program, ready));
+                            }
+                            None => self.run(&place, command, expected),
+                        }
+                    }
+                }
+            }
+        }
+        self.servers.clear();
+        (count, self.mistakes)
+    }
+
+    /// Runs a command to its end.
+    fn run(&mut self, place: &str, command: &str, expected: &str) {
+        let mut terminal = in_a_terminal(&self.shell(command));
+        let output = terminal.stdin(Stdio::null()).output();
+        let output = output.expect("Python starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let mistake = format!("{place}: {command} fails ({}):\n{text}", output.status);
+            self.mistakes.push(mistake);
+        } else if !matches(expected, &text) {
+            self.mistakes
+                .push(difference(place, command, expected, &text));
+        }
+    }
+
+    /// Starts a program that serves, and ends those of before, unless the program is Envoy, which goes with them.
+    fn serve(
+        &mut self,
+        place: &str,
+        command: &str,
+        expected: &str,
+        (program, ready): (&str, &str),
+    ) {
+        if program != "envoy " {
+            self.servers.clear();
+        }
+        let command = command.trim_end_matches('&');
+        let process = Process::start(
+            "a command of a document",
+            &self.shell(&format!("exec {command}")),
+        );
+        let printed = |process: &Process| {
+            let log = process.log();
+            // A server with mistakes in its configuration ends.
+            let is_complete = log.contains(ready) || process.exit_status().is_some();
+            let fits = matches(expected, &log) || matches(&format!("{expected}\n..."), &log);
+            (is_complete && fits).then_some(())
+        };
+        let mut fits = false;
+        for _ in 0..200 {
+            fits = printed(&process).is_some();
+            if fits {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        if !fits {
+            let mistake = difference(place, command, expected, &process.log());
+            self.mistakes.push(mistake);
+        }
+        match process.exit_status() {
+            Some(_) => _ = process.wait(),
+            None => self.servers.push(process),
+        }
+    }
+
+    fn shell(&self, command: &str) -> Command {
+        let mut shell = Command::new("bash");
+        shell
+            .current_dir(self.folder.path())
+            .env("PATH", &self.path)
+            .env("LAMBDA_MESH_FILTER", filter(NEWEST))
+            .env("HOME", self.folder.path())
+            .args(["-c", command]);
+        shell
+    }
+}
+
+/// Returns the command in a terminal of its own, as programs may print less to a pipe.
+fn in_a_terminal(command: &Command) -> Command {
+    let mut python = Command::new("python3");
+    let program =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    python
+        .args(["-c", program])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        python.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            python.env(name, value);
+        }
+    }
+    python
+}
+
+fn difference(place: &str, command: &str, expected: &str, found: &str) -> String {
+    format!("{place}: {command} prints\n{found}\nand not\n{expected}\n")
+}
+
+fn write_program(path: &PathBuf, text: &str) {
+    fs::write(path, text).expect("a file in a temporary folder");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+}

@@ -1,0 +1,12 @@
+//! The documents: their commands, and their links.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
+mod commands;
+mod links;
+mod messages;
