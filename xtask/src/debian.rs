@@ -1,5 +1,5 @@
-//! Debian's own Rust compiler, which comes with the source of the standard library. It compiles to
-//! WebAssembly on machines where rustup cannot download.
+//! Packages of Debian: its own Rust compiler, which comes with the source of the standard library. It
+//! compiles to WebAssembly on machines where rustup cannot download.
 
 use std::fmt;
 use std::fs;
@@ -98,11 +98,6 @@ pub(crate) fn apt() -> Option<Command> {
 /// The machine's Debian or Ubuntu has no compiler that is new enough, or `apt-get` fails.
 pub(crate) fn install() -> Result<()> {
     let _lock = Lock::acquire("debian")?;
-    let apt_get = |arguments: &[&str]| {
-        let mut command = apt().context("apt-get cannot be used")?;
-        run::captured(command.args(["-qq"]).args(arguments))
-            .with_context(|| format!("apt-get {} failed", arguments.join(" ")))
-    };
     say("apt-get update");
     apt_get(&["update"])?;
     let Some(packages) = PACKAGES
@@ -111,16 +106,35 @@ pub(crate) fn install() -> Result<()> {
     else {
         bail!("its packages have no Rust {OLDEST} or newer");
     };
-    let install = ["install", "-y", "--no-install-recommends"];
-    say(format_args!("apt-get install {}", packages.join(" ")));
-    apt_get(&[&install[..], packages].concat())?;
+    install_packages(packages)?;
     let linker = format!(
         "lld-{}",
         about().context("/usr/bin/rustc does not run")?.llvm
     );
-    say(format_args!("apt-get install {linker}"));
-    apt_get(&[&install[..], &[linker.as_str()]].concat())?;
-    Ok(())
+    install_packages(&[&linker])
+}
+
+/// Installs one package, from the current lists of the machine's Debian or Ubuntu.
+///
+/// # Errors
+/// The distribution has no such package, or `apt-get` fails.
+pub(crate) fn install_package(package: &str) -> Result<()> {
+    let _lock = Lock::acquire("debian")?;
+    say("apt-get update");
+    apt_get(&["update"])?;
+    install_packages(&[package])
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    say(format_args!("apt-get install {}", packages.join(" ")));
+    apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = apt().context("apt-get cannot be used")?;
+    run::captured(command.args(["-qq"]).args(arguments))
+        .map(drop)
+        .with_context(|| format!("apt-get {} failed", arguments.join(" ")))
 }
 
 /// Returns the folder with the files of `packages`, which are not installed: `target/tools/debian/NAME`. With

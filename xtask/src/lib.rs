@@ -15,6 +15,7 @@
 
 pub mod bench;
 pub mod bench_core;
+pub mod browser;
 pub mod build;
 pub mod cargo_lambda;
 pub mod ci;

@@ -70,6 +70,15 @@ pub(crate) fn with_schemas() -> Result<Command> {
     with_packages("schemas", "published schemas", &["--no-deps"])
 }
 
+/// Returns a Python with Playwright, which drives a browser, and axe, which checks the accessibility of a
+/// page, as pinned in `xtask/requirements/browser.txt`. The first call fetches them.
+///
+/// # Errors
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
+pub(crate) fn with_playwright() -> Result<Command> {
+    with_packages("browser", "Playwright and axe", &[])
+}
+
 /// Returns a Python with the packages that `xtask/requirements/NAME.txt` pins, in a folder of their own.
 fn with_packages(name: &str, what: &str, options: &[&str]) -> Result<Command> {
     let folder = target_dir().join("tools").join(name);

@@ -9,7 +9,8 @@ use std::process::{ExitStatus, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir, wasm,
+    browser, build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir,
+    wasm,
 };
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
@@ -55,6 +56,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_schemas()?;
     python::opentelemetry()?;
     let optional = [
+        ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),

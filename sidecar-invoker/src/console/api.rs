@@ -22,6 +22,7 @@ use super::Console;
 use super::access::AccessError;
 use super::detail;
 use super::message::Limit;
+use super::page;
 use super::replay;
 use super::stream::{self, Cursor};
 use super::view::View;
@@ -43,12 +44,11 @@ const MAX_REQUEST_BYTES: usize = 2 * MAX_PAYLOAD_BYTES;
 /// The longest time for a request to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// The page may load nothing from elsewhere, and no other page may show it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// The response to a request, or the status and a sentence.
 type Answer = Result<Response<ResponseBody>, (StatusCode, String)>;
@@ -106,22 +106,12 @@ impl Console {
             .check(interface, request.headers())
             .map_err(denied)?;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match (path, is_read) {
-            ("/", true) => Ok(asset(include_str!("page/index.html"), HTML)),
-            ("/app.js", true) => Ok(asset(
-                include_str!("page/app.js"),
-                "text/javascript; charset=utf-8",
-            )),
-            ("/style.css", true) => Ok(asset(
-                include_str!("page/style.css"),
-                "text/css; charset=utf-8",
-            )),
-            _ => match path.strip_prefix("/api/") {
-                Some(path) => self.api(path, request, &query).await,
-                None => Err(not_found(
-                    "there is no such page; the console is at /console/",
-                )),
-            },
+        match path.strip_prefix("/api/") {
+            Some(path) => self.api(path, request, &query).await,
+            None => page::file(path)
+                .filter(|_| is_read)
+                .map(asset)
+                .ok_or_else(|| not_found("there is no such page; the console is at /console/")),
         }
     }
 
@@ -372,9 +362,9 @@ impl Query {
     }
 }
 
-fn asset(text: &'static str, content_type: &'static str) -> Response<ResponseBody> {
-    let mut response = Response::new(whole(text));
-    let content_type = HeaderValue::from_static(content_type);
+fn asset(file: &page::File) -> Response<ResponseBody> {
+    let mut response = Response::new(whole(file.text));
+    let content_type = HeaderValue::from_static(file.content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }

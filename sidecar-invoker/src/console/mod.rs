@@ -10,6 +10,7 @@ mod detail;
 mod functions;
 mod masking;
 mod message;
+mod page;
 mod replay;
 mod stream;
 mod timings;

@@ -18,6 +18,7 @@ mod broken_upstreams;
 mod chaos;
 mod configuration;
 mod console;
+mod console_page;
 mod cookies;
 mod disconnects;
 mod emulator;
