@@ -11,8 +11,7 @@ require __DIR__ . '/app.php';
 
 function call(array $event): array
 {
-    $body = $event['LARAVEL_REQUEST_BODY'] ?? $event['LARAVEL_REQUEST_FORM'] ?? [];
-    return handle($event['LARAVEL_ROUTE_METHOD'], $event['LARAVEL_ROUTE'], $body);
+    return handle($event['LARAVEL_ROUTE_METHOD'], $event['LARAVEL_ROUTE'], $event['LARAVEL_REQUEST_BODY'] ?? []);
 }
 
 $handlers = [

@@ -96,6 +96,9 @@ fn callers_keep_their_requests_and_get_their_statuses() {
             );
         }
     }
+    for host in [UNCHANGED, RESPONSE, CONTENT] {
+        assert_eq!(call(&up, host, "POST /orders", "{").status, 400, "{host}");
+    }
     // The host of the function's name has the event of its route.
     let response = call(&up, "api-response.localhost", "DELETE /orders/7", "");
     assert_eq!(response.status, 204);

@@ -59,6 +59,8 @@ pub(crate) enum Placeholder {
     BodyJson(OtherBody),
     /// `${body_form}`, as a JSON object
     BodyForm(OtherBody),
+    /// `${body_parsed}`, a form as `${body_form}` and everything else as `${body_json}`
+    BodyParsed,
     /// `${body_base64}`
     BodyBase64,
 }
@@ -75,7 +77,7 @@ pub(crate) enum OtherBody {
 /// All placeholders, for error messages.
 const PLACEHOLDERS: &str = "${method}, ${path}, ${raw_path}, ${raw_path_and_query}, ${query}, \
     ${query.NAME}, ${header.NAME}, ${cookie.NAME}, ${host}, ${source_ip}, ${request_id}, ${body}, \
-    ${body_json}, ${body_json?}, ${body_form}, ${body_form?}, ${body_base64}";
+    ${body_json}, ${body_json?}, ${body_form}, ${body_form?}, ${body_parsed}, ${body_base64}";
 
 impl Template {
     /// Reads a template.
@@ -147,6 +149,7 @@ impl Placeholder {
             "body_json?" => Self::BodyJson(OtherBody::Null),
             "body_form" => Self::BodyForm(OtherBody::Refused),
             "body_form?" => Self::BodyForm(OtherBody::Null),
+            "body_parsed" => Self::BodyParsed,
             "body_base64" => Self::BodyBase64,
             _ => match name.split_once('.')? {
                 (_, "") => return None,

@@ -29,14 +29,20 @@ pub(super) fn write(
 struct ParsedBody<'a> {
     json: Option<&'a [u8]>,
     form: Option<Query<'a>>,
+    is_form: bool,
 }
 
 impl<'a> ParsedBody<'a> {
     fn new(template: &Template, request: &Request<'a>) -> Result<Self, Error> {
         let (mut other_than_json, mut other_than_form) = (None, None);
+        let is_form = media_type(request) == FORM;
         template.each_placeholder(&mut |placeholder| match placeholder {
             Placeholder::BodyJson(other) => other_than_json = other_than_json.max(Some(*other)),
             Placeholder::BodyForm(other) => other_than_form = other_than_form.max(Some(*other)),
+            Placeholder::BodyParsed if is_form => {
+                other_than_form = other_than_form.max(Some(OtherBody::Refused));
+            }
+            Placeholder::BodyParsed => other_than_json = Some(OtherBody::Refused),
             _ => {}
         });
         let body = request.body.trim_ascii();
@@ -49,11 +55,23 @@ impl<'a> ParsedBody<'a> {
             _ => None,
         };
         let form = match other_than_form {
-            Some(_) if media_type(request) == FORM => Some(Query::decoded(Some(request.body))),
+            Some(_) if is_form => Some(Query::decoded(Some(request.body))),
             Some(OtherBody::Refused) if !request.body.is_empty() => return Err(Error::NotForm),
             _ => None,
         };
-        Ok(Self { json, form })
+        Ok(Self {
+            json,
+            form,
+            is_form,
+        })
+    }
+
+    /// Writes the form, or null.
+    fn write_form(&self, json: &mut JsonWriter) {
+        match &self.form {
+            Some(form) => form.fields(json),
+            None => json.null(),
+        }
     }
 }
 
@@ -63,11 +81,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
 fn fill(template: &Template, json: &mut JsonWriter, request: &Request<'_>, body: &ParsedBody<'_>) {
     match template {
         Template::Literal(literal) => json.raw(literal),
-        Template::Value(Placeholder::BodyJson(_)) => json.raw(body.json.unwrap_or(b"null")),
-        Template::Value(Placeholder::BodyForm(_)) => match &body.form {
-            Some(form) => form.fields(json),
-            None => json.null(),
-        },
+        Template::Value(Placeholder::BodyParsed) if body.is_form => body.write_form(json),
+        Template::Value(Placeholder::BodyJson(_) | Placeholder::BodyParsed) => {
+            json.raw(body.json.unwrap_or(b"null"));
+        }
+        Template::Value(Placeholder::BodyForm(_)) => body.write_form(json),
         Template::Value(Placeholder::BodyBase64) => json.base64(request.body),
         Template::Value(placeholder) => match value(placeholder, request, body) {
             Some(value) => json.string(&value),
@@ -132,8 +150,9 @@ fn value<'a>(
         Placeholder::SourceIp => Cow::Borrowed(&request.attributes.source_ip),
         Placeholder::RequestId => Cow::Borrowed(&request.attributes.request_id),
         Placeholder::Body => text(request.body),
+        Placeholder::BodyParsed if !body.is_form => text(body.json?),
         Placeholder::BodyJson(_) => text(body.json?),
-        Placeholder::BodyForm(_) => {
+        Placeholder::BodyForm(_) | Placeholder::BodyParsed => {
             let mut json = JsonWriter::with_capacity(request.body.len());
             body.form.as_ref()?.fields(&mut json);
             String::from_utf8(json.into_bytes()).ok()?.into()
@@ -195,7 +214,7 @@ mod tests {
         let template = json!({
             "LARAVEL_ROUTE": "${raw_path_and_query}",
             "LARAVEL_ROUTE_METHOD": "${method}",
-            "LARAVEL_REQUEST_BODY": "${body_json}",
+            "LARAVEL_REQUEST_BODY": "${body_parsed}",
         });
         for (target, body, parsed) in [
             (
@@ -240,6 +259,19 @@ mod tests {
             ("${body_form}", FORM, "", Some(json!({}))),
             ("${body_form?}", JSON, "{}", Some(Value::Null)),
             ("x ${body_form}", FORM, "a=1", Some(json!(r#"x {"a":"1"}"#))),
+            ("${body_parsed}", FORM, "a=1", Some(json!({ "a": "1" }))),
+            ("${body_parsed}", JSON, "[1]", Some(json!([1]))),
+            ("${body_parsed}", "", "[1]", Some(json!([1]))),
+            ("${body_parsed}", JSON, "", Some(Value::Null)),
+            ("${body_parsed}", JSON, "{", None),
+            ("${body_parsed}", "", "a=1", None),
+            (
+                "x ${body_parsed}",
+                FORM,
+                "a=1",
+                Some(json!(r#"x {"a":"1"}"#)),
+            ),
+            ("x ${body_parsed}", JSON, "{ }", Some(json!("x { }"))),
         ] {
             let found = event(&json!([placeholder]), "/", content_type, body.as_bytes());
             let found = found.map(|event| event[0].clone());
