@@ -227,6 +227,7 @@ const FORMS: &str = r#"[
     ["routes[0].host", ["*", "*.a_b.c", "A.b", "localhost"], ["a:80", "", "a*"]],
     ["routes[0].path", ["/", "/*", "/a/{id}", "/{p+}", "/a/*"], ["a", "", "/a?b"]],
     ["routes[0].method", ["GET", "ANY"], ["get", "M-SEARCH", ""]],
+    ["routes[0].source[0]", ["10.1.0.0/16", "127.0.0.1", "::1", "2001:DB8::/32"], ["x/8", "10.0.0.0/", "", 10]],
     ["routes[0].stage", ["prod", 1, true], ["a/b", ""]],
     ["routes[0].account_id", ["a", 123456789012], [""]],
     ["routes[0].invoker_secret", ["0123456789abcdef0123456789abcdef"], ["short", ""]],

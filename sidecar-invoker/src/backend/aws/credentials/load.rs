@@ -11,6 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::error::ErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
 
@@ -256,11 +257,18 @@ fn explain(error: &CredentialsError, key: &CredentialsKey) -> LoadError {
     }
 }
 
-/// Returns an error with its causes on one line. The SDK repeats causes; here each occurs once.
-fn chain(error: &dyn Error) -> String {
+/// Returns an error with its causes on one line. The SDK repeats causes; here each occurs once. If one of them is
+/// what AWS itself says, that is all.
+fn chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
+        if let Some(known) = error.downcast_ref::<ErrorMetadata>()
+            && let (Some(code), Some(message)) = (known.code(), known.message())
+        {
+            texts = vec![format!("{code}: {message}")];
+            break;
+        }
         let text = error.to_string();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !texts.iter().any(|earlier| earlier.contains(&text)) {
@@ -303,6 +311,15 @@ mod tests {
                 "{sentence}"
             );
         }
+        let denied = ErrorMetadata::builder()
+            .code("AccessDenied")
+            .message("User: a is not authorized")
+            .build();
+        let denied = CredentialsError::provider_error(denied);
+        let denied = super::explain(&denied, &key).to_string();
+        let expected =
+            "AWS credentials cannot be loaded: AccessDenied: User: a is not authorized; check that";
+        assert!(denied.starts_with(expected), "{denied}");
         let none = super::explain(&CredentialsError::not_loaded_no_source(), &key).to_string();
         assert!(
             none.starts_with("no AWS credentials were found; set"),
