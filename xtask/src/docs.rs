@@ -17,7 +17,7 @@ use crate::{build, run, say, target_dir, workspace_root};
 const MDBOOK: &str = "0.5.4";
 
 /// The pages in their order: the title of a part, and its pages with their titles.
-const CONTENTS: [(&str, &[(&str, &str)]); 5] = [
+const CONTENTS: [(&str, &[(&str, &str)]); 6] = [
     (
         "Begin",
         &[
@@ -31,6 +31,30 @@ const CONTENTS: [(&str, &[(&str, &str)]); 5] = [
             ("docs/how-to.md", "How to"),
             ("docs/migrate.md", "Moving from another tool"),
             ("docs/lrp.md", "Moving from the Lambda Reverse Proxy"),
+        ],
+    ),
+    (
+        "Stories",
+        &[
+            ("examples/private-api/README.md", "A private API"),
+            (
+                "docs/stories/private-api.md",
+                "A private API: access and names",
+            ),
+            ("examples/serverless-lamp/README.md", "A website in PHP"),
+            (
+                "examples/private-microservice/README.md",
+                "A private microservice",
+            ),
+            (
+                "docs/stories/private-microservice.md",
+                "A private microservice: accounts",
+            ),
+            ("examples/custom-runtime/README.md", "A custom runtime"),
+            (
+                "examples/lambda-reverse-proxy/README.md",
+                "The Lambda Reverse Proxy",
+            ),
         ],
     ),
     (
