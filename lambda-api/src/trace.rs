@@ -324,6 +324,13 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
+/// Returns the trace that a value of `X-Amzn-Trace-Id` names, as 32 hexadecimal digits in the form of W3C.
+#[must_use]
+pub fn id_of(xray: &[u8]) -> Option<String> {
+    let trace = Trace::read(Some(xray), None)?;
+    Some(format!("{:032x}", trace.context.trace_id))
+}
+
 /// Returns whether a value may be passed on as an id of X-Ray: at most [`MAX_TRACE_ID_BYTES`] of visible ASCII
 /// without spaces.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{HeaderMap, HeaderValue};
-use lambda_api::FunctionName;
+use lambda_api::{FunctionName, trace};
 
 use crate::invocation::{FunctionPayload, Invocation, Step, Timeline};
 use crate::invoke_api::body::ResponseBody;
@@ -66,6 +66,7 @@ impl Observer {
         let mut observation = self.observation(function, &invocation.timeline);
         observation.request_id = Some(invocation.request_id.header());
         observation.span = self.tracer.begin_attempt(&mut invocation.trace_id);
+        observation.trace = Some(invocation.trace_id.clone());
         observation.is_attempt = true;
         observation
     }
@@ -78,6 +79,7 @@ impl Observer {
             in_flight: None,
             outcome: Outcome::Abandoned,
             request_id: None,
+            trace: None,
             error: Vec::new(),
             span: None,
             is_attempt: false,
@@ -95,6 +97,8 @@ pub(crate) struct Observation {
     in_flight: Option<InFlight>,
     outcome: Outcome,
     request_id: Option<HeaderValue>,
+    /// The trace, as the response names it.
+    trace: Option<HeaderValue>,
     /// The beginning of the payload of a function error.
     error: Vec<u8>,
     /// The span of the invocation, if it is recorded.
@@ -113,6 +117,7 @@ impl Observation {
                 let is_error = headers.contains_key(header::FUNCTION_ERROR);
                 self.outcome = Outcome::of(response.status(), is_error);
                 self.request_id = headers.get(header::REQUEST_ID).cloned();
+                self.trace = headers.get(header::TRACE_ID).cloned();
             }
             Err(error) => {
                 self.outcome = Outcome::of(error.status(), false);
@@ -153,24 +158,26 @@ impl Observation {
     fn log(&self, error_type: &str) {
         let function = &self.function;
         let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        let trace = self.trace.as_ref();
+        let trace_id = || trace.and_then(|trace| trace::id_of(trace.as_bytes()));
         let duration = self.timeline.arrival().elapsed();
         let duration_ms = duration.as_micros() as f64 / 1_000.0;
         match self.outcome {
             Outcome::FunctionError => {
                 if let Some(left_out) = admit_line!() {
-                    tracing::warn!(%function, request_id, duration_ms, error_type, "the function responded with an error{left_out}");
+                    tracing::warn!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, "the function responded with an error{left_out}");
                 }
             }
             Outcome::Throttled => {
                 if let Some(left_out) = admit_line!() {
-                    tracing::warn!(%function, request_id, duration_ms, error_type, "an invocation was throttled{left_out}");
+                    tracing::warn!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, "an invocation was throttled{left_out}");
                 }
             }
             Outcome::Success => {
-                tracing::debug!(%function, request_id, duration_ms, "invoked");
+                tracing::debug!(%function, request_id, trace_id = trace_id(), duration_ms, "invoked");
             }
             outcome => {
-                tracing::debug!(%function, request_id, duration_ms, error_type, ?outcome, "not invoked");
+                tracing::debug!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, ?outcome, "not invoked");
             }
         }
     }

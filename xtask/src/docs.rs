@@ -40,6 +40,7 @@ const CONTENTS: [(&str, &[(&str, &str)]); 5] = [
             ("docs/invoker.md", "The invoker"),
             ("docs/envoy-config.md", "Envoy configurations from routes"),
             ("docs/errors.md", "Errors"),
+            ("docs/messages.md", "Messages"),
             ("docs/differences.md", "Differences from AWS"),
             ("docs/glossary.md", "Glossary"),
         ],
@@ -134,6 +135,8 @@ src = "src"
 
 [build]
 build-dir = "html"
+# The default would name README.html another way than the links do.
+use-default-preprocessors = false
 
 [output.html]
 default-theme = "light"

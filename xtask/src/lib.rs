@@ -29,6 +29,7 @@ pub mod envoy;
 pub mod layers;
 mod lock;
 pub mod native;
+pub mod php;
 pub mod ports;
 pub mod prometheus;
 mod pypi;

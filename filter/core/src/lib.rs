@@ -18,6 +18,7 @@ mod encoding;
 mod error;
 pub mod event;
 pub mod exchange;
+pub mod metrics;
 pub mod request;
 pub mod response;
 

@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod callers;
+mod conditions;
 mod cors;
 mod import;
 mod keys;
@@ -22,6 +23,7 @@ pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub use conditions::{AddressRange, Condition};
 pub use cors::{Cors, CorsPolicy, Preflight};
 pub(crate) use import::command_of_runtime;
 pub use model::{
@@ -30,7 +32,7 @@ pub use model::{
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
-pub use routes::{Condition, Route};
+pub use routes::Route;
 pub use traces::{SampleRatio, TracesConfig, TracesEndpoint};
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};

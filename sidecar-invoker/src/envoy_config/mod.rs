@@ -221,6 +221,7 @@ impl Gateway {
             "listen_shown" => self.listen.to_string(),
             "invoker_shown" => self.invoker.to_string(),
             "admin" => yaml::flow(&address(&self.admin)),
+            "statistics" => self.filter.statistics().to_owned(),
             "overload" => include_str!("overload.yaml.template").to_owned(),
             _ => String::new(),
         }
@@ -235,6 +236,7 @@ impl Gateway {
             )),
             "exclusive" if self.is_exclusive => "    enable_reuse_port: false\n".to_owned(),
             "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
+            "network_filters" => conditions::network_filters(&self.routes),
             "paths" => self.paths(),
             "clients" => self.clients(),
             "tracing" => {
@@ -429,4 +431,20 @@ const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for t
 /// Returns the last part of a path, so that the heading does not depend on the current folder.
 pub(crate) fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_up_make_labels_of_statistics_too() {
+        let text = "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }";
+        let config = Config::parse("invoker.yaml", text, Path::new("/")).unwrap();
+        let filter = Filter::of_file("lambda_filter.wasm".to_owned());
+        let gateway = Gateway::of_config(&config, filter).unwrap();
+        let [(_, bootstrap), ..] = gateway.files(Path::new("/")).unwrap();
+        let rules = include_str!("statistics.yaml.template");
+        assert!(bootstrap.contains(rules) && gateway.render().unwrap().contains(rules));
+    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod connections;
 mod interface;
 pub(crate) mod listener;
+pub(crate) mod proxy;
 pub(crate) mod tls;
 
 pub(crate) use interface::Interface;

@@ -12,6 +12,7 @@ use super::template::Template;
 use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response, Secret,
 };
+use crate::metrics::FunctionMetrics;
 
 /// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,8 @@ pub struct Config {
     pub(crate) expose_errors: bool,
     /// The client sees the ids of the invocation.
     pub(crate) expose_ids: bool,
+    /// The function's figures.
+    pub(crate) metrics: Rc<FunctionMetrics>,
 }
 
 impl Config {
@@ -125,6 +128,7 @@ impl Settings {
         };
         let invoke_path = operation.path_and_query(&function, qualifier);
         Ok(Config {
+            metrics: Rc::new(FunctionMetrics::new(&function, qualifier)),
             function,
             invoke_path,
             format,

@@ -9,6 +9,7 @@ use super::attempts::AttemptMarker;
 use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
 use crate::config::{ConfigCache, RouteSettings, Settings};
+use crate::metrics::{FunctionMetrics, Metric};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::{HttpResponse, PartBuffer};
@@ -29,6 +30,10 @@ struct FakeEnvoy {
     tick: Cell<Option<Duration>>,
     entered: RefCell<Vec<u32>>,
     now_ns: Cell<i64>,
+    /// The time for measuring, which each look at it moves on by 7 µs.
+    clock_ns: Cell<i64>,
+    /// The name of a metric, and the value, for each call.
+    recorded: RefCell<Vec<(String, u64)>>,
     is_native: Cell<bool>,
 }
 
@@ -81,6 +86,16 @@ impl Host for FakeEnvoy {
 
     fn now_ns(&self) -> i64 {
         self.now_ns.get()
+    }
+
+    fn clock_ns(&self) -> i64 {
+        self.clock_ns.set(self.clock_ns.get() + 7_000);
+        self.clock_ns.get()
+    }
+
+    fn record(&self, function: &FunctionMetrics, metric: Metric, value: u64) {
+        let record = (function.full_name(metric), value);
+        self.recorded.borrow_mut().push(record);
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {
@@ -908,3 +923,6 @@ mod streaming;
 
 #[path = "long_response_tests.rs"]
 mod long_responses;
+
+#[path = "metrics_tests.rs"]
+mod metrics;

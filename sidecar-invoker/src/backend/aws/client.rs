@@ -16,6 +16,7 @@ use hyper_util::client::legacy::{self, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::net::proxy::ProxyConnector;
 use crate::net::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,7 +28,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// servers allow at least 100 streams. Streams beyond the limit of a server would wait for others to end.
 const MAX_STREAMS: usize = 100;
 
-type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Http = legacy::Client<HttpsConnector<ProxyConnector>, Full<Bytes>>;
 
 /// An HTTP client that sends requests concurrently, without one waiting for another.
 pub(crate) struct Client {
@@ -57,7 +58,7 @@ impl Client {
             .with_tls_config(tls::trusting_system()?)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(tcp);
+            .wrap_connector(ProxyConnector::new(tcp));
         let pool = || Http2Pool {
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())

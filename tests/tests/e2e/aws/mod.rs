@@ -11,6 +11,7 @@ mod clients;
 mod credentials;
 mod drain;
 mod mistakes;
+mod proxy;
 mod rust_client;
 mod signatures;
 mod stand_in;

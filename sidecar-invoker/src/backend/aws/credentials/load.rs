@@ -8,6 +8,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 use tokio::time::timeout;
@@ -99,9 +101,16 @@ pub(crate) async fn load(key: &CredentialsKey) -> Result<LoadedCredentials, Load
 }
 
 async fn ask_sources(key: &CredentialsKey) -> Result<LoadedCredentials, LoadError> {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let http =
+        aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, runtime| {
+            let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            if let Some(runtime) = runtime {
+                connector.set_sleep_impl(runtime.sleep_impl());
+            }
+            let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring));
+            connector.build()
+        });
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
     if let Some(region) = &key.region {
         loader = loader.region(Region::new(region.clone()));
