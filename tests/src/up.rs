@@ -139,7 +139,8 @@ impl Up {
         let (process, address) = process.wait_until(|process| {
             let log = process.log();
             log.contains("health and metrics").then_some(())?;
-            let urls = log.lines().filter_map(|line| line.split("://").nth(1));
+            let (_, served) = log.split_once("is served")?;
+            let urls = served.lines().filter_map(|line| line.split("://").nth(1));
             let mut hosts = urls.filter_map(|url| url.split('/').next());
             let (_, port) = hosts.find_map(|host| host.rsplit_once(':'))?;
             format!("127.0.0.1:{port}").parse().ok()

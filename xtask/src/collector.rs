@@ -20,9 +20,13 @@ pub fn binary() -> Result<PathBuf> {
     let source = workspace_root().join(SOURCE);
     let path = target_dir().join("tools/opentelemetry-collector/collector");
     let _lock = Lock::acquire("opentelemetry-collector")?;
-    let modules = path.with_file_name("go.sum");
-    let pinned = std::fs::read(source.join("go.sum")).context("cannot read the modules")?;
-    if run::is_executable(&path) && std::fs::read(&modules).is_ok_and(|built| built == pinned) {
+    let built = path.with_file_name("built-from.txt");
+    let wanted = ["main.go", "go.mod", "go.sum"].map(|name| std::fs::read(source.join(name)));
+    let wanted: std::io::Result<Vec<_>> = wanted.into_iter().collect();
+    let wanted = wanted
+        .context("cannot read the collector's source")?
+        .concat();
+    if run::is_executable(&path) && std::fs::read(&built).is_ok_and(|built| built == wanted) {
         return Ok(path);
     }
     if run::find("go").is_none() {
@@ -41,6 +45,6 @@ pub fn binary() -> Result<PathBuf> {
         .arg(&path)
         .arg(".");
     run::captured(&mut go).context("the OpenTelemetry collector cannot be built")?;
-    std::fs::write(modules, pinned).context("cannot write target/tools")?;
+    std::fs::write(built, wanted).context("cannot write target/tools")?;
     Ok(path)
 }
