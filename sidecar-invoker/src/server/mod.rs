@@ -35,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use crate::observation::Observer;
 use crate::recorder::Recorder;
+use crate::traces::{Exporter, Sampler, Settings, Tracer};
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
@@ -71,6 +72,7 @@ pub struct Server {
     backends: Arc<Backends>,
     reloader: Arc<Reloader>,
     flushed: Flushed,
+    exporter: Option<Exporter>,
     drain_timeout: Duration,
 }
 
@@ -110,8 +112,13 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
+        let exporter = export(&config, &metrics)?;
+        let tracer = match &exporter {
+            Some((sampler, exporter)) => Tracer::new(options.clock, *sampler, exporter),
+            None => Tracer::without_spans(options.clock),
+        };
         let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
-        let observer = Observer::new(Arc::clone(&metrics), recorder.clone());
+        let observer = Observer::new(Arc::clone(&metrics), tracer, recorder.clone());
         let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
@@ -155,6 +162,7 @@ impl Server {
             reloader: Arc::new(Reloader::new(Arc::clone(&backends), means, &config)),
             backends,
             flushed,
+            exporter: exporter.map(|(_, exporter)| exporter),
             drain_timeout: config.drain_timeout,
         })
     }
@@ -194,6 +202,7 @@ impl Server {
             backends,
             reloader,
             flushed,
+            exporter,
             drain_timeout,
         } = self;
         backends.begin();
@@ -292,6 +301,9 @@ impl Server {
         let context = backends.context();
         drop(admin);
         drop(ingress);
+        if let Some(exporter) = exporter {
+            exporter.end().await;
+        }
         drop(reloader);
         drop(backends);
         let LocalContext {
@@ -309,4 +321,18 @@ impl Server {
         drop(output);
         flushed.wait().await;
     }
+}
+
+/// Starts the export of spans if the configuration or the environment asks for it.
+fn export(config: &Config, metrics: &Metrics) -> Result<Option<(Sampler, Exporter)>, ServeError> {
+    let (settings, warnings) = Settings::of_environment(config.traces.as_ref());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    tracing::info!("spans go to {}", settings.endpoint.0);
+    let sampler = settings.sampler;
+    Ok(Some((sampler, Exporter::start(settings, metrics.spans())?)))
 }

@@ -14,6 +14,7 @@ use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response, Secret,
 };
 use crate::encoding::json_writer;
+use crate::metrics::FunctionMetrics;
 
 /// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,8 @@ pub struct Config {
     pub(crate) expose_ids: bool,
     /// The keys as JSON, if the client's request is reported to the invoker.
     pub(crate) reported_settings: Option<String>,
+    /// The function's figures.
+    pub(crate) metrics: Rc<FunctionMetrics>,
 }
 
 impl Config {
@@ -133,6 +136,7 @@ impl Settings {
         };
         let invoke_path = operation.path_and_query(&function, qualifier);
         Ok(Config {
+            metrics: Rc::new(FunctionMetrics::new(&function, qualifier)),
             function,
             invoke_path,
             format,
