@@ -31,8 +31,8 @@ ENTRYPOINT ["sidecar-invoker"]
 CMD ["serve", "--config", "/etc/lambda-mesh/invoker.yaml"]
 
 
-# Envoy with the filter at /etc/envoy/lambda_filter.wasm, and the native module beside it. The invoker is in it for the health check, and to
-# replace the Lambda Reverse Proxy (docs/lrp.md).
+# Envoy with the filter at /etc/envoy/lambda_filter.wasm, and the native module beside it. The invoker is in it for the
+# health check, and under the name `lrp`.
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 COPY --from=build /dist/lambda_filter.wasm /dist/liblambda_filter.so /etc/envoy/
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
@@ -44,3 +44,16 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["sidecar-invoker"
 ENTRYPOINT ["envoy"]
 # Hot restart needs shared memory and a second process.
 CMD ["--disable-hot-restart", "--config-path", "/etc/envoy/envoy.yaml"]
+
+
+# In place of the image of the Lambda Reverse Proxy (docs/lrp.md): the same entry point and health check. Compose files
+# call the curl of that image.
+FROM envoy AS lrp
+USER 0:0
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends curl \
+    && rm -rf /var/lib/apt/lists/*
+USER 101:101
+HEALTHCHECK --interval=3s --timeout=2s --start-period=1s CMD ["curl", "--fail", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["/go/bin/lrp"]
+CMD []

@@ -13,6 +13,12 @@
 /// The member with the error's type, a string: `KeyError`, `Sandbox.Timedout`.
 pub const ERROR_TYPE: &str = "errorType";
 
+/// The type of the error if the function has not responded in time.
+pub const TIMED_OUT: &str = "Sandbox.Timedout";
+
+/// The type of the error if the function's response is larger than Lambda allows.
+pub const RESPONSE_TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
+
 /// The member with the error's message, a string.
 pub const ERROR_MESSAGE: &str = "errorMessage";
 

@@ -39,6 +39,12 @@ pub const ERROR_TYPE: &str = "x-amzn-errortype";
 /// Both directions: the X-Ray trace; see [`trace`](crate::trace).
 pub const TRACE_ID: &str = "x-amzn-trace-id";
 
+/// Request: the place in a trace of W3C Trace Context; see [`trace`](crate::trace).
+pub const TRACEPARENT: &str = "traceparent";
+
+/// Request: what vendors add to a [`TRACEPARENT`]. It is passed on with it.
+pub const TRACESTATE: &str = "tracestate";
+
 /// Request from the filter to the invoker: an invocation with its event; see
 /// [`invocation_header`](crate::invocation_header).
 pub const INVOCATION: &str = "x-lambda-mesh-invocation";

@@ -7,6 +7,7 @@
 //! ```
 //! use lambda_api::{
 //!     FunctionAddress, FunctionReference, InvocationType, Operation, Qualifier, invocation_header,
+//!     trace::Trace,
 //! };
 //!
 //! // The filter writes the path of an invocation, and an invocation header.
@@ -16,8 +17,8 @@
 //! assert_eq!(path, "/2015-03-31/functions/orders/invocations?Qualifier=live");
 //!
 //! let mut value = Vec::new();
-//! let trace_id = lambda_api::trace::new(0x5759_e988, 1, None);
-//! invocation_header::write(&mut value, InvocationType::RequestResponse, &trace_id, &path);
+//! let trace = Trace::root(lambda_api::trace::new_id(0x5759_e988, 1), None);
+//! invocation_header::write(&mut value, InvocationType::RequestResponse, trace.xray(), &path);
 //! value.extend_from_slice(b"{}");
 //!
 //! // The invoker reads both.

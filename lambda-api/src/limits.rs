@@ -55,6 +55,12 @@ pub const MAX_TENANT_ID_BYTES: usize = 256;
 /// runtimes.
 pub const MAX_TRACE_ID_BYTES: usize = 512;
 
+/// The longest `tracestate` in bytes that is passed on.
+///
+/// Source: W3C Trace Context, "tracestate Limits": "Vendors SHOULD propagate at least 512 characters of a
+/// combined header."
+pub const MAX_TRACE_STATE_BYTES: usize = 512;
+
 /// The longest bare name of a function in bytes.
 ///
 /// Source: the Lambda API reference, *Invoke*, `FunctionName`: "If you specify only the function

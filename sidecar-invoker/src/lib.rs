@@ -26,6 +26,7 @@ mod observation;
 mod recorder;
 mod server;
 mod sigv4;
+mod traces;
 pub mod up;
 mod util;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::HeaderValue;
-use lambda_api::{FunctionName, InvocationType};
+use hyper::header::{HeaderMap, HeaderValue};
+use lambda_api::{FunctionName, InvocationType, trace};
 
 use crate::invocation::{FunctionPayload, Invocation, Step, Timeline};
 use crate::invoke_api::body::ResponseBody;
@@ -13,6 +13,7 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::metrics::{FunctionMetrics, InFlight, Metrics, Outcome};
 use crate::recorder::{Begin, Recorder, Recording};
+use crate::traces::{Ended, Span, Tracer};
 use crate::util::admit_line;
 
 /// The largest part of an error's payload that is kept until the type of the error is read.
@@ -24,14 +25,24 @@ const TIMED_OUT: &str = "Sandbox.Timedout";
 pub(crate) struct Observer {
     /// The metrics that count invocations.
     pub(crate) metrics: Arc<Metrics>,
+    /// The tracer that exports the spans of invocations.
+    pub(crate) tracer: Tracer,
     /// Records invocations for the console, if there is one.
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 impl Observer {
     /// Creates an observer.
-    pub(crate) fn new(metrics: Arc<Metrics>, recorder: Option<Arc<Recorder>>) -> Arc<Self> {
-        Arc::new(Self { metrics, recorder })
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        tracer: Tracer,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            tracer,
+            recorder,
+        })
     }
 
     /// Begins the course of an invocation that arrives now.
@@ -39,24 +50,35 @@ impl Observer {
         Arc::new(Timeline::begin(self.recorder.is_some()))
     }
 
-    /// Begins to observe the call of a function.
-    pub(crate) fn call(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
-        let metrics = self.metrics.of(function);
-        let in_flight = metrics.begin();
-        let mut observation = Observation::of(function, metrics, timeline);
+    /// Begins to observe the call of a function. The trace in the headers of the call goes on to the function.
+    pub(crate) fn call(
+        &self,
+        function: &FunctionName,
+        headers: &mut HeaderMap,
+        timeline: &Arc<Timeline>,
+    ) -> Observation {
+        let in_flight = self.metrics.of(function).begin();
+        let mut observation = self.observation(function, timeline);
         observation.in_flight = Some(in_flight);
+        observation.span = self.tracer.begin(headers);
         observation
     }
 
     /// Begins to observe an attempt to run a queued event, and gives it a course of its own. The call that queued
     /// the event has been counted.
     pub(crate) fn attempt(&self, invocation: &mut Invocation) -> Observation {
-        invocation.timeline = self.timeline();
+        let timeline = self.timeline();
+        if let Some(backend) = invocation.timeline.backend() {
+            timeline.set_backend(backend);
+        }
+        timeline.reach(Step::Read);
+        invocation.timeline = timeline;
         let function = invocation.address.function.name();
-        let mut observation =
-            Observation::of(function, self.metrics.of(function), &invocation.timeline);
-        invocation.timeline.reach(Step::Read);
+        let mut observation = self.observation(function, &invocation.timeline);
         observation.request_id = Some(invocation.request_id.header());
+        observation.span = self.tracer.begin_attempt(&mut invocation.trace_id);
+        observation.trace = Some(invocation.trace_id.clone());
+        observation.is_attempt = true;
         if let Some(recorder) = &self.recorder {
             let recording = Recording::begin(
                 recorder,
@@ -79,6 +101,23 @@ impl Observer {
         }
         observation
     }
+
+    fn observation(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
+        Observation {
+            function: function.clone(),
+            metrics: self.metrics.of(function),
+            timeline: Arc::clone(timeline),
+            in_flight: None,
+            outcome: Outcome::Abandoned,
+            request_id: None,
+            trace: None,
+            error: Vec::new(),
+            recording: None,
+            span: None,
+            is_attempt: false,
+            tracer: self.tracer.clone(),
+        }
+    }
 }
 
 /// The observation of one invocation, which ends when it is dropped.
@@ -90,29 +129,20 @@ pub(crate) struct Observation {
     in_flight: Option<InFlight>,
     outcome: Outcome,
     request_id: Option<HeaderValue>,
+    /// The trace, as the response names it.
+    trace: Option<HeaderValue>,
     /// The beginning of the payload of a function error.
     error: Vec<u8>,
+    /// The record of the call for the console.
     recording: Option<Recording>,
+    /// The span of the invocation, if it is recorded.
+    span: Option<Span>,
+    /// The invocation is an attempt to run a queued event.
+    is_attempt: bool,
+    tracer: Tracer,
 }
 
 impl Observation {
-    fn of(
-        function: &FunctionName,
-        metrics: Arc<FunctionMetrics>,
-        timeline: &Arc<Timeline>,
-    ) -> Self {
-        Self {
-            function: function.clone(),
-            metrics,
-            timeline: Arc::clone(timeline),
-            in_flight: None,
-            outcome: Outcome::Abandoned,
-            request_id: None,
-            error: Vec::new(),
-            recording: None,
-        }
-    }
-
     /// Records the call for the console.
     pub(crate) fn record(&mut self, recording: Recording) {
         self.recording = Some(recording);
@@ -126,6 +156,7 @@ impl Observation {
                 let is_error = headers.contains_key(header::FUNCTION_ERROR);
                 self.outcome = Outcome::of(response.status(), is_error);
                 self.request_id = headers.get(header::REQUEST_ID).cloned();
+                self.trace = headers.get(header::TRACE_ID).cloned();
             }
             Err(error) => {
                 self.outcome = Outcome::of(error.status(), false);
@@ -182,24 +213,26 @@ impl Observation {
     fn log(&self, error_type: &str) {
         let function = &self.function;
         let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        let trace = self.trace.as_ref();
+        let trace_id = || trace.and_then(|trace| trace::id_of(trace.as_bytes()));
         let duration = self.timeline.arrival().elapsed();
         let duration_ms = duration.as_micros() as f64 / 1_000.0;
         match self.outcome {
             Outcome::FunctionError => {
                 if let Some(left_out) = admit_line!() {
-                    tracing::warn!(%function, request_id, duration_ms, error_type, "the function responded with an error{left_out}");
+                    tracing::warn!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, "the function responded with an error{left_out}");
                 }
             }
             Outcome::Throttled => {
                 if let Some(left_out) = admit_line!() {
-                    tracing::warn!(%function, request_id, duration_ms, error_type, "an invocation was throttled{left_out}");
+                    tracing::warn!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, "an invocation was throttled{left_out}");
                 }
             }
             Outcome::Success => {
-                tracing::debug!(%function, request_id, duration_ms, "invoked");
+                tracing::debug!(%function, request_id, trace_id = trace_id(), duration_ms, "invoked");
             }
             outcome => {
-                tracing::debug!(%function, request_id, duration_ms, error_type, ?outcome, "not invoked");
+                tracing::debug!(%function, request_id, trace_id = trace_id(), duration_ms, error_type, ?outcome, "not invoked");
             }
         }
     }
@@ -219,5 +252,16 @@ impl Drop for Observation {
         let has_timed_out = self.outcome == Outcome::TimedOut || error_type == Some(TIMED_OUT);
         self.metrics.record(&self.timeline, has_timed_out);
         self.log(error_type.unwrap_or_default());
+        if let Some(span) = self.span.take() {
+            let request_id = self.request_id.take();
+            let ended = Ended {
+                function: self.function.clone(),
+                timeline: Arc::clone(&self.timeline),
+                outcome: self.outcome,
+                request_id: request_id.and_then(|id| id.to_str().ok().map(str::to_owned)),
+                is_attempt: self.is_attempt,
+            };
+            self.tracer.end(span, ended);
+        }
     }
 }

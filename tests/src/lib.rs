@@ -13,6 +13,7 @@
 //! | [`client`] | requests over HTTP/1.1, HTTP/2 without TLS, and plain bytes |
 //! | [`aws`] | a stand-in for AWS that verifies signatures, and AWS's own clients |
 //! | [`generated`] | an Envoy with a configuration that `envoy-config` wrote; `lrp` |
+//! | [`collector`] | a real OpenTelemetry collector, and the spans that it received |
 //! | [`prometheus`] | a real Prometheus that scrapes the invoker and Envoy |
 //! | [`documents`] | the commands in documents, run as a reader would |
 //! | [`golden`] | the cases of `fixtures/golden` and their matching rules |
@@ -40,6 +41,7 @@
 
 pub mod aws;
 pub mod client;
+pub mod collector;
 pub mod documents;
 pub mod emulator;
 pub mod endpoint;

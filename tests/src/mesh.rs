@@ -105,6 +105,12 @@ impl Mesh {
         self.envoy.peak_memory_kib()
     }
 
+    /// Returns Envoy's statistics in Prometheus's text format.
+    pub fn statistics(&self) -> String {
+        let response = Request::new(self.admin, "GET", "/stats/prometheus").send();
+        response.text().to_owned()
+    }
+
     /// Waits for the entry of the access log for the request of `response`, and returns it: `method`, `path`,
     /// `status`, `attempts`, `request_id`, and from the filter state `original`, `function`,
     /// `lambda_request_id` and `error_type`. Envoy writes it after the response.

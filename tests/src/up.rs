@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Result;
 use tempfile::TempDir;
 use xtask::envoy::NEWEST;
+use xtask::workspace_root;
 
 use crate::client::Request;
 use crate::generated::{envoy, filter};
@@ -38,6 +39,19 @@ impl ProjectFolder {
         for (path, text) in files {
             folder.write(path, text);
         }
+        folder
+    }
+
+    /// Creates a copy of the workspace's folder `examples`, in which functions may write.
+    ///
+    /// # Panics
+    /// A file cannot be copied.
+    pub fn with_examples() -> Self {
+        let folder = Self::new(&[]);
+        let examples = workspace_root().join("examples");
+        let mut copy = Command::new("cp");
+        let status = copy.arg("-r").args([&examples, folder.path()]).status();
+        assert!(status.expect("cp starts").success(), "{copy:?}");
         folder
     }
 
@@ -77,6 +91,33 @@ impl ProjectFolder {
             .args(["--admin-port", "0", "--envoy"])
             .arg(envoy(NEWEST));
         command
+    }
+
+    /// Serves a copy of the example `examples/NAME` in PHP, with these texts of its `invoker.yaml` replaced.
+    ///
+    /// # Errors
+    /// There is no PHP.
+    ///
+    /// # Panics
+    /// The file has no such text, or the program ends instead.
+    pub fn php_example(name: &str, replaced: &[(&str, &str)]) -> Result<(Self, Up)> {
+        let php = xtask::php::folder()?;
+        let folder = Self::with_examples();
+        let file = format!("examples/{name}/invoker.yaml");
+        let mut yaml = fs::read_to_string(folder.path().join(&file)).expect("a shipped file");
+        for (old, new) in replaced {
+            assert!(yaml.contains(old), "{old}");
+            yaml = yaml.replace(old, new);
+        }
+        folder.write(&file, &yaml);
+        let mut command = folder.command();
+        let path = command.get_envs().find(|(name, _)| *name == "PATH");
+        let path = path.and_then(|(_, value)| value).expect("a PATH");
+        let folders = std::iter::once(php).chain(std::env::split_paths(path));
+        let path = std::env::join_paths(folders).expect("a PATH");
+        command.env("PATH", path).arg(format!("examples/{name}"));
+        let up = Up::start(&command).unwrap_or_else(|error| panic!("{error:#}"));
+        Ok((folder, up))
     }
 
     /// Serves the project, and waits until it is ready.

@@ -376,7 +376,13 @@ fn take_invocation(head: &mut hyper::http::request::Parts) -> Option<Bytes> {
     let trace_id = HeaderValue::from_bytes(invocation.trace_id).expect("a header value");
     headers.insert(headers::TRACE_ID, trace_id);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for name in ["host", headers::ENVOY_REQUEST_ID, headers::ENVOY_TIMEOUT_MS] {
+    for name in [
+        "host",
+        headers::ENVOY_REQUEST_ID,
+        headers::ENVOY_TIMEOUT_MS,
+        headers::TRACEPARENT,
+        headers::TRACESTATE,
+    ] {
         if let Some(value) = head.headers.remove(name) {
             headers.insert(name, value);
         }

@@ -137,33 +137,37 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("apt-get {} failed", arguments.join(" ")))
 }
 
-/// Returns the folder with the files of a package, which is not installed: `target/tools/debian/PACKAGE`. With
-/// `may_fetch`, the first call fetches it.
+/// Returns the folder with the files of `packages`, which are not installed: `target/tools/debian/NAME`. With
+/// `may_fetch`, the first call fetches them.
 ///
 /// # Errors
-/// `apt-get` does not know the package or cannot fetch it, or the package was not fetched before.
-pub(crate) fn unpacked(package: &str, may_fetch: bool) -> Result<PathBuf> {
+/// `apt-get` does not know a package or cannot fetch it, or the packages were not fetched before.
+pub(crate) fn unpacked(
+    name: &str,
+    packages: impl Fn() -> Result<Vec<String>>,
+    may_fetch: bool,
+) -> Result<PathBuf> {
     let tools = target_dir().join("tools/debian");
-    let folder = tools.join(package);
+    let folder = tools.join(name);
     if folder.exists() {
         return Ok(folder);
     }
     if !may_fetch {
-        bail!("Debian's package {package} could not be fetched");
+        bail!("Debian's package {name} could not be fetched");
     }
     let _lock = Lock::acquire("debian")?;
     if folder.exists() {
         return Ok(folder);
     }
-    say(format_args!("fetching Debian's package {package}"));
-    let partial = tools.join(format!("{package}.partial"));
+    say(format_args!("fetching Debian's package {name}"));
+    let partial = tools.join(format!("{name}.partial"));
     // An interrupted fetch may have left it. If it cannot be removed, the next line says so.
     let _ = fs::remove_dir_all(&partial);
     fs::create_dir_all(&partial)
         .with_context(|| format!("cannot create {}", crate::display(&partial)))?;
     let download = || {
         let mut command = Command::new("apt-get");
-        command.args(["-qq", "download", package]);
+        command.args(["-qq", "download"]).args(packages()?);
         run::captured(command.current_dir(&partial))
     };
     // A machine that has never installed anything may have no lists yet.
@@ -172,20 +176,33 @@ pub(crate) fn unpacked(package: &str, may_fetch: bool) -> Result<PathBuf> {
             say("apt-get update");
             run::captured(apt.args(["-qq", "update"])).context("apt-get update failed")?;
         }
-        download().with_context(|| format!("apt-get download {package} failed"))?;
+        download().with_context(|| format!("apt-get download {name} failed"))?;
     }
-    let files = fs::read_dir(&partial)?.filter_map(Result::ok);
-    let archive = files
-        .map(|file| file.path())
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .with_context(|| format!("apt-get fetched no package {package}"))?;
     let contents = partial.join("contents");
-    let mut unpack = Command::new("dpkg-deb");
-    run::captured(unpack.arg("-x").arg(archive).arg(&contents))?;
+    fs::create_dir(&contents)?;
+    let files = fs::read_dir(&partial)?.filter_map(Result::ok);
+    let archives = files.map(|file| file.path());
+    for archive in archives.filter(|path| path.extension().is_some_and(|end| end == "deb")) {
+        let mut unpack = Command::new("dpkg-deb");
+        run::captured(unpack.arg("-x").arg(archive).arg(&contents))?;
+    }
     fs::rename(&contents, &folder)
         .with_context(|| format!("cannot create {}", crate::display(&folder)))?;
     let _ = fs::remove_dir_all(&partial);
     Ok(folder)
+}
+
+/// Returns `packages` and those that they depend on, but for what is installed.
+///
+/// # Errors
+/// `apt-get` does not know a package.
+pub(crate) fn missing(packages: &[&str]) -> Result<Vec<String>> {
+    let mut simulation = Command::new("apt-get");
+    simulation.args(["-qq", "--simulate", "--no-install-recommends", "install"]);
+    let output = run::captured(simulation.args(packages))?;
+    let installs = output.lines().filter_map(|line| line.strip_prefix("Inst "));
+    let names = installs.filter_map(|line| line.split(' ').next());
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// Returns the version of `package` that `apt-get install` would install.

@@ -24,6 +24,7 @@ const CONTENTS: [(&str, &[(&str, &str)]); 5] = [
             ("README.md", "lambda-mesh"),
             ("docs/getting-started.md", "Getting started"),
             ("docs/up.md", "Running a project: up"),
+            ("docs/console.md", "The console"),
             ("docs/invoke.md", "Invoking a function"),
             ("docs/local-functions.md", "Local functions"),
             ("docs/import.md", "SAM and CloudFormation templates"),

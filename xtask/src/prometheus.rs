@@ -27,7 +27,8 @@ pub fn programs() -> Result<Programs> {
         return Ok(Programs { server, promtool });
     }
     // `cargo xtask test` has tried it before its tests.
-    let folder = debian::unpacked(PACKAGE, !build::prepared())
+    let packages = || Ok(vec![PACKAGE.to_owned()]);
+    let folder = debian::unpacked(PACKAGE, packages, !build::prepared())
         .with_context(|| "neither `prometheus` nor `promtool` is on PATH")?;
     Ok(Programs {
         server: folder.join("usr/bin/prometheus"),

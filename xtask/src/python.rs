@@ -40,6 +40,17 @@ pub fn with_aws_clients() -> Result<Command> {
     with_packages("aws-clients", "AWS's clients for Python", &[])
 }
 
+/// Returns the folder of OpenTelemetry's SDK for Python, as pinned in `xtask/requirements/opentelemetry.txt`, for
+/// `PYTHONPATH`. The first call fetches it.
+///
+/// # Errors
+/// `PATH` has no Python 3.10 or newer with `venv`, or the packages could not be fetched.
+pub fn opentelemetry() -> Result<PathBuf> {
+    const NAME: &str = "opentelemetry";
+    with_packages(NAME, "OpenTelemetry's SDK for Python", &[])?;
+    Ok(target_dir().join("tools").join(NAME))
+}
+
 /// Returns a Python with the schemas of Kubernetes' own resources (`kubernetes_validate`), as pinned in
 /// `xtask/requirements/kubernetes-schemas.txt`. The first call fetches them.
 ///

@@ -8,7 +8,10 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{browser, build, emulator, envoy, native, prometheus, python, say, target_dir, wasm};
+use crate::{
+    browser, build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir,
+    wasm,
+};
 
 /// The environment variable with the path of the file in which tests record that they were skipped.
 const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
@@ -51,15 +54,19 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     python::with_aws_clients()?;
     python::with_kubernetes_schemas()?;
     python::with_schemas()?;
-    if let Err(error) = browser::driver() {
-        say(format_args!(
-            "the tests in a browser will be skipped: {error:#}"
-        ));
-    }
-    if let Err(error) = prometheus::programs() {
-        say(format_args!(
-            "the tests with Prometheus will be skipped: {error:#}"
-        ));
+    python::opentelemetry()?;
+    let optional = [
+        ("Prometheus", prometheus::programs().map(drop)),
+        ("PHP", php::folder().map(drop)),
+        ("a browser", browser::driver().map(drop)),
+        ("a collector of traces", collector::binary().map(drop)),
+    ];
+    for (tool, fetched) in optional {
+        if let Err(error) = fetched {
+            say(format_args!(
+                "the tests with {tool} will be skipped: {error:#}"
+            ));
+        }
     }
     wasm::build()?;
     if cfg!(target_os = "linux") {

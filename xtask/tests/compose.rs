@@ -39,10 +39,17 @@ fn strings(array: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_compose_file_the_workflows_and_renovates_settings_fit_their_schemas() {
+fn the_compose_files_the_workflows_and_renovates_settings_fit_their_schemas() {
     Schema::Compose
         .check(&compose::compose_file().unwrap())
         .unwrap();
+    for example in fs::read_dir(workspace_root().join("examples")).unwrap() {
+        let file = example.unwrap().path().join("compose.yaml");
+        if file.exists() {
+            let checked = Schema::Compose.check(&yaml(&file));
+            checked.unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
+        }
+    }
     let renovate = yaml(".github/renovate.json");
     Schema::Renovate.check(&renovate).unwrap();
     let folder = workspace_root().join(".github/workflows");
@@ -97,7 +104,8 @@ fn the_images_have_existing_stages_and_do_not_run_as_root() {
         let words: Vec<&str> = line.split(' ').collect();
         match *words {
             ["FROM", base, "AS", stage] => {
-                assert!(base == "scratch" || base.contains(':'), "{line}: no tag");
+                let is_known = base == "scratch" || stages.contains(base);
+                assert!(is_known || base.contains(':'), "{line}: no tag");
                 stages.insert(stage);
             }
             ["COPY", ".", "."] => {}

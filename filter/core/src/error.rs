@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use lambda_api::function_error::ERROR_TYPE;
+use lambda_api::function_error::{self, ERROR_TYPE};
 use lambda_api::headers::UNHANDLED;
 pub(crate) use lambda_api::log_line::single_line;
 
 use crate::config::ConfigError;
 use crate::encoding::shallow_json::ShallowJson;
+use crate::metrics::ErrorKind;
 
 /// The reason for which a request gets no response of its function.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +75,39 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the kind of the error, for the filter's figures.
+    #[must_use]
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Configuration(_)
+            | Self::NoBodyFilter
+            | Self::HeadersNotHeld
+            | Self::LostHeaders => ErrorKind::Configuration,
+            Self::TrailersOnly
+            | Self::NoPath
+            | Self::NoResource
+            | Self::NotJson(_)
+            | Self::NotForm => ErrorKind::BadRequest,
+            Self::TooManyHeaders { .. }
+            | Self::EventTooLarge { .. }
+            | Self::HeaderEventTooLarge { .. }
+            | Self::Service { status: 413, .. } => ErrorKind::RequestTooLarge,
+            Self::Function { payload } => match self.error_type().as_deref() {
+                Some(function_error::TIMED_OUT) => ErrorKind::Timeout,
+                Some(function_error::RESPONSE_TOO_LARGE) => ErrorKind::ResponseTooLarge,
+                Some(own) if own.starts_with("Runtime.") || own.starts_with("Extension.") => {
+                    ErrorKind::Runtime
+                }
+                _ if function_error::is_timeout(payload) => ErrorKind::Timeout,
+                _ => ErrorKind::Unhandled,
+            },
+            Self::InvalidResponse(_) => ErrorKind::Malformed,
+            Self::Stream(_) => ErrorKind::Stream,
+            Self::Service { status: 429, .. } => ErrorKind::Throttled,
+            Self::Service { .. } => ErrorKind::Service,
+        }
+    }
+
     /// Returns AWS's or the function's own type of the error, for access logs.
     #[must_use]
     pub(crate) fn error_type(&self) -> Option<String> {

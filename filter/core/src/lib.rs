@@ -18,6 +18,7 @@ mod encoding;
 mod error;
 pub mod event;
 pub mod exchange;
+pub mod metrics;
 mod reported_request;
 pub mod request;
 pub mod response;

@@ -3,7 +3,7 @@
 //! The invoker's console uses it, so that what it shows is made by the same code as in Envoy.
 
 use lambda_api::client_request::{self, ClientRequestError, Facts, Writer};
-use lambda_api::headers::{ENVOY_REQUEST_ID, TRACE_ID};
+use lambda_api::headers::ENVOY_REQUEST_ID;
 use serde_json::{Map, Value};
 
 use crate::config::values::{BuiltInFormat, Choice, EventFormat, Invocation};
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event;
 use crate::exchange::content_length;
 use crate::request::header_map::{first, text};
-use crate::request::{ClientCert, HeaderMap, Request, RequestAttributes, valid_trace_id};
+use crate::request::{ClientCert, HeaderMap, Request, RequestAttributes, trace_of};
 use crate::response::http_response::has_content;
 use crate::response::{
     HttpResponse, InvokeResponse, StreamedResponse, decode, error_response, ids,
@@ -225,8 +225,8 @@ impl ReportedRequest {
             _ => whole(upstream, config),
         };
         if config.expose_ids {
-            let sent = valid_trace_id(first(&self.headers, TRACE_ID), &self.attributes);
-            ids::add(&mut response, upstream.headers, &sent);
+            let sent = trace_of(&self.headers, &self.attributes);
+            ids::add(&mut response, upstream.headers, sent.xray());
         }
         let is_head = first(&self.headers, ":method") == Some(b"HEAD");
         let is_begun = config.invocation == Invocation::ResponseStream && is_ok && !is_head;

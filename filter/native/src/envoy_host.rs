@@ -2,15 +2,18 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::config::RouteSettings;
 use lambda_filter_core::exchange::{CLAIMS, Capabilities, Host, Property, Side};
+use lambda_filter_core::metrics::{FunctionMetrics, Metric};
 use lambda_filter_core::request::HeaderMap;
 use lambda_filter_core::response::{HttpResponse, PartBuffer};
 
 use crate::abi::envoy::{Attribute, BodyType, Filter, HeaderType, Headers, MetadataSource};
 use crate::requests;
+use crate::statistics;
 
 /// The details of responses and resets in Envoy's access log.
 const DETAILS: &str = "lambda_filter";
@@ -257,6 +260,15 @@ impl Host for EnvoyHost {
     fn now_ns(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn clock_ns(&self) -> i64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(START.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn record(&self, function: &FunctionMetrics, metric: Metric, value: u64) {
+        statistics::record(function, metric, value);
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {

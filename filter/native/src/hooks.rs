@@ -10,9 +10,10 @@ use std::ptr;
 
 use lambda_filter_core::exchange::Flow;
 
-use crate::abi::envoy::{Buffer, Filter, FilterPtr};
+use crate::abi::envoy::{Buffer, ConfigPtr, Filter, FilterConfig, FilterPtr};
 use crate::module::{self, Request};
-use crate::settings::{Plugin, RouteConfig};
+use crate::plugin::Plugin;
+use crate::settings::RouteConfig;
 
 /// Hands an object over to Envoy, which gives it back to [`take`].
 fn give<T>(object: Option<T>) -> *const c_void {
@@ -56,12 +57,14 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
-    _config: *mut c_void,
+    config: ConfigPtr,
     name: Buffer,
     settings: Buffer,
 ) -> *const c_void {
+    // SAFETY: the pointer is Envoy's, and nothing uses it after the plugin is dropped, in the hook below.
+    let config = unsafe { FilterConfig::new(config) };
     // SAFETY: Envoy's buffers live as long as this call.
-    give(unsafe { Plugin::read(name.bytes(), settings.bytes()) })
+    give(unsafe { Plugin::read(config, name.bytes(), settings.bytes()) })
 }
 
 #[unsafe(no_mangle)]

@@ -9,5 +9,7 @@ mod envoy_host;
 mod hooks;
 mod logger;
 mod module;
+mod plugin;
 mod requests;
 mod settings;
+mod statistics;

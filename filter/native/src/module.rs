@@ -12,8 +12,8 @@ use lambda_filter_core::exchange::{Attempts, Exchange, Flow, on_tick, restore_af
 use crate::abi::envoy::{self, Filter};
 use crate::envoy_host::{Callback, EnvoyHost, PluginState};
 use crate::logger;
+use crate::plugin::Plugin;
 use crate::requests;
-use crate::settings::Plugin;
 
 /// The largest number of plugins that a worker remembers after Envoy has replaced the plugins.
 const MAX_PLUGINS: usize = 64;
@@ -92,7 +92,7 @@ impl Request {
     /// Returns a request of which nothing has come yet.
     pub(crate) fn begin(plugin: &Plugin, filter: Filter) -> Self {
         let begin = || match plugin {
-            Plugin::RestoreHeaders => (Role::RestoreHeaders, Rc::default()),
+            Plugin::RestoreHeaders { .. } => (Role::RestoreHeaders, Rc::default()),
             Plugin::Exchange(settings) => {
                 let (cache, state) = local(settings);
                 let context = requests::insert(filter);

@@ -5,34 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lambda_filter_core::config::{LoadedSettings, Problems};
 
-/// The `filter_name` in the listener's chain. Any other name is that of the filter.
-const RESTORE_HEADERS: &[u8] = b"lambda.restore_headers";
-
-/// A filter in a chain.
-#[derive(Debug)]
-pub(crate) enum Plugin {
-    /// In a cluster's chain: the filter.
-    Exchange(LoadedSettings),
-    /// In the listener's chain: puts the client's headers back after the last attempt.
-    RestoreHeaders,
-}
-
 /// The configuration of a route, a virtual host or a route table.
 #[derive(Debug)]
 pub(crate) struct RouteConfig {
     pub(crate) settings: LoadedSettings,
     /// True once a request has looked for keys in the route's metadata.
     is_checked: AtomicBool,
-}
-
-impl Plugin {
-    /// Reads the `filter_config` of a filter. `None` if it is wrong, after the log has said why.
-    pub(crate) fn read(name: &[u8], text: &[u8]) -> Option<Self> {
-        if name == RESTORE_HEADERS {
-            return Some(Self::RestoreHeaders);
-        }
-        read("the filter's", text).map(Self::Exchange)
-    }
 }
 
 impl RouteConfig {
@@ -52,7 +30,8 @@ impl RouteConfig {
     }
 }
 
-fn read(whose: &str, text: &[u8]) -> Option<LoadedSettings> {
+/// Reads settings. `None` if they are wrong, after the log has said why.
+pub(crate) fn read(whose: &str, text: &[u8]) -> Option<LoadedSettings> {
     let read = || LoadedSettings::new(text);
     let settings: Result<_, Problems> = panic::catch_unwind(read).ok()?;
     let settings = settings.inspect_err(|problems| {

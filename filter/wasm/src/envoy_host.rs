@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_filter_core::config::RouteSettings;
 use lambda_filter_core::exchange::{Capabilities, Host, Property, Side};
+use lambda_filter_core::metrics::{FunctionMetrics, Metric};
 use lambda_filter_core::request::HeaderMap;
 use lambda_filter_core::response::{HttpResponse, PartBuffer};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, Status};
+use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 
 /// The request in whose callback the filter is.
 ///
@@ -26,10 +27,13 @@ pub(crate) struct EnvoyHost;
 )]
 enum HostCall {
     proxy_close_stream,
+    proxy_define_metric,
     proxy_get_buffer_bytes,
     proxy_get_current_time_nanoseconds,
     proxy_get_header_map_pairs,
     proxy_get_property,
+    proxy_increment_metric,
+    proxy_record_metric,
     proxy_replace_header_map_value,
     proxy_send_local_response,
     proxy_set_buffer_bytes,
@@ -119,6 +123,27 @@ impl Host for EnvoyHost {
         let now: Option<SystemTime> = or_logged(HostCall::proxy_get_current_time_nanoseconds, now);
         let since = now.unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH);
         i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn record(&self, function: &FunctionMetrics, metric: Metric, value: u64) {
+        let is_histogram = metric.is_histogram();
+        let id = function.id(metric, || {
+            let kind = match is_histogram {
+                true => MetricType::Histogram,
+                false => MetricType::Counter,
+            };
+            let id = hostcalls::define_metric(kind, &function.full_name(metric));
+            or_logged(HostCall::proxy_define_metric, id.map(Some))
+        });
+        let Some(id) = id else { return };
+        if is_histogram {
+            let recorded = hostcalls::record_metric(id, value);
+            or_logged(HostCall::proxy_record_metric, recorded);
+        } else {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            let added = hostcalls::increment_metric(id, value);
+            or_logged(HostCall::proxy_increment_metric, added);
+        }
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {

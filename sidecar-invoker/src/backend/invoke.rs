@@ -1,13 +1,12 @@
 //! The invocation of a function by its backend.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::aws::{LambdaFunction, LambdaRequest};
 use super::event_queue::EventQueue;
@@ -21,7 +20,8 @@ use crate::invoke_api::request::{
 };
 use crate::invoke_api::{headers as header, json, response};
 use crate::metrics::FunctionState;
-use lambda_api::{InvocationType, Operation, Qualifier, trace};
+use crate::traces::new_trace;
+use lambda_api::{InvocationType, Operation, Qualifier};
 
 /// A function with the backend that runs it.
 #[derive(Clone)]
@@ -52,6 +52,15 @@ impl Backend {
         }
     }
 
+    /// Returns the kind of the backend.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Aws(_) => "aws",
+            Self::Rie(..) => "rie",
+            Self::Local(..) => "local",
+        }
+    }
+
     /// Invokes the function once, and returns the response of the Invoke API. `version` is the version of a
     /// function outside AWS.
     ///
@@ -67,6 +76,7 @@ impl Backend {
         stop: &CancellationToken,
         clock: fn() -> SystemTime,
     ) -> Result<Response<ResponseBody>, ServiceError> {
+        request.timeline.set_backend(self.name());
         match self {
             Self::Aws(function) => {
                 let invocation = async {
@@ -169,10 +179,11 @@ async fn admit(
     if invocation_type == InvocationType::DryRun {
         return Ok(Admission::Responded(response::dry_run(request_id)));
     }
-    let trace_id = headers
-        .remove(header::TRACE_ID)
-        .filter(|value| trace::is_valid(value.as_bytes()))
-        .unwrap_or_else(|| new_trace_id(clock()));
+    let trace_id = headers.remove(header::TRACE_ID).or_else(|| {
+        let trace = new_trace(clock(), Some(false));
+        HeaderValue::from_str(trace.xray()).ok()
+    });
+    let trace_id = trace_id.unwrap_or(HeaderValue::from_static(""));
     let invocation = Invocation {
         request_id,
         operation,
@@ -190,12 +201,4 @@ async fn admit(
         return Ok(Admission::Responded(response::queued(trace_id, request_id)));
     }
     Ok(Admission::Invoke(Box::new(invocation)))
-}
-
-/// Returns a new trace id for a request without one: a root at `now`, not sampled.
-fn new_trace_id(now: SystemTime) -> HeaderValue {
-    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // The seconds since 1970 fit into 32 bits until 2106.
-    let trace_id = trace::new(seconds as u32, Uuid::new_v4().as_u128() >> 32, Some(false));
-    HeaderValue::try_from(trace_id).unwrap_or(HeaderValue::from_static(""))
 }

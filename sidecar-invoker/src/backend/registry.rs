@@ -432,6 +432,7 @@ fn is_same_on_aws(left: &Config, right: &Config) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::traces::Tracer;
     use std::path::Path;
     use std::time::SystemTime;
 
@@ -450,7 +451,8 @@ mod tests {
         config.aws = None;
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
-        let observer = Observer::new(Arc::new(Metrics::new(&config)), None);
+        let tracer = Tracer::without_spans(SystemTime::now);
+        let observer = Observer::new(Arc::new(Metrics::new(&config)), tracer, None);
         Backends::new(&config, &observer, context).unwrap()
     }
 

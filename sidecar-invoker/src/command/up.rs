@@ -15,7 +15,7 @@ use super::setup::{self, ImportArgs};
 use super::signals::{Request as Signal, Signals};
 use crate::backend::local::raise_open_files;
 use crate::config::HostPort;
-use crate::envoy_config::{Filter, Gateway, Tls};
+use crate::envoy_config::{Filter, Gateway, Tls, Tracing};
 use crate::up::{
     self, Addresses, ExitReason, Mesh, Project, ProjectFiles, Request, Settings, certificate,
 };
@@ -207,6 +207,7 @@ impl Up {
         config.check_exposure(&config.listen)?;
         gateway.listen = up::address(gateway.listen, self.args.port, self.args.public);
         gateway.tls = self.tls.clone();
+        gateway.tracing = Tracing::of_file_and_environment(config.traces.as_ref());
         gateway.is_exclusive = true;
         Ok(Mesh { config, gateway })
     }

@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod callers;
+mod conditions;
 mod cors;
 mod import;
 mod keys;
@@ -10,6 +11,7 @@ mod pattern;
 pub mod reference;
 mod routes;
 mod schema;
+pub(crate) mod traces;
 mod versions;
 pub(crate) mod yaml;
 
@@ -21,6 +23,7 @@ pub use callers::{
     AccessKeyCaller, CallersConfig, FilterCaller, FunctionPatterns, IdentityCaller, KnownCallers,
     SecretSource, UriPattern,
 };
+pub use conditions::{AddressRange, Condition};
 pub use cors::{Cors, CorsPolicy, Preflight};
 pub(crate) use import::command_of_runtime;
 pub use model::{
@@ -30,7 +33,8 @@ pub use model::{
 };
 pub(crate) use pattern::Form;
 pub use pattern::{Host, PathPattern};
-pub use routes::{Condition, Route};
+pub use routes::Route;
+pub use traces::{SampleRatio, TracesConfig, TracesEndpoint};
 pub use versions::Versions;
 pub use yaml::decode::{ConfigError, Problem};
 pub use yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};

@@ -11,6 +11,7 @@ use wildmatch::WildMatch;
 use super::callers::{CallersConfig, SecretSource};
 use super::pattern::Host;
 use super::routes::Route;
+use super::traces::TracesConfig;
 use super::versions::Versions;
 use super::yaml::scalar::{Endpoint, HostPort, Listen, SocketMode, StackName};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
@@ -38,6 +39,8 @@ pub struct Config {
     pub aws: Option<AwsConfig>,
     /// `log_format`: the form of the lines that functions write.
     pub log_format: LogFormat,
+    /// `traces`: the export of spans. Without the block, environment variables may ask for it.
+    pub traces: Option<TracesConfig>,
     /// The functions by the name that callers use.
     pub functions: BTreeMap<FunctionName, FunctionConfig>,
     /// `routes`, followed by the events of imported functions.

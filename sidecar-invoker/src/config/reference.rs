@@ -9,6 +9,7 @@ use super::schema::callers::{AccessKeyKeys, CallersKeys, FilterKeys, IdentityKey
 use super::schema::console::ConsoleKeys;
 use super::schema::functions::{EventKeys, FunctionKeys};
 use super::schema::local::LocalKeys;
+use super::schema::traces::TracesKeys;
 use super::schema::{FileKeys, aws};
 
 /// Returns the tables of docs/invoker.md, each with the name that the comment in front of it has.
@@ -26,6 +27,7 @@ pub fn tables() -> Vec<(&'static str, String)> {
             "invoker callers.identities",
             table(&IdentityKeys::reference()),
         ),
+        ("invoker traces", table(&TracesKeys::reference())),
         ("invoker console", table(&ConsoleKeys::reference())),
         ("invoker aws", table(&aws::block_reference())),
         ("invoker functions.NAME", table(&FunctionKeys::reference())),

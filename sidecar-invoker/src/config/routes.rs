@@ -10,6 +10,7 @@ use lambda_filter_core::config::reference::{self, Key, Values};
 use serde_json::{Map, Value as Json, json};
 
 use super::authorizer::JwtAuthorizer;
+use super::conditions::{AddressRange, Condition, HEADERS, SOURCE};
 use super::cors::Cors;
 use super::keys::keys;
 use super::keys::kind::{Custom, DURATION, Types};
@@ -26,6 +27,10 @@ keys! {
     path: PathPattern = PATH, "`/*`";
     /// Method of the request.
     method: Option<Method> = METHOD, "`ANY`";
+    /// Headers of the request with their values. `*` stands for any text, `?` for one character.
+    headers: Vec<Condition> = HEADERS, "none", see "headers-and-source";
+    /// Addresses of callers.
+    source: Vec<AddressRange> = SOURCE, "every address", see "headers-and-source";
     /// The function to call. With `aws`, any name or ARN.
     function = function_values(), "required";
     /// Longest wait of Envoy for the answer.
@@ -130,17 +135,6 @@ pub struct Route {
     pub line: usize,
 }
 
-/// A condition of a load balancer. In its values, `*` stands for any text and `?` for one character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// The path has one of these values.
-    Path(Vec<String>),
-    /// The header of this name has one of these values, in whatever case.
-    Header(String, Vec<String>),
-    /// The parameter of this name in the query has one of these values, in whatever case.
-    Query(String, Vec<String>),
-}
-
 impl Route {
     /// Returns the route of every request to a function, from line `line`.
     pub(crate) fn to(function: FunctionName, line: usize) -> Self {
@@ -217,6 +211,8 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
     let path = keys.path.or_else(PathPattern::any);
     let method = keys.method.or(None);
     let timeout = keys.timeout.optional();
+    let headers = keys.headers.or_else(Vec::new);
+    let source = keys.source.optional();
     let function = match &keys.function {
         Some(value) => function_name(value, functions),
         None => {
@@ -259,11 +255,17 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         host: host?,
         path: path?,
         method: method?,
+        conditions: conditions(headers?, source?),
         lambda,
         timeout: timeout?,
         is_rest_api,
         ..Route::to(function?, value.line())
     })
+}
+
+fn conditions(headers: Vec<Condition>, source: Option<Vec<AddressRange>>) -> Vec<Condition> {
+    let source = source.map(Condition::Source);
+    headers.into_iter().chain(source).collect()
 }
 
 fn method(value: &Value<'_>) -> Option<Option<Method>> {
@@ -341,6 +343,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::Config;
+    use super::Condition;
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse("invoker.yaml", text, Path::new("/")).map_err(|error| error.to_string())
@@ -351,7 +354,7 @@ mod tests {
     #[test]
     fn a_route_has_the_filter_s_keys_with_their_types() {
         let text = r#"routes:
-- function: orders:live
+- { function: orders:live, headers: { X-Account: [orders, "o-*"], x-n: 1 }, source: [10.1.0.0/16, 127.0.0.1] }
 - host: Shop.example.com
   path: /pets/{id}
   method: GET
@@ -371,6 +374,19 @@ mod tests {
         assert_eq!((first.host.as_str(), first.path.as_str()), ("*", "/*"));
         assert_eq!(first.function.to_string(), "orders");
         assert_eq!(first.lambda["function"], "orders:live");
+        let header = |name: &str, values: &[&str]| {
+            let values = values.iter().map(|&value| value.to_owned());
+            Condition::Header(name.to_owned(), values.collect())
+        };
+        let source = ["10.1.0.0/16", "127.0.0.1/32"].map(|range| range.parse().unwrap());
+        assert_eq!(
+            first.conditions,
+            [
+                header("x-account", &["orders", "o-*"]),
+                header("x-n", &["1"]),
+                Condition::Source(source.to_vec()),
+            ]
+        );
         assert_eq!(second.host.as_str(), "shop.example.com");
         assert_eq!(
             serde_json::Value::from(second.lambda.clone()),
@@ -423,6 +439,8 @@ mod tests {
 - { host: s, path: /b, function: orders }
 - { host: s, path: /b, function: orderz }
 - { host: t, path: /billing/*, strip_prefix: /biling, function: py }
+- { host: u, function: py, headers: { "a b": c, x-none: [] }, source: [10.0.0.0/33] }
+- { host: u, function: py, headers: [x-account], source: 10.0.0.0/8 }
 "#;
         let expected = r#"invoker.yaml:3: routes[0].function: no such function in `functions`; did you mean `orders`?
 invoker.yaml:4: routes[1].host: expected a host name without a port such as orders.example.com, *.example.com or *, found "a:80"
@@ -439,7 +457,12 @@ invoker.yaml:7: routes[4]: the key `function` is missing
 invoker.yaml:9: routes[6]: matches nothing: the route in line 8 (`/a/*`) takes all its requests; put this one first, or remove it
 invoker.yaml:12: routes[9].function: no such function in `functions`; did you mean `orders`?
 invoker.yaml:12: routes[9]: matches nothing: the route in line 11 (`/b`) takes all its requests; put this one first, or remove it
-invoker.yaml:13: routes[10]: `strip_prefix`: no path of `/billing/*` begins with `/biling`; correct one of them"#;
+invoker.yaml:13: routes[10]: `strip_prefix`: no path of `/billing/*` begins with `/biling`; correct one of them
+invoker.yaml:14: routes[11].headers.a b: is not the name of a header
+invoker.yaml:14: routes[11].headers.x-none: expected a value, or a list of values such as [orders, "billing-*"], found none
+invoker.yaml:14: routes[11].source[0]: expected an address, or a range such as 10.1.0.0/16, found "10.0.0.0/33"
+invoker.yaml:15: routes[12].headers: expected headers such as { x-account: orders }, found a list
+invoker.yaml:15: routes[12].source: expected a list of addresses such as [10.1.0.0/16], found "10.0.0.0/8""#;
         let problems = parse(&format!("{FUNCTIONS}{text}")).unwrap_err();
         for (found, expected) in problems.lines().zip(expected.lines()) {
             assert_eq!(found, expected);

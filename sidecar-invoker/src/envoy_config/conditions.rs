@@ -1,8 +1,45 @@
-//! The conditions of a load balancer, as Envoy takes them.
+//! The conditions of routes, as Envoy takes them.
 
 use serde_json::{Value, json};
 
-use crate::config::Condition;
+use crate::config::{Condition, Route};
+
+/// The name under which Envoy's filter state has the caller's address.
+const ADDRESS: &str = "lambda.source";
+
+/// The filter that has routes see the caller's address.
+const ADDRESS_FILTER: &str = "      # The caller's address, by which routes are chosen.
+      - name: lambda.source
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config
+          on_new_connection:
+          - object_key: ${key}
+            factory_key: envoy.network.ip
+            format_string: { text_format_source: { inline_string: \"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%\" } }
+";
+
+/// Returns the filter in front of the connection manager that routes with conditions on the caller's address
+/// need.
+pub(super) fn network_filters(routes: &[Route]) -> String {
+    let mut conditions = routes.iter().flat_map(|route| &route.conditions);
+    if conditions.any(|condition| source(condition).is_some()) {
+        ADDRESS_FILTER.replace("${key}", ADDRESS)
+    } else {
+        String::new()
+    }
+}
+
+/// Returns the condition on the caller's address, which stands in the filter state.
+pub(super) fn source(condition: &Condition) -> Option<Value> {
+    let Condition::Source(ranges) = condition else {
+        return None;
+    };
+    let ranges = ranges.iter().map(
+        |range| json!({ "address_prefix": range.address.to_string(), "prefix_len": range.bits }),
+    );
+    let ranges: Vec<_> = ranges.collect();
+    Some(json!({ "key": ADDRESS, "address_match": { "ranges": ranges } }))
+}
 
 /// Returns the condition on a header, or on the path, which is the header `:path` with the query.
 pub(super) fn header(condition: &Condition) -> Option<Value> {
@@ -12,7 +49,7 @@ pub(super) fn header(condition: &Condition) -> Option<Value> {
             Some(matching(":path", &regex))
         }
         Condition::Header(name, values) => Some(matching(name, &regardless_of_case(values))),
-        Condition::Query(..) => None,
+        Condition::Query(..) | Condition::Source(_) => None,
     }
 }
 
@@ -20,7 +57,7 @@ pub(super) fn header(condition: &Condition) -> Option<Value> {
 pub(super) fn query(condition: &Condition) -> Option<Value> {
     match condition {
         Condition::Query(name, values) => Some(matching(name, &regardless_of_case(values))),
-        Condition::Path(_) | Condition::Header(..) => None,
+        Condition::Path(_) | Condition::Header(..) | Condition::Source(_) => None,
     }
 }
 

@@ -123,18 +123,31 @@ impl Filter {
         }
     }
 
-    /// Returns the filter in the listener's chain that lets logs and traces have the client's request. The
-    /// proxy-wasm module does without.
+    /// Returns the rules by which Envoy makes labels of the names of statistics. The native module has labels.
+    pub(super) fn statistics(&self) -> &'static str {
+        match self {
+            Self::Wasm(_) => include_str!("statistics.yaml.template"),
+            Self::Native(_) => "",
+        }
+    }
+
+    /// Returns the filter in the listener's chain that lets logs and traces have the client's request, and has
+    /// the statistics. The proxy-wasm module does without.
     pub(super) fn in_listener(&self) -> String {
         let Self::Native(file) = self else {
             return String::new();
         };
+        let mut module = module(file);
+        if let Value::Object(fields) = &mut module {
+            fields.insert("metrics_namespace".to_owned(), json!("lambda"));
+        }
         format!(
-            "          # Puts the client's method and path back after the last attempt, for logs and traces.\n          \
+            "          # Puts the client's method and path back after the last attempt, for logs and traces, and has the\n          \
+             # filter's statistics: envoy_lambda_invocations{{function=\"orders\"}}.\n          \
              - name: lambda.restore_headers\n            typed_config:\n              \
              \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter\n              \
              dynamic_module_config: {}\n              filter_name: lambda.restore_headers\n",
-            yaml::flow(&module(file))
+            yaml::flow(&module)
         )
     }
 

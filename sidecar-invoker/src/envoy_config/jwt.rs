@@ -2,15 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::address::socket_address;
-use super::yaml;
+use super::remote::Remote;
 use crate::config::{JwksUrl, JwtAuthorizer, Route, TokenSource};
 
 /// The name of Envoy's filter.
 pub(super) const FILTER: &str = "envoy.filters.http.jwt_authn";
-
-/// The authorities of Debian and Ubuntu.
-const TRUSTED_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The different authorizers of routes, in the order of their first routes.
 pub(super) struct Authorizers<'r>(Vec<&'r JwtAuthorizer>);
@@ -87,33 +83,18 @@ impl<'r> Authorizers<'r> {
             if clusters.iter().any(|(other, _)| *other == name) {
                 continue;
             }
-            let mut text = format!(
-                "    # The keys of an issuer of tokens.\n    connect_timeout: 5s\n    \
-                 type: STRICT_DNS\n    dns_lookup_family: V4_PREFERRED\n    load_assignment:\n      \
-                 cluster_name: {name}\n      endpoints:\n      - lb_endpoints:\n        \
-                 - endpoint: {{ address: {} }}\n",
-                yaml::flow(&socket_address(&jwks.host, jwks.port)),
-            );
-            if jwks.is_encrypted {
-                text.push_str(&tls(&jwks.host));
-            }
+            let remote = Remote {
+                name: &name,
+                comment: "The keys of an issuer of tokens.",
+                host: &jwks.host,
+                port: jwks.port,
+                is_encrypted: jwks.is_encrypted,
+            };
+            let text = remote.cluster();
             clusters.push((name, text));
         }
         clusters
     }
-}
-
-fn tls(host: &str) -> String {
-    let name = json!([{ "san_type": "DNS", "matcher": { "exact": host } }]);
-    format!(
-        "    transport_socket:\n      name: envoy.transport_sockets.tls\n      typed_config:\n        \
-         \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n        \
-         sni: {}\n        common_tls_context:\n          validation_context:\n            \
-         # The path of Debian and Ubuntu. On Amazon Linux: /etc/pki/tls/certs/ca-bundle.crt\n            \
-         trusted_ca: {{ filename: {TRUSTED_CA} }}\n            match_typed_subject_alt_names: {}\n",
-        yaml::text(host),
-        yaml::flow(&name),
-    )
 }
 
 /// Returns the name of a provider and of its requirement.

@@ -12,9 +12,11 @@ mod filter;
 mod installed;
 mod jwt;
 mod parts;
+mod remote;
 mod routes;
 mod template;
 mod tls;
+mod tracing;
 pub(crate) mod yaml;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,6 +39,7 @@ pub(crate) use installed::file as installed_file;
 pub use routes::Health;
 pub(crate) use routes::keys as route_keys;
 pub use tls::Tls;
+pub use tracing::Tracing;
 
 /// The template of a configuration, with placeholders such as `${NAME}`.
 const TEMPLATE: &str = include_str!("envoy.yaml.template");
@@ -80,6 +83,8 @@ pub struct Gateway {
     pub secret_variable: Option<String>,
     /// The certificate for HTTPS. Without one, Envoy serves HTTP.
     pub tls: Option<Tls>,
+    /// Envoy's own spans, if it has a tracer.
+    pub tracing: Option<Tracing>,
     /// No other program may listen on the same port. Otherwise a second Envoy could share it.
     pub is_exclusive: bool,
     /// Accepts HTTP/1.0, with or without a `Host`. By default, Envoy responds with 426.
@@ -146,6 +151,7 @@ impl Gateway {
             head_limit: None,
             secret_variable: secret_variable(config),
             tls: None,
+            tracing: Tracing::of_file(config.traces.as_ref()),
             is_exclusive: false,
             http_10: false,
         };
@@ -172,7 +178,7 @@ impl Gateway {
             "listener" => parts.listener.clone(),
             "route_config" => parts.route_config.clone(),
             "cluster" => parts.cluster.clone(),
-            "key_clusters" => parts.key_clusters_of_file(),
+            "remote_clusters" => parts.remote_clusters_of_file(),
             name => self.heading(name),
         }))
     }
@@ -226,6 +232,7 @@ impl Gateway {
             "listen_shown" => self.listen.to_string(),
             "invoker_shown" => self.invoker.to_string(),
             "admin" => yaml::flow(&address(&self.admin)),
+            "statistics" => self.filter.statistics().to_owned(),
             "overload" => include_str!("overload.yaml.template").to_owned(),
             _ => String::new(),
         }
@@ -240,8 +247,13 @@ impl Gateway {
             )),
             "exclusive" if self.is_exclusive => "    enable_reuse_port: false\n".to_owned(),
             "tls" => self.tls.as_ref().map(Tls::in_listener).unwrap_or_default(),
+            "network_filters" => conditions::network_filters(&self.routes),
             "paths" => self.paths(),
             "clients" => self.clients(),
+            "tracing" => {
+                let tracing = self.tracing.as_ref().map(Tracing::in_listener);
+                tracing.unwrap_or_default()
+            }
             "not_found" => yaml::flow(&json!({
                 "text_format_source": { "inline_string": self.not_found.format },
                 "content_type": self.not_found.content_type,
@@ -256,11 +268,13 @@ impl Gateway {
             "secret_filter" => self.secret_filter(),
             _ => String::new(),
         };
+        let mut remote_clusters = Authorizers::of(&self.routes).clusters();
+        remote_clusters.extend(self.tracing.as_ref().map(Tracing::cluster));
         Ok(Parts {
             listener: fill_in(include_str!("listener.yaml.template"), fill),
             route_config: fill_in(include_str!("route_config.yaml.template"), fill),
             cluster: fill_in(include_str!("cluster.yaml.template"), fill),
-            key_clusters: Authorizers::of(&self.routes).clusters(),
+            remote_clusters,
         })
     }
 
@@ -428,4 +442,20 @@ const JWT_FILTER: &str = "          # Checks tokens on the routes that ask for t
 /// Returns the last part of a path, so that the heading does not depend on the current folder.
 pub(crate) fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_up_make_labels_of_statistics_too() {
+        let text = "{ functions: { f: { rie: http://f } }, routes: [{ function: f }] }";
+        let config = Config::parse("invoker.yaml", text, Path::new("/")).unwrap();
+        let filter = Filter::of_file("lambda_filter.wasm".to_owned());
+        let gateway = Gateway::of_config(&config, filter).unwrap();
+        let [(_, bootstrap), ..] = gateway.files(Path::new("/")).unwrap();
+        let rules = include_str!("statistics.yaml.template");
+        assert!(bootstrap.contains(rules) && gateway.render().unwrap().contains(rules));
+    }
 }

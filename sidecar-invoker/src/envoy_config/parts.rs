@@ -5,21 +5,21 @@ pub(super) struct Parts {
     pub(super) listener: String,
     pub(super) route_config: String,
     pub(super) cluster: String,
-    /// The clusters of the issuers' keys, each with its name.
-    pub(super) key_clusters: Vec<(String, String)>,
+    /// The clusters of the servers that Envoy itself calls, each with its name.
+    pub(super) remote_clusters: Vec<(String, String)>,
 }
 
 impl Parts {
-    /// Returns the clusters of the issuers' keys as they stand in one file with all resources.
-    pub(super) fn key_clusters_of_file(&self) -> String {
-        let clusters = self.key_clusters.iter();
+    /// Returns the clusters of these servers as they stand in one file with all resources.
+    pub(super) fn remote_clusters_of_file(&self) -> String {
+        let clusters = self.remote_clusters.iter();
         let cluster = |(name, text): &(String, String)| format!("  - name: {name}\n{text}");
         clusters.map(cluster).collect()
     }
 
     /// Returns the file with all clusters.
     pub(super) fn clusters(&self) -> String {
-        let clusters = self.key_clusters.iter();
+        let clusters = self.remote_clusters.iter();
         let clusters = clusters.map(|(name, text)| (name.as_str(), text.as_str()));
         let clusters = std::iter::once(("invoker", self.cluster.as_str())).chain(clusters);
         resources("cluster.v3.Cluster", "  ", clusters)

@@ -38,6 +38,7 @@ impl Health {
         let takes = |route: &Route, path: &str| {
             let methods = [None, Some(Method::GET), Some(Method::HEAD)];
             route.host == Host::any()
+                && route.conditions.is_empty()
                 && route.path.form() == Form::Exact
                 && matched(route).as_str() == path
                 && methods.contains(&route.method)
@@ -251,11 +252,13 @@ fn matching(route: &Route) -> Value {
         .iter()
         .filter_map(conditions::query)
         .collect();
+    let source = route.conditions.iter().filter_map(conditions::source);
     let list = |list: Vec<Value>| (!list.is_empty()).then_some(Value::Array(list));
     object([
         (key, Some(value)),
         ("headers", list(headers)),
         ("query_parameters", list(query)),
+        ("filter_state", list(source.collect())),
     ])
 }
 

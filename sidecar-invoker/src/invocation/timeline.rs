@@ -45,6 +45,8 @@ pub(crate) struct Timeline {
     cold_start: AtomicU64,
     /// The microseconds that signing the request for AWS took.
     signing: AtomicU64,
+    /// The kind of backend that runs the function.
+    backend: OnceLock<&'static str>,
     error_type: OnceLock<String>,
     /// The log of the invocation, if it is wanted.
     log: Option<Mutex<CallLog>>,
@@ -67,6 +69,7 @@ impl Timeline {
             steps: Default::default(),
             cold_start: AtomicU64::new(0),
             signing: AtomicU64::new(0),
+            backend: OnceLock::new(),
             error_type: OnceLock::new(),
             log: wants_log.then(Mutex::default),
         }
@@ -118,6 +121,16 @@ impl Timeline {
     pub(crate) fn signing(&self) -> Option<Duration> {
         let duration = self.signing.load(Ordering::Relaxed);
         (duration > 0).then(|| Duration::from_micros(duration))
+    }
+
+    /// Records the kind of backend that runs the function.
+    pub(crate) fn set_backend(&self, backend: &'static str) {
+        self.backend.get_or_init(|| backend);
+    }
+
+    /// Returns the kind of backend that runs the function, if it is known.
+    pub(crate) fn backend(&self) -> Option<&'static str> {
+        self.backend.get().copied()
     }
 
     /// Records the type of the error that ended the invocation. The first one counts.

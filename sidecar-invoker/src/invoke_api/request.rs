@@ -126,7 +126,7 @@ async fn read_body(body: &mut Incoming) -> Result<Bytes, ServiceError> {
 /// Replaces the request with the request in its header `x-lambda-mesh-invocation`, if it has one, and
 /// returns the event.
 ///
-/// All other headers are the client's and are dropped, except Envoy's timeout and request id.
+/// All other headers are the client's and are dropped, except Envoy's timeout and request id, and the trace.
 ///
 /// # Errors
 /// Returns an error if the header is not valid.
@@ -148,9 +148,14 @@ pub(crate) fn in_header(parts: &mut Parts) -> Result<Option<Bytes>, ServiceError
     );
     headers.insert(header::TRACE_ID, trace_id);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for name in [header::ENVOY_TIMEOUT_MS, header::ENVOY_REQUEST_ID] {
-        if let Some(value) = parts.headers.remove(&name) {
-            headers.insert(name, value);
+    for name in [
+        header::ENVOY_TIMEOUT_MS,
+        header::ENVOY_REQUEST_ID,
+        header::TRACEPARENT,
+        header::TRACESTATE,
+    ] {
+        for value in parts.headers.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
     parts.headers = headers;

@@ -132,6 +132,7 @@ impl Lrp {
             }),
             secret_variable: None,
             tls: None,
+            tracing: None,
             is_exclusive: false,
             http_10: true,
         }

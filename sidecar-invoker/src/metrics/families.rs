@@ -1,4 +1,4 @@
-//! The metrics that exist once per function.
+//! The metrics that exist once per function, and those of spans.
 //!
 //! Source of the names with `faas`: "FaaS metrics" in the semantic conventions of OpenTelemetry.
 
@@ -30,6 +30,14 @@ pub(super) struct Families {
     cold_starts: Family<[Label; 1], Counter>,
     timeouts: Family<[Label; 1], Counter>,
     errors: Family<[Label; 2], Counter>,
+    pub(super) spans: SpanCounts,
+}
+
+/// The invocations whose spans were exported, and those whose spans were lost.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpanCounts {
+    pub(crate) exported: Counter,
+    pub(crate) dropped: Counter,
 }
 
 impl Default for Families {
@@ -49,6 +57,7 @@ impl Default for Families {
             cold_starts: Family::default(),
             timeouts: Family::default(),
             errors: Family::default(),
+            spans: SpanCounts::default(),
         }
     }
 }
@@ -132,6 +141,16 @@ impl Families {
             "faas_errors",
             "Failed invocations by the type of their error",
             self.errors.clone(),
+        );
+        registry.register(
+            "lambda_mesh_spans_exported",
+            "Invocations whose spans the collector took",
+            self.spans.exported.clone(),
+        );
+        registry.register(
+            "lambda_mesh_spans_dropped",
+            "Invocations whose spans were lost",
+            self.spans.dropped.clone(),
         );
         registry
     }

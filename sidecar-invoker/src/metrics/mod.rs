@@ -20,6 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::families::Families;
+pub(crate) use self::families::SpanCounts;
 pub(crate) use self::function::{FunctionMetrics, InFlight, Queued};
 pub(crate) use self::labels::Outcome;
 use self::labels::{Label, OTHERS};
@@ -107,6 +108,11 @@ impl Metrics {
     pub(crate) fn of(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
         let listed = lock(&self.listed);
         Arc::clone(listed.get(name).unwrap_or(&self.others))
+    }
+
+    /// Returns the counters of exported spans.
+    pub(crate) fn spans(&self) -> SpanCounts {
+        self.families.spans.clone()
     }
 
     /// Returns the metrics of the functions that are not listed.

@@ -1,8 +1,9 @@
-//! Listening sockets, and the connections that they accept.
+//! Listening sockets, the connections that they accept, and TLS.
 
 pub(crate) mod connections;
 mod interface;
 pub(crate) mod listener;
 pub(crate) mod proxy;
+pub(crate) mod tls;
 
 pub(crate) use interface::Interface;

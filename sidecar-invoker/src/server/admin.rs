@@ -163,6 +163,7 @@ mod tests {
     use crate::backend::local::{LocalContext, Output};
     use crate::config::Config;
     use crate::observation::Observer;
+    use crate::traces::Tracer;
 
     #[tokio::test]
     async fn a_connection_without_a_request_ends() {
@@ -171,7 +172,8 @@ mod tests {
         let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
         let context = LocalContext::new(SystemTime::now, output);
         let metrics = Arc::new(Metrics::new(&config));
-        let observer = Observer::new(Arc::clone(&metrics), None);
+        let tracer = Tracer::without_spans(SystemTime::now);
+        let observer = Observer::new(Arc::clone(&metrics), tracer, None);
         let admin = Arc::new(Admin {
             backends: Arc::new(Backends::new(&config, &observer, context).unwrap()),
             metrics,

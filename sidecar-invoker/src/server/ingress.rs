@@ -134,7 +134,7 @@ impl Ingress {
             let mut body = RequestBody::of_event(replay.event);
             body.on_read = Some(Box::new(recording.take_event()));
             let function = address.function.name();
-            let mut observation = ingress.observer.call(function, &timeline);
+            let mut observation = ingress.observer.call(function, &mut headers, &timeline);
             observation.record(recording);
             let request = InvokeRequest {
                 operation,
@@ -196,8 +196,9 @@ impl Ingress {
             return Err(ServiceError::MethodNotAllowed);
         }
         let timeline = self.observer.timeline();
-        let observation =
-            observation.insert(self.observer.call(address.function.name(), &timeline));
+        let name = address.function.name();
+        let begun = self.observer.call(name, &mut parts.headers, &timeline);
+        let observation = observation.insert(begun);
         if let Some(recorder) = &self.observer.recorder {
             let begin = Begin {
                 request_id: **request_id,

@@ -29,12 +29,13 @@ use tokio::time::timeout;
 use crate::backend::Backends;
 use crate::backend::local::{Flushed, LocalContext, Output};
 use crate::callers::{Callers, read_secret};
-use crate::config::{CallersConfig, Config, HostPort, Listen};
+use crate::config::{CallersConfig, Config, HostPort, Listen, SecretSource};
 use crate::console::Console;
 use crate::metrics::Metrics;
 use crate::net::listener::{Listener, bind_tcp, tcp_address};
 use crate::observation::Observer;
 use crate::recorder::Recorder;
+use crate::traces::{Exporter, Sampler, Settings, Tracer};
 pub use error::ServeError;
 pub use options::{FunctionOutput, Options};
 pub(crate) use reload::Reloader;
@@ -71,6 +72,7 @@ pub struct Server {
     backends: Arc<Backends>,
     reloader: Arc<Reloader>,
     flushed: Flushed,
+    exporter: Option<Exporter>,
     drain_timeout: Duration,
 }
 
@@ -86,7 +88,7 @@ impl Server {
         let listener = Listener::bind(&config.listen, config.socket_mode).await?;
         // A name such as `localhost` may stand for any address.
         config.check_exposure(&listener.address().map_err(ServeError::Address)?)?;
-        let (callers, hidden) = match &config.callers {
+        let (callers, mut hidden) = match &config.callers {
             Some(CallersConfig::Known(known)) => {
                 let callers = Callers::new(known.clone(), options.clock)?;
                 let hidden: Vec<_> = known.variables().map(str::to_owned).collect();
@@ -94,6 +96,10 @@ impl Server {
             }
             Some(CallersConfig::Anyone) | None => (None, Vec::new()),
         };
+        let console = config.console.as_ref().filter(|console| console.is_on);
+        if let Some(SecretSource::Env(name)) = console.and_then(|console| console.token.as_ref()) {
+            hidden.push(name.clone());
+        }
         let admin_listener = bind_tcp(&config.admin, "admin").await?;
         let means = Means::of(&options);
         let sink = options.output.open();
@@ -106,9 +112,13 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let console = config.console.as_ref().filter(|console| console.is_on);
+        let exporter = export(&config, &metrics)?;
+        let tracer = match &exporter {
+            Some((sampler, exporter)) => Tracer::new(options.clock, *sampler, exporter),
+            None => Tracer::without_spans(options.clock),
+        };
         let recorder = console.map(|console| Recorder::new(console.invocations, options.clock));
-        let observer = Observer::new(Arc::clone(&metrics), recorder.clone());
+        let observer = Observer::new(Arc::clone(&metrics), tracer, recorder.clone());
         let backends = Arc::new(Backends::new(&config, &observer, context)?);
         for problem in backends.missing_commands() {
             tracing::warn!("{problem}");
@@ -152,6 +162,7 @@ impl Server {
             reloader: Arc::new(Reloader::new(Arc::clone(&backends), means, &config)),
             backends,
             flushed,
+            exporter: exporter.map(|(_, exporter)| exporter),
             drain_timeout: config.drain_timeout,
         })
     }
@@ -191,6 +202,7 @@ impl Server {
             backends,
             reloader,
             flushed,
+            exporter,
             drain_timeout,
         } = self;
         backends.begin();
@@ -289,6 +301,9 @@ impl Server {
         let context = backends.context();
         drop(admin);
         drop(ingress);
+        if let Some(exporter) = exporter {
+            exporter.end().await;
+        }
         drop(reloader);
         drop(backends);
         let LocalContext {
@@ -306,4 +321,18 @@ impl Server {
         drop(output);
         flushed.wait().await;
     }
+}
+
+/// Starts the export of spans if the configuration or the environment asks for it.
+fn export(config: &Config, metrics: &Metrics) -> Result<Option<(Sampler, Exporter)>, ServeError> {
+    let (settings, warnings) = Settings::of_environment(config.traces.as_ref());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    tracing::info!("spans go to {}", settings.endpoint.0);
+    let sampler = settings.sampler;
+    Ok(Some((sampler, Exporter::start(settings, metrics.spans())?)))
 }

@@ -115,6 +115,7 @@ fn unread(before: &Config, after: &Config) -> Vec<&'static str> {
         ("callers", before.callers != after.callers),
         ("drain_timeout", before.drain_timeout != after.drain_timeout),
         ("log_format", before.log_format != after.log_format),
+        ("traces", before.traces != after.traces),
     ];
     let changed = keys.into_iter().filter(|(_, differs)| *differs);
     changed.map(|(key, _)| key).collect()
@@ -136,7 +137,7 @@ mod tests {
         assert!(unread(&before, &parse("import: []")).is_empty());
         let after = parse(
             "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nconsole: true\nhosts: [h]\ncallers: { anyone: true }\n\
-             drain_timeout: 1s\nlog_format: json",
+             drain_timeout: 1s\nlog_format: json\ntraces: {}",
         );
         let keys = unread(&before, &after);
         let expected = [
@@ -147,6 +148,7 @@ mod tests {
             "callers",
             "drain_timeout",
             "log_format",
+            "traces",
         ];
         assert_eq!(keys, expected);
     }

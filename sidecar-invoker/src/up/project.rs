@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wildmatch::WildMatch;
 
 use super::debug::DebugError;
@@ -236,6 +236,9 @@ fn template(path: &Path, overrides: &ImportOverrides) -> Result<Config, ConfigEr
     })
 }
 
+/// The keys of a route that say which events its function takes, and how its answers are read.
+const FORMAT_KEYS: [&str; 3] = ["payload", "template", "response"];
+
 /// Returns a route for each function by its name: `orders.localhost`. A host with routes of the file's own is
 /// left to them.
 fn routes_by_name(config: &Config) -> Vec<Route> {
@@ -246,8 +249,11 @@ fn routes_by_name(config: &Config) -> Vec<Route> {
         }
         let own = config.routes.iter().find(|route| route.function == *name);
         let mut route = Route::to(name.clone(), 0);
-        if let Some(payload) = own.and_then(|route| route.lambda.get("payload")) {
-            route.lambda.extend(settings_without_path(payload));
+        if let Some(own) = own {
+            let keys = own.lambda.iter();
+            let keys = keys.filter(|(key, _)| FORMAT_KEYS.contains(&key.as_str()));
+            let keys = keys.map(|(key, value)| (key.clone(), value.clone()));
+            route.lambda.extend(keys);
         }
         // A function that asks for a token on one way has no other way without.
         let mut own = config.routes.iter().filter(|route| route.function == *name);
@@ -282,11 +288,6 @@ fn without_url(config: &Config, by_name: &[Route]) -> Vec<String> {
         )
     };
     names.map(warning).collect()
-}
-
-/// Returns the event format of a route, unless it needs more than a name.
-fn settings_without_path(payload: &Value) -> Option<(String, Value)> {
-    (payload != "template").then(|| ("payload".to_owned(), payload.clone()))
 }
 
 /// Returns the address at which Envoy listens: that of the project, on another port or for other machines if

@@ -368,3 +368,25 @@ Resources:
         assert!(stderr.contains(expected), "{stderr}");
     }
 }
+
+#[test]
+fn the_filter_reports_requests_if_the_console_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("invoker.yaml");
+    for (console, is_reported) in [
+        ("", false),
+        ("console: false\n", false),
+        ("console: true\n", true),
+    ] {
+        let rest = "functions: { f: { rie: 'http://f' } }\nroutes: [{ path: /*, function: f }]\n";
+        std::fs::write(&file, format!("{console}{rest}")).unwrap();
+        let file = file.to_str().unwrap();
+        let (code, stdout, stderr) = run(&["--config", file, "--filter", "/f.wasm"]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert_eq!(
+            stdout.contains("report_request: true"),
+            is_reported,
+            "{stdout}"
+        );
+    }
+}

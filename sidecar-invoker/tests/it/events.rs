@@ -175,7 +175,8 @@ async fn an_event_that_is_no_json_reaches_no_function() {
     let invoker = Invoker::start(&function(&queue, "env: { INIT: exit }")).await;
     let invocations = "/2015-03-31/functions/f/invocations";
     let kind = "x-amz-invocation-type";
-    let header = format!("RequestResponse Root=1-a-b {invocations} no json");
+    let header =
+        format!("RequestResponse Root=1-58406520-a006649127e371903a2de979 {invocations} no json");
     for (path, headers, body) in [
         (invocations, &[(kind, "RequestResponse")][..], "no json"),
         (invocations, &[(kind, "Event")], "no json"),

@@ -34,7 +34,9 @@ async fn a_header_may_carry_the_whole_invocation() {
     let invoker = Invoker::start(&fixture_function("")).await;
     let fill = "\u{e9}".repeat(28 * 1024);
     let event = json!({ "fill": fill });
-    let invocation = format!("RequestResponse Root=1-a-b {INVOKE}?Qualifier=live {event}");
+    let invocation = format!(
+        "RequestResponse Root=1-58406520-a006649127e371903a2de979 {INVOKE}?Qualifier=live {event}"
+    );
     let foreign = "x".repeat(60 * 1024);
     let headers = [
         ("x-lambda-mesh-invocation", invocation.as_str()),
@@ -50,7 +52,10 @@ async fn a_header_may_carry_the_whole_invocation() {
     ] {
         assert_eq!(response.status, 200, "{}", response.json());
         assert_eq!(response.json()["event"]["fill"], fill);
-        assert_eq!(response.header("x-amzn-trace-id"), Some("Root=1-a-b"));
+        assert_eq!(
+            response.header("x-amzn-trace-id"),
+            Some("Root=1-58406520-a006649127e371903a2de979")
+        );
     }
     let twice = send(invoker.connect().await, call(INVOKE, "{}")).await;
     assert_eq!(twice.status, 400);

@@ -70,6 +70,19 @@ async fn an_environment_has_processes_and_ipc_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_process_has_no_blocked_signals() {
+    for mode in MODES {
+        let folder = Folder::new();
+        let invoker = Invoker::isolated(&folder.function(&format!("isolation: {mode}"))).await;
+        let blocked = shell(&invoker, "grep SigBlk /proc/self/status").await;
+        assert_eq!(blocked, "SigBlk:\t0000000000000000\n", "{mode}");
+        // Without SIGCHLD, a shell would wait forever.
+        let waited = shell(&invoker, "sleep 0.05 & wait $!; echo $?").await;
+        assert_eq!(waited, "0\n", "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_full_tmp_is_the_function_s_own_trouble() {
     if !has_namespaces("the size of /tmp") {
         return;

@@ -58,6 +58,8 @@ async fn in_json_both_logs_have_the_same_members() {
     assert_eq!(warning["function"], "f");
     assert_eq!(warning["error_type"], "ValueError");
     assert_eq!(warning["message"], "the function responded with an error");
+    assert_eq!(warning["trace_id"], report["trace_id"]);
+    assert_eq!(warning["trace_id"].as_str().unwrap().len(), 32);
     assert!(warning["duration_ms"].as_f64().unwrap() > 0.0);
 }
 

@@ -46,4 +46,5 @@ mod slow_clients;
 mod start_errors;
 mod streaming;
 mod support;
+mod traces;
 mod web_pages;

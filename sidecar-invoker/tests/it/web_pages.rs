@@ -32,7 +32,7 @@ async fn a_page_cannot_invoke_a_function() {
         ("origin", "https://evil.example"),
         ("access-control-request-method", "POST"),
     ];
-    let forged = format!("RequestResponse Root=1-a-b {INVOKE} {{}}");
+    let forged = format!("RequestResponse Root=1-58406520-a006649127e371903a2de979 {INVOKE} {{}}");
     let rebound = [
         ("connection", "keep-alive"),
         ("x-lambda-mesh-invocation", forged.as_str()),
@@ -111,11 +111,15 @@ async fn callers_that_are_no_pages_are_served() {
     // The filter passes the host on, and with the event in a header all of the client's headers.
     let filter = [
         ("x-amz-invocation-type", "RequestResponse"),
-        ("x-amzn-trace-id", "Root=1-a-b"),
+        (
+            "x-amzn-trace-id",
+            "Root=1-58406520-a006649127e371903a2de979",
+        ),
     ];
     let response = call(&address, invoke(), "shop.example.com", &filter).await;
     assert_eq!(response.status, 200);
-    let event = format!("RequestResponse Root=1-a-b {INVOKE} {{\"a\":1}}");
+    let event =
+        format!("RequestResponse Root=1-58406520-a006649127e371903a2de979 {INVOKE} {{\"a\":1}}");
     let page = [
         ("origin", "https://shop.example.com"),
         ("sec-fetch-site", "cross-site"),

@@ -133,6 +133,9 @@ impl Config {
     }
 
     fn listener_filters(&self) -> Vec<Value> {
+        if self.contestant.is_module() {
+            return vec![self.filter.restore_headers()];
+        }
         if self.contestant != Contestant::AwsLambda {
             return Vec::new();
         }
@@ -171,6 +174,18 @@ impl Filter {
 
     fn dynamic_module(&self) -> Value {
         json!({ "module": { "local": { "filename": self.module } }, "do_not_close": true })
+    }
+
+    /// Returns the filter in the listener's chain, which has the filter's statistics.
+    fn restore_headers(&self) -> Value {
+        json!({
+            "name": "lambda.restore_headers",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+                "dynamic_module_config": self.dynamic_module(),
+                "filter_name": "lambda.restore_headers",
+            },
+        })
     }
 
     fn native(&self, bodyless_event: &str) -> Value {

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{documents, files, items, of_kind, only, text};
 use crate::mesh::Config;
@@ -21,6 +21,14 @@ pub fn configure(invoker: SocketAddr) -> Config {
         .chain(files("kubernetes/invoker"));
     let resources: Vec<_> = files.flat_map(|path| documents(&path)).collect();
     let mut envoy = generate(&resources, invoker);
+    for proxy in of_kind(&resources, "EnvoyProxy") {
+        let bootstrap = &proxy["spec"]["bootstrap"];
+        assert_eq!(bootstrap["type"], "Merge");
+        let added: Map<String, Value> =
+            serde_saphyr::from_str(text(&bootstrap["value"])).expect("YAML");
+        // Envoy Gateway's own bootstrap has none of these.
+        envoy.as_object_mut().expect("an object").extend(added);
+    }
     for policy in of_kind(&resources, "EnvoyPatchPolicy") {
         for patch in items(&policy["spec"]["jsonPatches"]) {
             apply(&mut envoy, patch);

@@ -79,7 +79,10 @@ pub(super) fn convert(config: &mut Value, module: &Path) -> bool {
                 if let Some(jwt) = jwt {
                     filters.insert(jwt + 1, claims());
                 }
-                filters.insert(0, filter("lambda.restore_headers", &Map::new(), module));
+                let mut restore = filter("lambda.restore_headers", &Map::new(), module);
+                restore["typed_config"]["dynamic_module_config"]["metrics_namespace"] =
+                    json!("lambda");
+                filters.insert(0, restore);
             }
             let hosts = chain.pointer_mut("/filters/0/typed_config/route_config/virtual_hosts");
             for host in array(hosts) {

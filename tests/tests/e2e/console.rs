@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 use crate::service::functions;
 
 /// Headers that Envoy adds to a response behind the filter.
-const OF_ENVOY: [&str; 3] = ["date", "server", "x-envoy-upstream-service-time"];
+const OF_ENVOY: [&str; 4] = [
+    "date",
+    "server",
+    "x-envoy-upstream-service-time",
+    "x-request-id",
+];
 
 /// Returns the detail of the newest invocation.
 fn newest(invoker: &Invoker) -> Value {
@@ -62,7 +67,7 @@ fn send(request: Request) -> Response {
 
 #[test]
 fn the_detail_is_what_the_client_sent_and_got() {
-    for payload in ["apigateway-v1", "apigateway-v2", "alb"] {
+    for payload in ["apigateway-v2", "function-url"] {
         let invoker = Invoker::with(json!({ "console": true, "functions": functions() })).start();
         let plugin = json!({ "report_request": true, "payload": payload });
         let mesh = Mesh::to(&invoker).plugin(&plugin).start();

@@ -240,6 +240,7 @@ fn the_filters_equal_those_of_the_shipped_configurations() {
         config.plugin()["vm_config"]["code"] = json!("wherever the filter is");
     }
     assert_eq!(generated.protocol_options(), shipped.protocol_options());
+    assert_eq!(generated.at("/stats_config"), shipped.at("/stats_config"));
 }
 
 /// Generates any route that a file may have.

@@ -56,7 +56,10 @@ fn lrp_behaves_like_the_go_proxy() {
             .request("POST", "/__@@__/ping")
             .host("foo.domain.lb:41414");
         let event = request
-            .header("x-amzn-trace-id", "Root=1")
+            .header(
+                "x-amzn-trace-id",
+                "Root=1-58406520-a006649127e371903a2de979",
+            )
             .body("a=1")
             .send()
             .json();
@@ -64,7 +67,10 @@ fn lrp_behaves_like_the_go_proxy() {
         let context = &event["requestContext"];
         assert_eq!(context["domainName"], "foo.domain.lb");
         assert_eq!(context["apiId"], "api-id");
-        assert_eq!(event["headers"]["X-Amzn-Trace-Id"], "Root=1");
+        assert_eq!(
+            event["headers"]["X-Amzn-Trace-Id"],
+            "Root=1-58406520-a006649127e371903a2de979"
+        );
         let ping = lrp
             .request("GET", "/ping?x=1&x=2")
             .host("foo.domain.lb")

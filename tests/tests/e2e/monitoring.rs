@@ -85,12 +85,12 @@ fn every_panel_of_the_dashboard_shows_something_under_load_and_every_rule_can_be
             "token-of-the-container",
         )
         .start();
-    let mesh = Mesh::to(&invoker)
-        .routes(&[
-            route(&json!({ "path": "/aws" }), &json!({ "function": "aws" })),
-            route(&json!({ "prefix": "/" }), &json!({ "function": "probe" })),
-        ])
-        .start();
+    let mut routes = [
+        route(&json!({ "path": "/aws" }), &json!({ "function": "aws" })),
+        route(&json!({ "prefix": "/" }), &json!({ "function": "probe" })),
+    ];
+    routes[1]["stat_prefix"] = json!("probe");
+    let mesh = Mesh::to(&invoker).routes(&routes).start();
     let prometheus = match Prometheus::start(invoker.admin, mesh.admin) {
         Ok(prometheus) => prometheus,
         Err(error) => return xtask::skip("monitoring", &format!("{error:#}")),

@@ -106,6 +106,59 @@ fn the_boilerplate_equals_that_of_local_yaml() {
     }
 }
 
+/// The parts of a statistic's name end at dots.
+#[test]
+fn each_route_and_each_function_has_statistics_of_its_own() {
+    let rules = Config::shipped("local.yaml").at("/stats_config").clone();
+    let mut count = 0;
+    for path in configurations() {
+        let name = path.display().to_string();
+        let mut config = Config::shipped(&path);
+        assert_eq!(*config.at("/stats_config"), rules, "{name}");
+        let clusters = config.clusters().iter();
+        let is_of_functions =
+            |cluster: &&Value| cluster.to_string().contains("proxy_define_metric");
+        let clusters = clusters.filter(is_of_functions);
+        let clusters: Vec<_> = clusters.map(|cluster| cluster["name"].clone()).collect();
+        for host in config.virtual_hosts().as_array().expect("a list") {
+            let host_name = host["name"].as_str().expect("a name");
+            assert!(!host_name.contains('.'), "{name}: {host_name}");
+            for route in host["routes"].as_array().expect("a list") {
+                let weighted = &route["route"]["weighted_clusters"]["clusters"][0]["name"];
+                let cluster = match &route["route"]["cluster"] {
+                    Value::Null => weighted,
+                    cluster => cluster,
+                };
+                if clusters.contains(cluster) {
+                    let prefix = route["stat_prefix"].as_str();
+                    let is_part = prefix.is_some_and(|prefix| !prefix.contains('.'));
+                    assert!(is_part, "{name}: {route}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+/// Istio's own bootstrap comes first, and the proxy adds this one to it.
+#[test]
+fn gateways_and_meshes_have_the_rules_of_statistics() {
+    let rules = Config::shipped("local.yaml").at("/stats_config").clone();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut gateway = envoy_gateway::configure(nowhere);
+    assert_eq!(*gateway.at("/stats_config"), rules);
+
+    let path = workspace_root().join("envoy/istio/install/statistics.yaml");
+    let added = documents(&path)[0]["data"]["custom_bootstrap.json"].clone();
+    let added: Value = serde_json::from_str(added.as_str().expect("text")).expect("JSON");
+    let added = added["stats_config"]["stats_tags"]
+        .as_array()
+        .expect("a list");
+    let rules = rules["stats_tags"].as_array().expect("a list");
+    assert_eq!(added[..rules.len()], rules[..]);
+}
+
 /// A rule of Envoy's on a path, and the function, have to see the same path. The setting for that depends on
 /// the format: REST APIs merge slashes at the beginning of a path, HTTP APIs decode escaped ones.
 #[test]
@@ -167,11 +220,14 @@ fn each_configuration_for_strangers_limits_uploads() {
 #[test]
 fn the_filter_may_make_the_calls_that_it_makes_and_no_others() {
     // The name in the SDK, and that in the ABI.
-    const HOST_CALLS: [(&str, &str); 13] = [
+    const HOST_CALLS: [(&str, &str); 16] = [
+        ("define_metric", "proxy_define_metric"),
         ("get_buffer", "proxy_get_buffer_bytes"),
         ("get_current_time", "proxy_get_current_time_nanoseconds"),
         ("get_map_bytes", "proxy_get_header_map_pairs"),
         ("get_property", "proxy_get_property"),
+        ("increment_metric", "proxy_increment_metric"),
+        ("record_metric", "proxy_record_metric"),
         ("reset_http_response", "proxy_close_stream"),
         ("send_http_response", "proxy_send_local_response"),
         ("set_buffer", "proxy_set_buffer_bytes"),

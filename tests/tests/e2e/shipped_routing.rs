@@ -1,6 +1,7 @@
 //! The shipped configurations in which a host has several functions, or serves other things too.
 
 use lambda_mesh_tests::client::{Request, raw_status, send_all};
+use lambda_mesh_tests::endpoint::Endpoint;
 use lambda_mesh_tests::mesh::Mesh;
 use lambda_mesh_tests::upstream::{Call, ScriptedResponse, Upstream};
 use serde_json::{Value, json};
@@ -144,7 +145,7 @@ fn a_tenth_of_the_calls_goes_to_the_canary() {
 }
 
 /// Starts `static-site.yaml` with `files` in the place of the bucket, and without TLS to it.
-fn static_site(upstream: &Upstream, files: &Upstream) -> Mesh {
+pub(crate) fn static_site(upstream: impl Into<Endpoint>, files: &Upstream) -> Mesh {
     Mesh::shipped("static-site.yaml", upstream)
         .environment("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         .environment("AWS_SECRET_ACCESS_KEY", "secret")

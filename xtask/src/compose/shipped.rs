@@ -33,6 +33,7 @@ pub fn images() -> Result<Vec<String>> {
     let text = text.context("cannot read the Dockerfile")?;
     let bases = text.lines().filter_map(|line| line.strip_prefix("FROM "));
     let bases = bases.filter_map(|base| base.split(' ').next());
-    images.extend(bases.filter(|base| *base != "scratch").map(str::to_owned));
+    // A base without a tag is `scratch` or an earlier stage.
+    images.extend(bases.filter(|base| base.contains(':')).map(str::to_owned));
     Ok(images)
 }

@@ -12,6 +12,7 @@ use super::error::{ConfigError, Problems};
 use super::keys::Settings;
 use super::route_config::Config;
 use crate::encoding::protobuf;
+use crate::metrics::{FunctionMetrics, Functions};
 
 /// The namespace of the filter's keys.
 const NAMESPACE: &str = "lambda";
@@ -84,10 +85,19 @@ impl Hash for LoadedSettings {
 const MAX_CACHED: usize = 16_384;
 
 /// The configurations of all routes of a plugin in one worker. Each is resolved once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ConfigCache {
     plugin: Settings,
     cached: RefCell<HashMap<RouteSettings, Result<Rc<Config>, ConfigError>>>,
+    functions: Functions,
+    /// The figures of requests without a configuration.
+    pub(crate) unknown: FunctionMetrics,
+}
+
+impl Default for ConfigCache {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
 }
 
 impl ConfigCache {
@@ -96,7 +106,9 @@ impl ConfigCache {
     pub fn new(plugin: Settings) -> Self {
         Self {
             plugin,
-            ..Self::default()
+            cached: RefCell::default(),
+            functions: Functions::default(),
+            unknown: FunctionMetrics::unknown(),
         }
     }
 
@@ -113,7 +125,10 @@ impl ConfigCache {
         if let Some(found) = self.cached.borrow().get(&route) {
             return found.clone();
         }
-        let found = self.resolve(&route).map(Rc::new);
+        let found = self.resolve(&route).map(|mut config| {
+            config.metrics = self.functions.share(config.metrics);
+            Rc::new(config)
+        });
         if let Err(error) = &found {
             log::error!("{}: {error}", place());
         }

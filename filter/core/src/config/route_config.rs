@@ -14,6 +14,7 @@ use super::values::{
     BodylessEvent, BuiltInFormat, EventFormat, HeaderCase, Invocation, MediaRange, Response, Secret,
 };
 use crate::encoding::json_writer;
+use crate::metrics::FunctionMetrics;
 
 /// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,8 @@ pub struct Config {
     pub(crate) expose_errors: bool,
     /// The client sees the ids of the invocation.
     pub(crate) expose_ids: bool,
+    /// The function's figures.
+    pub(crate) metrics: Rc<FunctionMetrics>,
     /// The keys as JSON, if the client's request is reported to the invoker.
     pub(crate) reported_settings: Option<String>,
 }
@@ -133,6 +136,7 @@ impl Settings {
         };
         let invoke_path = operation.path_and_query(&function, qualifier);
         Ok(Config {
+            metrics: Rc::new(FunctionMetrics::new(&function, qualifier)),
             function,
             invoke_path,
             format,

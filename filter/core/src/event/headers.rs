@@ -96,7 +96,7 @@ impl<'a> Headers<'a> {
         for header in rules.added {
             let (name, value) = match header {
                 AddedHeader::Host => ("host", &*request.authority),
-                AddedHeader::TraceId => (TRACE_ID, &*request.trace_id),
+                AddedHeader::TraceId => (TRACE_ID, request.trace.xray()),
                 AddedHeader::ForwardedFor => ("x-forwarded-for", added.forwarded_for.as_str()),
                 AddedHeader::ForwardedPort => ("x-forwarded-port", added.forwarded_port.as_str()),
             };

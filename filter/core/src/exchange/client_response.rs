@@ -1,11 +1,9 @@
 //! The client's response in the place of the upstream's.
 
-use lambda_api::headers;
-
 use super::host::{Host, Side};
 use super::phase::{Attempt, BodyBuffer};
 use crate::request::header_map::first;
-use crate::request::{HeaderMap, valid_trace_id};
+use crate::request::{HeaderMap, trace_of};
 use crate::response::http_response::has_content;
 use crate::response::{HttpResponse, ids};
 
@@ -18,9 +16,8 @@ pub(super) fn is_head(attempt: &Attempt) -> bool {
 /// upstream's.
 pub(super) fn add_ids(response: &mut HttpResponse, attempt: &Attempt, headers: &HeaderMap) {
     if attempt.config.expose_ids {
-        let sent = first(&attempt.client_headers, headers::TRACE_ID);
-        let sent = valid_trace_id(sent, &attempt.attributes);
-        ids::add(response, headers, &sent);
+        let sent = trace_of(&attempt.client_headers, &attempt.attributes);
+        ids::add(response, headers, sent.xray());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::RouteSettings;
+use crate::metrics::{FunctionMetrics, Metric};
 use crate::request::HeaderMap;
 use crate::response::{HttpResponse, PartBuffer};
 
@@ -85,6 +86,12 @@ pub trait Host {
     fn filter_state(&self, name: &str) -> Option<Vec<u8>>;
     /// Returns the time in nanoseconds since 1970.
     fn now_ns(&self) -> i64;
+    /// Returns the time in nanoseconds since any moment, to measure how long something takes.
+    fn clock_ns(&self) -> i64 {
+        self.now_ns()
+    }
+    /// Adds to a counter of a function, or a value to a histogram.
+    fn record(&self, function: &FunctionMetrics, metric: Metric, value: u64);
     /// Stores an object in filter state under `wasm.<name>`.
     fn set_filter_state(&self, name: &str, value: &[u8]);
     /// Returns all headers.

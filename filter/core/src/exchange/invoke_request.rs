@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use lambda_api::headers::{ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION_TYPE, SECRET, TRACE_ID};
+use lambda_api::headers::{
+    ENVOY_REQUEST_ID, ENVOY_TIMEOUT_MS, INVOCATION_TYPE, SECRET, TRACE_ID, TRACEPARENT, TRACESTATE,
+};
 use lambda_api::limits::MAX_HEADER_EVENT_BYTES;
 use lambda_api::{InvocationType, invocation_header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -11,7 +13,7 @@ use crate::config::Config;
 use crate::config::values::Invocation;
 use crate::error::Error;
 use crate::event;
-use crate::request::Request;
+use crate::request::{Request, trace_state};
 
 /// Returns the headers of an invocation whose body has `body_bytes`, with its pseudo-headers.
 /// `timeout` is the value of [`ENVOY_TIMEOUT_MS`].
@@ -27,7 +29,7 @@ pub(super) fn headers<'a>(
 ) -> Vec<(&'static str, Cow<'a, [u8]>)> {
     let invocation_type = invocation_type(config).as_str();
     let length = body_bytes.to_string().into_bytes();
-    let mut headers: Vec<(_, Cow<'a, [u8]>)> = Vec::with_capacity(12);
+    let mut headers: Vec<(_, Cow<'a, [u8]>)> = Vec::with_capacity(14);
     headers.extend([
         (":method", b"POST".into()),
         (":scheme", scheme.into()),
@@ -36,8 +38,17 @@ pub(super) fn headers<'a>(
         ("content-type", b"application/json".into()),
         ("content-length", length.into()),
         (INVOCATION_TYPE, invocation_type.as_bytes().into()),
-        (TRACE_ID, request.trace_id.as_bytes().into()),
+        (TRACE_ID, request.trace.xray().as_bytes().into()),
     ]);
+    if let Some(parent) = request.trace.traceparent() {
+        headers.push((TRACEPARENT, parent.as_bytes().into()));
+        // It belongs to the `traceparent` that it came with.
+        if request.header(TRACEPARENT) == Some(parent.as_bytes())
+            && let Some(state) = trace_state(&request.headers)
+        {
+            headers.push((TRACESTATE, state.into()));
+        }
+    }
     if let Some(id) = request.header(ENVOY_REQUEST_ID) {
         headers.push((ENVOY_REQUEST_ID, id.into()));
     }
@@ -61,7 +72,7 @@ pub(super) fn header_value(request: &Request<'_>, config: &Config) -> Result<Vec
     invocation_header::write(
         &mut value,
         invocation_type(config),
-        &request.trace_id,
+        request.trace.xray(),
         &config.invoke_path,
     );
     let start = value.len();
@@ -144,7 +155,10 @@ mod tests {
             let map: HeaderMap = [
                 (":method", b"GET".to_vec()),
                 (":path", path),
-                ("x-amzn-trace-id", b"Root=1-a-b".to_vec()),
+                (
+                    "x-amzn-trace-id",
+                    b"Root=1-58406520-a006649127e371903a2de979".to_vec(),
+                ),
                 ("x-all", every_byte),
             ]
             .map(|(name, value)| (name.to_owned(), value))
@@ -152,7 +166,7 @@ mod tests {
             let attributes = RequestAttributes::default();
             let request = Request::new(&map, None, &attributes, b"").unwrap();
             let value = header_value(&request, &config).unwrap();
-            let start = b"RequestResponse Root=1-a-b /2015-03-31/functions/f%3Alive/invocations ";
+            let start = b"RequestResponse Root=1-58406520-a006649127e371903a2de979 /2015-03-31/functions/f%3Alive/invocations ";
             let event = value.strip_prefix(start).unwrap();
             assert_eq!(event, event::encode(&request, &config).unwrap());
             assert!(

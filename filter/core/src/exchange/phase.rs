@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::attempts::{AttemptMarker, Attempts, HeaderMapState, RequestKey};
 use super::host::{Host, Side};
 use crate::config::{Config, ConfigCache};
+use crate::metrics::Metric;
 use crate::request::{HeaderMap, RequestAttributes, header_map};
 use crate::response::StreamedResponse;
 use crate::response::long_body::LongBody;
@@ -45,6 +46,36 @@ pub(super) struct Attempt {
     pub(super) timeout: Option<Vec<u8>>,
     /// The request headers in Envoy are those of the invocation.
     pub(super) is_rewritten: bool,
+    /// The time that decoding has taken so far in nanoseconds, if the attempt is timed.
+    pub(super) decode_ns: Option<i64>,
+}
+
+impl Attempt {
+    /// Returns the moment from which the time of decoding counts.
+    pub(super) fn decode_start(&self, host: &impl Host) -> Option<i64> {
+        self.decode_ns.map(|spent| host.clock_ns() - spent)
+    }
+
+    /// Counts the time of decoding since `start`.
+    pub(super) fn decode_end(&mut self, host: &impl Host, start: Option<i64>) {
+        self.decode_ns = start.map(|start| host.clock_ns() - start);
+    }
+
+    /// Records the time of decoding.
+    pub(super) fn record_decode_time(&self, host: &impl Host) {
+        if let Some(spent) = self.decode_ns {
+            host.record(
+                &self.config.metrics,
+                Metric::DecodeTime,
+                microseconds(spent),
+            );
+        }
+    }
+}
+
+/// Returns nanoseconds as microseconds. A clock that was set back counts as none.
+pub(super) fn microseconds(nanoseconds: i64) -> u64 {
+    u64::try_from(nanoseconds / 1000).unwrap_or_default()
 }
 
 #[derive(Debug)]

@@ -13,13 +13,14 @@ use super::host::{Flow, Host, Side};
 use super::invoke_request;
 use super::phase::{
     Attempt, BodyBuffer, CLIENT_HEADERS, ERROR_TYPE, Exchange, FUNCTION, MARKER, ORIGINAL, Phase,
-    kept_headers, restore_client_headers, set_marker,
+    kept_headers, microseconds, restore_client_headers, set_marker,
 };
 use super::report;
 use crate::config::Config;
 use crate::config::values::BodylessEvent;
 use crate::error::{Error, single_line};
 use crate::event;
+use crate::metrics::{ErrorKind, Metric};
 use crate::request::header_map::{first, text};
 use crate::request::{HeaderMap, Request, header_map};
 use crate::response::error_response;
@@ -78,6 +79,7 @@ impl Exchange {
             key,
             timeout,
             is_rewritten: false,
+            decode_ns: None,
         };
         if !end_of_stream {
             let hold_check = &self.attempts.hold_check;
@@ -128,6 +130,13 @@ impl Exchange {
     /// Ends the attempt, perhaps without a response.
     pub fn on_done(&mut self, host: &impl Host) {
         self.attempts.hold_check.end(self.context);
+        let is_missing = matches!(
+            self.phase,
+            Phase::Invoking(_)
+                | Phase::BufferingResponse(..)
+                | Phase::DecodingBody(..)
+                | Phase::DetectingPrelude(..)
+        );
         let mut attempt = match self.take() {
             Phase::New | Phase::BufferingRequest(..) | Phase::Refused => return,
             Phase::Invoking(attempt)
@@ -139,6 +148,10 @@ impl Exchange {
             | Phase::DiscardingRest(attempt)
             | Phase::PassingThrough(attempt) => attempt,
         };
+        if is_missing {
+            let errors = Metric::Errors(ErrorKind::NoResponse);
+            host.record(&attempt.config.metrics, errors, 1);
+        }
         if let Some(context) = self.attempts.end(attempt.key, self.context) {
             // Not from here: Envoy is about to clear this attempt away.
             host.request_tick(Duration::from_millis(1), context);
@@ -200,6 +213,8 @@ impl Exchange {
         let Phase::BufferingRequest(mut attempt, body) = self.take() else {
             return Flow::Continue;
         };
+        let metrics = Rc::clone(&attempt.config.metrics);
+        let start = metrics.sample().then(|| host.clock_ns());
         let sent = match (body, attempt.config.bodyless_event) {
             (BodyBuffer::Present, _) => send(host, &mut attempt),
             (BodyBuffer::Missing, BodylessEvent::Header) => send_in_header(host, &attempt),
@@ -210,6 +225,12 @@ impl Exchange {
         };
         match sent {
             Ok(()) => {
+                if let Some(start) = start {
+                    let spent = microseconds(host.clock_ns() - start);
+                    host.record(&metrics, Metric::EncodeTime, spent);
+                    attempt.decode_ns = Some(0);
+                }
+                host.record(&metrics, Metric::Invocations, 1);
                 self.attempts.begin(attempt.key, &attempt.client_headers);
                 self.phase = Phase::Invoking(attempt);
                 Flow::Continue
@@ -226,6 +247,8 @@ impl Exchange {
             let id = single_line(&text(first(&headers, ENVOY_REQUEST_ID).unwrap_or_default()));
             log::warn!("{}: {error} (request {id})", config.function.as_str());
         }
+        let metrics = config.map_or(&self.configs.unknown, |config| &config.metrics);
+        host.record(metrics, Metric::Errors(error.kind()), 1);
         self.phase = Phase::Refused;
         host.respond(&error_response(error, config));
         Flow::Pause

@@ -12,6 +12,7 @@ use super::phase::{
 };
 use crate::config::values::Invocation;
 use crate::error::{Error, single_line};
+use crate::metrics::Metric;
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::http_response::has_content;
@@ -126,9 +127,10 @@ impl Exchange {
 
     /// Decodes the upstream's response once it is complete.
     pub(super) fn decode_response(&mut self, host: &impl Host) -> Flow {
-        let Phase::BufferingResponse(attempt, headers, buffer) = self.take() else {
+        let Phase::BufferingResponse(mut attempt, headers, buffer) = self.take() else {
             return Flow::Continue;
         };
+        let start = attempt.decode_start(host);
         let body = match buffer {
             BodyBuffer::Present => host.body(Side::Response),
             BodyBuffer::Missing => Vec::new(),
@@ -138,6 +140,8 @@ impl Exchange {
             body: &body,
         };
         let response = response::decode(&invoke_response, &attempt.config);
+        attempt.decode_end(host, start);
+        attempt.record_decode_time(host);
         let mut response = response.unwrap_or_else(|error| fail(host, &attempt, &headers, &error));
         add_ids(&mut response, &attempt, &headers);
         self.conclude(host, attempt, response, buffer, Phase::PassingThrough)
@@ -320,6 +324,7 @@ fn fail(host: &impl Host, attempt: &Attempt, headers: &HeaderMap, error: &Error)
         }
         None => log::warn!("{function}: {error} (request {id})"),
     }
+    host.record(&attempt.config.metrics, Metric::Errors(error.kind()), 1);
     if let Some(error_type) = error.error_type() {
         host.set_filter_state(ERROR_TYPE, error_type.as_bytes());
     }

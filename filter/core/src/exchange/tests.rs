@@ -10,6 +10,7 @@ use super::phase::{ERROR_TYPE, FUNCTION, MARKER, ORIGINAL, REQUEST_ID};
 use super::*;
 use crate::ReportedRequest;
 use crate::config::{ConfigCache, RouteSettings, Settings};
+use crate::metrics::{FunctionMetrics, Metric};
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
 use crate::response::{HttpResponse, PartBuffer};
@@ -30,6 +31,10 @@ struct FakeEnvoy {
     tick: Cell<Option<Duration>>,
     entered: RefCell<Vec<u32>>,
     now_ns: Cell<i64>,
+    /// The time for measuring, which each look at it moves on by 7 µs.
+    clock_ns: Cell<i64>,
+    /// The name of a metric, and the value, for each call.
+    recorded: RefCell<Vec<(String, u64)>>,
     is_native: Cell<bool>,
 }
 
@@ -82,6 +87,16 @@ impl Host for FakeEnvoy {
 
     fn now_ns(&self) -> i64 {
         self.now_ns.get()
+    }
+
+    fn clock_ns(&self) -> i64 {
+        self.clock_ns.set(self.clock_ns.get() + 7_000);
+        self.clock_ns.get()
+    }
+
+    fn record(&self, function: &FunctionMetrics, metric: Metric, value: u64) {
+        let record = (function.full_name(metric), value);
+        self.recorded.borrow_mut().push(record);
     }
 
     fn set_filter_state(&self, name: &str, value: &[u8]) {
@@ -478,6 +493,35 @@ fn headers_are_put_back_when_no_other_attempt_is_active() {
     assert_eq!(envoy.headers(Side::Request), client_headers());
 }
 
+/// With Envoy's tracer, `traceparent` names the span of the attempt.
+#[test]
+fn the_trace_of_a_request_goes_on_in_both_forms() {
+    let sent = |headers: &[(&str, &[u8])]| {
+        let envoy = envoy(b"{}");
+        envoy.request.borrow_mut().0.extend(map(headers));
+        let _ = invoke(&envoy, r#"{"function":"hello"}"#);
+        let event: Value = serde_json::from_slice(&envoy.body(Side::Request)).unwrap();
+        let sent = ["x-amzn-trace-id", "traceparent", "tracestate"]
+            .map(|name| envoy.value(Side::Request, name));
+        assert_eq!(
+            event["headers"]["x-amzn-trace-id"],
+            sent[0].clone().unwrap()
+        );
+        sent
+    };
+    let xray = "Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1";
+    let parent = "00-58406520a006649127e371903a2de979-53995c3f42cd8ad8-01";
+    let both = [Some(xray.to_owned()), Some(parent.to_owned()), None];
+    let state: (&str, &[u8]) = ("tracestate", b"a=1");
+    let traceparent = ("traceparent", parent.as_bytes());
+    assert_eq!(sent(&[("x-amzn-trace-id", xray.as_bytes())]), both);
+    assert_eq!(sent(&[traceparent, ("tracestate", b"")]), both);
+    assert_eq!(sent(&[traceparent, state])[2].as_deref(), Some("a=1"));
+    // A state without its parent says nothing.
+    assert_eq!(sent(&[("x-amzn-trace-id", xray.as_bytes()), state]), both);
+    assert_eq!(sent(&[("traceparent", b"00"), state])[1..], [None, None]);
+}
+
 /// The id that a client sees is the one in the function's log.
 #[test]
 fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
@@ -495,8 +539,16 @@ fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
     let given: (&str, &[u8]) = ("x-amzn-trace-id", b"Root=1-c-d;Sampled=0");
     let no_ids = ["mine".to_owned(), "mine".to_owned()];
     for (settings, more, expected) in [
-        (r#""payload":"function-url""#, None, Some("Root=1-a-b")),
-        (r#""payload":"apigateway-v1""#, None, Some("Root=1-a-b")),
+        (
+            r#""payload":"function-url""#,
+            None,
+            Some("Root=1-58406520-a006649127e371903a2de979"),
+        ),
+        (
+            r#""payload":"apigateway-v1""#,
+            None,
+            Some("Root=1-58406520-a006649127e371903a2de979"),
+        ),
         (
             r#""payload":"apigateway-v1""#,
             Some(given),
@@ -505,18 +557,21 @@ fn a_client_gets_the_ids_of_its_invocation_where_aws_names_them() {
         (
             r#""payload":"function-url""#,
             Some(failed),
-            Some("Root=1-a-b"),
+            Some("Root=1-58406520-a006649127e371903a2de979"),
         ),
         (r#""payload":"function-url","expose_ids":false"#, None, None),
         (r#""payload":"apigateway-v2""#, None, None),
         (
             r#""payload":"alb","expose_ids":true"#,
             None,
-            Some("Root=1-a-b"),
+            Some("Root=1-58406520-a006649127e371903a2de979"),
         ),
     ] {
         let envoy = envoy(b"");
-        let trace = ("x-amzn-trace-id".to_owned(), b"Root=1-a-b".to_vec());
+        let trace = (
+            "x-amzn-trace-id".to_owned(),
+            b"Root=1-58406520-a006649127e371903a2de979".to_vec(),
+        );
         envoy.request.borrow_mut().0.push(trace);
         let mut exchange = invoke(&envoy, &format!(r#"{{"function":"hello",{settings}}}"#));
         let mut headers: Vec<(&str, &[u8])> = vec![(":status", b"200"), ("x-amzn-requestid", b"r")];
@@ -917,3 +972,6 @@ fn the_clients_request_is_reported_and_a_clients_own_report_is_dropped() {
         }
     }
 }
+
+#[path = "metrics_tests.rs"]
+mod metrics;

@@ -3,17 +3,19 @@
 mod attributes;
 pub(crate) mod header_map;
 pub(crate) mod identity;
+mod trace_headers;
 
 use std::borrow::Cow;
 
-use lambda_api::headers::{OWN_PREFIX, TRACE_ID, is_hop_by_hop};
-use lambda_api::trace;
+use lambda_api::headers::{OWN_PREFIX, is_hop_by_hop};
+use lambda_api::trace::Trace;
 
 pub use attributes::RequestAttributes;
 pub use header_map::HeaderMap;
 pub use identity::ClientCert;
 
 use header_map::{is_envoys, text};
+pub(crate) use trace_headers::{trace_of, trace_state};
 
 /// A request with the route's changes, and without the filter's.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub struct Request<'a> {
     /// The headers of the client and of the route. Pseudo-headers, headers of one hop, Envoy's own and
     /// lambda-mesh's own are not among them.
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
-    /// The X-Ray trace: the caller's own, or a new root that is the same for each attempt.
-    pub(crate) trace_id: Cow<'a, str>,
+    /// The trace: the caller's own, Envoy's, or a new one that is the same for each attempt.
+    pub(crate) trace: Trace<'a>,
     /// The attributes that are not in the headers.
     pub(crate) attributes: &'a RequestAttributes,
     /// The whole body.
@@ -49,7 +51,6 @@ impl<'a> Request<'a> {
         let mut method = None;
         let mut authority = Cow::Borrowed("");
         let mut target: Option<&[u8]> = None;
-        let mut trace_id = None;
         let mut headers = Vec::with_capacity(map.len());
         for (name, value) in map {
             match name.as_str() {
@@ -60,12 +61,7 @@ impl<'a> Request<'a> {
                     || is_hop_by_hop(name)
                     || is_envoys(name)
                     || name.starts_with(OWN_PREFIX) => {}
-                name => {
-                    if name == TRACE_ID && trace_id.is_none() {
-                        trace_id = Some(value.as_slice());
-                    }
-                    headers.push((name, value.as_slice()));
-                }
+                name => headers.push((name, value.as_slice())),
             }
         }
         let target = target?;
@@ -82,7 +78,7 @@ impl<'a> Request<'a> {
             path: strip(path, strip_prefix),
             query,
             headers,
-            trace_id: valid_trace_id(trace_id, attributes),
+            trace: trace_of(map, attributes),
             attributes,
             body,
         })
@@ -140,31 +136,6 @@ impl<'a> Request<'a> {
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         digits.then_some(port)
     }
-}
-
-/// Returns the trace in a request's header, or a new one if the header is missing or not valid.
-pub(crate) fn valid_trace_id<'a>(
-    header: Option<&'a [u8]>,
-    attributes: &RequestAttributes,
-) -> Cow<'a, str> {
-    match header.filter(|value| trace::is_valid(value)) {
-        Some(value) => text(value),
-        None => Cow::Owned(trace_root(attributes)),
-    }
-}
-
-/// Returns a new trace. It is made from the request's id and time, so that it is the same for each
-/// attempt.
-fn trace_root(attributes: &RequestAttributes) -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let seconds = attributes.time_ns / 1_000_000_000;
-    let mut hasher = DefaultHasher::new();
-    (&attributes.request_id, attributes.time_ns).hash(&mut hasher);
-    let high = hasher.finish();
-    high.hash(&mut hasher);
-    let low = hasher.finish() >> 32;
-    let random = u128::from(high) << 32 | u128::from(low);
-    trace::new(u32::try_from(seconds).unwrap_or_default(), random, None)
 }
 
 fn strip<'a>(path: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
@@ -256,32 +227,5 @@ mod tests {
     fn no_path_is_no_request() {
         let map = vec![(":method".to_owned(), b"CONNECT".to_vec())];
         assert!(Request::new(&map, None, &attributes(), b"").is_none());
-    }
-
-    #[test]
-    fn a_trace_is_kept_or_made_and_is_the_same_for_each_attempt() {
-        let attributes = attributes();
-        let mut map = map("a", "/");
-        let made = Request::new(&map, None, &attributes, b"")
-            .unwrap()
-            .trace_id
-            .into_owned();
-        let digest = made.strip_prefix("Root=1-5e6a879e-").unwrap();
-        assert_eq!(digest.len(), 24);
-        assert_eq!(
-            made,
-            Request::new(&map, None, &attributes, b"").unwrap().trace_id
-        );
-        for value in [&b"\xff"[..], &[b'a'; 513], b"a b"] {
-            let mut map = map.clone();
-            map.push((TRACE_ID.to_owned(), value.to_vec()));
-            let request = Request::new(&map, None, &attributes, b"").unwrap();
-            assert_eq!(request.trace_id, made);
-        }
-        map.push((TRACE_ID.to_owned(), b"Root=1-a-b".to_vec()));
-        assert_eq!(
-            Request::new(&map, None, &attributes, b"").unwrap().trace_id,
-            "Root=1-a-b"
-        );
     }
 }

@@ -7,6 +7,9 @@ use std::ffi::{CStr, c_char, c_void};
 /// `envoy_dynamic_module_type_http_filter_envoy_ptr`: one request in Envoy.
 pub(crate) type FilterPtr = *mut c_void;
 
+/// `envoy_dynamic_module_type_http_filter_config_envoy_ptr`: a filter's configuration in Envoy.
+pub(crate) type ConfigPtr = *mut c_void;
+
 /// `envoy_dynamic_module_type_http_filter_scheduler_module_ptr`.
 pub(super) type SchedulerPtr = *mut c_void;
 
@@ -78,6 +81,9 @@ pub(crate) enum LogLevel {
 
 /// `envoy_dynamic_module_type_http_filter_stream_reset_reason_LocalReset`.
 pub(super) const LOCAL_RESET: u32 = 0;
+
+/// `envoy_dynamic_module_type_metrics_result_Success`.
+pub(super) const METRICS_SUCCESS: u32 = 0;
 
 /// Declares Envoy's functions, and lists their names.
 macro_rules! callbacks {
@@ -181,6 +187,34 @@ callbacks! {
     fn envoy_dynamic_module_callback_get_most_specific_route_config(
         filter: FilterPtr
     ) -> *const c_void;
+    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        config: ConfigPtr,
+        name: Buffer,
+        labels: *const Buffer,
+        label_count: usize,
+        id: *mut usize
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+        config: ConfigPtr,
+        name: Buffer,
+        labels: *const Buffer,
+        label_count: usize,
+        id: *mut usize
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_increment_counter(
+        config: ConfigPtr,
+        id: usize,
+        values: *const Buffer,
+        value_count: usize,
+        amount: u64
+    ) -> u32;
+    fn envoy_dynamic_module_callback_http_filter_config_record_histogram_value(
+        config: ConfigPtr,
+        id: usize,
+        values: *const Buffer,
+        value_count: usize,
+        amount: u64
+    ) -> u32;
     fn envoy_dynamic_module_callback_http_filter_scheduler_new(filter: FilterPtr) -> SchedulerPtr;
     fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
         scheduler: SchedulerPtr,

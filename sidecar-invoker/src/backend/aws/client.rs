@@ -10,15 +10,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::net::proxy::ProxyConnector;
+use crate::net::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time for which an idle connection is kept. AWS closes idle connections after a while.
@@ -56,7 +55,7 @@ impl Client {
         tcp.set_keepalive_interval(Some(Duration::from_secs(5)));
         tcp.set_keepalive_retries(Some(3));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
+            .with_tls_config(tls::trusting_system()?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(ProxyConnector::new(tcp));
@@ -114,23 +113,4 @@ pub(crate) fn is_unsent(error: &Error) -> bool {
     let inner = source.and_then(|source| source.downcast_ref::<hyper::Error>());
     // hyper cancels only requests that it has not begun to write.
     error.is_connect() || inner.is_some_and(hyper::Error::is_canceled)
-}
-
-/// Returns a TLS configuration with the authorities that the system trusts, or that `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` name.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-    };
-    let trusting = match builder()?.with_native_roots() {
-        Ok(trusting) => trusting,
-        Err(error) => {
-            tracing::warn!(
-                "no HTTPS endpoint can be trusted: {error}; install ca-certificates, or name a file of certificates in SSL_CERT_FILE"
-            );
-            builder()?.with_root_certificates(RootCertStore::empty())
-        }
-    };
-    Ok(trusting.with_no_client_auth())
 }

@@ -15,8 +15,9 @@ use super::node::Node;
 use super::resource::Resource;
 use super::stack::{Stack, Stacks};
 use super::template::{Template, not_known};
+use crate::config::conditions::Condition;
 use crate::config::pattern::{Host, PathPattern};
-use crate::config::routes::{Condition, Route};
+use crate::config::routes::Route;
 
 const LISTENER: &str = "AWS::ElasticLoadBalancingV2::Listener";
 const RULE: &str = "AWS::ElasticLoadBalancingV2::ListenerRule";
@@ -354,6 +355,12 @@ impl Rule {
                     }
                     _ => return Err("a condition on the query has no fixed Key".to_owned()),
                 }
+            }
+            "source-ip" => {
+                let ranges = values(condition, "SourceIpConfig")?;
+                let ranges = ranges.iter().map(|range| range.parse());
+                let ranges = ranges.collect::<Result<_, _>>()?;
+                self.conditions.push(Condition::Source(ranges));
             }
             field => return Err(format!("conditions on {field} are not known here")),
         }

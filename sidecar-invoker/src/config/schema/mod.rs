@@ -13,6 +13,7 @@ mod env_file;
 pub(super) mod functions;
 pub(super) mod local;
 mod templates;
+pub(super) mod traces;
 mod versions;
 
 use self::functions::{FunctionKeys, functions};
@@ -49,6 +50,8 @@ keys! {
     drain_timeout: Duration = DURATION, "`10s`";
     /// Form of the log, on standard error, and of the lines that functions write, on standard output.
     log_format: LogFormat = LOG_FORMAT, "`text`";
+    /// Export of the invoker's spans to an OpenTelemetry collector.
+    traces = kind::mapping("traces", &traces::TracesKeys::reference()), "off";
     /// AWS SAM or CloudFormation templates whose functions are added.
     import = templates(), "none";
     /// Name of the stack, `AWS::StackName`, in the templates.
@@ -198,6 +201,10 @@ pub(super) fn config(
         (None, None) => is_on_aws.then(BTreeMap::new),
     };
     let log_format = keys.log_format.or(LogFormat::Text);
+    let traces = match &keys.traces {
+        Some(block) => traces::traces(block).map(Some),
+        None => Some(None),
+    };
     let routes = match &keys.routes {
         // With `aws` a function need not be listed.
         Some(value) => routes::routes(value, matches!(block, Some(None)).then_some(&names)),
@@ -217,6 +224,7 @@ pub(super) fn config(
         max_concurrency: max_concurrency? as usize,
         aws: block?,
         log_format: log_format?,
+        traces: traces?,
         functions: functions.filter(|_| is_read)?,
         routes: routes?,
         templates: std::mem::take(&mut imported.files),

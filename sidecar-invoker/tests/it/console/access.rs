@@ -2,6 +2,7 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{admin, call, start};
+use crate::support::running::{FREE, Running, serve};
 use crate::support::{HttpResponse, Invoker, fixture_function};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -175,5 +176,51 @@ async fn there_is_no_console_unless_it_is_asked_for() {
         assert_eq!(response.status, 404);
         let text = String::from_utf8_lossy(&response.body);
         assert!(text.contains("`console: true`"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn no_function_inherits_the_token() {
+    let config = format!(
+        "console: {{ token: env:CONSOLE_TOKEN }}\n{}",
+        fixture_function("")
+    );
+    let running = Running::start_wrapped(&config, |mut serve| {
+        serve.env("CONSOLE_TOKEN", SECRET);
+        serve
+    });
+    let seen = running.invoke(json!({})).await.json();
+    assert!(seen["env"]["AWS_LAMBDA_RUNTIME_API"].is_string());
+    assert!(!seen.to_string().contains(SECRET), "{seen}");
+    let log = running.terminate();
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn a_token_that_is_no_secret_is_refused_at_the_start() {
+    for (value, sentence) in [
+        (
+            None,
+            "console.token: the environment variable CONSOLE_TOKEN is not set",
+        ),
+        (
+            Some("hunter2"),
+            "holds no secret of 32 to 256 visible ASCII characters",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("invoker.yaml");
+        let config = format!(
+            "console: {{ token: env:CONSOLE_TOKEN }}\n{}",
+            fixture_function("")
+        );
+        std::fs::write(&file, config).unwrap();
+        let mut command = serve(&file, FREE);
+        command.env_remove("CONSOLE_TOKEN");
+        command.envs(value.map(|value| ("CONSOLE_TOKEN", value)));
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(log.contains(sentence) && !log.contains("hunter2"), "{log}");
     }
 }

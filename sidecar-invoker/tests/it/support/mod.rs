@@ -1,5 +1,6 @@
 //! Shared by the tests: an invoker in this process, a client, and polling with a time limit.
 
+pub(crate) mod collector;
 pub(crate) mod events;
 pub(crate) mod running;
 #[cfg(target_os = "linux")]

@@ -85,8 +85,8 @@ impl Failure {
             Self::Entrypoint { .. } | Self::Build(_) => "Runtime.InvalidEntrypoint",
             Self::Exit(_) | Self::Detached => "Runtime.ExitError",
             Self::NotAttached(_) => "Runtime.NotAttached",
-            Self::TimedOut(_) => "Sandbox.Timedout",
-            Self::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
+            Self::TimedOut(_) => function_error::TIMED_OUT,
+            Self::ResponseTooLarge(_) => function_error::RESPONSE_TOO_LARGE,
             Self::Truncated => "Runtime.TruncatedResponse",
             Self::Extension { reason, .. } => match reason {
                 ExtensionFailure::Launch(_) => "Extension.LaunchError",

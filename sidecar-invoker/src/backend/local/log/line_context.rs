@@ -6,6 +6,7 @@ use hyper::header::HeaderValue;
 use serde_json::Value;
 
 use crate::invocation::RequestId;
+use lambda_api::trace;
 
 /// The invocation that lines belong to, for a log in JSON.
 #[derive(Debug, Clone)]
@@ -27,7 +28,9 @@ impl LineContext {
     /// Adds the members of the invocation to a line of JSON.
     pub(super) fn add_to(&self, record: &mut Value, is_last: bool) {
         record["request_id"] = self.request_id.to_string().into();
-        record["trace_id"] = String::from_utf8_lossy(self.trace_id.as_bytes()).into();
+        if let Some(id) = trace::id_of(self.trace_id.as_bytes()) {
+            record["trace_id"] = id.into();
+        }
         if let Some(report) = self.report.as_ref().filter(|_| is_last) {
             record["duration_ms"] = (report.duration.as_micros() as f64 / 1_000.0).into();
             if let Some(error_type) = &report.error_type {

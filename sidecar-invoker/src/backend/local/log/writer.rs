@@ -313,7 +313,9 @@ mod tests {
         let request_id = RequestId::random();
         let context = LineContext {
             request_id,
-            trace_id: HeaderValue::from_static("Root=1-5e-7"),
+            trace_id: HeaderValue::from_static(
+                "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
+            ),
             report: Some(ReportFigures {
                 duration: Duration::from_micros(1_500),
                 error_type: Some("KeyError".to_owned()),
@@ -334,7 +336,7 @@ mod tests {
             panic!("{records:?}");
         };
         assert_eq!(end["request_id"], request_id.to_string());
-        assert_eq!(end["trace_id"], "Root=1-5e-7");
+        assert_eq!(end["trace_id"], "5759e988bd862e3fe1be46a994272793");
         assert_eq!(end.get("duration_ms"), None);
         assert_eq!(report["message"], "REPORT");
         assert_eq!(report["duration_ms"], 1.5);

@@ -45,6 +45,7 @@ Resources:
         - {{ Field: path-pattern, Values: ['/img/*.png'] }}
         - {{ Field: http-header, HttpHeaderConfig: {{ HttpHeaderName: X-Mode, Values: [beta*, x] }} }}
         - {{ Field: query-string, QueryStringConfig: {{ Values: [{{ Key: v, Value: '2' }}] }} }}
+        - {{ Field: source-ip, SourceIpConfig: {{ Values: [10.0.0.0/8] }} }}
       Actions: [{{ Type: forward, TargetGroupArn: !Ref ToG }}]
   Wide:
     Type: AWS::ElasticLoadBalancingV2::ListenerRule
@@ -75,6 +76,7 @@ Resources:
         Condition::Path(texts(&["/img/*.png"])),
         Condition::Header("x-mode".to_owned(), texts(&["beta*", "x"])),
         Condition::Query("v".to_owned(), texts(&["2"])),
+        Condition::Source(vec!["10.0.0.0/8".parse().unwrap()]),
     ];
     for route in &config.routes[..3] {
         assert_eq!(route.conditions, conditions);
@@ -98,7 +100,7 @@ fn a_rule_that_cannot_be_kept_is_left_out_with_a_warning() {
     let rules = [
         rule(
             "A",
-            "{ Field: source-ip, SourceIpConfig: { Values: [10.0.0.0/8] } }",
+            "{ Field: source-ip, SourceIpConfig: { Values: [10.0.0.0/64] } }",
             to_f,
         ),
         rule(
@@ -141,7 +143,7 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "7: A: conditions on source-ip are not known here; it is left out",
+            "7: A: expected addresses such as 10.1.0.0/16, found \"10.0.0.0/64\"; it is left out",
             "8: B: expected a host name without a port such as orders.example.com, *.example.com or *, found \"a*b.example.com\"; it is left out",
             "9: C: a condition needs Path, which is not known here; it is left out",
             "10: D: actions of the type redirect are not served here; it is left out",

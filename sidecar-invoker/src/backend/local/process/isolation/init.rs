@@ -62,11 +62,16 @@ pub(super) fn run(socket: UnixStream) {
 
 /// Blocks SIGCHLD and returns a descriptor that can be read when a child has ended.
 pub(super) fn child_signals() -> io::Result<SignalFd> {
-    let mut signals = SigSet::empty();
-    signals.add(BlockedSignal::SIGCHLD);
+    let signals = child_signal();
     signals.thread_block()?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     Ok(SignalFd::with_flags(&signals, flags)?)
+}
+
+fn child_signal() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(BlockedSignal::SIGCHLD);
+    signals
 }
 
 /// Waits until one of the sources can be read, and returns for each source whether it can.
@@ -138,7 +143,9 @@ impl InitProcess {
             },
             _ => return Err(malformed()),
         };
-        self.socket.write_all(&answer.finish())
+        self.socket.write_all(&answer.finish())?;
+        // A signal that arrived during a start was lost.
+        self.reap()
     }
 
     /// Sets up the parts that are the same for all environments of this level.
@@ -196,12 +203,17 @@ impl InitProcess {
         {
             command.env("TMPDIR", scratch);
         }
-        let child = command
+        command
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        // A process inherits the blocked signals. With SIGCHLD among them, a shell's `wait` would never return.
+        let signals = child_signal();
+        signals.thread_unblock()?;
+        let child = command.spawn();
+        signals.thread_block()?;
+        let child = child?;
         self.processes.insert(child.id().cast_signed());
         Ok(child.id())
     }
@@ -353,8 +365,7 @@ fn reap(mut parent: io::PipeWriter) {
         return;
     }
     drop(parent);
-    let mut signals = SigSet::empty();
-    signals.add(BlockedSignal::SIGCHLD);
+    let signals = child_signal();
     loop {
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         if signals.wait().is_err() {
