@@ -59,6 +59,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
+        ("a browser", browser::driver().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {

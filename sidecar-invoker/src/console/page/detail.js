@@ -19,6 +19,9 @@ const TITLES = {
   log: ["", "Log"],
 };
 
+// The last lines of a log come this many milliseconds after the response at most.
+const LOG_DELAY = 500;
+
 /** The pane of the selected invocation. */
 export class Detail {
   /** `onclose()`, `onopen(id)` for another invocation, `ontab(tab)`, `ongone()`, `onedit(detail)` for the editor. */
@@ -33,6 +36,7 @@ export class Detail {
     this.formats = { formats: [], contracts: [] };
     this.memory = { event: {}, response: {} };
     this.request = 0;
+    this.logLater = 0;
   }
 
   /** Shows the invocation `id`, with this tab if it names one. */
@@ -57,12 +61,23 @@ export class Detail {
       if (request !== this.request) return;
       // After a restart of the invoker, the id may belong to another invocation.
       if (this.detail?.id === detail.id && this.detail.request_id !== detail.request_id) this.#gone();
-      else this.#draw(detail);
+      else {
+        this.#draw(detail);
+        this.#awaitLog(detail);
+      }
     } catch (error) {
       if (request !== this.request) return;
       if (error.status === 404 && this.detail?.id === this.id) this.#gone();
       else this.#fail(error);
     }
+  }
+
+  /** Looks for lines that the function wrote at its end, once they had the time to arrive. */
+  #awaitLog(detail) {
+    clearTimeout(this.logLater);
+    const age = Date.now() - detail.started - (detail.duration ?? 0);
+    if (detail.state === "running" || age > 2 * LOG_DELAY) return;
+    this.logLater = setTimeout(() => detail.id === this.id && this.reload(), LOG_DELAY);
   }
 
   /** Takes note of a change of the invocation that is shown. */
