@@ -1,6 +1,6 @@
 """Checks of the console in a real Chromium. Usage: console.py CHECK CONSOLE_URL SERVICE_URL [FOLDER]
 
-CHECK is a function of one of the modules below. The service is the project of tests/e2e/console_page.rs. A check that
+CHECK is a function of one of the modules below. The service is the project of tests/tests/browser/console_page.rs. A check that
 prints `restart` reads the new SERVICE_URL from standard input.
 """
 

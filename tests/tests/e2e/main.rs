@@ -18,7 +18,6 @@ mod broken_upstreams;
 mod chaos;
 mod configuration;
 mod console;
-mod console_page;
 mod cookies;
 mod disconnects;
 mod emulator;
