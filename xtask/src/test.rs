@@ -20,6 +20,9 @@ const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
 /// default, or `native`.
 pub const HOST: &str = "LAMBDA_MESH_HOST";
 
+/// End-to-end tests that have nothing to do with the host of the filter, and run once.
+const ONCE: [&str; 3] = ["aws::", "example_", "wheel::"];
+
 /// Records that the test `name` is skipped, and the reason. The test then returns. `cargo xtask test`
 /// counts it as skipped, not as passed, and prints the reason.
 pub fn skip(name: &str, reason: &str) {
@@ -88,8 +91,11 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let mut status = cargo_test(&arguments, None, &records, &mut counts)?;
     if runs_everything && cfg!(target_os = "linux") {
         say("running the end-to-end tests again, with the native module");
-        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e"].map(OsStr::new);
-        let native = cargo_test(&end_to_end, Some("native"), &records, &mut counts)?;
+        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
+        let skipped = ONCE.iter().flat_map(|tests| ["--skip", tests]);
+        let arguments: Vec<_> = end_to_end.into_iter().chain(skipped).collect();
+        let arguments: Vec<_> = arguments.into_iter().map(OsStr::new).collect();
+        let native = cargo_test(&arguments, Some("native"), &records, &mut counts)?;
         if status.success() {
             status = native;
         }

@@ -39,8 +39,7 @@ pub fn signing(
         program,
         name,
         placement,
-        "aws",
-        aws,
+        json!({ "aws": aws }),
         &[
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             (
@@ -51,7 +50,7 @@ pub fn signing(
     )
 }
 
-/// Starts an invoker on free ports, with `key: value` in its configuration.
+/// Starts an invoker with these keys in its configuration, on free ports unless they name others.
 ///
 /// # Errors
 /// The invoker does not start.
@@ -59,16 +58,18 @@ pub fn start(
     program: &Path,
     name: &str,
     placement: Placement<'_>,
-    key: &str,
-    value: Value,
+    keys: Value,
     variables: &[(&str, &str)],
 ) -> Result<(SocketAddr, Process)> {
     let listen = free_address()?;
-    let config = Value::from(Map::from_iter([
-        (key.to_owned(), value),
-        ("listen".to_owned(), listen.to_string().into()),
+    let mut config = Map::from_iter([
+        ("listen".to_owned(), Value::from(listen.to_string())),
         ("admin".to_owned(), free_address()?.to_string().into()),
-    ]));
+    ]);
+    if let Value::Object(keys) = keys {
+        config.extend(keys);
+    }
+    let config = Value::Object(config);
     let file = placement.folder.join(format!("{name}.yaml"));
     // All JSON is YAML.
     std::fs::write(&file, config.to_string())

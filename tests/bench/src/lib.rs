@@ -8,6 +8,7 @@
 //! ```
 
 pub mod bare_function;
+pub mod console;
 pub mod contestant;
 pub mod envoy;
 pub mod functions;

@@ -199,15 +199,14 @@ fn runtime() -> Result<Runtime> {
 }
 
 fn invoker(lab: &Lab) -> Result<RunnerUnderTest> {
-    let functions = json!({ "trivial": { "local": {
+    let functions = json!({ "functions": { "trivial": { "local": {
         "command": [lab.function],
         "concurrency": 16,
-    } } });
+    } } } });
     let (address, process) = invoker::start(
         &lab.invoker,
         "invoker-local",
         lab.anywhere(),
-        "functions",
         functions,
         &[],
     )?;

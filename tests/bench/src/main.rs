@@ -10,7 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use lambda_mesh_bench::lab::{Effort, Lab};
 use lambda_mesh_bench::report::{Report, Setting};
 use lambda_mesh_bench::{
-    functions, invoker_alone, latency, local, markdown, memory, plot, proxy, stream, throughput,
+    console, functions, invoker_alone, latency, local, markdown, memory, plot, proxy, stream,
+    throughput,
 };
 
 /// Measure lambda-mesh beside its peers, and write report.md, report.json and report.svg
@@ -65,6 +66,7 @@ enum Experiment {
     Invoker,
     Local,
     ColdStart,
+    Console,
 }
 
 fn main() -> Result<()> {
@@ -135,6 +137,7 @@ fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()>
         Experiment::Invoker => report.invoker = invoker_alone::run(lab)?,
         Experiment::Local => report.local = local::warm(lab)?,
         Experiment::ColdStart => report.cold_start = Some(local::cold(lab)?),
+        Experiment::Console => report.console = console::run(lab)?,
     }
     Ok(())
 }

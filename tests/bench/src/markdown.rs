@@ -127,6 +127,21 @@ pub fn page(report: &Report) -> String {
         );
         section(&mut out, "Cold start of a local function", &text);
     }
+    let console = report.console.iter().map(|row| {
+        vec![
+            format!("{:?}", row.console),
+            figure(&row.responses_per_second),
+            figure(&row.cpu_us),
+        ]
+    });
+    section(
+        &mut out,
+        "The console, over local calls at 16 connections",
+        &table(
+            &["", "responses/s", "CPU µs, the function's included"],
+            console,
+        ),
+    );
     out
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::console::{self, Console};
 use crate::contestant::Contestant;
 use crate::functions::{self, Layout};
 use crate::invoker_alone::{self, Between};
@@ -31,6 +32,8 @@ pub struct Report {
     pub local: Vec<local::Row>,
     /// The first call of a local function.
     pub cold_start: Option<local::ColdStart>,
+    /// The cost of the console.
+    pub console: Vec<console::Row>,
     /// The size of the filter in bytes.
     pub wasm_bytes: u64,
 }
@@ -229,6 +232,7 @@ impl Report {
         goals.extend([self.added_p99(), self.memory_growth(), self.wasm_size()]);
         goals.extend(self.many_functions());
         goals.extend(self.local_goals());
+        goals.extend(self.console_goals());
         goals.into_iter().flatten().collect()
     }
 
@@ -320,6 +324,36 @@ impl Report {
                 found: format!("{loss:.1} %"),
                 is_met: loss <= 3.0,
             }),
+        ]
+    }
+
+    fn console_goals(&self) -> Vec<Option<Goal>> {
+        let goal = |what, target, most: f64, console| {
+            let mut rows = self.console.iter();
+            let ratio = rows.find(|row| row.console == console)?.ratio?;
+            Some(Goal {
+                what,
+                target,
+                found: format!(
+                    "{:.3} × ({:.3} to {:.3})",
+                    ratio.median, ratio.low, ratio.high
+                ),
+                is_met: ratio.median <= most,
+            })
+        };
+        vec![
+            goal(
+                "CPU time of a local call with the console, page closed",
+                "≤ 1.01 × without",
+                1.01,
+                Console::Closed,
+            ),
+            goal(
+                "CPU time of a local call with the console, page open",
+                "≤ 1.03 × without",
+                1.03,
+                Console::Open,
+            ),
         ]
     }
 

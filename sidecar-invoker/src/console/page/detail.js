@@ -67,8 +67,10 @@ export class Detail {
       }
     } catch (error) {
       if (request !== this.request) return;
-      if (error.status === 404 && this.detail?.id === this.id) this.#gone();
-      else this.#fail(error);
+      const isShown = this.detail?.id === this.id;
+      if (error.status === 404 && isShown) this.#gone();
+      // A lost connection takes nothing from the reader. The page loads it again once it is connected.
+      else if (error.status !== 0 || !isShown) this.#fail(error);
     }
   }
 
