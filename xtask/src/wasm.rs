@@ -273,7 +273,7 @@ mod tests {
     fn a_filter_that_has_grown_is_refused() {
         assert!(within(MAX_BYTES).is_ok());
         let error = within(MAX_BYTES + 1).unwrap_err().to_string();
-        assert!(error.contains("400001 bytes, more than 400000"), "{error}");
+        assert!(error.contains("410001 bytes, more than 410000"), "{error}");
     }
 
     #[test]
