@@ -21,7 +21,21 @@ const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
 pub const HOST: &str = "LAMBDA_MESH_HOST";
 
 /// End-to-end tests that have nothing to do with the host of the filter, and run once.
-const ONCE: [&str; 3] = ["aws::", "example_", "wheel::"];
+const ONCE: [&str; 13] = [
+    "aws::check",
+    "aws::clients",
+    "aws::credentials",
+    "aws::drain",
+    "aws::mistakes",
+    "aws::proxy",
+    "aws::rust_client",
+    "aws::stand_in",
+    "example_custom_runtime::",
+    "example_lambda_reverse_proxy::",
+    "example_lamp::",
+    "example_private_",
+    "wheel::",
+];
 
 /// Records that the test `name` is skipped, and the reason. The test then returns. `cargo xtask test`
 /// counts it as skipped, not as passed, and prints the reason.
