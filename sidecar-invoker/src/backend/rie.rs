@@ -181,8 +181,10 @@ impl Emulator {
             Ok(response) => self.read(name, response).await,
             Err(error) => Err(unavailable(&error, "broke off")),
         };
-        timeline.reach(Step::Responded);
-        timeline.reach(Step::Completed);
+        if response.is_ok() {
+            timeline.reach(Step::Responded);
+            timeline.reach(Step::Completed);
+        }
         connection.abort();
         response
     }

@@ -35,7 +35,7 @@ impl Step {
     const COUNT: usize = Self::Completed as usize + 1;
 }
 
-/// The course of one invocation. Each step is recorded once and by one task.
+/// The course of one invocation. Each step is recorded by one task at a time.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     arrival: Instant,

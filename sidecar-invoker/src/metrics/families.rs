@@ -71,31 +71,51 @@ impl Families {
             "Invocations by how they ended",
             self.invocations.clone(),
         );
-        registry.register(
-            "lambda_mesh_in_flight",
-            "Invocations that have not been answered",
-            self.in_flight.clone(),
-        );
-        registry.register(
-            "lambda_mesh_waiting",
-            "Invocations that wait for their turn",
-            self.waiting.clone(),
-        );
-        registry.register(
-            "lambda_mesh_aws_waiting",
-            "Invocations that wait for their turn on AWS",
-            self.aws_waiting.clone(),
-        );
-        registry.register(
-            "lambda_mesh_events_queued",
-            "Events that run, wait for their turn, or wait for a retry",
-            self.events.clone(),
-        );
-        registry.register(
-            "lambda_mesh_aws_retries",
-            "Further tries on AWS",
-            self.retries.clone(),
-        );
+        let gauges = [
+            (
+                "lambda_mesh_in_flight",
+                "Invocations that have not been answered",
+                &self.in_flight,
+            ),
+            (
+                "lambda_mesh_waiting",
+                "Invocations that wait for their turn",
+                &self.waiting,
+            ),
+            (
+                "lambda_mesh_aws_waiting",
+                "Invocations that wait for their turn on AWS",
+                &self.aws_waiting,
+            ),
+            (
+                "lambda_mesh_events_queued",
+                "Events that run, wait for their turn, or wait for a retry",
+                &self.events,
+            ),
+        ];
+        for (name, help, gauges) in gauges {
+            registry.register(name, help, gauges.clone());
+        }
+        let counters = [
+            (
+                "lambda_mesh_aws_retries",
+                "Further tries on AWS",
+                &self.retries,
+            ),
+            (
+                "faas_coldstarts",
+                "Invocations that waited for the start of an environment",
+                &self.cold_starts,
+            ),
+            (
+                "faas_timeouts",
+                "Invocations that reached their time limit",
+                &self.timeouts,
+            ),
+        ];
+        for (name, help, counters) in counters {
+            registry.register(name, help, counters.clone());
+        }
         let histograms = [
             (
                 "lambda_mesh_invocation_duration",
@@ -126,16 +146,6 @@ impl Families {
             "Peak memory of an environment, after an invocation",
             Unit::Bytes,
             self.memory.clone(),
-        );
-        registry.register(
-            "faas_coldstarts",
-            "Invocations that waited for the start of an environment",
-            self.cold_starts.clone(),
-        );
-        registry.register(
-            "faas_timeouts",
-            "Invocations that reached their time limit",
-            self.timeouts.clone(),
         );
         registry.register(
             "faas_errors",

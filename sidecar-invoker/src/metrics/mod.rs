@@ -61,7 +61,7 @@ impl Format {
     }
 }
 
-/// What is read at the time of a scrape.
+/// The figures that are read at the time of a scrape.
 #[derive(Default)]
 pub(crate) struct Scrape {
     /// The roles whose credentials expire, with the time of the expiry in seconds since 1970.

@@ -72,7 +72,7 @@ pub(crate) struct Record {
     change: AtomicU64,
     bytes: AtomicUsize,
     is_forgotten: AtomicBool,
-    /// What the console has made of the record, with the change after which it did.
+    /// The console's view of the record, with the change after which it was made.
     summary: Mutex<Option<(u64, Arc<str>)>>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Tracer {
     spans: Option<Arc<Spans>>,
 }
 
-/// What is needed to begin and to export spans.
+/// The means to begin and to export spans.
 struct Spans {
     sampler: Sampler,
     queue: exporter::Queue,

@@ -18,7 +18,7 @@ pub(crate) struct Span {
     pub(super) state: String,
 }
 
-/// What is known of an invocation at its end.
+/// The facts about an invocation at its end.
 pub(crate) struct Ended {
     pub(crate) function: FunctionName,
     pub(crate) timeline: Arc<Timeline>,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex_lite::{Regex, escape};
 use xtask::workspace_root;
 
-/// What differs from run to run, and the text that stands for it.
+/// The parts that differ from run to run, and the text that stands for each.
 static CHANGING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let patterns = [
         ("\u{1b}\\[[0-9;]*m", ""),

@@ -143,7 +143,7 @@ impl Session {
             (is_complete && fits).then_some(())
         };
         let mut fits = false;
-        for _ in 0..200 {
+        for _ in 0..1_200 {
             fits = printed(&process).is_some();
             if fits {
                 break;

@@ -36,6 +36,12 @@ function coloured(text) {
   return nodes;
 }
 
+/** Returns the line above a text: what it is, and a button that copies it. */
+function head(about, text, label) {
+  const options = { class: "quiet", "aria-label": `Copy ${label.toLowerCase()}` };
+  return el("p", { class: "about" }, about, button("Copy", () => copy(text, label), options));
+}
+
 /** Shows a body: JSON in lines, other text as it came, bytes in base64, an image as well. */
 export function body(content, label, type = "") {
   if (content === null) return el("p", { class: "none" }, "No body.");
@@ -48,12 +54,7 @@ export function body(content, label, type = "") {
   return el(
     "div",
     { class: "body" },
-    el(
-      "p",
-      { class: "about" },
-      el("span", {}, about.join(" · "), content.is_truncated && cut()),
-      button("Copy", () => copy(text, label), { class: "quiet", "aria-label": `Copy ${label.toLowerCase()}` }),
-    ),
+    head(el("span", {}, about.join(" · "), content.is_truncated && cut()), text, label),
     content.base64 !== undefined && !content.is_truncated && image(content.base64, type),
     code(json ?? text, label, json !== null),
   );
@@ -108,11 +109,10 @@ export function log(content) {
   return el(
     "div",
     { class: "body" },
-    el(
-      "p",
-      { class: "about" },
-      el("span", {}, about, content.is_truncated && el("span", { class: "notice" }, " · only the end is kept")),
-      button("Copy", () => copy(content.text, "Log"), { class: "quiet", "aria-label": "Copy log" }),
+    head(
+      el("span", {}, about, content.is_truncated && el("span", { class: "notice" }, " · only a part of it is kept")),
+      content.text,
+      "Log",
     ),
     code(content.text, "Log"),
   );
