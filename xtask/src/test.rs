@@ -76,6 +76,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
+        ("Laravel", php::laravel().map(drop)),
         ("a browser", browser::driver().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
