@@ -74,6 +74,9 @@ impl Session {
             Ok(found) => symlink(found.server, programs.join("prometheus")).expect("a link"),
             Err(error) => _ = missing.insert("Prometheus", format!("{error:#}")),
         }
+        if Command::new("node").arg("--version").output().is_err() {
+            missing.insert("Node.js", "`node` is not on PATH".to_owned());
+        }
         if Command::new("man").arg("--version").output().is_err() {
             missing.insert("man", "`man` is not on PATH".to_owned());
         }
@@ -231,8 +234,9 @@ impl Session {
 /// Returns the command in a terminal of its own, as programs may print less to a pipe.
 fn in_a_terminal(command: &Command) -> Command {
     let mut python = Command::new("python3");
-    let program =
-        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    // Once a program has closed its output, the terminal goes away, which must not end the program.
+    let program = "import os, pty, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); \
+                   sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     python
         .args(["-c", program])
         .arg(command.get_program())
