@@ -22,6 +22,8 @@ enum Task {
     Docs,
     /// Run the commands in the documents, compare their output, and check all links; a part of `test`
     TestDocs,
+    /// Run random inputs and hostile load, as long as you like
+    Soak(xtask::test::SoakOptions),
     /// Run docker-compose.yaml and call its functions; needs a Docker engine
     TestCompose,
     /// Call functions of many web frameworks in every payload format, and print what works
@@ -72,6 +74,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test { arguments } => xtask::test::run(&arguments),
         Task::Docs => xtask::docs::run(),
         Task::TestDocs => xtask::test::documents(),
+        Task::Soak(options) => xtask::test::soak(&options),
         Task::TestCompose => xtask::compose::run(),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),

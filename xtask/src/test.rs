@@ -20,6 +20,9 @@ const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
 /// default, or `native`.
 pub const HOST: &str = "LAMBDA_MESH_HOST";
 
+/// The environment variable with the seconds that the test of hostile load runs.
+pub const CHAOS_SECONDS: &str = "LAMBDA_MESH_CHAOS_SECONDS";
+
 /// End-to-end tests that have nothing to do with the host of the filter, and run once.
 const ONCE: [&str; 13] = [
     "aws::check",
@@ -76,7 +79,6 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
-        ("a browser", browser::driver().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {
@@ -102,29 +104,74 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     if !arguments.iter().any(|argument| names_package(argument)) {
         arguments.insert(0, OsStr::new("--workspace"));
     }
-    let mut status = cargo_test(&arguments, None, &records, &mut counts)?;
+    let mut status = cargo_test(&arguments, &[], &records, &mut counts)?;
     if runs_everything && cfg!(target_os = "linux") {
         say("running the end-to-end tests again, with the native module");
         let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
         let skipped = ONCE.iter().flat_map(|tests| ["--skip", tests]);
         let arguments: Vec<_> = end_to_end.into_iter().chain(skipped).collect();
         let arguments: Vec<_> = arguments.into_iter().map(OsStr::new).collect();
-        let native = cargo_test(&arguments, Some("native"), &records, &mut counts)?;
+        let native = cargo_test(&arguments, &[(HOST, "native")], &records, &mut counts)?;
         if status.success() {
             status = native;
         }
     }
 
-    let records = fs::read_to_string(&records).context("cannot read which tests were skipped")?;
-    counts.move_to_skipped(&records);
-    println!("{counts}");
-    if !status.success() {
-        bail!("cargo test failed ({status}); the cause is shown above");
+    counts.conclude(&records, status)
+}
+
+/// The options of `cargo xtask soak`.
+#[derive(clap::Args)]
+pub struct SoakOptions {
+    /// Minutes of hostile load on each host of the filter
+    #[arg(long, default_value_t = 10)]
+    minutes: u32,
+    /// Random inputs for each property of the parsers and writers
+    #[arg(long, default_value_t = 100_000)]
+    cases: u32,
+}
+
+/// Runs the tests that can be as long as the user likes: random inputs for the filter's core, and
+/// hostile clients with a chaotic upstream in front of both hosts of the filter.
+///
+/// # Errors
+/// A build fails, or a test.
+pub fn soak(options: &SoakOptions) -> Result<()> {
+    envoy::binary(envoy::NEWEST)?;
+    wasm::build()?;
+    native::build()?;
+    build::invoker()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let cases = options.cases.to_string();
+    say(format_args!(
+        "running each property with {cases} random inputs"
+    ));
+    let properties = ["-p", "lambda-api", "-p", "lambda-filter-core"].map(OsStr::new);
+    let environment = [("PROPTEST_CASES", cases.as_str())];
+    let mut status = cargo_test(&properties, &environment, &records, &mut counts)?;
+    let seconds = (u64::from(options.minutes) * 60).to_string();
+    for host in ["wasm", "native"] {
+        say(format_args!(
+            "running hostile load for {} minutes, with the host {host}",
+            options.minutes
+        ));
+        let chaos = [
+            "-p",
+            "lambda-mesh-tests",
+            "--test",
+            "e2e",
+            "--",
+            "chaos::",
+            "--nocapture",
+        ];
+        let environment = [(HOST, host), (CHAOS_SECONDS, seconds.as_str())];
+        let chaos = cargo_test(&chaos.map(OsStr::new), &environment, &records, &mut counts)?;
+        if status.success() {
+            status = chaos;
+        }
     }
-    if counts.passed + counts.failed == 0 {
-        bail!("no test ran");
-    }
-    Ok(())
+    counts.conclude(&records, status)
 }
 
 /// Runs the commands in the documents.
@@ -135,18 +182,17 @@ pub fn documents() -> Result<()> {
     run(&["-p", "lambda-mesh-tests", "--test", "docs"].map(OsString::from))
 }
 
-/// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to
-/// `counts`.
+/// Runs `cargo test` with these variables, prints its output and adds its results to `counts`.
 fn cargo_test(
     arguments: &[&OsStr],
-    host: Option<&str>,
+    environment: &[(&str, &str)],
     records: &Path,
     counts: &mut Counts,
 ) -> Result<ExitStatus> {
     let mut cargo = build::cargo()
         .args(["test", "--locked", "--no-fail-fast"])
         .args(arguments)
-        .envs(host.map(|host| (HOST, host)))
+        .envs(environment.iter().copied())
         .env(build::PREPARED, "1")
         .env(SKIPPED, records)
         .stdin(Stdio::null())
@@ -211,6 +257,24 @@ impl Counts {
                 _ => {}
             }
         }
+    }
+
+    /// Prints the counts, and the tests that were skipped.
+    ///
+    /// # Errors
+    /// A test failed, or none ran.
+    fn conclude(mut self, records: &Path, status: ExitStatus) -> Result<()> {
+        let records =
+            fs::read_to_string(records).context("cannot read which tests were skipped")?;
+        self.move_to_skipped(&records);
+        println!("{self}");
+        if !status.success() {
+            bail!("cargo test failed ({status}); the cause is shown above");
+        }
+        if self.passed + self.failed == 0 {
+            bail!("no test ran");
+        }
+        Ok(())
     }
 
     /// Counts the skipped tests, which `cargo test` counts as passed.
