@@ -21,7 +21,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Console, functions};
 use crate::invoke_api::body::ResponseBody;
-use crate::recorder::Record;
 
 /// The interval at which changes are looked for.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -169,29 +168,33 @@ impl Stream {
             self.cleared = cleared;
             self.event(events, "cleared", "{}");
         }
-        let mut changed = recorder.changed_since(self.cursor.change);
+        let changed = recorder.changed_since(self.cursor.change);
         let mut missed = 0;
         if !std::mem::take(&mut self.is_catching_up) {
-            let is_new = |record: &&Arc<Record>| !self.running.contains(&record.id);
+            let is_new = |(_, id): &&(u64, u64)| !self.running.contains(id);
             missed = changed.iter().filter(is_new).count();
             missed = missed.saturating_sub(MAX_INVOCATIONS);
-            let mut left_out = 0;
-            changed.retain(|record| {
-                let is_left_out = left_out < missed && !self.running.contains(&record.id);
-                left_out += usize::from(is_left_out);
-                !is_left_out
-            });
         }
-        for record in changed {
+        let mut left_out = 0;
+        for (change, id) in changed {
+            self.cursor.change = change;
+            if left_out < missed && !self.running.contains(&id) {
+                left_out += 1;
+                continue;
+            }
+            let Some(record) = recorder.find(id) else {
+                // It made room in the meantime.
+                missed += 1;
+                left_out += 1;
+                continue;
+            };
             // A record may change while it is read, and then comes again.
-            let change = record.change();
             let is_running = record.end().is_none();
             let summary = self.console.summary(&record);
             match is_running {
-                true => self.running.insert(record.id),
-                false => self.running.remove(&record.id),
+                true => self.running.insert(id),
+                false => self.running.remove(&id),
             };
-            self.cursor.change = self.cursor.change.max(change);
             self.event(events, "invocation", &summary);
         }
         if missed > 0 {
