@@ -101,16 +101,18 @@ impl Recorder {
         (records, kept.dropped)
     }
 
-    /// Returns the changes after a change in their order, each with the id of its record.
-    pub(crate) fn changed_since(&self, change: u64) -> Vec<(u64, u64)> {
+    /// Returns the changes after a change in their order, each with the id of its record. The last id comes with them,
+    /// since records may have made room already.
+    pub(crate) fn changed_since(&self, change: u64) -> (Vec<(u64, u64)>, u64) {
         let kept = lock(&self.kept);
         let first = kept.records.front().map_or(0, |entry| entry.record.id);
         let changed = (first..).zip(&kept.records);
         let changed = changed.filter(|(_, entry)| entry.change > change);
         let mut changed: Vec<_> = changed.map(|(id, entry)| (entry.change, id)).collect();
+        let last_id = kept.last_id;
         drop(kept);
         changed.sort_unstable();
-        changed
+        (changed, last_id)
     }
 
     /// Returns the record with this id, if it is still kept.

@@ -64,7 +64,10 @@ fn a_caller_that_leaves_leaves_an_end() {
     let before = recorder.last_change();
     drop(recording);
     assert!(!record.end().unwrap().is_complete);
-    assert_eq!(recorder.changed_since(before), [(before + 1, record.id)]);
+    assert_eq!(
+        recorder.changed_since(before),
+        (vec![(before + 1, record.id)], record.id)
+    );
 }
 
 #[test]
