@@ -53,6 +53,7 @@ pub mod kubernetes;
 pub mod mesh;
 mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod shared;
 pub mod up;
 pub mod upstream;

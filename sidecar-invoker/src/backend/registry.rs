@@ -18,7 +18,7 @@ use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
-use crate::metrics::{FunctionState, Metrics};
+use crate::metrics::{CredentialTimes, FunctionState, Metrics};
 use crate::observation::Observer;
 use crate::util::{admit_line, lock};
 use lambda_api::{FunctionAddress, FunctionArn, FunctionName, Qualifier};
@@ -281,10 +281,10 @@ impl Backends {
         problems
     }
 
-    /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
-    /// The role is empty for credentials without one.
-    pub(crate) fn credential_expiries(&self) -> Vec<(String, u64)> {
-        self.functions().aws().flat_map(Aws::expiries).collect()
+    /// Returns the times of all AWS credentials.
+    pub(crate) fn credential_times(&self) -> Vec<CredentialTimes> {
+        let functions = self.functions();
+        functions.aws().flat_map(Aws::credential_times).collect()
     }
 
     /// Waits until the queued events have run. Events that wait for their next attempt are given up.
