@@ -192,9 +192,8 @@ fn each_host_name_leads_to_a_container_with_its_code() {
             .iter()
             .find(|host| strings(&host["domains"]).contains(alias));
         let route = &host.unwrap_or_else(|| panic!("{alias} is not routed"))["routes"][0];
-        let function = route["metadata"]["filter_metadata"]["lambda"]["function"]
-            .as_str()
-            .unwrap();
+        let keys = &route["typed_per_filter_config"]["lambda"]["filter_config"]["value"];
+        let function = keys["function"].as_str().unwrap();
         let emulator = functions[function]["rie"].as_str().unwrap();
         let container = emulator
             .strip_prefix("http://")
