@@ -56,6 +56,7 @@ pub mod prometheus;
 pub mod shared;
 pub mod up;
 pub mod upstream;
+pub mod vpc;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

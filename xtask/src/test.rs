@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::dnsmasq::Dnsmasq;
 use crate::{
     browser, build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir,
     wasm,
@@ -61,6 +62,49 @@ pub fn skip(name: &str, reason: &str) {
 /// # Errors
 /// A tool cannot be fetched, a build fails, a test fails, or no test runs.
 pub fn run(arguments: &[OsString]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let runs_everything = arguments.is_empty();
+    if !arguments.iter().any(|argument| names_package(argument)) {
+        arguments.insert(0, OsStr::new("--workspace"));
+    }
+    let mut status = cargo_test(&arguments, &[], &records, &mut counts)?;
+    if runs_everything && cfg!(target_os = "linux") {
+        say("running the end-to-end tests again, with the native module");
+        let skipped: Vec<_> = ONCE.iter().flat_map(|tests| ["--skip", tests]).collect();
+        let native = [(HOST, OsString::from("native"))];
+        let native = cargo_test(&end_to_end(&skipped), &native, &records, &mut counts)?;
+        if status.success() {
+            status = native;
+        }
+    }
+    finish(counts, &records, status)
+}
+
+/// Runs the end-to-end tests that `names` select, with these variables, and prints a line `N passed, N failed,
+/// N skipped`.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_end_to_end(names: &[&str], variables: &[(&str, OsString)]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let status = cargo_test(&end_to_end(names), variables, &records, &mut counts)?;
+    finish(counts, &records, status)
+}
+
+/// Returns the arguments of `cargo test` for the end-to-end tests.
+fn end_to_end<'n>(arguments: &[&'n str]) -> Vec<&'n OsStr> {
+    let tests = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
+    let arguments = tests.iter().chain(arguments);
+    arguments.map(|argument| OsStr::new(*argument)).collect()
+}
+
+/// Fetches and builds what the tests need.
+fn prepare() -> Result<()> {
     envoy::binary(envoy::NEWEST)?;
     // Published for Linux only. On other systems, the tests that need them are skipped.
     if cfg!(target_os = "linux") {
@@ -76,7 +120,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
-        ("a browser", browser::driver().map(drop)),
+        ("a DNS server", Dnsmasq::find().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {
@@ -94,28 +138,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     build::invoker()?;
     build::example(build::EXAMPLE)?;
     say("running the tests");
+    Ok(())
+}
 
-    let records = start_records()?;
-    let mut counts = Counts::default();
-    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-    let runs_everything = arguments.is_empty();
-    if !arguments.iter().any(|argument| names_package(argument)) {
-        arguments.insert(0, OsStr::new("--workspace"));
-    }
-    let mut status = cargo_test(&arguments, None, &records, &mut counts)?;
-    if runs_everything && cfg!(target_os = "linux") {
-        say("running the end-to-end tests again, with the native module");
-        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
-        let skipped = ONCE.iter().flat_map(|tests| ["--skip", tests]);
-        let arguments: Vec<_> = end_to_end.into_iter().chain(skipped).collect();
-        let arguments: Vec<_> = arguments.into_iter().map(OsStr::new).collect();
-        let native = cargo_test(&arguments, Some("native"), &records, &mut counts)?;
-        if status.success() {
-            status = native;
-        }
-    }
-
-    let records = fs::read_to_string(&records).context("cannot read which tests were skipped")?;
+/// Prints the results.
+fn finish(mut counts: Counts, records: &Path, status: ExitStatus) -> Result<()> {
+    let records = fs::read_to_string(records).context("cannot read which tests were skipped")?;
     counts.move_to_skipped(&records);
     println!("{counts}");
     if !status.success() {
@@ -135,18 +163,17 @@ pub fn documents() -> Result<()> {
     run(&["-p", "lambda-mesh-tests", "--test", "docs"].map(OsString::from))
 }
 
-/// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to
-/// `counts`.
+/// Runs `cargo test` with these variables, prints its output and adds its results to `counts`.
 fn cargo_test(
     arguments: &[&OsStr],
-    host: Option<&str>,
+    variables: &[(&str, OsString)],
     records: &Path,
     counts: &mut Counts,
 ) -> Result<ExitStatus> {
     let mut cargo = build::cargo()
         .args(["test", "--locked", "--no-fail-fast"])
         .args(arguments)
-        .envs(host.map(|host| (HOST, host)))
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env(build::PREPARED, "1")
         .env(SKIPPED, records)
         .stdin(Stdio::null())
