@@ -23,11 +23,18 @@ const LINKER: &str = "aarch64-linux-gnu-gcc";
 const C_LIBRARY: &str = "/usr/aarch64-linux-gnu";
 /// The emulator, by its names in distributions.
 const EMULATORS: [&str; 2] = ["qemu-aarch64-static", "qemu-aarch64"];
-/// The tests that run if none are named: every event and response, and what only the module does.
-const TESTS: [&str; 2] = ["golden::", "native::"];
+/// The tests that run if none are named: all events and responses, and what the module does with bodies, attempts
+/// and streams.
+const TESTS: [&str; 5] = [
+    "golden::",
+    "binary_bodies::",
+    "bodyless::",
+    "retries::",
+    "streaming::",
+];
 
-/// Builds the module and runs end-to-end tests with it: those that `names` select, or `golden::` and
-/// `native::`. Prints a line `N passed, N failed, N skipped`, or what is missing.
+/// Builds the module and runs end-to-end tests with it: those that `names` select, or [`TESTS`]. Prints a line
+/// `N passed, N failed, N skipped`, or what is missing.
 ///
 /// # Errors
 /// The module does not compile, Envoy cannot be fetched, or a test fails.

@@ -56,6 +56,11 @@ pub fn run(names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Returns the shipped Compose files, relative to the workspace.
+pub fn files() -> impl Iterator<Item = &'static str> {
+    STORIES.iter().map(|story| story.file)
+}
+
 fn selected(names: &[String]) -> Result<Vec<&'static Story>> {
     if let Some(unknown) = names
         .iter()

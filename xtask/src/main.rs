@@ -27,9 +27,9 @@ enum Task {
         /// `docker-compose`, or folders of examples, such as `private-api` [default: all]
         names: Vec<String>,
     },
-    /// Run the native module on 64-bit ARM, emulated by QEMU: minutes for `golden::` and `native::`
+    /// Run end-to-end tests with the native module on 64-bit ARM, emulated by QEMU; takes minutes
     TestArm64 {
-        /// Names of end-to-end tests
+        /// Names of end-to-end tests [default: events, responses, bodies, retries and streams]
         names: Vec<String>,
     },
     /// Call functions of many web frameworks in every payload format, and print what works
