@@ -57,6 +57,7 @@ pub mod proxy;
 pub mod shared;
 pub mod up;
 pub mod upstream;
+pub mod vpc;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

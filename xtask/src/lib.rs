@@ -11,8 +11,10 @@
 //! | `target/compose/` | the content of stand-in images, for machines without an image registry |
 //! | `target/reproduce/` | the second build of `dist --reproduce` |
 //! | `target/release/` | the invoker and the example function |
+//! | `target/arm64/` | the native module and Envoy for 64-bit ARM |
 //! | `target/up/` | the Envoy configuration of an `up` with changed ports |
 
+pub mod arm64;
 pub mod bench;
 pub mod bench_core;
 pub mod browser;
@@ -24,6 +26,7 @@ pub mod compat;
 pub mod compose;
 mod debian;
 pub mod dist;
+pub mod dnsmasq;
 pub mod docs;
 pub mod emulator;
 pub mod envoy;
@@ -37,6 +40,7 @@ mod pypi;
 pub mod python;
 mod run;
 pub mod schema;
+pub mod soak;
 pub mod test;
 pub mod up;
 pub mod wasm;

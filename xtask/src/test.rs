@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::dnsmasq::Dnsmasq;
 use crate::{
     browser, build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir,
     wasm,
@@ -64,6 +65,74 @@ pub fn skip(name: &str, reason: &str) {
 /// # Errors
 /// A tool cannot be fetched, a build fails, a test fails, or no test runs.
 pub fn run(arguments: &[OsString]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let runs_everything = arguments.is_empty();
+    if !arguments.iter().any(|argument| names_package(argument)) {
+        arguments.insert(0, OsStr::new("--workspace"));
+    }
+    let mut status = cargo_test(&arguments, &[], &records, &mut counts)?;
+    if runs_everything && cfg!(target_os = "linux") {
+        say("running the end-to-end tests again, with the native module");
+        let skipped: Vec<_> = ONCE.iter().flat_map(|tests| ["--skip", tests]).collect();
+        let native = Run::end_to_end(&skipped).with(HOST, "native");
+        let arguments: Vec<_> = native.arguments.iter().map(OsStr::new).collect();
+        let native = cargo_test(&arguments, &native.variables, &records, &mut counts)?;
+        if status.success() {
+            status = native;
+        }
+    }
+    finish(counts, &records, status)
+}
+
+/// Arguments of `cargo test`, and variables of its environment.
+pub(crate) struct Run<'r> {
+    pub(crate) arguments: Vec<&'r str>,
+    pub(crate) variables: Vec<(&'r str, OsString)>,
+}
+
+impl<'r> Run<'r> {
+    /// Returns the run of the end-to-end tests that `names` select.
+    pub(crate) fn end_to_end(names: &[&'r str]) -> Self {
+        let tests = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
+        Self {
+            arguments: tests.iter().chain(names).copied().collect(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Sets a variable.
+    pub(crate) fn with(mut self, name: &'r str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+}
+
+/// Prepares the tests, makes these runs, and prints one line `N passed, N failed, N skipped`.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_each(runs: &[Run<'_>]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let mut failed = None;
+    for Run {
+        arguments,
+        variables,
+    } in runs
+    {
+        let arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        let status = cargo_test(&arguments, variables, &records, &mut counts)?;
+        failed = failed.or(Some(status).filter(|status| !status.success()));
+    }
+    finish(counts, &records, failed.unwrap_or_default())
+}
+
+/// Fetches and builds what the tests need.
+fn prepare() -> Result<()> {
     envoy::binary(envoy::NEWEST)?;
     // Published for Linux only. On other systems, the tests that need them are skipped.
     if cfg!(target_os = "linux") {
@@ -79,6 +148,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
+        ("a DNS server", Dnsmasq::find().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {
@@ -96,82 +166,21 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     build::invoker()?;
     build::example(build::EXAMPLE)?;
     say("running the tests");
-
-    let records = start_records()?;
-    let mut counts = Counts::default();
-    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-    let runs_everything = arguments.is_empty();
-    if !arguments.iter().any(|argument| names_package(argument)) {
-        arguments.insert(0, OsStr::new("--workspace"));
-    }
-    let mut status = cargo_test(&arguments, &[], &records, &mut counts)?;
-    if runs_everything && cfg!(target_os = "linux") {
-        say("running the end-to-end tests again, with the native module");
-        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
-        let skipped = ONCE.iter().flat_map(|tests| ["--skip", tests]);
-        let arguments: Vec<_> = end_to_end.into_iter().chain(skipped).collect();
-        let arguments: Vec<_> = arguments.into_iter().map(OsStr::new).collect();
-        let native = cargo_test(&arguments, &[(HOST, "native")], &records, &mut counts)?;
-        if status.success() {
-            status = native;
-        }
-    }
-
-    counts.conclude(&records, status)
+    Ok(())
 }
 
-/// The options of `cargo xtask soak`.
-#[derive(clap::Args)]
-pub struct SoakOptions {
-    /// Minutes of hostile load on each host of the filter
-    #[arg(long, default_value_t = 10)]
-    minutes: u32,
-    /// Random inputs for each property of the parsers and writers
-    #[arg(long, default_value_t = 100_000)]
-    cases: u32,
-}
-
-/// Runs the tests that can be as long as the user likes: random inputs for the filter's core, and
-/// hostile clients with a chaotic upstream in front of both hosts of the filter.
-///
-/// # Errors
-/// A build fails, or a test.
-pub fn soak(options: &SoakOptions) -> Result<()> {
-    envoy::binary(envoy::NEWEST)?;
-    wasm::build()?;
-    native::build()?;
-    build::invoker()?;
-    let records = start_records()?;
-    let mut counts = Counts::default();
-    let cases = options.cases.to_string();
-    say(format_args!(
-        "running each property with {cases} random inputs"
-    ));
-    let properties = ["-p", "lambda-api", "-p", "lambda-filter-core"].map(OsStr::new);
-    let environment = [("PROPTEST_CASES", cases.as_str())];
-    let mut status = cargo_test(&properties, &environment, &records, &mut counts)?;
-    let seconds = (u64::from(options.minutes) * 60).to_string();
-    for host in ["wasm", "native"] {
-        say(format_args!(
-            "running hostile load for {} minutes, with the host {host}",
-            options.minutes
-        ));
-        let chaos = [
-            "-p",
-            "lambda-mesh-tests",
-            "--test",
-            "e2e",
-            "--",
-            "chaos::",
-            "--nocapture",
-        ];
-        let environment = [(HOST, host), (CHAOS_SECONDS, seconds.as_str())];
-        let chaos = cargo_test(&chaos.map(OsStr::new), &environment, &records, &mut counts)?;
-        if status.success() {
-            status = chaos;
-        }
+/// Prints the results.
+fn finish(mut counts: Counts, records: &Path, status: ExitStatus) -> Result<()> {
+    let records = fs::read_to_string(records).context("cannot read which tests were skipped")?;
+    counts.move_to_skipped(&records);
+    println!("{counts}");
+    if !status.success() {
+        bail!("cargo test failed ({status}); the cause is shown above");
     }
-    counts.conclude(&records, status)
+    if counts.passed + counts.failed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
 }
 
 /// Runs the commands in the documents.
@@ -185,14 +194,14 @@ pub fn documents() -> Result<()> {
 /// Runs `cargo test` with these variables, prints its output and adds its results to `counts`.
 fn cargo_test(
     arguments: &[&OsStr],
-    environment: &[(&str, &str)],
+    variables: &[(&str, OsString)],
     records: &Path,
     counts: &mut Counts,
 ) -> Result<ExitStatus> {
     let mut cargo = build::cargo()
         .args(["test", "--locked", "--no-fail-fast"])
         .args(arguments)
-        .envs(environment.iter().copied())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env(build::PREPARED, "1")
         .env(SKIPPED, records)
         .stdin(Stdio::null())
@@ -257,24 +266,6 @@ impl Counts {
                 _ => {}
             }
         }
-    }
-
-    /// Prints the counts, and the tests that were skipped.
-    ///
-    /// # Errors
-    /// A test failed, or none ran.
-    fn conclude(mut self, records: &Path, status: ExitStatus) -> Result<()> {
-        let records =
-            fs::read_to_string(records).context("cannot read which tests were skipped")?;
-        self.move_to_skipped(&records);
-        println!("{self}");
-        if !status.success() {
-            bail!("cargo test failed ({status}); the cause is shown above");
-        }
-        if self.passed + self.failed == 0 {
-            bail!("no test ran");
-        }
-        Ok(())
     }
 
     /// Counts the skipped tests, which `cargo test` counts as passed.
