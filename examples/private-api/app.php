@@ -8,6 +8,7 @@ declare(strict_types=1);
 function routes(): array
 {
     return [
+        'GET /' => fn () => [200, ['name' => 'orders']],
         'GET /orders' => fn ($input) => [200, ['page' => (int) ($input['page'] ?? 1), 'orders' => ['a1', 'b2']]],
         'POST /orders' => 'store',
         'GET /orders/{id}' => fn ($input, $id) => [200, ['id' => $id]],

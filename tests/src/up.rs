@@ -101,6 +101,21 @@ impl ProjectFolder {
     /// # Panics
     /// The file has no such text, or the program ends instead.
     pub fn php_example(name: &str, replaced: &[(&str, &str)]) -> Result<(Self, Up)> {
+        Self::php_example_with(name, replaced, &[])
+    }
+
+    /// Serves a copy like [`Self::php_example`], with these files in the place of its own.
+    ///
+    /// # Errors
+    /// There is no PHP.
+    ///
+    /// # Panics
+    /// The file has no such text, or the program ends instead.
+    pub fn php_example_with(
+        name: &str,
+        replaced: &[(&str, &str)],
+        files: &[(&str, String)],
+    ) -> Result<(Self, Up)> {
         let php = xtask::php::folder()?;
         let folder = Self::with_examples();
         let file = format!("examples/{name}/invoker.yaml");
@@ -110,6 +125,9 @@ impl ProjectFolder {
             yaml = yaml.replace(old, new);
         }
         folder.write(&file, &yaml);
+        for (path, text) in files {
+            folder.write(&format!("examples/{name}/{path}"), text);
+        }
         let mut command = folder.command();
         let path = command.get_envs().find(|(name, _)| *name == "PATH");
         let path = path.and_then(|(_, value)| value).expect("a PATH");

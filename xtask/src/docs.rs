@@ -66,6 +66,7 @@ const CONTENTS: [(&str, &[(&str, &str)]); 6] = [
             ("docs/envoy-config.md", "Envoy configurations from routes"),
             ("docs/errors.md", "Errors"),
             ("docs/messages.md", "Messages"),
+            ("docs/limits.md", "Limits"),
             ("docs/differences.md", "Differences from AWS"),
             ("docs/glossary.md", "Glossary"),
         ],

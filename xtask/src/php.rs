@@ -3,13 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{build, debian, run};
 
 /// Debian's packages of both programs. They do not have to be installed.
 const PACKAGES: [&str; 2] = ["php-cli", "php-fpm"];
+/// Debian's package of the framework, which brings an autoloader along.
+const LARAVEL: &str = "php-laravel-framework";
 
 /// Returns a folder for `PATH` with `php`, so that the runtime in `examples/serverless-lamp` finds php-fpm too. The
 /// first call fetches both where this machine does not have them.
@@ -35,6 +38,29 @@ pub fn folder() -> Result<PathBuf> {
         )?;
     }
     Ok(folder)
+}
+
+/// Returns the folder with the classes of Laravel, for PHP's `include_path`. The first call fetches Debian's packages
+/// where this machine does not have them.
+///
+/// # Errors
+/// Debian's packages cannot be fetched, or PHP lacks an extension that Laravel needs. The error names the cure.
+pub fn laravel() -> Result<PathBuf> {
+    const FOLDER: &str = "usr/share/php";
+    let php = folder()?.join("php");
+    let extensions = run::captured(Command::new(php).arg("-m"))?;
+    if !extensions.lines().any(|name| name == "mbstring") {
+        bail!("PHP has no mbstring; install it with `apt-get install php-mbstring`");
+    }
+    let installed = Path::new("/").join(FOLDER);
+    if installed.join("Illuminate/autoload.php").exists() {
+        return Ok(installed);
+    }
+    let packages = || debian::missing(&[LARAVEL]);
+    let root = debian::unpacked("laravel", packages, !build::prepared()).with_context(|| {
+        format!("Laravel is missing; install it with `apt-get install {LARAVEL}`")
+    })?;
+    Ok(root.join(FOLDER))
 }
 
 /// Returns whether php-fpm is where the runtime of the example looks for it. Debian has a version at the end of its

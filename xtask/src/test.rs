@@ -149,6 +149,7 @@ fn prepare() -> Result<()> {
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
         ("a DNS server", Dnsmasq::find().map(drop)),
+        ("Laravel", php::laravel().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {

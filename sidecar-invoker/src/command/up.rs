@@ -129,8 +129,8 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, CommandError> {
             started.elapsed().as_secs_f32(),
             up::other_addresses(addresses)
         ));
-        if let Some(url) = up::example(gateway, addresses.gateway) {
-            say(&format!("try it: curl -i {url}\n"));
+        if let Some(command) = up::example(gateway, addresses.gateway) {
+            say(&format!("try it: {command}\n"));
         }
         if let Some(instructions) = up.instructions.get() {
             say(&format!("\n{instructions}"));

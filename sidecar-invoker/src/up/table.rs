@@ -64,17 +64,56 @@ fn name_of(ip: IpAddr) -> String {
     }
 }
 
-/// Returns the URL of the first route that a request without a body may match.
+/// Returns a `curl` command for the route that is the likeliest to answer it: one that takes GET, at a path that is
+/// written out, under a name that leads to this machine.
 #[must_use]
 pub fn example(gateway: &Gateway, address: SocketAddr) -> Option<String> {
-    let is_plain = |route: &&Route| {
-        let method = route.method.as_ref();
-        method.is_none_or(|method| method == Method::GET) && !route.path.as_str().contains('{')
+    let route = gateway.routes.iter().min_by_key(|route| {
+        let path = route.path.as_str();
+        (
+            !takes_get(route),
+            !leads_here(&route.host),
+            route.authorizer.is_some() || !route.conditions.is_empty(),
+            path.contains('{'),
+            path.ends_with('*'),
+        )
+    })?;
+    let mut command = "curl -i".to_owned();
+    match route.method.as_ref().map(Method::as_str) {
+        None | Some("GET") => {}
+        Some("HEAD") => command += " --head",
+        Some(method @ ("POST" | "PUT" | "PATCH")) => command += &format!(" -X {method} -d '{{}}'"),
+        Some(method) => command += &format!(" -X {method}"),
+    }
+    let mut route = route.clone();
+    if !leads_here(&route.host) {
+        let host = route.host.as_str().replace('*', "www");
+        command += &format!(" -H 'Host: {host}'");
+        route.host = Host::any();
+    }
+    let url = url(gateway, &route, address);
+    // A placeholder such as `{id}` takes any text.
+    let placeholder = |part: &str| match part.starts_with('{') && part.ends_with('}') {
+        true => "1".to_owned(),
+        false => part.to_owned(),
     };
-    let mut routes = gateway.routes.iter();
-    routes
-        .find(is_plain)
-        .map(|route| url(gateway, route, address))
+    let parts: Vec<_> = url.split('/').map(placeholder).collect();
+    Some(format!("{command} {}", parts.join("/")))
+}
+
+fn takes_get(route: &Route) -> bool {
+    route
+        .method
+        .as_ref()
+        .is_none_or(|method| method == Method::GET)
+}
+
+/// Returns whether a name leads to this machine without an entry in DNS.
+fn leads_here(host: &Host) -> bool {
+    let name = host.as_str();
+    *host == Host::any()
+        || name == "localhost"
+        || name.ends_with(".localhost") && !name.starts_with('*')
 }
 
 /// Returns the lines below the table: the other addresses.
@@ -96,4 +135,48 @@ pub fn other_addresses(addresses: &Addresses) -> String {
          health and metrics: http://{}/readyz, /metrics\n",
         addresses.admin
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::envoy_config::Filter;
+
+    #[test]
+    fn the_example_is_the_request_that_is_the_likeliest_to_be_answered() {
+        let cases = [
+            ("{ function: f }", "curl -i http://localhost:8080/"),
+            (
+                "{ path: /a/*, function: f }, { path: /b, function: f }",
+                "curl -i http://localhost:8080/b",
+            ),
+            (
+                "{ path: /a, method: POST, function: f }, { path: '/pets/{id}', function: f }",
+                "curl -i http://localhost:8080/pets/1",
+            ),
+            (
+                "{ host: api.internal, function: f }, { host: f.localhost, path: /a/*, function: f }",
+                "curl -i http://f.localhost:8080/a/",
+            ),
+            (
+                "{ host: '*.internal', method: POST, path: '/room/{name}', function: f }",
+                "curl -i -X POST -d '{}' -H 'Host: www.internal' http://localhost:8080/room/1",
+            ),
+            (
+                "{ method: HEAD, function: f }",
+                "curl -i --head http://localhost:8080/",
+            ),
+        ];
+        for (routes, expected) in cases {
+            let yaml = format!("functions: {{ f: {{ aws: {{}} }} }}\nroutes: [{routes}]\n");
+            let config = Config::parse("invoker.yaml", &yaml, Path::new("/")).unwrap();
+            let filter = Filter::Wasm("filter.wasm".to_owned());
+            let gateway = Gateway::of_config(&config, filter).unwrap();
+            let command = example(&gateway, gateway.listen);
+            assert_eq!(command.as_deref(), Some(expected), "{routes}");
+        }
+    }
 }

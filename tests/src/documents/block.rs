@@ -20,6 +20,8 @@ pub enum Block {
     File(String, String),
     /// A command that the reader does not see.
     Setup(String),
+    /// A tool without which the next block cannot be run.
+    Needs(String),
     /// Commands that are not run, and the reason.
     NotRun(String),
 }
@@ -38,6 +40,7 @@ impl Page {
             if let Some((kind, value)) = parse_comment(line) {
                 match kind {
                     "setup" => blocks.push((number, Block::Setup(value.to_owned()))),
+                    "needs" => blocks.push((number, Block::Needs(value.to_owned()))),
                     kind => comment = Some((number, kind.to_owned(), value.to_owned())),
                 }
                 continue;
@@ -99,7 +102,7 @@ fn named_file(content: &str) -> Option<String> {
 fn parse_comment(line: &str) -> Option<(&str, &str)> {
     let comment = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
     let (kind, value) = comment.split_once(": ")?;
-    ["setup", "file", "not run"]
+    ["setup", "file", "needs", "not run"]
         .contains(&kind)
         .then_some((kind, value))
 }
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn a_document_is_split_into_commands_files_and_what_is_not_run() {
         let text = "text\n```console\n$ one \\\n    more\nout\n$ two\n```\n<!-- file: a/b.py -->\n\n```python\nx\n```\n\
-                    <!-- not run: needs Docker -->\n```console\n$ docker\n```\n<!-- setup: mkdir a -->\n```yaml\na: 1\n```\n";
+                    <!-- not run: needs Docker -->\n```console\n$ docker\n```\n<!-- setup: mkdir a -->\n```yaml\na: 1\n```\n<!-- needs: PHP -->\n";
         let page = Page::parse(Path::new("x.md"), text);
         let blocks: Vec<_> = page.blocks.iter().map(|(_, block)| block).collect();
         let commands = Block::Commands(vec![
@@ -146,6 +149,7 @@ mod tests {
                 &Block::File("a/b.py".to_owned(), "x\n".to_owned()),
                 &Block::NotRun("needs Docker".to_owned()),
                 &Block::Setup("mkdir a".to_owned()),
+                &Block::Needs("PHP".to_owned()),
             ]
         );
     }

@@ -1,5 +1,6 @@
 //! A reader's terminals.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,18 +19,25 @@ use crate::process::Process;
 use crate::shared::Component;
 
 /// The programs that serve until they are ended, and what they print once they do.
-const SERVERS: [(&str, &str); 5] = [
+const SERVERS: [(&str, &str); 7] = [
     ("cargo xtask up", "health and metrics"),
     ("sidecar-invoker up", "health and metrics"),
     ("sidecar-invoker serve", "serving the Invoke API"),
     ("sidecar-invoker lrp", "listening on"),
     ("envoy ", "starting main dispatch loop"),
+    ("-m awslambdaric", ""),
+    ("prometheus ", "Server is ready"),
 ];
+
+/// Servers that a reader starts beside the one that runs.
+const BESIDE: [&str; 3] = ["envoy ", "-m awslambdaric", "prometheus "];
 
 /// A folder with a link to the project's examples, and the programs that were started in it.
 pub struct Session {
     folder: TempDir,
     path: OsString,
+    exported: Vec<(String, String)>,
+    missing: BTreeMap<&'static str, String>,
     servers: Vec<Process>,
     mistakes: Vec<String>,
 }
@@ -56,12 +64,27 @@ impl Session {
         // Cargo would compile the workspace anew.
         let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask.display());
         write_program(&programs.join("cargo"), &cargo);
+        write_program(&programs.join("aws"), &aws_cli());
+        let mut missing = BTreeMap::new();
+        let php = xtask::php::folder();
+        if let Err(error) = &php {
+            missing.insert("PHP", format!("{error:#}"));
+        }
+        match xtask::prometheus::programs() {
+            Ok(found) => symlink(found.server, programs.join("prometheus")).expect("a link"),
+            Err(error) => _ = missing.insert("Prometheus", format!("{error:#}")),
+        }
+        if Command::new("man").arg("--version").output().is_err() {
+            missing.insert("man", "`man` is not on PATH".to_owned());
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = [programs, python.join("bin")].into_iter();
+        let folders = [programs, python.join("bin")].into_iter().chain(php.ok());
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
         Self {
             folder,
             path: path.expect("a PATH"),
+            exported: Vec::new(),
+            missing,
             servers: Vec::new(),
             mistakes: Vec::new(),
         }
@@ -74,10 +97,20 @@ impl Session {
     /// A file of the document cannot be written, or a program does not start.
     pub fn follow(mut self, page: &Page) -> (usize, Vec<String>) {
         let mut count = 0;
+        let mut is_skipped = false;
         for (line, block) in &page.blocks {
             let place = format!("{}:{line}", page.path.display());
+            if std::mem::take(&mut is_skipped) {
+                continue;
+            }
             match block {
                 Block::NotRun(_) => {}
+                Block::Needs(tool) => {
+                    if let Some(reason) = self.missing.get(&**tool) {
+                        xtask::skip(&place, reason);
+                        is_skipped = true;
+                    }
+                }
                 Block::Setup(command) => self.run(&place, command, ""),
                 Block::File(path, content) => {
                     let path = self.folder.path().join(path);
@@ -87,6 +120,10 @@ impl Session {
                 Block::Commands(commands) => {
                     for (command, expected) in commands {
                         count += 1;
+                        if let Some(variable) = command.strip_prefix("export ") {
+                            self.export(&place, variable);
+                            continue;
+                        }
                         let server = SERVERS
                             .iter()
                             .find(|(program, _)| command.contains(program));
@@ -100,8 +137,20 @@ impl Session {
                 }
             }
         }
-        self.servers.clear();
+        self.end_servers();
         (count, self.mistakes)
+    }
+
+    /// Sets a variable for the commands that follow.
+    fn export(&mut self, place: &str, variable: &str) {
+        let name = variable.split('=').next().unwrap_or_default();
+        let mut shell = self.shell(&format!("export {variable}\nprintf %s \"${name}\""));
+        let output = shell.output().expect("bash starts");
+        let value = String::from_utf8_lossy(&output.stdout).into_owned();
+        if value.is_empty() {
+            self.mistakes.push(format!("{place}: {name} is empty"));
+        }
+        self.exported.push((name.to_owned(), value));
     }
 
     /// Runs a command to its end.
@@ -119,7 +168,7 @@ impl Session {
         }
     }
 
-    /// Starts a program that serves, and ends those of before, unless the program is Envoy, which goes with them.
+    /// Starts a program that serves, and ends those of before, unless it goes with them.
     fn serve(
         &mut self,
         place: &str,
@@ -127,13 +176,13 @@ impl Session {
         expected: &str,
         (program, ready): (&str, &str),
     ) {
-        if program != "envoy " {
-            self.servers.clear();
+        if !BESIDE.contains(&program) {
+            self.end_servers();
         }
         let command = command.trim_end_matches('&');
         let process = Process::start(
             "a command of a document",
-            &self.shell(&format!("exec {command}")),
+            &self.shell(&format!("exec env {command}")),
         );
         let printed = |process: &Process| {
             let log = process.log();
@@ -160,6 +209,11 @@ impl Session {
         }
     }
 
+    /// Ends the programs that serve, the last one first, since it may need the others.
+    fn end_servers(&mut self) {
+        while self.servers.pop().is_some() {}
+    }
+
     fn shell(&self, command: &str) -> Command {
         let mut shell = Command::new("bash");
         shell
@@ -167,6 +221,8 @@ impl Session {
             .env("PATH", &self.path)
             .env("LAMBDA_MESH_FILTER", filter(NEWEST))
             .env("HOME", self.folder.path())
+            .env("PAGER", "cat")
+            .envs(self.exported.iter().map(|(name, value)| (name, value)))
             .args(["-c", command]);
         shell
     }
@@ -190,6 +246,17 @@ fn in_a_terminal(command: &Command) -> Command {
         }
     }
     python
+}
+
+/// Returns a script that is the AWS CLI.
+fn aws_cli() -> String {
+    let python = xtask::python::with_aws_clients().expect("the AWS CLI");
+    let packages = python.get_envs().find_map(|(_, value)| value);
+    format!(
+        "#!/bin/sh\nPYTHONPATH='{}' exec '{}' -m awscli \"$@\"\n",
+        packages.unwrap_or_default().display(),
+        python.get_program().display()
+    )
 }
 
 fn difference(place: &str, command: &str, expected: &str, found: &str) -> String {

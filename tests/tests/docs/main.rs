@@ -8,5 +8,6 @@
 )]
 
 mod commands;
+mod limits;
 mod links;
 mod messages;

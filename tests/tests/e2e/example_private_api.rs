@@ -1,8 +1,12 @@
 //! `examples/private-api`: an API of PHP behind php-fpm, and invoked with an event of its own.
 
+use std::fs;
+
+use anyhow::Result;
 use lambda_mesh_tests::client::Response;
 use lambda_mesh_tests::up::{ProjectFolder, Up};
 use serde_json::{Value, json};
+use xtask::workspace_root;
 
 const UNCHANGED: &str = "my-private-service.internal";
 const CONTENT: &str = "content.my-private-service.internal";
@@ -102,4 +106,94 @@ fn callers_keep_their_requests_and_get_their_statuses() {
     // The host of the function's name has the event of its route.
     let response = call(&up, "api-response.localhost", "DELETE /orders/7", "");
     assert_eq!(response.status, 204);
+}
+
+/// Serves the example with the real Laravel in the place of its application.
+fn with_laravel() -> Result<(ProjectFolder, Up)> {
+    let classes = xtask::php::laravel()?;
+    let folder = workspace_root().join("tests/fixtures/laravel");
+    let files = ["application.php", "handlers.php", "public/index.php"].map(|path| {
+        let text = fs::read_to_string(folder.join(path)).expect("a fixture");
+        let autoload = "require_once 'Illuminate/autoload.php';";
+        let include = format!("set_include_path('{}');\n{autoload}", classes.display());
+        (path, text.replace(autoload, &include))
+    });
+    ProjectFolder::php_example_with("private-api", &[], &files)
+}
+
+#[test]
+fn the_real_laravel_keeps_its_statuses() {
+    let (_folder, up) = match with_laravel() {
+        Ok(example) => example,
+        Err(error) => return xtask::skip("the real Laravel", &format!("{error:#}")),
+    };
+    let order = json!({ "id": "c3", "item": "black tea", "quantity": 2 });
+    let cases = [
+        (
+            "GET /orders?page=2",
+            "",
+            200,
+            json!({ "page": 2, "orders": ["a1", "b2"] }),
+        ),
+        (
+            "POST /orders",
+            r#"{"item":"black tea","quantity":2}"#,
+            201,
+            order.clone(),
+        ),
+        (
+            "POST /orders",
+            "item=black+tea&quantity=2",
+            201,
+            order.clone(),
+        ),
+        ("POST /orders?quantity=2", "item=black%20tea", 201, order),
+        ("GET /orders/a%3Fb", "", 200, json!({ "id": "a?b" })),
+        ("GET /orders/a%20b%25c", "", 200, json!({ "id": "a b%c" })),
+        (
+            "GET /files/a%2Fb.txt",
+            "",
+            200,
+            json!({ "name": "a/b.txt" }),
+        ),
+        ("DELETE /orders/7", "", 204, Value::Null),
+        // The text of these errors is Laravel's, and differs from version to version.
+        (
+            "POST /orders",
+            r#"{"item":"tea","quantity":0}"#,
+            422,
+            Value::Null,
+        ),
+        ("POST /orders", "item=tea", 422, Value::Null),
+        ("GET /orders/a%2Fb", "", 404, Value::Null),
+        ("GET /nothing", "", 404, Value::Null),
+        ("GET /broken", "", 500, Value::Null),
+    ];
+    for (line, body, status, content) in cases {
+        for host in [UNCHANGED, RESPONSE, CONTENT] {
+            let response = call(&up, host, line, body);
+            let expected = match (host, status) {
+                (CONTENT, 500) => 500,
+                (CONTENT, _) => 200,
+                _ => status,
+            };
+            assert_eq!(
+                response.status,
+                expected,
+                "{host}: {line} {body}: {}",
+                response.text()
+            );
+            if !content.is_null() {
+                assert_eq!(response.json(), content, "{host}: {line} {body}");
+            }
+        }
+        let unchanged = call(&up, UNCHANGED, line, body);
+        if status == 422 {
+            assert!(
+                unchanged.json()["errors"]["quantity"].is_array(),
+                "{}",
+                unchanged.text()
+            );
+        }
+    }
 }
