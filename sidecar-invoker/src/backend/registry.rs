@@ -397,8 +397,12 @@ impl OnAws {
     }
 }
 
+/// Returns AWS's error for a function or a qualifier that is not there. It names a qualifier even if the caller
+/// did not: recorded.
 fn not_found(address: &FunctionAddress, region: &str) -> ServiceError {
-    let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
+    let latest = Qualifier::latest();
+    let qualifier = address.qualifier.as_ref().unwrap_or(&latest);
+    let arn = FunctionArn::invoked(&address.function, Some(qualifier), region);
     ServiceError::FunctionNotFound {
         arn: arn.to_string(),
     }

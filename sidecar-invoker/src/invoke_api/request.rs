@@ -186,8 +186,10 @@ pub(crate) fn address(
         }
         (None, None) => return Err(ServiceError::UnknownOperation),
     };
+    let invalid = |parameter, error| ServiceError::InvalidName { parameter, error };
     let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
-        AddressError::Name(error) => ServiceError::InvalidName(error),
+        AddressError::Name(error) => invalid("functionName", error),
+        AddressError::Qualifier(error) => invalid("qualifier", error),
         AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
     })?;
     Ok((operation, address))
@@ -310,7 +312,7 @@ mod tests {
     fn invalid_names_are_refused() {
         for name in ["", "%ff", "a%2Fb", "a/b"] {
             let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
-            assert!(matches!(error, ServiceError::InvalidName(_)), "{name}");
+            assert!(matches!(error, ServiceError::InvalidName { .. }), "{name}");
         }
     }
 

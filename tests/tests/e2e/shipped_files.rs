@@ -241,6 +241,7 @@ fn each_connection_manager_normalises_paths_by_the_formats_of_its_routes() {
         }
         let upgrades = &manager["http_protocol_options"]["ignore_http_11_upgrade"];
         assert_eq!(*upgrades, json!([{ "prefix": "TLS/" }]), "{name}");
+        assert_eq!(manager["strip_trailing_host_dot"], true, "{name}");
         let removed = &manager["route_config"]["request_headers_to_remove"];
         let expected = json!([
             "x-envoy-hedge-on-per-try-timeout",
