@@ -15,6 +15,7 @@
 
 pub mod bench;
 pub mod bench_core;
+pub mod bench_peers;
 pub mod browser;
 pub mod build;
 pub mod cargo_lambda;
@@ -27,6 +28,7 @@ pub mod dist;
 pub mod docs;
 pub mod emulator;
 pub mod envoy;
+mod go;
 pub mod layers;
 mod lock;
 pub mod native;
