@@ -13,7 +13,7 @@ use crate::invoker::{self, invocation};
 use crate::lab::Lab;
 use crate::load::Exchange;
 use crate::process::{Process, free_address};
-use crate::stats::{Ratio, Summary};
+use crate::stats::{Interval, Summary};
 
 /// The number of connections.
 const CONCURRENCY: usize = 16;
@@ -40,7 +40,7 @@ pub struct Row {
     /// CPU time of the invoker and of the function's processes per response in microseconds.
     pub cpu_us: Summary,
     /// The ratio of this time to that without a console.
-    pub ratio: Option<Ratio>,
+    pub ratio: Option<Interval>,
 }
 
 /// Measures warm calls, in turn.
@@ -80,7 +80,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let rows = rows.map(|(console, (rates, times))| Row {
         console,
         responses_per_second: Summary::of(rates),
-        ratio: Ratio::of(&times, &off).filter(|_| console != Console::Off),
+        ratio: Interval::ratio(&times, &off).filter(|_| console != Console::Off),
         cpu_us: Summary::of(times),
     });
     Ok(rows.collect())
@@ -105,7 +105,10 @@ fn start(lab: &Lab, console: Console) -> Result<(SocketAddr, Process)> {
 }
 
 /// Reads the console's stream as a page does, until the invoker ends.
-fn read_stream(admin: SocketAddr) -> Result<()> {
+///
+/// # Errors
+/// The invoker has no console at this address.
+pub fn read_stream(admin: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect(admin)?;
     let request = format!("GET /console/api/stream HTTP/1.1\r\nhost: {admin}\r\n\r\n");
     stream.write_all(request.as_bytes())?;

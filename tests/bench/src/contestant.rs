@@ -1,9 +1,12 @@
 //! The contestants of the benchmark.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::scenario::Scenario;
+
 /// A way to serve a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contestant {
     /// Envoy passes the request through untouched, which is the limit.
@@ -26,22 +29,13 @@ pub enum Contestant {
     OursSigned,
     /// Our filter, then the invoker, which signs.
     OursInvoker,
+    /// Envoy's `ext_proc` with a service in Go, unsigned.
+    ExtProc,
+    /// The Lambda Reverse Proxy, a program in Go without Envoy, towards an emulator.
+    Lrp,
 }
 
 impl Contestant {
-    /// All contestants, in the order of the report.
-    pub const ALL: [Self; 9] = [
-        Self::PassThrough,
-        Self::AwsLambda,
-        Self::Module,
-        Self::ModuleBody,
-        Self::ModuleSigned,
-        Self::Ours,
-        Self::OursShim,
-        Self::OursSigned,
-        Self::OursInvoker,
-    ];
-
     /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,6 +48,8 @@ impl Contestant {
             Self::OursShim => "ours-shim",
             Self::OursSigned => "ours-signed",
             Self::OursInvoker => "ours-invoker",
+            Self::ExtProc => "ext-proc",
+            Self::Lrp => "lrp",
         }
     }
 
@@ -69,11 +65,23 @@ impl Contestant {
             Self::OursShim => "WebAssembly, unsigned, with the Lua filter",
             Self::OursSigned => "WebAssembly, signed by Envoy",
             Self::OursInvoker => "WebAssembly, signed by the invoker",
+            Self::ExtProc => "Envoy's `ext_proc` and a service in Go, unsigned",
+            Self::Lrp => "Lambda Reverse Proxy, unsigned, without Envoy",
         }
     }
 
     /// Returns whether the filter is the native module.
     pub fn is_module(self) -> bool {
         matches!(self, Self::Module | Self::ModuleBody | Self::ModuleSigned)
+    }
+
+    /// Returns whether all work is done in Envoy. The others have a garbage collector, whose CPU time varies more.
+    pub fn is_inside_envoy(self) -> bool {
+        !matches!(self, Self::ExtProc | Self::Lrp)
+    }
+
+    /// Returns whether the response of `scenario` is right. The Lambda Reverse Proxy does not decode base64.
+    pub fn serves(self, scenario: Scenario) -> bool {
+        self != Self::Lrp || scenario != Scenario::GetBinary
     }
 }
