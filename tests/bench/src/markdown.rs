@@ -255,7 +255,7 @@ fn throughput(report: &Report) -> String {
     if !out.is_empty() {
         out.push_str(
             "CPU times are per response. Those of `ext_proc` include its service. The Lambda Reverse Proxy sends \
-             one call at a time to an emulator, over this number of connections of its clients.  If the core is not busy, the load or the upstream is the limit, \
+             one call at a time to an emulator, over this number of connections of its clients. If the core is not busy, the load or the upstream is the limit, \
              and the CPU time means more than the responses per second. If the bodies of all connections \
              exceed 200 MB, each connection makes only one request.\n",
         );

@@ -180,7 +180,7 @@ impl Chain {
             "functions": { "bench": { "local": {
                 "command": [lab.function],
                 "concurrency": CONCURRENCY,
-                "environment": { "RESPONSE": Scenario::SmallGet.payload() },
+                "env": { "RESPONSE": Scenario::SmallGet.payload() },
             } } },
         });
         if let (Some(_), Some(keys)) = (setup.sampled_percent(), keys.as_object_mut()) {

@@ -112,24 +112,28 @@ fn run_round(lab: &Lab, round: usize, cells: Vec<&mut Cell>) -> Result<()> {
         order.reverse();
     }
     let entrants = lab.entrants(Scenario::SmallGet, &order)?;
-    for entrant in &entrants {
-        lab.warm_up(entrant.address, &Scenario::SmallGet.exchange())?;
-    }
-    let mut prepared = Scenario::SmallGet;
+    let mut prepared = None;
     for cell in cells {
-        if prepared != cell.scenario {
-            prepared = cell.scenario;
-            for entrant in &entrants {
-                entrant.prepare(prepared);
+        let exchange = cell.scenario.exchange();
+        if prepared.replace(cell.scenario) != Some(cell.scenario) {
+            for entrant in entrants_of(&entrants, cell.scenario) {
+                entrant.prepare(cell.scenario);
+                lab.warm_up(entrant.address, &exchange)?;
             }
         }
-        let exchange = prepared.exchange();
-        for entrant in &entrants {
-            cell.measure(lab, entrant, &exchange)
-                .with_context(|| format!("{}, {}", entrant.contestant.title(), prepared.title()))?;
+        for entrant in entrants_of(&entrants, cell.scenario) {
+            cell.measure(lab, entrant, &exchange).with_context(|| {
+                format!("{}, {}", entrant.contestant.title(), cell.scenario.title())
+            })?;
         }
     }
     Ok(())
+}
+
+fn entrants_of(entrants: &[Entrant], scenario: Scenario) -> impl Iterator<Item = &Entrant> {
+    entrants
+        .iter()
+        .filter(move |entrant| entrant.contestant.serves(scenario))
 }
 
 /// A scenario at a number of connections, with the figures of each contestant.
