@@ -19,7 +19,9 @@ pub struct Published {
     pub scenario: String,
     /// The name of the contestant.
     pub contestant: String,
-    /// How much less CPU time it takes than a pass-through.
+    /// The name of the contestant with which it is compared.
+    pub peer: String,
+    /// How much less CPU time it takes than that.
     pub ratio: Interval,
 }
 
@@ -33,16 +35,16 @@ struct Earlier {
 pub fn published(report: &Report) -> Vec<Published> {
     let mut published = Vec::new();
     for scenario in Scenario::WHOLE {
-        for &contestant in Contestant::value_variants() {
-            let limit = Contestant::PassThrough;
-            if let Some(ratio) = report.cpu_ratio(scenario, contestant, limit)
-                && contestant != limit
-            {
-                published.push(Published {
+        for peer in [Contestant::AwsLambda, Contestant::PassThrough] {
+            let contestants = Contestant::value_variants().iter();
+            for &contestant in contestants.filter(|contestant| **contestant != peer) {
+                let ratio = report.cpu_ratio(scenario, contestant, peer);
+                published.extend(ratio.map(|ratio| Published {
                     scenario: scenario.name().to_owned(),
                     contestant: contestant.name().to_owned(),
+                    peer: peer.name().to_owned(),
                     ratio,
-                });
+                }));
             }
         }
     }
@@ -69,12 +71,58 @@ pub fn common<'a>(
     earlier: &'a [Published],
     later: &'a [Published],
 ) -> Vec<(&'a Published, &'a Published)> {
-    let same = |one: &Published, other: &Published| {
-        (&one.scenario, &one.contestant) == (&other.scenario, &other.contestant)
-    };
+    let key = |of: &Published| (of.scenario.clone(), of.contestant.clone(), of.peer.clone());
     let pairs = later.iter().filter_map(|later| {
-        let earlier = earlier.iter().find(|earlier| same(earlier, later))?;
+        let earlier = earlier.iter().find(|earlier| key(earlier) == key(later))?;
         Some((earlier, later))
     });
     pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(scenario: &str, peer: &str) -> Published {
+        Published {
+            scenario: scenario.to_owned(),
+            contestant: "module".to_owned(),
+            peer: peer.to_owned(),
+            ratio: Interval {
+                median: 2.0,
+                low: 1.0,
+                high: 3.0,
+            },
+        }
+    }
+
+    #[test]
+    fn ratios_of_both_runs_are_compared_and_others_left_out() {
+        let earlier = [
+            published("get", "aws-lambda"),
+            published("get", "pass-through"),
+        ];
+        let later = [
+            published("get", "pass-through"),
+            published("post", "pass-through"),
+        ];
+        let common = common(&earlier, &later);
+        assert_eq!(common, [(&earlier[1], &later[0])]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_report_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, "{}").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("cargo xtask bench --only throughput"),
+            "{error}"
+        );
+        let error = read(&folder.path().join("missing"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("cannot read"), "{error}");
+    }
 }

@@ -192,6 +192,7 @@ pub fn memory_growth_percent(report: &Report) -> Option<f64> {
 
 fn functions(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
+    let plain = report.kilobytes_per_function(Layout::PlainRoutes);
     for (layout, most) in [(Layout::ModuleRoutes, 4.0), (Layout::RouteMetadata, 20.0)] {
         let (Some(each), Some((one, many))) = (
             report.kilobytes_per_function(layout),
@@ -201,6 +202,11 @@ fn functions(report: &Report) -> Vec<Goal> {
         };
         let what = format!("10,000 functions, {}", layout.title());
         goals.push(Goal::at_most(&what, most, "KB each", each));
+        goals.extend(
+            plain.map(|plain| {
+                Goal::at_most(&what, most, "KB each above plain routes", each - plain)
+            }),
+        );
         let loss = 1.0 - many.responses_per_second.median / one.responses_per_second.median;
         goals.push(Goal::at_most(&what, 3.0, "% less throughput", loss * 100.0));
     }

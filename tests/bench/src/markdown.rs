@@ -255,8 +255,8 @@ fn throughput(report: &Report) -> String {
     if !out.is_empty() {
         out.push_str(
             "CPU times are per response. Those of `ext_proc` include its service. The Lambda Reverse Proxy sends \
-             one call at a time to an emulator, over this number of connections of its clients. If the core is not busy, the load or the upstream is the limit, \
-             and the CPU time means more than the responses per second. If the bodies of all connections \
+             one call at a time to an emulator. If the core is not busy, the load or the upstream is the limit, and \
+             the CPU time means more than the responses per second. If the bodies of all connections \
              exceed 200 MB, each connection makes only one request.\n",
         );
     }
@@ -336,14 +336,14 @@ fn agreement(earlier: &[Published], later: &[Published]) -> String {
         .iter()
         .filter(|(earlier, later)| earlier.ratio.agrees_with(&later.ratio));
     let mut out = format!(
-        "{} of {} ratios to the pass-through have intervals that agree.\n\n",
+        "{} of {} ratios have intervals that agree.\n\n",
         agreeing.count(),
         common.len()
     );
     let rows = common.iter().map(|(earlier, later)| {
         let agrees = earlier.ratio.agrees_with(&later.ratio);
         vec![
-            format!("{}, {}", later.contestant, later.scenario),
+            format!("{}: {} to {}", later.scenario, later.contestant, later.peer),
             interval(Some(&earlier.ratio), 3),
             interval(Some(&later.ratio), 3),
             if agrees { "yes" } else { "**no**" }.to_owned(),

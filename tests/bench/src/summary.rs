@@ -136,10 +136,11 @@ pub(crate) fn setting(report: &Report) -> String {
     let setting = &report.setting;
     let rounds = match setting.rounds {
         1 => "one round".to_owned(),
-        rounds => format!("medians of {rounds} rounds"),
+        rounds => format!("medians of {rounds} rounds or more with new processes"),
     };
     format!(
-        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, upstream and invoker; {rounds} of {} s.\n",
+        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, \
+         upstream and invoker; {rounds}, {} s each.\n",
         setting.date, setting.processor, setting.envoy, setting.version, setting.seconds
     )
 }
