@@ -4,12 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::contestant::Contestant;
-use crate::report::Report;
-use crate::scenario::Scenario;
 use crate::stats::Interval;
 
 /// A ratio that is published.
@@ -29,26 +25,6 @@ pub struct Published {
 #[derive(Deserialize)]
 struct Earlier {
     published: Vec<Published>,
-}
-
-/// Returns the ratios of a run.
-pub fn published(report: &Report) -> Vec<Published> {
-    let mut published = Vec::new();
-    for scenario in Scenario::WHOLE {
-        for peer in [Contestant::AwsLambda, Contestant::PassThrough] {
-            let contestants = Contestant::value_variants().iter();
-            for &contestant in contestants.filter(|contestant| **contestant != peer) {
-                let ratio = report.cpu_ratio(scenario, contestant, peer);
-                published.extend(ratio.map(|ratio| Published {
-                    scenario: scenario.name().to_owned(),
-                    contestant: contestant.name().to_owned(),
-                    peer: peer.name().to_owned(),
-                    ratio,
-                }));
-            }
-        }
-    }
-    published
 }
 
 /// Reads the ratios of an earlier run from its `report.json`.

@@ -3,8 +3,6 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::scenario::Scenario;
-
 /// A way to serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -78,10 +76,5 @@ impl Contestant {
     /// Returns whether all work is done in Envoy. The others have a garbage collector, whose CPU time varies more.
     pub fn is_inside_envoy(self) -> bool {
         !matches!(self, Self::ExtProc | Self::Lrp)
-    }
-
-    /// Returns whether the response of `scenario` is right. The Lambda Reverse Proxy does not decode base64.
-    pub fn serves(self, scenario: Scenario) -> bool {
-        self != Self::Lrp || scenario != Scenario::GetBinary
     }
 }

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::contestant::Contestant;
@@ -39,6 +39,17 @@ pub struct Cpu {
     pub proxy: Duration,
     /// The CPU time of the invoker behind Envoy.
     pub invoker: Option<Duration>,
+}
+
+/// Starts new processes of these contestants, in this order.
+///
+/// # Errors
+/// A contestant does not start.
+pub fn start(lab: &Lab, scenario: Scenario, contestants: &[Contestant]) -> Result<Vec<Entrant>> {
+    let start = |&contestant: &Contestant| {
+        Entrant::start(lab, scenario, contestant, 1).with_context(|| contestant.title())
+    };
+    contestants.iter().map(start).collect()
 }
 
 impl Entrant {

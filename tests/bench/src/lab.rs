@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::contestant::Contestant;
-use crate::entrant::Entrant;
 use crate::envoy_config::Filter;
 use crate::load::{self, Exchange, Load, Outcome, Until};
 use crate::peers::Peers;
@@ -119,17 +118,6 @@ impl Lab {
     /// The system has no port left.
     pub fn upstream(&self, script: Script) -> Result<Upstream> {
         Ok(self.runtime.block_on(Upstream::serve(script))?)
-    }
-
-    /// Starts new processes of these contestants, in this order.
-    ///
-    /// # Errors
-    /// A contestant does not start.
-    pub fn entrants(&self, scenario: Scenario, contestants: &[Contestant]) -> Result<Vec<Entrant>> {
-        let start = |&contestant: &Contestant| {
-            Entrant::start(self, scenario, contestant, 1).with_context(|| contestant.title())
-        };
-        contestants.iter().map(start).collect()
     }
 
     /// Sends a load.

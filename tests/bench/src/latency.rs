@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::contestant::Contestant;
+use crate::entrant;
 use crate::lab::Lab;
 use crate::load::Load;
 use crate::process;
@@ -90,7 +91,7 @@ fn run_round(
 ) -> Result<(std::time::Duration, Vec<(f64, f64)>)> {
     let scenario = Scenario::SmallGet;
     let exchange = scenario.exchange();
-    let entrants = lab.entrants(scenario, contestants)?;
+    let entrants = entrant::start(lab, scenario, contestants)?;
     for entrant in &entrants {
         lab.warm_up(entrant.address, &exchange)?;
         if rate.is_none() && entrant.contestant == Contestant::Ours {

@@ -166,7 +166,7 @@ fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()>
     match experiment {
         Experiment::Throughput => {
             report.throughput = throughput::run(lab)?;
-            report.published = agreement::published(report);
+            report.published = report.published();
         }
         Experiment::Latency => report.latency = latency::run(lab)?,
         Experiment::Stream => report.stream = stream::run(lab)?,

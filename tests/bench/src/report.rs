@@ -1,5 +1,6 @@
 //! All figures of a run.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::agreement::Published;
@@ -83,6 +84,26 @@ impl Report {
     ) -> Option<Interval> {
         let rounds = |contestant| Some(&self.row(scenario, contestant)?.proxy_cpu_rounds_us);
         Interval::ratio(rounds(peer)?, rounds(contestant)?)
+    }
+
+    /// Returns the ratios that are published.
+    pub fn published(&self) -> Vec<Published> {
+        let mut published = Vec::new();
+        for scenario in Scenario::WHOLE {
+            for peer in [Contestant::AwsLambda, Contestant::PassThrough] {
+                let contestants = Contestant::value_variants().iter();
+                for &contestant in contestants.filter(|contestant| **contestant != peer) {
+                    let ratio = self.cpu_ratio(scenario, contestant, peer);
+                    published.extend(ratio.map(|ratio| Published {
+                        scenario: scenario.name().to_owned(),
+                        contestant: contestant.name().to_owned(),
+                        peer: peer.name().to_owned(),
+                        ratio,
+                    }));
+                }
+            }
+        }
+        published
     }
 
     /// Returns the latency of a contestant.

@@ -205,6 +205,11 @@ impl Scenario {
         }
     }
 
+    /// Returns whether the response of `contestant` is right. The Lambda Reverse Proxy does not decode base64.
+    pub fn is_served_by(self, contestant: Contestant) -> bool {
+        (self, contestant) != (Self::GetBinary, Contestant::Lrp)
+    }
+
     /// Returns whether the response is streamed.
     pub fn is_streamed(self) -> bool {
         self.pause().is_some()

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::contestant::Contestant;
-use crate::entrant::Entrant;
+use crate::entrant::{self, Entrant};
 use crate::lab::Lab;
 use crate::load::{Exchange, Load, histogram};
 use crate::scenario::Scenario;
@@ -55,7 +55,7 @@ pub struct Row {
 /// # Errors
 /// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
-    let entrants = lab.entrants(Scenario::PacedStream, &lab.among(&CONTESTANTS))?;
+    let entrants = entrant::start(lab, Scenario::PacedStream, &lab.among(&CONTESTANTS))?;
     let mut paced = Vec::new();
     for _ in &entrants {
         paced.push((histogram()?, histogram()?));

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::contestant::Contestant;
-use crate::entrant::Entrant;
+use crate::entrant::{self, Entrant};
 use crate::lab::Lab;
 use crate::load::{Exchange, Load, Until};
 use crate::process;
@@ -111,7 +111,7 @@ fn run_round(lab: &Lab, round: usize, cells: Vec<&mut Cell>) -> Result<()> {
     if round % 2 == 1 {
         order.reverse();
     }
-    let entrants = lab.entrants(Scenario::SmallGet, &order)?;
+    let entrants = entrant::start(lab, Scenario::SmallGet, &order)?;
     let mut prepared = None;
     for cell in cells {
         let exchange = cell.scenario.exchange();
@@ -133,7 +133,7 @@ fn run_round(lab: &Lab, round: usize, cells: Vec<&mut Cell>) -> Result<()> {
 fn entrants_of(entrants: &[Entrant], scenario: Scenario) -> impl Iterator<Item = &Entrant> {
     entrants
         .iter()
-        .filter(move |entrant| entrant.contestant.serves(scenario))
+        .filter(move |entrant| scenario.is_served_by(entrant.contestant))
 }
 
 /// A scenario at a number of connections, with the figures of each contestant.
@@ -146,7 +146,7 @@ struct Cell {
 impl Cell {
     fn new(lab: &Lab, scenario: Scenario, concurrency: usize) -> Self {
         let mut contestants = lab.among(&lab.effort.contestants);
-        contestants.retain(|contestant| contestant.serves(scenario));
+        contestants.retain(|contestant| scenario.is_served_by(*contestant));
         let figures = contestants.into_iter();
         Self {
             scenario,

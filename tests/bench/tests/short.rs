@@ -55,7 +55,7 @@ fn every_contestant_responds_correctly_in_every_experiment() {
     for scenario in Scenario::WHOLE {
         for &contestant in Contestant::value_variants() {
             let is_skipped = skipped.contains(&name(contestant));
-            if is_skipped || !contestant.serves(scenario) {
+            if is_skipped || !scenario.is_served_by(contestant) {
                 continue;
             }
             let of = [
