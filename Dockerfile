@@ -31,13 +31,12 @@ ENTRYPOINT ["sidecar-invoker"]
 CMD ["serve", "--config", "/etc/lambda-mesh/invoker.yaml"]
 
 
-# Envoy with the filter at /etc/envoy/lambda_filter.wasm, and the native module beside it. The invoker is in it for the
-# health check, and under the name `lrp`.
+# Envoy with the native module at /etc/envoy/liblambda_filter.so, and lambda_filter.wasm beside it. The invoker is in it for
+# the health check, for `up`, and under the name `lrp`. By the link it finds both modules, and takes the native one.
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 COPY --from=build /dist/lambda_filter.wasm /dist/liblambda_filter.so /etc/envoy/
 COPY --from=build /dist/sidecar-invoker /usr/local/bin/
-ENV LAMBDA_MESH_FILTER=/etc/envoy/lambda_filter.wasm
-RUN mkdir -p /go/bin && ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp
+RUN mkdir -p /go/bin && ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp && ln -s /etc/envoy /usr/local/share/lambda-mesh
 # The entry point of the base image would start as root, and then change to this user.
 USER 101:101
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["sidecar-invoker", "healthcheck", "http://127.0.0.1:9901/ready"]

@@ -198,7 +198,7 @@ fn matching(pattern: &str) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The pattern of botocore's `NamespacedFunctionName`, of which the three forms that the API
     /// reference documents.

@@ -152,7 +152,7 @@ impl FunctionAddress {
                 qualifier,
             });
         };
-        let qualifier: Qualifier = value.parse().map_err(AddressError::Name)?;
+        let qualifier: Qualifier = value.parse().map_err(AddressError::Qualifier)?;
         match function.qualifier() {
             Some(derived) if *derived != qualifier => Err(AddressError::QualifierMismatch),
             _ => Ok(Self {
@@ -179,8 +179,10 @@ fn decode(text: &str) -> Cow<'_, str> {
 /// A path and query that name no function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressError {
-    /// The function or the qualifier has no valid form.
+    /// The function in the path, with its qualifier if it has one, has no valid form.
     Name(NameError),
+    /// The qualifier in the query has no valid form.
+    Qualifier(NameError),
     /// The path and the query name different qualifiers.
     QualifierMismatch,
 }
@@ -188,7 +190,7 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(error) => error.fmt(f),
+            Self::Name(error) | Self::Qualifier(error) => error.fmt(f),
             // AWS's own words.
             Self::QualifierMismatch => f.write_str(
                 "The derived qualifier from the function name does not match the specified \
@@ -383,7 +385,10 @@ mod tests {
         let mismatch = read(&format!("{path}?Qualifier=b")).unwrap();
         assert_eq!(mismatch, Err(AddressError::QualifierMismatch));
         let wrong = read(&format!("{path}?Qualifier=")).unwrap();
-        assert!(matches!(wrong, Err(AddressError::Name(_))), "{wrong:?}");
+        assert!(
+            matches!(wrong, Err(AddressError::Qualifier(_))),
+            "{wrong:?}"
+        );
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Observer {
                     timeline: &invocation.timeline,
                 },
             );
-            recording.take_event()(&invocation.payload);
+            recording.event(&invocation.payload);
             observation.recording = Some(recording);
         }
         observation
@@ -215,7 +215,7 @@ impl Observation {
         let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
         let trace = self.trace.as_ref();
         let trace_id = || trace.and_then(|trace| trace::id_of(trace.as_bytes()));
-        let duration = self.timeline.arrival().elapsed();
+        let duration = self.timeline.total();
         let duration_ms = duration.as_micros() as f64 / 1_000.0;
         match self.outcome {
             Outcome::FunctionError => {
@@ -240,6 +240,7 @@ impl Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
+        self.timeline.reach(Step::Ended);
         let has_responded = self.timeline.at(Step::Responded).is_some();
         if has_responded && self.timeline.at(Step::Completed).is_none() {
             // AWS streams a response while the function runs.

@@ -45,6 +45,20 @@ impl Collector {
     /// Starts a collector. If it cannot be built on this machine, it records that the test `name` is skipped, and
     /// returns `None`.
     pub fn start(name: &str) -> Option<Self> {
+        Self::with(name, &json!({}))
+    }
+
+    /// Starts a collector that speaks TLS, with a certificate of [`certificates`](crate::aws::certificates).
+    pub fn start_with_tls(name: &str) -> Option<Self> {
+        let folder = xtask::workspace_root().join("tests/fixtures/tls");
+        let tls = json!({
+            "cert_file": folder.join("server.pem"),
+            "key_file": folder.join("server.key"),
+        });
+        Self::with(name, &json!({ "tls": tls }))
+    }
+
+    fn with(name: &str, http: &Value) -> Option<Self> {
         let binary = match xtask::collector::binary() {
             Ok(binary) => binary,
             Err(error) => {
@@ -54,8 +68,10 @@ impl Collector {
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = free_address();
+        let mut http = http.clone();
+        http["endpoint"] = address.to_string().into();
         let config = json!({
-            "receivers": { "otlp": { "protocols": { "http": { "endpoint": address.to_string() } } } },
+            "receivers": { "otlp": { "protocols": { "http": http } } },
             "exporters": { "file": {
                 "path": folder.path().join("traces.jsonl"),
                 "flush_interval": "50ms",

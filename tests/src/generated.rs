@@ -248,7 +248,7 @@ pub fn child(parent: u32, name: &str) -> Option<u32> {
 
 /// Returns the filter for tests with this version of Envoy.
 pub(crate) fn filter(version: &str) -> PathBuf {
-    match native::host(version) {
+    match native::host(version, false) {
         Host::Wasm => FILTER.path().to_owned(),
         Host::Native(module) => module,
     }

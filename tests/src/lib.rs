@@ -53,9 +53,11 @@ pub mod kubernetes;
 pub mod mesh;
 mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod shared;
 pub mod up;
 pub mod upstream;
+pub mod vpc;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -39,6 +39,7 @@ pub struct Builder {
     environment: Vec<(&'static str, &'static str)>,
     log_level: &'static str,
     host: Option<Host>,
+    is_native: bool,
     last: Option<fn(&mut Value)>,
 }
 
@@ -64,9 +65,12 @@ impl Mesh {
         )])
     }
 
-    /// Returns the shipped `envoy/NAME` with `endpoint` in place of the invoker, and no other change.
+    /// Returns the shipped `envoy/NAME` with `endpoint` in place of the invoker, and no other change. A file with
+    /// the native module gets the proxy-wasm module in an older Envoy.
     pub fn shipped(name: &str, endpoint: impl Into<Endpoint>) -> Builder {
-        Self::from_config(Config::shipped(name)).endpoint(endpoint)
+        let mut builder = Self::from_config(Config::shipped(name)).endpoint(endpoint);
+        builder.is_native = Config::is_native(name);
+        builder
     }
 
     /// Returns a builder for this configuration, with its own endpoints.
@@ -81,6 +85,7 @@ impl Mesh {
             environment: Vec::new(),
             log_level: "warning",
             host: None,
+            is_native: false,
             last: None,
         }
     }
@@ -319,7 +324,9 @@ impl Builder {
             self.config.set_endpoints(&self.endpoints);
         }
         self.set_paths_and_ports(&folder);
-        let host = self.host.unwrap_or_else(|| native::host(self.version));
+        let host = self
+            .host
+            .unwrap_or_else(|| native::host(self.version, self.is_native));
         let is_native = match host {
             Host::Wasm => false,
             Host::Native(module) => native::convert(&mut self.config.0, &module),

@@ -1,15 +1,10 @@
 //! The OpenTelemetry collector, which is published as Go modules.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::lock::Lock;
-use crate::{run, target_dir, workspace_root};
-
-/// The folder with the program, whose `go.mod` pins the modules.
-const SOURCE: &str = "tests/fixtures/collector";
+use crate::go;
 
 /// Returns the path of a collector that receives traces over OTLP and writes them to a file. The first call builds
 /// it, which takes a minute or two.
@@ -17,34 +12,5 @@ const SOURCE: &str = "tests/fixtures/collector";
 /// # Errors
 /// Go is not there or too old, or the modules cannot be fetched.
 pub fn binary() -> Result<PathBuf> {
-    let source = workspace_root().join(SOURCE);
-    let path = target_dir().join("tools/opentelemetry-collector/collector");
-    let _lock = Lock::acquire("opentelemetry-collector")?;
-    let built = path.with_file_name("built-from.txt");
-    let wanted = ["main.go", "go.mod", "go.sum"].map(|name| std::fs::read(source.join(name)));
-    let wanted: std::io::Result<Vec<_>> = wanted.into_iter().collect();
-    let wanted = wanted
-        .context("cannot read the collector's source")?
-        .concat();
-    if run::is_executable(&path) && std::fs::read(&built).is_ok_and(|built| built == wanted) {
-        return Ok(path);
-    }
-    if run::find("go").is_none() {
-        bail!("Go is not on PATH");
-    }
-    crate::say("building the OpenTelemetry collector");
-    let mut go = Command::new("go");
-    go.current_dir(&source)
-        .args([
-            "build",
-            "-mod=readonly",
-            "-trimpath",
-            "-ldflags=-s -w",
-            "-o",
-        ])
-        .arg(&path)
-        .arg(".");
-    run::captured(&mut go).context("the OpenTelemetry collector cannot be built")?;
-    std::fs::write(built, wanted).context("cannot write target/tools")?;
-    Ok(path)
+    go::build("tests/fixtures/collector", "opentelemetry-collector")
 }

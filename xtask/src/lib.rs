@@ -11,10 +11,13 @@
 //! | `target/compose/` | the content of stand-in images, for machines without an image registry |
 //! | `target/reproduce/` | the second build of `dist --reproduce` |
 //! | `target/release/` | the invoker and the example function |
+//! | `target/arm64/` | the native module and Envoy for 64-bit ARM |
 //! | `target/up/` | the Envoy configuration of an `up` with changed ports |
 
+pub mod arm64;
 pub mod bench;
 pub mod bench_core;
+pub mod bench_peers;
 pub mod browser;
 pub mod build;
 pub mod cargo_lambda;
@@ -24,9 +27,11 @@ pub mod compat;
 pub mod compose;
 mod debian;
 pub mod dist;
+pub mod dnsmasq;
 pub mod docs;
 pub mod emulator;
 pub mod envoy;
+mod go;
 pub mod layers;
 mod lock;
 pub mod native;
@@ -37,6 +42,7 @@ mod pypi;
 pub mod python;
 mod run;
 pub mod schema;
+pub mod soak;
 pub mod test;
 pub mod up;
 pub mod wasm;

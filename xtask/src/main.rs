@@ -22,8 +22,18 @@ enum Task {
     Docs,
     /// Run the commands in the documents, compare their output, and check all links; a part of `test`
     TestDocs,
-    /// Run docker-compose.yaml and call its functions; needs a Docker engine
-    TestCompose,
+    /// Run random inputs and hostile load, as long as you like
+    Soak(xtask::soak::Options),
+    /// Run the Compose files and call their functions; needs a Docker engine
+    TestCompose {
+        /// `docker-compose`, or folders of examples, such as `private-api` [default: all]
+        names: Vec<String>,
+    },
+    /// Run end-to-end tests with the native module on 64-bit ARM, emulated by QEMU; takes minutes
+    TestArm64 {
+        /// Names of end-to-end tests [default: events, responses, bodies, retries and streams]
+        names: Vec<String>,
+    },
     /// Call functions of many web frameworks in every payload format, and print what works
     Compat {
         /// `--only FRAMEWORK`, `--format FORMAT`, `--write-docs`
@@ -72,7 +82,9 @@ fn run(task: Task) -> Result<()> {
         Task::Test { arguments } => xtask::test::run(&arguments),
         Task::Docs => xtask::docs::run(),
         Task::TestDocs => xtask::test::documents(),
-        Task::TestCompose => xtask::compose::run(),
+        Task::Soak(options) => xtask::soak::run(&options),
+        Task::TestCompose { names } => xtask::compose::run(&names),
+        Task::TestArm64 { names } => xtask::arm64::run(&names),
         Task::Compat { arguments } => xtask::compat::run(&arguments),
         Task::Dist(options) => xtask::dist::run(&options),
         Task::Homebrew(options) => xtask::dist::homebrew(&options),

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::dnsmasq::Dnsmasq;
 use crate::{
     browser, build, collector, emulator, envoy, native, php, prometheus, python, say, target_dir,
     wasm,
@@ -19,6 +20,9 @@ const SKIPPED: &str = "LAMBDA_MESH_SKIPPED";
 /// The environment variable that selects the host of the filter in the end-to-end tests: `wasm`, the
 /// default, or `native`.
 pub const HOST: &str = "LAMBDA_MESH_HOST";
+
+/// The environment variable with the seconds that the test of hostile load runs.
+pub const CHAOS_SECONDS: &str = "LAMBDA_MESH_CHAOS_SECONDS";
 
 /// End-to-end tests that have nothing to do with the host of the filter, and run once.
 const ONCE: [&str; 13] = [
@@ -61,6 +65,74 @@ pub fn skip(name: &str, reason: &str) {
 /// # Errors
 /// A tool cannot be fetched, a build fails, a test fails, or no test runs.
 pub fn run(arguments: &[OsString]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let runs_everything = arguments.is_empty();
+    if !arguments.iter().any(|argument| names_package(argument)) {
+        arguments.insert(0, OsStr::new("--workspace"));
+    }
+    let mut status = cargo_test(&arguments, &[], &records, &mut counts)?;
+    if runs_everything && cfg!(target_os = "linux") {
+        say("running the end-to-end tests again, with the native module");
+        let skipped: Vec<_> = ONCE.iter().flat_map(|tests| ["--skip", tests]).collect();
+        let native = Run::end_to_end(&skipped).with(HOST, "native");
+        let arguments: Vec<_> = native.arguments.iter().map(OsStr::new).collect();
+        let native = cargo_test(&arguments, &native.variables, &records, &mut counts)?;
+        if status.success() {
+            status = native;
+        }
+    }
+    finish(counts, &records, status)
+}
+
+/// Arguments of `cargo test`, and variables of its environment.
+pub(crate) struct Run<'r> {
+    pub(crate) arguments: Vec<&'r str>,
+    pub(crate) variables: Vec<(&'r str, OsString)>,
+}
+
+impl<'r> Run<'r> {
+    /// Returns the run of the end-to-end tests that `names` select.
+    pub(crate) fn end_to_end(names: &[&'r str]) -> Self {
+        let tests = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
+        Self {
+            arguments: tests.iter().chain(names).copied().collect(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Sets a variable.
+    pub(crate) fn with(mut self, name: &'r str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+}
+
+/// Prepares the tests, makes these runs, and prints one line `N passed, N failed, N skipped`.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_each(runs: &[Run<'_>]) -> Result<()> {
+    prepare()?;
+    let records = start_records()?;
+    let mut counts = Counts::default();
+    let mut failed = None;
+    for Run {
+        arguments,
+        variables,
+    } in runs
+    {
+        let arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        let status = cargo_test(&arguments, variables, &records, &mut counts)?;
+        failed = failed.or(Some(status).filter(|status| !status.success()));
+    }
+    finish(counts, &records, failed.unwrap_or_default())
+}
+
+/// Fetches and builds what the tests need.
+fn prepare() -> Result<()> {
     envoy::binary(envoy::NEWEST)?;
     // Published for Linux only. On other systems, the tests that need them are skipped.
     if cfg!(target_os = "linux") {
@@ -76,8 +148,8 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         ("a browser", browser::driver().map(drop)),
         ("Prometheus", prometheus::programs().map(drop)),
         ("PHP", php::folder().map(drop)),
+        ("a DNS server", Dnsmasq::find().map(drop)),
         ("Laravel", php::laravel().map(drop)),
-        ("a browser", browser::driver().map(drop)),
         ("a collector of traces", collector::binary().map(drop)),
     ];
     for (tool, fetched) in optional {
@@ -95,28 +167,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     build::invoker()?;
     build::example(build::EXAMPLE)?;
     say("running the tests");
+    Ok(())
+}
 
-    let records = start_records()?;
-    let mut counts = Counts::default();
-    let mut arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-    let runs_everything = arguments.is_empty();
-    if !arguments.iter().any(|argument| names_package(argument)) {
-        arguments.insert(0, OsStr::new("--workspace"));
-    }
-    let mut status = cargo_test(&arguments, None, &records, &mut counts)?;
-    if runs_everything && cfg!(target_os = "linux") {
-        say("running the end-to-end tests again, with the native module");
-        let end_to_end = ["-p", "lambda-mesh-tests", "--test", "e2e", "--"];
-        let skipped = ONCE.iter().flat_map(|tests| ["--skip", tests]);
-        let arguments: Vec<_> = end_to_end.into_iter().chain(skipped).collect();
-        let arguments: Vec<_> = arguments.into_iter().map(OsStr::new).collect();
-        let native = cargo_test(&arguments, Some("native"), &records, &mut counts)?;
-        if status.success() {
-            status = native;
-        }
-    }
-
-    let records = fs::read_to_string(&records).context("cannot read which tests were skipped")?;
+/// Prints the results.
+fn finish(mut counts: Counts, records: &Path, status: ExitStatus) -> Result<()> {
+    let records = fs::read_to_string(records).context("cannot read which tests were skipped")?;
     counts.move_to_skipped(&records);
     println!("{counts}");
     if !status.success() {
@@ -136,18 +192,17 @@ pub fn documents() -> Result<()> {
     run(&["-p", "lambda-mesh-tests", "--test", "docs"].map(OsString::from))
 }
 
-/// Runs `cargo test`, with this host of the filter in Envoy, prints its output and adds its results to
-/// `counts`.
+/// Runs `cargo test` with these variables, prints its output and adds its results to `counts`.
 fn cargo_test(
     arguments: &[&OsStr],
-    host: Option<&str>,
+    variables: &[(&str, OsString)],
     records: &Path,
     counts: &mut Counts,
 ) -> Result<ExitStatus> {
     let mut cargo = build::cargo()
         .args(["test", "--locked", "--no-fail-fast"])
         .args(arguments)
-        .envs(host.map(|host| (HOST, host)))
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env(build::PREPARED, "1")
         .env(SKIPPED, records)
         .stdin(Stdio::null())

@@ -40,15 +40,9 @@ fn strings(array: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn the_compose_files_the_workflows_and_renovates_settings_fit_their_schemas() {
-    Schema::Compose
-        .check(&compose::compose_file().unwrap())
-        .unwrap();
-    for example in fs::read_dir(workspace_root().join("examples")).unwrap() {
-        let file = example.unwrap().path().join("compose.yaml");
-        if file.exists() {
-            let checked = Schema::Compose.check(&yaml(&file));
-            checked.unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
-        }
+    for file in compose::files() {
+        let checked = Schema::Compose.check(&yaml(file));
+        checked.unwrap_or_else(|error| panic!("{file}: {error:#}"));
     }
     let renovate = yaml(".github/renovate.json");
     Schema::Renovate.check(&renovate).unwrap();
@@ -57,6 +51,20 @@ fn the_compose_files_the_workflows_and_renovates_settings_fit_their_schemas() {
         let file = file.unwrap().path();
         let checked = Schema::Workflow.check(&yaml(&file));
         checked.unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
+    }
+}
+
+#[test]
+fn test_compose_runs_the_compose_file_of_each_example() {
+    let known: Vec<_> = compose::files().collect();
+    for example in fs::read_dir(workspace_root().join("examples")).unwrap() {
+        let folder = example.unwrap().path();
+        for name in ["compose.yaml", "docker-compose.yaml"] {
+            let file = folder.join(name);
+            let path = file.strip_prefix(workspace_root()).unwrap();
+            let is_known = known.iter().any(|known| Path::new(known) == path);
+            assert_eq!(is_known, file.is_file(), "{}", path.display());
+        }
     }
 }
 
@@ -192,9 +200,8 @@ fn each_host_name_leads_to_a_container_with_its_code() {
             .iter()
             .find(|host| strings(&host["domains"]).contains(alias));
         let route = &host.unwrap_or_else(|| panic!("{alias} is not routed"))["routes"][0];
-        let function = route["metadata"]["filter_metadata"]["lambda"]["function"]
-            .as_str()
-            .unwrap();
+        let keys = &route["typed_per_filter_config"]["lambda"]["filter_config"]["value"];
+        let function = keys["function"].as_str().unwrap();
         let emulator = functions[function]["rie"].as_str().unwrap();
         let container = emulator
             .strip_prefix("http://")

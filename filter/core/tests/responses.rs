@@ -145,7 +145,7 @@ fn a_response_has_a_limited_number_of_items() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..256), status in 100..600_u16) {

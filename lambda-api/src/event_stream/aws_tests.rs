@@ -131,7 +131,7 @@ fn aws_s_exceptions_and_errors_end_the_stream() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn our_reader_reads_aws_s_stream_in_any_pieces(

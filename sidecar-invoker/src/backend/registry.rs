@@ -18,7 +18,7 @@ use crate::config::{BackendConfig, Config, FunctionConfig};
 use crate::invoke_api::body::ResponseBody;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
-use crate::metrics::{FunctionState, Metrics};
+use crate::metrics::{CredentialTimes, FunctionState, Metrics};
 use crate::observation::Observer;
 use crate::util::{admit_line, lock};
 use lambda_api::{FunctionAddress, FunctionArn, FunctionName, Qualifier};
@@ -281,10 +281,10 @@ impl Backends {
         problems
     }
 
-    /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
-    /// The role is empty for credentials without one.
-    pub(crate) fn credential_expiries(&self) -> Vec<(String, u64)> {
-        self.functions().aws().flat_map(Aws::expiries).collect()
+    /// Returns the times of all AWS credentials.
+    pub(crate) fn credential_times(&self) -> Vec<CredentialTimes> {
+        let functions = self.functions();
+        functions.aws().flat_map(Aws::credential_times).collect()
     }
 
     /// Waits until the queued events have run. Events that wait for their next attempt are given up.
@@ -397,8 +397,12 @@ impl OnAws {
     }
 }
 
+/// Returns AWS's error for a function or a qualifier that is not there. It names a qualifier even if the caller
+/// did not: recorded.
 fn not_found(address: &FunctionAddress, region: &str) -> ServiceError {
-    let arn = FunctionArn::invoked(&address.function, address.qualifier.as_ref(), region);
+    let latest = Qualifier::latest();
+    let qualifier = address.qualifier.as_ref().unwrap_or(&latest);
+    let arn = FunctionArn::invoked(&address.function, Some(qualifier), region);
     ServiceError::FunctionNotFound {
         arn: arn.to_string(),
     }

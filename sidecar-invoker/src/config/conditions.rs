@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use hyper::header::HeaderName;
+use lambda_filter_core::config::ValueError;
 use lambda_filter_core::config::reference::Values;
 use serde_json::json;
 
@@ -35,10 +36,10 @@ pub struct AddressRange {
 }
 
 impl FromStr for AddressRange {
-    type Err = String;
+    type Err = ValueError;
 
     /// Reads a range, or a single address.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -49,12 +50,7 @@ impl FromStr for AddressRange {
             let bits = bits.map_or(Some(all), |bits| bits.parse().ok())?;
             (bits <= all).then_some(Self { address, bits })
         };
-        range().ok_or_else(|| {
-            format!(
-                "expected addresses such as 10.1.0.0/16, found \"{}\"",
-                text.escape_debug()
-            )
-        })
+        range().ok_or_else(|| ValueError::of_text("addresses such as 10.1.0.0/16", text))
     }
 }
 

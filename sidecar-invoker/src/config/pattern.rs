@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lambda_filter_core::config::PathTemplate;
+use lambda_filter_core::config::{PathTemplate, ValueError};
 
 /// The hosts of a route, in lower case: `orders.example.com`, `*.example.com` (any name below it)
 /// or `*` (every host that no other route names).
@@ -34,10 +34,10 @@ impl Host {
 }
 
 impl FromStr for Host {
-    type Err = String;
+    type Err = ValueError;
 
     /// Reads a name of RFC 1123, in which `_` may stand too (Compose names its services so).
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let name = text.strip_prefix("*.").unwrap_or(text);
         let is_label = |label: &str| {
             let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -49,10 +49,9 @@ impl FromStr for Host {
         if text == "*" || (text.len() <= 253 && name.split('.').all(is_label)) {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
-            Err(format!(
-                "expected a host name without a port such as orders.example.com, *.example.com or \
-                 *, found \"{}\"",
-                text.escape_debug()
+            Err(ValueError::of_text(
+                "a host name without a port such as orders.example.com, *.example.com or *",
+                text,
             ))
         }
     }
@@ -215,14 +214,14 @@ impl PathPattern {
 }
 
 impl FromStr for PathPattern {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let wrong = || {
-            format!(
-                "expected a path such as /pets, /pets/*, /pets/{{id}} or /{{proxy+}}, \
-                 percent-encoded and without a query, found \"{}\"",
-                text.escape_debug()
+            ValueError::of_text(
+                "a path such as /pets, /pets/*, /pets/{id} or /{proxy+}, percent-encoded and \
+                 without a query",
+                text,
             )
         };
         let (path, is_prefix) = match text.strip_suffix("/*") {

@@ -231,7 +231,7 @@ impl Console {
             if !view.has_request() {
                 return Err(UNKNOWN_REQUEST.to_owned());
             }
-            let event = view.event.clone().unwrap_or_default();
+            let event = view.event().cloned().unwrap_or_default();
             let body = view.request.body(&event).ok_or_else(|| {
                 "the body of the request is not known, because the event of a template need not show it".to_owned()
             })?;

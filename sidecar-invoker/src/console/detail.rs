@@ -32,7 +32,7 @@ fn summary_of(view: &View<'_>, backend: Option<&str>, secrets: &Secrets<'_>) -> 
         (Some(decoded), true) => Some(decoded.response.status),
         _ => view.status().map(|status| status.as_u16()),
     };
-    let end = record.end();
+    let end = view.end();
     let summary = json!({
         "id": record.id,
         "request_id": view.request_id(),
@@ -78,7 +78,7 @@ pub(super) fn secrets<'n>(
             secrets.learn_header(name, value);
         }
     }
-    if let Some(event) = &view.event {
+    if let Some(event) = view.event() {
         secrets.learn_json(event);
     }
     if let Some(payload) = view.payload() {
@@ -99,7 +99,7 @@ pub(super) fn detail(
     let secrets = secrets(&view, names, is_revealed);
     let mut detail = summary_of(&view, backend, &secrets);
     let payload = view.payload();
-    let event = view.event.clone().unwrap_or_default();
+    let event = view.event().cloned().unwrap_or_default();
     let request_body = view.request.body(&event).filter(|_| view.has_request());
     let function_error = match &payload {
         Some(payload) => payload

@@ -91,7 +91,7 @@ pub(super) fn replay(
         let value = record.client_request.as_ref()?;
         HeaderValue::from_maybe_shared(value.clone()).ok()
     };
-    let original = || view.event.clone().ok_or(ReplayError::NoEvent);
+    let original = || view.event().cloned().ok_or(ReplayError::NoEvent);
     match (members.get("event"), members.get("http_request")) {
         (None, None) => Ok(Replay {
             event: original()?,
@@ -167,7 +167,7 @@ fn of_request(
         return Err(wrong_target());
     }
     check_masks("http_request.target", &target, b"")?;
-    let original_event = view.event.clone().unwrap_or_default();
+    let original_event = view.event().cloned().unwrap_or_default();
     let body = match request.get("body") {
         None | Some(Value::Null) => original.body(&original_event),
         Some(body) => match (body.get("text"), body.get("base64")) {

@@ -21,7 +21,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Console, functions};
 use crate::invoke_api::body::ResponseBody;
-use crate::recorder::Record;
 
 /// The interval at which changes are looked for.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -106,6 +105,8 @@ struct Stream {
     /// The reader gets everything that is kept, however much it is.
     is_catching_up: bool,
     cleared: u64,
+    /// The id of the last invocation that the reader got or missed.
+    last_id: u64,
     /// The invocations that the reader knows as running. It hears of their ends in any case.
     running: HashSet<u64>,
     functions: Value,
@@ -121,6 +122,7 @@ impl Stream {
             }),
             is_catching_up: true,
             cleared: console.recorder.times_cleared(),
+            last_id: 0,
             running: HashSet::new(),
             functions: Value::Null,
             functions_at: None,
@@ -167,34 +169,43 @@ impl Stream {
         let cleared = recorder.times_cleared();
         if cleared != self.cleared {
             self.cleared = cleared;
+            // What was forgotten was not missed.
+            self.is_catching_up = true;
             self.event(events, "cleared", "{}");
         }
-        let mut changed = recorder.changed_since(self.cursor.change);
-        let mut missed = 0;
-        if !std::mem::take(&mut self.is_catching_up) {
-            let is_new = |record: &&Arc<Record>| !self.running.contains(&record.id);
-            missed = changed.iter().filter(is_new).count();
-            missed = missed.saturating_sub(MAX_INVOCATIONS);
-            let mut left_out = 0;
-            changed.retain(|record| {
-                let is_left_out = left_out < missed && !self.running.contains(&record.id);
-                left_out += usize::from(is_left_out);
-                !is_left_out
-            });
-        }
-        for record in changed {
+        let (changed, last_id) = recorder.changed_since(self.cursor.change);
+        let is_catching_up = std::mem::take(&mut self.is_catching_up);
+        let mut left_out = match is_catching_up {
+            true => 0,
+            false => {
+                let is_new = |(_, id): &&(u64, u64)| !self.running.contains(id);
+                let new = changed.iter().filter(is_new).count();
+                new.saturating_sub(MAX_INVOCATIONS)
+            }
+        };
+        let mut missed = last_id.saturating_sub(self.last_id);
+        for (change, id) in changed {
+            self.cursor.change = change;
+            if left_out > 0 && !self.running.contains(&id) {
+                left_out -= 1;
+                continue;
+            }
+            // It may have made room in the meantime.
+            let Some(record) = recorder.find(id) else {
+                continue;
+            };
+            missed -= u64::from(id > self.last_id);
             // A record may change while it is read, and then comes again.
-            let change = record.change();
             let is_running = record.end().is_none();
             let summary = self.console.summary(&record);
             match is_running {
-                true => self.running.insert(record.id),
-                false => self.running.remove(&record.id),
+                true => self.running.insert(id),
+                false => self.running.remove(&id),
             };
-            self.cursor.change = self.cursor.change.max(change);
             self.event(events, "invocation", &summary);
         }
-        if missed > 0 {
+        self.last_id = last_id;
+        if missed > 0 && !is_catching_up {
             self.event(events, "missed", &format!("{{\"count\":{missed}}}"));
         }
         if self
@@ -220,3 +231,7 @@ impl Stream {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -30,7 +30,7 @@ pub(super) fn timings(view: &View<'_>) -> Value {
         parts.push(json!({ "name": name, "start": start, "duration": milliseconds(end - at) }));
         at = end;
     };
-    let end = record.end().map(|end| end.after);
+    let end = view.end().map(|end| end.after);
     let assigned = timeline.at(Step::Assigned);
     let delivered = timeline.at(Step::Delivered);
     part("receive", timeline.at(Step::Read));

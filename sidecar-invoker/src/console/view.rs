@@ -12,7 +12,7 @@ use lambda_filter_core::{DecodedResponse, Error, ReportedRequest, UpstreamRespon
 use super::why::{Why, is_timeout};
 use crate::invoke_api::headers as header;
 use crate::metrics::Outcome;
-use crate::recorder::{KeptBody, Record, ResponseHead};
+use crate::recorder::{End, Record, ResponseHead, Snapshot};
 
 /// A record, decoded.
 pub(super) struct View<'r> {
@@ -21,10 +21,9 @@ pub(super) struct View<'r> {
     pub(super) request: ReportedRequest,
     /// The filter has reported the client's request.
     pub(super) is_http: bool,
-    pub(super) event: Option<Bytes>,
+    kept: Snapshot,
     /// The headers of the response of the Invoke API.
     upstream: HeaderMap,
-    body: KeptBody,
     /// The response, if it has begun.
     pub(super) decoded: Option<DecodedResponse>,
 }
@@ -43,13 +42,13 @@ impl<'r> View<'r> {
         let reported = record.client_request.as_ref();
         let reported = reported.and_then(|value| ReportedRequest::read(value).ok());
         let is_http = reported.is_some();
+        let kept = record.snapshot();
         let mut view = Self {
             record,
             request: reported.unwrap_or_else(|| unreported(record)),
             is_http,
-            event: record.event(),
-            upstream: upstream(record),
-            body: record.body(),
+            upstream: upstream(kept.response.as_ref()),
+            kept,
             decoded: None,
         };
         view.decoded = view.decode(None);
@@ -63,13 +62,29 @@ impl<'r> View<'r> {
             return None;
         }
         let config = self.request.config(format).ok()?;
-        let pieces: Vec<&[u8]> = self.body.pieces.iter().map(|piece| &piece[..]).collect();
+        let pieces: Vec<&[u8]> = self
+            .kept
+            .body
+            .pieces
+            .iter()
+            .map(|piece| &piece[..])
+            .collect();
         let upstream = UpstreamResponse {
             headers: &self.upstream,
             body: &pieces,
             is_whole: self.is_whole(),
         };
         Some(self.request.response(&upstream, &config))
+    }
+
+    /// Returns the event, once it has been read.
+    pub(super) fn event(&self) -> Option<&Bytes> {
+        self.kept.event.as_ref()
+    }
+
+    /// Returns the end of the invocation, once it has come.
+    pub(super) fn end(&self) -> Option<End> {
+        self.kept.end
     }
 
     /// Returns whether the event is that of the reported request.
@@ -79,13 +94,13 @@ impl<'r> View<'r> {
     }
 
     fn is_whole(&self) -> bool {
-        let is_complete = self.record.end().is_some_and(|end| end.is_complete);
-        is_complete && !self.body.is_cut
+        let is_complete = self.kept.end.is_some_and(|end| end.is_complete);
+        is_complete && !self.kept.body.is_cut
     }
 
     /// Returns the status of the response of the Invoke API, if it has begun.
     pub(super) fn status(&self) -> Option<StatusCode> {
-        self.record.response().map(|head| match head {
+        self.kept.response.as_ref().map(|head| match head {
             ResponseHead::Ok(status, _) => *status,
             ResponseHead::Failed(error) => error.status(),
         })
@@ -106,15 +121,15 @@ impl<'r> View<'r> {
     /// Returns the payload of the function, as far as it has come.
     pub(super) fn payload(&self) -> Option<Payload> {
         let status = self.status()?;
-        let mut bytes = self.body.pieces.concat();
+        let mut bytes = self.kept.body.pieces.concat();
         if !(self.is_streamed() && status == StatusCode::OK) {
             return Some(Payload {
                 bytes,
-                size: self.body.size,
+                size: self.kept.body.size,
                 complete: None,
             });
         }
-        let cut = self.body.size.saturating_sub(bytes.len());
+        let cut = self.kept.body.size.saturating_sub(bytes.len());
         let end = Reader::new().read(&mut bytes);
         Some(Payload {
             size: bytes.len() + cut,
@@ -128,7 +143,7 @@ impl<'r> View<'r> {
 
     /// Returns the way in which the invocation ended, if it has.
     pub(super) fn outcome(&self) -> Option<Outcome> {
-        let end = self.record.end()?;
+        let end = self.kept.end?;
         let Some(status) = self.status() else {
             return Some(Outcome::Abandoned);
         };
@@ -154,14 +169,14 @@ impl<'r> View<'r> {
 
     /// Returns the reason of a failure.
     pub(super) fn why(&self) -> Option<Why> {
-        if let Some(ResponseHead::Failed(error)) = self.record.response() {
+        if let Some(ResponseHead::Failed(error)) = self.kept.response.as_ref() {
             return Some(Why::of_service(error));
         }
         match self.error() {
             // Without a client of HTTP, any bytes are a response.
             Some(Error::InvalidResponse(_)) if !self.is_http => None,
             Some(error) => {
-                let body = self.body.pieces.concat();
+                let body = self.kept.body.pieces.concat();
                 Some(Why::of_filter(error, self.request.format(), &body))
             }
             None => match self.outcome()? {
@@ -197,10 +212,10 @@ fn unreported(record: &Record) -> ReportedRequest {
 }
 
 /// Returns the headers of the response in the filter's form.
-fn upstream(record: &Record) -> HeaderMap {
+fn upstream(response: Option<&ResponseHead>) -> HeaderMap {
     let mut map = HeaderMap::new();
     let mut add = |name: &str, value: &[u8]| map.push((name.to_owned(), value.to_vec()));
-    match record.response() {
+    match response {
         None => {}
         Some(ResponseHead::Ok(status, headers)) => {
             add(":status", status.as_str().as_bytes());

@@ -83,7 +83,7 @@ impl Why {
             ServiceError::AccessDenied(_)
             | ServiceError::Refused(_)
             | ServiceError::Signature(_) => Some(PERMISSIONS),
-            ServiceError::InvalidName(_)
+            ServiceError::InvalidName { .. }
             | ServiceError::InvalidParameter(_)
             | ServiceError::InvalidRequestContent(_)
             | ServiceError::InvalidJson(_)

@@ -391,6 +391,10 @@ impl Gateway {
         lines.push_str(&format!(
             "          http_protocol_options: {{ {http_10}ignore_http_11_upgrade: [{{ prefix: TLS/ }}] }}\n"
         ));
+        lines.push_str(
+            "          # A full name may end in a dot, as that of a Service in Kubernetes does.\n",
+        );
+        lines.push_str("          strip_trailing_host_dot: true\n");
         lines
     }
 }

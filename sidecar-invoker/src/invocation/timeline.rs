@@ -11,6 +11,8 @@ use crate::util::lock;
 
 /// The largest part of a log that is kept.
 const MAX_LOG_BYTES: usize = 64 << 10;
+/// The room for a log at first. It takes the lines that Lambda itself writes, and a few others.
+const USUAL_LOG_BYTES: usize = 512;
 /// The longest error type that is kept. A function chooses the text.
 const MAX_ERROR_TYPE_BYTES: usize = 128;
 /// The largest payload of an error in which the type is looked for.
@@ -29,10 +31,12 @@ pub(crate) enum Step {
     Responded,
     /// The function has completed its response.
     Completed,
+    /// The caller has the whole response, or has left.
+    Ended,
 }
 
 impl Step {
-    const COUNT: usize = Self::Completed as usize + 1;
+    const COUNT: usize = Self::Ended as usize + 1;
 }
 
 /// The course of one invocation. Each step is recorded by one task at a time.
@@ -97,6 +101,12 @@ impl Timeline {
     /// Returns the time from one step to another, if both have come.
     pub(crate) fn between(&self, from: Step, to: Step) -> Option<Duration> {
         Some(self.at(to)?.saturating_sub(self.at(from)?))
+    }
+
+    /// Returns the time from the arrival to the end, or until now if it has not come.
+    pub(crate) fn total(&self) -> Duration {
+        let total = self.at(Step::Ended);
+        total.unwrap_or_else(|| self.arrival.elapsed())
     }
 
     /// Records that the invocation waited for the start of an environment, which took `duration`.
@@ -164,11 +174,21 @@ impl Timeline {
     pub(crate) fn log(&self, lines: &[u8]) {
         if let Some(log) = &self.log {
             let mut log = lock(log);
+            if log.lines.capacity() == 0 {
+                log.lines.reserve(USUAL_LOG_BYTES);
+            }
             let room = MAX_LOG_BYTES.saturating_sub(log.lines.len());
             let kept = lines.get(..room).unwrap_or(lines);
             log.is_truncated |= kept.len() < lines.len();
             log.lines.extend_from_slice(kept);
         }
+    }
+
+    /// Returns the size of the log so far.
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.log
+            .as_ref()
+            .map_or(0, |log| lock(log).lines.capacity())
     }
 
     /// Returns the log so far, if it is wanted.

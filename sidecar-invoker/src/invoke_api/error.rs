@@ -34,10 +34,15 @@ pub(crate) enum ServiceError {
     MethodNotAllowed,
     /// The name or the qualifier of the function is not valid.
     #[error(
-        "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: {}",
-        .0.found(), .0.expected()
+        "1 validation error detected: Value '{}' at '{parameter}' failed to satisfy constraint: {}",
+        .error.found(), .error.expected()
     )]
-    InvalidName(NameError),
+    InvalidName {
+        /// AWS's name of the parameter: `functionName` or `qualifier`.
+        parameter: &'static str,
+        /// The mistake.
+        error: NameError,
+    },
     /// The value of a header or query parameter is not supported.
     #[error("{0}")]
     InvalidParameter(String),
@@ -187,7 +192,7 @@ impl ServiceError {
         match self {
             Self::UnknownOperation => (StatusCode::NOT_FOUND, "UnknownOperationException"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "UnknownOperationException"),
-            Self::InvalidName(_) => (StatusCode::BAD_REQUEST, "ValidationException"),
+            Self::InvalidName { .. } => (StatusCode::BAD_REQUEST, "ValidationException"),
             Self::InvalidParameter(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
             }

@@ -42,8 +42,11 @@ pub(crate) struct InvokeRequest<'r> {
     pub(crate) timeline: Arc<Timeline>,
 }
 
-/// A function that takes the event once it has been read.
-pub(crate) type OnRead = Box<dyn FnOnce(&Bytes) + Send + Sync>;
+/// A recipient of an event, besides the function.
+pub(crate) trait TakeEvent: Send + Sync {
+    /// Takes the event once it has been read.
+    fn take_event(&self, event: &Bytes);
+}
 
 /// The body of a request.
 pub(crate) struct RequestBody {
@@ -51,8 +54,8 @@ pub(crate) struct RequestBody {
     pub(crate) body: Option<Incoming>,
     /// The event, if a header carried it.
     pub(crate) event: Option<Bytes>,
-    /// Takes the event once it has been read.
-    pub(crate) on_read: Option<OnRead>,
+    /// The recipient of the event, besides the function.
+    pub(crate) recipient: Option<Arc<dyn TakeEvent>>,
     /// Set once reading has begun. hyper then sends `100 Continue` to a caller that waits for it.
     pub(crate) has_begun: bool,
 }
@@ -63,7 +66,7 @@ impl RequestBody {
         Self {
             body: Some(body),
             event: None,
-            on_read: None,
+            recipient: None,
             has_begun: false,
         }
     }
@@ -73,7 +76,7 @@ impl RequestBody {
         Self {
             body: None,
             event: Some(event),
-            on_read: None,
+            recipient: None,
             has_begun: true,
         }
     }
@@ -103,8 +106,8 @@ impl RequestBody {
                 ));
             }
         };
-        if let Some(on_read) = self.on_read.take() {
-            on_read(&event);
+        if let Some(recipient) = self.recipient.take() {
+            recipient.take_event(&event);
         }
         Ok(event)
     }
@@ -183,8 +186,10 @@ pub(crate) fn address(
         }
         (None, None) => return Err(ServiceError::UnknownOperation),
     };
+    let invalid = |parameter, error| ServiceError::InvalidName { parameter, error };
     let address = FunctionAddress::parse(function, uri.query()).map_err(|error| match error {
-        AddressError::Name(error) => ServiceError::InvalidName(error),
+        AddressError::Name(error) => invalid("functionName", error),
+        AddressError::Qualifier(error) => invalid("qualifier", error),
         AddressError::QualifierMismatch => ServiceError::InvalidParameter(error.to_string()),
     })?;
     Ok((operation, address))
@@ -307,7 +312,7 @@ mod tests {
     fn invalid_names_are_refused() {
         for name in ["", "%ff", "a%2Fb", "a/b"] {
             let error = parse(&format!("/2015-03-31/functions/{name}/invocations")).unwrap_err();
-            assert!(matches!(error, ServiceError::InvalidName(_)), "{name}");
+            assert!(matches!(error, ServiceError::InvalidName { .. }), "{name}");
         }
     }
 

@@ -56,8 +56,7 @@ impl FunctionMetrics {
 
     /// Records the course of an invocation that has ended.
     pub(crate) fn record(&self, timeline: &Timeline, has_timed_out: bool) {
-        self.total
-            .observe(timeline.arrival().elapsed().as_secs_f64());
+        self.total.observe(timeline.total().as_secs_f64());
         if let Some(queue) = timeline.between(Step::Read, Step::Assigned) {
             self.queue.observe(queue.as_secs_f64());
         }

@@ -24,7 +24,7 @@ pub(crate) use self::families::SpanCounts;
 pub(crate) use self::function::{FunctionMetrics, InFlight, Queued};
 pub(crate) use self::labels::Outcome;
 use self::labels::{Label, OTHERS};
-pub(crate) use self::states::{EnvironmentPhase, EnvironmentState, FunctionState};
+pub(crate) use self::states::{CredentialTimes, EnvironmentPhase, EnvironmentState, FunctionState};
 use crate::config::Config;
 use crate::util::lock;
 use lambda_api::FunctionName;
@@ -64,8 +64,8 @@ impl Format {
 /// The figures that are read at the time of a scrape.
 #[derive(Default)]
 pub(crate) struct Scrape {
-    /// The roles whose credentials expire, with the time of the expiry in seconds since 1970.
-    pub(crate) expiries: Vec<(String, u64)>,
+    /// The times of the AWS credentials.
+    pub(crate) credentials: Vec<CredentialTimes>,
     /// The functions whose environments are known.
     pub(crate) states: Vec<FunctionState>,
     /// The logs, with the number of their lines that were dropped.
@@ -125,7 +125,7 @@ impl Metrics {
         // A registry of its own: credentials and functions can differ from one scrape to the next.
         let mut present = Registry::default();
         let Scrape {
-            expiries,
+            credentials,
             states,
             dropped_lines,
         } = scrape;
@@ -139,16 +139,19 @@ impl Metrics {
             "Lines of logs that were left out, because they were too many or nothing read them",
             dropped,
         );
-        let family = Family::<[Label; 1], Gauge>::default();
-        for (role, expiry) in expiries {
-            let gauge = family.get_or_create_owned(&[("role", role.clone())]);
-            gauge.set(i64::try_from(*expiry).unwrap_or(i64::MAX));
-        }
+        let loaded = by_role(credentials, |times| times.loaded);
+        present.register_with_unit(
+            "lambda_mesh_aws_credentials_loaded_timestamp",
+            "When the credentials were last loaded, in seconds since 1970",
+            Unit::Seconds,
+            loaded,
+        );
+        let expiry = by_role(credentials, |times| times.expiry);
         present.register_with_unit(
             "lambda_mesh_aws_credentials_expiry",
             "When the credentials expire, in seconds since 1970",
             Unit::Seconds,
-            family,
+            expiry,
         );
         let environments = Family::<[Label; 2], Gauge>::default();
         for (state, phase) in states
@@ -175,6 +178,22 @@ impl Metrics {
         };
         text
     }
+}
+
+/// Returns the gauges of a time of credentials.
+fn by_role(
+    credentials: &[CredentialTimes],
+    time: impl Fn(&CredentialTimes) -> Option<u64>,
+) -> Family<[Label; 1], Gauge> {
+    let family = Family::<[Label; 1], Gauge>::default();
+    for times in credentials {
+        if let Some(seconds) = time(times) {
+            let role = times.role.clone().unwrap_or_default();
+            let gauge = family.get_or_create_owned(&[("role", role)]);
+            gauge.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        }
+    }
+    family
 }
 
 #[cfg(test)]
@@ -214,7 +233,18 @@ mod tests {
         drop(function.begin());
         let in_flight = metrics.of(&"g".parse().unwrap()).begin();
         let scrape = Scrape {
-            expiries: vec![("arn:aws:iam::1:role/r".to_owned(), 7)],
+            credentials: vec![
+                CredentialTimes {
+                    role: Some("arn:aws:iam::1:role/r".to_owned()),
+                    loaded: Some(5),
+                    expiry: Some(7),
+                },
+                CredentialTimes {
+                    role: None,
+                    loaded: Some(6),
+                    expiry: None,
+                },
+            ],
             ..Scrape::default()
         };
         let text = metrics.encode(Format::Prometheus, &scrape);
@@ -229,8 +259,12 @@ mod tests {
             "# HELP lambda_mesh_aws_credentials_expiry_seconds When the credentials expire, in seconds since 1970.",
             "# TYPE lambda_mesh_aws_credentials_expiry_seconds gauge",
             "lambda_mesh_aws_credentials_expiry_seconds{role=\"arn:aws:iam::1:role/r\"} 7",
+            "# TYPE lambda_mesh_aws_credentials_loaded_timestamp_seconds gauge",
+            "lambda_mesh_aws_credentials_loaded_timestamp_seconds{role=\"arn:aws:iam::1:role/r\"} 5",
+            "lambda_mesh_aws_credentials_loaded_timestamp_seconds{role=\"\"} 6",
         ];
         assert_lines(&text, &lines);
+        assert!(!text.contains("expiry_seconds{role=\"\"}"), "{text}");
         in_flight.end(Outcome::of(StatusCode::BAD_GATEWAY, false));
         let text = metrics.encode(Format::Prometheus, &Scrape::default());
         let failed = "lambda_mesh_invocations_total{function=\"(others)\",outcome=\"failed\"} 1";
@@ -241,7 +275,11 @@ mod tests {
     fn openmetrics_has_the_same_series_and_an_end() {
         let metrics = metrics();
         let scrape = Scrape {
-            expiries: vec![("a\"b".to_owned(), 7)],
+            credentials: vec![CredentialTimes {
+                role: Some("a\"b".to_owned()),
+                loaded: None,
+                expiry: Some(7),
+            }],
             ..Scrape::default()
         };
         let text = metrics.encode(Format::OpenMetrics, &scrape);

@@ -32,6 +32,17 @@ impl EnvironmentPhase {
     }
 }
 
+/// The times of the AWS credentials of a role, in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CredentialTimes {
+    /// `None` for credentials without a role.
+    pub(crate) role: Option<String>,
+    /// The last successful load.
+    pub(crate) loaded: Option<u64>,
+    /// `None` for credentials that do not expire.
+    pub(crate) expiry: Option<u64>,
+}
+
 /// The state of an execution environment.
 #[derive(Debug, Clone)]
 pub(crate) struct EnvironmentState {

@@ -1,4 +1,4 @@
-//! The proxy on the way to AWS, which `HTTPS_PROXY` and `NO_PROXY` name.
+//! The proxy on the way to AWS and to a collector of traces, which `HTTPS_PROXY` and `NO_PROXY` name.
 
 use std::io;
 use std::pin::Pin;

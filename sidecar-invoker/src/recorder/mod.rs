@@ -7,7 +7,7 @@ mod record;
 mod recording;
 mod store;
 
-pub(crate) use record::{Begin, KeptBody, Record, Replayed, ResponseHead};
+pub(crate) use record::{Begin, End, Record, Replayed, ResponseHead, Snapshot};
 pub(crate) use recording::Recording;
 pub(crate) use store::Recorder;
 

@@ -1,7 +1,7 @@
 //! One recorded invocation.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
 
 use crate::invocation::{RequestId, Timeline};
 use crate::invoke_api::error::ServiceError;
+use crate::invoke_api::request::TakeEvent;
 use crate::util::lock;
 
 /// The largest piece that is copied. A reference to a small piece may keep the much larger buffer in memory into which
@@ -19,8 +20,8 @@ use crate::util::lock;
 const MAX_COPIED_BYTES: usize = 8 << 10;
 /// The largest part of a response that is kept. Only streamed responses can have more.
 const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES;
-/// The memory that a piece of a body takes besides its bytes.
-const PIECE_BYTES: usize = 64;
+/// The memory of a record besides the bytes that it keeps.
+const RECORD_BYTES: usize = 1024;
 
 /// The beginning of an invocation.
 pub(crate) struct Begin<'a> {
@@ -54,7 +55,7 @@ pub(crate) struct Replayed {
 pub(crate) struct Record {
     pub(crate) id: u64,
     pub(crate) request_id: RequestId,
-    pub(crate) address: FunctionAddress,
+    pub(crate) address: Arc<FunctionAddress>,
     pub(crate) operation: Operation,
     pub(crate) invocation_type: InvocationType,
     pub(crate) log_type: LogType,
@@ -65,64 +66,70 @@ pub(crate) struct Record {
     pub(crate) is_attempt: bool,
     pub(crate) started: SystemTime,
     pub(crate) timeline: Arc<Timeline>,
-    event: OnceLock<Bytes>,
-    response: OnceLock<ResponseHead>,
-    body: Mutex<KeptBody>,
-    end: OnceLock<End>,
-    change: AtomicU64,
-    bytes: AtomicUsize,
-    is_forgotten: AtomicBool,
-    /// The console's view of the record, with the change after which it was made.
+    parts: Mutex<Parts>,
+    /// The console's view of the record, with the version of the parts from which it was made.
     summary: Mutex<Option<(u64, Arc<str>)>>,
 }
 
-/// The beginning of the response of the Invoke API.
+/// The event and the response, as far as they are kept.
+#[derive(Debug, Default)]
+struct Parts {
+    /// The number of changes.
+    version: u64,
+    /// Copies of small pieces and of the values of headers.
+    copies: Vec<u8>,
+    event: Option<Piece>,
+    head: Option<Result<StatusCode, ServiceError>>,
+    headers: Vec<(HeaderName, Range<usize>)>,
+    body: Vec<Piece>,
+    /// The size of the whole body, as far as it has come.
+    body_size: usize,
+    /// The bytes of the body that are kept.
+    body_kept: usize,
+    is_cut: bool,
+    end: Option<End>,
+    /// The bytes of all buffers that are kept by reference.
+    referenced: usize,
+    /// The memory of the record that its recorder has counted.
+    counted: usize,
+    is_forgotten: bool,
+}
+
 #[derive(Debug)]
+enum Piece {
+    /// A range of the copies.
+    Copied(Range<usize>),
+    Referenced(Bytes),
+}
+
+/// The event and the response of a record at one time.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// The event, once it has been read.
+    pub(crate) event: Option<Bytes>,
+    /// The beginning of the response, once it has come.
+    pub(crate) response: Option<ResponseHead>,
+    /// The body of the response, as far as it has come.
+    pub(crate) body: KeptBody,
+    /// The end, once it has come.
+    pub(crate) end: Option<End>,
+}
+
+/// The beginning of the response of the Invoke API.
+#[derive(Debug, Clone)]
 pub(crate) enum ResponseHead {
-    Ok(StatusCode, KeptHeaders),
+    Ok(StatusCode, Vec<(HeaderName, Vec<u8>)>),
     Failed(ServiceError),
 }
 
-/// Headers in a buffer of their own.
-#[derive(Debug)]
-pub(crate) struct KeptHeaders {
-    /// The names, each with the end of its value.
-    names: Vec<(HeaderName, usize)>,
-    values: Vec<u8>,
-}
-
-impl KeptHeaders {
-    fn new(headers: &HeaderMap) -> Self {
-        let mut names = Vec::with_capacity(headers.len());
-        let mut values = Vec::with_capacity(headers.values().map(HeaderValue::len).sum());
-        for (name, value) in headers {
-            values.extend_from_slice(value.as_bytes());
-            names.push((name.clone(), values.len()));
-        }
-        Self { names, values }
-    }
-
-    /// Returns each header with its value.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
-        let mut start = 0;
-        self.names.iter().map(move |(name, end)| {
-            let value = self.values.get(start..*end).unwrap_or_default();
-            start = *end;
-            (name, value)
-        })
-    }
-}
-
 /// The body of the response, as far as it is kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct KeptBody {
-    /// The pieces as they came.
     pub(crate) pieces: Vec<Bytes>,
     /// The size of the whole body, as far as it has come.
     pub(crate) size: usize,
     /// The body had more bytes than are kept.
     pub(crate) is_cut: bool,
-    kept: usize,
 }
 
 /// The end of an invocation.
@@ -135,147 +142,233 @@ pub(crate) struct End {
 }
 
 impl Record {
-    pub(super) fn new(id: u64, started: SystemTime, change: u64, begin: &Begin<'_>) -> Self {
-        let copy = |value: Option<&HeaderValue>| {
-            let value = HeaderValue::from_bytes(value?.as_bytes());
-            value.ok()
-        };
+    /// Returns the record of an invocation that begins, in the memory of a `spare` record if nobody reads that any more.
+    pub(super) fn begin(
+        spare: Option<Arc<Self>>,
+        id: u64,
+        started: SystemTime,
+        begin: &Begin<'_>,
+    ) -> Arc<Self> {
+        if let Some(mut spare) = spare {
+            if let Some(record) = Arc::get_mut(&mut spare) {
+                let address = match *record.address == *begin.address {
+                    true => Arc::clone(&record.address),
+                    false => Arc::new(begin.address.clone()),
+                };
+                let parts = record.parts.get_mut().map(std::mem::take);
+                let parts = parts.unwrap_or_default().emptied();
+                *record = Self::new(id, started, begin, address, parts);
+                return spare;
+            }
+            spare.forget();
+        }
+        let address = Arc::new(begin.address.clone());
+        Arc::new(Self::new(id, started, begin, address, Parts::default()))
+    }
+
+    fn new(
+        id: u64,
+        started: SystemTime,
+        begin: &Begin<'_>,
+        address: Arc<FunctionAddress>,
+        parts: Parts,
+    ) -> Self {
+        // A copy does not keep the buffer of all headers in memory.
+        let copy = |value: Option<&HeaderValue>| HeaderValue::from_bytes(value?.as_bytes()).ok();
+        let client_request = begin.client_request.map(HeaderValue::as_bytes);
         Self {
             id,
             request_id: begin.request_id,
-            address: begin.address.clone(),
+            address,
             operation: begin.operation,
             invocation_type: begin.invocation_type,
             log_type: begin.log_type,
             client_context: copy(begin.client_context),
             tenant_id: copy(begin.tenant_id),
-            client_request: begin
-                .client_request
-                .map(|value| Bytes::copy_from_slice(value.as_bytes())),
+            client_request: client_request.map(Bytes::copy_from_slice),
             replay_of: begin.replay_of,
-            started,
             is_attempt: begin.is_attempt,
+            started,
             timeline: Arc::clone(begin.timeline),
-            event: OnceLock::new(),
-            response: OnceLock::new(),
-            body: Mutex::default(),
-            end: OnceLock::new(),
-            change: AtomicU64::new(change),
-            bytes: AtomicUsize::new(0),
-            is_forgotten: AtomicBool::new(false),
+            parts: Mutex::new(parts),
             summary: Mutex::default(),
         }
     }
 
-    /// Returns the event, once it has been read.
-    pub(crate) fn event(&self) -> Option<Bytes> {
-        self.event.get().cloned()
-    }
-
-    /// Returns the beginning of the response, once it has come.
-    pub(crate) fn response(&self) -> Option<&ResponseHead> {
-        self.response.get()
-    }
-
-    /// Returns the body of the response, as far as it has come.
-    pub(crate) fn body(&self) -> KeptBody {
-        lock(&self.body).clone()
+    /// Returns what is kept of the event and the response.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        lock(&self.parts).snapshot()
     }
 
     /// Returns the end, once it has come.
     pub(crate) fn end(&self) -> Option<End> {
-        self.end.get().copied()
-    }
-
-    /// Returns the number of the last change.
-    pub(crate) fn change(&self) -> u64 {
-        self.change.load(Ordering::Relaxed)
+        lock(&self.parts).end
     }
 
     /// Returns the summary of the record, which `make` makes anew after each change.
     pub(crate) fn summary(&self, make: impl FnOnce() -> String) -> Arc<str> {
-        let change = self.change();
-        if let Some((at, summary)) = &*lock(&self.summary)
-            && *at == change
+        let version = lock(&self.parts).version;
+        if let Some((of, summary)) = &*lock(&self.summary)
+            && *of == version
         {
             return Arc::clone(summary);
         }
         let summary: Arc<str> = make().into();
-        *lock(&self.summary) = Some((change, Arc::clone(&summary)));
+        *lock(&self.summary) = Some((version, Arc::clone(&summary)));
         summary
     }
 
-    /// Returns the bytes that are known when the invocation begins.
-    pub(super) fn request_bytes(&self) -> usize {
-        let headers = [&self.client_context, &self.tenant_id];
-        let headers = headers.into_iter().flatten().map(HeaderValue::len);
-        headers.sum::<usize>() + self.client_request.as_ref().map_or(0, Bytes::len)
+    /// Keeps the beginning of the response.
+    pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) {
+        let mut parts = lock(&self.parts);
+        parts.version += 1;
+        match result {
+            Ok(response) => parts.set_head(response.status(), response.headers()),
+            Err(error) => parts.head = Some(Err(error.clone())),
+        }
     }
 
-    /// Keeps the event.
-    pub(super) fn set_event(&self, event: &Bytes) {
-        let _ = self.event.set(keep(event));
-    }
-
-    /// Keeps the beginning of the response, and returns the bytes that this takes.
-    pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) -> usize {
-        let (head, bytes) = match result {
-            Ok(response) => {
-                let headers = KeptHeaders::new(response.headers());
-                let bytes = headers.values.len();
-                (ResponseHead::Ok(response.status(), headers), bytes)
-            }
-            Err(error) => (ResponseHead::Failed(error.clone()), 0),
-        };
-        let _ = self.response.set(head);
-        bytes
-    }
-
-    /// Keeps a piece of the body of the response, and returns the bytes that this takes.
+    /// Keeps a piece of the body of the response. Returns the bytes that the recorder has not counted.
     pub(super) fn add_piece(&self, piece: &Bytes) -> usize {
-        if self.is_forgotten.load(Ordering::Relaxed) {
-            return 0;
+        let mut parts = lock(&self.parts);
+        parts.version += 1;
+        parts.body_size += piece.len();
+        if parts.is_cut || parts.body_kept + piece.len() > MAX_BODY_BYTES {
+            parts.is_cut = true;
+        } else if !parts.is_forgotten {
+            parts.body_kept += piece.len();
+            let kept = parts.keep(piece);
+            parts.add_to_body(kept);
         }
-        let mut body = lock(&self.body);
-        body.size += piece.len();
-        if body.is_cut || body.kept + piece.len() > MAX_BODY_BYTES {
-            body.is_cut = true;
-            return 0;
-        }
-        body.kept += piece.len();
-        body.pieces.push(keep(piece));
-        piece.len() + PIECE_BYTES
+        parts.bytes().saturating_sub(parts.counted)
     }
 
     /// Notes the end.
     pub(super) fn set_end(&self, is_complete: bool) {
-        let after = self.timeline.arrival().elapsed();
-        let _ = self.end.set(End { after, is_complete });
+        let after = self.timeline.total();
+        let mut parts = lock(&self.parts);
+        parts.version += 1;
+        parts.end = Some(End { after, is_complete });
     }
 
-    pub(super) fn set_change(&self, change: u64) {
-        self.change.store(change, Ordering::Relaxed);
+    /// Returns the bytes that the recorder had counted, and those that it has to count from now on.
+    pub(super) fn recount(&self) -> (usize, usize) {
+        let request = [&self.client_context, &self.tenant_id];
+        let request: usize = request.into_iter().flatten().map(HeaderValue::len).sum();
+        let request = request + self.client_request.as_ref().map_or(0, Bytes::len);
+        let log = self.timeline.log_bytes();
+        let mut parts = lock(&self.parts);
+        let bytes = RECORD_BYTES + request + log + parts.bytes();
+        (std::mem::replace(&mut parts.counted, bytes), bytes)
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    /// Returns the bytes that the recorder has counted.
+    pub(super) fn counted(&self) -> usize {
+        lock(&self.parts).counted
     }
 
-    pub(super) fn add_bytes(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Keeps nothing more of the response.
+    /// Forgets the event and the response, and keeps nothing more of them.
     pub(super) fn forget(&self) {
-        self.is_forgotten.store(true, Ordering::Relaxed);
-        lock(&self.body).pieces = Vec::new();
+        let mut parts = lock(&self.parts);
+        *parts = Parts {
+            is_forgotten: true,
+            ..Parts::default()
+        };
     }
 }
 
-/// Returns bytes that do not keep a much larger buffer in memory.
-fn keep(bytes: &Bytes) -> Bytes {
-    match bytes.len() <= MAX_COPIED_BYTES {
-        true => Bytes::copy_from_slice(bytes),
-        false => bytes.clone(),
+impl TakeEvent for Record {
+    fn take_event(&self, event: &Bytes) {
+        let mut parts = lock(&self.parts);
+        if !parts.is_forgotten {
+            parts.version += 1;
+            parts.event = Some(parts.keep(event));
+        }
+    }
+}
+
+impl Parts {
+    /// Returns nothing, with the memory of these parts if they had little.
+    fn emptied(mut self) -> Self {
+        self.copies.clear();
+        self.copies.shrink_to(MAX_COPIED_BYTES);
+        self.headers.clear();
+        self.body.clear();
+        self.body.shrink_to(16);
+        Self {
+            copies: self.copies,
+            headers: self.headers,
+            body: self.body,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the memory of all buffers.
+    fn bytes(&self) -> usize {
+        self.copies.capacity() + self.referenced + self.body.capacity() * size_of::<Piece>()
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.copies.len();
+        self.copies.extend_from_slice(bytes);
+        start..self.copies.len()
+    }
+
+    fn keep(&mut self, bytes: &Bytes) -> Piece {
+        if bytes.len() <= MAX_COPIED_BYTES {
+            return Piece::Copied(self.copy(bytes));
+        }
+        self.referenced += bytes.len();
+        Piece::Referenced(bytes.clone())
+    }
+
+    fn add_to_body(&mut self, piece: Piece) {
+        match (self.body.last_mut(), piece) {
+            (Some(Piece::Copied(last)), Piece::Copied(next)) if last.end == next.start => {
+                last.end = next.end;
+            }
+            (_, piece) => self.body.push(piece),
+        }
+    }
+
+    fn set_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.head = Some(Ok(status));
+        if self.is_forgotten {
+            return;
+        }
+        for (name, value) in headers {
+            let value = self.copy(value.as_bytes());
+            self.headers.push((name.clone(), value));
+        }
+    }
+
+    fn copied(&self, range: &Range<usize>) -> &[u8] {
+        self.copies.get(range.clone()).unwrap_or_default()
+    }
+
+    fn piece(&self, piece: &Piece) -> Bytes {
+        match piece {
+            Piece::Copied(range) => Bytes::copy_from_slice(self.copied(range)),
+            Piece::Referenced(bytes) => bytes.clone(),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let header = |(name, value): &(HeaderName, Range<usize>)| {
+            (name.clone(), self.copied(value).to_vec())
+        };
+        Snapshot {
+            event: self.event.as_ref().map(|event| self.piece(event)),
+            response: self.head.as_ref().map(|head| match head {
+                Ok(status) => ResponseHead::Ok(*status, self.headers.iter().map(header).collect()),
+                Err(error) => ResponseHead::Failed(error.clone()),
+            }),
+            body: KeptBody {
+                pieces: self.body.iter().map(|piece| self.piece(piece)).collect(),
+                size: self.body_size,
+                is_cut: self.is_cut,
+            },
+            end: self.end,
+        }
     }
 }

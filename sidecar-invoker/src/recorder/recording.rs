@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::HeaderValue;
+use lambda_api::Operation;
 use lambda_api::headers::UNHANDLED;
 
 use super::record::{Begin, Record};
@@ -12,6 +13,10 @@ use super::store::Recorder;
 use crate::invocation::FunctionPayload;
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
+use crate::invoke_api::request::TakeEvent;
+
+/// The most bytes of a response under way that are not counted. Counting needs the lock of all records.
+const MAX_UNCOUNTED_BYTES: usize = 64 << 10;
 
 /// The recording of an invocation that is under way. It ends when it is dropped.
 #[derive(Debug)]
@@ -36,27 +41,30 @@ impl Recording {
         self.record.id
     }
 
-    /// Returns a function that takes the event once it has been read.
-    pub(crate) fn take_event(&self) -> impl FnOnce(&Bytes) + Send + Sync + 'static {
-        let (recorder, record) = (Arc::clone(&self.recorder), Arc::clone(&self.record));
-        move |event| {
-            record.set_event(event);
-            recorder.grow(&record, event.len());
-        }
+    /// Returns the recipient of the event, which is read later.
+    pub(crate) fn recipient(&self) -> Arc<dyn TakeEvent> {
+        Arc::<Record>::clone(&self.record)
+    }
+
+    /// Notes the event.
+    pub(crate) fn event(&self, event: &Bytes) {
+        self.record.take_event(event);
     }
 
     /// Notes the response, whose body may follow.
     pub(crate) fn respond<B>(&mut self, result: &Result<Response<B>, ServiceError>) {
-        let bytes = self.record.set_response(result);
-        self.recorder.grow(&self.record, bytes);
-        self.recorder.touch(&self.record);
+        self.record.set_response(result);
+        // The end of a response that is not streamed comes at once.
+        if self.record.operation == Operation::InvokeWithResponseStream {
+            self.recorder.changed(&self.record);
+        }
     }
 
     /// Notes a piece of the body of the response.
     pub(crate) fn piece(&mut self, piece: &Bytes) {
-        let bytes = self.record.add_piece(piece);
-        if bytes > 0 {
-            self.recorder.grow(&self.record, bytes);
+        let uncounted = self.record.add_piece(piece);
+        if uncounted > MAX_UNCOUNTED_BYTES {
+            self.recorder.grown(&self.record);
         }
     }
 
@@ -96,9 +104,6 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         self.record.set_end(self.is_complete);
-        let log = self.record.timeline.call_log();
-        let bytes = log.map_or(0, |log| log.lines.len());
-        self.recorder.grow(&self.record, bytes);
-        self.recorder.touch(&self.record);
+        self.recorder.changed(&self.record);
     }
 }

@@ -9,8 +9,6 @@ use crate::util::lock;
 
 /// The most memory of all records together, in bytes.
 pub(super) const MAX_BYTES: usize = 64 << 20;
-/// The memory of a record besides the bytes that it keeps.
-const RECORD_BYTES: usize = 1024;
 
 /// The last invocations.
 #[derive(Debug)]
@@ -25,13 +23,20 @@ pub(crate) struct Recorder {
 #[derive(Debug, Default)]
 struct Kept {
     /// The records, oldest first. Their ids follow each other.
-    records: VecDeque<Arc<Record>>,
+    records: VecDeque<Entry>,
     bytes: usize,
-    /// The number of changes of all records. A record has that of its own last change.
+    /// The number of changes of all records.
     changes: u64,
     last_id: u64,
     dropped: u64,
     cleared: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The number of the last change of the record.
+    change: u64,
+    record: Arc<Record>,
 }
 
 impl Recorder {
@@ -46,60 +51,81 @@ impl Recorder {
         })
     }
 
-    /// Adds the record of an invocation that begins.
+    /// Adds the record of an invocation that begins. It takes the memory of the oldest, if that has to make room.
     pub(super) fn add(&self, begin: &Begin<'_>) -> Arc<Record> {
+        let started = (self.clock)();
         let mut kept = lock(&self.kept);
+        let oldest = match kept.records.len() >= self.max_records {
+            true => kept.take_oldest(),
+            false => None,
+        };
         kept.last_id += 1;
         kept.changes += 1;
-        let record = Record::new(kept.last_id, (self.clock)(), kept.changes, begin);
-        let record = Arc::new(record);
-        kept.records.push_back(Arc::clone(&record));
-        if kept.records.len() > self.max_records {
-            kept.drop_oldest();
-        }
-        kept.grow(&record, RECORD_BYTES + record.request_bytes());
+        let record = Record::begin(oldest, kept.last_id, started, begin);
+        let entry = Entry {
+            change: kept.changes,
+            record: Arc::clone(&record),
+        };
+        kept.records.push_back(entry);
+        kept.count(&record);
         record
     }
 
-    /// Counts more bytes of a record.
-    pub(super) fn grow(&self, record: &Record, bytes: usize) {
-        lock(&self.kept).grow(record, bytes);
+    /// Counts what a record keeps by now.
+    pub(super) fn grown(&self, record: &Record) {
+        let mut kept = lock(&self.kept);
+        match kept.find(record.id) {
+            Some(_) => kept.count(record),
+            // It has been forgotten in the meantime.
+            None => record.forget(),
+        }
     }
 
     /// Notes that a record has changed. With the lock, no change appears after a later one.
-    pub(super) fn touch(&self, record: &Record) {
+    pub(super) fn changed(&self, record: &Record) {
         let mut kept = lock(&self.kept);
-        kept.changes += 1;
-        record.set_change(kept.changes);
+        let change = kept.changes + 1;
+        match kept.find(record.id) {
+            Some(entry) => entry.change = change,
+            None => return record.forget(),
+        }
+        kept.changes = change;
+        kept.count(record);
     }
 
     /// Returns all records, oldest first, and the number of those that had to make room.
     pub(crate) fn all(&self) -> (Vec<Arc<Record>>, u64) {
         let kept = lock(&self.kept);
-        (kept.records.iter().cloned().collect(), kept.dropped)
+        let records = kept.records.iter();
+        let records = records.map(|entry| Arc::clone(&entry.record)).collect();
+        (records, kept.dropped)
     }
 
-    /// Returns the records that have changed after a change, in the order of their changes.
-    pub(crate) fn changed_since(&self, change: u64) -> Vec<Arc<Record>> {
+    /// Returns the changes after a change in their order, each with the id of its record. The last id comes with them,
+    /// since records may have made room already.
+    pub(crate) fn changed_since(&self, change: u64) -> (Vec<(u64, u64)>, u64) {
         let kept = lock(&self.kept);
-        let changed = kept.records.iter();
-        let changed = changed.filter(|record| record.change() > change);
-        let mut changed: Vec<_> = changed.cloned().collect();
+        let first = kept.records.front().map_or(0, |entry| entry.record.id);
+        let changed = (first..).zip(&kept.records);
+        let changed = changed.filter(|(_, entry)| entry.change > change);
+        let mut changed: Vec<_> = changed.map(|(id, entry)| (entry.change, id)).collect();
+        let last_id = kept.last_id;
         drop(kept);
-        changed.sort_by_key(|record| record.change());
-        changed
+        changed.sort_unstable();
+        (changed, last_id)
     }
 
     /// Returns the record with this id, if it is still kept.
     pub(crate) fn find(&self, id: u64) -> Option<Arc<Record>> {
-        lock(&self.kept).find(id).cloned()
+        let mut kept = lock(&self.kept);
+        kept.find(id).map(|entry| Arc::clone(&entry.record))
     }
 
     /// Forgets all records.
     pub(crate) fn clear(&self) {
         let mut kept = lock(&self.kept);
-        while let Some(record) = kept.records.pop_front() {
-            record.forget();
+        while let Some(entry) = kept.records.pop_front() {
+            entry.record.forget();
         }
         kept.bytes = 0;
         kept.dropped = 0;
@@ -129,31 +155,27 @@ impl Recorder {
 }
 
 impl Kept {
-    fn find(&self, id: u64) -> Option<&Arc<Record>> {
-        let first = self.records.front()?.id;
+    fn find(&mut self, id: u64) -> Option<&mut Entry> {
+        let first = self.records.front()?.record.id;
         let index = usize::try_from(id.checked_sub(first)?).ok()?;
-        self.records.get(index)
+        self.records.get_mut(index)
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.records.pop_front() {
-            self.bytes = self.bytes.saturating_sub(oldest.bytes());
-            self.dropped += 1;
+    fn take_oldest(&mut self) -> Option<Arc<Record>> {
+        let oldest = self.records.pop_front()?.record;
+        self.bytes = self.bytes.saturating_sub(oldest.counted());
+        self.dropped += 1;
+        Some(oldest)
+    }
+
+    /// Counts the bytes that a record keeps, and makes room for them.
+    fn count(&mut self, record: &Record) {
+        let (before, now) = record.recount();
+        self.bytes = (self.bytes + now).saturating_sub(before);
+        while self.bytes > MAX_BYTES
+            && let Some(oldest) = self.take_oldest()
+        {
             oldest.forget();
-        }
-    }
-
-    /// Counts bytes that a record keeps, and makes room for them.
-    fn grow(&mut self, record: &Record, bytes: usize) {
-        if self.find(record.id).is_none() {
-            // It has been forgotten in the meantime.
-            record.forget();
-            return;
-        }
-        record.add_bytes(bytes);
-        self.bytes += bytes;
-        while self.bytes > MAX_BYTES && !self.records.is_empty() {
-            self.drop_oldest();
         }
     }
 }

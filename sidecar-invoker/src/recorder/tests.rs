@@ -35,7 +35,7 @@ fn begin(recorder: &Arc<Recorder>) -> Recording {
 
 fn call(recorder: &Arc<Recorder>, event: &Bytes, payload: &Bytes) -> u64 {
     let mut recording = begin(recorder);
-    recording.take_event()(event);
+    recording.event(event);
     recording.respond(&Ok(Response::new(())));
     recording.piece(payload);
     recording.complete();
@@ -48,10 +48,11 @@ fn a_record_has_what_was_observed() {
     let (event, payload) = (Bytes::from_static(b"{}"), Bytes::from_static(b"[1]"));
     let id = call(&recorder, &event, &payload);
     let record = recorder.find(id).unwrap();
-    assert_eq!(record.event(), Some(event));
-    assert_eq!(record.body().pieces, [payload]);
-    assert!(record.end().unwrap().is_complete);
-    assert!(matches!(record.response(), Some(ResponseHead::Ok(status, _)) if *status == 200));
+    let kept = record.snapshot();
+    assert_eq!(kept.event, Some(event));
+    assert_eq!(kept.body.pieces, [payload]);
+    assert!(kept.end.unwrap().is_complete);
+    assert!(matches!(kept.response, Some(ResponseHead::Ok(status, _)) if status == 200));
 }
 
 #[test]
@@ -63,12 +64,10 @@ fn a_caller_that_leaves_leaves_an_end() {
     let before = recorder.last_change();
     drop(recording);
     assert!(!record.end().unwrap().is_complete);
-    let changed: Vec<_> = recorder
-        .changed_since(before)
-        .iter()
-        .map(|record| record.id)
-        .collect();
-    assert_eq!(changed, [record.id]);
+    assert_eq!(
+        recorder.changed_since(before),
+        (vec![(before + 1, record.id)], record.id)
+    );
 }
 
 #[test]
@@ -87,6 +86,38 @@ fn the_oldest_make_room() {
     assert_eq!(recorder.all().0.len(), 0);
     assert_eq!(recorder.times_cleared(), 1);
     assert_eq!(call(&recorder, &none, &none), ids[4] + 1);
+}
+
+#[test]
+fn a_record_that_is_read_outlives_its_place_and_no_other_shows_its_parts() {
+    let recorder = recorder(1);
+    let (event, payload) = (Bytes::from_static(b"{}"), Bytes::from_static(b"[1]"));
+    let first = recorder.find(call(&recorder, &event, &payload)).unwrap();
+    let second = call(&recorder, &payload, &event);
+    // Its place was taken, but not its memory.
+    assert!(recorder.find(first.id).is_none());
+    assert_eq!(first.id + 1, second);
+    assert_eq!(
+        recorder.find(second).unwrap().snapshot().event,
+        Some(payload)
+    );
+    let recording = begin(&recorder);
+    let third = recorder.find(recording.id()).unwrap().snapshot();
+    assert!(third.event.is_none() && third.response.is_none() && third.end.is_none());
+    assert_eq!((third.body.pieces.len(), third.body.size), (0, 0));
+}
+
+#[test]
+fn small_pieces_of_a_stream_are_one() {
+    let recorder = recorder(1);
+    let mut recording = begin(&recorder);
+    recording.respond(&Ok(Response::new(())));
+    let piece = Bytes::from_static(b"piece;");
+    (0..1000).for_each(|_| recording.piece(&piece));
+    let body = recorder.find(recording.id()).unwrap().snapshot().body;
+    assert_eq!(body.pieces, ["piece;".repeat(1000)]);
+    drop(recording);
+    assert!(recorder.bytes() >= 6_000);
 }
 
 #[test]
@@ -115,7 +146,7 @@ fn a_stream_is_kept_up_to_a_limit_and_counts_while_it_comes() {
             recording.piece(&piece);
         }
     }
-    let last = recorder.find(recordings[9].id()).unwrap().body();
+    let last = recorder.find(recordings[9].id()).unwrap().snapshot().body;
     assert!(last.is_cut && last.size == 20 << 20 && last.pieces.len() == 6);
     recorder.clear();
     for recording in &mut recordings {
@@ -132,5 +163,8 @@ fn small_pieces_do_not_keep_large_buffers() {
     let buffer = Bytes::from(vec![b'x'; 1 << 20]);
     let id = call(&recorder, &buffer.slice(..10), &buffer.slice(10..20));
     assert!(buffer.is_unique());
-    assert_eq!(recorder.find(id).unwrap().event().unwrap().len(), 10);
+    assert_eq!(
+        recorder.find(id).unwrap().snapshot().event.unwrap().len(),
+        10
+    );
 }

@@ -127,7 +127,7 @@ impl Admin {
     fn metrics(&self, headers: &HeaderMap) -> Response<String> {
         let format = Format::accepted(headers);
         let scrape = Scrape {
-            expiries: self.backends.credential_expiries(),
+            credentials: self.backends.credential_times(),
             states: self.backends.states(),
             dropped_lines: [
                 ("functions", self.backends.context().output.dropped_lines()),

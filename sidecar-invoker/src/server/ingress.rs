@@ -128,11 +128,11 @@ impl Ingress {
                 headers.insert(name, value.clone());
             }
         }
-        let (operation, address) = (record.operation, record.address.clone());
+        let (operation, address) = (record.operation, (*record.address).clone());
         let ingress = Arc::clone(self);
         tokio::spawn(async move {
             let mut body = RequestBody::of_event(replay.event);
-            body.on_read = Some(Box::new(recording.take_event()));
+            body.recipient = Some(recording.recipient());
             let function = address.function.name();
             let mut observation = ingress.observer.call(function, &mut headers, &timeline);
             observation.record(recording);
@@ -214,7 +214,7 @@ impl Ingress {
                 timeline: &timeline,
             };
             let recording = Recording::begin(recorder, &begin);
-            body.on_read = Some(Box::new(recording.take_event()));
+            body.recipient = Some(recording.recipient());
             observation.record(recording);
         }
         let request = InvokeRequest {

@@ -24,6 +24,7 @@ use super::Settings;
 use super::encode;
 use super::span::EndedSpan;
 use crate::metrics::SpanCounts;
+use crate::net::proxy::ProxyConnector;
 use crate::net::tls;
 use crate::util::{Backoff, error_chain};
 
@@ -113,7 +114,7 @@ impl Exporter {
     }
 }
 
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Http = Client<HttpsConnector<ProxyConnector>, Full<Bytes>>;
 
 fn client(settings: &Settings) -> Result<Http, rustls::Error> {
     let mut tcp = HttpConnector::new();
@@ -129,7 +130,7 @@ fn client(settings: &Settings) -> Result<Http, rustls::Error> {
         .with_tls_config(tls)
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(tcp);
+        .wrap_connector(ProxyConnector::new(tcp));
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())

@@ -183,9 +183,9 @@ fn managed(folder: &Path, runtime: &str, handler: &str) -> Result<FolderFunction
     if let Some(warning) = found.warning {
         tracing::warn!("{warning}");
     }
-    let (program, arguments) = found.command.map_err(|expected| FolderError::NoHandler {
+    let (program, arguments) = found.command.map_err(|reason| FolderError::NoHandler {
         file: folder.to_owned(),
-        expected,
+        expected: reason.to_string(),
     })?;
     let command: Vec<_> = std::iter::once(program).chain(arguments).collect();
     Ok(FolderFunction {

@@ -205,22 +205,39 @@ async fn each_invalid_request_gets_the_error_of_aws() {
 }
 
 #[tokio::test]
-async fn the_error_for_an_unknown_function_has_its_arn() {
+async fn the_error_for_an_unknown_function_has_its_arn_and_its_qualifier() {
     let invoker = Invoker::start(&fixture_function("")).await;
-    let response = invoker
-        .request(
-            Method::POST,
-            "/2015-03-31/functions/g:v/invocations",
-            &[],
-            "{}",
-        )
-        .await;
-    let message = response.json()["Message"].as_str().unwrap().to_owned();
-    assert!(
-        message.starts_with("Function not found: arn:aws:lambda:"),
-        "{message}"
-    );
-    assert!(message.ends_with(":123456789012:function:g:v"), "{message}");
+    for (function, named) in [("g:v", "g:v"), ("g", "g:$LATEST")] {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let response = invoker.request(Method::POST, &path, &[], "{}").await;
+        let message = response.json()["Message"].as_str().unwrap().to_owned();
+        assert!(
+            message.starts_with("Function not found: arn:aws:lambda:"),
+            "{message}"
+        );
+        let end = format!(":123456789012:function:{named}");
+        assert!(message.ends_with(&end), "{message}");
+    }
+}
+
+/// As recorded on AWS by `test_function_name_and_qualifier_validation` of LocalStack.
+#[tokio::test]
+async fn the_error_for_an_invalid_name_tells_the_parameter() {
+    let invoker = Invoker::start(&fixture_function("")).await;
+    for (call, parameter) in [
+        ("f%21/invocations", "Value 'f!' at 'functionName'"),
+        ("f:a%21/invocations", "Value 'f:a!' at 'functionName'"),
+        ("f/invocations?Qualifier=a%21", "Value 'a!' at 'qualifier'"),
+    ] {
+        let path = format!("/2015-03-31/functions/{call}");
+        let response = invoker.request(Method::POST, &path, &[], "{}").await;
+        assert_eq!(response.status, 400);
+        let kind = response.header("x-amzn-errortype");
+        assert_eq!(kind, Some("ValidationException"));
+        let start = format!("1 validation error detected: {parameter} failed to satisfy");
+        let message = response.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&start), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -13,10 +13,13 @@ use crate::invoker::{self, invocation};
 use crate::lab::Lab;
 use crate::load::Exchange;
 use crate::process::{Process, free_address};
-use crate::stats::{Ratio, Summary};
+use crate::stats::{Interval, Summary};
 
 /// The number of connections.
 const CONCURRENCY: usize = 16;
+
+/// The number of rounds for each round of other experiments. Differences of one percent matter here.
+const ROUNDS_FACTOR: usize = 3;
 
 /// The state of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,47 +43,44 @@ pub struct Row {
     /// CPU time of the invoker and of the function's processes per response in microseconds.
     pub cpu_us: Summary,
     /// The ratio of this time to that without a console.
-    pub ratio: Option<Ratio>,
+    pub ratio: Option<Interval>,
 }
 
-/// Measures warm calls, in turn.
+/// Measures warm calls, in turn. Each round has new processes.
 ///
 /// # Errors
 /// An invoker does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
+    const STATES: [Console; 3] = [Console::Off, Console::Closed, Console::Open];
     let _shared = lab.cores.share()?;
-    let states = [Console::Off, Console::Closed, Console::Open];
-    let invokers = states.map(|state| start(lab, state));
-    let invokers: Vec<_> = invokers.into_iter().collect::<Result<_>>()?;
     let exchange = Exchange {
         requests: vec![invocation("trivial", EVENT.as_bytes())],
         status: 200,
         response_bytes: EVENT.len(),
     };
-    let mut rates = [const { Vec::new() }; 3];
-    let mut times = [const { Vec::new() }; 3];
-    for round in 0..lab.effort.rounds {
-        xtask::say(format_args!(
-            "the console: round {} of {}",
-            round + 1,
-            lab.effort.rounds
-        ));
-        let figures = rates.iter_mut().zip(&mut times);
-        for ((address, process), (rates, times)) in invokers.iter().zip(figures) {
+    let mut figures = [const { (Vec::new(), Vec::new()) }; STATES.len()];
+    let rounds = lab.effort.rounds * ROUNDS_FACTOR;
+    for round in 0..rounds {
+        xtask::say(format_args!("the console: round {} of {rounds}", round + 1));
+        let mut order: Vec<_> = STATES.iter().zip(&mut figures).collect();
+        order.rotate_left(round % STATES.len());
+        for (state, (rates, times)) in order {
+            let (address, process) = start(lab, *state)?;
+            lab.warm_up(address, &exchange)?;
             let family = || process.family_cpu();
             let (outcome, before, after) =
-                lab.full_load(*address, &exchange, CONCURRENCY, family)?;
+                lab.full_load(address, &exchange, CONCURRENCY, family)?;
             let cpu = after.0 + after.1 - before.0 - before.1;
             rates.push(outcome.rate());
             times.push(cpu.as_secs_f64() * 1e6 / outcome.responses as f64);
         }
     }
-    let off = times[0].clone();
-    let rows = states.into_iter().zip(rates.into_iter().zip(times));
+    let off = figures[0].1.clone();
+    let rows = STATES.into_iter().zip(figures);
     let rows = rows.map(|(console, (rates, times))| Row {
         console,
         responses_per_second: Summary::of(rates),
-        ratio: Ratio::of(&times, &off).filter(|_| console != Console::Off),
+        ratio: Interval::ratio(&times, &off).filter(|_| console != Console::Off),
         cpu_us: Summary::of(times),
     });
     Ok(rows.collect())
@@ -105,7 +105,10 @@ fn start(lab: &Lab, console: Console) -> Result<(SocketAddr, Process)> {
 }
 
 /// Reads the console's stream as a page does, until the invoker ends.
-fn read_stream(admin: SocketAddr) -> Result<()> {
+///
+/// # Errors
+/// The invoker has no console at this address.
+pub fn read_stream(admin: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect(admin)?;
     let request = format!("GET /console/api/stream HTTP/1.1\r\nhost: {admin}\r\n\r\n");
     stream.write_all(request.as_bytes())?;

@@ -1,9 +1,10 @@
 //! The contestants of the benchmark.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// A way to serve a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contestant {
     /// Envoy passes the request through untouched, which is the limit.
@@ -26,22 +27,13 @@ pub enum Contestant {
     OursSigned,
     /// Our filter, then the invoker, which signs.
     OursInvoker,
+    /// Envoy's `ext_proc` with a service in Go, unsigned.
+    ExtProc,
+    /// The Lambda Reverse Proxy, a program in Go without Envoy, towards an emulator.
+    Lrp,
 }
 
 impl Contestant {
-    /// All contestants, in the order of the report.
-    pub const ALL: [Self; 9] = [
-        Self::PassThrough,
-        Self::AwsLambda,
-        Self::Module,
-        Self::ModuleBody,
-        Self::ModuleSigned,
-        Self::Ours,
-        Self::OursShim,
-        Self::OursSigned,
-        Self::OursInvoker,
-    ];
-
     /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,6 +46,8 @@ impl Contestant {
             Self::OursShim => "ours-shim",
             Self::OursSigned => "ours-signed",
             Self::OursInvoker => "ours-invoker",
+            Self::ExtProc => "ext-proc",
+            Self::Lrp => "lrp",
         }
     }
 
@@ -69,11 +63,18 @@ impl Contestant {
             Self::OursShim => "WebAssembly, unsigned, with the Lua filter",
             Self::OursSigned => "WebAssembly, signed by Envoy",
             Self::OursInvoker => "WebAssembly, signed by the invoker",
+            Self::ExtProc => "Envoy's `ext_proc` and a service in Go, unsigned",
+            Self::Lrp => "Lambda Reverse Proxy, unsigned, without Envoy",
         }
     }
 
     /// Returns whether the filter is the native module.
     pub fn is_module(self) -> bool {
         matches!(self, Self::Module | Self::ModuleBody | Self::ModuleSigned)
+    }
+
+    /// Returns whether all work is done in Envoy. The others have a garbage collector, whose CPU time varies more.
+    pub fn is_inside_envoy(self) -> bool {
+        !matches!(self, Self::ExtProc | Self::Lrp)
     }
 }

@@ -1,31 +1,64 @@
-//! The cost of many functions, in the route metadata of one cluster, and with a cluster for each.
+//! The cost of many functions: in routes of one cluster, and with a cluster for each.
 
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::contestant::Contestant;
-use crate::envoy::{Envoy, bootstrap, cluster};
+use crate::envoy;
+use crate::envoy_config::{bootstrap, cluster};
 use crate::lab::Lab;
-use crate::load::{Exchange, Load, Until};
-use crate::process::free_address;
+use crate::load::Exchange;
+use crate::process::{Process, free_address};
 use crate::scenario::Scenario;
 use crate::stats::Summary;
-
-/// The number of rounds for each round of other experiments. Losses of a few percent matter here.
-const ROUNDS_FACTOR: usize = 2;
 
 /// The place of the functions in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// One cluster. The metadata of each route names a function.
+    /// One cluster without a filter. There is a route for each host, as for the functions.
+    PlainRoutes,
+    /// One cluster with the native module. Each route has the module's configuration with a function.
+    ModuleRoutes,
+    /// One cluster with the filter as WebAssembly. The metadata of each route names a function.
     RouteMetadata,
-    /// A cluster with its own filters for each function.
+    /// A cluster with its own filters, with WebAssembly, for each function.
     Clusters,
 }
+
+impl Layout {
+    const ALL: [Self; 4] = [
+        Self::PlainRoutes,
+        Self::ModuleRoutes,
+        Self::RouteMetadata,
+        Self::Clusters,
+    ];
+
+    /// Returns the title in the report.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::PlainRoutes => "plain routes, without a filter",
+            Self::ModuleRoutes => "routes with the native module",
+            Self::RouteMetadata => "route metadata with WebAssembly",
+            Self::Clusters => "clusters with WebAssembly",
+        }
+    }
+
+    fn contestant(self) -> Contestant {
+        match self {
+            Self::PlainRoutes => Contestant::PassThrough,
+            Self::ModuleRoutes => Contestant::Module,
+            Self::RouteMetadata | Self::Clusters => Contestant::Ours,
+        }
+    }
+}
+
+/// The number of rounds for each round of other experiments. Losses of a few percent matter here.
+const ROUNDS_FACTOR: usize = 2;
 
 /// The figures for a number of functions.
 #[derive(Debug, Clone, Serialize)]
@@ -52,70 +85,75 @@ pub struct Row {
 /// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let mut envoys = Vec::new();
-    for layout in [Layout::RouteMetadata, Layout::Clusters] {
+    for layout in Layout::ALL {
         let most = lab.effort.functions;
         let mut counts = vec![1, 100, most];
         counts.retain(|&count| count <= most);
         counts.dedup();
         for functions in counts {
-            xtask::say(format_args!(
-                "{functions} functions as {}",
-                match layout {
-                    Layout::RouteMetadata => "route metadata",
-                    Layout::Clusters => "clusters",
-                }
-            ));
-            let start = Instant::now();
-            let envoy = self::start(lab, layout, functions)?;
-            let start_seconds = start.elapsed().as_secs_f64();
-            let resident_kib = envoy.process.usage()?.resident_kib;
-            envoys.push((
-                layout,
-                functions,
-                start_seconds,
-                resident_kib,
-                envoy,
-                (Vec::new(), Vec::new()),
-            ));
+            xtask::say(format_args!("{functions} functions: {}", layout.title()));
+            let mut envoy = Measured::start(lab, layout, functions)?;
+            let requests = u64::try_from(functions)?;
+            lab.send(envoy.address, &envoy.exchange, requests)?;
+            envoy.row.used_kib = envoy.process.usage()?.resident_kib;
+            envoys.push(envoy);
         }
-    }
-    for (_, functions, _, _, envoy, _) in &envoys {
-        let each_once = Load {
-            concurrency: 32,
-            until: Until::Requests(u64::try_from(*functions)?),
-            rate: None,
-            stagger: Duration::ZERO,
-        };
-        lab.load(envoy.address, &exchange(*functions), each_once)?;
     }
     let rounds = lab.effort.rounds * ROUNDS_FACTOR;
     for round in 0..rounds {
         xtask::say(format_args!("functions: round {} of {rounds}", round + 1));
-        for (_, functions, _, _, envoy, (rate, cpu)) in &mut envoys {
-            let exchange = exchange(*functions);
+        for envoy in &mut envoys {
+            let cpu = || Ok(envoy.process.usage()?.cpu);
             let (outcome, before, after) =
-                lab.full_load(envoy.address, &exchange, 32, || envoy.cpu())?;
-            let used = after.envoy.saturating_sub(before.envoy);
-            rate.push(outcome.rate());
-            cpu.push(used.as_secs_f64() * 1e6 / outcome.responses as f64);
+                lab.full_load(envoy.address, &envoy.exchange, 32, cpu)?;
+            let used = after.saturating_sub(before);
+            envoy.rates.push(outcome.rate());
+            let cpu_us = used.as_secs_f64() * 1e6 / outcome.responses as f64;
+            envoy.cpu_us.push(cpu_us);
         }
     }
-    envoys
-        .into_iter()
-        .map(
-            |(layout, functions, start_seconds, resident_kib, envoy, (rate, cpu))| {
-                Ok(Row {
-                    layout,
-                    functions,
-                    start_seconds,
-                    resident_kib,
-                    used_kib: envoy.process.usage()?.resident_kib,
-                    responses_per_second: Summary::of(rate),
-                    envoy_cpu_us: Summary::of(cpu),
-                })
+    Ok(envoys.into_iter().map(Measured::row).collect())
+}
+
+/// An Envoy with its figures so far.
+struct Measured {
+    address: SocketAddr,
+    process: Process,
+    exchange: Exchange,
+    row: Row,
+    rates: Vec<f64>,
+    cpu_us: Vec<f64>,
+}
+
+impl Measured {
+    fn start(lab: &Lab, layout: Layout, functions: usize) -> Result<Self> {
+        let start = Instant::now();
+        let (address, process) = self::start(lab, layout, functions)?;
+        Ok(Self {
+            address,
+            exchange: exchange(functions),
+            row: Row {
+                layout,
+                functions,
+                start_seconds: start.elapsed().as_secs_f64(),
+                resident_kib: process.usage()?.resident_kib,
+                used_kib: 0,
+                responses_per_second: Summary::of(Vec::new()),
+                envoy_cpu_us: Summary::of(Vec::new()),
             },
-        )
-        .collect()
+            process,
+            rates: Vec::new(),
+            cpu_us: Vec::new(),
+        })
+    }
+
+    fn row(self) -> Row {
+        Row {
+            responses_per_second: Summary::of(self.rates),
+            envoy_cpu_us: Summary::of(self.cpu_us),
+            ..self.row
+        }
+    }
 }
 
 /// Returns an exchange with a request to each function.
@@ -131,37 +169,37 @@ fn host(index: usize) -> String {
     format!("f{index}.lambda.internal")
 }
 
-fn start(lab: &Lab, layout: Layout, functions: usize) -> Result<Envoy> {
-    let upstream = lab.upstream(Scenario::SmallGet.script(Contestant::Ours))?;
-    let filters = lab.filter.chain(Contestant::Ours);
+fn start(lab: &Lab, layout: Layout, functions: usize) -> Result<(SocketAddr, Process)> {
+    let contestant = layout.contestant();
+    let script = Scenario::SmallGet.script(contestant);
+    let upstream = lab.upstream(script)?.address;
+    let filters = lab.filter.chain(contestant);
     let name = |index| match layout {
-        Layout::RouteMetadata => "upstream".to_owned(),
         Layout::Clusters => format!("f{index}"),
+        _ => "upstream".to_owned(),
     };
     let virtual_host = |index| {
-        json!({
-            "name": host(index),
-            "domains": [host(index)],
-            "routes": [{
-                "match": { "prefix": "/" },
-                "route": { "cluster": name(index) },
-                "metadata": { "filter_metadata": { "lambda": { "function": format!("f{index}") } } },
-            }],
-        })
+        let mut route = json!({
+            "match": { "prefix": "/" },
+            "route": { "cluster": name(index) },
+        });
+        if let (true, Some(route)) = (layout != Layout::PlainRoutes, route.as_object_mut()) {
+            let keys = json!({ "function": format!("f{index}") });
+            route.extend(lab.filter.in_route(contestant, &keys));
+        }
+        json!({ "name": host(index), "domains": [host(index)], "routes": [route] })
     };
     let clusters: Vec<Value> = match layout {
-        Layout::RouteMetadata => vec![cluster("upstream", upstream, &filters)],
         Layout::Clusters => (0..functions)
             .map(|index| cluster(&name(index), upstream, &filters))
             .collect(),
+        _ => vec![cluster("upstream", upstream, &filters)],
     };
     let hosts: Vec<Value> = (0..functions).map(virtual_host).collect();
     let address = free_address()?;
-    let config = bootstrap(address, &hosts, &[], &clusters);
-    Envoy::start(
-        &format!("functions-{functions}-{layout:?}"),
-        address,
-        &config,
-        lab.on(lab.cores.proxy),
-    )
+    let listener_filters = lab.filter.listener_chain(contestant, true);
+    let config = bootstrap(address, &hosts, &listener_filters, &clusters);
+    let name = format!("functions-{functions}-{layout:?}");
+    let process = envoy::start(&name, address, &config, 1, lab.on(lab.cores.proxy))?;
+    Ok((address, process))
 }

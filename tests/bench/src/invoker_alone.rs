@@ -48,7 +48,7 @@ pub struct Row {
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let script = Scenario::SmallGet.script(Contestant::OursInvoker);
     let response_bytes = script.body_bytes;
-    let upstream = lab.upstream(script)?;
+    let upstream = lab.upstream(script)?.address;
     let exchange = Exchange {
         requests: vec![invocation("bench", &Scenario::SmallGet.event())],
         status: 200,

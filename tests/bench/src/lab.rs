@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::contestant::Contestant;
-use crate::envoy::{Config, Envoy, Filter};
-use crate::invoker;
+use crate::envoy_config::Filter;
 use crate::load::{self, Exchange, Load, Outcome, Until};
+use crate::peers::Peers;
 use crate::process::{Cores, Placement};
 use crate::scenario::Scenario;
 use crate::upstream::{Script, Upstream};
@@ -27,6 +27,8 @@ pub struct Lab {
     pub invoker: PathBuf,
     /// The local function.
     pub function: PathBuf,
+    /// The contestants.
+    pub peers: Peers,
     /// The effort of the run.
     pub effort: Effort,
     runtime: Runtime,
@@ -42,28 +44,14 @@ pub struct Effort {
     pub duration: Duration,
     /// The numbers of connections.
     pub concurrency: Vec<usize>,
+    /// The contestants of the throughput.
+    pub contestants: Vec<Contestant>,
+    /// The scenarios of the throughput.
+    pub scenarios: Vec<Scenario>,
     /// The largest number of functions in one Envoy.
     pub functions: usize,
     /// The number of requests after which Envoy's memory is read for the last time.
     pub requests: u64,
-}
-
-/// A contestant with its upstream.
-#[derive(Debug)]
-pub struct Entrant {
-    /// The contestant.
-    pub contestant: Contestant,
-    /// The Envoy, and the invoker behind it.
-    pub envoy: Envoy,
-    upstream: Upstream,
-}
-
-impl Entrant {
-    /// Switches the upstream to the responses of `scenario`, whose invocation must be of the same kind as that
-    /// of the first scenario.
-    pub fn prepare(&self, scenario: Scenario) {
-        self.upstream.play(scenario.script(self.contestant));
-    }
 }
 
 impl Lab {
@@ -77,6 +65,7 @@ impl Lab {
             module: xtask::native::build()?,
         };
         let invoker = xtask::build::invoker()?;
+        let peers = Peers::build();
         // It is built together with this program.
         let function = std::env::current_exe()?.with_file_name("trivial");
         // This pins the current thread, so that builds must come before.
@@ -86,12 +75,20 @@ impl Lab {
             filter,
             invoker,
             function,
+            peers,
             effort,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
             folder: tempfile::tempdir()?,
         })
+    }
+
+    /// Returns those of `contestants` that take part.
+    pub fn among(&self, contestants: &[Contestant]) -> Vec<Contestant> {
+        let mut present = contestants.to_vec();
+        present.retain(|contestant| self.peers.contestants.contains(contestant));
+        present
     }
 
     /// Returns the folder for the files of this run.
@@ -119,39 +116,8 @@ impl Lab {
     ///
     /// # Errors
     /// The system has no port left.
-    pub fn upstream(&self, script: Script) -> Result<SocketAddr> {
-        Ok(self.runtime.block_on(Upstream::serve(script))?.address)
-    }
-
-    /// Starts a contestant with an upstream for this scenario.
-    ///
-    /// # Errors
-    /// The contestant does not start.
-    pub fn entrant(&self, scenario: Scenario, contestant: Contestant) -> Result<Entrant> {
-        let name = format!("{}-{}", scenario.name(), contestant.name());
-        let script = scenario.script(contestant);
-        let upstream = self.runtime.block_on(Upstream::serve(script))?;
-        let (mut next, mut invoker) = (upstream.address, None);
-        if contestant == Contestant::OursInvoker {
-            let name = format!("{name}-invoker");
-            let (address, process) =
-                invoker::signing(&self.invoker, &name, self.on(self.cores.load), next)?;
-            (next, invoker) = (address, Some(process));
-        }
-        let config = Config {
-            contestant,
-            filter: self.filter.clone(),
-            upstream: next,
-            invocation: scenario.invocation(),
-        };
-        let (address, value) = config.listen()?;
-        let mut envoy = Envoy::start(&name, address, &value, self.on(self.cores.proxy))?;
-        envoy.invoker = invoker;
-        Ok(Entrant {
-            contestant,
-            envoy,
-            upstream,
-        })
+    pub fn upstream(&self, script: Script) -> Result<Upstream> {
+        Ok(self.runtime.block_on(Upstream::serve(script))?)
     }
 
     /// Sends a load.
@@ -160,6 +126,16 @@ impl Lab {
     /// A response is wrong, or a connection breaks.
     pub fn load(&self, address: SocketAddr, exchange: &Exchange, load: Load) -> Result<Outcome> {
         Ok(self.runtime.block_on(load::run(address, exchange, load))?)
+    }
+
+    /// Sends the highest possible load for the duration of a measurement to a new process: it allocates memory,
+    /// and a WebAssembly runtime compiles what is called often.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn warm_up(&self, address: SocketAddr, exchange: &Exchange) -> Result<()> {
+        self.load(address, exchange, Load::most(32, self.effort.duration))
+            .map(drop)
     }
 
     /// Warms up, then sends the highest possible load for the duration of a measurement. Returns the values of
@@ -174,15 +150,22 @@ impl Lab {
         concurrency: usize,
         meter: impl Fn() -> Result<T>,
     ) -> Result<(Outcome, T, T)> {
-        let at = |duration| Load {
-            concurrency,
-            until: Until::Elapsed(duration),
-            rate: None,
-            stagger: Duration::ZERO,
-        };
-        self.load(address, exchange, at(self.effort.duration / 8))?;
+        let duration = self.effort.duration;
+        self.load(address, exchange, Load::most(concurrency, duration / 8))?;
         let before = meter()?;
-        let outcome = self.load(address, exchange, at(self.effort.duration))?;
+        let outcome = self.load(address, exchange, Load::most(concurrency, duration))?;
         Ok((outcome, before, meter()?))
+    }
+
+    /// Sends this number of requests over 32 connections.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn send(&self, address: SocketAddr, exchange: &Exchange, requests: u64) -> Result<Outcome> {
+        let load = Load {
+            until: Until::Requests(requests),
+            ..Load::most(32, Duration::ZERO)
+        };
+        self.load(address, exchange, load)
     }
 }

@@ -1,27 +1,29 @@
 //! The latency that the filter adds at half load.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::contestant::Contestant;
+use crate::entrant;
 use crate::lab::Lab;
-use crate::load::{Load, Until};
+use crate::load::Load;
 use crate::process;
 use crate::scenario::Scenario;
-use crate::stats::Summary;
+use crate::stats::{Interval, Summary};
+use crate::throughput::MAIN_CONCURRENCY;
 
-const CONCURRENCY: usize = 32;
-/// The number of rounds for each round of other experiments. Only the half counts in which load and Envoy
+/// The number of rounds for each round of other experiments. Only the half counts in which load and proxies
 /// waited least for their cores, because other work of the machine affects the 99th percentile most.
 const ROUNDS_FACTOR: usize = 4;
+/// The duration of a measurement as a multiple of that of others, so that a 99th percentile has many requests beyond
+/// it.
+const DURATION_FACTOR: u32 = 2;
 const CONTESTANTS: [Contestant; 5] = [
     Contestant::PassThrough,
     Contestant::AwsLambda,
     Contestant::Module,
     Contestant::Ours,
-    Contestant::OursSigned,
+    Contestant::ExtProc,
 ];
 
 /// The figures of a contestant, at the same rate for all contestants.
@@ -35,60 +37,81 @@ pub struct Row {
     pub p50_us: Summary,
     /// 99th percentile of the latency in microseconds.
     pub p99_us: Summary,
+    /// The median latency above that of the first contestant, in microseconds.
+    pub added_p50_us: Option<Interval>,
+    /// The 99th percentile above that of the first contestant, in microseconds.
+    pub added_p99_us: Option<Interval>,
 }
 
-/// Measures small GETs at half of the highest rate of our filter.
+/// The percentiles of a contestant, by round.
+type Percentiles = (Vec<f64>, Vec<f64>);
+
+/// Measures small GETs at half of the highest rate of our filter as WebAssembly. Each round has new processes.
 ///
 /// # Errors
 /// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
+    let contestants = lab.among(&CONTESTANTS);
+    let mut rate = None;
+    let mut rounds = Vec::new();
+    let count = lab.effort.rounds * ROUNDS_FACTOR;
+    for round in 0..count {
+        xtask::say(format_args!("latency: round {} of {count}", round + 1));
+        let (waiting, percentiles) = run_round(lab, &contestants, &mut rate)?;
+        rounds.push((waiting, percentiles));
+    }
+    rounds.sort_by_key(|(waiting, _)| *waiting);
+    rounds.truncate(count.div_ceil(2));
+    let of = |index: usize| -> Percentiles {
+        let of_round = rounds.iter().filter_map(|(_, all)| all.get(index));
+        of_round.copied().unzip()
+    };
+    let (limit_p50, limit_p99) = of(0);
+    let rows = contestants.iter().enumerate().map(|(index, contestant)| {
+        let (p50, p99) = of(index);
+        let added = |figures, limit| Interval::difference(figures, limit).filter(|_| index > 0);
+        Row {
+            contestant: *contestant,
+            rate: rate.unwrap_or_default(),
+            added_p50_us: added(&p50, &limit_p50),
+            added_p99_us: added(&p99, &limit_p99),
+            p50_us: Summary::of(p50),
+            p99_us: Summary::of(p99),
+        }
+    });
+    Ok(rows.collect())
+}
+
+/// Returns the time for which load and proxies have waited for a core, and the percentiles of each contestant. The
+/// first round finds the rate.
+fn run_round(
+    lab: &Lab,
+    contestants: &[Contestant],
+    rate: &mut Option<f64>,
+) -> Result<(std::time::Duration, Vec<(f64, f64)>)> {
     let scenario = Scenario::SmallGet;
     let exchange = scenario.exchange();
-    let mut envoys = Vec::new();
-    for contestant in CONTESTANTS {
-        envoys.push((contestant, lab.entrant(scenario, contestant)?.envoy));
-    }
-    let mut rate = f64::INFINITY;
-    for (contestant, envoy) in &envoys {
-        let (outcome, ..) = lab.full_load(envoy.address, &exchange, CONCURRENCY, || Ok(()))?;
-        if *contestant == Contestant::Ours {
-            rate = outcome.rate() / 2.0;
+    let entrants = entrant::start(lab, scenario, contestants)?;
+    for entrant in &entrants {
+        lab.warm_up(entrant.address, &exchange)?;
+        if rate.is_none() && entrant.contestant == Contestant::Ours {
+            let most = Load::most(MAIN_CONCURRENCY, lab.effort.duration);
+            *rate = Some(lab.load(entrant.address, &exchange, most)?.rate() / 2.0);
         }
     }
-    let mut figures = vec![Vec::new(); envoys.len()];
-    let rounds = lab.effort.rounds * ROUNDS_FACTOR;
-    for round in 0..rounds {
-        xtask::say(format_args!(
-            "latency at {rate:.0}/s: round {} of {rounds}",
-            round + 1
-        ));
-        for ((_, envoy), figures) in envoys.iter().zip(&mut figures) {
-            let load = Load {
-                concurrency: CONCURRENCY,
-                until: Until::Elapsed(lab.effort.duration),
-                rate: Some(rate),
-                stagger: Duration::ZERO,
-            };
-            let waiting = || anyhow::Ok(envoy.process.waiting()? + process::own_waiting()?);
-            let before = waiting()?;
-            let latency = lab.load(envoy.address, &exchange, load)?.latency;
-            let at = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
-            figures.push((waiting()?.saturating_sub(before), at(0.5), at(0.99)));
-        }
+    let mut waited = std::time::Duration::ZERO;
+    let mut percentiles = Vec::new();
+    for entrant in &entrants {
+        let load = Load {
+            rate: *rate,
+            ..Load::most(MAIN_CONCURRENCY, lab.effort.duration * DURATION_FACTOR)
+        };
+        let waiting = || anyhow::Ok(entrant.waiting()? + process::own_waiting()?);
+        let before = waiting()?;
+        let latency = lab.load(entrant.address, &exchange, load)?.latency;
+        waited += waiting()?.saturating_sub(before);
+        let at = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        percentiles.push((at(0.5), at(0.99)));
     }
-    let rows = envoys
-        .iter()
-        .zip(figures)
-        .map(|((contestant, _), mut figures)| {
-            figures.sort_by_key(|(waiting, ..)| *waiting);
-            figures.truncate(figures.len().div_ceil(2));
-            let (p50, p99) = figures.into_iter().map(|(_, p50, p99)| (p50, p99)).unzip();
-            Row {
-                contestant: *contestant,
-                rate,
-                p50_us: Summary::of(p50),
-                p99_us: Summary::of(p99),
-            }
-        });
-    Ok(rows.collect())
+    Ok((waited, percentiles))
 }

@@ -7,11 +7,15 @@
 //!         upstream (prepared responses) ◀──────────────────┘
 //! ```
 
+pub mod agreement;
 pub mod bare_function;
 pub mod console;
 pub mod contestant;
+pub mod entrant;
 pub mod envoy;
+pub mod envoy_config;
 pub mod functions;
+pub mod goals;
 pub mod invoker;
 pub mod invoker_alone;
 pub mod lab;
@@ -20,6 +24,8 @@ pub mod load;
 pub mod local;
 pub mod markdown;
 pub mod memory;
+pub mod observation;
+pub mod peers;
 pub mod plot;
 pub mod process;
 pub mod proxy;
@@ -27,6 +33,8 @@ pub mod report;
 pub mod scenario;
 pub mod stats;
 pub mod stream;
+pub mod summary;
+mod table;
 pub mod throughput;
 pub mod upstream;
 pub mod wire;

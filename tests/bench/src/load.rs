@@ -42,6 +42,18 @@ pub struct Load {
     pub stagger: Duration,
 }
 
+impl Load {
+    /// Returns a load of as many requests as possible for this time.
+    pub fn most(concurrency: usize, duration: Duration) -> Self {
+        Self {
+            concurrency,
+            until: Until::Elapsed(duration),
+            rate: None,
+            stagger: Duration::ZERO,
+        }
+    }
+}
+
 /// The end of a load.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use lambda_mesh_bench::agreement::{self, Published};
+use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::lab::{Effort, Lab};
 use lambda_mesh_bench::report::{Report, Setting};
+use lambda_mesh_bench::scenario::Scenario;
+use lambda_mesh_bench::throughput::MAIN_CONCURRENCY;
 use lambda_mesh_bench::{
-    console, functions, invoker_alone, latency, local, markdown, memory, plot, proxy, stream,
-    throughput,
+    console, functions, invoker_alone, latency, local, markdown, memory, observation, plot, proxy,
+    stream, summary, throughput,
 };
 
 /// Measure lambda-mesh beside its peers, and write report.md, report.json and report.svg
@@ -32,6 +36,15 @@ struct Cli {
     /// The numbers of connections for the throughput
     #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
     concurrency: Vec<usize>,
+    /// The contestants of the throughput [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", value_enum)]
+    contestants: Vec<Contestant>,
+    /// The scenarios of the throughput [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", value_enum)]
+    scenarios: Vec<Scenario>,
+    /// The report.json of an earlier run, whose ratios this run is to be compared with
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// The largest number of functions in one Envoy
     #[arg(long, default_value_t = 10_000)]
     functions: usize,
@@ -62,11 +75,13 @@ enum Experiment {
     Latency,
     Stream,
     Memory,
+    Workers,
     Functions,
     Invoker,
     Local,
     ColdStart,
     Console,
+    Observation,
 }
 
 fn main() -> Result<()> {
@@ -84,18 +99,37 @@ fn main() -> Result<()> {
         bail!("--functions and --concurrency must be at least 1");
     }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
-    if cli.write_docs && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&32)) {
+    if cli.write_docs
+        && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&MAIN_CONCURRENCY))
+    {
         bail!("--write-docs needs the experiment throughput with 32 connections");
     }
+    if let Some(stream) = cli.scenarios.iter().find(|scenario| scenario.is_streamed()) {
+        bail!(
+            "--scenarios {} belongs to the experiment stream",
+            stream.name()
+        );
+    }
+    // A mistake here must not cost the run.
+    let earlier = cli.against.as_deref().map(agreement::read).transpose()?;
     let lab = Lab::open(Effort {
         rounds: cli.rounds,
         duration: Duration::from_secs_f64(cli.seconds),
         concurrency: cli.concurrency.clone(),
+        contestants: match cli.contestants.as_slice() {
+            [] => Contestant::value_variants().to_vec(),
+            some => some.to_vec(),
+        },
+        scenarios: match cli.scenarios.as_slice() {
+            [] => Scenario::WHOLE.to_vec(),
+            some => some.to_vec(),
+        },
         functions: cli.functions,
         requests: cli.requests,
     })?;
     let mut report = Report {
         setting: setting(&cli),
+        skipped: lab.peers.skipped.clone(),
         wasm_bytes: fs::metadata(&lab.filter.wasm)?.len(),
         ..Report::default()
     };
@@ -113,6 +147,7 @@ fn main() -> Result<()> {
     let folder = cli.folder;
     write(
         &report,
+        earlier.as_deref(),
         &folder.unwrap_or_else(|| xtask::target_dir().join("bench")),
     )?;
     if !failed.is_empty() {
@@ -129,22 +164,27 @@ fn main() -> Result<()> {
 
 fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()> {
     match experiment {
-        Experiment::Throughput => report.throughput = throughput::run(lab)?,
+        Experiment::Throughput => {
+            report.throughput = throughput::run(lab)?;
+            report.published = report.published();
+        }
         Experiment::Latency => report.latency = latency::run(lab)?,
         Experiment::Stream => report.stream = stream::run(lab)?,
         Experiment::Memory => report.memory = memory::run(lab)?,
+        Experiment::Workers => report.workers = memory::with_workers(lab)?,
         Experiment::Functions => report.functions = functions::run(lab)?,
         Experiment::Invoker => report.invoker = invoker_alone::run(lab)?,
         Experiment::Local => report.local = local::warm(lab)?,
         Experiment::ColdStart => report.cold_start = Some(local::cold(lab)?),
         Experiment::Console => report.console = console::run(lab)?,
+        Experiment::Observation => report.observation = observation::run(lab)?,
     }
     Ok(())
 }
 
-fn write(report: &Report, folder: &Path) -> Result<()> {
+fn write(report: &Report, earlier: Option<&[Published]>, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let page = markdown::page(report);
+    let page = markdown::page(report, earlier);
     fs::write(folder.join("report.md"), &page)?;
     fs::write(
         folder.join("report.json"),
@@ -162,7 +202,7 @@ fn write_docs(report: &Report) -> Result<()> {
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let (before, rest) = text.split_once(START).context(MISSING)?;
     let (_, after) = rest.split_once(END).context(MISSING)?;
-    let summary = markdown::summary(report);
+    let summary = summary::summary(report);
     fs::write(&path, format!("{before}{START}\n{summary}{END}{after}"))?;
     Ok(())
 }

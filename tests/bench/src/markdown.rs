@@ -1,19 +1,32 @@
-//! The report as a page, and its summary for docs/performance.md.
+//! The report as a page.
 
 use std::fmt::Write;
 
-use crate::contestant::Contestant;
-use crate::functions::Layout;
+use crate::agreement::{self, Published};
+use crate::goals;
+use crate::memory::WORKERS;
 use crate::report::Report;
 use crate::scenario::Scenario;
-use crate::stats::Summary;
 use crate::stream;
+use crate::summary::setting;
+use crate::table::{figure, interval, mebibytes, precise, section, table};
 
 /// Returns the whole report.
-pub fn page(report: &Report) -> String {
+pub fn page(report: &Report, earlier: Option<&[Published]>) -> String {
     let mut out = String::from("# Benchmark\n\n");
     out.push_str(&setting(report));
-    section(&mut out, "Goals", &goals(report));
+    let skipped = report.skipped.iter().map(|skipped| {
+        vec![
+            skipped.contestant.title().to_owned(),
+            skipped.reason.clone(),
+        ]
+    });
+    section(&mut out, "Not measured", &table(&["", "reason"], skipped));
+    section(&mut out, "Goals", &goals_table(report));
+    if let Some(earlier) = earlier {
+        let text = agreement(earlier, &report.published);
+        section(&mut out, "Agreement with the earlier run", &text);
+    }
     section(&mut out, "Responses per second", &throughput(report));
     let latency = report.latency.iter().map(|row| {
         vec![
@@ -21,12 +34,24 @@ pub fn page(report: &Report) -> String {
             format!("{:.0}", row.rate),
             figure(&row.p50_us),
             figure(&row.p99_us),
+            interval(row.added_p50_us.as_ref(), 0),
+            interval(row.added_p99_us.as_ref(), 0),
         ]
     });
     section(
         &mut out,
         "Latency at half load (µs), in the half of the rounds in which load and Envoy waited least for a core",
-        &table(&["", "requests/s", "p50", "p99"], latency),
+        &table(
+            &[
+                "",
+                "requests/s",
+                "p50",
+                "p99",
+                "added to p50",
+                "added to p99",
+            ],
+            latency,
+        ),
     );
     section(&mut out, "Streams", &streams(report));
     let memory = report.memory.iter().map(|row| {
@@ -42,12 +67,25 @@ pub fn page(report: &Report) -> String {
         "Envoy's memory over many requests (MiB)",
         &table(&["", "requests", "resident", "peak"], memory),
     );
+    let workers = report.workers.iter().map(|row| {
+        vec![
+            row.contestant.title().to_owned(),
+            interval(Some(&row.start_mib), 1),
+            interval(Some(&row.used_mib), 1),
+            interval(row.added_mib.as_ref(), 1),
+        ]
+    });
+    section(
+        &mut out,
+        &format!("Envoy's memory with {WORKERS} workers (MiB)"),
+        &table(
+            &["", "at start", "after requests", "above a plain Envoy"],
+            workers,
+        ),
+    );
     let functions = report.functions.iter().map(|row| {
         vec![
-            match row.layout {
-                Layout::RouteMetadata => format!("{} in route metadata", row.functions),
-                Layout::Clusters => format!("{} as clusters", row.functions),
-            },
+            format!("{}: {}", row.functions, row.layout.title()),
             format!("{:.1}", row.start_seconds),
             mebibytes(row.resident_kib),
             mebibytes(row.used_kib),
@@ -142,6 +180,11 @@ pub fn page(report: &Report) -> String {
             console,
         ),
     );
+    section(
+        &mut out,
+        "All that shows what happens, over calls at 16 connections",
+        &observation(report),
+    );
     out
 }
 
@@ -151,93 +194,11 @@ load share both cores. FunctionAlone has a process for each connection, invoked 
 without a caller and without the Invoke API. No runner can exceed it if the cores are busy. Its latency is the time from one \
 event to the next.\n\n";
 
-/// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
-pub fn summary(report: &Report) -> String {
-    let rows = Contestant::ALL.iter().map(|&contestant| {
-        let mut cells = vec![contestant.title().to_owned()];
-        cells.extend(Scenario::WHOLE.map(|scenario| {
-            let ratio = report.cpu_ratio(scenario, contestant, Contestant::AwsLambda);
-            match ratio {
-                Some(_) if contestant == Contestant::AwsLambda => "1.00 ×".to_owned(),
-                Some(ratio) => format!(
-                    "{:.2} × ± {:.0} %",
-                    ratio.median,
-                    ratio.uncertainty_percent()
-                ),
-                None => "–".to_owned(),
-            }
-        }));
-        cells
-    });
-    let header: Vec<&str> = std::iter::once("responses per second of CPU time")
-        .chain(Scenario::WHOLE.map(Scenario::title))
-        .collect();
-    let mut out = table(&header, rows);
-    let facts = facts(report);
-    if !facts.is_empty() {
-        let _ = write!(out, "\n{}\n", facts.join(" "));
-    }
-    let _ = write!(out, "\n{}\n", setting(report).trim_end());
-    out
-}
-
-/// Returns a sentence for each fact.
-fn facts(report: &Report) -> Vec<String> {
-    let mut facts = Vec::new();
-    // The 99th percentile depends more on the machine than on the filter.
-    let median = |contestant| {
-        let mut rows = report.latency.iter();
-        Some(rows.find(|row| row.contestant == contestant)?.p50_us.median)
-    };
-    if let Some((ours, limit)) = median(Contestant::Ours).zip(median(Contestant::PassThrough)) {
-        facts.push(format!(
-            "At half load the filter adds {:.2} ms to the median latency.",
-            (ours - limit) / 1e3
-        ));
-    }
-    let first_byte = |contestant| {
-        let mut rows = report.stream.iter();
-        let row = rows.find(|row| row.contestant == contestant)?;
-        Some(row.first_byte_p50_ms)
-    };
-    let (ours, limit) = (Contestant::Ours, Contestant::PassThrough);
-    if let Some((ours, limit)) = first_byte(ours).zip(first_byte(limit)) {
-        facts.push(format!(
-            "The first byte of a streamed response takes {ours:.1} ms, passed through untouched {limit:.1} ms."
-        ));
-    }
-    if let Some(goal) = report.memory_growth() {
-        facts.push(format!(
-            "From ten thousand to a million requests Envoy's memory changes by {}.",
-            goal.found
-        ));
-    }
-    if let Some(Some(goal)) = report.many_functions().first() {
-        facts.push(format!(
-            "Each of 10,000 functions in route metadata takes {}.",
-            goal.found
-        ));
-    }
-    facts
-}
-
-fn setting(report: &Report) -> String {
-    let setting = &report.setting;
-    let rounds = match setting.rounds {
-        1 => "one round".to_owned(),
-        rounds => format!("medians of {rounds} rounds"),
-    };
-    format!(
-        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, upstream and invoker; {rounds} of {} s.\n",
-        setting.date, setting.processor, setting.envoy, setting.version, setting.seconds
-    )
-}
-
-fn goals(report: &Report) -> String {
-    let rows = report.goals().into_iter().map(|goal| {
+fn goals_table(report: &Report) -> String {
+    let rows = goals::goals(report).into_iter().map(|goal| {
         vec![
-            goal.what.to_owned(),
-            goal.target.to_owned(),
+            goal.what,
+            goal.target,
             goal.found,
             if goal.is_met { "yes" } else { "**no**" }.to_owned(),
         ]
@@ -254,13 +215,13 @@ fn throughput(report: &Report) -> String {
             .iter()
             .filter(|row| row.scenario == scenario)
         {
-            let busy = row.responses_per_second.median * row.envoy_cpu_us.median / 1e4;
+            let busy = row.responses_per_second.median * row.proxy_cpu_us.median / 1e4;
             rows.push(vec![
                 row.contestant.title().to_owned(),
                 row.concurrency.to_string(),
                 figure(&row.responses_per_second),
                 format!("{busy:.0} %"),
-                figure(&row.envoy_cpu_us),
+                figure(&row.proxy_cpu_us),
                 row.invoker_cpu_us.as_ref().map_or("–".to_owned(), figure),
                 figure(&row.load_cpu_us),
                 figure(&row.p50_us),
@@ -279,8 +240,8 @@ fn throughput(report: &Report) -> String {
                 "",
                 "concurrency",
                 "responses/s",
-                "Envoy's core busy",
-                "Envoy's CPU µs",
+                "its core busy",
+                "its CPU µs",
                 "invoker's CPU µs",
                 "load's and upstream's CPU µs",
                 "p50 µs",
@@ -293,8 +254,9 @@ fn throughput(report: &Report) -> String {
     }
     if !out.is_empty() {
         out.push_str(
-            "CPU times are per response. If Envoy's core is not busy, the load or the upstream is the limit, \
-             and the CPU time means more than the responses per second. If the bodies of all connections \
+            "CPU times are per response. Those of `ext_proc` include its service. The Lambda Reverse Proxy sends \
+             one call at a time to an emulator. If the core is not busy, the load or the upstream is the limit, and \
+             the CPU time means more than the responses per second. If the bodies of all connections \
              exceed 200 MB, each connection makes only one request.\n",
         );
     }
@@ -336,34 +298,57 @@ fn streams(report: &Report) -> String {
     )
 }
 
-fn section(out: &mut String, title: &str, text: &str) {
-    // A table without rows has two lines.
-    if text.lines().count() > 2 || !text.starts_with('|') && !text.is_empty() {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "\n## {title}\n\n{text}");
+fn observation(report: &Report) -> String {
+    let rows = report.observation.iter().map(|row| {
+        vec![
+            row.setup.title().to_owned(),
+            precise(&row.envoy_cpu_us),
+            precise(&row.invoker_cpu_us),
+            precise(&row.function_cpu_us),
+            interval(row.envoy_ratio.as_ref(), 3),
+            interval(row.ratio.as_ref(), 3),
+        ]
+    });
+    let header = [
+        "on",
+        "Envoy's CPU µs",
+        "invoker's CPU µs",
+        "the function's CPU µs",
+        "Envoy's × with nothing",
+        "all × with nothing",
+    ];
+    let rows = table(&header, rows);
+    match report.observation.is_empty() {
+        true => String::new(),
+        false => format!("{OBSERVATION}{rows}"),
     }
 }
 
-fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// The explanation of the figures of all that shows what happens.
+const OBSERVATION: &str = "A call goes through Envoy with the native module, on a core of its own, and through the invoker \
+to a local function. CPU times are per call. The filter's statistics cannot be switched off alone: they come with the \
+module's filter in the listener's chain, which also puts the client's headers back. The work of the page and of the \
+collector does not count.\n\n";
+
+fn agreement(earlier: &[Published], later: &[Published]) -> String {
+    let common = agreement::common(earlier, later);
+    let agreeing = common
+        .iter()
+        .filter(|(earlier, later)| earlier.ratio.agrees_with(&later.ratio));
     let mut out = format!(
-        "| {} |\n|{}|\n",
-        header.join(" | "),
-        vec!["---"; header.len()].join("|")
+        "{} of {} ratios have intervals that agree.\n\n",
+        agreeing.count(),
+        common.len()
     );
-    for row in rows {
-        let _ = writeln!(out, "| {} |", row.join(" | "));
-    }
+    let rows = common.iter().map(|(earlier, later)| {
+        let agrees = earlier.ratio.agrees_with(&later.ratio);
+        vec![
+            format!("{}: {} to {}", later.scenario, later.contestant, later.peer),
+            interval(Some(&earlier.ratio), 3),
+            interval(Some(&later.ratio), 3),
+            if agrees { "yes" } else { "**no**" }.to_owned(),
+        ]
+    });
+    out.push_str(&table(&["", "earlier run", "this run", "agree"], rows));
     out
-}
-
-fn figure(summary: &Summary) -> String {
-    format!("{:.0} ± {:.0} %", summary.median, summary.spread_percent())
-}
-
-fn precise(summary: &Summary) -> String {
-    format!("{:.1} ± {:.0} %", summary.median, summary.spread_percent())
-}
-
-fn mebibytes(kib: u64) -> String {
-    format!("{:.1}", kib as f64 / 1024.0)
 }

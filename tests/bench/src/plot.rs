@@ -2,17 +2,19 @@
 
 use std::fmt::Write;
 
+use clap::ValueEnum;
+
 use crate::contestant::Contestant;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
 const WIDTH: f64 = 420.0;
 const BAR: f64 = 22.0;
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 360.0;
 
 /// Returns an SVG image, or `None` without figures.
 pub fn svg(report: &Report) -> Option<String> {
-    let bars: Vec<_> = Contestant::ALL
+    let bars: Vec<_> = Contestant::value_variants()
         .iter()
         .filter_map(|&contestant| {
             Some((
@@ -39,6 +41,7 @@ pub fn svg(report: &Report) -> Option<String> {
         let fill = match contestant {
             Contestant::PassThrough => "#9aa5b1",
             Contestant::AwsLambda => "#c46210",
+            Contestant::ExtProc | Contestant::Lrp => "#7a6fa5",
             _ => "#2f6f4f",
         };
         let middle = y + BAR / 2.0;

@@ -243,25 +243,38 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Returns the CPU time of the program, and that of its running child processes.
+    /// Returns the CPU time of the program, and that of the running processes below it.
     ///
     /// # Errors
     /// The program has ended.
     pub fn family_cpu(&self) -> Result<(Duration, Duration)> {
-        let mut children = Duration::ZERO;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-            for child in list.split_whitespace() {
+        let own = self.usage()?.cpu;
+        let mut below = Duration::ZERO;
+        let mut parents = vec![self.child.id().to_string()];
+        while let Some(parent) = parents.pop() {
+            for child in children(&parent) {
                 // The child may have ended since.
-                let text = fs::read_to_string(format!("/proc/{child}/schedstat"));
-                let time = text
-                    .ok()
-                    .and_then(|text| text.split(' ').next()?.parse().ok());
-                children += Duration::from_nanos(time.unwrap_or_default());
+                below += cpu(&child).unwrap_or_default();
+                parents.push(child);
             }
         }
-        Ok((self.usage()?.cpu, children))
+        Ok((own, below))
     }
+}
+
+/// Returns the child processes of a process, of which there are none if it has ended.
+fn children(pid: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let lists = threads.into_iter().flatten().flatten().map(|thread| {
+        // A thread may end while the list is read.
+        fs::read_to_string(thread.path().join("children")).unwrap_or_default()
+    });
+    let of_list = |list: String| {
+        list.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    lists.flat_map(of_list).collect()
 }
 
 /// Returns a TCP address on which nothing listens.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
+use clap::ValueEnum;
 use lambda_api::event_stream;
 use lambda_mesh_bench_core::data::{json_text, noise};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::load::Exchange;
 use crate::upstream::Script;
 
 /// A kind of request with its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// A GET with 12 browser headers, 3 cookies and 2 query keys. The response is 1 KB of JSON.
@@ -204,6 +205,16 @@ impl Scenario {
         }
     }
 
+    /// Returns whether the response of `contestant` is right. The Lambda Reverse Proxy does not decode base64.
+    pub fn is_served_by(self, contestant: Contestant) -> bool {
+        (self, contestant) != (Self::GetBinary, Contestant::Lrp)
+    }
+
+    /// Returns whether the response is streamed.
+    pub fn is_streamed(self) -> bool {
+        self.pause().is_some()
+    }
+
     /// Returns the pause between two pieces of a streamed response.
     fn pause(self) -> Option<Duration> {
         match self {
@@ -216,7 +227,7 @@ impl Scenario {
     /// Returns the response of the upstream of `contestant`.
     pub fn script(self, contestant: Contestant) -> Script {
         let body = self.response_body();
-        let headers = json!({ "content-type": self.response_type(), "cache-control": "no-store" });
+        let headers = self.response_headers();
         if let Some(pause) = self.pause() {
             let pieces: Vec<&[u8]> = body.chunks(PIECE_BYTES).collect();
             if contestant == Contestant::PassThrough {
@@ -227,20 +238,44 @@ impl Scenario {
             let messages = streamed_messages(&prelude, &pieces);
             return Script::streamed(event_stream::CONTENT_TYPE, &messages, pause);
         }
-        let (text, base64): (Value, bool) = match std::str::from_utf8(&body) {
-            Ok(text) => (text.into(), false),
-            Err(_) => (BASE64_STANDARD.encode(&body).into(), true),
-        };
-        let payload = match contestant {
-            Contestant::PassThrough => return Script::whole(self.response_type(), &body),
+        match contestant {
+            Contestant::PassThrough => Script::whole(self.response_type(), &body),
             Contestant::AwsLambda => {
-                json!({ "status_code": 200, "headers": headers, "body": text, "is_base64_encoded": base64 })
+                let (body, is_base64) = text_of(&body);
+                let payload = json!({
+                    "status_code": 200,
+                    "headers": headers,
+                    "body": body,
+                    "is_base64_encoded": is_base64,
+                });
+                Script::json(payload.to_string().as_bytes())
             }
-            _ => {
-                json!({ "statusCode": 200, "headers": headers, "body": text, "isBase64Encoded": base64 })
-            }
-        };
-        Script::json(Bytes::from(payload.to_string()).as_ref())
+            _ => Script::json(self.payload().as_bytes()),
+        }
+    }
+
+    /// Returns the payload of a function's response.
+    pub fn payload(self) -> String {
+        let (body, is_base64) = text_of(&self.response_body());
+        let payload = json!({
+            "statusCode": 200,
+            "headers": self.response_headers(),
+            "body": body,
+            "isBase64Encoded": is_base64,
+        });
+        payload.to_string()
+    }
+
+    fn response_headers(self) -> Value {
+        json!({ "content-type": self.response_type(), "cache-control": "no-store" })
+    }
+}
+
+/// Returns a body as text, and whether the text is base64.
+fn text_of(body: &[u8]) -> (String, bool) {
+    match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (BASE64_STANDARD.encode(body), true),
     }
 }
 

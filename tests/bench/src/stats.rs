@@ -1,6 +1,6 @@
 //! Summaries of several rounds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The median and the range of several figures.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -35,11 +35,11 @@ impl Summary {
     }
 }
 
-/// The ratio of two figures that were measured in turn, round by round, so that a slower phase of the machine
-/// affects both.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Ratio {
-    /// The median of the rounds' ratios.
+/// The ratio or the difference of two figures that were measured in turn, round by round, so that a slower phase of
+/// the machine affects both.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The median over the rounds.
     pub median: f64,
     /// The lower end of an interval that has the true median with a probability of at least 95 %, from six
     /// rounds on.
@@ -48,26 +48,41 @@ pub struct Ratio {
     pub high: f64,
 }
 
-impl Ratio {
+impl Interval {
     /// Returns the ratio of the rounds of two contestants, or `None` if there are none.
-    ///
-    /// The interval has no assumption about the distribution: its ends are rounds themselves, so many from
-    /// each end that a fair coin would hardly give so few heads.
-    pub fn of(numerators: &[f64], denominators: &[f64]) -> Option<Self> {
+    pub fn ratio(numerators: &[f64], denominators: &[f64]) -> Option<Self> {
         let pairs = numerators.iter().zip(denominators);
-        let mut ratios: Vec<f64> = pairs.map(|(above, below)| above / below).collect();
-        let outside = rounds_outside(ratios.len());
-        ratios.sort_by(f64::total_cmp);
+        Self::of(pairs.map(|(above, below)| above / below).collect())
+    }
+
+    /// Returns the difference of the rounds of two contestants, or `None` if there are none.
+    pub fn difference(minuends: &[f64], subtrahends: &[f64]) -> Option<Self> {
+        let pairs = minuends.iter().zip(subtrahends);
+        Self::of(pairs.map(|(from, less)| from - less).collect())
+    }
+
+    /// Returns the median of independent figures with its interval, or `None` if there are none.
+    ///
+    /// The interval has no assumption about the distribution: its ends are figures themselves, so many from
+    /// each end that a fair coin would hardly give so few heads.
+    pub fn of(mut figures: Vec<f64>) -> Option<Self> {
+        let outside = rounds_outside(figures.len());
+        figures.sort_by(f64::total_cmp);
         Some(Self {
-            low: *ratios.get(outside)?,
-            high: *ratios.iter().rev().nth(outside)?,
-            median: Summary::of(ratios).median,
+            low: *figures.get(outside)?,
+            high: *figures.iter().rev().nth(outside)?,
+            median: Summary::of(figures).median,
         })
     }
 
     /// Half the length of the interval, in percent of the median.
     pub fn uncertainty_percent(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.median * 100.0
+    }
+
+    /// Returns whether both intervals have a figure in common.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.low <= other.high && other.low <= self.high
     }
 }
 
@@ -105,10 +120,28 @@ mod tests {
             assert_eq!(rounds_outside(rounds), expected, "{rounds}");
         }
         let numerators: Vec<f64> = (1..=9).map(f64::from).collect();
-        let ratio = Ratio::of(&numerators, &[2.0; 9]).unwrap();
+        let ratio = Interval::ratio(&numerators, &[2.0; 9]).unwrap();
         assert_eq!((ratio.low, ratio.median, ratio.high), (1.0, 2.5, 4.0));
         assert_eq!(ratio.uncertainty_percent(), 60.0);
-        assert_eq!(Ratio::of(&[], &[]), None);
+        let difference = Interval::difference(&numerators, &[2.0; 9]).unwrap();
+        assert_eq!(
+            (difference.low, difference.median, difference.high),
+            (0.0, 3.0, 6.0)
+        );
+        assert_eq!(Interval::ratio(&[], &[]), None);
+    }
+
+    #[test]
+    fn intervals_agree_if_they_touch() {
+        let of = |low, high| Interval {
+            low,
+            high,
+            median: f64::midpoint(low, high),
+        };
+        assert!(of(1.0, 2.0).agrees_with(&of(2.0, 3.0)));
+        assert!(of(1.0, 4.0).agrees_with(&of(2.0, 3.0)));
+        assert!(!of(1.0, 2.0).agrees_with(&of(2.1, 3.0)));
+        assert!(!of(2.1, 3.0).agrees_with(&of(1.0, 2.0)));
     }
 
     #[test]

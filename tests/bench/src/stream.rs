@@ -7,14 +7,16 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::contestant::Contestant;
-use crate::lab::{Entrant, Lab};
-use crate::load::{Exchange, Load, Until, histogram};
+use crate::entrant::{self, Entrant};
+use crate::lab::Lab;
+use crate::load::{Exchange, Load, histogram};
 use crate::scenario::Scenario;
 use crate::stats::Summary;
 
 /// The contestants. Envoy's own filter is missing, because it cannot invoke with a response stream.
-const CONTESTANTS: [Contestant; 3] = [
+const CONTESTANTS: [Contestant; 4] = [
     Contestant::PassThrough,
+    Contestant::Module,
     Contestant::Ours,
     Contestant::OursInvoker,
 ];
@@ -53,8 +55,7 @@ pub struct Row {
 /// # Errors
 /// An Envoy does not start, or a response is wrong.
 pub fn run(lab: &Lab) -> Result<Vec<Row>> {
-    let entrants = CONTESTANTS.map(|contestant| lab.entrant(Scenario::PacedStream, contestant));
-    let entrants = entrants.into_iter().collect::<Result<Vec<_>>>()?;
+    let entrants = entrant::start(lab, Scenario::PacedStream, &lab.among(&CONTESTANTS))?;
     let mut paced = Vec::new();
     for _ in &entrants {
         paced.push((histogram()?, histogram()?));
@@ -64,12 +65,10 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         say(lab, "paced streams", round);
         for (entrant, (first_byte, end)) in entrants.iter().zip(&mut paced) {
             let load = Load {
-                concurrency: CONCURRENCY,
-                until: Until::Elapsed(lab.effort.duration * DURATION_FACTOR),
-                rate: None,
                 stagger: STAGGER,
+                ..Load::most(CONCURRENCY, lab.effort.duration * DURATION_FACTOR)
             };
-            let outcome = lab.load(entrant.envoy.address, &exchange, load);
+            let outcome = lab.load(entrant.address, &exchange, load);
             let outcome = outcome.with_context(|| entrant.contestant.title())?;
             first_byte.add(outcome.first_byte)?;
             end.add(outcome.latency)?;
@@ -105,12 +104,11 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
 
 /// Returns the megabytes per second, and Envoy's CPU time per megabyte in microseconds.
 fn measure(lab: &Lab, entrant: &Entrant, exchange: &Exchange) -> Result<(f64, f64)> {
-    let envoy = &entrant.envoy;
     let (outcome, before, after) = lab
-        .full_load(envoy.address, exchange, CONCURRENCY, || envoy.cpu())
+        .full_load(entrant.address, exchange, CONCURRENCY, || entrant.cpu())
         .with_context(|| entrant.contestant.title())?;
     let megabytes = outcome.responses as f64 * exchange.response_bytes as f64 / 1e6;
-    let cpu = after.envoy.saturating_sub(before.envoy).as_secs_f64() * 1e6;
+    let cpu = after.proxy.saturating_sub(before.proxy).as_secs_f64() * 1e6;
     Ok((megabytes / outcome.elapsed.as_secs_f64(), cpu / megabytes))
 }
 

@@ -7,19 +7,22 @@ use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
+use clap::ValueEnum as _;
 use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::scenario::Scenario;
 use serde_json::Value;
 
-/// All experiments except `local`, for which `cargo lambda` would compile a function.
-const EXPERIMENTS: [&str; 7] = [
+/// All experiments except `local`, for which `cargo lambda` would compile a function, and `console`.
+const EXPERIMENTS: [&str; 9] = [
     "throughput",
     "latency",
     "stream",
     "memory",
+    "workers",
     "functions",
     "invoker",
     "cold-start",
+    "observation",
 ];
 
 #[test]
@@ -43,8 +46,18 @@ fn every_contestant_responds_correctly_in_every_experiment() {
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     let rows = |experiment: &str| report[experiment].as_array().expect("rows").clone();
     let throughput = rows("throughput");
+    let skipped = rows("skipped");
+    let skipped: Vec<Value> = skipped
+        .iter()
+        .map(|row| row["contestant"].clone())
+        .collect();
+    assert!(!skipped.contains(&name(Contestant::Module)), "{skipped:?}");
     for scenario in Scenario::WHOLE {
-        for contestant in Contestant::ALL {
+        for &contestant in Contestant::value_variants() {
+            let is_skipped = skipped.contains(&name(contestant));
+            if is_skipped || !scenario.is_served_by(contestant) {
+                continue;
+            }
             let of = [
                 ("scenario", name(scenario)),
                 ("contestant", name(contestant)),
@@ -56,7 +69,7 @@ fn every_contestant_responds_correctly_in_every_experiment() {
             assert!(rate.is_some_and(|rate| rate > 0.0), "{of:?}: {row:?}");
         }
     }
-    for (experiment, expected) in [("latency", 4), ("stream", 3), ("memory", 2)] {
+    for (experiment, expected) in [("latency", 4), ("stream", 4), ("memory", 3), ("workers", 3)] {
         let contestants: BTreeSet<String> = rows(experiment)
             .iter()
             .map(|row| row["contestant"].to_string())
@@ -66,7 +79,14 @@ fn every_contestant_responds_correctly_in_every_experiment() {
             "{experiment}: {contestants:?}"
         );
     }
-    assert_eq!(rows("functions").len(), 4);
+    // One function and a hundred, in each of four layouts.
+    assert_eq!(rows("functions").len(), 8);
+    let observation = rows("observation");
+    assert_eq!(observation.len(), 8);
+    for row in observation {
+        let cpu = row["invoker_cpu_us"]["median"].as_f64();
+        assert!(cpu.is_some_and(|cpu| cpu > 0.0), "{row:?}");
+    }
     assert!(!rows("invoker").is_empty());
     assert!(report["cold_start"]["first_call_ms"]["median"].is_f64());
 

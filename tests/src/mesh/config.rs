@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use xtask::workspace_root;
 
+use super::native;
 use crate::endpoint::Endpoint;
 
 /// An Envoy configuration in Envoy's own JSON form, with methods for the parts that tests change.
@@ -15,11 +16,26 @@ use crate::endpoint::Endpoint;
 pub struct Config(pub Value);
 
 impl Config {
-    /// Reads `envoy/NAME` of this workspace.
+    /// Reads `envoy/NAME` of this workspace, with the proxy-wasm module in the place of the native one.
     ///
     /// # Panics
     /// The file is missing, or not YAML.
     pub fn shipped(name: impl AsRef<Path>) -> Self {
+        let mut config = Self::as_shipped(name);
+        native::revert(&mut config.0, &Self::as_shipped("local.yaml").0);
+        config
+    }
+
+    /// Returns whether `envoy/NAME` has the native module.
+    pub fn is_native(name: impl AsRef<Path>) -> bool {
+        native::revert(
+            &mut Self::as_shipped(name).0,
+            &Self::as_shipped("local.yaml").0,
+        )
+    }
+
+    /// Reads `envoy/NAME` of this workspace as it is.
+    pub(super) fn as_shipped(name: impl AsRef<Path>) -> Self {
         let path = workspace_root().join("envoy").join(name);
         let yaml =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -68,7 +68,7 @@ const BEGINNINGS: [(&str, &str, &str); 8] = [
     (r"ServiceError::\w+\((?:format!\()?", "", ".rs"),
     (r"StatusCode::\w+,\s*(?:format!\()?", "", ".rs"),
     (r"let message = (?:format!\()?", "", ".rs"),
-    (r"\.warn\([^\x22]*", "", ".rs"),
+    (r"\.warn\([^\x22;]*", "", ".rs"),
     (r"f\.write_str\(", "", "/error.rs"),
     (r"write!\(\s*f,", "", "/error.rs"),
     (

@@ -1,8 +1,7 @@
 //! Hostile clients and a chaotic upstream for some seconds: Envoy stays alive, its memory stays flat, and an
 //! ordinary request is served all the time.
 //!
-//! `LAMBDA_MESH_CHAOS_SECONDS=600 cargo xtask test -p lambda-mesh-tests --test e2e chaos` makes it long, and
-//! `LAMBDA_MESH_HOST=native` takes the native module.
+//! `cargo xtask soak` makes it long.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,9 +14,7 @@ use lambda_mesh_tests::mesh::{Mesh, route};
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
 use serde_json::{Value, json};
-
-/// The environment variable with the duration in seconds.
-const SECONDS: &str = "LAMBDA_MESH_CHAOS_SECONDS";
+use xtask::test::CHAOS_SECONDS;
 
 /// The number of hostile clients at any time.
 const CLIENTS: u64 = 6;
@@ -43,7 +40,7 @@ impl Numbers {
 
 #[test]
 fn envoy_survives_hostile_clients_and_a_chaotic_upstream() {
-    let seconds = std::env::var(SECONDS).map_or(4, |text| text.parse().expect(SECONDS));
+    let seconds = std::env::var(CHAOS_SECONDS).map_or(4, |text| text.parse().expect(CHAOS_SECONDS));
     let upstream = Upstream::start(|call| {
         if call.path.contains("/fine/") {
             return ScriptedResponse::payload(&json!({ "statusCode": 200, "body": "fine" }));

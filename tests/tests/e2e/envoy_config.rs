@@ -155,16 +155,17 @@ fn a_route_is_chosen_by_the_path_that_the_function_sees() {
     let invoker = Invoker::start(&functions());
     on_each_envoy(|version| {
         let envoy = generated(version, &functions(), &routes, &invoker);
-        for path in [
-            "/admin/x",
-            "/%61dmin/x",
-            "/a/../admin/x",
-            "/a/%2e%2E/admin%2Fx",
+        for (host, path) in [
+            ("api.test", "/admin/x"),
+            ("api.test", "/%61dmin/x"),
+            ("api.test", "/a/../admin/x"),
+            ("api.test", "/a/%2e%2E/admin%2Fx"),
+            ("api.test.", "/admin/x"),
         ] {
             let response = raw(
                 envoy.address,
                 format!(
-                    "GET {path} HTTP/1.1\r\nhost: api.test\r\nupgrade: TLS/1.2\r\n\
+                    "GET {path} HTTP/1.1\r\nhost: {host}\r\nupgrade: TLS/1.2\r\n\
                      connection: upgrade, close\r\n\r\n"
                 ),
             );
@@ -173,7 +174,7 @@ fn a_route_is_chosen_by_the_path_that_the_function_sees() {
         }
         // The parts of a name are separated by dots.
         let stats = Request::new(envoy.admin, "GET", "/stats?filter=vhost").send();
-        let name = "vhost.api_test.route.probe.upstream_rq_200: 4";
+        let name = "vhost.api_test.route.probe.upstream_rq_200: 5";
         assert!(stats.text().contains(name), "{}", stats.text());
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +13,9 @@ use lambda_mesh_tests::mesh::on_each_envoy;
 use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::up::{ProjectFolder, Up};
 use lambda_mesh_tests::upstream::{ScriptedResponse, Upstream};
+use lambda_mesh_tests::vpc::Vpc;
 use serde_json::{Value, json};
+use xtask::envoy::NEWEST;
 use xtask::workspace_root;
 
 const HOST: &str = "hipchat.private.example.com";
@@ -151,10 +153,7 @@ fn a_header_or_the_source_address_chooses_the_account() {
     let response = json!({ "statusCode": 204, "statusDescription": "204 No Content" });
     aws.function("hipchat", &json!({ "payload": response }));
     let mut config: Value = serde_saphyr::from_str(&account_file("invoker.yaml")).expect("YAML");
-    // The harness has a listener of its own, and routes are Envoy's.
-    for key in ["listen", "routes", "x-hipchat"] {
-        config.as_object_mut().expect("keys").remove(key);
-    }
+    keep_functions(&mut config);
     let invoker = || with_key(aws.invoker_of(&config)).env("AWS_ENDPOINT_URL_STS", aws.sts_url());
     let output = invoker().run("check");
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -173,7 +172,7 @@ fn a_header_or_the_source_address_chooses_the_account() {
     ];
     on_each_envoy(|version| {
         for (yaml, by_address) in &cases {
-            let gateway = gateway(version, yaml, invoker.address());
+            let gateway = gateway(version, yaml, invoker.address(), free_address());
             let account_of = |account: Option<&str>| {
                 let mut request = gateway
                     .request("POST", "/v2/room/ops/notification")
@@ -209,7 +208,7 @@ fn a_header_or_the_source_address_chooses_the_account() {
             }
         }
     });
-    let other = gateway(xtask::envoy::NEWEST, &cases[0].0, invoker.address());
+    let other = gateway(NEWEST, &cases[0].0, invoker.address(), free_address());
     assert_eq!(
         other
             .request("GET", "/")
@@ -245,10 +244,10 @@ fn a_header_or_the_source_address_chooses_the_account() {
     assert_eq!(permission["Statement"][0]["Resource"], resource);
 }
 
-fn gateway(version: &str, yaml: &str, invoker: SocketAddr) -> Generated {
+fn gateway(version: &str, yaml: &str, invoker: SocketAddr, address: SocketAddr) -> Generated {
     let folder = ProjectFolder::new(&[("invoker.yaml", yaml)]);
     let file = folder.path().join("invoker.yaml");
-    let (address, admin) = (free_address(), free_address());
+    let admin = free_address();
     let output = envoy_config(
         version,
         &[
@@ -264,4 +263,68 @@ fn gateway(version: &str, yaml: &str, invoker: SocketAddr) -> Generated {
     );
     assert_eq!(output.status, Some(0), "{}", output.stderr);
     Generated::start(version, &output.stdout, address, admin)
+}
+
+/// Removes what the harness has of its own: the listener, and routes, which are Envoy's.
+fn keep_functions(config: &mut Value) {
+    for key in ["listen", "routes", "x-hipchat"] {
+        config.as_object_mut().expect("keys").remove(key);
+    }
+}
+
+/// Each account has a network with a resolver of its own, a gateway, and a function. The URL is the same.
+#[test]
+fn the_zone_of_the_callers_network_chooses_the_account() {
+    let name = "the_zone_of_the_callers_network_chooses_the_account";
+    // Another run of this test may be going on.
+    let [_, second, third, _] = (127 << 24 | (std::process::id() << 8 & 0x00ff_ff00)).to_be_bytes();
+    let address = |last| Ipv4Addr::new(127, second, third, last);
+    let port = free_address().port();
+    let mut config: Value = serde_saphyr::from_str(&account_file("zone.yaml")).expect("YAML");
+    keep_functions(&mut config);
+    let mut accounts = Vec::new();
+    for (account, last) in [("orders", 2), ("billing", 3)] {
+        let vpc = match Vpc::start(address(last), &[(HOST, address(last))]) {
+            Ok(vpc) => vpc,
+            Err(reason) => return xtask::skip(name, &reason),
+        };
+        let aws = Aws::start();
+        let response = json!({ "statusCode": 200, "statusDescription": "200 OK", "body": account });
+        aws.function("hipchat", &json!({ "payload": response }));
+        let invoker = with_key(aws.invoker_of(&config)).start();
+        accounts.push((account, last, vpc, aws, invoker));
+    }
+    let elsewhere = Vpc::start(address(4), &[]).expect("a third resolver");
+    let url = format!("http://{HOST}:{port}/v2/room/ops/notification");
+    let curl = ["-sS", "--max-time", "60", "-d", "{}", &url];
+    on_each_envoy(|version| {
+        let yaml = account_file("zone.yaml");
+        let _gateways: Vec<_> = accounts
+            .iter()
+            .map(|(_, last, _, _, invoker)| {
+                let listener = SocketAddr::from((address(*last), port));
+                gateway(version, &yaml, invoker.address(), listener)
+            })
+            .collect();
+        for (account, _, vpc, aws, _) in &accounts {
+            let before = aws.calls("hipchat").len();
+            let output = vpc.run("curl", curl);
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                *account,
+                "{output:?} {}",
+                vpc.log()
+            );
+            let calls = aws.calls("hipchat");
+            assert_eq!(calls.len(), before + 1, "{account}");
+            // The gateway's own key: no role is assumed.
+            assert_eq!(calls[before]["principal"], "user", "{account}");
+        }
+        // Could not resolve host.
+        assert_eq!(elsewhere.run("curl", curl).status.code(), Some(6));
+    });
+    let calls = accounts
+        .iter()
+        .map(|(_, _, _, aws, _)| aws.calls("hipchat").len());
+    assert_eq!(calls.collect::<Vec<_>>(), [2, 2]);
 }

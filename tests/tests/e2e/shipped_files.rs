@@ -6,11 +6,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::kubernetes::istio::{self, Proxy};
 use lambda_mesh_tests::kubernetes::{documents, envoy_gateway};
-use lambda_mesh_tests::mesh::{Config, on_each_envoy};
+use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
 use serde_json::{Value, json};
+use xtask::envoy::OLDEST;
 use xtask::workspace_root;
+
+use crate::service::probe;
 
 /// Returns the Envoy configurations: the files in `envoy/`, and the file of the Kubernetes gateway.
 fn configurations() -> Vec<PathBuf> {
@@ -30,12 +34,13 @@ fn configurations() -> Vec<PathBuf> {
 }
 
 /// Returns the text of a configuration, with paths of existing files.
-fn with_existing_files(path: &Path, filter: &Path) -> String {
+fn with_existing_files(path: &Path, [filter, module]: [&Path; 2]) -> String {
     let text = fs::read_to_string(path).expect("a file in UTF-8");
     let keys = workspace_root().join("tests/fixtures/jwt/jwks.json");
     let places = [
         ("target/dist/lambda_filter.wasm", filter),
         ("/etc/envoy/lambda_filter.wasm", filter),
+        ("/etc/envoy/liblambda_filter.so", module),
         ("/etc/envoy/jwks.json", &keys),
     ];
     places.into_iter().fold(text, |text, (name, path)| {
@@ -49,12 +54,16 @@ fn each_file_is_valid_in_each_envoy_without_warnings() {
     const MOVED: &str =
         "deprecated option 'envoy.extensions.wasm.v3.PluginConfig.capability_restriction_config'";
     let filter = xtask::wasm::build().expect("the filter");
+    let module = xtask::native::build().expect("the native module");
     let folder = tempfile::tempdir().expect("a temporary folder");
     on_each_envoy(|version| {
         let envoy = xtask::envoy::binary(version).expect("Envoy");
         for path in configurations() {
+            if version == OLDEST && Config::is_native(&path) {
+                continue;
+            }
             let copy = folder.path().join("envoy.yaml");
-            fs::write(&copy, with_existing_files(&path, &filter))
+            fs::write(&copy, with_existing_files(&path, [&filter, &module]))
                 .expect("a file in a temporary folder");
             let output = Command::new(&envoy)
                 .current_dir(workspace_root())
@@ -76,6 +85,58 @@ fn each_file_is_valid_in_each_envoy_without_warnings() {
             assert!(warnings.is_empty(), "{name}: {warnings:#?}");
         }
     });
+}
+
+/// The files for images of this project have the native module. The others run in each Envoy.
+#[test]
+fn functions_get_the_same_events_through_both_modules() {
+    const VARIABLE: [&str; 5] = [
+        "requestId",
+        "time",
+        "timeEpoch",
+        "x-amzn-trace-id",
+        "x-request-id",
+    ];
+    let function = json!({ "local": { "command": [probe()] } });
+    let functions = json!({ "orders": function, "billing": function });
+    let invoker = Invoker::start(&functions);
+    for (name, hosts) in [
+        ("emulators.yaml", &["orders.lambda.internal", "billing"][..]),
+        ("kubernetes/envoy.yaml", &["orders.example.com"]),
+    ] {
+        assert!(Config::is_native(name), "{name}");
+        let events = |mesh: &Mesh| -> Vec<Value> {
+            let requests = hosts.iter().flat_map(|host| {
+                let list = mesh.get("/a%20b/c?x=1&x=2&y=%C3%BC");
+                let json = mesh.post("/orders", "{\"n\":1}");
+                let bytes = mesh.post("/file", vec![0, 159, 146, 150]);
+                [
+                    list.header("cookie", "a=1; b=2"),
+                    json.header("content-type", "application/json"),
+                    bytes.header("content-type", "image/png"),
+                    mesh.request("DELETE", "/orders/7"),
+                ]
+                .map(|request| request.host(host))
+            });
+            let events = requests.map(|request| {
+                let response = request.send();
+                assert_eq!(response.status, 200, "{name}: {response:?}");
+                let mut event = response.json();
+                for part in ["/headers", "/requestContext"] {
+                    let part = event.pointer_mut(part).and_then(Value::as_object_mut);
+                    part.expect(name)
+                        .retain(|key, _| !VARIABLE.contains(&&**key));
+                }
+                event
+            });
+            events.collect()
+        };
+        let shipped = || Mesh::shipped(name, &invoker);
+        let native = events(&shipped().start());
+        assert!(native.len() >= 4);
+        assert_eq!(native, events(&shipped().keep_wasm().start()), "{name}");
+        assert_eq!(native, events(&shipped().envoy(OLDEST).start()), "{name}");
+    }
 }
 
 /// Users copy these fields without change, so that they must be the same in all files.
@@ -180,6 +241,7 @@ fn each_connection_manager_normalises_paths_by_the_formats_of_its_routes() {
         }
         let upgrades = &manager["http_protocol_options"]["ignore_http_11_upgrade"];
         assert_eq!(*upgrades, json!([{ "prefix": "TLS/" }]), "{name}");
+        assert_eq!(manager["strip_trailing_host_dot"], true, "{name}");
         let removed = &manager["route_config"]["request_headers_to_remove"];
         let expected = json!([
             "x-envoy-hedge-on-per-try-timeout",

@@ -81,6 +81,11 @@ fn a_host_and_a_path_select_the_function() {
     let call = last(&upstream);
     assert_eq!(call.path, "/2015-03-31/functions/tenants/invocations");
     assert_eq!(call.event()["version"], "2.0");
+    // A full name ends in a dot. Clients send it so that no search list is tried.
+    let response = mesh.get("/any").host("blue.tenants.example.com.").send();
+    assert_eq!(response.status, 200);
+    let headers = &last(&upstream).event()["headers"];
+    assert_eq!(headers["host"], "blue.tenants.example.com");
     let calls = upstream.calls().len();
 
     let pong = mesh.get("/ping").host("shop.example.com").send();

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 
 use hyper::header::HeaderValue;
 use lambda_api::trace::{Trace, TraceContext};
-use lambda_mesh_tests::client::Response;
+use lambda_mesh_tests::aws::certificates;
+use lambda_mesh_tests::client::{Request, Response};
 use lambda_mesh_tests::collector::{Collector, Span};
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::envoy_config;
 use lambda_mesh_tests::invoker::Invoker;
 use lambda_mesh_tests::mesh::{Config, Mesh, on_each_envoy};
+use lambda_mesh_tests::proxy::Proxy;
 use lambda_mesh_tests::up::{ProjectFolder, Up, python_function};
 use lambda_mesh_tests::upstream::{Call, Upstream};
 use serde_json::{Value, json};
@@ -186,6 +188,42 @@ fn one_trace_goes_from_envoy_through_the_invoker_to_the_function() {
     let request = assert_whole(&spans, false, &response);
     assert_eq!(request.parent, "53995c3f42cd8ad8");
     assert_eq!(only(&spans, "sidecar-invoker", "invoke hello").state, "a=1");
+}
+
+/// The rules are those of calls to AWS.
+#[test]
+fn spans_go_through_the_proxy_of_the_environment_unless_it_excepts_the_collector() {
+    let name =
+        "traces::spans_go_through_the_proxy_of_the_environment_unless_it_excepts_the_collector";
+    let Some(collector) = Collector::start_with_tls(name) else {
+        return;
+    };
+    let proxy = Proxy::start();
+    let endpoint = format!("https://{}", collector.address);
+    let config = json!({ "traces": { "endpoint": endpoint }, "functions": {} });
+    for (no_proxy, trace, tunnels) in [
+        ("127.0.0.1", "58406520a006649127e371903a2de971", 0),
+        ("example.com", "58406520a006649127e371903a2de972", 1),
+    ] {
+        let invoker = Invoker::with(config.clone())
+            .env("SSL_CERT_FILE", certificates().display().to_string())
+            .env("HTTPS_PROXY", &proxy.url)
+            .env("NO_PROXY", no_proxy)
+            .start();
+        let path = "/2015-03-31/functions/unknown/invocations";
+        let request = Request::new(invoker.address(), "POST", path).body("{}");
+        let parent = format!("00-{trace}-53995c3f42cd8ad8-01");
+        assert_eq!(request.header("traceparent", parent).send().status, 404);
+        let spans = collector.wait_for(trace, 1);
+        assert_eq!(spans[0].parent, "53995c3f42cd8ad8");
+        let heads = proxy.heads();
+        let tunnel = format!("CONNECT {} HTTP/1.1\r\n", collector.address);
+        assert!(
+            heads.iter().all(|head| head.starts_with(&tunnel)),
+            "{heads:?}"
+        );
+        assert_eq!(heads.len(), tunnels, "{heads:?}");
+    }
 }
 
 /// `up` and the environment variables of OpenTelemetry are enough for Envoy and the invoker.

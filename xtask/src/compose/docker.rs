@@ -1,10 +1,41 @@
 //! The command lines of Docker and Compose.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{run, workspace_root};
+use crate::{run, say, workspace_root};
+
+/// The images of this project under the names that the examples use. `Drop` removes them, because they may be
+/// made of stand-ins.
+pub(super) struct OwnImages(Vec<String>);
+
+impl OwnImages {
+    /// Builds these stages of the Dockerfile.
+    pub(super) fn build(stages: &BTreeSet<&str>) -> Result<Self> {
+        let mut images = Self(Vec::new());
+        for stage in stages {
+            let image = format!("lambda-mesh/{stage}");
+            say(format_args!("building {image}"));
+            let mut build = docker();
+            build.args(["build", "--target", stage, "--tag", &image, "."]);
+            run::shown(&mut build, &format!("building {image}"))?;
+            images.0.push(image);
+        }
+        Ok(images)
+    }
+}
+
+impl Drop for OwnImages {
+    fn drop(&mut self) {
+        for image in &self.0 {
+            if let Err(error) = run::captured(docker().args(["image", "rm", image])) {
+                say(format_args!("{image} could not be removed: {error:#}"));
+            }
+        }
+    }
+}
 
 /// Checks that a Docker engine, Compose and BuildKit are available.
 ///

@@ -1,53 +1,64 @@
-//! The containers of one run of `docker-compose.yaml`.
+//! The containers of one run of a Compose file.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::compose_file;
 use super::docker::{compose, docker};
+use super::stories::Story;
 use crate::{ports, run, say};
 
 /// The time limit for all containers to become healthy.
 const HEALTHY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The number of concurrent calls of each function.
 const CONCURRENT_CALLS: &str = "50";
-/// The time limit for a response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time limit for what containers do by themselves.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Compose project with a name of its own. `Drop` shows the logs of containers that are still there,
 /// and removes them.
 pub(super) struct Project {
     name: String,
     port: u16,
+    story: &'static Story,
 }
 
 impl Project {
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(story: &'static Story) -> Result<Self> {
         Ok(Self {
-            name: format!("lambda-mesh-test-{}", std::process::id()),
-            port: ports::free()?,
+            name: format!("lambda-mesh-test-{}-{}", story.name, std::process::id()),
+            port: story.port.map_or_else(ports::free, Ok)?,
+            story,
         })
     }
 
     /// Runs `docker compose ARGUMENTS`.
     pub(super) fn compose(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.command();
+        command.args(arguments);
+        run::shown(&mut command, &format!("compose {}", arguments.join(" ")))
+    }
+
+    fn command(&self) -> Command {
         let mut command = compose();
         command
-            .args(["--project-name", &self.name])
-            .args(arguments)
+            .args(["--project-name", &self.name, "--file", self.story.file])
             .env("LAMBDA_MESH_PORT", self.port.to_string());
-        run::shown(&mut command, &format!("compose {}", arguments.join(" ")))
+        command
     }
 
     pub(super) fn wait_until_healthy(&self) -> Result<()> {
         let deadline = Instant::now() + HEALTHY_TIMEOUT;
         loop {
-            let states = self.inspect("{{.Name}} {{.State.Health.Status}}")?;
-            if states.iter().all(|state| state.ends_with(" healthy")) {
+            let states = self.inspect(
+                "{{.Name}} {{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}",
+            )?;
+            let is_ready =
+                |state: &String| state.ends_with(" healthy") || state.ends_with(" running");
+            if states.iter().all(is_ready) {
                 return Ok(());
             }
             ensure!(
@@ -60,25 +71,27 @@ impl Project {
         }
     }
 
-    /// Calls each function once, through the port that is published on this machine.
+    /// Sends the requests of the story, through the port that is published on this machine. A container
+    /// without a health check may not answer yet.
     pub(super) fn call_from_this_machine(&self) -> Result<()> {
-        for (host, message) in [
-            ("orders.lambda.internal", "hello from Python"),
-            ("billing.lambda.internal", "hello from Node.js"),
-        ] {
-            let response = self
-                .get(host)
-                .with_context(|| format!("cannot call {host}"))?;
-            ensure!(
-                response.starts_with("HTTP/1.1 200 ") && response.contains(message),
-                "{host} responded: {response}"
-            );
+        let mut calls = self.story.calls.iter();
+        let Some(first) = calls.next() else {
+            return Ok(());
+        };
+        eventually(|| first.check(self.port))?;
+        calls.try_for_each(|call| call.check(self.port))
+    }
+
+    /// Waits until the services have logged what the story says.
+    pub(super) fn wait_for_logs(&self) -> Result<()> {
+        for (service, text) in self.story.logs {
+            eventually(|| {
+                let mut logs = self.command();
+                let log = run::captured(logs.args(["logs", "--no-color", service]))?;
+                ensure!(log.contains(text), "{service} has not logged `{text}`");
+                Ok(())
+            })?;
         }
-        let response = self.get("nobody.lambda.internal")?;
-        ensure!(
-            response.starts_with("HTTP/1.1 404 "),
-            "an unknown host responded: {response}"
-        );
         Ok(())
     }
 
@@ -98,13 +111,14 @@ impl Project {
         run::shown(&mut command, "calling the functions from a container")
     }
 
-    /// Checks that no container has crashed, and that none runs as root.
+    /// Checks that no container has crashed, and that none of a hardened file runs as root.
     pub(super) fn check_containers(&self) -> Result<()> {
         for container in self.inspect("{{.RestartCount}} {{.Config.User}} {{.Name}}")? {
             let (restarts, rest) = container.split_once(' ').unwrap_or_default();
             let (user, name) = rest.split_once(' ').unwrap_or_default();
             ensure!(restarts == "0", "{name} was restarted {restarts} times");
-            ensure!(!["", "0", "root"].contains(&user), "{name} runs as root");
+            let is_root = ["", "0", "root"].contains(&user);
+            ensure!(!(self.story.is_hardened && is_root), "{name} runs as root");
         }
         self.wait_until_healthy()
     }
@@ -149,20 +163,19 @@ impl Project {
         )?;
         Ok(lines.lines().map(str::to_owned).collect())
     }
+}
 
-    fn get(&self, host: &str) -> Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        write!(
-            stream,
-            "GET /hi?x=1 HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
-        )?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        if response.is_empty() {
-            bail!("the connection was closed without a response");
+/// Repeats a check until it passes.
+///
+/// # Errors
+/// It does not within a minute. The error is that of the last time.
+fn eventually(check: impl Fn() -> Result<()>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match check() {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(500)),
+            result => return result,
         }
-        Ok(response)
     }
 }
 

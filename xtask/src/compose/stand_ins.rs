@@ -4,6 +4,7 @@
 //! Debian's. When the test ends, the official names are removed, so that nothing else runs on a
 //! stand-in by mistake.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -14,12 +15,13 @@ use super::docker::docker;
 use crate::{emulator, envoy, python, run, say, target_dir, workspace_root};
 
 /// Official repositories, each with the stage of `xtask/stand-ins/Dockerfile` that replaces it.
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 6] = [
     ("rust", "rust"),
     ("gcr.io/distroless/cc-debian12", "distroless-cc"),
     ("envoyproxy/envoy", "envoy"),
     ("public.ecr.aws/lambda/python", "lambda-python"),
     ("public.ecr.aws/lambda/nodejs", "lambda-nodejs"),
+    ("curlimages/curl", "curl"),
 ];
 /// The prefix of the names that stay, so that the next test can reuse the images.
 const PREFIX: &str = "lambda-mesh-stand-in";
@@ -31,7 +33,7 @@ pub(super) struct StandIns(Vec<String>);
 
 impl StandIns {
     /// Makes each image available: it exists, is pulled, or gets a stand-in.
-    pub(super) fn provide(images: &[String]) -> Result<Self> {
+    pub(super) fn provide(images: &BTreeSet<String>) -> Result<Self> {
         let mut named = Self(Vec::new());
         for image in images {
             if run::captured(docker().args(["image", "inspect", image])).is_ok() {

@@ -9,6 +9,7 @@ use super::error::{Problem, Problems};
 use super::reference::{self, Key};
 use super::resource::Resource;
 use super::template::Template;
+use super::value_error::ValueError;
 use super::values::{
     BodylessEvent, Bytes, ConfigValue, EventFormat, HeaderCase, Invocation, MediaRange, PathPrefix,
     Response, Secret, Stage, Text,
@@ -48,12 +49,14 @@ macro_rules! keys {
                 }),+]
             }
 
-            fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
-                match key {
-                    $(stringify!($name) => self.$name = Some(ConfigValue::read(value)?),)+
-                    _ => return Err(unknown(key)),
-                }
-                Ok(())
+            /// Sets a key. Returns `None` if there is no such key.
+            fn set(&mut self, key: &str, value: &Value) -> Option<Result<(), ValueError>> {
+                Some(match key {
+                    $(stringify!($name) => {
+                        ConfigValue::read(value).map(|value| self.$name = Some(value))
+                    })+
+                    _ => return None,
+                })
             }
 
             /// Completes these settings, key by key, with those of the next level out.
@@ -122,16 +125,20 @@ impl Settings {
         let mut settings = Self::default();
         let mut problems = Vec::new();
         for (key, value) in fields {
-            match settings.set(key, value) {
-                Ok(()) if UNREPORTED.contains(&key.as_str()) => {}
-                Ok(()) => {
-                    settings.given.insert(key.clone(), value.clone());
+            let what = match settings.set(key, value) {
+                Some(Ok(())) => {
+                    if !UNREPORTED.contains(&key.as_str()) {
+                        settings.given.insert(key.clone(), value.clone());
+                    }
+                    continue;
                 }
-                Err(what) => problems.push(Problem {
-                    key: key.clone(),
-                    what,
-                }),
-            }
+                Some(Err(error)) => error.to_string(),
+                None => unknown(key),
+            };
+            problems.push(Problem {
+                key: key.clone(),
+                what,
+            });
         }
         if problems.is_empty() {
             Ok(settings)

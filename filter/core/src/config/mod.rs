@@ -13,6 +13,7 @@ mod resolver;
 pub(crate) mod resource;
 pub(crate) mod route_config;
 pub(crate) mod template;
+mod value_error;
 pub(crate) mod values;
 
 pub use error::{ConfigError, Problems};
@@ -20,6 +21,7 @@ pub use keys::Settings;
 pub use path_template::PathTemplate;
 pub use resolver::{ConfigCache, LoadedSettings, RouteSettings};
 pub use route_config::Config;
+pub use value_error::ValueError;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::value_error::ValueError;
+
 /// The resource of a REST API or the path of an HTTP API's route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
@@ -44,8 +46,8 @@ impl PathTemplate {
     ///
     /// # Errors
     /// The expected form.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = |what: &str| format!("expected {what}, found \"{text}\"");
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let expected = |form| ValueError::of_text(form, text);
         let rest = text
             .strip_prefix('/')
             .ok_or_else(|| expected("a path template such as `/pets/{id}` or `/{proxy+}`"))?;

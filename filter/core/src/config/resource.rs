@@ -1,6 +1,7 @@
 //! The resource of an API: the path of its requests, and perhaps their method.
 
 use super::path_template::{Parameters, PathTemplate, TrailingSlash};
+use super::value_error::ValueError;
 
 /// A route of an HTTP API or a method of a REST API's resource: `GET /pets/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ impl Resource {
     ///
     /// # Errors
     /// The expected form.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         let (method, path) = match text.split_once(' ') {
             Some((method, path)) => (method, path),
             None => (ANY, text),
@@ -27,9 +28,9 @@ impl Resource {
         let is_letter =
             |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_lowercase() && byte != b'/';
         if method.is_empty() || !method.bytes().all(is_letter) {
-            return Err(format!(
-                "expected a method in capital letters or ANY in front of the path, as in \
-                 `GET /pets/{{id}}`, found \"{text}\""
+            return Err(ValueError::of_text(
+                "a method in capital letters or ANY in front of the path, as in `GET /pets/{id}`",
+                text,
             ));
         }
         Ok(Self {
@@ -95,7 +96,7 @@ mod tests {
             "", "GET", "GET ", "GET  /a", "get /a", "/a /b", " /a", "GET /a/{", "GET\t/a",
             "$default",
         ] {
-            let error = Resource::parse(text).unwrap_err();
+            let error = Resource::parse(text).unwrap_err().to_string();
             assert!(error.starts_with("expected "), "{text}: {error}");
         }
     }

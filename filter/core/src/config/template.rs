@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::value_error::ValueError;
 use crate::encoding::json_writer;
 
 /// A template of an event.
@@ -84,7 +85,7 @@ impl Template {
     ///
     /// # Errors
     /// A placeholder that is unknown or not closed.
-    pub(crate) fn parse(value: &Value) -> Result<Self, String> {
+    pub(crate) fn parse(value: &Value) -> Result<Self, ValueError> {
         Ok(match value {
             Value::String(text) => {
                 let mut pieces = pieces(text)?;
@@ -106,7 +107,7 @@ impl Template {
             Value::Object(members) => {
                 let members = members.iter();
                 let read = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value)?));
-                Self::Object(members.map(read).collect::<Result<_, String>>()?)
+                Self::Object(members.map(read).collect::<Result<_, ValueError>>()?)
             }
             literal => Self::Literal(json_writer::to_text(literal).into_bytes()),
         })
@@ -163,7 +164,7 @@ impl Placeholder {
 }
 
 /// Splits a text into literals and placeholders. `$${` is a literal `${`.
-fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+fn pieces(text: &str) -> Result<Vec<Piece>, ValueError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -181,9 +182,12 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         };
         let (name, after) = after
             .split_once('}')
-            .ok_or_else(|| format!("a placeholder is not closed in \"{text}\""))?;
-        let placeholder = Placeholder::parse(name)
-            .ok_or_else(|| format!("unknown placeholder ${{{name}}}; there are {PLACEHOLDERS}"))?;
+            .ok_or_else(|| ValueError::OpenPlaceholder(text.to_owned()))?;
+        let placeholder =
+            Placeholder::parse(name).ok_or_else(|| ValueError::UnknownPlaceholder {
+                name: name.to_owned(),
+                known: PLACEHOLDERS,
+            })?;
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
         }
@@ -212,7 +216,9 @@ mod tests {
             ("${query.}", "unknown placeholder ${query.}"),
             ("${path", "not closed in \"${path\""),
         ] {
-            let error = Template::parse(&json!({ "a": [text] })).unwrap_err();
+            let error = Template::parse(&json!({ "a": [text] }))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -1,15 +1,17 @@
 //! The types of values, and how each is read.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
-use lambda_api::{FunctionReference, NameError, Qualifier, secret};
+use lambda_api::{FunctionReference, Qualifier, secret};
 use serde_json::Value;
 
 use super::reference::Values;
 use super::resource::Resource;
 use super::template::Template;
+use super::value_error::ValueError;
 use crate::encoding::json_writer;
 
 /// A type of values that a key takes.
@@ -18,7 +20,7 @@ pub(super) trait ConfigValue: Sized {
     ///
     /// # Errors
     /// The expected form.
-    fn read(value: &Value) -> Result<Self, String>;
+    fn read(value: &Value) -> Result<Self, ValueError>;
 
     /// Returns the values of the type, as a reference or a schema describes them.
     fn values() -> Values;
@@ -42,7 +44,7 @@ macro_rules! choice {
 }
 
 impl<T: Choice> ConfigValue for T {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         let names = T::NAMES;
         let at = names.iter().position(|name| value.as_str() == Some(name));
         let choice = at.and_then(|at| T::VALUES.get(at)).copied();
@@ -55,15 +57,18 @@ impl<T: Choice> ConfigValue for T {
 }
 
 #[inline(never)]
-fn expected_one_of(names: &[&str], found: &Value) -> String {
-    expected(&format!("one of {}", names.join(", ")), found)
+fn expected_one_of(names: &[&str], found: &Value) -> ValueError {
+    expected(format!("one of {}", names.join(", ")), found)
 }
 
-fn expected(what: &str, found: &Value) -> String {
-    format!("expected {what}, found {}", json_writer::to_text(found))
+fn expected(form: impl Into<Cow<'static, str>>, found: &Value) -> ValueError {
+    ValueError::Unexpected {
+        expected: form.into(),
+        found: json_writer::to_text(found),
+    }
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+fn text(value: &Value) -> Result<&str, ValueError> {
     match value.as_str() {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(expected("text (in quotes if it is a number)", value)),
@@ -75,7 +80,7 @@ fn text(value: &Value) -> Result<&str, String> {
 pub(super) struct Text(pub(super) String);
 
 impl ConfigValue for Text {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         Ok(Self(text(value)?.to_owned()))
     }
 
@@ -85,9 +90,8 @@ impl ConfigValue for Text {
 }
 
 impl ConfigValue for FunctionReference {
-    fn read(value: &Value) -> Result<Self, String> {
-        let name = text(value)?.parse();
-        name.map_err(|error: NameError| error.to_string())
+    fn read(value: &Value) -> Result<Self, ValueError> {
+        Ok(text(value)?.parse()?)
     }
 
     fn values() -> Values {
@@ -97,9 +101,8 @@ impl ConfigValue for FunctionReference {
 }
 
 impl ConfigValue for Qualifier {
-    fn read(value: &Value) -> Result<Self, String> {
-        let qualifier = text(value)?.parse();
-        qualifier.map_err(|error: NameError| error.to_string())
+    fn read(value: &Value) -> Result<Self, ValueError> {
+        Ok(text(value)?.parse()?)
     }
 
     fn values() -> Values {
@@ -109,7 +112,7 @@ impl ConfigValue for Qualifier {
 }
 
 impl ConfigValue for Resource {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         Self::parse(text(value)?)
     }
 
@@ -119,7 +122,7 @@ impl ConfigValue for Resource {
 }
 
 impl ConfigValue for Rc<Template> {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         Template::parse(value).map(Self::new)
     }
 
@@ -129,7 +132,7 @@ impl ConfigValue for Rc<Template> {
 }
 
 impl ConfigValue for bool {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         let flag = value.as_bool();
         flag.ok_or_else(|| expected("true or false", value))
     }
@@ -148,7 +151,7 @@ impl Bytes {
 }
 
 impl ConfigValue for Bytes {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         // Numbers in Envoy's metadata are always floating point.
         let (least, most) = (
             f64::from(*Self::RANGE.start()),
@@ -183,9 +186,9 @@ impl fmt::Debug for Secret {
 }
 
 impl ConfigValue for Secret {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         let secret = value.as_str().filter(|text| secret::is_valid(text));
-        let secret = secret.ok_or("expected a secret of 32 to 256 visible ASCII characters")?;
+        let secret = secret.ok_or(ValueError::Secret)?;
         Ok(Self(secret.to_owned()))
     }
 
@@ -199,7 +202,7 @@ impl ConfigValue for Secret {
 pub(super) struct Stage(pub(super) String);
 
 impl ConfigValue for Stage {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         match text(value)? {
             stage if stage.contains('/') => Err(expected("one path segment such as `prod`", value)),
             stage => Ok(Self(stage.to_owned())),
@@ -216,7 +219,7 @@ impl ConfigValue for Stage {
 pub(super) struct PathPrefix(pub(super) String);
 
 impl ConfigValue for PathPrefix {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         let prefix = text(value)?;
         if prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains('?') {
             Ok(Self(prefix.to_owned()))
@@ -254,7 +257,7 @@ impl MediaRange {
 }
 
 impl ConfigValue for Vec<MediaRange> {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value) -> Result<Self, ValueError> {
         let ranges = value.as_array().and_then(|items| {
             let ranges = items.iter().map(|item| MediaRange::parse(item.as_str()?));
             ranges.collect()

@@ -137,6 +137,8 @@ const ONES: u64 = u64::MAX / 255;
 
 /// Returns the text of a string without its quotation marks, which the parser has checked. `None` if
 /// it has `\\u`, which the parser reads.
+///
+/// In WebAssembly, [`unescape`] would take a sixth more of the time for a response.
 #[must_use]
 pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     let mut rest = quoted.as_bytes();
@@ -153,13 +155,8 @@ pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
         if let Some((b'\\', escape)) = rest.split_first() {
             let (letter, tail) = escape.split_first()?;
             *out.get_mut(written)? = match letter {
-                b'n' => b'\n',
-                b'r' => b'\r',
-                b't' => b'\t',
-                b'b' => 8,
-                b'f' => 12,
-                b'u' => return None,
-                escaped => *escaped,
+                b'/' => b'/',
+                letter => unescaped_byte(*letter)?,
             };
             written += 1;
             rest = tail;
@@ -167,6 +164,105 @@ pub(crate) fn unescaped(quoted: &str) -> Option<Vec<u8>> {
     }
     out.truncate(written);
     Some(out)
+}
+
+/// Returns the byte that an escape stands for, if it is one of those that every encoder writes for it.
+pub(crate) fn unescaped_byte(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' => letter,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'f' => 12,
+        _ => return None,
+    })
+}
+
+/// Writes the text of a string without the escapes whose letters `byte_of` knows. Stops at any other escape, also
+/// at one that is not whole, at a quotation mark and at a control character. Returns how many bytes are read and
+/// written. `None` if there is no space for a step more than the text has.
+pub(crate) fn unescape(
+    space: &mut [u8],
+    text: &[u8],
+    mut byte_of: impl FnMut(u8) -> Option<u8>,
+) -> Option<(usize, usize)> {
+    let (mut read, mut written) = (0, 0);
+    while read < text.len() {
+        // After an escape, more are often near.
+        let end = text.len().min(read + BLOCK);
+        while read < end {
+            let rest = text.get(read..)?;
+            let step = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
+            let space = space.get_mut(written..)?;
+            let (step_read, step_written) =
+                unescape_step(space, step, rest.len().min(STEP), &mut byte_of)?;
+            if step_read == 0 {
+                return Some((read, written));
+            }
+            read += step_read;
+            written += step_written;
+        }
+        while let Some(block) = text.get(read..)?.first_chunk::<BLOCK>()
+            && !has_stop(block)
+        {
+            *space.get_mut(written..)?.first_chunk_mut()? = *block;
+            read += BLOCK;
+            written += BLOCK;
+        }
+    }
+    Some((read, written))
+}
+
+/// Writes the first bytes of a step without its escapes, up to one that is for the caller or not whole. Returns how
+/// many bytes are read and written.
+fn unescape_step(
+    space: &mut [u8],
+    step: [u8; STEP],
+    length: usize,
+    byte_of: &mut impl FnMut(u8) -> Option<u8>,
+) -> Option<(usize, usize)> {
+    let step = u64::from_le_bytes(step);
+    let mut stops = stops(step);
+    let (mut read, mut written) = (0, 0);
+    loop {
+        // Bytes are written whole steps, even if only the first ones count.
+        let rest = step.checked_shr(8 * read as u32).unwrap_or_default();
+        *space.get_mut(written..)?.first_chunk_mut()? = rest.to_le_bytes();
+        if stops == 0 {
+            return Some((length, written + length - read));
+        }
+        let place = first(stops);
+        written += place - read;
+        let escape = step >> (8 * place);
+        let letter = (escape >> 8) as u8;
+        let byte = (escape as u8 == b'\\' && place + 1 < length).then(|| byte_of(letter));
+        let Some(byte) = byte.flatten() else {
+            return Some((place, written));
+        };
+        *space.get_mut(written)? = byte;
+        written += 1;
+        read = place + 2;
+        // The letter of an escape begins no other one.
+        stops &= u64::MAX.checked_shl(8 * read as u32).unwrap_or_default();
+    }
+}
+
+/// Returns whether a block has an escape, a quotation mark or a control character.
+fn has_stop(block: &[u8; BLOCK]) -> bool {
+    let (steps, _) = block.as_chunks();
+    let found = steps.iter().map(|step| stops(u64::from_ne_bytes(*step)));
+    found.fold(0, |all, found| all | found) != 0
+}
+
+/// Returns the highest bit of each of eight bytes that is a quotation mark, a backslash or a control character.
+fn stops(bytes: u64) -> u64 {
+    const HIGHEST: u64 = ONES << 7;
+    // No sum of two bytes carries into the next byte.
+    let low = bytes & !HIGHEST;
+    let [quote, backslash] = [b'"', b'\\'].map(|byte| (low ^ (ONES * u64::from(byte))) + !HIGHEST);
+    let above_controls = low + ONES * 0x60;
+    !(quote & backslash & above_controls | bytes) & HIGHEST
 }
 
 /// Returns less than a step with spaces appended.

@@ -86,7 +86,9 @@ fn fill(template: &Template, json: &mut JsonWriter, request: &Request<'_>, body:
             json.raw(body.json.unwrap_or(b"null"));
         }
         Template::Value(Placeholder::BodyForm(_)) => body.write_form(json),
-        Template::Value(Placeholder::BodyBase64) => json.base64(request.body),
+        Template::Value(Placeholder::BodyBase64) if !request.body.is_empty() => {
+            json.base64(request.body);
+        }
         Template::Value(placeholder) => match value(placeholder, request, body) {
             Some(value) => json.string(&value),
             None => json.null(),
@@ -131,7 +133,7 @@ fn value<'a>(
         Placeholder::Path => percent_decoded(request.path),
         Placeholder::RawPath => text(request.path),
         Placeholder::RawPathAndQuery => request.target().into(),
-        Placeholder::Query => text(request.query.unwrap_or_default()),
+        Placeholder::Query => text(request.query?),
         Placeholder::QueryValue(key) => {
             let query = Query::decoded(request.query);
             joined(query.values(key).map(Cow::Borrowed), ",")?.into()
@@ -149,6 +151,7 @@ fn value<'a>(
         Placeholder::Host => Cow::Borrowed(&*request.authority),
         Placeholder::SourceIp => Cow::Borrowed(&request.attributes.source_ip),
         Placeholder::RequestId => Cow::Borrowed(&request.attributes.request_id),
+        Placeholder::Body | Placeholder::BodyBase64 if request.body.is_empty() => return None,
         Placeholder::Body => text(request.body),
         Placeholder::BodyParsed if !body.is_form => text(body.json?),
         Placeholder::BodyJson(_) => text(body.json?),
@@ -348,6 +351,17 @@ mod tests {
                 "/users/a b",
             ])
         );
+    }
+
+    #[test]
+    fn a_part_that_the_request_does_not_have_is_null_or_empty_within_text() {
+        for placeholder in ["${query}", "${body}", "${body_json}", "${body_base64}"] {
+            let template = json!([placeholder, format!("<{placeholder}>")]);
+            let event = event(&template, "/", "", b"").unwrap();
+            assert_eq!(event, json!([null, "<>"]), "{placeholder}");
+        }
+        let query = event(&json!("${query}"), "/?", "", b"").unwrap();
+        assert_eq!(query, json!(""));
     }
 
     #[test]

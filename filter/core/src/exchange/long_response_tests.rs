@@ -90,6 +90,32 @@ fn a_body_is_decoded_before_it_is_whole() {
 }
 
 #[test]
+fn a_text_is_decoded_before_it_is_whole() {
+    let text = "<p>\"A/B\" \u{e9}\u{1f600}</p>\n".repeat(3000);
+    let json = serde_json::to_string(&text).unwrap();
+    let ascii = |json: &str| {
+        json.replace('\u{e9}', "\\u00e9")
+            .replace('\u{1f600}', "\\ud83d\\ude00")
+    };
+    for json in [
+        ascii(&json),
+        json.replace('<', "\\u003c").replace('>', "\\u003e"),
+        json.replace('/', "\\/"),
+        json,
+    ] {
+        let payload = format!(r#"{{"statusCode":201,"body":{json},"headers":{{"x-a":"b"}}}}"#);
+        let ends: Vec<usize> = (1..10).map(|part| part * payload.len() / 10).collect();
+        let plugin = plugin("apigateway-v2");
+        let (expected, _) = receive(&plugin, b"GET", payload.as_bytes(), &[], false);
+        let (received, held) = receive(&plugin, b"GET", payload.as_bytes(), &ends, false);
+        assert_eq!(received, expected);
+        assert_eq!(received.body, text.as_bytes());
+        assert_eq!(first(&received.headers, ":status"), Some(b"201".as_slice()));
+        assert!(held < text.len(), "{held}");
+    }
+}
+
+#[test]
 fn the_middle_of_a_body_counts() {
     // Only the beginning of a body's text is where the parser finds it.
     let long = "A".repeat(1000);
@@ -138,13 +164,20 @@ proptest! {
             r#""#,
             r#"}}"#,
         ]),
-        change in prop::sample::select(vec!["", "=", "==", "\\/", "\\r\\n", " ", "-", "\"", "\u{e9}", "A", "AA=="]),
+        change in prop::sample::select(vec!["", "=", "==", "\\/", "\\r\\n", "\\u00e9", "\\ud83d", "\\ud83d\\ude00", "\n", " ", "-", "\"", "\u{e9}", "A", "AA=="]),
         at in 0..300_usize,
+        is_text in any::<bool>(),
         ends in prop::collection::vec(0..600_usize, 0..5),
         in_trailers in any::<bool>(),
     ) {
-        let mut text = STANDARD.encode(&bytes);
-        text.insert_str(at.min(text.len()), change);
+        let mut text = if is_text {
+            let json = serde_json::to_string(&String::from_utf8_lossy(&bytes)).unwrap();
+            json.get(1..json.len() - 1).unwrap().to_owned()
+        } else {
+            STANDARD.encode(&bytes)
+        };
+        let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        text.insert_str(at.unwrap(), change);
         let payload = [before, "\"", &text, "\"", after].concat();
         let plugin = plugin(format);
         let (expected, _) = receive(&plugin, b"GET", payload.as_bytes(), &[], false);

@@ -503,7 +503,7 @@ fn a_failed_stream_waits_for_another_attempt() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever comes, the client gets a whole response or knows that it is cut off.
     #[test]

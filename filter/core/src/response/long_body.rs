@@ -1,10 +1,9 @@
-//! A long body in base64, decoded part by part as it comes.
+//! A long body, decoded part by part as it comes.
 //!
-//! A host that can replace a part of a body then holds the client's body, and not a payload that is a third
-//! longer. Nothing is left to be copied when the payload is whole. Often only the member behind a body says that
-//! it is in base64. So a body is decoded if it may be, and is encoded again if it must not: the only texts that
-//! are read here are those that an encoder writes. Everything else is left to [`decode`], which needs the whole
-//! payload.
+//! A host that can replace a part of a body then holds the client's body, and not a payload that is a third longer.
+//! Nothing is left to be copied when the payload is whole. Only the members behind a body say what it is. So a body
+//! is decoded if it may be, and is encoded again if it must not: the only bodies that are read here are those that an
+//! encoder writes. Everything else is left to [`decode`], which needs the whole payload.
 
 use super::decode::decode;
 use super::http_response::HttpResponse;
@@ -12,6 +11,7 @@ use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
 use crate::config::Config;
 use crate::encoding::base64;
+use crate::encoding::string_reader::{EXTRA_SPACE, StringReader};
 use crate::request::HeaderMap;
 
 /// The number of characters that stand for three bytes.
@@ -57,33 +57,36 @@ impl PartBuffer {
 /// The largest space that is kept. A piece of Envoy's buffers has 16 KiB.
 const MAX_SPACE_BYTES: usize = 128 * 1024;
 
-/// A payload whose body may be in base64, as far as it has come.
+/// The text of a body in the place of the one that was read: three zeros in base64.
+const PLACEHOLDER: &[u8] = b"AAAA";
+
+/// A payload with a long body, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct LongBody {
     /// The payload up to the quotation mark in front of the body's text.
     head: Vec<u8>,
-    /// The beginning of the body's text.
-    start: [u8; QUANTUM],
     /// The payload from the quotation mark behind the body's text on.
     tail: Vec<u8>,
     progress: Progress,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Progress {
-    /// The beginning of a quantum, and its length.
-    open: ([u8; QUANTUM], usize),
-    /// The number of bytes that are decoded.
-    decoded: usize,
-    /// True if the text has ended with padding.
-    is_padded: bool,
+    reader: BodyReader,
     /// The length of the tail.
     tail: usize,
 }
 
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a response")]
+enum BodyReader {
+    Base64(Base64Reader),
+    Text(StringReader),
+}
+
 impl LongBody {
     /// Reads the first piece of a payload, and appends the decoded bytes to `out`. Returns `None` if the piece
-    /// does not have the beginning of a body in base64.
+    /// does not have the beginning of a body.
     pub(crate) fn begin(piece: &[u8], out: &mut PartBuffer) -> Option<Self> {
         const NAME: &[u8] = b"\"body\"";
         let mut places = piece
@@ -94,20 +97,31 @@ impl LongBody {
         let value = piece.get(name + NAME.len()..)?.trim_ascii_start();
         let value = value.strip_prefix(b":")?.trim_ascii_start();
         let text = value.strip_prefix(b"\"")?;
-        let mut body = Self {
-            head: piece.get(..piece.len() - text.len())?.to_vec(),
-            start: *text.first_chunk()?,
-            tail: Vec::new(),
-            progress: Progress::default(),
-        };
-        body.read(text, out).then_some(body)
+        let head = piece.get(..piece.len() - text.len())?;
+        let before = out.written;
+        let mut readers = [
+            BodyReader::Base64(Base64Reader::default()),
+            BodyReader::Text(StringReader::default()),
+        ]
+        .into_iter()
+        // In front of other texts, there would often be something else than a response.
+        .take(if has_status(head) { 2 } else { 1 });
+        readers.find_map(|reader| {
+            out.written = before;
+            let mut body = Self {
+                head: head.to_vec(),
+                tail: Vec::new(),
+                progress: Progress { reader, tail: 0 },
+            };
+            body.read(text, out).then_some(body)
+        })
     }
 
-    /// Reads the next piece, and appends the decoded bytes to `out`. Returns `false` if it has something else
-    /// than base64.
+    /// Reads the next piece, and appends the decoded bytes to `out`. Returns `false` if the body cannot be read
+    /// here.
     pub(crate) fn read(&mut self, piece: &[u8], out: &mut PartBuffer) -> bool {
         let behind = match self.progress.tail {
-            0 => self.progress.read(piece, out),
+            0 => self.progress.reader.read(piece, out),
             _ => Some(piece),
         };
         if let Some(bytes) = behind {
@@ -128,43 +142,87 @@ impl LongBody {
         is_read
     }
 
-    /// Returns the response, with the beginning of its body only, and the length of its body. `None` if the
-    /// payload is anything else than a response with this body in base64.
+    /// Returns the response, with another body, and the length of its body. `None` if the payload is anything else
+    /// than a response with this body.
     pub(crate) fn finish(
         &self,
         headers: &HeaderMap,
         config: &Config,
     ) -> Option<(HttpResponse, usize)> {
-        if self.progress.tail == 0 {
+        let decoded = self.progress.reader.decoded();
+        // An empty body is not like others.
+        if self.progress.tail == 0 || decoded == 0 {
             return None;
         }
-        // The middle of the text is left out.
-        let body = &[&self.head, self.start.as_slice(), &self.tail].concat();
+        let body = &[&self.head, PLACEHOLDER, &self.tail].concat();
         let is_body = body_place(body)? + 1 == self.head.len();
         let response = decode(&InvokeResponse { headers, body }, config).ok()?;
-        let is_base64 = response.body == base64::decode(&self.start).ok()?;
-        (is_body && is_base64).then_some((response, self.progress.decoded))
+        let is_read = response.body
+            == match self.progress.reader {
+                BodyReader::Base64(_) => base64::decode(PLACEHOLDER).ok()?,
+                BodyReader::Text(_) => PLACEHOLDER.to_vec(),
+            };
+        (is_body && is_read).then_some((response, decoded))
     }
 
     /// Returns the payload as it came, from what the host holds.
     pub(crate) fn payload(&self, held: &[u8]) -> Vec<u8> {
-        let Progress {
-            open: (open, count),
-            decoded,
-            tail,
-            ..
-        } = self.progress;
-        let (decoded, rest) = held.split_at_checked(decoded).unwrap_or((held, b""));
+        let Progress { reader, tail } = self.progress;
+        let (decoded, rest) = held
+            .split_at_checked(reader.decoded())
+            .unwrap_or((held, b""));
         let mut payload = self.head.clone();
-        base64::encode(&mut payload, decoded);
-        payload.extend(open.iter().take(count));
+        match reader {
+            BodyReader::Base64(reader) => reader.write_again(decoded, &mut payload),
+            BodyReader::Text(reader) => reader.write_again(decoded, &mut payload),
+        }
         payload.extend(self.tail.iter().take(tail));
         payload.extend_from_slice(rest);
         payload
     }
 }
 
-impl Progress {
+/// Returns whether the beginning of a payload may have a status.
+fn has_status(head: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"status";
+    head.windows(NAME.len()).any(|place| place == NAME)
+}
+
+impl BodyReader {
+    fn decoded(&self) -> usize {
+        match self {
+            Self::Base64(reader) => reader.decoded,
+            Self::Text(reader) => reader.decoded(),
+        }
+    }
+
+    /// Reads the next piece. Returns what is behind the body's text, from its quotation mark on, and `None` if the
+    /// body cannot be read here.
+    fn read<'a>(&mut self, piece: &'a [u8], out: &mut PartBuffer) -> Option<&'a [u8]> {
+        match self {
+            Self::Base64(reader) => reader.read(piece, out),
+            Self::Text(reader) => {
+                let space = out.space(piece.len() + EXTRA_SPACE);
+                let (written, behind) = reader.read(piece, space)?;
+                out.written += written;
+                Some(behind)
+            }
+        }
+    }
+}
+
+/// A reader of the inside of a string in base64, as an encoder writes it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Base64Reader {
+    /// The beginning of a quantum, and its length.
+    open: ([u8; QUANTUM], usize),
+    /// The number of bytes that are decoded.
+    decoded: usize,
+    /// True if the text has ended with padding.
+    is_padded: bool,
+}
+
+impl Base64Reader {
     /// Reads the next piece of the text. Returns what is behind the text, from its quotation mark on, and `None`
     /// if the text is not what an encoder writes.
     fn read<'a>(&mut self, piece: &'a [u8], out: &mut PartBuffer) -> Option<&'a [u8]> {
@@ -193,6 +251,13 @@ impl Progress {
             return Some(rest);
         }
         Some(self.fill(rest))
+    }
+
+    /// Appends the text as it came to `out`. `decoded` is what was decoded of it.
+    fn write_again(&self, decoded: &[u8], out: &mut Vec<u8>) {
+        base64::encode(out, decoded);
+        let (open, count) = self.open;
+        out.extend(open.iter().take(count));
     }
 
     /// Adds bytes to the open quantum, and returns those for which it has no room.

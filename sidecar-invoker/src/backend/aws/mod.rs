@@ -22,7 +22,7 @@ mod target;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ use self::function::Shared;
 use self::target::Destination;
 use crate::config::{AwsCall, AwsConfig, AwsFunction, BackendConfig, Config};
 use crate::invoke_api::error::ServiceError;
-use crate::metrics::{FunctionMetrics, Metrics};
+use crate::metrics::{CredentialTimes, FunctionMetrics, Metrics};
 use crate::util::lock;
 use lambda_api::{FunctionName, FunctionReference};
 
@@ -181,22 +181,14 @@ impl Aws {
         problems
     }
 
-    /// Returns the roles whose credentials expire, with the time of the expiry in seconds since 1970.
-    /// The role is empty for credentials without one.
-    pub(crate) fn expiries(&self) -> Vec<(String, u64)> {
-        let mut expiries: Vec<(String, u64)> = self
-            .credentials
-            .iter()
-            .filter_map(|(key, cache)| {
-                let role = key.role.as_ref().map_or("", |role| role.arn.as_str());
-                let expiry = cache.expiry()?.duration_since(UNIX_EPOCH).ok()?;
-                Some((role.to_owned(), expiry.as_secs()))
-            })
-            .collect();
-        expiries.sort_unstable();
+    /// Returns the times of all credentials.
+    pub(crate) fn credential_times(&self) -> Vec<CredentialTimes> {
+        let times = self.credentials.values().map(|cache| cache.times());
+        let mut times: Vec<CredentialTimes> = times.collect();
+        times.sort_unstable();
         // A role can be assumed with different session names, but a label must not occur twice.
-        expiries.dedup_by(|(left, _), (right, _)| left == right);
-        expiries
+        times.dedup_by(|left, right| left.role == right.role);
+        times
     }
 
     fn listed(

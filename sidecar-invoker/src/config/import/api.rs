@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::authorizer::Authorizers;
 use super::node::Node;
+use super::omission::Omission;
 use super::template::Template;
 use crate::config::cors::Cors;
 use crate::config::pattern::PathPattern;
@@ -114,7 +115,7 @@ impl Api {
     ///
     /// # Errors
     /// Says what is wrong with the request.
-    pub(super) fn route(&self, request: Request<'_>) -> Result<Route, String> {
+    pub(super) fn route(&self, request: Request<'_>) -> Result<Route, Omission> {
         let path = match request.path {
             "$default" if self.kind == ApiKind::Http => PathPattern::any(),
             // API Gateway removes the slash.
@@ -124,14 +125,14 @@ impl Api {
             "ANY" | "X-AMAZON-APIGATEWAY-ANY-METHOD" | "*" => None,
             upper => match Method::from_bytes(upper.as_bytes()) {
                 Ok(method) => Some(method),
-                Err(_) => return Err(format!("{} is no method", request.method)),
+                Err(_) => return Err(Omission::Method(request.method.to_owned())),
             },
         };
         let payload = match (self.kind, request.version) {
             (ApiKind::Rest, _) | (ApiKind::Http, Some("1.0")) => "apigateway-v1",
             (ApiKind::Http, None | Some("2.0")) => "apigateway-v2",
             (ApiKind::Http, Some(other)) => {
-                return Err(format!("there is no payload format {other}"));
+                return Err(Omission::PayloadFormat(other.to_owned()));
             }
         };
         let mut lambda = Map::from_iter([
@@ -181,13 +182,10 @@ pub(super) struct Target {
 ///
 /// # Errors
 /// Says what is wrong with the URI.
-pub(super) fn target(uri: &Node) -> Result<Target, String> {
-    let text = uri.text().map_err(|unknown| {
-        format!(
-            "its function needs {}, which is not known here",
-            unknown.needs
-        )
-    })?;
+pub(super) fn target(uri: &Node) -> Result<Target, Omission> {
+    let text = uri
+        .text()
+        .map_err(|unknown| Omission::needs("its function", &unknown))?;
     let arn = match text.split_once("/functions/") {
         Some((_, rest)) => rest.split_once('/').map_or(rest, |(arn, _)| arn),
         None => text,
@@ -197,6 +195,6 @@ pub(super) fn target(uri: &Node) -> Result<Target, String> {
             function: function.name().clone(),
             is_streamed: text.ends_with("/response-streaming-invocations"),
         }),
-        Err(_) => Err("it does not lead to a function".to_owned()),
+        Err(_) => Err(Omission::NoFunction),
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::node::Node;
-use super::template::{Template, not_known};
+use super::omission::Omission;
+use super::template::Template;
 use crate::config::authorizer::{JwksUrl, JwtAuthorizer, TokenSource};
 
 /// The authorizers of an API, by their names.
@@ -31,7 +32,7 @@ impl Authorizers {
             let node = entry.value();
             let jwt = match node.get("JwtConfiguration") {
                 Some(configuration) => jwt(configuration, node.get("IdentitySource")),
-                None => Err("only tokens are checked here".to_owned()),
+                None => Err(Omission::Authorizer),
             };
             if let Err(reason) = &jwt {
                 template.warn(
@@ -72,7 +73,7 @@ impl Authorizers {
 }
 
 /// Returns the message that the routes of an authorizer are open.
-pub(super) fn open(authorizer: &str, reason: &str) -> String {
+pub(super) fn open(authorizer: &str, reason: &Omission) -> String {
     format!("{authorizer} has no effect here: {reason}; its routes are open to every caller")
 }
 
@@ -80,16 +81,16 @@ pub(super) fn open(authorizer: &str, reason: &str) -> String {
 ///
 /// # Errors
 /// Says why the tokens cannot be checked.
-pub(super) fn jwt(configuration: &Node, source: Option<&Node>) -> Result<JwtAuthorizer, String> {
+pub(super) fn jwt(configuration: &Node, source: Option<&Node>) -> Result<JwtAuthorizer, Omission> {
     let get =
         |name: &str, small: &str| configuration.get(name).or_else(|| configuration.get(small));
-    let issuer = get("Issuer", "issuer").ok_or("it has no issuer")?;
+    let issuer = get("Issuer", "issuer").ok_or_else(|| Omission::missing("it", "issuer"))?;
     let issuer = issuer
         .text()
-        .map_err(|unknown| not_known("its issuer", &unknown))?;
-    let jwks = JwksUrl::of_issuer(issuer)
-        .ok_or_else(|| format!("its issuer \"{}\" is no URL", issuer.escape_debug()))?;
-    let audience = get("Audience", "audience").ok_or("it has no audience")?;
+        .map_err(|unknown| Omission::needs("its issuer", &unknown))?;
+    let jwks = JwksUrl::of_issuer(issuer).ok_or_else(|| Omission::Issuer(issuer.to_owned()))?;
+    let audience =
+        get("Audience", "audience").ok_or_else(|| Omission::missing("it", "audience"))?;
     let audiences = match audience.items() {
         [] => std::slice::from_ref(audience),
         items => items,
@@ -102,17 +103,17 @@ pub(super) fn jwt(configuration: &Node, source: Option<&Node>) -> Result<JwtAuth
     };
     Ok(JwtAuthorizer {
         issuer: issuer.to_owned(),
-        audiences: audiences.map_err(|unknown| not_known("its audience", &unknown))?,
+        audiences: audiences.map_err(|unknown| Omission::needs("its audience", &unknown))?,
         source,
         jwks,
     })
 }
 
-fn token_source(source: &Node) -> Result<TokenSource, String> {
+fn token_source(source: &Node) -> Result<TokenSource, Omission> {
     let source = source.items().first().unwrap_or(source);
     let text = source
         .text()
-        .map_err(|unknown| not_known("its IdentitySource", &unknown))?;
+        .map_err(|unknown| Omission::needs("its IdentitySource", &unknown))?;
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let header = text.strip_prefix("$request.header.").and_then(named);
     let query = text.strip_prefix("$request.querystring.").and_then(named);
@@ -120,10 +121,5 @@ fn token_source(source: &Node) -> Result<TokenSource, String> {
     header
         .map(|name| TokenSource::Header(name.to_ascii_lowercase()))
         .or(query)
-        .ok_or_else(|| {
-            format!(
-                "its IdentitySource \"{}\" is neither a header nor a parameter",
-                text.escape_debug()
-            )
-        })
+        .ok_or_else(|| Omission::IdentitySource(text.to_owned()))
 }

@@ -7,11 +7,12 @@ use super::api::{Api, ApiKind, Apis, Request, target};
 use super::authorizer;
 use super::cors;
 use super::node::Node;
+use super::omission::Omission;
 use super::openapi;
 use super::resource::Resource;
 use super::sam;
 use super::stack::{Stack, Stacks};
-use super::template::{Mock, Template, not_known};
+use super::template::{Mock, Template};
 use crate::config::authorizer::JwtAuthorizer;
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
@@ -77,12 +78,12 @@ fn read_authorizers(template: &mut Template<'_>, stack: &Stack) {
     }
 }
 
-fn authorizer(resource: &Resource) -> Result<JwtAuthorizer, String> {
+fn authorizer(resource: &Resource) -> Result<JwtAuthorizer, Omission> {
     let properties = &resource.properties;
     let kind = properties.get("AuthorizerType").map(Node::text);
     match (kind, properties.get("JwtConfiguration")) {
         (Some(Ok("JWT")), Some(jwt)) => authorizer::jwt(jwt, properties.get("IdentitySource")),
-        _ => Err("only tokens are checked here".to_owned()),
+        _ => Err(Omission::Authorizer),
     }
 }
 
@@ -191,12 +192,12 @@ impl Reader<'_> {
         api.cloned().unwrap_or_else(|| Api::new(kind))
     }
 
-    fn method(&self) -> Result<Route, String> {
+    fn method(&self) -> Result<Route, Omission> {
         let properties = &self.resource.properties;
         none(properties, "AuthorizationType");
         let integration = properties
             .get("Integration")
-            .ok_or("it has no Integration")?;
+            .ok_or_else(|| Omission::missing("it", "Integration"))?;
         is_proxy(integration.get("Type"))?;
         for key in [
             "IntegrationHttpMethod",
@@ -210,17 +211,23 @@ impl Reader<'_> {
         for key in ["MethodResponses", "OperationName", "RequestModels"] {
             properties.get(key).into_iter().for_each(Node::discard);
         }
-        let target = target(integration.get("Uri").ok_or("it has no Uri")?)?;
+        let target = target(
+            integration
+                .get("Uri")
+                .ok_or_else(|| Omission::missing("it", "Uri"))?,
+        )?;
         let is_streamed = integration
             .get("ResponseTransferMode")
             .is_some_and(|mode| mode.text() == Ok("STREAM"));
         let path = self.path()?;
-        let method = properties.get("HttpMethod").ok_or("it has no HttpMethod")?;
+        let method = properties
+            .get("HttpMethod")
+            .ok_or_else(|| Omission::missing("it", "HttpMethod"))?;
         self.api("RestApiId", ApiKind::Rest).route(Request {
             path: &path,
             method: method
                 .text()
-                .map_err(|unknown| not_known("its HttpMethod", &unknown))?,
+                .map_err(|unknown| Omission::needs("its HttpMethod", &unknown))?,
             function: target.function,
             version: None,
             is_streamed: is_streamed || target.is_streamed,
@@ -251,7 +258,7 @@ impl Reader<'_> {
     }
 
     /// Returns the path of a method, from the root of its API.
-    fn path(&self) -> Result<String, String> {
+    fn path(&self) -> Result<String, Omission> {
         let mut segments = Vec::new();
         let mut next = refers(self.stack, self.resource, "ResourceId");
         while let Some((stack, resource)) = next.and_then(|path| self.stacks.get(&path))
@@ -260,7 +267,7 @@ impl Reader<'_> {
             let part = resource.properties.get("PathPart").map(Node::text);
             match part {
                 Some(Ok(part)) if segments.len() < MAX_SEGMENTS => segments.push(part),
-                _ => return Err(format!("the path of {} is not known here", resource.id)),
+                _ => return Err(Omission::NotKnown(format!("the path of {}", resource.id))),
             }
             next = refers(stack, resource, "ParentId");
         }
@@ -268,20 +275,22 @@ impl Reader<'_> {
         Ok(format!("/{}", segments.join("/")))
     }
 
-    fn http_route(&self) -> Result<Route, String> {
+    fn http_route(&self) -> Result<Route, Omission> {
         let properties = &self.resource.properties;
         none(properties, "AuthorizationType");
         properties.get("OperationName");
-        let integration = properties.get("Target").ok_or("it has no Target")?;
+        let integration = properties
+            .get("Target")
+            .ok_or_else(|| Omission::missing("it", "Target"))?;
         let integration = integration
             .text()
-            .map_err(|unknown| not_known("its Target", &unknown))?;
+            .map_err(|unknown| Omission::needs("its Target", &unknown))?;
         let integration = integration.trim_start_matches("integrations/");
         let (_, integration) = self
             .stacks
             .get(&self.stack.scope.path(integration))
             .filter(|(_, found)| found.kind == "AWS::ApiGatewayV2::Integration")
-            .ok_or_else(|| format!("there is no integration {integration}"))?;
+            .ok_or_else(|| Omission::NoIntegration(integration.to_owned()))?;
         let settings = &integration.properties;
         is_proxy(settings.get("IntegrationType"))?;
         for key in ["IntegrationMethod", "ConnectionType", "CredentialsArn"] {
@@ -290,16 +299,18 @@ impl Reader<'_> {
         let target = target(
             settings
                 .get("IntegrationUri")
-                .ok_or("its integration has no IntegrationUri")?,
+                .ok_or_else(|| Omission::missing("its integration", "IntegrationUri"))?,
         )?;
         let version = settings.get("PayloadFormatVersion").map(Node::text);
         let version = version
             .transpose()
-            .map_err(|unknown| not_known("its payload format", &unknown))?;
-        let key = properties.get("RouteKey").ok_or("it has no RouteKey")?;
+            .map_err(|unknown| Omission::needs("its payload format", &unknown))?;
+        let key = properties
+            .get("RouteKey")
+            .ok_or_else(|| Omission::missing("it", "RouteKey"))?;
         let key = key
             .text()
-            .map_err(|unknown| not_known("its RouteKey", &unknown))?;
+            .map_err(|unknown| Omission::needs("its RouteKey", &unknown))?;
         let (method, path) = route_key(key)?;
         let route = self.api("ApiId", ApiKind::Http).route(Request {
             path,
@@ -330,24 +341,25 @@ impl Reader<'_> {
     }
 
     /// Returns the route of an API that names its only function itself.
-    fn quick_create(&self) -> Option<Result<Route, String>> {
+    fn quick_create(&self) -> Option<Result<Route, Omission>> {
         let properties = &self.resource.properties;
         let uri = properties.get("Target")?;
         let key = properties.get("RouteKey").map(Node::text);
         let api = self.apis.get(&self.stack.scope.path(&self.resource.id));
         let route = |(method, path)| {
             let target = target(uri)?;
-            api.ok_or("it is no API")?.route(Request {
-                path,
-                method,
-                function: target.function,
-                version: Some("2.0"),
-                is_streamed: target.is_streamed,
-                line: self.resource.line,
-            })
+            api.ok_or_else(|| Omission::NotKnown("its API".to_owned()))?
+                .route(Request {
+                    path,
+                    method,
+                    function: target.function,
+                    version: Some("2.0"),
+                    is_streamed: target.is_streamed,
+                    line: self.resource.line,
+                })
         };
         let key = match key {
-            Some(Err(unknown)) => Err(not_known("its RouteKey", &unknown)),
+            Some(Err(unknown)) => Err(Omission::needs("its RouteKey", &unknown)),
             Some(Ok(key)) => route_key(key),
             None => route_key("$default"),
         };
@@ -356,24 +368,18 @@ impl Reader<'_> {
 }
 
 /// Reads `GET /orders`, or `$default`.
-fn route_key(key: &str) -> Result<(&str, &str), String> {
+fn route_key(key: &str) -> Result<(&str, &str), Omission> {
     match key.split_once(' ') {
         Some((method, path)) => Ok((method, path.trim())),
         None if key == "$default" => Ok(("ANY", key)),
-        None => Err(format!(
-            "its RouteKey is \"{}\", which is not served here",
-            key.escape_debug()
-        )),
+        None => Err(Omission::RouteKey(key.to_owned())),
     }
 }
 
-fn is_proxy(kind: Option<&Node>) -> Result<(), String> {
+fn is_proxy(kind: Option<&Node>) -> Result<(), Omission> {
     match kind.and_then(|kind| kind.text().ok()) {
         Some("AWS_PROXY") => Ok(()),
-        kind => Err(format!(
-            "integrations of the type {} are not served here",
-            kind.unwrap_or("unknown")
-        )),
+        kind => Err(Omission::of_type("integrations", kind)),
     }
 }
 
@@ -386,7 +392,7 @@ fn none(properties: &Node, name: &str) {
 
 fn url(template: &mut Template<'_>, resource: &Resource) {
     let function = resource.properties.get("TargetFunctionArn");
-    let function = function.ok_or_else(|| "it has no TargetFunctionArn".to_owned());
+    let function = function.ok_or_else(|| Omission::missing("it", "TargetFunctionArn"));
     match function.and_then(target) {
         Ok(target) => sam::add_function_url(template, &target.function, &resource.properties),
         Err(reason) => {

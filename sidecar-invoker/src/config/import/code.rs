@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::node::Node;
+use super::omission::Omission;
 use super::resource::Resource;
-use super::template::not_known;
 use crate::util::normal_path;
 
 /// Returns the folder that a property names, relative to `base`, that of the template. Without the property it is
@@ -16,8 +16,8 @@ pub(super) fn folder(
     base: &Path,
     resource: &Resource,
     (property, code): (&str, Option<&Node>),
-) -> Result<PathBuf, String> {
-    const NOT_HERE: &str = "its code is not a directory on this machine";
+) -> Result<PathBuf, Omission> {
+    let remote = || Omission::RemoteCode(property.to_owned());
     // `cdk synth` names the folder beside the object in S3 that it will become.
     let metadata = resource.node.get("Metadata");
     let asset = metadata.and_then(|metadata| metadata.get("aws:asset:path"));
@@ -29,9 +29,9 @@ pub(super) fn folder(
         (_, Some(code)) => match code.text() {
             Ok(code) => code,
             Err(unknown) if unknown.resource.is_some() => {
-                return Err(not_known(&format!("its {property}"), &unknown));
+                return Err(Omission::needs(&format!("its {property}"), &unknown));
             }
-            Err(_) => return Err(format!("{NOT_HERE} ({property})")),
+            Err(_) => return Err(remote()),
         },
         // As the SAM CLI takes it.
         (_, None) => ".",
@@ -39,11 +39,8 @@ pub(super) fn folder(
     let directory = base.join(code);
     match normal_path(&directory) {
         Ok(directory) if directory.is_dir() => Ok(directory),
-        Ok(file) if file.is_file() => Err(format!(
-            "{} is a file; unpack it, and name the directory",
-            file.display()
-        )),
-        _ if code.starts_with("s3://") => Err(format!("{NOT_HERE} ({property})")),
-        _ => Err(format!("there is no directory {}", directory.display())),
+        Ok(file) if file.is_file() => Err(Omission::PackedCode(file)),
+        _ if code.starts_with("s3://") => Err(remote()),
+        _ => Err(Omission::NoDirectory(directory)),
     }
 }

@@ -8,7 +8,8 @@
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::node::{Kind, Node};
-use super::template::{Imported, Mock, Template, not_known};
+use super::omission::Omission;
+use super::template::{Imported, Mock, Template};
 use crate::config::cors::{Cors, CorsPolicy, Preflight};
 
 /// Reads the values of keys, and warns of those that are not known.
@@ -31,7 +32,7 @@ impl Reader<'_, '_> {
             match item.text() {
                 Ok(text) if is_header(text) => texts.push(text.to_owned()),
                 Ok(_) => self.warn(item, &format!("{name} has a text that no header can have")),
-                Err(unknown) => self.warn(item, &not_known(name, &unknown)),
+                Err(unknown) => self.warn(item, &Omission::needs(name, &unknown).to_string()),
             }
         }
         texts
@@ -81,7 +82,7 @@ pub(super) fn policy(template: &mut Template<'_>, id: &str, cors: Option<&Node>)
         Kind::Text(text) if text == "true" => policy.origins.push("*".to_owned()),
         _ => {
             let reason = cors.text().map_or_else(
-                |unknown| not_known("CORS", &unknown),
+                |unknown| Omission::needs("CORS", &unknown).to_string(),
                 |text| format!("CORS is \"{text}\", neither true nor its settings"),
             );
             reader.warn(cors, &reason);

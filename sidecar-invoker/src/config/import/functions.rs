@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::node::{Kind, Node};
+use super::omission::Omission;
 use super::resource::Resource;
 use super::stack::{Stack, Stacks};
-use super::template::{ImportedFunction, Template, not_known};
+use super::template::{ImportedFunction, Template};
 use super::{code, layers, runtime};
 use crate::config::model::{
     CONCURRENCY, EPHEMERAL_STORAGE_MIB, LocalDefaults, MEMORY_MIB, check_variable_name,
@@ -91,7 +92,7 @@ fn function_of(
             let handler = handler.unwrap_or_else(|| "bootstrap".to_owned());
             Ok(runtime::command(&runtime, &handler, &directory))
         }
-        (Ok(None), Ok(_)) => Err("it has no Runtime".to_owned()),
+        (Ok(None), Ok(_)) => Err(Omission::missing("it", "Runtime")),
         (Err(reason), _) | (_, Err(reason)) => Err(reason),
     };
     let found = command.unwrap_or_else(|reason| runtime::Found {
@@ -144,9 +145,9 @@ impl<'r> Reader<'r> {
         self.resource.properties.get(property)
     }
 
-    fn text(&self, property: &str) -> Result<Option<String>, String> {
+    fn text(&self, property: &str) -> Result<Option<String>, Omission> {
         let text = self.get(property).map(Node::text).transpose();
-        let text = text.map_err(|unknown| not_known(&format!("its {property}"), &unknown))?;
+        let text = text.map_err(|unknown| Omission::needs(&format!("its {property}"), &unknown))?;
         Ok(text.map(str::to_owned))
     }
 
@@ -190,7 +191,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Returns the directory of the function's code.
-    fn directory(&self, template: &Template<'_>) -> Result<PathBuf, String> {
+    fn directory(&self, template: &Template<'_>) -> Result<PathBuf, Omission> {
         // `Code` is CloudFormation's; the SAM CLI takes a path there too.
         let (property, code) = match self.get("CodeUri") {
             Some(code) => ("CodeUri", Some(code)),
@@ -201,13 +202,10 @@ impl<'r> Reader<'r> {
             || self.get("ImageUri").is_some()
             || of_code("ImageUri")
         {
-            return Err(format!(
-                "a function in an image is not run here; run the image, and give its address in functions.{}.rie",
-                self.name
-            ));
+            return Err(Omission::Image(self.name.clone()));
         }
         if self.get("InlineCode").is_some() || of_code("ZipFile") {
-            return Err("code in the template itself is not run here".to_owned());
+            return Err(Omission::InlineCode);
         }
         code::folder(&template.source.directory, self.resource, (property, code))
     }
@@ -236,7 +234,7 @@ impl<'r> Reader<'r> {
         if let Kind::Unknown(unknown) = &variables.kind {
             template.warn(
                 variables.line,
-                format!("{name}: {}", not_known("Environment", unknown)),
+                format!("{name}: {}", Omission::needs("Environment", unknown)),
             );
         }
         for entry in variables.entries() {
@@ -256,7 +254,7 @@ impl<'r> Reader<'r> {
                 Err(unknown) => {
                     let message = format!(
                         "{name}: {}; give it in functions.{name}.local.env",
-                        not_known(&format!("the variable {key}"), &unknown)
+                        Omission::needs(&format!("the variable {key}"), &unknown)
                     );
                     template.warn_unless_set((name, &format!("env.{key}")), entry.line, message);
                     entry.value().discard();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::code;
 use super::node::{Kind, Node};
+use super::omission::Omission;
 use super::resource::{Resource, Resources};
 use super::stack::{Stack, Stacks};
 use super::template::Template;
@@ -31,7 +32,7 @@ pub(super) fn of(
     for (index, layer) in layers.items().iter().enumerate() {
         let folder = match index < MAX_LAYERS {
             true => folder(stacks, stack, layer),
-            false => Err(format!("a function has at most {MAX_LAYERS} layers")),
+            false => Err(Omission::LayerLimit),
         };
         match folder {
             Ok(folder) => folders.push(folder),
@@ -46,11 +47,11 @@ pub(super) fn of(
     folders
 }
 
-fn folder(stacks: &Stacks, stack: &Stack, layer: &Node) -> Result<PathBuf, String> {
+fn folder(stacks: &Stacks, stack: &Stack, layer: &Node) -> Result<PathBuf, Omission> {
     let found = stack.scope.resource(layer);
     let found = found.and_then(|path| stacks.get(&path));
     let Some((stack, found)) = found.filter(|(_, found)| found.is_layer()) else {
-        return Err("it is no layer of this template".to_owned());
+        return Err(Omission::NoLayer);
     };
     let property = match found.properties.entry("ContentUri") {
         Some(_) => "ContentUri",

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::for_each::{Expansion, size};
 use super::intrinsic::{MAX_TEXT, Scope};
 use super::node::{Kind, Node};
+use super::omission::{LoadError, Omission};
 use super::resource::{NESTED, Resources, is_made, name_functions, name_versions};
 use super::stack::{Stack, Stacks};
 use super::template::{Imported, Source, Template, child, entries, scalar};
@@ -81,7 +82,7 @@ struct Loaded {
 
 impl Loader<'_> {
     /// Reads a template. An error is the reason why it cannot be read at all.
-    fn load(&mut self, new: NewStack) -> Result<Loaded, String> {
+    fn load(&mut self, new: NewStack) -> Result<Loaded, LoadError> {
         let NewStack { file, path, .. } = new;
         let index = self.imported.files.len();
         self.imported.files.push(path.clone());
@@ -107,18 +108,13 @@ impl Loader<'_> {
         template.leave_out_repeated(&mut root);
         self.size += size(&root);
         if self.size > MAX_SIZE {
-            return Err(format!(
-                "{} is too much, together with the templates before it; import fewer",
-                source.file
-            ));
+            return Err(LoadError::TooLarge(source.file));
         }
         scope.conditions =
             child(&root, "Conditions").map_or_else(Vec::new, |all| entries(all).to_vec());
         let file = &source.file;
         let Some(listed) = child(&root, "Resources") else {
-            return Err(format!(
-                "{file} is no template of AWS SAM or CloudFormation: it has no `Resources`"
-            ));
+            return Err(LoadError::NoTemplate(file.clone()));
         };
         warn_of_transforms(&mut template, &root);
         warn_of_sections(&mut template, &root);
@@ -217,11 +213,8 @@ impl Loader<'_> {
         source: &Source,
         scope: &Scope,
         nested: &Nested<'_>,
-    ) -> Result<NewStack, String> {
-        let not_here = || {
-            let property = nested.property;
-            format!("its template is not a file on this machine ({property})")
-        };
+    ) -> Result<NewStack, Omission> {
+        let not_here = || Omission::RemoteTemplate(nested.property);
         let location = nested.location(scope).ok_or_else(not_here)?;
         let location = location.strip_prefix("file://").unwrap_or(&location);
         if location.contains("://") {
@@ -238,20 +231,15 @@ impl Loader<'_> {
     }
 
     /// Checks that a stack does not contain itself, and that there are not too many.
-    fn check(&self, new: &NewStack) -> Result<(), String> {
-        let path = normal_path(&new.path).map_err(|error| error.to_string())?;
+    fn check(&self, new: &NewStack) -> Result<(), LoadError> {
+        let path = normal_path(&new.path).map_err(LoadError::Path)?;
         if self.chain.contains(&path) {
-            return Err(format!(
-                "{} contains this stack, so that it would contain itself; name another template",
-                new.file
-            ));
+            return Err(LoadError::Circle(new.file.clone()));
         }
         // Templates that are being read are not in `stacks` yet.
         match self.stacks.len() + self.chain.len() < MAX_STACKS {
             true => Ok(()),
-            false => Err(format!(
-                "there are more than {MAX_STACKS} stacks; import fewer"
-            )),
+            false => Err(LoadError::StackLimit(MAX_STACKS)),
         }
     }
 }
@@ -298,12 +286,16 @@ impl<'y> Nested<'y> {
     }
 }
 
-fn parse(file: &str, path: &Path) -> Result<YamlNode, String> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        format!("{file} cannot be read: {error}; the path is relative to this file's own")
+fn parse(file: &str, path: &Path) -> Result<YamlNode, LoadError> {
+    let text = fs::read_to_string(path).map_err(|error| LoadError::Read {
+        file: file.to_owned(),
+        error,
     })?;
-    tree::parse_template(&text)
-        .map_err(|error| format!("{file}:{}: not valid YAML: {}", error.line, error.message))
+    tree::parse_template(&text).map_err(|error| LoadError::Yaml {
+        file: file.to_owned(),
+        line: error.line,
+        message: error.message,
+    })
 }
 
 /// Returns a path without the parts that are not needed, for messages.
@@ -348,7 +340,7 @@ pub(super) fn read(
     } = loader;
     match loaded {
         Ok(loaded) => undeclared.retain(|name| !loaded.parameters.contains(name)),
-        Err(reason) => problems.push(reason),
+        Err(error) => problems.push(error.to_string()),
     }
     stacks.sort_by_key(|stack| stack.source.index);
     match problems.is_empty() {

@@ -12,9 +12,10 @@ use serde_json::{Map, json};
 
 use super::api::target;
 use super::node::Node;
+use super::omission::Omission;
 use super::resource::Resource;
 use super::stack::{Stack, Stacks};
-use super::template::{Template, not_known};
+use super::template::Template;
 use crate::config::conditions::Condition;
 use crate::config::pattern::{Host, PathPattern};
 use crate::config::routes::Route;
@@ -163,7 +164,7 @@ struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     /// Returns the path of the listener and the rule; `None` if the rule leads to no function.
-    fn rule(&self, template: &mut Template<'_>) -> Result<Option<(String, Rule)>, String> {
+    fn rule(&self, template: &mut Template<'_>) -> Result<Option<(String, Rule)>, Omission> {
         let properties = &self.resource.properties;
         let is_listener = self.resource.kind == LISTENER;
         if is_listener {
@@ -182,7 +183,7 @@ impl<'r> Reader<'r> {
             false => properties
                 .get("ListenerArn")
                 .and_then(|node| self.stack.scope.resource(node))
-                .ok_or("its listener is not known here")?,
+                .ok_or_else(|| Omission::NotKnown("its listener".to_owned()))?,
         };
         let (actions, priority) = match is_listener {
             true => ("DefaultActions", LAST),
@@ -214,13 +215,11 @@ impl<'r> Reader<'r> {
         Ok(Some((listener, rule)))
     }
 
-    fn priority(&self) -> Result<u32, String> {
+    fn priority(&self) -> Result<u32, Omission> {
         let priority = self.resource.properties.get("Priority");
         let priority = priority.and_then(|priority| priority.text().ok()?.parse().ok());
         let priority = priority.filter(|priority| (1..LAST).contains(priority));
-        priority.ok_or_else(|| {
-            "its Priority is no number from 1 to 50000 that is known here".to_owned()
-        })
+        priority.ok_or(Omission::Priority)
     }
 
     /// Returns the function to which actions lead, if there is one.
@@ -228,7 +227,7 @@ impl<'r> Reader<'r> {
         &self,
         template: &mut Template<'_>,
         actions: &[Node],
-    ) -> Result<Option<Target>, String> {
+    ) -> Result<Option<Target>, Omission> {
         let mut target = None;
         for action in actions {
             action.get("Order");
@@ -243,13 +242,13 @@ impl<'r> Reader<'r> {
                     template.warn(action.line, message);
                     action.discard();
                 }
-                kind => return Err(format!("actions of the type {kind} are not served here")),
+                kind => return Err(Omission::of_type("actions", Some(kind))),
             }
         }
         Ok(target)
     }
 
-    fn forward(&self, template: &mut Template<'_>, action: &Node) -> Result<Target, String> {
+    fn forward(&self, template: &mut Template<'_>, action: &Node) -> Result<Target, Omission> {
         let groups = action.get("ForwardConfig");
         let groups = groups.and_then(|config| config.get("TargetGroups"));
         let groups = groups.map_or(&[][..], Node::items);
@@ -271,18 +270,16 @@ impl<'r> Reader<'r> {
             .and_then(|node| self.stack.scope.resource(node))
             .and_then(|path| self.stacks.get(&path))
             .filter(|(_, group)| group.kind == TARGET_GROUP);
-        let (_, group) = group.ok_or("its target group is not known here")?;
+        let (_, group) = group.ok_or_else(|| Omission::NotKnown("its target group".to_owned()))?;
         let text = |node: Option<&Node>| node.and_then(|node| node.text().ok().map(str::to_owned));
         let kind = text(group.properties.get("TargetType"));
         if kind.as_deref() != Some("lambda") {
-            return Err(format!(
-                "targets of the type {} are not served here",
-                kind.as_deref().unwrap_or("instance")
-            ));
+            let kind = kind.as_deref().or(Some("instance"));
+            return Err(Omission::of_type("targets", kind));
         }
         let targets = group.properties.get("Targets").map_or(&[][..], Node::items);
         let id = targets.first().and_then(|target| target.get("Id"));
-        let function = target(id.ok_or_else(|| format!("{} has no target", group.id))?)?.function;
+        let function = target(id.ok_or_else(|| Omission::missing(&group.id, "target"))?)?.function;
         let attributes = group.properties.get("TargetGroupAttributes");
         let is_set = |attribute: &Node| {
             text(attribute.get("Key")).as_deref() == Some("lambda.multi_value_headers.enabled")
@@ -297,10 +294,10 @@ impl<'r> Reader<'r> {
 }
 
 impl Rule {
-    fn add(&mut self, condition: &Node) -> Result<(), String> {
+    fn add(&mut self, condition: &Node) -> Result<(), Omission> {
         let field = condition.get("Field").map(Node::text);
-        let field = field.ok_or("a condition has no Field")?;
-        let field = field.map_err(|unknown| not_known("a Field", &unknown))?;
+        let field = field.ok_or_else(|| Omission::missing("a condition", "Field"))?;
+        let field = field.map_err(|unknown| Omission::needs("a Field", &unknown))?;
         match field {
             "host-header" => {
                 for value in values(condition, "HostHeaderConfig")? {
@@ -310,7 +307,7 @@ impl Rule {
             "http-request-method" => {
                 for value in values(condition, "HttpRequestMethodConfig")? {
                     let method = Method::from_bytes(value.as_bytes());
-                    let method = method.map_err(|_| format!("\"{value}\" is no method"))?;
+                    let method = method.map_err(|_| Omission::Method(value))?;
                     self.methods.push(Some(method));
                 }
             }
@@ -330,7 +327,8 @@ impl Rule {
                 let config = condition.get("HttpHeaderConfig");
                 let name = config.and_then(|config| config.get("HttpHeaderName")?.text().ok());
                 let name = name.and_then(|name| name.parse::<HeaderName>().ok());
-                let name = name.ok_or("a condition has no name of a header")?;
+                let name =
+                    name.ok_or_else(|| Omission::missing("a condition", "name of a header"))?;
                 let values = values(condition, "HttpHeaderConfig")?;
                 self.conditions
                     .push(Condition::Header(name.to_string(), values));
@@ -339,10 +337,10 @@ impl Rule {
                 let config = condition.get("QueryStringConfig");
                 let pairs = config.and_then(|config| config.get("Values"));
                 let [pair] = pairs.map_or(&[][..], Node::items) else {
-                    return Err("a condition on the query has other than one value".to_owned());
+                    return Err(Omission::QueryValues);
                 };
                 let text = |key: &str| pair.get(key).map(Node::text).transpose();
-                let unknown = |unknown| not_known("a condition on the query", &unknown);
+                let unknown = |unknown| Omission::needs("a condition on the query", &unknown);
                 let (key, value) = (
                     text("Key").map_err(unknown)?,
                     text("Value").map_err(unknown)?,
@@ -353,7 +351,7 @@ impl Rule {
                         self.conditions
                             .push(Condition::Query(key.to_owned(), values));
                     }
-                    _ => return Err("a condition on the query has no fixed Key".to_owned()),
+                    _ => return Err(Omission::QueryKey),
                 }
             }
             "source-ip" => {
@@ -362,24 +360,27 @@ impl Rule {
                 let ranges = ranges.collect::<Result<_, _>>()?;
                 self.conditions.push(Condition::Source(ranges));
             }
-            field => return Err(format!("conditions on {field} are not known here")),
+            field => return Err(Omission::NotKnown(format!("a condition on {field}"))),
         }
         Ok(())
     }
 }
 
 /// Returns the values of a condition, in its new form or in the old one.
-fn values(condition: &Node, config: &str) -> Result<Vec<String>, String> {
+fn values(condition: &Node, config: &str) -> Result<Vec<String>, Omission> {
     let values = condition
         .get(config)
         .and_then(|config| config.get("Values"));
     let values = values.or_else(|| condition.get("Values"));
     let values = values.map_or(&[][..], Node::items);
     if values.is_empty() {
-        return Err("a condition has no Values that are known here".to_owned());
+        return Err(Omission::missing(
+            "a condition",
+            "Values that are known here",
+        ));
     }
     let texts = values.iter().map(|value| value.text().map(str::to_owned));
     texts
         .collect::<Result<_, _>>()
-        .map_err(|unknown| not_known("a condition", &unknown))
+        .map_err(|unknown| Omission::needs("a condition", &unknown))
 }

@@ -22,6 +22,7 @@ mod layers;
 mod load;
 mod load_balancer;
 mod node;
+mod omission;
 mod openapi;
 mod resource;
 mod runtime;

@@ -9,6 +9,7 @@ use super::api::{Api, ApiKind, Request, target};
 use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
+use super::omission::Omission;
 use super::template::{Mock, Template};
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
@@ -151,7 +152,7 @@ pub(super) fn read(
             let name = format!("{name} {}", path.name);
             let route = operation
                 .get(INTEGRATION)
-                .ok_or_else(|| format!("it has no {INTEGRATION}"))
+                .ok_or_else(|| Omission::missing("it", INTEGRATION))
                 .and_then(|integration| {
                     route(api, (&method.name, &path.name), integration, method.line)
                 });
@@ -198,18 +199,16 @@ fn route(
     (method, path): (&str, &str),
     integration: &Node,
     line: usize,
-) -> Result<Route, String> {
+) -> Result<Route, Omission> {
     for key in OF_INTEGRATION {
         integration.get(key).into_iter().for_each(Node::discard);
     }
     let kind = integration.get("type").and_then(|kind| kind.text().ok());
     if !kind.unwrap_or_default().eq_ignore_ascii_case("aws_proxy") {
-        return Err(format!(
-            "integrations of the type {} are not served here",
-            kind.unwrap_or("unknown")
-        ));
+        return Err(Omission::of_type("integrations", kind));
     }
-    let target = target(integration.get("uri").ok_or("its integration has no uri")?)?;
+    let uri = integration.get("uri");
+    let target = target(uri.ok_or_else(|| Omission::missing("its integration", "uri"))?)?;
     let version = integration.get("payloadFormatVersion");
     let is_streamed = integration
         .get("responseTransferMode")

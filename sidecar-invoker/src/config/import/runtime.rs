@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use super::omission::Omission;
+
 /// Node.js' runtime interface client, as npm installs it.
 const NODE_CLIENT: &str = "node_modules/.bin/aws-lambda-ric";
 
 /// The program that runs a function.
 pub(crate) struct Found {
     /// The program and its arguments, or the reason why there is none.
-    pub(crate) command: Result<(String, Vec<String>), String>,
+    pub(crate) command: Result<(String, Vec<String>), Omission>,
     /// The variables that AWS's image of the runtime sets.
     pub(crate) env: Vec<(&'static str, String)>,
     /// The steps that are needed before the function can run.
@@ -54,7 +56,7 @@ pub(crate) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
         env.truncate(1);
         Ok(("./bootstrap".to_owned(), Vec::new()))
     } else {
-        Err(format!("the runtime {runtime} is not known here"))
+        Err(Omission::Runtime(runtime.to_owned()))
     };
     Found {
         command,

@@ -13,10 +13,11 @@ use super::authorizer::Authorizers;
 use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
+use super::omission::Omission;
 use super::openapi;
 use super::resource::{HTTP_API, REST_API, Resource};
 use super::stack::Stack;
-use super::template::{Template, not_known};
+use super::template::Template;
 use crate::config::routes::Route;
 use lambda_api::FunctionName;
 
@@ -144,9 +145,7 @@ impl<'r> EventReader<'r> {
         let route = match kind.unwrap_or_default() {
             "HttpApi" => self.route(ApiKind::Http, "ApiId", "ServerlessHttpApi"),
             "Api" => self.route(ApiKind::Rest, "RestApiId", "ServerlessRestApi"),
-            kind => Err(format!(
-                "events of the type {kind} are not delivered here; HttpApi and Api are"
-            )),
+            kind => Err(Omission::Event(kind.to_owned())),
         };
         match route {
             Ok(Some(route)) => template.add_route(route),
@@ -157,17 +156,17 @@ impl<'r> EventReader<'r> {
             }
         }
         if let Kind::Unknown(unknown) = &self.event.kind {
-            template.warn(self.line, not_known(&self.name, unknown));
+            template.warn(self.line, Omission::needs(&self.name, unknown).to_string());
         }
     }
 
     /// Returns the route of the event, or `None` if the definition of the API has it already.
-    fn route(&self, kind: ApiKind, key: &str, implicit: &str) -> Result<Option<Route>, String> {
+    fn route(&self, kind: ApiKind, key: &str, implicit: &str) -> Result<Option<Route>, Omission> {
         let id = match self.property(key) {
             None => self.scope.path(implicit),
             Some(node) => {
                 let id = self.scope.resource(node);
-                id.ok_or("its API is not known here")?
+                id.ok_or_else(|| Omission::NotKnown("its API".to_owned()))?
             }
         };
         let path = self.text("Path")?;
@@ -178,7 +177,7 @@ impl<'r> EventReader<'r> {
         let api = api.unwrap_or(&outside);
         let request = Request {
             path: match (kind, path) {
-                (ApiKind::Rest, path) => path.ok_or("it has no Path")?,
+                (ApiKind::Rest, path) => path.ok_or_else(|| Omission::missing("it", "Path"))?,
                 (ApiKind::Http, path) => path.unwrap_or("$default"),
             },
             method: method.unwrap_or("ANY"),
@@ -205,10 +204,10 @@ impl<'r> EventReader<'r> {
         };
         match only.iter().any(is_same) {
             true => Ok(None),
-            false => Err(format!(
-                "{} is not in the definition of {id}, which counts; it is left out",
-                route.name()
-            )),
+            false => Err(Omission::NotInDefinition {
+                route: route.name(),
+                api: id,
+            }),
         }
     }
 
@@ -216,9 +215,9 @@ impl<'r> EventReader<'r> {
         self.event.get("Properties")?.get(name)
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'r str>, String> {
+    fn text(&self, name: &str) -> Result<Option<&'r str>, Omission> {
         let text = self.property(name).map(Node::text).transpose();
-        text.map_err(|unknown| not_known(&format!("its {name}"), &unknown))
+        text.map_err(|unknown| Omission::needs(&format!("its {name}"), &unknown))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lambda_api::FunctionName;
 
-use super::node::Unknown;
+use super::omission::Omission;
 use crate::config::cors::Preflight;
 use crate::config::model::LocalDefaults;
 use crate::config::pattern::PathPattern;
@@ -44,7 +44,7 @@ impl Imported {
 pub(crate) struct ImportedFunction {
     pub(crate) place: Place,
     /// The program and its arguments, or the reason why there is none.
-    pub(crate) command: Result<(String, Vec<String>), String>,
+    pub(crate) command: Result<(String, Vec<String>), Omission>,
     /// The other keys.
     pub(crate) defaults: LocalDefaults,
 }
@@ -210,11 +210,6 @@ impl<'i> Template<'i> {
             }
         }
     }
-}
-
-/// Returns the message for a value that is known only after the deployment.
-pub(super) fn not_known(what: &str, unknown: &Unknown) -> String {
-    format!("{what} needs {}, which is not known here", unknown.needs)
 }
 
 /// The pairs of a mapping; none of any other value.

@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use lambda_filter_core::config::ValueError;
+
 use super::tree::{Key, Kind, YamlNode};
 
 /// A mistake in a configuration file.
@@ -147,9 +149,9 @@ impl<'t> Value<'t> {
     }
 
     /// Reads a scalar whose type has messages of its own. `expected` is for values that are no scalar.
-    pub(crate) fn read<T: FromStr<Err = String>>(&self, expected: &str) -> Option<T> {
-        let parsed = self.text(expected)?.parse();
-        parsed.map_err(|message| self.problem(message)).ok()
+    pub(crate) fn read<T: FromStr<Err = ValueError>>(&self, expected: &str) -> Option<T> {
+        let parsed = self.text(expected)?.parse::<T>();
+        parsed.map_err(|error| self.problem(error.to_string())).ok()
     }
 
     /// Returns whether the value is empty, `~` or `null`.

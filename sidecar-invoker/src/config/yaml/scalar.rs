@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::http::uri::Authority;
+use lambda_filter_core::config::ValueError;
 
 /// A host name or IP address, and a TCP port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,10 +18,10 @@ pub struct HostPort {
 }
 
 impl FromStr for HostPort {
-    type Err = String;
+    type Err = ValueError;
 
     /// Reads `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let parsed = text.rsplit_once(':').and_then(|(host, port)| {
             let bracketed = host
                 .strip_prefix('[')
@@ -34,7 +35,7 @@ impl FromStr for HostPort {
                 port: port.parse().ok()?,
             })
         });
-        parsed.ok_or_else(|| format!("expected HOST:PORT such as 127.0.0.1:9090, found \"{text}\""))
+        parsed.ok_or_else(|| ValueError::of_text("HOST:PORT such as 127.0.0.1:9090", text))
     }
 }
 
@@ -69,13 +70,13 @@ pub enum Listen {
 }
 
 impl FromStr for Listen {
-    type Err = String;
+    type Err = ValueError;
 
     /// Reads `HOST:PORT` or `unix:///absolute/path`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         match text.strip_prefix("unix://") {
             Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            Some(_) => Err(format!("expected unix:///ABSOLUTE/PATH, found \"{text}\"")),
+            Some(_) => Err(ValueError::of_text("unix:///ABSOLUTE/PATH", text)),
             None => text.parse().map(Self::Tcp),
         }
     }
@@ -105,18 +106,18 @@ impl StackName {
 }
 
 impl FromStr for StackName {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let is_name = text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text.len() <= 128
             && text.bytes().all(letter);
         match is_name {
             true => Ok(Self(text.to_owned())),
-            false => Err(format!(
-                "expected a letter, then up to 127 letters, digits and -, found \"{}\"",
-                text.escape_debug()
+            false => Err(ValueError::of_text(
+                "a letter, then up to 127 letters, digits and -",
+                text,
             )),
         }
     }
@@ -127,14 +128,14 @@ impl FromStr for StackName {
 pub struct SocketMode(pub(crate) u32);
 
 impl FromStr for SocketMode {
-    type Err = String;
+    type Err = ValueError;
 
     /// Reads three octal digits such as `660`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let digits = text.len() == 3 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
         let mode = u32::from_str_radix(text, 8).ok().filter(|_| digits);
         mode.map(Self)
-            .ok_or_else(|| format!("expected three octal digits such as 660, found \"{text}\""))
+            .ok_or_else(|| ValueError::of_text("three octal digits such as 660", text))
     }
 }
 

@@ -1,4 +1,6 @@
+use std::collections::HashSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -7,7 +9,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::stream::Events;
 use crate::support::running::Running;
 use crate::support::{fixture_function, request, send};
 
@@ -81,4 +85,44 @@ async fn many_invocations_and_a_page_that_sleeps_take_a_bounded_memory() {
     let list: Value = send(stream, list).await.json();
     assert_eq!(list["invocations"].as_array().unwrap().len(), 500);
     assert_eq!(list["dropped"], 21_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_reads_hears_of_each_invocation_of_a_flood() {
+    const CALLS: usize = 20_000;
+    let running = Running::start(&format!("console: true\n{}", fixture_function("")));
+    let mut events = Events::open(&running.admin, "", "").await;
+    events.next("functions").await;
+    let begun = Instant::now();
+    let calls = (0..4).map(|_| {
+        let address = running.address.clone();
+        // Each response is checked.
+        tokio::spawn(async move {
+            dry_runs(&address, CALLS / 4, &Bytes::from_static(b"{}")).await;
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    let reader = tokio::spawn(async move {
+        let (mut shown, mut missed) = (HashSet::new(), 0);
+        while shown.len() + missed < CALLS {
+            let (name, _, data) = events.any().await;
+            match name.as_str() {
+                "invocation" => _ = shown.insert(data["id"].as_u64().unwrap()),
+                "missed" => missed += usize::try_from(data["count"].as_u64().unwrap()).unwrap(),
+                _ => {}
+            }
+        }
+        (shown.len(), missed)
+    });
+    for call in calls {
+        call.await.unwrap();
+    }
+    // Shown only if the test fails, or by `--nocapture`.
+    println!("{CALLS} calls in {:?}", begun.elapsed());
+    let (shown, missed) = timeout(Duration::from_secs(10), reader)
+        .await
+        .expect("each invocation is shown or counted")
+        .unwrap();
+    println!("{shown} shown, {missed} missed");
+    assert!(missed <= CALLS && shown > 0, "{shown} {missed}");
 }

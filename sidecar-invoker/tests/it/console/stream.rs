@@ -6,7 +6,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{call, get, start};
-use crate::support::Invoker;
 
 /// A reader of the stream of events.
 pub(super) struct Events {
@@ -18,12 +17,10 @@ pub(super) struct Events {
 type Event = (String, String, Value);
 
 impl Events {
-    pub(super) async fn open(invoker: &Invoker, query: &str, headers: &str) -> Self {
-        let mut stream = TcpStream::connect(&invoker.admin).await.unwrap();
-        let request = format!(
-            "GET /console/api/stream{query} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n",
-            invoker.admin
-        );
+    pub(super) async fn open(admin: &str, query: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect(admin).await.unwrap();
+        let request =
+            format!("GET /console/api/stream{query} HTTP/1.1\r\nhost: {admin}\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut events = Self {
             stream,
@@ -47,11 +44,20 @@ impl Events {
 
     /// Returns the next event with this name.
     pub(super) async fn next(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.any().await;
+            if event.0 == name {
+                return event;
+            }
+        }
+    }
+
+    /// Returns the next event.
+    pub(super) async fn any(&mut self) -> Event {
         let next = async {
-            let start = format!("event: {name}\n");
-            self.read_until(&start).await;
-            let at = self.text.find(&start).unwrap();
-            self.text.drain(..at + start.len());
+            self.read_until("event: ").await;
+            let at = self.text.find("event: ").unwrap();
+            self.text.drain(..at);
             self.read_until("\n\n").await;
             let end = self.text.find("\n\n").unwrap();
             let event: String = self.text.drain(..end).collect();
@@ -61,7 +67,7 @@ impl Events {
                 line.unwrap_or_default().to_owned()
             };
             let data = serde_json::from_str(&line("data: ")).unwrap();
-            (name.to_owned(), line("id: "), data)
+            (line("event: "), line("id: "), data)
         };
         timeout(Duration::from_secs(10), next).await.unwrap()
     }
@@ -71,7 +77,7 @@ impl Events {
 async fn a_reader_gets_each_invocation_and_continues_where_it_left() {
     let invoker = start("").await;
     call(&invoker, &json!({})).await;
-    let mut events = Events::open(&invoker, "", "").await;
+    let mut events = Events::open(&invoker.admin, "", "").await;
     let (_, id, first) = events.next("invocation").await;
     assert_eq!((&first["id"], &first["state"]), (&json!(1), &json!("done")));
     let (.., functions) = events.next("functions").await;
@@ -81,11 +87,11 @@ async fn a_reader_gets_each_invocation_and_continues_where_it_left() {
     assert_eq!(second["id"], 2);
     drop(events);
     call(&invoker, &json!({})).await;
-    let mut events = Events::open(&invoker, "", &format!("last-event-id: {id}\r\n")).await;
+    let mut events = Events::open(&invoker.admin, "", &format!("last-event-id: {id}\r\n")).await;
     assert_eq!(events.next("invocation").await.2["id"], 2);
     assert_eq!(events.next("invocation").await.2["id"], 3);
     // An id of another run says nothing.
-    let mut events = Events::open(&invoker, "", "last-event-id: 1-1\r\n").await;
+    let mut events = Events::open(&invoker.admin, "", "last-event-id: 1-1\r\n").await;
     assert_eq!(events.next("invocation").await.2["id"], 1);
 }
 
@@ -96,7 +102,7 @@ async fn nothing_is_missed_between_the_list_and_the_stream() {
     let list = get(&invoker, "invocations").await;
     call(&invoker, &json!({})).await;
     let cursor = list["cursor"].as_str().unwrap();
-    let mut events = Events::open(&invoker, &format!("?after={cursor}"), "").await;
+    let mut events = Events::open(&invoker.admin, &format!("?after={cursor}"), "").await;
     assert_eq!(events.next("invocation").await.2["id"], 2);
     let json = [("content-type", "application/json")];
     let path = "/console/api/invocations";
@@ -109,7 +115,7 @@ async fn a_reader_hears_how_many_invocations_it_missed() {
     let invoker = start("").await;
     let cursor = get(&invoker, "invocations").await["cursor"].clone();
     let query = format!("?after={}", cursor.as_str().unwrap());
-    let mut events = Events::open(&invoker, &query, "").await;
+    let mut events = Events::open(&invoker.admin, &query, "").await;
     events.next("functions").await;
     let dry_run = [("x-amz-invocation-type", "DryRun")];
     for _ in 0..40 {

@@ -201,7 +201,7 @@ async fn a_function_that_the_invoker_does_not_have_is_a_failure() {
     let called = ended(program(&["invoke", "other", "--url", &url], &folder), "").await;
     assert_eq!((called.code, called.stdout.as_str()), (Some(1), ""));
     let expected = "the function was not run: 404 (ResourceNotFoundException): Function not found: \
-        arn:aws:lambda:us-east-1:123456789012:function:other\n";
+        arn:aws:lambda:us-east-1:123456789012:function:other:$LATEST\n";
     assert!(called.stderr.ends_with(expected), "{}", called.stderr);
 }
 

@@ -3,14 +3,15 @@
 //! They are loaded at the start, and one task per cache renews them well before they expire. The log
 //! says once, in plain words, that they are missing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 use super::load::{self, CredentialsKey, LoadError, LoadedCredentials};
+use crate::metrics::CredentialTimes;
 use crate::util::{Backoff, lock};
 
 /// The time before the expiry at which credentials are renewed, if they last at least twice that long.
@@ -64,6 +65,8 @@ pub(crate) struct CredentialCache {
     /// Set if a function has no region but the one that the SDK finds.
     pub(crate) needs_region: AtomicBool,
     state: watch::Sender<State>,
+    /// The time of the last successful load in seconds since 1970, or zero.
+    loaded: AtomicU64,
     /// Notified to load the credentials anew: AWS has refused them, or they expired before their renewal.
     /// The latter happens after the machine was suspended, because timers do not count that time.
     reload: Notify,
@@ -80,6 +83,7 @@ impl CredentialCache {
             clock,
             needs_region: AtomicBool::new(false),
             state: watch::Sender::new(State::Loading),
+            loaded: AtomicU64::new(0),
             reload: Notify::new(),
             is_refused: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -159,11 +163,17 @@ impl CredentialCache {
         }
     }
 
-    /// Returns the time at which the credentials expire, if there are any that do.
-    pub(crate) fn expiry(&self) -> Option<SystemTime> {
-        match &*self.state.borrow() {
+    /// Returns the age and the expiry of the credentials.
+    pub(crate) fn times(&self) -> CredentialTimes {
+        let expiry = match &*self.state.borrow() {
             State::Valid(credentials) => credentials.identity.expiry(),
             State::Loading | State::Missing(_) => None,
+        };
+        let loaded = self.loaded.load(Ordering::Relaxed);
+        CredentialTimes {
+            role: self.key.role.as_ref().map(|role| role.arn.clone()),
+            loaded: (loaded > 0).then_some(loaded),
+            expiry: expiry.map(seconds_since_1970),
         }
     }
 
@@ -224,7 +234,11 @@ impl CredentialCache {
     async fn load(&self) -> Result<Arc<LoadedCredentials>, CredentialsProblem> {
         let credentials = load::load(&self.key).await?;
         match self.is_valid(&credentials) {
-            true => Ok(Arc::new(credentials)),
+            true => {
+                let now = seconds_since_1970((self.clock)());
+                self.loaded.store(now, Ordering::Relaxed);
+                Ok(Arc::new(credentials))
+            }
             false => Err(CredentialsProblem::Expired),
         }
     }
@@ -248,6 +262,12 @@ impl CredentialCache {
             .duration_since((self.clock)());
         Some(renewal(left.unwrap_or_default(), fastrand::f64()))
     }
+}
+
+fn seconds_since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Returns whether two sentences are equal apart from their digits. AWS's errors contain the time.
