@@ -171,7 +171,7 @@ impl CredentialCache {
         };
         let loaded = self.loaded.load(Ordering::Relaxed);
         CredentialTimes {
-            role: self.key.role.as_ref().map(|role| role.arn.to_string()),
+            role: self.key.role.as_ref().map(|role| role.arn.clone()),
             loaded: (loaded > 0).then_some(loaded),
             expiry: expiry.map(seconds_since_1970),
         }
