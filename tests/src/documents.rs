@@ -10,6 +10,7 @@
 //! | `<!-- file: PATH -->` | the block is the content of this file |
 //! | `<!-- setup: COMMAND -->` | a command that the reader does not see; runs where it stands |
 //! | `<!-- needs: TOOL -->` | the next block is skipped by name on a machine without this tool |
+//! | `<!-- not sent: REASON -->` | the AWS CLI checks the commands of the block, and sends nothing |
 //! | `<!-- not run: REASON -->` | the commands of the block are not run |
 
 mod block;

@@ -25,7 +25,7 @@ pub const HOST: &str = "LAMBDA_MESH_HOST";
 pub const CHAOS_SECONDS: &str = "LAMBDA_MESH_CHAOS_SECONDS";
 
 /// End-to-end tests that have nothing to do with the host of the filter, and run once.
-const ONCE: [&str; 13] = [
+const ONCE: [&str; 14] = [
     "aws::check",
     "aws::clients",
     "aws::credentials",
@@ -37,6 +37,7 @@ const ONCE: [&str; 13] = [
     "example_custom_runtime::",
     "example_lambda_reverse_proxy::",
     "example_lamp::",
+    "example_node::",
     "example_private_",
     "wheel::",
 ];

@@ -20,6 +20,8 @@ const BUILT_BY_SAM: &str = ".aws-sam/build/template.yaml";
 const CDK: (&str, &str) = ("cdk.out", ".template.json");
 /// The dependencies of a Rust package that is a function.
 const RUST_CLIENTS: [&str; 2] = ["lambda_http", "lambda_runtime"];
+/// The handler of a folder with Node.js.
+const NODE_HANDLER: &str = "index.handler";
 /// The functions in a Python file that may be the handler.
 const PYTHON_HANDLERS: (&str, &str) = ("lambda_handler", "handler");
 
@@ -141,17 +143,30 @@ pub(super) fn function(folder: &Path) -> Result<FolderFunction, FolderError> {
     let (code, file) = match found.as_slice() {
         [] => return Err(FolderError::Nothing(folder.to_owned())),
         [(code, file)] => (*code, file.clone()),
+        // A runtime for the code beside it, as on AWS.
+        [(Code::Python, file), (Code::Custom, _)] => {
+            return with_bootstrap(folder, &python_handler(file)?);
+        }
+        [(Code::Node, _), (Code::Custom, _)] => return with_bootstrap(folder, NODE_HANDLER),
         _ => return Err(ambiguous(folder, &files)),
     };
     match code {
         Code::Rust => rust_function(folder, &file),
         Code::Python => managed(folder, "python3", &python_handler(&file)?),
-        Code::Node => managed(folder, "nodejs", "index.handler"),
+        Code::Node => managed(folder, "nodejs", NODE_HANDLER),
         Code::Custom => Ok(FolderFunction {
             name: name_of(folder),
             keys: json!({ "command": ["./bootstrap"] }),
         }),
     }
+}
+
+/// Returns a function whose folder has its runtime.
+fn with_bootstrap(folder: &Path, handler: &str) -> Result<FolderFunction, FolderError> {
+    Ok(FolderFunction {
+        name: name_of(folder),
+        keys: json!({ "command": ["./bootstrap"], "env": { "_HANDLER": handler } }),
+    })
 }
 
 fn ambiguous(folder: &Path, files: &[PathBuf]) -> FolderError {
@@ -307,5 +322,27 @@ fn name_of(folder: &Path) -> String {
     match name.is_empty() {
         true => "function".to_owned(),
         false => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bootstrap_beside_a_handler_is_its_runtime() {
+        let handler = "def lambda_handler(event, context): ...\n";
+        for (file, text, expected) in [
+            ("index.mjs", "", "index.handler"),
+            ("index.js", "", "index.handler"),
+            ("app.py", handler, "app.lambda_handler"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(file), text).unwrap();
+            fs::write(folder.path().join("bootstrap"), "").unwrap();
+            let function = function(folder.path()).unwrap();
+            let keys = json!({ "command": ["./bootstrap"], "env": { "_HANDLER": expected } });
+            assert_eq!(function.keys, keys, "{file}");
+        }
     }
 }

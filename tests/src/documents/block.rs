@@ -22,6 +22,8 @@ pub enum Block {
     Setup(String),
     /// A tool without which the next block cannot be run.
     Needs(String),
+    /// Commands of the AWS CLI, which checks them and sends nothing.
+    NotSent(Vec<String>),
     /// Commands that are not run, and the reason.
     NotRun(String),
 }
@@ -64,6 +66,11 @@ impl Page {
                 (Some((_, kind, reason)), _) if kind == "not run" => {
                     blocks.push((number, Block::NotRun(reason)));
                 }
+                (Some((_, kind, _)), "console") if kind == "not sent" => {
+                    let commands = commands(&content).into_iter();
+                    let commands = commands.map(|(command, _)| command).collect();
+                    blocks.push((number, Block::NotSent(commands)));
+                }
                 (Some((_, kind, file)), _) if kind == "file" => {
                     blocks.push((number, Block::File(file, content + "\n")));
                 }
@@ -88,7 +95,7 @@ impl Page {
     /// Returns whether a command of the document is run.
     pub fn has_commands(&self) -> bool {
         let mut blocks = self.blocks.iter();
-        blocks.any(|(_, block)| matches!(block, Block::Commands(_)))
+        blocks.any(|(_, block)| matches!(block, Block::Commands(_) | Block::NotSent(_)))
     }
 }
 
@@ -102,13 +109,12 @@ fn named_file(content: &str) -> Option<String> {
 fn parse_comment(line: &str) -> Option<(&str, &str)> {
     let comment = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
     let (kind, value) = comment.split_once(": ")?;
-    ["setup", "file", "needs", "not run"]
+    ["setup", "file", "needs", "not sent", "not run"]
         .contains(&kind)
         .then_some((kind, value))
 }
 
-/// Returns the commands of a block. A command goes on in the next line after a backslash, or if that line is
-/// indented.
+/// Returns the commands of a block. A command goes on in the next line after a backslash, or within single quotes.
 fn commands(content: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     let mut continues = false;
@@ -120,7 +126,9 @@ fn commands(content: &str) -> Vec<(String, String)> {
             target.push('\n');
             target.push_str(line);
         }
-        continues = line.ends_with('\\') && (continues || line.starts_with("$ "));
+        let is_open = |(command, _): &(String, String)| command.matches('\'').count() % 2 == 1;
+        let is_command = continues || line.starts_with("$ ");
+        continues = is_command && (line.ends_with('\\') || commands.last().is_some_and(is_open));
     }
     for (_, output) in &mut commands {
         *output = output.trim_start_matches('\n').to_owned();
@@ -135,7 +143,8 @@ mod tests {
     #[test]
     fn a_document_is_split_into_commands_files_and_what_is_not_run() {
         let text = "text\n```console\n$ one \\\n    more\nout\n$ two\n```\n<!-- file: a/b.py -->\n\n```python\nx\n```\n\
-                    <!-- not run: needs Docker -->\n```console\n$ docker\n```\n<!-- setup: mkdir a -->\n```yaml\na: 1\n```\n<!-- needs: PHP -->\n";
+                    <!-- not run: needs Docker -->\n```console\n$ docker\n```\n<!-- setup: mkdir a -->\n```yaml\na: 1\n```\n<!-- needs: PHP -->\n\
+                    <!-- not sent: needs AWS -->\n```console\n$ aws x\n```\n";
         let page = Page::parse(Path::new("x.md"), text);
         let blocks: Vec<_> = page.blocks.iter().map(|(_, block)| block).collect();
         let commands = Block::Commands(vec![
@@ -150,6 +159,7 @@ mod tests {
                 &Block::NotRun("needs Docker".to_owned()),
                 &Block::Setup("mkdir a".to_owned()),
                 &Block::Needs("PHP".to_owned()),
+                &Block::NotSent(vec!["aws x".to_owned()]),
             ]
         );
     }

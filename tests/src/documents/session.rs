@@ -74,6 +74,9 @@ impl Session {
             Ok(found) => symlink(found.server, programs.join("prometheus")).expect("a link"),
             Err(error) => _ = missing.insert("Prometheus", format!("{error:#}")),
         }
+        if Command::new("node").arg("--version").output().is_err() {
+            missing.insert("Node.js", "`node` is not on PATH".to_owned());
+        }
         if Command::new("man").arg("--version").output().is_err() {
             missing.insert("man", "`man` is not on PATH".to_owned());
         }
@@ -116,6 +119,18 @@ impl Session {
                     let path = self.folder.path().join(path);
                     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
                     fs::write(path, content).expect("a file in a temporary folder");
+                }
+                Block::NotSent(commands) => {
+                    for command in commands {
+                        count += 1;
+                        // The CLI checks a command against AWS's model before it connects.
+                        let checked = format!(
+                            "export AWS_DEFAULT_REGION=eu-west-1 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x; \
+                             answer=$({command} --endpoint-url http://127.0.0.1:1 2>&1); \
+                             case $answer in *'Could not connect'*) ;; *) echo \"$answer\"; exit 1 ;; esac"
+                        );
+                        self.run(&place, &checked, "");
+                    }
                 }
                 Block::Commands(commands) => {
                     for (command, expected) in commands {
@@ -231,8 +246,9 @@ impl Session {
 /// Returns the command in a terminal of its own, as programs may print less to a pipe.
 fn in_a_terminal(command: &Command) -> Command {
     let mut python = Command::new("python3");
-    let program =
-        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    // Once a program has closed its output, the terminal goes away, which must not end the program.
+    let program = "import os, pty, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); \
+                   sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     python
         .args(["-c", program])
         .arg(command.get_program())
@@ -253,7 +269,7 @@ fn aws_cli() -> String {
     let python = xtask::python::with_aws_clients().expect("the AWS CLI");
     let packages = python.get_envs().find_map(|(_, value)| value);
     format!(
-        "#!/bin/sh\nPYTHONPATH='{}' exec '{}' -m awscli \"$@\"\n",
+        "#!/bin/sh\nAWS_MAX_ATTEMPTS=1 PYTHONPATH='{}' exec '{}' -m awscli \"$@\"\n",
         packages.unwrap_or_default().display(),
         python.get_program().display()
     )

@@ -6,7 +6,7 @@ use std::process::Command;
 use lambda_mesh_tests::documents::{Block, Session, all, read};
 
 /// The ports that documents name.
-const PORTS: [u16; 4] = [8080, 9001, 9090, 9091];
+const PORTS: [u16; 6] = [8080, 9001, 9090, 9091, 9095, 9901];
 
 /// The environment variable with a part of the paths of the documents to follow, while one is written.
 const ONLY: &str = "LAMBDA_MESH_DOCUMENT";

@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod data;
 mod limits;
 mod links;
 mod messages;

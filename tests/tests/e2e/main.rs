@@ -28,6 +28,7 @@ mod event_command;
 mod example_custom_runtime;
 mod example_lambda_reverse_proxy;
 mod example_lamp;
+mod example_node;
 mod example_private_api;
 mod example_private_microservice;
 mod forged_requests;

@@ -38,7 +38,7 @@ pub(crate) fn command(runtime: &str, handler: &str, directory: &Path) -> Found {
         if installed.is_none() {
             warning = Some(format!(
                 "{runtime} needs AWS's runtime interface client: run `npm install --no-save \
-                 aws-lambda-ric` in {}",
+                 aws-lambda-ric` in {}; it is compiled, which needs autoconf, automake, libtool, cmake and g++",
                 directory.display()
             ));
         }
