@@ -1,7 +1,7 @@
 //! A YAML document as a tree that knows the line of every key and value.
 //!
 //! A scalar keeps its text as it was written. The type that reads `1.10`, `yes` or `0512` decides what
-//! it means, not YAML's own rules.
+//! it means, not YAML's own rules. Only the booleans of a template are those of YAML 1.1, as AWS reads it.
 
 use std::collections::HashMap;
 
@@ -150,7 +150,11 @@ impl<'s> Builder<'s> {
         }
         let line = span.start.line();
         let (kind, anchor, tag) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style), anchor, tag),
+            Event::Scalar(text, style, anchor, tag) => {
+                // The argument of a function in its short form is text.
+                let has_booleans = matches!(self.tags, Tags::Functions) && tag.is_none();
+                (scalar(&text, style, has_booleans), anchor, tag)
+            }
             Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
             Event::MappingStart(anchor, tag) => (self.mapping(depth)?, anchor, tag),
             Event::Alias(id) => {
@@ -269,10 +273,23 @@ fn with_merged(mut entries: Vec<Entry>, merged: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Kind {
+fn scalar(text: &str, style: ScalarStyle, has_booleans: bool) -> Kind {
+    let is_plain = style == ScalarStyle::Plain;
     match text {
-        "" | "~" | "null" if style == ScalarStyle::Plain => Kind::Null,
-        text => Kind::Text(text.to_owned()),
+        "" | "~" | "null" if is_plain => Kind::Null,
+        text => {
+            let boolean = boolean(text).filter(|_| is_plain && has_booleans);
+            Kind::Text(boolean.unwrap_or(text).to_owned())
+        }
+    }
+}
+
+/// Returns the one form of a boolean of YAML 1.1.
+fn boolean(text: &str) -> Option<&'static str> {
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some("true"),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some("false"),
+        _ => None,
     }
 }
 
