@@ -3,9 +3,12 @@
 //! A scalar keeps its text as it was written. The type that reads `1.10`, `yes` or `0512` decides what
 //! it means, not YAML's own rules. Only the booleans of a template are those of YAML 1.1, as AWS reads it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+use super::flow;
 
 /// The deepest nesting of a configuration, which needs about six levels.
 const MAX_DEPTH: usize = 32;
@@ -13,6 +16,9 @@ const MAX_DEPTH: usize = 32;
 const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
+
+/// The most flow collections of a document whose lines are indented too little.
+const MAX_REPAIRS: usize = 500;
 
 /// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
 const MERGE_KEY: &str = "<<";
@@ -88,32 +94,26 @@ enum Tags {
 }
 
 fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
-    let mut builder = Builder {
-        tags,
-        events: Parser::new_from_str(source),
-        anchors: HashMap::new(),
-        nodes: 0,
-    };
-    let mut document = None;
+    let mut source = Cow::Borrowed(source);
+    let mut repairs = 0;
     loop {
-        let (event, span) = builder.next()?;
-        match event {
-            Event::StreamEnd => break,
-            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-            Event::DocumentStart(_) if document.is_some() => {
-                return Err(fault(
-                    span,
-                    "a second document starts; one file holds one configuration",
-                ));
-            }
-            Event::DocumentStart(_) => {}
-            event => document = Some(builder.node(event, span, 0)?),
+        let mut builder = Builder {
+            tags,
+            events: Parser::new_from_str(&source),
+            anchors: HashMap::new(),
+            nodes: 0,
+            open: Vec::new(),
+        };
+        let error = match builder.document() {
+            Err(error) if flow::is_about_indentation(&error.message) => error,
+            result => return result,
+        };
+        repairs += 1;
+        match flow::indented(&source, &builder.open, error.line) {
+            Some(indented) if repairs <= MAX_REPAIRS => source = Cow::Owned(indented),
+            _ => return Err(error),
         }
     }
-    Ok(document.unwrap_or(YamlNode {
-        line: 1,
-        kind: Kind::Null,
-    }))
 }
 
 struct Builder<'s> {
@@ -121,9 +121,34 @@ struct Builder<'s> {
     events: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, YamlNode>,
     nodes: usize,
+    /// The beginnings of the collections that have not ended, the outermost first.
+    open: Vec<flow::Place>,
 }
 
 impl<'s> Builder<'s> {
+    fn document(&mut self) -> Result<YamlNode, SyntaxError> {
+        let mut document = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+                Event::DocumentStart(_) if document.is_some() => {
+                    return Err(fault(
+                        span,
+                        "a second document starts; one file holds one configuration",
+                    ));
+                }
+                Event::DocumentStart(_) => {}
+                event => document = Some(self.node(event, span, 0)?),
+            }
+        }
+        Ok(document.unwrap_or(YamlNode {
+            line: 1,
+            kind: Kind::Null,
+        }))
+    }
+
     fn next(&mut self) -> Result<(Event<'s>, Span), SyntaxError> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -155,8 +180,18 @@ impl<'s> Builder<'s> {
                 let has_booleans = matches!(self.tags, Tags::Functions) && tag.is_none();
                 (scalar(&text, style, has_booleans), anchor, tag)
             }
-            Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
-            Event::MappingStart(anchor, tag) => (self.mapping(depth)?, anchor, tag),
+            Event::SequenceStart(anchor, tag) => {
+                self.open.push(flow::Place::of(span));
+                let list = self.list(depth)?;
+                self.open.pop();
+                (list, anchor, tag)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.open.push(flow::Place::of(span));
+                let mapping = self.mapping(depth)?;
+                self.open.pop();
+                (mapping, anchor, tag)
+            }
             Event::Alias(id) => {
                 let anchored = self.anchors.get(&id).cloned();
                 let node = anchored.ok_or_else(|| fault(span, "an alias inside its own anchor"))?;
@@ -311,6 +346,44 @@ fn fault(span: Span, message: &str) -> SyntaxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn indentation_does_not_matter_within_brackets() {
+        let document = parse_template(
+            "
+Policy:
+  Action: [
+    \"a:b\", # ]
+    'it''s ]',
+  ]
+  Allow: !Sub {
+    x: \"\\\"}\"
+  }
+  Nested:
+      Schema: {\"title\": \"T\",
+  \"items\": [
+'a'
+]
+  }
+Last: [{
+  b: c d 'e
+}]
+More: x
+",
+        );
+        let text = format!("{:?}", document.unwrap());
+        for part in ["a:b", "it's ]", "\\\"}", "title", "items", "c d 'e", "More"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("line: 19"), "{text}");
+        for wrong in [
+            "a:\n  b: [1\nc: 2",
+            "a: [\n}\n",
+            "a:\n    b: 1\n  c: 2\n d: 3\n",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn values_keep_their_text_and_line() {
