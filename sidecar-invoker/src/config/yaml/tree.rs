@@ -17,7 +17,7 @@ const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
-/// The most flow collections of a document whose lines are indented too little.
+/// The most flow collections and quoted texts of a document whose lines are indented too little.
 const MAX_REPAIRS: usize = 500;
 
 /// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
@@ -103,15 +103,19 @@ fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
             anchors: HashMap::new(),
             nodes: 0,
             open: Vec::new(),
+            failed_at: None,
         };
         let error = match builder.document() {
             Err(error) if flow::is_about_indentation(&error.message) => error,
             result => return result,
         };
         repairs += 1;
-        match flow::indented(&source, &builder.open, error.line) {
-            Some(indented) if repairs <= MAX_REPAIRS => source = Cow::Owned(indented),
-            _ => return Err(error),
+        let indented = builder.failed_at.filter(|_| repairs <= MAX_REPAIRS);
+        let indented = indented
+            .and_then(|place| flow::indented(&source, &builder.open, place, &error.message));
+        match indented {
+            Some(indented) => source = Cow::Owned(indented),
+            None => return Err(error),
         }
     }
 }
@@ -123,6 +127,8 @@ struct Builder<'s> {
     nodes: usize,
     /// The beginnings of the collections that have not ended, the outermost first.
     open: Vec<flow::Place>,
+    /// The place that the parser could not read.
+    failed_at: Option<flow::Place>,
 }
 
 impl<'s> Builder<'s> {
@@ -152,10 +158,13 @@ impl<'s> Builder<'s> {
     fn next(&mut self) -> Result<(Event<'s>, Span), SyntaxError> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(SyntaxError {
-                line: error.marker().line(),
-                message: error.info().to_owned(),
-            }),
+            Some(Err(error)) => {
+                self.failed_at = Some(flow::Place::of(*error.marker()));
+                Err(SyntaxError {
+                    line: error.marker().line(),
+                    message: error.info().to_owned(),
+                })
+            }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
@@ -181,13 +190,13 @@ impl<'s> Builder<'s> {
                 (scalar(&text, style, has_booleans), anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.open.push(flow::Place::of(span));
+                self.open.push(flow::Place::of(span.start));
                 let list = self.list(depth)?;
                 self.open.pop();
                 (list, anchor, tag)
             }
             Event::MappingStart(anchor, tag) => {
-                self.open.push(flow::Place::of(span));
+                self.open.push(flow::Place::of(span.start));
                 let mapping = self.mapping(depth)?;
                 self.open.pop();
                 (mapping, anchor, tag)
@@ -348,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indentation_does_not_matter_within_brackets() {
+    fn indentation_does_not_matter_within_brackets_and_quotes() {
         let document = parse_template(
             "
 Policy:
@@ -365,6 +374,12 @@ Policy:
 'a'
 ]
   }
+  Quoted:
+      double: \"lo\\
+ ng \\\"
+te]xt\" # \"
+      single: 'it''s
+short'
 Last: [{
   b: c d 'e
 }]
@@ -372,10 +387,20 @@ More: x
 ",
         );
         let text = format!("{:?}", document.unwrap());
-        for part in ["a:b", "it's ]", "\\\"}", "title", "items", "c d 'e", "More"] {
+        for part in [
+            "a:b",
+            "it's ]",
+            "\\\"}",
+            "title",
+            "items",
+            "c d 'e",
+            "long \\\"",
+            "it's short",
+            "More",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(text.contains("line: 19"), "{text}");
+        assert!(text.contains("line: 25"), "{text}");
         for wrong in [
             "a:\n  b: [1\nc: 2",
             "a: [\n}\n",
