@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::entrant::{self, Entrant};
@@ -26,13 +26,13 @@ const UNCERTAINTY_PERCENT: f64 = 3.0;
 /// The number of rounds from which on an interval has the median with a probability of 95 %.
 const FEWEST_ROUNDS: usize = 6;
 /// The number of rounds at most, for each round that was asked for.
-const MOST_ROUNDS_FACTOR: usize = 3;
+const MOST_ROUNDS_FACTOR: usize = 2;
 /// If the bodies of all connections exceed this size in bytes, every connection makes only one request: a
 /// round of Envoy's own filter would take minutes.
 const MAX_CONCURRENT_BYTES: usize = 200_000_000;
 
 /// The figures of a contestant in a scenario at a concurrency.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The scenario.
     pub scenario: Scenario,
