@@ -1,8 +1,7 @@
 //! Responses per second, CPU time per response and memory of each contestant in each scenario.
 //!
-//! Each round has new processes, because a process keeps its luck: the places of its code and its memory make a
-//! difference of a few percent for as long as it lives. Rounds of one process would show an interval that the next
-//! run leaves.
+//! Each round has new processes. A process keeps the places of its code and memory for as long as it lives, and with
+//! them an advantage or a disadvantage, so that rounds of one process could show an interval that the next run leaves.
 
 use std::time::Duration;
 
