@@ -256,8 +256,8 @@ fn throughput(report: &Report) -> String {
         out.push_str(
             "CPU times are per response. Those of `ext_proc` include its service. The Lambda Reverse Proxy sends \
              one call at a time to an emulator. If the core is not busy, the load or the upstream is the limit, and \
-             the CPU time means more than the responses per second. If the bodies of all connections \
-             exceed 200 MB, each connection makes only one request.\n",
+             the CPU time means more than the responses per second. Where the bodies of all connections \
+             would exceed 200 MB, there is no measurement.\n",
         );
     }
     out
