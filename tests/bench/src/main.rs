@@ -119,7 +119,7 @@ fn main() -> Result<()> {
         },
     };
     let has_ratios = wanted(Experiment::Throughput) && cli.concurrency.contains(&MAIN_CONCURRENCY);
-    if cli.write_docs && !has_ratios && report.throughput.is_empty() {
+    if cli.write_docs && !has_ratios && report.contestants().is_empty() {
         bail!(
             "--write-docs needs the experiment throughput with {MAIN_CONCURRENCY} connections, or --keep and a \
              report that has it"

@@ -105,6 +105,16 @@ impl Report {
         })
     }
 
+    /// Returns the contestants with figures at the main number of connections.
+    pub fn contestants(&self) -> Vec<Contestant> {
+        let mut all = Contestant::value_variants().to_vec();
+        all.retain(|contestant| {
+            let mut scenarios = Scenario::WHOLE.into_iter();
+            scenarios.any(|scenario| self.row(scenario, *contestant).is_some())
+        });
+        all
+    }
+
     /// Returns by how much less CPU time a contestant takes than a peer.
     pub fn cpu_ratio(
         &self,
