@@ -45,9 +45,10 @@ impl Observer {
         })
     }
 
-    /// Begins the course of an invocation that arrives now.
-    pub(crate) fn timeline(&self) -> Arc<Timeline> {
-        Arc::new(Timeline::begin(self.recorder.is_some()))
+    /// Begins to record an invocation for the console, if there is one.
+    pub(crate) fn record<'b>(&self, begin: impl FnOnce() -> Begin<'b>) -> Option<Recording> {
+        let recorder = self.recorder.as_ref()?;
+        Some(Recording::begin(recorder, &begin()))
     }
 
     /// Begins to observe the call of a function. The trace in the headers of the call goes on to the function.
@@ -55,10 +56,10 @@ impl Observer {
         &self,
         function: &FunctionName,
         headers: &mut HeaderMap,
-        timeline: &Arc<Timeline>,
+        recording: Option<Recording>,
     ) -> Observation {
         let in_flight = self.metrics.of(function).begin();
-        let mut observation = self.observation(function, timeline);
+        let mut observation = self.observation(function, recording);
         observation.in_flight = Some(in_flight);
         observation.span = self.tracer.begin(headers);
         observation
@@ -67,52 +68,51 @@ impl Observer {
     /// Begins to observe an attempt to run a queued event, and gives it a course of its own. The call that queued
     /// the event has been counted.
     pub(crate) fn attempt(&self, invocation: &mut Invocation) -> Observation {
-        let timeline = self.timeline();
+        let recording = self.record(|| Begin {
+            request_id: invocation.request_id,
+            address: &invocation.address,
+            operation: invocation.operation,
+            invocation_type: InvocationType::Event,
+            log_type: invocation.log_type,
+            client_context: None,
+            tenant_id: invocation.tenant_id.as_ref(),
+            client_request: None,
+            replay_of: None,
+            is_attempt: true,
+        });
+        if let Some(recording) = &recording {
+            recording.event(&invocation.payload);
+        }
+        let function = invocation.address.function.name();
+        let mut observation = self.observation(function, recording);
+        let timeline = Arc::clone(observation.timeline());
         if let Some(backend) = invocation.timeline.backend() {
             timeline.set_backend(backend);
         }
         timeline.reach(Step::Read);
         invocation.timeline = timeline;
-        let function = invocation.address.function.name();
-        let mut observation = self.observation(function, &invocation.timeline);
         observation.request_id = Some(invocation.request_id.header());
         observation.span = self.tracer.begin_attempt(&mut invocation.trace_id);
         observation.trace = Some(invocation.trace_id.clone());
         observation.is_attempt = true;
-        if let Some(recorder) = &self.recorder {
-            let recording = Recording::begin(
-                recorder,
-                &Begin {
-                    request_id: invocation.request_id,
-                    address: &invocation.address,
-                    operation: invocation.operation,
-                    invocation_type: InvocationType::Event,
-                    log_type: invocation.log_type,
-                    client_context: None,
-                    tenant_id: invocation.tenant_id.as_ref(),
-                    client_request: None,
-                    replay_of: None,
-                    is_attempt: true,
-                    timeline: &invocation.timeline,
-                },
-            );
-            recording.event(&invocation.payload);
-            observation.recording = Some(recording);
-        }
         observation
     }
 
-    fn observation(&self, function: &FunctionName, timeline: &Arc<Timeline>) -> Observation {
+    fn observation(&self, function: &FunctionName, recording: Option<Recording>) -> Observation {
+        let timeline = match &recording {
+            Some(recording) => Arc::clone(recording.timeline()),
+            None => Arc::new(Timeline::begin(false)),
+        };
         Observation {
             function: function.clone(),
             metrics: self.metrics.of(function),
-            timeline: Arc::clone(timeline),
+            timeline,
             in_flight: None,
             outcome: Outcome::Abandoned,
             request_id: None,
             trace: None,
             error: Vec::new(),
-            recording: None,
+            recording,
             span: None,
             is_attempt: false,
             tracer: self.tracer.clone(),
@@ -143,9 +143,9 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// Records the call for the console.
-    pub(crate) fn record(&mut self, recording: Recording) {
-        self.recording = Some(recording);
+    /// Returns the course of the invocation.
+    pub(crate) fn timeline(&self) -> &Arc<Timeline> {
+        &self.timeline
     }
 
     /// Notes the response to a call, whose body may follow.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{build, cargo_lambda, emulator, envoy, run, target_dir, wasm};
+use crate::{build, cargo_lambda, emulator, envoy, native, run, target_dir, wasm};
 
 const PACKAGE: &str = "lambda-mesh-bench";
 
@@ -21,6 +21,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     emulator::binary()?;
     cargo_lambda::binary()?;
     wasm::build()?;
+    native::build()?;
     build::invoker()?;
     run::shown(
         build::cargo()

@@ -88,6 +88,7 @@ fn test(story: &'static Story) -> Result<()> {
     if story.file == "docker-compose.yaml" {
         project.call_from_a_container()?;
     }
+    project.check_module()?;
     project.wait_for_logs()?;
     project.check_containers()?;
     project.down()

@@ -1,9 +1,12 @@
 //! Invocations as JSON: the summary for the list, and the detail.
 
+use std::cell::LazyCell;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use lambda_api::event_stream::LOG_RESULT;
 use lambda_filter_core::DecodedResponse;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use super::copy;
 use super::masking::{MaskedNames, Secrets};
@@ -18,48 +21,68 @@ use crate::recorder::Record;
 /// The longest part of a log that AWS sends with a response.
 const LOG_TAIL_BYTES: usize = 4_096;
 
-/// Returns the summary of a record. `backend` is the kind of its function's backend.
-pub(super) fn summary(record: &Record, backend: Option<&str>, names: &MaskedNames) -> Value {
+/// Returns the summary of a record as JSON. `backend` is the kind of its function's backend.
+pub(super) fn summary(record: &Record, backend: Option<&str>, names: &MaskedNames) -> String {
     let view = View::of(record);
-    let secrets = secrets(&view, names, false);
-    Value::Object(summary_of(&view, backend, &secrets))
+    // Most invocations have no text in which secrets have to be found.
+    let secrets = LazyCell::new(|| secrets(&view, names, false));
+    let summary = Summary {
+        view: &view,
+        backend,
+        masked: &|text| secrets.text(text),
+    };
+    // It has no type that is not JSON.
+    serde_json::to_string(&summary).unwrap_or_default()
 }
 
-fn summary_of(view: &View<'_>, backend: Option<&str>, secrets: &Secrets<'_>) -> Map<String, Value> {
-    let record = view.record;
-    let http = |name: &str| view.request.header(name).filter(|_| view.has_request());
-    let status = match (&view.decoded, view.is_http) {
-        (Some(decoded), true) => Some(decoded.response.status),
-        _ => view.status().map(|status| status.as_u16()),
-    };
-    let end = view.end();
-    let summary = json!({
-        "id": record.id,
-        "request_id": view.request_id(),
-        "function": record.address.function.name().as_str(),
-        "version": view.upstream_header(&header::EXECUTED_VERSION).unwrap_or_else(|| {
+/// The summary of an invocation.
+struct Summary<'v> {
+    view: &'v View<'v>,
+    backend: Option<&'v str>,
+    masked: &'v dyn Fn(&str) -> String,
+}
+
+impl Serialize for Summary<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (view, record) = (self.view, self.view.record);
+        let http = |name: &str| view.request.header(name).filter(|_| view.has_request());
+        let status = match (&view.decoded, view.is_http) {
+            (Some(decoded), true) => Some(decoded.response.status),
+            _ => view.status().map(|status| status.as_u16()),
+        };
+        let version = view.upstream_header(&header::EXECUTED_VERSION);
+        let version = version.unwrap_or_else(|| {
             let qualifier = record.address.qualifier.as_ref();
-            qualifier.map_or("$LATEST", |qualifier| qualifier.as_str()).to_owned()
-        }),
-        "backend": backend,
-        "started": view.started_ms(),
-        "state": if end.is_some() { "done" } else { "running" },
-        "method": http(":method"),
-        "target": http(":path").map(|path| secrets.text(&path)),
-        "format": view.is_http.then(|| view.request.format()),
-        "status": status,
-        "outcome": view.outcome().map(Outcome::label),
-        "cause": view.why().map(|why| secrets.text(&why.sentence)),
-        "duration": end.map(|end| end.after.as_secs_f64() * 1_000.0),
-        "cold_start": record.timeline.cold_start().is_some(),
-        "streamed": view.is_streamed(),
-        "is_attempt": record.is_attempt,
-        "invocation_type": record.invocation_type.as_str(),
-        "replay_of": record.replay_of.map(|of| of.id),
-    });
-    match summary {
-        Value::Object(summary) => summary,
-        _ => Map::new(),
+            qualifier
+                .map_or("$LATEST", |qualifier| qualifier.as_str())
+                .to_owned()
+        });
+        let end = view.end();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &record.id)?;
+        map.serialize_entry("request_id", &view.request_id())?;
+        map.serialize_entry("function", record.address.function.name().as_str())?;
+        map.serialize_entry("version", &version)?;
+        map.serialize_entry("backend", &self.backend)?;
+        map.serialize_entry("started", &view.started_ms())?;
+        map.serialize_entry("state", if end.is_some() { "done" } else { "running" })?;
+        map.serialize_entry("method", &http(":method"))?;
+        map.serialize_entry("target", &http(":path").map(|path| (self.masked)(&path)))?;
+        let format = view.is_http.then(|| view.request.format());
+        map.serialize_entry("format", &format)?;
+        map.serialize_entry("status", &status)?;
+        map.serialize_entry("outcome", &view.outcome().map(Outcome::label))?;
+        let cause = view.why().map(|why| (self.masked)(&why.sentence));
+        map.serialize_entry("cause", &cause)?;
+        let duration = end.map(|end| end.after.as_secs_f64() * 1_000.0);
+        map.serialize_entry("duration", &duration)?;
+        let is_cold = record.timeline.cold_start().is_some();
+        map.serialize_entry("cold_start", &is_cold)?;
+        map.serialize_entry("streamed", &view.is_streamed())?;
+        map.serialize_entry("is_attempt", &record.is_attempt)?;
+        map.serialize_entry("invocation_type", record.invocation_type.as_str())?;
+        map.serialize_entry("replay_of", &record.replay_of.map(|of| of.id))?;
+        map.end()
     }
 }
 
@@ -97,7 +120,11 @@ pub(super) fn detail(
 ) -> Value {
     let view = View::of(record);
     let secrets = secrets(&view, names, is_revealed);
-    let mut detail = summary_of(&view, backend, &secrets);
+    let summary = Summary {
+        view: &view,
+        backend,
+        masked: &|text| secrets.text(text),
+    };
     let payload = view.payload();
     let event = view.event().cloned().unwrap_or_default();
     let request_body = view.request.body(&event).filter(|_| view.has_request());
@@ -128,10 +155,11 @@ pub(super) fn detail(
             "test_event": secrets.text(&String::from_utf8_lossy(&event)),
         },
     });
-    if let Value::Object(fields) = fields {
+    let mut detail = serde_json::to_value(summary).unwrap_or_default();
+    if let (Value::Object(detail), Value::Object(fields)) = (&mut detail, fields) {
         detail.extend(fields);
     }
-    Value::Object(detail)
+    detail
 }
 
 /// Returns the HTTP request of the client.

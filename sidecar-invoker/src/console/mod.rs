@@ -76,7 +76,7 @@ impl Console {
 
     /// Returns the summary of a record as JSON.
     fn summary(&self, record: &Record) -> Arc<str> {
-        record.summary(|| detail::summary(record, self.backend(record), &self.names).to_string())
+        record.summary(|| detail::summary(record, self.backend(record), &self.names))
     }
 
     /// Returns the states of all functions.

@@ -9,7 +9,7 @@ use super::*;
 use crate::backend::Backends;
 use crate::backend::local::{LocalContext, Output};
 use crate::config::Config;
-use crate::invocation::{RequestId, Timeline};
+use crate::invocation::RequestId;
 use crate::metrics::Metrics;
 use crate::observation::Observer;
 use crate::recorder::{Begin, Recorder, Recording};
@@ -45,7 +45,6 @@ fn begin(console: &Console) -> Recording {
         client_request: None,
         replay_of: None,
         is_attempt: false,
-        timeline: &Arc::new(Timeline::begin(true)),
     };
     Recording::begin(&console.recorder, &begin)
 }

@@ -13,6 +13,8 @@ use crate::util::lock;
 const MAX_LOG_BYTES: usize = 64 << 10;
 /// The room for a log at first. It takes the lines that Lambda itself writes, and a few others.
 const USUAL_LOG_BYTES: usize = 512;
+/// The largest room for a log that another invocation takes over.
+const MAX_SPARE_LOG_BYTES: usize = 4 << 10;
 /// The longest error type that is kept. A function chooses the text.
 const MAX_ERROR_TYPE_BYTES: usize = 128;
 /// The largest payload of an error in which the type is looked for.
@@ -77,6 +79,20 @@ impl Timeline {
             error_type: OnceLock::new(),
             log: wants_log.then(Mutex::default),
         }
+    }
+
+    /// Begins the course of another invocation in the memory of this one.
+    pub(crate) fn begin_again(&mut self) {
+        let mut log = self.log.take();
+        if let Some(log) = log.as_mut().and_then(|log| log.get_mut().ok()) {
+            log.lines.clear();
+            log.lines.shrink_to(MAX_SPARE_LOG_BYTES);
+            log.is_truncated = false;
+        }
+        *self = Self {
+            log,
+            ..Self::begin(false)
+        };
     }
 
     /// Returns the time at which the invocation arrived.
@@ -220,6 +236,22 @@ mod tests {
         assert_eq!(timeline.cold_start(), None);
         timeline.set_cold_start(Duration::ZERO);
         assert!(timeline.cold_start().is_some());
+    }
+
+    #[test]
+    fn another_course_shows_nothing_of_the_one_before() {
+        let mut timeline = Timeline::begin(true);
+        timeline.reach(Step::Ended);
+        timeline.set_cold_start(Duration::ZERO);
+        timeline.set_backend("local");
+        timeline.set_error_type("KeyError");
+        timeline.log(&[b'x'; MAX_LOG_BYTES + 1]);
+        timeline.begin_again();
+        assert_eq!(timeline.at(Step::Ended), None);
+        assert_eq!(timeline.cold_start(), None);
+        assert_eq!((timeline.backend(), timeline.error_type()), (None, None));
+        assert_eq!(timeline.call_log(), Some(CallLog::default()));
+        assert!(timeline.log_bytes() <= MAX_SPARE_LOG_BYTES);
     }
 
     #[test]

@@ -38,7 +38,6 @@ pub(crate) struct Begin<'a> {
     pub(crate) replay_of: Option<Replayed>,
     /// The invocation is an attempt to run a queued event.
     pub(crate) is_attempt: bool,
-    pub(crate) timeline: &'a Arc<Timeline>,
 }
 
 /// The invocation that is repeated by another.
@@ -90,8 +89,6 @@ struct Parts {
     end: Option<End>,
     /// The bytes of all buffers that are kept by reference.
     referenced: usize,
-    /// The memory of the record that its recorder has counted.
-    counted: usize,
     is_forgotten: bool,
 }
 
@@ -157,21 +154,27 @@ impl Record {
                 };
                 let parts = record.parts.get_mut().map(std::mem::take);
                 let parts = parts.unwrap_or_default().emptied();
-                *record = Self::new(id, started, begin, address, parts);
+                match Arc::get_mut(&mut record.timeline) {
+                    Some(timeline) => timeline.begin_again(),
+                    None => record.timeline = Arc::new(Timeline::begin(true)),
+                }
+                let timeline = Arc::clone(&record.timeline);
+                *record = Self::new(id, started, begin, (address, timeline, parts));
                 return spare;
             }
             spare.forget();
         }
         let address = Arc::new(begin.address.clone());
-        Arc::new(Self::new(id, started, begin, address, Parts::default()))
+        let timeline = Arc::new(Timeline::begin(true));
+        let parts = (address, timeline, Parts::default());
+        Arc::new(Self::new(id, started, begin, parts))
     }
 
     fn new(
         id: u64,
         started: SystemTime,
         begin: &Begin<'_>,
-        address: Arc<FunctionAddress>,
-        parts: Parts,
+        (address, timeline, parts): (Arc<FunctionAddress>, Arc<Timeline>, Parts),
     ) -> Self {
         // A copy does not keep the buffer of all headers in memory.
         let copy = |value: Option<&HeaderValue>| HeaderValue::from_bytes(value?.as_bytes()).ok();
@@ -189,7 +192,7 @@ impl Record {
             replay_of: begin.replay_of,
             is_attempt: begin.is_attempt,
             started,
-            timeline: Arc::clone(begin.timeline),
+            timeline,
             parts: Mutex::new(parts),
             summary: Mutex::default(),
         }
@@ -218,17 +221,18 @@ impl Record {
         summary
     }
 
-    /// Keeps the beginning of the response.
-    pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) {
+    /// Keeps the beginning of the response. Returns the memory of the record.
+    pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) -> usize {
         let mut parts = lock(&self.parts);
         parts.version += 1;
         match result {
             Ok(response) => parts.set_head(response.status(), response.headers()),
             Err(error) => parts.head = Some(Err(error.clone())),
         }
+        self.bytes(&parts)
     }
 
-    /// Keeps a piece of the body of the response. Returns the bytes that the recorder has not counted.
+    /// Keeps a piece of the body of the response. Returns the memory of the record.
     pub(super) fn add_piece(&self, piece: &Bytes) -> usize {
         let mut parts = lock(&self.parts);
         parts.version += 1;
@@ -240,31 +244,24 @@ impl Record {
             let kept = parts.keep(piece);
             parts.add_to_body(kept);
         }
-        parts.bytes().saturating_sub(parts.counted)
+        self.bytes(&parts)
     }
 
-    /// Notes the end.
-    pub(super) fn set_end(&self, is_complete: bool) {
+    /// Notes the end. Returns the memory of the record.
+    pub(super) fn set_end(&self, is_complete: bool) -> usize {
         let after = self.timeline.total();
         let mut parts = lock(&self.parts);
         parts.version += 1;
         parts.end = Some(End { after, is_complete });
+        self.bytes(&parts) + self.timeline.log_bytes()
     }
 
-    /// Returns the bytes that the recorder had counted, and those that it has to count from now on.
-    pub(super) fn recount(&self) -> (usize, usize) {
+    /// Returns the memory of the record besides its log.
+    fn bytes(&self, parts: &Parts) -> usize {
         let request = [&self.client_context, &self.tenant_id];
         let request: usize = request.into_iter().flatten().map(HeaderValue::len).sum();
         let request = request + self.client_request.as_ref().map_or(0, Bytes::len);
-        let log = self.timeline.log_bytes();
-        let mut parts = lock(&self.parts);
-        let bytes = RECORD_BYTES + request + log + parts.bytes();
-        (std::mem::replace(&mut parts.counted, bytes), bytes)
-    }
-
-    /// Returns the bytes that the recorder has counted.
-    pub(super) fn counted(&self) -> usize {
-        lock(&self.parts).counted
+        RECORD_BYTES + request + parts.bytes()
     }
 
     /// Forgets the event and the response, and keeps nothing more of them.

@@ -10,7 +10,7 @@ use lambda_api::headers::UNHANDLED;
 
 use super::record::{Begin, Record};
 use super::store::Recorder;
-use crate::invocation::FunctionPayload;
+use crate::invocation::{FunctionPayload, Timeline};
 use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::headers as header;
 use crate::invoke_api::request::TakeEvent;
@@ -23,6 +23,8 @@ const MAX_UNCOUNTED_BYTES: usize = 64 << 10;
 pub(crate) struct Recording {
     recorder: Arc<Recorder>,
     record: Arc<Record>,
+    /// The memory of the record that the recorder has counted.
+    counted: usize,
     is_complete: bool,
 }
 
@@ -32,6 +34,7 @@ impl Recording {
         Self {
             record: recorder.add(begin),
             recorder: Arc::clone(recorder),
+            counted: 0,
             is_complete: false,
         }
     }
@@ -39,6 +42,11 @@ impl Recording {
     /// Returns the id of the record.
     pub(crate) fn id(&self) -> u64 {
         self.record.id
+    }
+
+    /// Returns the course of the invocation, which begins with the recording.
+    pub(crate) fn timeline(&self) -> &Arc<Timeline> {
+        &self.record.timeline
     }
 
     /// Returns the recipient of the event, which is read later.
@@ -53,19 +61,24 @@ impl Recording {
 
     /// Notes the response, whose body may follow.
     pub(crate) fn respond<B>(&mut self, result: &Result<Response<B>, ServiceError>) {
-        self.record.set_response(result);
+        let bytes = self.record.set_response(result);
         // The end of a response that is not streamed comes at once.
         if self.record.operation == Operation::InvokeWithResponseStream {
-            self.recorder.changed(&self.record);
+            self.changed(bytes);
         }
     }
 
     /// Notes a piece of the body of the response.
     pub(crate) fn piece(&mut self, piece: &Bytes) {
-        let uncounted = self.record.add_piece(piece);
-        if uncounted > MAX_UNCOUNTED_BYTES {
-            self.recorder.grown(&self.record);
+        let bytes = self.record.add_piece(piece);
+        if bytes > self.counted + MAX_UNCOUNTED_BYTES {
+            self.changed(bytes);
         }
+    }
+
+    fn changed(&mut self, bytes: usize) {
+        self.counted = bytes;
+        self.recorder.changed(&self.record, bytes);
     }
 
     /// Notes the result of an attempt to run a queued event, which has no other recipient.
@@ -103,7 +116,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.record.set_end(self.is_complete);
-        self.recorder.changed(&self.record);
+        let bytes = self.record.set_end(self.is_complete);
+        self.changed(bytes);
     }
 }

@@ -36,6 +36,8 @@ struct Kept {
 struct Entry {
     /// The number of the last change of the record.
     change: u64,
+    /// The memory of the record, as far as it is counted: at the end, and while a long response comes.
+    bytes: usize,
     record: Arc<Record>,
 }
 
@@ -64,33 +66,32 @@ impl Recorder {
         let record = Record::begin(oldest, kept.last_id, started, begin);
         let entry = Entry {
             change: kept.changes,
+            bytes: 0,
             record: Arc::clone(&record),
         };
         kept.records.push_back(entry);
-        kept.count(&record);
         record
     }
 
-    /// Counts what a record keeps by now.
-    pub(super) fn grown(&self, record: &Record) {
-        let mut kept = lock(&self.kept);
-        match kept.find(record.id) {
-            Some(_) => kept.count(record),
-            // It has been forgotten in the meantime.
-            None => record.forget(),
-        }
-    }
-
-    /// Notes that a record has changed. With the lock, no change appears after a later one.
-    pub(super) fn changed(&self, record: &Record) {
+    /// Notes that a record has changed, and the memory that it takes by now. With the lock, no change appears after a
+    /// later one.
+    pub(super) fn changed(&self, record: &Record, bytes: usize) {
         let mut kept = lock(&self.kept);
         let change = kept.changes + 1;
-        match kept.find(record.id) {
-            Some(entry) => entry.change = change,
-            None => return record.forget(),
-        }
+        let Some(entry) = kept.find(record.id) else {
+            // It has been forgotten in the meantime.
+            record.forget();
+            return;
+        };
+        entry.change = change;
+        let before = std::mem::replace(&mut entry.bytes, bytes);
         kept.changes = change;
-        kept.count(record);
+        kept.bytes = (kept.bytes + bytes).saturating_sub(before);
+        while kept.bytes > MAX_BYTES
+            && let Some(oldest) = kept.take_oldest()
+        {
+            oldest.forget();
+        }
     }
 
     /// Returns all records, oldest first, and the number of those that had to make room.
@@ -162,20 +163,9 @@ impl Kept {
     }
 
     fn take_oldest(&mut self) -> Option<Arc<Record>> {
-        let oldest = self.records.pop_front()?.record;
-        self.bytes = self.bytes.saturating_sub(oldest.counted());
+        let oldest = self.records.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(oldest.bytes);
         self.dropped += 1;
-        Some(oldest)
-    }
-
-    /// Counts the bytes that a record keeps, and makes room for them.
-    fn count(&mut self, record: &Record) {
-        let (before, now) = record.recount();
-        self.bytes = (self.bytes + now).saturating_sub(before);
-        while self.bytes > MAX_BYTES
-            && let Some(oldest) = self.take_oldest()
-        {
-            oldest.forget();
-        }
+        Some(oldest.record)
     }
 }

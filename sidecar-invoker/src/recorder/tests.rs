@@ -7,7 +7,7 @@ use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
 
 use super::store::MAX_BYTES;
 use super::*;
-use crate::invocation::{RequestId, Timeline};
+use crate::invocation::RequestId;
 
 fn recorder(max_records: usize) -> Arc<Recorder> {
     Recorder::new(max_records, SystemTime::now)
@@ -28,7 +28,6 @@ fn begin(recorder: &Arc<Recorder>) -> Recording {
             client_request: None,
             replay_of: None,
             is_attempt: false,
-            timeline: &Arc::new(Timeline::begin(true)),
         },
     )
 }

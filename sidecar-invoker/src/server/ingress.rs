@@ -96,10 +96,8 @@ impl Ingress {
 
     /// Invokes a function again, as a user of the console asks. Returns the id of the record.
     pub(super) fn replay(self: &Arc<Self>, record: &Record, replay: Replay) -> Option<u64> {
-        let recorder = self.observer.recorder.as_ref()?;
         let request_id: LazyLock<RequestId> = LazyLock::new(RequestId::random);
-        let timeline = self.observer.timeline();
-        let begin = Begin {
+        let recording = self.observer.record(|| Begin {
             request_id: *request_id,
             address: &record.address,
             operation: record.operation,
@@ -110,9 +108,7 @@ impl Ingress {
             client_request: replay.client_request.as_ref(),
             replay_of: Some(replay.of),
             is_attempt: false,
-            timeline: &timeline,
-        };
-        let recording = Recording::begin(recorder, &begin);
+        })?;
         let id = recording.id();
         let mut headers = HeaderMap::new();
         let invocation_type = HeaderValue::from_static(record.invocation_type.as_str());
@@ -134,15 +130,15 @@ impl Ingress {
             let mut body = RequestBody::of_event(replay.event);
             body.recipient = Some(recording.recipient());
             let function = address.function.name();
-            let mut observation = ingress.observer.call(function, &mut headers, &timeline);
-            observation.record(recording);
+            let observer = &ingress.observer;
+            let mut observation = observer.call(function, &mut headers, Some(recording));
             let request = InvokeRequest {
                 operation,
                 address,
                 headers,
                 body: &mut body,
                 request_id: &request_id,
-                timeline,
+                timeline: Arc::clone(observation.timeline()),
             };
             let result = ingress.backends.invoke(request).await;
             observation.respond(&result);
@@ -195,35 +191,29 @@ impl Ingress {
         if parts.method != Method::POST {
             return Err(ServiceError::MethodNotAllowed);
         }
-        let timeline = self.observer.timeline();
+        let recording = self.observer.record(|| Begin {
+            request_id: **request_id,
+            address: &address,
+            operation,
+            invocation_type: invocation_type(&parts.headers).unwrap_or_default(),
+            log_type: log_type(&parts.headers).unwrap_or_default(),
+            client_context: parts.headers.get(header::CLIENT_CONTEXT),
+            tenant_id: parts.headers.get(header::TENANT_ID),
+            client_request: client_request.as_ref(),
+            replay_of: None,
+            is_attempt: false,
+        });
+        body.recipient = recording.as_ref().map(Recording::recipient);
         let name = address.function.name();
-        let begun = self.observer.call(name, &mut parts.headers, &timeline);
+        let begun = self.observer.call(name, &mut parts.headers, recording);
         let observation = observation.insert(begun);
-        if let Some(recorder) = &self.observer.recorder {
-            let begin = Begin {
-                request_id: **request_id,
-                address: &address,
-                operation,
-                invocation_type: invocation_type(&parts.headers).unwrap_or_default(),
-                log_type: log_type(&parts.headers).unwrap_or_default(),
-                client_context: parts.headers.get(header::CLIENT_CONTEXT),
-                tenant_id: parts.headers.get(header::TENANT_ID),
-                client_request: client_request.as_ref(),
-                replay_of: None,
-                is_attempt: false,
-                timeline: &timeline,
-            };
-            let recording = Recording::begin(recorder, &begin);
-            body.recipient = Some(recording.recipient());
-            observation.record(recording);
-        }
         let request = InvokeRequest {
             operation,
             address,
             headers: parts.headers,
             body,
             request_id,
-            timeline,
+            timeline: Arc::clone(observation.timeline()),
         };
         let result = self.backends.invoke(request).await;
         observation.respond(&result);

@@ -18,7 +18,7 @@ use crate::support::{Invoker, exists, fixture_function};
 /// A check of one row. It panics if the row is not so.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 29] = [
+const CHECKS: [Check; 32] = [
     ("binary-body", || {
         let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
         assert_eq!(
@@ -58,6 +58,13 @@ const CHECKS: [Check; 29] = [
         let answer = json!({ "statusCode": 200, "body": "x".repeat(2 << 20) });
         let response = response_of("alb", &[], &answer);
         assert_eq!((response.status, response.body.len()), (200, 2 << 20));
+    }),
+    ("remapped-headers", || {
+        let headers = json!({ "WWW-Authenticate": "Basic" });
+        let answer = json!({ "statusCode": 401, "headers": headers });
+        let response = response_of("apigateway-v1", &[], &answer);
+        let header = ("www-authenticate".to_owned(), "Basic".to_owned());
+        assert!(response.headers.contains(&header), "{response:?}");
     }),
     ("informational-status", || {
         let response = response_of("apigateway-v2", &[], &json!({ "statusCode": 101 }));
@@ -184,6 +191,17 @@ const CHECKS: [Check; 29] = [
     }),
     ("template-account", || {
         assert_eq!(variable("!Ref AWS::AccountId"), "123456789012");
+    }),
+    ("template-format-1", || {
+        let event = "Events: { E: { Type: HttpApi, Properties: { Path: /, Method: GET, PayloadFormatVersion: '1.0' } } }";
+        let config = template(event, "");
+        assert_eq!(config.routes[0].lambda["payload"], "apigateway-v1");
+        let event = event_of("apigateway-v1", &[], b"").unwrap();
+        assert!(event.get("version").is_none(), "{event}");
+    }),
+    ("template-numbers", || {
+        assert_eq!(variable("1.10"), "1.10");
+        assert_eq!(variable("010"), "010");
     }),
     ("template-code", || {
         assert!(

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::bare_function::EVENT;
@@ -22,7 +22,7 @@ const CONCURRENCY: usize = 16;
 const ROUNDS_FACTOR: usize = 3;
 
 /// The state of the console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Console {
     /// There is none.
@@ -34,7 +34,7 @@ pub enum Console {
 }
 
 /// The figures of an invoker that runs the trivial function.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The state of the console.
     pub console: Console,

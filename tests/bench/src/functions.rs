@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::contestant::Contestant;
@@ -17,7 +17,7 @@ use crate::scenario::Scenario;
 use crate::stats::Summary;
 
 /// The place of the functions in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// One cluster without a filter. There is a route for each host, as for the functions.
@@ -61,7 +61,7 @@ impl Layout {
 const ROUNDS_FACTOR: usize = 2;
 
 /// The figures for a number of functions.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The place of the functions in the configuration.
     pub layout: Layout,

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::invoker::{self, invocation};
@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 use crate::stats::Summary;
 
 /// The program between the load and the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Between {
     /// A bare proxy made with hyper.
@@ -25,7 +25,7 @@ pub enum Between {
 }
 
 /// The figures of a program at a concurrency.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The program.
     pub between: Between,

@@ -1,7 +1,7 @@
 //! The latency that the filter adds at half load.
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::entrant;
@@ -27,7 +27,7 @@ const CONTESTANTS: [Contestant; 5] = [
 ];
 
 /// The figures of a contestant, at the same rate for all contestants.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The contestant.
     pub contestant: Contestant,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lambda_api::headers;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -22,7 +22,7 @@ use crate::process::{Process, free_address};
 use crate::stats::Summary;
 
 /// The program that runs the function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runner {
     /// The invoker.
@@ -36,7 +36,7 @@ pub enum Runner {
 }
 
 /// The figures of a runner at a concurrency, with warm calls.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The runner.
     pub runner: Runner,
@@ -55,7 +55,7 @@ pub struct Row {
 }
 
 /// The first call of a function, in milliseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ColdStart {
     /// The time from the start of the function's process until it requests an invocation, without the invoker.
     pub process_ms: Summary,

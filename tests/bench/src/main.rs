@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use lambda_mesh_bench::agreement::{self, Published};
 use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::lab::{Effort, Lab};
 use lambda_mesh_bench::report::{Report, Setting};
@@ -54,6 +53,9 @@ struct Cli {
     /// The folder for the report [default: target/bench]
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Keep the figures of the experiments that are not run, from the report.json of an earlier run in the folder
+    #[arg(long)]
+    keep: bool,
     /// Put the summary into docs/performance.md
     #[arg(long)]
     write_docs: bool,
@@ -99,11 +101,6 @@ fn main() -> Result<()> {
         bail!("--functions and --concurrency must be at least 1");
     }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
-    if cli.write_docs
-        && !(wanted(Experiment::Throughput) && cli.concurrency.contains(&MAIN_CONCURRENCY))
-    {
-        bail!("--write-docs needs the experiment throughput with 32 connections");
-    }
     if let Some(stream) = cli.scenarios.iter().find(|scenario| scenario.is_streamed()) {
         bail!(
             "--scenarios {} belongs to the experiment stream",
@@ -111,7 +108,23 @@ fn main() -> Result<()> {
         );
     }
     // A mistake here must not cost the run.
-    let earlier = cli.against.as_deref().map(agreement::read).transpose()?;
+    let earlier = cli.against.as_deref().map(Report::read).transpose()?;
+    let folder = cli.folder.clone();
+    let folder = folder.unwrap_or_else(|| xtask::target_dir().join("bench"));
+    let mut report = match cli.keep {
+        true => Report::read(&folder.join("report.json"))?.continued(setting(&cli))?,
+        false => Report {
+            setting: setting(&cli),
+            ..Report::default()
+        },
+    };
+    let has_ratios = wanted(Experiment::Throughput) && cli.concurrency.contains(&MAIN_CONCURRENCY);
+    if cli.write_docs && !has_ratios && report.contestants().is_empty() {
+        bail!(
+            "--write-docs needs the experiment throughput with {MAIN_CONCURRENCY} connections, or --keep and a \
+             report that has it"
+        );
+    }
     let lab = Lab::open(Effort {
         rounds: cli.rounds,
         duration: Duration::from_secs_f64(cli.seconds),
@@ -127,12 +140,8 @@ fn main() -> Result<()> {
         functions: cli.functions,
         requests: cli.requests,
     })?;
-    let mut report = Report {
-        setting: setting(&cli),
-        skipped: lab.peers.skipped.clone(),
-        wasm_bytes: fs::metadata(&lab.filter.wasm)?.len(),
-        ..Report::default()
-    };
+    report.skipped.clone_from(&lab.peers.skipped);
+    report.wasm_bytes = fs::metadata(&lab.filter.wasm)?.len();
     let mut failed = Vec::new();
     for experiment in Experiment::value_variants() {
         if !wanted(*experiment) {
@@ -144,12 +153,7 @@ fn main() -> Result<()> {
             failed.push(format!("{experiment:?}"));
         }
     }
-    let folder = cli.folder;
-    write(
-        &report,
-        earlier.as_deref(),
-        &folder.unwrap_or_else(|| xtask::target_dir().join("bench")),
-    )?;
+    write(&report, earlier.as_ref(), &folder)?;
     if !failed.is_empty() {
         bail!(
             "{} failed (see above); the report has the other experiments",
@@ -164,10 +168,7 @@ fn main() -> Result<()> {
 
 fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()> {
     match experiment {
-        Experiment::Throughput => {
-            report.throughput = throughput::run(lab)?;
-            report.published = report.published();
-        }
+        Experiment::Throughput => report.throughput = throughput::run(lab)?,
         Experiment::Latency => report.latency = latency::run(lab)?,
         Experiment::Stream => report.stream = stream::run(lab)?,
         Experiment::Memory => report.memory = memory::run(lab)?,
@@ -182,7 +183,7 @@ fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()>
     Ok(())
 }
 
-fn write(report: &Report, earlier: Option<&[Published]>, folder: &Path) -> Result<()> {
+fn write(report: &Report, earlier: Option<&Report>, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let page = markdown::page(report, earlier);
     fs::write(folder.join("report.md"), &page)?;

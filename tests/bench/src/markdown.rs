@@ -12,7 +12,7 @@ use crate::summary::setting;
 use crate::table::{figure, interval, mebibytes, precise, section, table};
 
 /// Returns the whole report.
-pub fn page(report: &Report, earlier: Option<&[Published]>) -> String {
+pub fn page(report: &Report, earlier: Option<&Report>) -> String {
     let mut out = String::from("# Benchmark\n\n");
     out.push_str(&setting(report));
     let skipped = report.skipped.iter().map(|skipped| {
@@ -24,7 +24,7 @@ pub fn page(report: &Report, earlier: Option<&[Published]>) -> String {
     section(&mut out, "Not measured", &table(&["", "reason"], skipped));
     section(&mut out, "Goals", &goals_table(report));
     if let Some(earlier) = earlier {
-        let text = agreement(earlier, &report.published);
+        let text = agreement(&earlier.published(), &report.published());
         section(&mut out, "Agreement with the earlier run", &text);
     }
     section(&mut out, "Responses per second", &throughput(report));
@@ -256,8 +256,8 @@ fn throughput(report: &Report) -> String {
         out.push_str(
             "CPU times are per response. Those of `ext_proc` include its service. The Lambda Reverse Proxy sends \
              one call at a time to an emulator. If the core is not busy, the load or the upstream is the limit, and \
-             the CPU time means more than the responses per second. If the bodies of all connections \
-             exceed 200 MB, each connection makes only one request.\n",
+             the CPU time means more than the responses per second. Where the bodies of all connections \
+             would exceed 200 MB, there is no measurement.\n",
         );
     }
     out
@@ -343,7 +343,12 @@ fn agreement(earlier: &[Published], later: &[Published]) -> String {
     let rows = common.iter().map(|(earlier, later)| {
         let agrees = earlier.ratio.agrees_with(&later.ratio);
         vec![
-            format!("{}: {} to {}", later.scenario, later.contestant, later.peer),
+            format!(
+                "{}: {} to {}",
+                later.scenario.name(),
+                later.contestant.name(),
+                later.peer.name()
+            ),
             interval(Some(&earlier.ratio), 3),
             interval(Some(&later.ratio), 3),
             if agrees { "yes" } else { "**no**" }.to_owned(),

@@ -1,7 +1,7 @@
 //! Envoy's memory over many requests, and with many workers.
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::entrant::Entrant;
@@ -27,7 +27,7 @@ const CONTESTANTS: [Contestant; 3] = [
 ];
 
 /// Envoy's resident memory after some requests.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The contestant.
     pub contestant: Contestant,
@@ -40,7 +40,7 @@ pub struct Row {
 }
 
 /// Envoy's resident memory with many workers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkersRow {
     /// The contestant.
     pub contestant: Contestant,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::console;
@@ -27,7 +27,7 @@ const CONCURRENCY: usize = 16;
 const ROUNDS_FACTOR: usize = 2;
 
 /// What is switched on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setup {
     /// Nothing.
@@ -98,7 +98,7 @@ impl Setup {
 }
 
 /// The figures of a setup.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// What is switched on.
     pub setup: Setup,

@@ -1,7 +1,11 @@
 //! All figures of a run.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::agreement::Published;
 use crate::contestant::Contestant;
@@ -14,7 +18,7 @@ use crate::{
 };
 
 /// All figures of a run. Experiments that were not run are empty.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The setting.
     pub setting: Setting,
@@ -22,8 +26,6 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Responses per second.
     pub throughput: Vec<throughput::Row>,
-    /// The ratios of CPU times that are published, for comparison with another run.
-    pub published: Vec<Published>,
     /// Latency at half load.
     pub latency: Vec<latency::Row>,
     /// Streamed responses.
@@ -49,7 +51,7 @@ pub struct Report {
 }
 
 /// The setting of a run.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Setting {
     /// The date, such as `2026-11-22`.
     pub date: String,
@@ -66,6 +68,34 @@ pub struct Setting {
 }
 
 impl Report {
+    /// Reads the `report.json` of an earlier run.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of this version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is no report of this version; make one with `cargo xtask bench`",
+                path.display()
+            )
+        })
+    }
+
+    /// Takes this run's setting.
+    ///
+    /// # Errors
+    /// The figures are those of another machine or of other programs.
+    pub fn continued(mut self, setting: Setting) -> Result<Self> {
+        let programs = |of: &Setting| (of.processor.clone(), of.envoy.clone(), of.version.clone());
+        ensure!(
+            programs(&self.setting) == programs(&setting),
+            "the earlier figures are those of another processor, Envoy or lambda-mesh; leave out --keep"
+        );
+        self.setting = setting;
+        Ok(self)
+    }
+
     /// Returns the figures of a contestant in a scenario at the main number of connections.
     pub fn row(&self, scenario: Scenario, contestant: Contestant) -> Option<&throughput::Row> {
         let mut rows = self.throughput.iter();
@@ -73,6 +103,16 @@ impl Report {
             (row.scenario, row.contestant, row.concurrency)
                 == (scenario, contestant, MAIN_CONCURRENCY)
         })
+    }
+
+    /// Returns the contestants with figures at the main number of connections.
+    pub fn contestants(&self) -> Vec<Contestant> {
+        let mut all = Contestant::value_variants().to_vec();
+        all.retain(|contestant| {
+            let mut scenarios = Scenario::WHOLE.into_iter();
+            scenarios.any(|scenario| self.row(scenario, *contestant).is_some())
+        });
+        all
     }
 
     /// Returns by how much less CPU time a contestant takes than a peer.
@@ -95,9 +135,9 @@ impl Report {
                 for &contestant in contestants.filter(|contestant| **contestant != peer) {
                     let ratio = self.cpu_ratio(scenario, contestant, peer);
                     published.extend(ratio.map(|ratio| Published {
-                        scenario: scenario.name().to_owned(),
-                        contestant: contestant.name().to_owned(),
-                        peer: peer.name().to_owned(),
+                        scenario,
+                        contestant,
+                        peer,
                         ratio,
                     }));
                 }
@@ -129,5 +169,39 @@ impl Report {
             rows.find(|row| (row.layout, row.functions) == (layout, functions))
         };
         Some((row(1)?, row(10_000)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let mut report = Report {
+            wasm_bytes: 7,
+            ..Report::default()
+        };
+        report.setting.processor = "a processor".to_owned();
+        fs::write(&path, serde_json::to_string(&report).unwrap()).unwrap();
+        let read = Report::read(&path).unwrap();
+        assert_eq!(read.wasm_bytes, 7);
+        assert!(read.continued(Setting::default()).is_err());
+        let read = Report::read(&path).unwrap();
+        assert!(read.continued(report.setting).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_no_report_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, "{}").unwrap();
+        let error = Report::read(&path).unwrap_err().to_string();
+        assert!(error.contains("`cargo xtask bench`"), "{error}");
+        let missing = folder.path().join("missing");
+        let error = Report::read(&missing).unwrap_err().to_string();
+        assert!(error.contains("cannot read"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use lambda_api::event_stream;
 use lambda_mesh_bench_core::data::{json_text, noise};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::contestant::Contestant;
@@ -16,7 +16,7 @@ use crate::load::Exchange;
 use crate::upstream::Script;
 
 /// A kind of request with its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// A GET with 12 browser headers, 3 cookies and 2 query keys. The response is 1 KB of JSON.

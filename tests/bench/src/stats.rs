@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The median and the range of several figures.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Summary {
     /// The median.
     pub median: f64,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::entrant::{self, Entrant};
@@ -32,7 +32,7 @@ const STAGGER: Duration = Duration::from_millis(15);
 const DURATION_FACTOR: u32 = 4;
 
 /// The figures of a contestant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The contestant.
     pub contestant: Contestant,

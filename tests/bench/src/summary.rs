@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use clap::ValueEnum;
-
 use crate::contestant::Contestant;
 use crate::functions::Layout;
 use crate::goals;
@@ -15,7 +13,7 @@ use crate::table::table;
 
 /// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
 pub fn summary(report: &Report) -> String {
-    let rows = Contestant::value_variants().iter().map(|&contestant| {
+    let rows = report.contestants().into_iter().map(|contestant| {
         let mut cells = vec![contestant.title().to_owned()];
         cells.extend(Scenario::WHOLE.map(|scenario| {
             let ratio = report.cpu_ratio(scenario, contestant, Contestant::AwsLambda);
@@ -46,6 +44,12 @@ pub fn summary(report: &Report) -> String {
 /// Returns a sentence for each fact.
 fn facts(report: &Report) -> Vec<String> {
     let mut facts = Vec::new();
+    facts.extend(report.skipped.iter().map(|skipped| {
+        format!(
+            "Not measured, because it could not be built: {}.",
+            skipped.contestant.title()
+        )
+    }));
     facts.extend(latency(report));
     facts.extend(first_byte(report));
     facts.extend(workers(report));
@@ -123,8 +127,8 @@ fn observation(report: &Report) -> Option<String> {
         Some((ratio.median - 1.0) * 100.0)
     };
     Some(format!(
-        "Statistics, console and traces (1 % sampled) take {:.1} % of the CPU time of a call through Envoy and the \
-         invoker to a local function, with an open page {:.1} %; traces of which all are sampled take {:.1} %.",
+        "Statistics, console and traces (1 % sampled) add {:.1} % to the CPU time of a call through Envoy and the \
+         invoker to a local function, with an open page {:.1} %; traces of which all are sampled add {:.1} %.",
         percent(Setup::All)?,
         percent(Setup::AllOpen)?,
         percent(Setup::TracesSampled)?

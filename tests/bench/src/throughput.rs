@@ -1,18 +1,17 @@
 //! Responses per second, CPU time per response and memory of each contestant in each scenario.
 //!
-//! Each round has new processes, because a process keeps its luck: the places of its code and its memory make a
-//! difference of a few percent for as long as it lives. Rounds of one process would show an interval that the next
-//! run leaves.
+//! Each round has new processes. A process keeps the places of its code and memory for as long as it lives, and with
+//! them an advantage or a disadvantage, so that rounds of one process could show an interval that the next run leaves.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestant::Contestant;
 use crate::entrant::{self, Entrant};
 use crate::lab::Lab;
-use crate::load::{Exchange, Load, Until};
+use crate::load::Exchange;
 use crate::process;
 use crate::scenario::Scenario;
 use crate::stats::{Interval, Summary};
@@ -26,13 +25,13 @@ const UNCERTAINTY_PERCENT: f64 = 3.0;
 /// The number of rounds from which on an interval has the median with a probability of 95 %.
 const FEWEST_ROUNDS: usize = 6;
 /// The number of rounds at most, for each round that was asked for.
-const MOST_ROUNDS_FACTOR: usize = 3;
-/// If the bodies of all connections exceed this size in bytes, every connection makes only one request: a
-/// round of Envoy's own filter would take minutes.
+const MOST_ROUNDS_FACTOR: usize = 2;
+/// The largest size of the bodies of all connections together in bytes. All contestants keep the memory that they need
+/// for them until the end of the round.
 const MAX_CONCURRENT_BYTES: usize = 200_000_000;
 
 /// The figures of a contestant in a scenario at a concurrency.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The scenario.
     pub scenario: Scenario,
@@ -71,7 +70,9 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     let mut cells = Vec::new();
     for &scenario in &lab.effort.scenarios {
         let new = |&concurrency: &usize| Cell::new(lab, scenario, concurrency);
-        cells.extend(lab.effort.concurrency.iter().map(new));
+        let mut concurrency = lab.effort.concurrency.clone();
+        concurrency.retain(|count| count * scenario.body_bytes() <= MAX_CONCURRENT_BYTES);
+        cells.extend(concurrency.iter().map(new));
     }
     let asked = lab.effort.rounds;
     for round in 0..asked * MOST_ROUNDS_FACTOR {
@@ -161,14 +162,9 @@ impl Cell {
         self.concurrency == MAIN_CONCURRENCY
     }
 
-    fn is_heavy(&self) -> bool {
-        self.concurrency * self.scenario.body_bytes() > MAX_CONCURRENT_BYTES
-    }
-
     /// Returns whether this round has a measurement, where `asked` rounds were asked for.
     fn needs(&self, round: usize, asked: usize) -> bool {
         match () {
-            () if self.is_heavy() => round == 0,
             () if !self.is_main() => round < asked.min(OTHER_ROUNDS),
             () if round < asked => true,
             // With fewer rounds, nobody asks for certainty.
@@ -192,10 +188,10 @@ impl Cell {
     }
 
     fn measure(&mut self, lab: &Lab, entrant: &Entrant, exchange: &Exchange) -> Result<()> {
-        let (is_heavy, concurrency) = (self.is_heavy(), self.concurrency);
+        let concurrency = self.concurrency;
         let mut figures = self.figures.iter_mut();
         match figures.find(|(contestant, _)| *contestant == entrant.contestant) {
-            Some((_, rounds)) => measure(lab, entrant, exchange, concurrency, is_heavy, rounds),
+            Some((_, rounds)) => measure(lab, entrant, exchange, concurrency, rounds),
             None => Ok(()),
         }
     }
@@ -227,23 +223,13 @@ fn measure(
     entrant: &Entrant,
     exchange: &Exchange,
     concurrency: usize,
-    is_heavy: bool,
     rounds: &mut Rounds,
 ) -> Result<()> {
     let meter = || Ok((entrant.cpu()?, process::own_cpu()?));
     let resident_kib = entrant.usage()?.resident_kib;
     rounds.before_kib.get_or_insert(resident_kib);
     entrant.forget_peak()?;
-    let (outcome, before, after) = if is_heavy {
-        let load = Load {
-            until: Until::Requests(u64::try_from(concurrency)?),
-            ..Load::most(concurrency, Duration::ZERO)
-        };
-        let before = meter()?;
-        (lab.load(entrant.address, exchange, load)?, before, meter()?)
-    } else {
-        lab.full_load(entrant.address, exchange, concurrency, meter)?
-    };
+    let (outcome, before, after) = lab.full_load(entrant.address, exchange, concurrency, meter)?;
     let each = |before: Duration, after: Duration| {
         after.saturating_sub(before).as_secs_f64() * 1e6 / outcome.responses as f64
     };

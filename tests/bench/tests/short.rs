@@ -12,8 +12,8 @@ use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::scenario::Scenario;
 use serde_json::Value;
 
-/// All experiments except `local`, for which `cargo lambda` would compile a function, and `console`.
-const EXPERIMENTS: [&str; 9] = [
+/// All experiments except `local`, for which `cargo lambda` would compile a function.
+const EXPERIMENTS: [&str; 10] = [
     "throughput",
     "latency",
     "stream",
@@ -22,6 +22,7 @@ const EXPERIMENTS: [&str; 9] = [
     "functions",
     "invoker",
     "cold-start",
+    "console",
     "observation",
 ];
 
@@ -81,6 +82,7 @@ fn every_contestant_responds_correctly_in_every_experiment() {
     }
     // One function and a hundred, in each of four layouts.
     assert_eq!(rows("functions").len(), 8);
+    assert_eq!(rows("console").len(), 3);
     let observation = rows("observation");
     assert_eq!(observation.len(), 8);
     for row in observation {

@@ -24,6 +24,7 @@ pub(super) static MODULE: Prepared = Prepared::new(xtask::native::build);
 /// Returns the host for tests with this version of Envoy. `is_native` says that the shipped configuration has
 /// the native module.
 pub(crate) fn host(version: &str, is_native: bool) -> Host {
+    let is_native = is_native && cfg!(target_os = "linux");
     let is_asked_for = || env::var_os(HOST).is_some_and(|host| host == "native");
     if version == xtask::envoy::NEWEST && (is_native || is_asked_for()) {
         Host::Native(MODULE.path().to_owned())

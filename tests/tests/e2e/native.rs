@@ -2,6 +2,8 @@
 //! and the Envoys that it refuses. Everything else is the same, and `cargo xtask test` runs the other
 //! end-to-end tests with both.
 
+use std::fs;
+
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::mesh::{Mesh, metadata, route};
 use lambda_mesh_tests::shared::Component;
@@ -152,6 +154,35 @@ fn an_older_envoy_refuses_the_module_and_the_log_says_which_fit() {
     let error = old.try_start().expect_err("an older Envoy").to_string();
     assert!(error.contains("needs Envoy 1.40 or newer"), "{error}");
     assert!(error.contains("use lambda_filter.wasm"), "{error}");
+}
+
+/// The message does not say why, so docs/errors.md does.
+#[test]
+fn a_module_for_another_architecture_is_refused() {
+    if !is_available("a module for another architecture") {
+        return;
+    }
+    // The place of the architecture in a file of ELF, and the numbers of the two that there are modules for.
+    const PLACE: usize = 18;
+    const X86_64: u8 = 62;
+    const AARCH64: u8 = 183;
+    let built = xtask::native::build().unwrap_or_else(|error| panic!("{error:#}"));
+    let mut module = fs::read(built).expect("the module");
+    module[PLACE] = if module[PLACE] == X86_64 {
+        AARCH64
+    } else {
+        X86_64
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("liblambda_filter.so");
+    fs::write(&path, module).expect("a file in a temporary folder");
+    let mesh = Mesh::to(free_address()).module(&path);
+    let error = mesh
+        .try_start()
+        .expect_err("another architecture")
+        .to_string();
+    let expected = format!("{}: cannot open shared object file", path.display());
+    assert!(error.contains(&expected), "{error}");
 }
 
 /// Names modules instead of giving their files.

@@ -82,6 +82,16 @@ impl Project {
         calls.try_for_each(|call| call.check(self.port))
     }
 
+    /// Checks that Envoy has loaded the native module. It would serve with the other one too.
+    pub(super) fn check_module(&self) -> Result<()> {
+        const IS_LOADED: &str = "cat /proc/[0-9]*/maps 2>/dev/null | grep -q /liblambda_filter.so";
+        let mut exec = self.command();
+        exec.args(["exec", "-T", self.story.envoy, "sh", "-c", IS_LOADED]);
+        run::captured(&mut exec)
+            .map(drop)
+            .context("Envoy has not loaded the native module")
+    }
+
     /// Waits until the services have logged what the story says.
     pub(super) fn wait_for_logs(&self) -> Result<()> {
         for (service, text) in self.story.logs {

@@ -10,6 +10,8 @@ pub(super) struct Story {
     pub(super) file: &'static str,
     /// The port that the file publishes, if it cannot be chosen.
     pub(super) port: Option<u16>,
+    /// The service with Envoy, which has the native module.
+    pub(super) envoy: &'static str,
     /// The images of this project that the file makes or begins with. Their stage has the same name.
     pub(super) own_images: &'static [&'static str],
     /// Says that all services run as ordinary users.
@@ -28,6 +30,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "docker-compose",
         file: "docker-compose.yaml",
         port: None,
+        envoy: "envoy",
         own_images: &[],
         is_hardened: true,
         calls: &[
@@ -41,6 +44,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "private-api",
         file: "examples/private-api/compose.yaml",
         port: None,
+        envoy: "envoy",
         own_images: &["envoy"],
         is_hardened: true,
         calls: &[
@@ -67,6 +71,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "serverless-lamp",
         file: "examples/serverless-lamp/compose.yaml",
         port: None,
+        envoy: "website",
         own_images: &["envoy"],
         is_hardened: true,
         calls: &[
@@ -79,6 +84,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "private-microservice",
         file: "examples/private-microservice/compose.yaml",
         port: None,
+        envoy: "gateway",
         own_images: &["envoy"],
         is_hardened: true,
         calls: &[
@@ -102,6 +108,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "custom-runtime",
         file: "examples/custom-runtime/compose.yaml",
         port: None,
+        envoy: "runtimes",
         own_images: &["envoy"],
         is_hardened: true,
         calls: &[
@@ -122,6 +129,7 @@ pub(super) const STORIES: [Story; 6] = [
         name: "lambda-reverse-proxy",
         file: "examples/lambda-reverse-proxy/docker-compose.yaml",
         port: Some(41414),
+        envoy: "proxy",
         own_images: &["lrp"],
         // The file of another project, with no change but the image.
         is_hardened: false,

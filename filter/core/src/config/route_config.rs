@@ -16,6 +16,9 @@ use super::values::{
 use crate::encoding::json_writer;
 use crate::metrics::FunctionMetrics;
 
+/// The stage of an API that has no named one. It is no segment of any path.
+pub(crate) const DEFAULT_STAGE: &str = "$default";
+
 /// The configuration of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -123,7 +126,7 @@ impl Settings {
             .map_or(MAX_PAYLOAD_BYTES, |bytes| bytes.0);
         let is_rest = format == EventFormat::BuiltIn(BuiltInFormat::ApigatewayV1);
         let has_ids = is_rest || format == EventFormat::BuiltIn(BuiltInFormat::FunctionUrl);
-        let stage = if is_rest { "prod" } else { "$default" };
+        let stage = if is_rest { "prod" } else { DEFAULT_STAGE };
         let header_case = if is_rest {
             HeaderCase::Train
         } else {

@@ -72,6 +72,16 @@ impl Escape {
             digits: Some(digits.and(low_digits)?),
         }))
     }
+
+    /// Reads half of a pair at the beginning of `text`, which JavaScript writes for a character that was cut in two.
+    pub(super) fn lone_surrogate(text: &[u8]) -> Option<Self> {
+        let (unit, digits) = code_unit(text)??;
+        char::from_u32(unit).is_none().then_some(Self {
+            character: char::REPLACEMENT_CHARACTER,
+            length: 6,
+            digits: Some(digits),
+        })
+    }
 }
 
 /// Reads the number of an escape such as `\u00e9`: `Some(None)` if it is not whole.

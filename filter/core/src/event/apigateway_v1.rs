@@ -10,6 +10,7 @@ use super::identity;
 use super::query::Query;
 use crate::config::Config;
 use crate::config::path_template::{Parameters, TrailingSlash};
+use crate::config::route_config::DEFAULT_STAGE;
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 use crate::request::Request;
@@ -108,8 +109,11 @@ fn context(json: &mut JsonWriter, request: &Request<'_>, config: &Config, resour
         json.key("extendedRequestId").string(&attributes.request_id);
         json.key("httpMethod").string(&request.method);
         json.key("identity").object(|json| caller(json, request));
-        json.key("path")
-            .pieces(["/", &config.stage, &text(request.path)]);
+        let path = text(request.path);
+        match config.stage.as_str() {
+            DEFAULT_STAGE => json.key("path").string(&path),
+            stage => json.key("path").pieces(["/", stage, &path]),
+        }
         json.key("protocol").string(&attributes.protocol);
         json.key("requestId").string(&attributes.request_id);
         json.key("requestTime")

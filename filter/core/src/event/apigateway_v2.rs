@@ -13,6 +13,7 @@ use super::identity;
 use super::query::{Query, percent_decoded};
 use crate::config::Config;
 use crate::config::path_template::{Parameters, TrailingSlash};
+use crate::config::route_config::DEFAULT_STAGE;
 use crate::encoding::json_writer::JsonWriter;
 use crate::error::Error;
 use crate::request::Request;
@@ -81,7 +82,7 @@ pub(super) fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, c
     let service = Service {
         rules: FUNCTION_URL,
         account_id: "anonymous",
-        stage: "$default",
+        stage: DEFAULT_STAGE,
         route_key: DEFAULT_ROUTE,
         raw_path: text(request.path),
         path: percent_decoded(request.path),
@@ -128,7 +129,7 @@ fn staged<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
         let rest = path.strip_prefix('/')?.strip_prefix(stage)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(())
     };
-    if stage == "$default" || is_staged().is_some() {
+    if stage == DEFAULT_STAGE || is_staged().is_some() {
         path
     } else {
         Cow::Owned(format!("/{stage}{path}"))

@@ -1,24 +1,18 @@
 //! A response whose body is decoded as it comes, on a host that [can change
 //! parts](super::Capabilities::changes_parts).
 
-use lambda_api::headers::FUNCTION_ERROR;
-
 use super::client_response::{add_ids, is_head, send_whole};
 use super::host::{Flow, Host, Side};
 use super::phase::{Attempt, BodyBuffer, Exchange, Phase};
-use crate::config::values::{Invocation, Response};
 use crate::request::HeaderMap;
-use crate::request::header_map::first;
+use crate::response::has_body;
 use crate::response::long_body::LongBody;
 
 /// Takes the first part of a response's body, which is not the last.
 pub(super) fn begin(host: &impl Host, mut attempt: Attempt, headers: HeaderMap) -> Phase {
     let start = attempt.decode_start(host);
     let mut body: Option<LongBody> = None;
-    let is_begun = attempt.config.invocation != Invocation::Event
-        && attempt.config.response != Response::Raw
-        && first(&headers, ":status") == Some(b"200")
-        && first(&headers, FUNCTION_ERROR).is_none()
+    let is_begun = has_body(&headers, &attempt.config)
         && host.change_part(|piece, out| match &mut body {
             Some(body) => body.read(piece, out),
             None => {

@@ -2,7 +2,6 @@
 
 use super::headers::invalid;
 use crate::encoding::shallow_json::ShallowJson;
-use crate::encoding::surrogates;
 use crate::encoding::{base64, json_string};
 use crate::error::Error;
 
@@ -19,25 +18,24 @@ pub(super) fn decode(
         Some(json) => json,
     };
     let not_text = || invalid("`body` is not a string");
-    let quoted = json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    let Some(quoted) = quoted else {
+    let Some(quoted) = json.strip_prefix('"') else {
         return not_text();
     };
     let text = || {
-        let text = json_string::unescaped(quoted).or_else(|| code_units(json));
+        let text = json_string::read(quoted.as_bytes()).map(|(text, _)| text);
         text.map_or_else(not_text, Ok)
     };
     match is_base64 {
         None | Some(ShallowJson::Null | ShallowJson::Bool(false)) => text(),
-        Some(ShallowJson::Bool(true)) => base64::decode(quoted.as_bytes()).or_else(|_| {
-            // Some encoders break lines, as in mail, or escape each slash.
-            let mut text = text()?;
-            text.retain(|byte| !byte.is_ascii_whitespace());
-            let decoded = base64::decode(&text);
-            decoded.or_else(|error| invalid(format!("`body` is not base64: {error}")))
-        }),
+        Some(ShallowJson::Bool(true)) => {
+            base64::decode(quoted.strip_suffix('"').unwrap_or(quoted).as_bytes()).or_else(|_| {
+                // Some encoders break lines, as in mail, or escape each slash.
+                let mut text = text()?;
+                text.retain(|byte| !byte.is_ascii_whitespace());
+                let decoded = base64::decode(&text);
+                decoded.or_else(|error| invalid(format!("`body` is not base64: {error}")))
+            })
+        }
         Some(_) => invalid("`isBase64Encoded` is neither true nor false"),
     }
 }
@@ -45,15 +43,6 @@ pub(super) fn decode(
 /// Returns whether JSON is a body in every contract.
 pub(super) fn is_text_or_null(json: &str) -> bool {
     json == "null" || json.starts_with('"')
-}
-
-/// Returns the text of a JSON string with `\\u` escapes. A lone surrogate becomes `\u{fffd}`.
-fn code_units(json: &str) -> Option<Vec<u8>> {
-    let parse = |json: &[u8]| match ShallowJson::parse(json) {
-        Ok(ShallowJson::Text(text)) => Some(text.into_owned().into_bytes()),
-        _ => None,
-    };
-    parse(json.as_bytes()).or_else(|| parse(&surrogates::replace_lone_surrogates(json.as_bytes())?))
 }
 
 /// Returns JSON without white space between its tokens, in which a Function URL writes a response.

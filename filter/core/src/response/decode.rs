@@ -2,16 +2,17 @@
 
 use lambda_api::{function_error, headers};
 
-use super::contract;
 use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
+use super::{around_body, contract};
 use crate::config::Config;
 use crate::config::values::{Contract, Invocation, Response};
 use crate::encoding::shallow_json::ShallowJson;
 use crate::encoding::surrogates::replace_lone_surrogates;
 use crate::error::Error;
-use crate::request::header_map::text;
+use crate::request::HeaderMap;
+use crate::request::header_map::{first, text};
 
 /// Returns the client's response to an invocation.
 ///
@@ -19,6 +20,40 @@ use crate::request::header_map::text;
 /// [`Error::Service`] if the function did not run, [`Error::Function`] if it failed, and
 /// [`Error::InvalidResponse`] if its payload breaks the format's contract.
 pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpResponse, Error> {
+    if has_body(invoked.headers, config)
+        && let Some(response) = around_body::decode_text(invoked, config)
+    {
+        return Ok(response);
+    }
+    let mut repaired = None;
+    let mut payload = FunctionPayload::parse(invoked.body);
+    if payload.is_err() {
+        repaired = replace_lone_surrogates(invoked.body);
+    }
+    if let Some(text) = &repaired {
+        payload = FunctionPayload::parse(text);
+    }
+    decode_payload(payload, invoked, config)
+}
+
+/// Returns whether the body of a response is a member of its payload, if the payload is a response.
+pub(crate) fn has_body(headers: &HeaderMap, config: &Config) -> bool {
+    config.invocation != Invocation::Event
+        && config.response != Response::Raw
+        && config.format.contract() != Contract::Raw
+        && first(headers, ":status") == Some(b"200")
+        && first(headers, headers::FUNCTION_ERROR).is_none()
+}
+
+/// Returns the client's response to an invocation with this payload.
+///
+/// # Errors
+/// Those of [`decode`].
+pub(super) fn decode_payload(
+    payload: Result<FunctionPayload<'_>, String>,
+    invoked: &InvokeResponse<'_>,
+    config: &Config,
+) -> Result<HttpResponse, Error> {
     let status = invoked.status();
     // Lambda responds 202. An upstream without a queue runs the function and responds 200.
     if config.invocation == Invocation::Event && matches!(status, 200 | 202) {
@@ -29,14 +64,6 @@ pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpRespo
     };
     if invoked.header(headers::FUNCTION_ERROR).is_some() {
         return Err(failed());
-    }
-    let repaired;
-    let mut payload = FunctionPayload::parse(invoked.body);
-    if payload.is_err()
-        && let Some(text) = replace_lone_surrogates(invoked.body)
-    {
-        repaired = text;
-        payload = FunctionPayload::parse(&repaired);
     }
     if invoked.is_from_emulator() && is_emulated_error(&payload, invoked.body) {
         return Err(failed());

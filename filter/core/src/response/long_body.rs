@@ -3,12 +3,10 @@
 //! A host that can replace a part of a body then holds the client's body, and not a payload that is a third longer.
 //! Nothing is left to be copied when the payload is whole. Only the members behind a body say what it is. So a body
 //! is decoded if it may be, and is encoded again if it must not: the only bodies that are read here are those that an
-//! encoder writes. Everything else is left to [`decode`], which needs the whole payload.
+//! encoder writes. Everything else is left to [`decode`](super::decode), which needs the whole payload.
 
-use super::decode::decode;
+use super::around_body::{self, MAX_OTHER_BYTES, PLACEHOLDER};
 use super::http_response::HttpResponse;
-use super::invoke_response::InvokeResponse;
-use super::payload::FunctionPayload;
 use crate::config::Config;
 use crate::encoding::base64;
 use crate::encoding::string_reader::{EXTRA_SPACE, StringReader};
@@ -16,9 +14,6 @@ use crate::request::HeaderMap;
 
 /// The number of characters that stand for three bytes.
 const QUANTUM: usize = 4;
-
-/// The largest number of bytes in front of a body, and behind it.
-const MAX_OTHER_BYTES: usize = 16 * 1024;
 
 /// Bytes that take the place of others in a body.
 ///
@@ -57,9 +52,6 @@ impl PartBuffer {
 /// The largest space that is kept. A piece of Envoy's buffers has 16 KiB.
 const MAX_SPACE_BYTES: usize = 128 * 1024;
 
-/// The text of a body in the place of the one that was read: three zeros in base64.
-const PLACEHOLDER: &[u8] = b"AAAA";
-
 /// A payload with a long body, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct LongBody {
@@ -88,24 +80,14 @@ impl LongBody {
     /// Reads the first piece of a payload, and appends the decoded bytes to `out`. Returns `None` if the piece
     /// does not have the beginning of a body.
     pub(crate) fn begin(piece: &[u8], out: &mut PartBuffer) -> Option<Self> {
-        const NAME: &[u8] = b"\"body\"";
-        let mut places = piece
-            .get(..MAX_OTHER_BYTES)
-            .unwrap_or(piece)
-            .windows(NAME.len());
-        let name = places.position(|place| place == NAME)?;
-        let value = piece.get(name + NAME.len()..)?.trim_ascii_start();
-        let value = value.strip_prefix(b":")?.trim_ascii_start();
-        let text = value.strip_prefix(b"\"")?;
-        let head = piece.get(..piece.len() - text.len())?;
+        let (head, text) = around_body::split(piece)?;
         let before = out.written;
         let mut readers = [
             BodyReader::Base64(Base64Reader::default()),
             BodyReader::Text(StringReader::default()),
         ]
         .into_iter()
-        // In front of other texts, there would often be something else than a response.
-        .take(if has_status(head) { 2 } else { 1 });
+        .take(if around_body::has_status(head) { 2 } else { 1 });
         readers.find_map(|reader| {
             out.written = before;
             let mut body = Self {
@@ -154,15 +136,13 @@ impl LongBody {
         if self.progress.tail == 0 || decoded == 0 {
             return None;
         }
-        let body = &[&self.head, PLACEHOLDER, &self.tail].concat();
-        let is_body = body_place(body)? + 1 == self.head.len();
-        let response = decode(&InvokeResponse { headers, body }, config).ok()?;
+        let response = around_body::decode(&self.head, &self.tail, headers, config)?;
         let is_read = response.body
             == match self.progress.reader {
                 BodyReader::Base64(_) => base64::decode(PLACEHOLDER).ok()?,
                 BodyReader::Text(_) => PLACEHOLDER.to_vec(),
             };
-        (is_body && is_read).then_some((response, decoded))
+        is_read.then_some((response, decoded))
     }
 
     /// Returns the payload as it came, from what the host holds.
@@ -180,12 +160,6 @@ impl LongBody {
         payload.extend_from_slice(rest);
         payload
     }
-}
-
-/// Returns whether the beginning of a payload may have a status.
-fn has_status(head: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"status";
-    head.windows(NAME.len()).any(|place| place == NAME)
 }
 
 impl BodyReader {
@@ -281,13 +255,4 @@ impl Base64Reader {
         self.is_padded |= decoded < quanta.len() / QUANTUM * 3;
         Ok(())
     }
-}
-
-/// Returns the place of the value of the member `body` in a payload.
-fn body_place(payload: &[u8]) -> Option<usize> {
-    let Ok(FunctionPayload::Object(members)) = FunctionPayload::parse(payload) else {
-        return None;
-    };
-    let body = members.body?.as_ptr().addr();
-    body.checked_sub(payload.as_ptr().addr())
 }

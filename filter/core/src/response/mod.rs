@@ -1,5 +1,6 @@
 //! Decodes the upstream's response to an invocation into the client's response.
 
+mod around_body;
 mod body;
 mod contract;
 mod decode;
@@ -15,6 +16,7 @@ mod prelude;
 mod stream;
 
 pub use decode::decode;
+pub(crate) use decode::has_body;
 pub use error_response::error_response;
 pub use http_response::HttpResponse;
 pub use invoke_response::InvokeResponse;

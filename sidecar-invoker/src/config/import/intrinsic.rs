@@ -351,9 +351,10 @@ impl Scope {
         let (id, name) = attribute.split_once('.').unwrap_or((attribute, ""));
         match self.functions.get(id) {
             Some(function) if name == "Arn" => self.spend(self.arn(function, None)),
-            _ => match self.output(id, name) {
-                Some(output) => Ok(output.kind.clone()),
-                None => Err(Unknown {
+            _ => match (self.output(id, name), self.versions.get(attribute)) {
+                (Some(output), _) => Ok(output.kind.clone()),
+                (None, Some(arn)) => self.spend(arn.clone()),
+                (None, None) => Err(Unknown {
                     needs: attribute.to_owned(),
                     resource: Some(self.path(id)),
                 }),

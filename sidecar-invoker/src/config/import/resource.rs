@@ -8,6 +8,8 @@ use super::template::{Template, child, entries, scalar};
 use crate::config::yaml::tree::{Key, YamlNode};
 use lambda_api::{FunctionName, FunctionReference, Qualifier};
 
+/// The function of AWS SAM.
+const SAM_FUNCTION: &str = "AWS::Serverless::Function";
 /// The API of AWS SAM whose events have the type `Api`.
 pub(super) const REST_API: &str = "AWS::Serverless::Api";
 /// The API of AWS SAM whose events have the type `HttpApi`.
@@ -202,7 +204,7 @@ fn globals_for(globals: &Node, section: &str, resource: &Node) -> Node {
 }
 
 fn is_function(kind: &str) -> bool {
-    matches!(kind, "AWS::Serverless::Function" | "AWS::Lambda::Function")
+    [SAM_FUNCTION, "AWS::Lambda::Function"].contains(&kind)
 }
 
 /// Returns whether the resource's condition is true.
@@ -287,18 +289,37 @@ pub(super) fn name_functions(
 }
 
 /// Gives versions and aliases of functions their ARNs. A version has that of its function, because its number is
-/// known only once it is published.
-pub(super) fn name_versions(scope: &mut Scope, made: &[&(Key, YamlNode)]) {
+/// known only once it is published. The alias and the version that AWS SAM adds to the function `F` are `F.Alias`
+/// and `F.Version`.
+pub(super) fn name_versions(scope: &mut Scope, root: &YamlNode, made: &[&(Key, YamlNode)]) {
+    let global = child(root, "Globals").and_then(|globals| child(globals, "Function"));
     for (key, resource) in made {
         let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
+        let properties = child(resource, "Properties");
+        let text = |name| {
+            let value = properties.and_then(|properties| child(properties, name));
+            let value = value.or_else(|| child(global.filter(|_| kind == SAM_FUNCTION)?, name));
+            scope.text(value?).ok()
+        };
+        if kind == SAM_FUNCTION {
+            if let Some(function) = scope.functions.get(&key.text)
+                && let Some(alias) = text("AutoPublishAlias")
+            {
+                let alias = alias.parse::<Qualifier>().ok();
+                let alias = scope.arn(function, alias.as_ref());
+                let version = scope.arn(function, None);
+                let id = &key.text;
+                let arns = [
+                    (format!("{id}.Alias"), alias),
+                    (format!("{id}.Version"), version),
+                ];
+                scope.versions.extend(arns);
+            }
+            continue;
+        }
         if !VERSIONS.contains(&kind) {
             continue;
         }
-        let properties = child(resource, "Properties");
-        let text = |name| {
-            let value = properties.and_then(|properties| child(properties, name))?;
-            scope.text(value).ok()
-        };
         let function = text("FunctionName").and_then(|name| name.parse::<FunctionReference>().ok());
         let alias = text("Name").and_then(|name| name.parse::<Qualifier>().ok());
         if let Some(function) = function {

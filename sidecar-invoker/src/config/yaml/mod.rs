@@ -1,5 +1,6 @@
 //! YAML with line numbers: a tree, its decoding, and values that stand as text.
 
 pub(crate) mod decode;
+mod flow;
 pub(crate) mod scalar;
 pub(crate) mod tree;

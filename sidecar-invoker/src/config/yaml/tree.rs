@@ -1,11 +1,14 @@
 //! A YAML document as a tree that knows the line of every key and value.
 //!
 //! A scalar keeps its text as it was written. The type that reads `1.10`, `yes` or `0512` decides what
-//! it means, not YAML's own rules.
+//! it means, not YAML's own rules. Only the booleans of a template are those of YAML 1.1, as AWS reads it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+use super::flow;
 
 /// The deepest nesting of a configuration, which needs about six levels.
 const MAX_DEPTH: usize = 32;
@@ -13,6 +16,9 @@ const MAX_DEPTH: usize = 32;
 const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
+
+/// The most flow collections and quoted texts of a document whose lines are indented too little.
+const MAX_REPAIRS: usize = 500;
 
 /// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
 const MERGE_KEY: &str = "<<";
@@ -88,32 +94,30 @@ enum Tags {
 }
 
 fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
-    let mut builder = Builder {
-        tags,
-        events: Parser::new_from_str(source),
-        anchors: HashMap::new(),
-        nodes: 0,
-    };
-    let mut document = None;
+    let mut source = Cow::Borrowed(source);
+    let mut repairs = 0;
     loop {
-        let (event, span) = builder.next()?;
-        match event {
-            Event::StreamEnd => break,
-            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-            Event::DocumentStart(_) if document.is_some() => {
-                return Err(fault(
-                    span,
-                    "a second document starts; one file holds one configuration",
-                ));
-            }
-            Event::DocumentStart(_) => {}
-            event => document = Some(builder.node(event, span, 0)?),
+        let mut builder = Builder {
+            tags,
+            events: Parser::new_from_str(&source),
+            anchors: HashMap::new(),
+            nodes: 0,
+            open: Vec::new(),
+            failed_at: None,
+        };
+        let error = match builder.document() {
+            Err(error) if flow::is_about_indentation(&error.message) => error,
+            result => return result,
+        };
+        repairs += 1;
+        let indented = builder.failed_at.filter(|_| repairs <= MAX_REPAIRS);
+        let indented = indented
+            .and_then(|place| flow::indented(&source, &builder.open, place, &error.message));
+        match indented {
+            Some(indented) => source = Cow::Owned(indented),
+            None => return Err(error),
         }
     }
-    Ok(document.unwrap_or(YamlNode {
-        line: 1,
-        kind: Kind::Null,
-    }))
 }
 
 struct Builder<'s> {
@@ -121,16 +125,46 @@ struct Builder<'s> {
     events: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, YamlNode>,
     nodes: usize,
+    /// The beginnings of the collections that have not ended, the outermost first.
+    open: Vec<flow::Place>,
+    /// The place that the parser could not read.
+    failed_at: Option<flow::Place>,
 }
 
 impl<'s> Builder<'s> {
+    fn document(&mut self) -> Result<YamlNode, SyntaxError> {
+        let mut document = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+                Event::DocumentStart(_) if document.is_some() => {
+                    return Err(fault(
+                        span,
+                        "a second document starts; one file holds one configuration",
+                    ));
+                }
+                Event::DocumentStart(_) => {}
+                event => document = Some(self.node(event, span, 0)?),
+            }
+        }
+        Ok(document.unwrap_or(YamlNode {
+            line: 1,
+            kind: Kind::Null,
+        }))
+    }
+
     fn next(&mut self) -> Result<(Event<'s>, Span), SyntaxError> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(SyntaxError {
-                line: error.marker().line(),
-                message: error.info().to_owned(),
-            }),
+            Some(Err(error)) => {
+                self.failed_at = Some(flow::Place::of(*error.marker()));
+                Err(SyntaxError {
+                    line: error.marker().line(),
+                    message: error.info().to_owned(),
+                })
+            }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
@@ -150,9 +184,23 @@ impl<'s> Builder<'s> {
         }
         let line = span.start.line();
         let (kind, anchor, tag) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style), anchor, tag),
-            Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
-            Event::MappingStart(anchor, tag) => (self.mapping(depth)?, anchor, tag),
+            Event::Scalar(text, style, anchor, tag) => {
+                // The argument of a function in its short form is text.
+                let has_booleans = matches!(self.tags, Tags::Functions) && tag.is_none();
+                (scalar(&text, style, has_booleans), anchor, tag)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.open.push(flow::Place::of(span.start));
+                let list = self.list(depth)?;
+                self.open.pop();
+                (list, anchor, tag)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.open.push(flow::Place::of(span.start));
+                let mapping = self.mapping(depth)?;
+                self.open.pop();
+                (mapping, anchor, tag)
+            }
             Event::Alias(id) => {
                 let anchored = self.anchors.get(&id).cloned();
                 let node = anchored.ok_or_else(|| fault(span, "an alias inside its own anchor"))?;
@@ -269,10 +317,23 @@ fn with_merged(mut entries: Vec<Entry>, merged: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Kind {
+fn scalar(text: &str, style: ScalarStyle, has_booleans: bool) -> Kind {
+    let is_plain = style == ScalarStyle::Plain;
     match text {
-        "" | "~" | "null" if style == ScalarStyle::Plain => Kind::Null,
-        text => Kind::Text(text.to_owned()),
+        "" | "~" | "null" if is_plain => Kind::Null,
+        text => {
+            let boolean = boolean(text).filter(|_| is_plain && has_booleans);
+            Kind::Text(boolean.unwrap_or(text).to_owned())
+        }
+    }
+}
+
+/// Returns the one form of a boolean of YAML 1.1.
+fn boolean(text: &str) -> Option<&'static str> {
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some("true"),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some("false"),
+        _ => None,
     }
 }
 
@@ -294,6 +355,60 @@ fn fault(span: Span, message: &str) -> SyntaxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn indentation_does_not_matter_within_brackets_and_quotes() {
+        let document = parse_template(
+            "
+Policy:
+  Action: [
+    \"a:b\", # ]
+    'it''s ]',
+  ]
+  Allow: !Sub {
+    x: \"\\\"}\"
+  }
+  Nested:
+      Schema: {\"title\": \"T\",
+  \"items\": [
+'a'
+]
+  }
+  Quoted:
+      double: \"lo\\
+ ng \\\"
+te]xt\" # \"
+      single: 'it''s
+short'
+Last: [{
+  b: c d 'e
+}]
+More: x
+",
+        );
+        let text = format!("{:?}", document.unwrap());
+        for part in [
+            "a:b",
+            "it's ]",
+            "\\\"}",
+            "title",
+            "items",
+            "c d 'e",
+            "long \\\"",
+            "it's short",
+            "More",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("line: 25"), "{text}");
+        for wrong in [
+            "a:\n  b: [1\nc: 2",
+            "a: [\n}\n",
+            "a:\n    b: 1\n  c: 2\n d: 3\n",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn values_keep_their_text_and_line() {

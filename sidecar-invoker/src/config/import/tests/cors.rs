@@ -186,7 +186,7 @@ Resources:
   Http: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: {{ AllowOrigins: [!Ref Domain, 'https://a.example'],
     AllowMethods: ["G\nX"], MaxAge: soon, Colour: red }} }} }}
   None: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: {{ AllowHeaders: [a] }} }} }}
-  Odd: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: yes }} }}
+  Odd: {{ Type: AWS::Serverless::HttpApi, Properties: {{ CorsConfiguration: some }} }}
   Rest: {{ Type: AWS::Serverless::Api, Properties: {{ StageName: s, Cors: '*' }} }}
   Empty: {{ Type: AWS::Serverless::Api, Properties: {{ StageName: s, Cors: {{ AllowOrigin: !Ref Domain, MaxAge: "'1'" }} }} }}
   F: {{ {FUNCTION} }} }}
@@ -200,7 +200,7 @@ Resources:
             "4: Http: AllowMethods has a text that no header can have; it is left out",
             "4: Http: CorsConfiguration.Colour is not understood and has no effect here",
             "5: None: CORS has no AllowOrigins; it is left out",
-            "6: Odd: CORS is \"yes\", neither true nor its settings; it is left out",
+            "6: Odd: CORS is \"some\", neither true nor its settings; it is left out",
             "7: Rest: Cors.AllowOrigin needs single quotes of its own on AWS: \"'*'\"",
             "8: Empty: Cors.AllowOrigin needs Domain, which is not known here; it is left out",
         ]

@@ -529,6 +529,50 @@ Resources:
     );
 }
 
+/// As AWS SAM's *Referencing generated resources* has it: the alias is that of `AutoPublishAlias`.
+#[test]
+fn the_alias_and_the_version_that_sam_adds_to_a_function_are_known() {
+    let config = read(&format!(
+        "
+Globals: {{ Function: {{ AutoPublishAlias: live }} }}
+Resources:
+  F: {{ {FUNCTION} }} }}
+  G: {{ {FUNCTION}, AutoPublishAlias: blue, Environment: {{ Variables: {{ F: !Ref F.Alias, G: !Sub '<${{G.Alias}}>', V: !Ref F.Version }} }} }} }}
+"
+    ));
+    let region = crate::invocation::region(|name| std::env::var_os(name));
+    let arn = format!("arn:aws:lambda:{region}:123456789012:function:");
+    let env = env(&config, "G");
+    assert_eq!(env["F"], format!("{arn}F:live"));
+    assert_eq!(env["G"], format!("<{arn}G:blue>"));
+    assert_eq!(env["V"], format!("{arn}F"));
+}
+
+/// As `aws-sam-cli` writes variables (`_stringify_value`), whose parser has the booleans of YAML 1.1.
+#[test]
+fn booleans_are_true_and_false_however_they_are_written() {
+    let variables = "A: True, B: FALSE, C: yes, D: Off, E: 'True', F: \"no\", G: y, H: !Sub Yes";
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION}, Environment: {{ Variables: {{ {variables} }} }} }} }}
+"
+    ));
+    let env = env(&config, "F");
+    for (name, value) in [
+        ("A", "true"),
+        ("B", "false"),
+        ("C", "true"),
+        ("D", "false"),
+        ("E", "True"),
+        ("F", "no"),
+        ("G", "y"),
+        ("H", "Yes"),
+    ] {
+        assert_eq!(env[name], value, "{name}");
+    }
+}
+
 #[test]
 fn a_value_that_a_parameter_may_not_have_is_a_warning() {
     let template = format!(
