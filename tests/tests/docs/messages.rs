@@ -62,20 +62,18 @@ const PARTS: [Part; 3] = [
     },
 ];
 
-/// The beginnings of messages in the code, with the text that stands in front of them, and the end of the paths in which they count.
-const BEGINNINGS: [(&str, &str, &str); 8] = [
-    (r"#\[error\(", "", ".rs"),
-    (r"ServiceError::\w+\((?:format!\()?", "", ".rs"),
-    (r"StatusCode::\w+,\s*(?:format!\()?", "", ".rs"),
-    (r"let message = (?:format!\()?", "", ".rs"),
-    (r"\.warn\([^\x22;]*", "", ".rs"),
-    (r"f\.write_str\(", "", "/error.rs"),
-    (r"write!\(\s*f,", "", "/error.rs"),
-    (
-        r"\b(?:invalid|InvalidResponse)\((?:format!\()?",
-        INVALID_ANSWER,
-        ".rs",
-    ),
+/// The beginnings of messages in the code, as a text and as an expression for what may follow it; the text that stands in front of
+/// such messages; and the end of the paths in which they count.
+const BEGINNINGS: [(&str, &str, &str, &str); 9] = [
+    ("#[error(", "", "", ".rs"),
+    ("ServiceError::", r"\w+\((?:format!\()?", "", ".rs"),
+    ("StatusCode::", r"\w+,\s*(?:format!\()?", "", ".rs"),
+    ("let message = ", r"(?:format!\()?", "", ".rs"),
+    (".warn(", r"[^\x22;]*", "", ".rs"),
+    ("f.write_str(", "", "", "/error.rs"),
+    ("write!(", r"\s*f,", "", "/error.rs"),
+    ("invalid(", r"(?:format!\()?", INVALID_ANSWER, ".rs"),
+    ("InvalidResponse(", r"(?:format!\()?", INVALID_ANSWER, ".rs"),
 ];
 
 /// A text in Rust.
@@ -84,8 +82,8 @@ const STRING: &str = r#""((?:[^"\\]|\\(?s:.))*)""#;
 static TEXT: LazyLock<Regex> = LazyLock::new(|| Regex::new(STRING).unwrap());
 static LINE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?:tracing|log)::(?:warn|error)!\(").unwrap());
-static BEGINNINGS_AND_TEXTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let patterns = BEGINNINGS.map(|(begin, _, _)| format!(r"{begin}\s*{STRING}"));
+static REST_AND_TEXT: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let patterns = BEGINNINGS.map(|(_, rest, _, _)| format!(r"^{rest}\s*{STRING}"));
     patterns
         .iter()
         .map(|pattern| Regex::new(pattern).unwrap())
@@ -99,12 +97,13 @@ const INVALID_ANSWER: &str = "the function's answer is not valid: ";
 fn messages(path: &str, source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or(source);
     let mut found = Vec::new();
-    for ((_, before, end_of_path), begin) in BEGINNINGS.iter().zip(&*BEGINNINGS_AND_TEXTS) {
+    for ((begin, _, before, end_of_path), rest) in BEGINNINGS.iter().zip(&*REST_AND_TEXT) {
         let is_elsewhere = *before == INVALID_ANSWER && !path.starts_with("filter/");
         if is_elsewhere || !path.ends_with(end_of_path) {
             continue;
         }
-        let texts = begin.captures_iter(code).map(|found| found[1].to_owned());
+        let texts = code.split(begin).skip(1);
+        let texts = texts.filter_map(|text| Some(rest.captures(text)?[1].to_owned()));
         let sentences = texts.filter(|text| is_sentence(text));
         found.extend(sentences.map(|text| format!("{before}{text}")));
     }
