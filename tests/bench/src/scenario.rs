@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use lambda_api::event_stream;
 use lambda_mesh_bench_core::data::{json_text, noise};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::contestant::Contestant;
 use crate::load::Exchange;
@@ -32,6 +32,9 @@ pub enum Scenario {
     /// The GET. The response is 5 MB in pieces of 1 KB without pauses.
     FastStream,
 }
+
+/// A header in the payloads of the function, but not in responses of the upstream.
+pub const FUNCTION_HEADER: &str = "cache-control: no-store";
 
 /// The size of a piece of a stream in bytes.
 const PIECE_BYTES: usize = 1_000;
@@ -158,7 +161,7 @@ impl Scenario {
         let lines = BROWSER
             .split("\r\n")
             .filter_map(|line| line.split_once(": "));
-        let headers: serde_json::Map<String, Value> = lines
+        let headers: Map<String, Value> = lines
             .filter(|(name, _)| *name != "cookie")
             .chain([
                 ("host", "shop.example.com"),
@@ -267,7 +270,12 @@ impl Scenario {
     }
 
     fn response_headers(self) -> Value {
-        json!({ "content-type": self.response_type(), "cache-control": "no-store" })
+        let mut headers =
+            Map::from_iter([("content-type".to_owned(), self.response_type().into())]);
+        if let Some((name, value)) = FUNCTION_HEADER.split_once(": ") {
+            headers.insert(name.to_owned(), value.into());
+        }
+        headers.into()
     }
 }
 
