@@ -28,8 +28,10 @@ pub enum Scenario {
     /// The GET. The response is 5 MB of binary data.
     GetBinary,
     /// The GET. The response is 100 pieces of 1 KB with pauses.
+    #[value(skip)]
     PacedStream,
     /// The GET. The response is 5 MB in pieces of 1 KB without pauses.
+    #[value(skip)]
     FastStream,
 }
 
@@ -211,11 +213,6 @@ impl Scenario {
     /// Returns whether the response of `contestant` is right. The Lambda Reverse Proxy does not decode base64.
     pub fn is_served_by(self, contestant: Contestant) -> bool {
         (self, contestant) != (Self::GetBinary, Contestant::Lrp)
-    }
-
-    /// Returns whether the response is streamed.
-    pub fn is_streamed(self) -> bool {
-        self.pause().is_some()
     }
 
     /// Returns the pause between two pieces of a streamed response.
