@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // maxMessage is above the 6 MB of a payload. The default of grpc-go is 4 MB.
@@ -113,6 +114,11 @@ func (p *processor) Process(stream proc.ExternalProcessor_ProcessServer) error {
 			}
 			answer = &proc.ProcessingResponse{Response: &proc.ProcessingResponse_RequestBody{
 				RequestBody: &proc.BodyResponse{Response: common},
+			}}
+		case *proc.ProcessingRequest_ResponseHeaders:
+			// Envoy holds them until the body has been decoded.
+			answer = &proc.ProcessingResponse{Response: &proc.ProcessingResponse_ResponseHeaders{
+				ResponseHeaders: &proc.HeadersResponse{},
 			}}
 		case *proc.ProcessingRequest_ResponseBody:
 			common, err := decode(part.ResponseBody.Body)
@@ -242,9 +248,10 @@ func decode(payload []byte) (*proc.CommonResponse, error) {
 		headers = append(headers, set(strings.ToLower(name), []byte(value)))
 	}
 	for _, cookie := range r.Cookies {
-		header := set("set-cookie", []byte(cookie))
-		header.AppendAction = core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
-		headers = append(headers, header)
+		headers = append(headers, &core.HeaderValueOption{
+			Header: &core.HeaderValue{Key: "set-cookie", RawValue: []byte(cookie)},
+			Append: wrapperspb.Bool(true),
+		})
 	}
 	return &proc.CommonResponse{
 		HeaderMutation: &proc.HeaderMutation{SetHeaders: headers},
@@ -252,10 +259,11 @@ func decode(payload []byte) (*proc.CommonResponse, error) {
 	}, nil
 }
 
+// set returns a header that replaces those of its name. ext_proc reads Append, and not AppendAction.
 func set(name string, value []byte) *core.HeaderValueOption {
 	return &core.HeaderValueOption{
-		Header:       &core.HeaderValue{Key: name, RawValue: value},
-		AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		Header: &core.HeaderValue{Key: name, RawValue: value},
+		Append: wrapperspb.Bool(false),
 	}
 }
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::contestant::Contestant;
@@ -13,7 +13,7 @@ use crate::envoy_config::Config;
 use crate::invoker;
 use crate::lab::Lab;
 use crate::process::{Process, Usage, free_address};
-use crate::scenario::Scenario;
+use crate::scenario::{FUNCTION_HEADER, Scenario};
 use crate::upstream::Upstream;
 
 /// A contestant with its upstream. `Drop` ends its processes.
@@ -56,7 +56,7 @@ impl Entrant {
     /// Starts a contestant with this number of workers, and with an upstream for this scenario.
     ///
     /// # Errors
-    /// A process does not start.
+    /// A process does not start, or a response does not have the headers of the function.
     pub fn start(
         lab: &Lab,
         scenario: Scenario,
@@ -68,14 +68,15 @@ impl Entrant {
         let (mut next, mut invoker, mut ext_proc) = (upstream.address, None, None);
         let address = free_address()?;
         if contestant == Contestant::Lrp {
-            return Ok(Self {
+            let entrant = Self {
                 contestant,
                 address,
                 proxy: lambda_reverse_proxy(lab, &name, address, next)?,
                 service: None,
                 invoker: None,
                 upstream,
-            });
+            };
+            return entrant.checked(lab, scenario);
         }
         if contestant == Contestant::OursInvoker {
             let name = format!("{name}-invoker");
@@ -97,14 +98,27 @@ impl Entrant {
         };
         let placement = lab.on(lab.cores.proxy);
         let proxy = envoy::start(&name, address, &config.at(address), workers, placement)?;
-        Ok(Self {
+        let entrant = Self {
             contestant,
             address,
             proxy,
             service: ext_proc.map(|(_, process)| process),
             invoker,
             upstream,
-        })
+        };
+        entrant.checked(lab, scenario)
+    }
+
+    /// The load compares only the status and the size of responses.
+    fn checked(self, lab: &Lab, scenario: Scenario) -> Result<Self> {
+        let request = scenario.request("shop.example.com");
+        let head = lab.response_head(self.address, &request)?;
+        let is_decoded = head.to_ascii_lowercase().contains(FUNCTION_HEADER);
+        ensure!(
+            is_decoded || self.contestant == Contestant::PassThrough,
+            "the response does not have the function's headers:\n{head}"
+        );
+        Ok(self)
     }
 
     /// Switches the upstream to the responses of `scenario`, whose invocation must be of the same kind as that

@@ -105,7 +105,7 @@ fn aws_lambda() -> Value {
     })
 }
 
-/// Returns the filter with as few messages as possible: the response's headers are changed with its body.
+/// Returns the filter. Envoy changes the response's headers with its body only if it has sent both to the service.
 fn ext_proc() -> Value {
     json!({
         "name": "envoy.filters.http.ext_proc",
@@ -116,7 +116,7 @@ fn ext_proc() -> Value {
             "processing_mode": {
                 "request_header_mode": "SEND",
                 "request_body_mode": "BUFFERED",
-                "response_header_mode": "SKIP",
+                "response_header_mode": "SEND",
                 "response_body_mode": "BUFFERED",
             },
             "mutation_rules": { "allow_all_routing": true },

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use crate::contestant::Contestant;
@@ -118,6 +120,22 @@ impl Lab {
     /// The system has no port left.
     pub fn upstream(&self, script: Script) -> Result<Upstream> {
         Ok(self.runtime.block_on(Upstream::serve(script))?)
+    }
+
+    /// Sends a request and returns the head of the response.
+    ///
+    /// # Errors
+    /// The connection breaks.
+    pub fn response_head(&self, address: SocketAddr, request: &[u8]) -> Result<String> {
+        self.runtime.block_on(async {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(request).await?;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await?);
+            }
+            Ok(String::from_utf8_lossy(&head).into_owned())
+        })
     }
 
     /// Sends a load.

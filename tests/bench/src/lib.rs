@@ -1,5 +1,5 @@
 //! Measures lambda-mesh beside Envoy's own Lambda filter and beside an Envoy that passes requests through.
-//! The contestants take turns on the same core.
+//! The contestants take turns on the same core. A service that does the filter's work outside Envoy is on Envoy's core.
 //!
 //! ```text
 //! core 1: load generator, upstream, invoker          core 0: one Envoy at a time

@@ -101,12 +101,6 @@ fn main() -> Result<()> {
         bail!("--functions and --concurrency must be at least 1");
     }
     let wanted = |experiment| cli.only.is_empty() || cli.only.contains(&experiment);
-    if let Some(stream) = cli.scenarios.iter().find(|scenario| scenario.is_streamed()) {
-        bail!(
-            "--scenarios {} belongs to the experiment stream",
-            stream.name()
-        );
-    }
     // A mistake here must not cost the run.
     let earlier = cli.against.as_deref().map(Report::read).transpose()?;
     let folder = cli.folder.clone();

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use lambda_api::event_stream;
 use lambda_mesh_bench_core::data::{json_text, noise};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::contestant::Contestant;
 use crate::load::Exchange;
@@ -28,10 +28,15 @@ pub enum Scenario {
     /// The GET. The response is 5 MB of binary data.
     GetBinary,
     /// The GET. The response is 100 pieces of 1 KB with pauses.
+    #[value(skip)]
     PacedStream,
     /// The GET. The response is 5 MB in pieces of 1 KB without pauses.
+    #[value(skip)]
     FastStream,
 }
+
+/// A header in the payloads of the function, but not in responses of the upstream.
+pub const FUNCTION_HEADER: &str = "cache-control: no-store";
 
 /// The size of a piece of a stream in bytes.
 const PIECE_BYTES: usize = 1_000;
@@ -158,7 +163,7 @@ impl Scenario {
         let lines = BROWSER
             .split("\r\n")
             .filter_map(|line| line.split_once(": "));
-        let headers: serde_json::Map<String, Value> = lines
+        let headers: Map<String, Value> = lines
             .filter(|(name, _)| *name != "cookie")
             .chain([
                 ("host", "shop.example.com"),
@@ -208,11 +213,6 @@ impl Scenario {
     /// Returns whether the response of `contestant` is right. The Lambda Reverse Proxy does not decode base64.
     pub fn is_served_by(self, contestant: Contestant) -> bool {
         (self, contestant) != (Self::GetBinary, Contestant::Lrp)
-    }
-
-    /// Returns whether the response is streamed.
-    pub fn is_streamed(self) -> bool {
-        self.pause().is_some()
     }
 
     /// Returns the pause between two pieces of a streamed response.
@@ -267,7 +267,12 @@ impl Scenario {
     }
 
     fn response_headers(self) -> Value {
-        json!({ "content-type": self.response_type(), "cache-control": "no-store" })
+        let mut headers =
+            Map::from_iter([("content-type".to_owned(), self.response_type().into())]);
+        if let Some((name, value)) = FUNCTION_HEADER.split_once(": ") {
+            headers.insert(name.to_owned(), value.into());
+        }
+        headers.into()
     }
 }
 
