@@ -5,6 +5,9 @@
 
 use saphyr_parser::Marker;
 
+/// The last column at which a collection or a text may begin whose lines are indented here.
+const MAX_COLUMN: usize = 500;
+
 /// A place in a document.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -46,7 +49,9 @@ pub(super) fn indented(
         ),
     };
     let end = end(source, start).filter(|end| (start.line + 1..=*end).contains(&line))?;
-    let indentation = " ".repeat(start.column + 1);
+    // A bracket so far to the right is in a document of one line.
+    let column = Some(start.column).filter(|column| *column <= MAX_COLUMN)?;
+    let indentation = " ".repeat(column + 1);
     let mut indented = String::with_capacity(source.len() + (end - line + 1) * indentation.len());
     for (number, text) in source.split_inclusive('\n').enumerate() {
         if (line..=end).contains(&(number + 1)) {

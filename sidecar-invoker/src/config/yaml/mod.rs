@@ -3,4 +3,5 @@
 pub(crate) mod decode;
 mod flow;
 pub(crate) mod scalar;
+mod surrogates;
 pub(crate) mod tree;

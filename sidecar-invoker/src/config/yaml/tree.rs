@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::flow;
+use super::{flow, surrogates};
 
 /// The deepest nesting of a configuration, which needs about six levels.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +17,8 @@ const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
-/// The most flow collections and quoted texts of a document whose lines are indented too little.
+/// The most flow collections and quoted texts of a document whose lines are indented too little. The document is
+/// parsed again for each.
 const MAX_REPAIRS: usize = 500;
 
 /// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
@@ -106,15 +107,22 @@ fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
             failed_at: None,
         };
         let error = match builder.document() {
-            Err(error) if flow::is_about_indentation(&error.message) => error,
-            result => return result,
+            Err(error) => error,
+            document => return document,
         };
         repairs += 1;
-        let indented = builder.failed_at.filter(|_| repairs <= MAX_REPAIRS);
-        let indented = indented
-            .and_then(|place| flow::indented(&source, &builder.open, place, &error.message));
-        match indented {
-            Some(indented) => source = Cow::Owned(indented),
+        let place = builder.failed_at.filter(|_| repairs <= MAX_REPAIRS);
+        let repaired = place.and_then(|place| match error.message.as_str() {
+            "while parsing a quoted scalar, found invalid Unicode character escape code" => {
+                surrogates::joined(&source)
+            }
+            message if flow::is_about_indentation(message) => {
+                flow::indented(&source, &builder.open, place, message)
+            }
+            _ => None,
+        });
+        match repaired {
+            Some(repaired) => source = Cow::Owned(repaired),
             None => return Err(error),
         }
     }
@@ -408,6 +416,16 @@ More: x
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn json_may_have_characters_in_two_escapes() {
+        let json = r#"{ "a": "\ud83d\ude00", "b": [
+]}"#;
+        let document = parse_template(json).unwrap();
+        assert!(format!("{document:?}").contains('\u{1f600}'));
+        let half = parse_template(r#"{ "a": "\ud83d" }"#);
+        assert!(half.unwrap_err().message.contains("Unicode"));
     }
 
     #[test]
