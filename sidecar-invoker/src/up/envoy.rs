@@ -86,14 +86,16 @@ impl EnvoyAdmin {
     /// its configuration.
     pub(super) async fn announce(&self, ready: impl FnOnce(SocketAddr)) -> RunError {
         loop {
-            if let Some(address) = self.listener().await {
-                ready(address);
-                return std::future::pending().await;
-            }
+            let listener = self.listener().await;
+            // Envoy opens the listener also if it has refused the clusters, which it reads before.
             for rejected in REJECTED {
                 if self.statistic(rejected).await.is_ok_and(|count| count > 0) {
                     return RunError::Rejected;
                 }
+            }
+            if let Some(address) = listener {
+                ready(address);
+                return std::future::pending().await;
             }
             sleep(POLL_INTERVAL).await;
         }
