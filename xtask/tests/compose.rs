@@ -160,7 +160,7 @@ fn the_images_have_existing_stages_and_do_not_run_as_root() {
 }
 
 #[test]
-fn every_crate_of_the_workspace_is_in_the_build_context() {
+fn what_dist_needs_is_in_the_build_context() {
     let ignored = text(".dockerignore");
     let included: Vec<&str> = ignored
         .lines()
@@ -170,6 +170,13 @@ fn every_crate_of_the_workspace_is_in_the_build_context() {
         assert!(
             workspace_root().join(path).exists(),
             ".dockerignore: {path} does not exist"
+        );
+    }
+    // The archive has the licence in it.
+    for file in ["Cargo.lock", "LICENSE"] {
+        assert!(
+            included.contains(&file),
+            "{file} is not in the build context"
         );
     }
     let manifest: toml::Table = text("Cargo.toml").parse().unwrap();

@@ -1,5 +1,7 @@
 //! The containers of one run of a Compose file.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use serde_json::Value;
 use super::compose_file;
 use super::docker::{compose, docker};
 use super::stories::Story;
-use crate::{ports, run, say};
+use crate::{ports, run, say, target_dir, workspace_root};
 
 /// The time limit for all containers to become healthy.
 const HEALTHY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -23,14 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Project {
     name: String,
     port: u16,
+    file: PathBuf,
     story: &'static Story,
 }
 
 impl Project {
     pub(super) fn new(story: &'static Story) -> Result<Self> {
+        let port = ports::free()?;
+        let file = match story.port {
+            Some(fixed) => with_port(story.file, fixed, port)?,
+            None => workspace_root().join(story.file),
+        };
         Ok(Self {
             name: format!("lambda-mesh-test-{}-{}", story.name, std::process::id()),
-            port: story.port.map_or_else(ports::free, Ok)?,
+            port,
+            file,
             story,
         })
     }
@@ -45,7 +54,10 @@ impl Project {
     fn command(&self) -> Command {
         let mut command = compose();
         command
-            .args(["--project-name", &self.name, "--file", self.story.file])
+            .args(["--project-name", &self.name, "--project-directory"])
+            .arg(self.story.folder())
+            .arg("--file")
+            .arg(&self.file)
             .env("LAMBDA_MESH_PORT", self.port.to_string());
         command
     }
@@ -173,6 +185,26 @@ impl Project {
         )?;
         Ok(lines.lines().map(str::to_owned).collect())
     }
+}
+
+/// Writes a copy of a Compose file with another port on this machine, because something else may use the
+/// file's own, and returns its path.
+fn with_port(file: &str, fixed: u16, port: u16) -> Result<PathBuf> {
+    let text = fs::read_to_string(workspace_root().join(file))
+        .with_context(|| format!("cannot read {file}"))?;
+    let published = format!("127.0.0.1:{fixed}:");
+    ensure!(text.contains(&published), "{file} does not publish {fixed}");
+    let folder = target_dir().join("compose");
+    let copy = folder.join("compose.yaml");
+    fs::create_dir_all(&folder)
+        .and_then(|()| {
+            fs::write(
+                &copy,
+                text.replace(&published, &format!("127.0.0.1:{port}:")),
+            )
+        })
+        .context("cannot write target/compose/compose.yaml")?;
+    Ok(copy)
 }
 
 /// Repeats a check until it passes.

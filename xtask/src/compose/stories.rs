@@ -1,6 +1,9 @@
 //! The Compose files, the requests to each, and what its containers log.
 
+use std::path::PathBuf;
+
 use super::calls::Call;
+use crate::workspace_root;
 
 /// A Compose file and what it has to do.
 pub(super) struct Story {
@@ -19,6 +22,14 @@ pub(super) struct Story {
     pub(super) calls: &'static [Call],
     /// Texts in the logs of services.
     pub(super) logs: &'static [(&'static str, &'static str)],
+}
+
+impl Story {
+    /// Returns the folder to which paths in the Compose file are relative.
+    pub(super) fn folder(&self) -> PathBuf {
+        let file = workspace_root().join(self.file);
+        file.parent().unwrap_or(workspace_root()).to_owned()
+    }
 }
 
 const HIPCHAT: &str = "hipchat.private.example.com";
