@@ -6,7 +6,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{call, get, start};
-use crate::support::Invoker;
 
 /// A reader of the stream of events.
 pub(super) struct Events {
