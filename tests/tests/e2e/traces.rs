@@ -200,7 +200,12 @@ fn spans_go_through_the_proxy_of_the_environment_unless_it_excepts_the_collector
     };
     let proxy = Proxy::start();
     let endpoint = format!("https://{}", collector.address);
-    let config = json!({ "traces": { "endpoint": endpoint }, "functions": {} });
+    // A failed call has a span too.
+    let nowhere = format!("http://{}", free_address());
+    let config = json!({
+        "traces": { "endpoint": endpoint },
+        "functions": { "f": { "rie": nowhere } },
+    });
     for (no_proxy, trace, tunnels) in [
         ("127.0.0.1", "58406520a006649127e371903a2de971", 0),
         ("example.com", "58406520a006649127e371903a2de972", 1),
@@ -210,10 +215,10 @@ fn spans_go_through_the_proxy_of_the_environment_unless_it_excepts_the_collector
             .env("HTTPS_PROXY", &proxy.url)
             .env("NO_PROXY", no_proxy)
             .start();
-        let path = "/2015-03-31/functions/unknown/invocations";
+        let path = "/2015-03-31/functions/f/invocations";
         let request = Request::new(invoker.address(), "POST", path).body("{}");
         let parent = format!("00-{trace}-53995c3f42cd8ad8-01");
-        assert_eq!(request.header("traceparent", parent).send().status, 404);
+        assert_eq!(request.header("traceparent", parent).send().status, 502);
         let spans = collector.wait_for(trace, 1);
         assert_eq!(spans[0].parent, "53995c3f42cd8ad8");
         let heads = proxy.heads();
