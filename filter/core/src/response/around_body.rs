@@ -1,7 +1,7 @@
 //! A payload without the text of its body, which is most of a payload. The text is read in one pass, before the parser
 //! sees the rest. The parser would read it twice: to find its end, and to remove its escapes.
 
-use super::decode::decode_payload;
+use super::decode_payload::decode_payload;
 use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
