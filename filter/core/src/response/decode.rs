@@ -21,7 +21,7 @@ use crate::request::header_map::first;
 /// [`Error::InvalidResponse`] if its payload breaks the format's contract.
 pub fn decode(invoked: &InvokeResponse<'_>, config: &Config) -> Result<HttpResponse, Error> {
     if has_body(invoked.headers, config)
-        && let Some(response) = around_body::decode_text(invoked, config)
+        && let Some(response) = around_body::decode_body(invoked, config)
     {
         return Ok(response);
     }
