@@ -10,7 +10,9 @@ use std::ptr;
 
 use lambda_filter_core::exchange::Flow;
 
-use crate::abi::envoy::{Buffer, ConfigPtr, Filter, FilterConfig, FilterPtr};
+use crate::abi::buffer::Buffer;
+use crate::abi::envoy::{Filter, FilterPtr};
+use crate::abi::filter_config::{ConfigPtr, FilterConfig};
 use crate::module::{self, Request};
 use crate::plugin::Plugin;
 use crate::settings::RouteConfig;

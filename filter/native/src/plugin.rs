@@ -2,7 +2,7 @@
 
 use lambda_filter_core::config::LoadedSettings;
 
-use crate::abi::envoy::FilterConfig;
+use crate::abi::filter_config::FilterConfig;
 use crate::settings;
 use crate::statistics::Registration;
 

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use lambda_filter_core::metrics::{ErrorKind, FunctionMetrics, Metric};
 
-use crate::abi::envoy::{FilterConfig, StatisticId};
+use crate::abi::filter_config::{FilterConfig, StatisticId};
 
 /// The configurations that have defined statistics, the newest last. A request uses one while it holds the lock,
 /// so that Envoy cannot destroy it meanwhile.

@@ -1,7 +1,5 @@
 //! A single escape in a JSON string.
 
-use super::json_string::unescaped_byte;
-
 /// The length of the longest escape, a pair such as `\ud83d\ude00`.
 pub(super) const LONGEST_ESCAPE: usize = 12;
 
@@ -82,6 +80,19 @@ impl Escape {
             digits: Some(digits),
         })
     }
+}
+
+/// Returns the byte that an escape stands for, if it is one of those that every encoder writes for it.
+pub(super) fn unescaped_byte(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' => letter,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'f' => 12,
+        _ => return None,
+    })
 }
 
 /// Reads the number of an escape such as `\u00e9`: `Some(None)` if it is not whole.

@@ -4,8 +4,8 @@
 //! A string in which it does not is left to the parser.
 
 use super::encoder_choices::EncoderChoices;
-use super::json_string::{unescape, unescaped_byte};
-use super::string_escape::{Escape, LONGEST_ESCAPE};
+use super::json_string::unescape;
+use super::string_escape::{Escape, LONGEST_ESCAPE, unescaped_byte};
 
 /// The number of bytes that may be written beyond those of a piece.
 pub(crate) const EXTRA_SPACE: usize = 16;

@@ -81,7 +81,12 @@ impl<'a> Headers<'a> {
             "x-forwarded-for" => !rules.added.contains(&AddedHeader::ForwardedFor),
             name => !rules.dropped.contains(&name),
         };
-        let mut headers: Vec<(&str, &[u8])> = client.filter(is_kept).collect();
+        let mut headers = Self(Vec::with_capacity(
+            request.headers.len() + rules.added.len() + 1,
+        ));
+        client
+            .filter(is_kept)
+            .for_each(|header| headers.insert(header));
 
         let has_length = match rules.content_length {
             ContentLength::Always => true,
@@ -91,7 +96,7 @@ impl<'a> Headers<'a> {
             ContentLength::Never => false,
         };
         if has_length {
-            headers.push(("content-length", added.content_length.as_bytes()));
+            headers.insert(("content-length", added.content_length.as_bytes()));
         }
         for header in rules.added {
             let (name, value) = match header {
@@ -100,12 +105,17 @@ impl<'a> Headers<'a> {
                 AddedHeader::ForwardedFor => ("x-forwarded-for", added.forwarded_for.as_str()),
                 AddedHeader::ForwardedPort => ("x-forwarded-port", added.forwarded_port.as_str()),
             };
-            if !headers.iter().any(|(known, _)| *known == name) {
-                headers.push((name, value.as_bytes()));
+            if !headers.0.iter().any(|(known, _)| *known == name) {
+                headers.insert((name, value.as_bytes()));
             }
         }
-        headers.sort_by_key(|(name, _)| *name);
-        Self(headers)
+        headers
+    }
+
+    /// Adds a header behind the others of its name. A stable sort would make the module larger.
+    fn insert(&mut self, header: (&'a str, &'a [u8])) {
+        let place = self.0.partition_point(|(name, _)| *name <= header.0);
+        self.0.insert(place, header);
     }
 
     /// Returns the values of each name.

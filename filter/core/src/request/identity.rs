@@ -27,12 +27,15 @@ pub(crate) fn claims_of_text(namespace: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-fn first_payload(mut payloads: Map<String, Value>) -> Option<Map<String, Value>> {
-    payloads.sort_keys();
-    payloads.into_iter().find_map(|(_, payload)| match payload {
-        Value::Object(claims) if is_payload(&claims) => Some(claims),
-        _ => None,
-    })
+fn first_payload(payloads: Map<String, Value>) -> Option<Map<String, Value>> {
+    let payloads = payloads
+        .into_iter()
+        .filter_map(|(name, payload)| match payload {
+            Value::Object(claims) if is_payload(&claims) => Some((name, claims)),
+            _ => None,
+        });
+    let (_, claims) = payloads.min_by(|(one, _), (other, _)| one.cmp(other))?;
+    Some(claims)
 }
 
 /// Returns whether fields are the payload of a token. The namespace also holds tokens' headers

@@ -1,12 +1,12 @@
 //! A payload without the text of its body, which is most of a payload. The text is read in one pass, before the parser
 //! sees the rest. The parser would read it twice: to find its end, and to remove its escapes.
 
-use super::decode::decode_payload;
+use super::decode_payload::decode_payload;
 use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
 use crate::config::Config;
-use crate::encoding::json_string;
+use crate::encoding::{base64, json_string};
 use crate::request::HeaderMap;
 
 /// The largest number of bytes in front of a body, and behind it.
@@ -34,16 +34,23 @@ pub(super) fn has_status(part: &[u8]) -> bool {
     part.windows(NAME.len()).any(|place| place == NAME)
 }
 
-/// Decodes a payload whose body is a text. Returns `None` if it is anything else.
-pub(super) fn decode_text(invoked: &InvokeResponse<'_>, config: &Config) -> Option<HttpResponse> {
+/// Decodes a payload whose body is a text, perhaps in base64. Returns `None` if it is anything else.
+pub(super) fn decode_body(invoked: &InvokeResponse<'_>, config: &Config) -> Option<HttpResponse> {
     let (head, text) = split(invoked.body)?;
-    let (body, tail) = json_string::read(text)?;
+    let (text, tail) = json_string::read(text)?;
     // An empty body is not like others.
-    if body.is_empty() || tail.len() > MAX_OTHER_BYTES || !(has_status(head) || has_status(tail)) {
+    if text.is_empty() || tail.len() > MAX_OTHER_BYTES || !(has_status(head) || has_status(tail)) {
         return None;
     }
     let response = decode(head, tail, invoked.headers, config)?;
-    (response.body == PLACEHOLDER).then_some(HttpResponse { body, ..response })
+    let body = match response.body == PLACEHOLDER {
+        true => text.into_owned(),
+        false if response.body == base64::decode(PLACEHOLDER).ok()? => {
+            base64::decode(&text).ok()?
+        }
+        false => return None,
+    };
+    Some(HttpResponse { body, ..response })
 }
 
 /// Decodes a payload with [`PLACEHOLDER`] between its head and its tail. Returns `None` if it is no response, or if

@@ -22,7 +22,7 @@ pub(super) fn decode(
         return not_text();
     };
     let text = || {
-        let text = json_string::read(quoted.as_bytes()).map(|(text, _)| text);
+        let text = json_string::read(quoted.as_bytes()).map(|(text, _)| text.into_owned());
         text.map_or_else(not_text, Ok)
     };
     match is_base64 {

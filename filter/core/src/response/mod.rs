@@ -4,6 +4,7 @@ mod around_body;
 mod body;
 mod contract;
 mod decode;
+mod decode_payload;
 mod error_response;
 mod headers;
 pub(crate) mod http_response;

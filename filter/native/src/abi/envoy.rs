@@ -4,9 +4,10 @@
 use std::ffi::CStr;
 use std::ptr;
 
+use super::buffer::{Buffer, with_room};
 use super::declarations as abi;
 pub(crate) use super::declarations::{
-    Attribute, BodyType, Buffer, ConfigPtr, FilterPtr, HeaderType, LogLevel, MetadataSource,
+    Attribute, BodyType, FilterPtr, HeaderType, LogLevel, MetadataSource,
 };
 use super::declarations::{CALLBACKS, Header};
 use crate::settings::RouteConfig;
@@ -56,32 +57,6 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-impl Buffer {
-    const NULL: Self = Self {
-        ptr: ptr::null(),
-        length: 0,
-    };
-
-    fn of(bytes: &[u8]) -> Self {
-        Self {
-            ptr: bytes.as_ptr(),
-            length: bytes.len(),
-        }
-    }
-
-    /// Returns the bytes. The caller chooses a lifetime.
-    ///
-    /// # Safety
-    /// The buffer is null, or Envoy's, and Envoy does not change or free it within the lifetime.
-    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.ptr.is_null() || self.length == 0 {
-            return &[];
-        }
-        // SAFETY: Envoy's buffers have this length, and the caller answers for the lifetime.
-        unsafe { std::slice::from_raw_parts(self.ptr, self.length) }
-    }
-}
-
 /// A function that is new in Envoy 1.40. Envoy 1.38 and 1.39 have all that the module calls, but 1.39 ends in
 /// a segmentation fault when a failed hedged attempt is answered.
 const NEW_IN_1_40: &CStr = c"envoy_dynamic_module_callback_http_has_filter_state";
@@ -107,113 +82,6 @@ pub(crate) fn is_log_enabled(level: LogLevel) -> bool {
 pub(crate) fn log(level: LogLevel, message: &str) {
     // SAFETY: Envoy copies the message before it returns.
     unsafe { abi::envoy_dynamic_module_callback_log(level as u32, Buffer::of(message.as_bytes())) }
-}
-
-/// Calls `fill` with room for `count` items: on the stack if there are at most `N`, as nearly always.
-fn with_room<T: Copy, const N: usize, R>(
-    empty: T,
-    count: usize,
-    fill: impl FnOnce(&mut [T]) -> R,
-) -> R {
-    match [empty; N].get_mut(..count) {
-        Some(few) => fill(few),
-        None => fill(&mut vec![empty; count]),
-    }
-}
-
-/// A filter's configuration in Envoy.
-///
-/// It is valid by the contract of [`FilterConfig::new`]: every `unsafe` block below relies on that for its first
-/// argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FilterConfig(ConfigPtr);
-
-// SAFETY: Envoy's functions for the statistics of a configuration may be called in any thread.
-unsafe impl Send for FilterConfig {}
-// SAFETY: as above.
-unsafe impl Sync for FilterConfig {}
-
-/// The number of a counter or a histogram of a configuration.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum StatisticId {
-    Counter(usize),
-    Histogram(usize),
-}
-
-impl FilterConfig {
-    /// Returns the configuration behind a pointer.
-    ///
-    /// # Safety
-    /// The pointer is Envoy's, and the result is not used after the hook
-    /// `envoy_dynamic_module_on_http_filter_config_destroy` of this configuration.
-    pub(crate) unsafe fn new(pointer: ConfigPtr) -> Self {
-        Self(pointer)
-    }
-
-    /// Defines a counter or a histogram with labels. Envoy takes it only while it makes the configuration.
-    pub(crate) fn define(
-        self,
-        name: &str,
-        labels: &[&str],
-        is_histogram: bool,
-    ) -> Option<StatisticId> {
-        let name = Buffer::of(name.as_bytes());
-        let mut id = 0;
-        // Each function is named in a call: the address of one would have to be there when the module is loaded.
-        let result = with_buffers(labels, |labels| {
-            let (labels, count) = (labels.as_ptr(), labels.len());
-            let id = &raw mut id;
-            // SAFETY: Envoy copies the texts, and writes to `id`.
-            unsafe {
-                if is_histogram {
-                    abi::envoy_dynamic_module_callback_http_filter_config_define_histogram(
-                        self.0, name, labels, count, id,
-                    )
-                } else {
-                    abi::envoy_dynamic_module_callback_http_filter_config_define_counter(
-                        self.0, name, labels, count, id,
-                    )
-                }
-            }
-        });
-        let id = match is_histogram {
-            true => StatisticId::Histogram(id),
-            false => StatisticId::Counter(id),
-        };
-        (result == abi::METRICS_SUCCESS).then_some(id)
-    }
-
-    /// Adds to a counter, or a value to a histogram, for these values of its labels.
-    pub(crate) fn record(self, id: StatisticId, values: &[&str], amount: u64) {
-        with_buffers(values, |values| {
-            let (values, count) = (values.as_ptr(), values.len());
-            // SAFETY: Envoy copies the texts.
-            unsafe {
-                match id {
-                    StatisticId::Counter(id) => {
-                        abi::envoy_dynamic_module_callback_http_filter_config_increment_counter(
-                            self.0, id, values, count, amount,
-                        )
-                    }
-                    StatisticId::Histogram(id) => {
-                        abi::envoy_dynamic_module_callback_http_filter_config_record_histogram_value(
-                            self.0, id, values, count, amount,
-                        )
-                    }
-                }
-            }
-        });
-    }
-}
-
-/// Calls `call` with texts as buffers.
-fn with_buffers<R>(texts: &[&str], call: impl FnOnce(&[Buffer]) -> R) -> R {
-    with_room::<_, 4, _>(Buffer::NULL, texts.len(), |buffers| {
-        for (buffer, text) in buffers.iter_mut().zip(texts) {
-            *buffer = Buffer::of(text.as_bytes());
-        }
-        call(buffers)
-    })
 }
 
 impl Filter {
