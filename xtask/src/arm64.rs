@@ -33,7 +33,7 @@ const TESTS: [&str; 5] = [
     "streaming::",
 ];
 
-/// Builds the module and runs end-to-end tests with it: those that `names` select, or [`TESTS`]. Prints a line
+/// Builds the module and runs end-to-end tests with it: those that `names` select, or a selection of them. Prints a line
 /// `N passed, N failed, N skipped`, or what is missing.
 ///
 /// # Errors
