@@ -11,9 +11,10 @@ use xtask::workspace_root;
 /// The page in front of the index.
 const HEAD: &str = "# Messages
 
-Every warning and error that the programs write while they run, in the order of the alphabet, each with its cause and cure. `…`
-stands for what differs from case to case: search for the words around it. Mistakes in a configuration file are in
-[errors.md](errors.md#mistakes-in-the-invokers-file): each names its line, its key, and what was expected.
+Every warning and error that the programs write while they run, in alphabetical order, each with its cause and cure. \"As it says\"
+stands beside a message that names its own cure. `…` is the part that varies: search for the words around it. Mistakes in a
+configuration file are in [errors.md](errors.md#mistakes-in-the-invokers-file): each names its line, its key, and what was
+expected.
 
 <!-- generated: messages -->
 ";
