@@ -42,7 +42,7 @@ pub struct Interval {
     /// The median over the rounds.
     pub median: f64,
     /// The lower end of an interval that has the true median with a probability of at least 95 %, from six
-    /// rounds on.
+    /// rounds on, if their number was fixed before.
     pub low: f64,
     /// Its upper end.
     pub high: f64,
