@@ -115,6 +115,11 @@ struct Stream {
 
 impl Stream {
     fn new(console: Arc<Console>, after: Option<Cursor>) -> Self {
+        // The reader may show them already. Their ends must not be left out.
+        let running = match after {
+            Some(_) => console.recorder.running(),
+            None => HashSet::new(),
+        };
         Self {
             cursor: after.unwrap_or(Cursor {
                 change: 0,
@@ -123,7 +128,7 @@ impl Stream {
             is_catching_up: true,
             cleared: console.recorder.times_cleared(),
             last_id: 0,
-            running: HashSet::new(),
+            running,
             functions: Value::Null,
             functions_at: None,
             console,

@@ -115,6 +115,22 @@ async fn an_invocation_that_is_shown_as_running_ends_on_the_page_in_a_flood() {
 }
 
 #[tokio::test]
+async fn an_invocation_that_was_running_before_the_stream_ends_on_the_page_in_a_flood() {
+    let console = console();
+    let running = begin(&console);
+    let id = running.id();
+    let mut stream = Stream::new(Arc::clone(&console), Some(Cursor::now(&console)));
+    assert!(data(&collect(&mut stream), "invocation").is_empty());
+    end(running);
+    calls(&console, MAX_RECORDS - 1);
+    let events = collect(&mut stream);
+    let invocations = data(&events, "invocation");
+    assert_eq!(invocations.len(), MAX_INVOCATIONS + 1);
+    assert_eq!(invocations[0]["id"], id);
+    assert_eq!(invocations[0]["state"], "done");
+}
+
+#[tokio::test]
 async fn what_was_cleared_was_not_missed() {
     let console = console();
     let mut stream = Stream::new(Arc::clone(&console), Some(Cursor::now(&console)));

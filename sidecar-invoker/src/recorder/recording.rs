@@ -78,7 +78,7 @@ impl Recording {
 
     fn changed(&mut self, bytes: usize) {
         self.counted = bytes;
-        self.recorder.changed(&self.record, bytes);
+        self.recorder.changed(&self.record, bytes, true);
     }
 
     /// Notes the result of an attempt to run a queued event, which has no other recipient.
@@ -117,6 +117,6 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         let bytes = self.record.set_end(self.is_complete);
-        self.changed(bytes);
+        self.recorder.changed(&self.record, bytes, false);
     }
 }

@@ -1,6 +1,6 @@
 //! The list of records.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,6 +38,7 @@ struct Entry {
     change: u64,
     /// The memory of the record, as far as it is counted: at the end, and while a long response comes.
     bytes: usize,
+    is_running: bool,
     record: Arc<Record>,
 }
 
@@ -67,6 +68,7 @@ impl Recorder {
         let entry = Entry {
             change: kept.changes,
             bytes: 0,
+            is_running: true,
             record: Arc::clone(&record),
         };
         kept.records.push_back(entry);
@@ -75,7 +77,7 @@ impl Recorder {
 
     /// Notes that a record has changed, and the memory that it takes by now. With the lock, no change appears after a
     /// later one.
-    pub(super) fn changed(&self, record: &Record, bytes: usize) {
+    pub(super) fn changed(&self, record: &Record, bytes: usize, is_running: bool) {
         let mut kept = lock(&self.kept);
         let change = kept.changes + 1;
         let Some(entry) = kept.find(record.id) else {
@@ -84,6 +86,7 @@ impl Recorder {
             return;
         };
         entry.change = change;
+        entry.is_running = is_running;
         let before = std::mem::replace(&mut entry.bytes, bytes);
         kept.changes = change;
         kept.bytes = (kept.bytes + bytes).saturating_sub(before);
@@ -114,6 +117,13 @@ impl Recorder {
         drop(kept);
         changed.sort_unstable();
         (changed, last_id)
+    }
+
+    /// Returns the ids of the records whose end is not among the changes yet.
+    pub(crate) fn running(&self) -> HashSet<u64> {
+        let kept = lock(&self.kept);
+        let running = kept.records.iter().filter(|entry| entry.is_running);
+        running.map(|entry| entry.record.id).collect()
     }
 
     /// Returns the record with this id, if it is still kept.
