@@ -4,6 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+
 use super::record::{Begin, Record};
 use crate::util::lock;
 
@@ -36,7 +38,8 @@ struct Kept {
 struct Entry {
     /// The number of the last change of the record.
     change: u64,
-    /// The memory of the record, as far as it is counted: at the end, and while a long response comes.
+    /// The memory of the record, as far as it is counted: at the beginning, with a large event, while a long response
+    /// comes, and at the end.
     bytes: usize,
     is_running: bool,
     record: Arc<Record>,
@@ -64,15 +67,24 @@ impl Recorder {
         };
         kept.last_id += 1;
         kept.changes += 1;
-        let record = Record::begin(oldest, kept.last_id, started, begin);
+        let (record, bytes) = Record::begin(oldest, kept.last_id, started, begin);
         let entry = Entry {
             change: kept.changes,
-            bytes: 0,
+            bytes,
             is_running: true,
             record: Arc::clone(&record),
         };
         kept.records.push_back(entry);
+        kept.bytes += bytes;
+        kept.make_room();
         record
+    }
+
+    /// Keeps the event of a record. A large event counts at once, since the response may take long.
+    pub(super) fn take_event(&self, record: &Record, event: &Bytes) {
+        if let Some(bytes) = record.take_event(event) {
+            self.changed(record, bytes, true);
+        }
     }
 
     /// Notes that a record has changed, and the memory that it takes by now. With the lock, no change appears after a
@@ -90,11 +102,7 @@ impl Recorder {
         let before = std::mem::replace(&mut entry.bytes, bytes);
         kept.changes = change;
         kept.bytes = (kept.bytes + bytes).saturating_sub(before);
-        while kept.bytes > MAX_BYTES
-            && let Some(oldest) = kept.take_oldest()
-        {
-            oldest.forget();
-        }
+        kept.make_room();
     }
 
     /// Returns all records, oldest first, and the number of those that had to make room.
@@ -170,6 +178,14 @@ impl Kept {
         let first = self.records.front()?.record.id;
         let index = usize::try_from(id.checked_sub(first)?).ok()?;
         self.records.get_mut(index)
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes > MAX_BYTES
+            && let Some(oldest) = self.take_oldest()
+        {
+            oldest.forget();
+        }
     }
 
     fn take_oldest(&mut self) -> Option<Arc<Record>> {
