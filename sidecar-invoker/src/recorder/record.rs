@@ -17,6 +17,9 @@ use crate::util::lock;
 /// The largest piece that is copied. A reference to a small piece may keep the much larger buffer in memory into which
 /// it was read.
 const MAX_COPIED_BYTES: usize = 8 << 10;
+/// The bytes of small pieces of a body that become a buffer of their own. A snapshot takes that by reference, and copies
+/// only what follows.
+const CLOSED_BYTES: usize = 64 << 10;
 /// The largest part of a response that is kept. Only streamed responses can have more.
 const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES;
 /// The memory of a record besides the bytes that it keeps.
@@ -333,6 +336,15 @@ impl Parts {
                 last.end = next.end;
             }
             (_, piece) => self.body.push(piece),
+        }
+        if let Some(last) = self.body.last_mut()
+            && let Piece::Copied(range) = last
+            && range.len() >= CLOSED_BYTES
+            && range.end == self.copies.len()
+        {
+            let closed = self.copies.split_off(range.start);
+            self.referenced += closed.len();
+            *last = Piece::Referenced(closed.into());
         }
     }
 

@@ -125,6 +125,36 @@ fn small_pieces_of_a_stream_are_one() {
 }
 
 #[test]
+fn a_snapshot_of_a_long_stream_of_small_pieces_copies_only_its_end() {
+    let recorder = recorder(1);
+    let mut recording = begin(&recorder);
+    let event = Bytes::from_static(b"{}");
+    recording.event(&event);
+    let response = Response::builder().header("name", "value").body(());
+    recording.respond(&Ok(response.unwrap()));
+    let mut sent = String::new();
+    for number in 0..30_000 {
+        let piece = format!("piece {number};");
+        sent.push_str(&piece);
+        recording.piece(&piece.into());
+    }
+    let record = recorder.find(recording.id()).unwrap();
+    let (first, second) = (record.snapshot(), record.snapshot());
+    assert!(first.body.pieces.concat() == sent.as_bytes());
+    assert_eq!(first.event, Some(event));
+    let Some(ResponseHead::Ok(_, headers)) = first.response else {
+        panic!("{:?}", first.response);
+    };
+    assert_eq!(headers[0].1, b"value");
+    let pairs = first.body.pieces.iter().zip(&second.body.pieces);
+    let copied = pairs.filter(|(first, second)| first.as_ptr() != second.as_ptr());
+    let copied: usize = copied.map(|(piece, _)| piece.len()).sum();
+    assert!(copied < 64 << 10, "{copied}");
+    drop(recording);
+    assert!((sent.len()..sent.len() + (256 << 10)).contains(&recorder.bytes()));
+}
+
+#[test]
 fn the_bytes_of_all_records_have_a_limit() {
     let recorder = recorder(10_000);
     let large = Bytes::from(vec![b'x'; 1 << 20]);
