@@ -115,6 +115,11 @@ struct Stream {
 
 impl Stream {
     fn new(console: Arc<Console>, after: Option<Cursor>) -> Self {
+        // The reader may show them already. Their ends must not be left out.
+        let running = match after {
+            Some(_) => console.recorder.running(),
+            None => HashSet::new(),
+        };
         Self {
             cursor: after.unwrap_or(Cursor {
                 change: 0,
@@ -123,7 +128,7 @@ impl Stream {
             is_catching_up: true,
             cleared: console.recorder.times_cleared(),
             last_id: 0,
-            running: HashSet::new(),
+            running,
             functions: Value::Null,
             functions_at: None,
             console,
@@ -178,7 +183,7 @@ impl Stream {
         let mut left_out = match is_catching_up {
             true => 0,
             false => {
-                let is_new = |(_, id): &&(u64, u64)| !self.running.contains(id);
+                let is_new = |(_, id): &&(u64, u64)| *id > self.last_id;
                 let new = changed.iter().filter(is_new).count();
                 new.saturating_sub(MAX_INVOCATIONS)
             }
@@ -186,9 +191,15 @@ impl Stream {
         let mut missed = last_id.saturating_sub(self.last_id);
         for (change, id) in changed {
             self.cursor.change = change;
-            if left_out > 0 && !self.running.contains(&id) {
-                left_out -= 1;
-                continue;
+            if !is_catching_up && !self.running.contains(&id) {
+                // It was counted as missed while it ran.
+                if id <= self.last_id {
+                    continue;
+                }
+                if left_out > 0 {
+                    left_out -= 1;
+                    continue;
+                }
             }
             // It may have made room in the meantime.
             let Some(record) = recorder.find(id) else {

@@ -115,6 +115,44 @@ async fn an_invocation_that_is_shown_as_running_ends_on_the_page_in_a_flood() {
 }
 
 #[tokio::test]
+async fn an_invocation_that_was_running_before_the_stream_ends_on_the_page_in_a_flood() {
+    let console = console();
+    let running = begin(&console);
+    let id = running.id();
+    let mut stream = Stream::new(Arc::clone(&console), Some(Cursor::now(&console)));
+    assert!(data(&collect(&mut stream), "invocation").is_empty());
+    end(running);
+    calls(&console, MAX_RECORDS - 1);
+    let events = collect(&mut stream);
+    let invocations = data(&events, "invocation");
+    assert_eq!(invocations.len(), MAX_INVOCATIONS + 1);
+    assert_eq!(invocations[0]["id"], id);
+    assert_eq!(invocations[0]["state"], "done");
+}
+
+#[tokio::test]
+async fn an_invocation_that_was_counted_as_missed_while_it_ran_is_not_shown_when_it_ends() {
+    const LEFT_OUT: usize = 5;
+    let console = console();
+    let mut stream = Stream::new(Arc::clone(&console), Some(Cursor::now(&console)));
+    collect(&mut stream);
+    let ids = |events: &str| -> HashSet<u64> {
+        let invocations = data(events, "invocation").into_iter();
+        invocations.map(|one| one["id"].as_u64().unwrap()).collect()
+    };
+    let running = (0..MAX_INVOCATIONS + LEFT_OUT).map(|_| begin(&console));
+    let running: Vec<_> = running.collect();
+    let events = collect(&mut stream);
+    let shown = ids(&events);
+    assert_eq!(shown.len(), MAX_INVOCATIONS);
+    assert_eq!(data(&events, "missed")[0]["count"], LEFT_OUT);
+    running.into_iter().for_each(end);
+    let events = collect(&mut stream);
+    assert_eq!(ids(&events), shown);
+    assert!(data(&events, "missed").is_empty(), "{events}");
+}
+
+#[tokio::test]
 async fn what_was_cleared_was_not_missed() {
     let console = console();
     let mut stream = Stream::new(Arc::clone(&console), Some(Cursor::now(&console)));

@@ -55,7 +55,7 @@ pub(crate) struct RequestBody {
     /// The event, if a header carried it.
     pub(crate) event: Option<Bytes>,
     /// The recipient of the event, besides the function.
-    pub(crate) recipient: Option<Arc<dyn TakeEvent>>,
+    pub(crate) recipient: Option<Box<dyn TakeEvent>>,
     /// Set once reading has begun. hyper then sends `100 Continue` to a caller that waits for it.
     pub(crate) has_begun: bool,
 }

@@ -12,12 +12,14 @@ use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
 
 use crate::invocation::{RequestId, Timeline};
 use crate::invoke_api::error::ServiceError;
-use crate::invoke_api::request::TakeEvent;
 use crate::util::lock;
 
 /// The largest piece that is copied. A reference to a small piece may keep the much larger buffer in memory into which
 /// it was read.
 const MAX_COPIED_BYTES: usize = 8 << 10;
+/// The bytes of small pieces of a body that become a buffer of their own. A snapshot takes that by reference, and copies
+/// only what follows.
+const CLOSED_BYTES: usize = 64 << 10;
 /// The largest part of a response that is kept. Only streamed responses can have more.
 const MAX_BODY_BYTES: usize = MAX_PAYLOAD_BYTES;
 /// The memory of a record besides the bytes that it keeps.
@@ -139,13 +141,14 @@ pub(crate) struct End {
 }
 
 impl Record {
-    /// Returns the record of an invocation that begins, in the memory of a `spare` record if nobody reads that any more.
+    /// Returns the record of an invocation that begins, and the bytes that it takes. It is in the memory of a `spare`
+    /// record if nobody reads that any more.
     pub(super) fn begin(
         spare: Option<Arc<Self>>,
         id: u64,
         started: SystemTime,
         begin: &Begin<'_>,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, usize) {
         if let Some(mut spare) = spare {
             if let Some(record) = Arc::get_mut(&mut spare) {
                 let address = match *record.address == *begin.address {
@@ -159,15 +162,17 @@ impl Record {
                     None => record.timeline = Arc::new(Timeline::begin(true)),
                 }
                 let timeline = Arc::clone(&record.timeline);
-                *record = Self::new(id, started, begin, (address, timeline, parts));
-                return spare;
+                let bytes;
+                (*record, bytes) = Self::new(id, started, begin, (address, timeline, parts));
+                return (spare, bytes);
             }
             spare.forget();
         }
         let address = Arc::new(begin.address.clone());
         let timeline = Arc::new(Timeline::begin(true));
         let parts = (address, timeline, Parts::default());
-        Arc::new(Self::new(id, started, begin, parts))
+        let (record, bytes) = Self::new(id, started, begin, parts);
+        (Arc::new(record), bytes)
     }
 
     fn new(
@@ -175,11 +180,12 @@ impl Record {
         started: SystemTime,
         begin: &Begin<'_>,
         (address, timeline, parts): (Arc<FunctionAddress>, Arc<Timeline>, Parts),
-    ) -> Self {
+    ) -> (Self, usize) {
         // A copy does not keep the buffer of all headers in memory.
         let copy = |value: Option<&HeaderValue>| HeaderValue::from_bytes(value?.as_bytes()).ok();
         let client_request = begin.client_request.map(HeaderValue::as_bytes);
-        Self {
+        let parts_bytes = parts.bytes();
+        let record = Self {
             id,
             request_id: begin.request_id,
             address,
@@ -195,7 +201,9 @@ impl Record {
             timeline,
             parts: Mutex::new(parts),
             summary: Mutex::default(),
-        }
+        };
+        let bytes = record.bytes(parts_bytes);
+        (record, bytes)
     }
 
     /// Returns what is kept of the event and the response.
@@ -221,6 +229,19 @@ impl Record {
         summary
     }
 
+    /// Keeps the event. Returns the memory of the record if the event adds a buffer to it.
+    pub(super) fn take_event(&self, event: &Bytes) -> Option<usize> {
+        let mut parts = lock(&self.parts);
+        if parts.is_forgotten {
+            return None;
+        }
+        parts.version += 1;
+        let event = parts.keep(event);
+        let is_referenced = matches!(event, Piece::Referenced(_));
+        parts.event = Some(event);
+        is_referenced.then(|| self.bytes(parts.bytes()))
+    }
+
     /// Keeps the beginning of the response. Returns the memory of the record.
     pub(super) fn set_response<B>(&self, result: &Result<Response<B>, ServiceError>) -> usize {
         let mut parts = lock(&self.parts);
@@ -229,7 +250,7 @@ impl Record {
             Ok(response) => parts.set_head(response.status(), response.headers()),
             Err(error) => parts.head = Some(Err(error.clone())),
         }
-        self.bytes(&parts)
+        self.bytes(parts.bytes())
     }
 
     /// Keeps a piece of the body of the response. Returns the memory of the record.
@@ -244,7 +265,7 @@ impl Record {
             let kept = parts.keep(piece);
             parts.add_to_body(kept);
         }
-        self.bytes(&parts)
+        self.bytes(parts.bytes())
     }
 
     /// Notes the end. Returns the memory of the record.
@@ -253,15 +274,15 @@ impl Record {
         let mut parts = lock(&self.parts);
         parts.version += 1;
         parts.end = Some(End { after, is_complete });
-        self.bytes(&parts) + self.timeline.log_bytes()
+        self.bytes(parts.bytes()) + self.timeline.log_bytes()
     }
 
-    /// Returns the memory of the record besides its log.
-    fn bytes(&self, parts: &Parts) -> usize {
+    /// Returns the memory of the record besides its log, with that of its parts.
+    fn bytes(&self, parts: usize) -> usize {
         let request = [&self.client_context, &self.tenant_id];
         let request: usize = request.into_iter().flatten().map(HeaderValue::len).sum();
         let request = request + self.client_request.as_ref().map_or(0, Bytes::len);
-        RECORD_BYTES + request + parts.bytes()
+        RECORD_BYTES + request + parts
     }
 
     /// Forgets the event and the response, and keeps nothing more of them.
@@ -271,16 +292,6 @@ impl Record {
             is_forgotten: true,
             ..Parts::default()
         };
-    }
-}
-
-impl TakeEvent for Record {
-    fn take_event(&self, event: &Bytes) {
-        let mut parts = lock(&self.parts);
-        if !parts.is_forgotten {
-            parts.version += 1;
-            parts.event = Some(parts.keep(event));
-        }
     }
 }
 
@@ -325,6 +336,15 @@ impl Parts {
                 last.end = next.end;
             }
             (_, piece) => self.body.push(piece),
+        }
+        if let Some(last) = self.body.last_mut()
+            && let Piece::Copied(range) = last
+            && range.len() >= CLOSED_BYTES
+            && range.end == self.copies.len()
+        {
+            let closed = self.copies.split_off(range.start);
+            self.referenced += closed.len();
+            *last = Piece::Referenced(closed.into());
         }
     }
 

@@ -50,13 +50,16 @@ impl Recording {
     }
 
     /// Returns the recipient of the event, which is read later.
-    pub(crate) fn recipient(&self) -> Arc<dyn TakeEvent> {
-        Arc::<Record>::clone(&self.record)
+    pub(crate) fn recipient(&self) -> Box<dyn TakeEvent> {
+        Box::new(Recipient {
+            recorder: Arc::clone(&self.recorder),
+            record: Arc::clone(&self.record),
+        })
     }
 
     /// Notes the event.
     pub(crate) fn event(&self, event: &Bytes) {
-        self.record.take_event(event);
+        self.recorder.take_event(&self.record, event);
     }
 
     /// Notes the response, whose body may follow.
@@ -78,7 +81,7 @@ impl Recording {
 
     fn changed(&mut self, bytes: usize) {
         self.counted = bytes;
-        self.recorder.changed(&self.record, bytes);
+        self.recorder.changed(&self.record, bytes, true);
     }
 
     /// Notes the result of an attempt to run a queued event, which has no other recipient.
@@ -117,6 +120,18 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         let bytes = self.record.set_end(self.is_complete);
-        self.changed(bytes);
+        self.recorder.changed(&self.record, bytes, false);
+    }
+}
+
+/// The recipient of the event of a recording.
+struct Recipient {
+    recorder: Arc<Recorder>,
+    record: Arc<Record>,
+}
+
+impl TakeEvent for Recipient {
+    fn take_event(&self, event: &Bytes) {
+        self.recorder.take_event(&self.record, event);
     }
 }

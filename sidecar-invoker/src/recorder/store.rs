@@ -1,8 +1,10 @@
 //! The list of records.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
 
 use super::record::{Begin, Record};
 use crate::util::lock;
@@ -36,8 +38,10 @@ struct Kept {
 struct Entry {
     /// The number of the last change of the record.
     change: u64,
-    /// The memory of the record, as far as it is counted: at the end, and while a long response comes.
+    /// The memory of the record, as far as it is counted: at the beginning, with a large event, while a long response
+    /// comes, and at the end.
     bytes: usize,
+    is_running: bool,
     record: Arc<Record>,
 }
 
@@ -63,19 +67,29 @@ impl Recorder {
         };
         kept.last_id += 1;
         kept.changes += 1;
-        let record = Record::begin(oldest, kept.last_id, started, begin);
+        let (record, bytes) = Record::begin(oldest, kept.last_id, started, begin);
         let entry = Entry {
             change: kept.changes,
-            bytes: 0,
+            bytes,
+            is_running: true,
             record: Arc::clone(&record),
         };
         kept.records.push_back(entry);
+        kept.bytes += bytes;
+        kept.make_room();
         record
+    }
+
+    /// Keeps the event of a record. A large event counts at once, since the response may take long.
+    pub(super) fn take_event(&self, record: &Record, event: &Bytes) {
+        if let Some(bytes) = record.take_event(event) {
+            self.changed(record, bytes, true);
+        }
     }
 
     /// Notes that a record has changed, and the memory that it takes by now. With the lock, no change appears after a
     /// later one.
-    pub(super) fn changed(&self, record: &Record, bytes: usize) {
+    pub(super) fn changed(&self, record: &Record, bytes: usize, is_running: bool) {
         let mut kept = lock(&self.kept);
         let change = kept.changes + 1;
         let Some(entry) = kept.find(record.id) else {
@@ -84,14 +98,11 @@ impl Recorder {
             return;
         };
         entry.change = change;
+        entry.is_running = is_running;
         let before = std::mem::replace(&mut entry.bytes, bytes);
         kept.changes = change;
         kept.bytes = (kept.bytes + bytes).saturating_sub(before);
-        while kept.bytes > MAX_BYTES
-            && let Some(oldest) = kept.take_oldest()
-        {
-            oldest.forget();
-        }
+        kept.make_room();
     }
 
     /// Returns all records, oldest first, and the number of those that had to make room.
@@ -114,6 +125,13 @@ impl Recorder {
         drop(kept);
         changed.sort_unstable();
         (changed, last_id)
+    }
+
+    /// Returns the ids of the records whose end is not among the changes yet.
+    pub(crate) fn running(&self) -> HashSet<u64> {
+        let kept = lock(&self.kept);
+        let running = kept.records.iter().filter(|entry| entry.is_running);
+        running.map(|entry| entry.record.id).collect()
     }
 
     /// Returns the record with this id, if it is still kept.
@@ -160,6 +178,14 @@ impl Kept {
         let first = self.records.front()?.record.id;
         let index = usize::try_from(id.checked_sub(first)?).ok()?;
         self.records.get_mut(index)
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes > MAX_BYTES
+            && let Some(oldest) = self.take_oldest()
+        {
+            oldest.forget();
+        }
     }
 
     fn take_oldest(&mut self) -> Option<Arc<Record>> {

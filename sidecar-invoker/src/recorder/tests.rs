@@ -3,6 +3,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use hyper::Response;
+use hyper::header::HeaderValue;
 use lambda_api::{FunctionAddress, InvocationType, LogType, Operation};
 
 use super::store::MAX_BYTES;
@@ -14,6 +15,10 @@ fn recorder(max_records: usize) -> Arc<Recorder> {
 }
 
 fn begin(recorder: &Arc<Recorder>) -> Recording {
+    begin_with(recorder, None)
+}
+
+fn begin_with(recorder: &Arc<Recorder>, client_request: Option<&HeaderValue>) -> Recording {
     let address = FunctionAddress::parse("hello", None).unwrap();
     Recording::begin(
         recorder,
@@ -25,7 +30,7 @@ fn begin(recorder: &Arc<Recorder>) -> Recording {
             log_type: LogType::None,
             client_context: None,
             tenant_id: None,
-            client_request: None,
+            client_request,
             replay_of: None,
             is_attempt: false,
         },
@@ -120,6 +125,36 @@ fn small_pieces_of_a_stream_are_one() {
 }
 
 #[test]
+fn a_snapshot_of_a_long_stream_of_small_pieces_copies_only_its_end() {
+    let recorder = recorder(1);
+    let mut recording = begin(&recorder);
+    let event = Bytes::from_static(b"{}");
+    recording.event(&event);
+    let response = Response::builder().header("name", "value").body(());
+    recording.respond(&Ok(response.unwrap()));
+    let mut sent = String::new();
+    for number in 0..30_000 {
+        let piece = format!("piece {number};");
+        sent.push_str(&piece);
+        recording.piece(&piece.into());
+    }
+    let record = recorder.find(recording.id()).unwrap();
+    let (first, second) = (record.snapshot(), record.snapshot());
+    assert!(first.body.pieces.concat() == sent.as_bytes());
+    assert_eq!(first.event, Some(event));
+    let Some(ResponseHead::Ok(_, headers)) = first.response else {
+        panic!("{:?}", first.response);
+    };
+    assert_eq!(headers[0].1, b"value");
+    let pairs = first.body.pieces.iter().zip(&second.body.pieces);
+    let copied = pairs.filter(|(first, second)| first.as_ptr() != second.as_ptr());
+    let copied: usize = copied.map(|(piece, _)| piece.len()).sum();
+    assert!(copied < 64 << 10, "{copied}");
+    drop(recording);
+    assert!((sent.len()..sent.len() + (256 << 10)).contains(&recorder.bytes()));
+}
+
+#[test]
 fn the_bytes_of_all_records_have_a_limit() {
     let recorder = recorder(10_000);
     let large = Bytes::from(vec![b'x'; 1 << 20]);
@@ -130,6 +165,38 @@ fn the_bytes_of_all_records_have_a_limit() {
     assert!((28..=32).contains(&kept.len()), "{}", kept.len());
     assert_eq!(kept.len() as u64 + dropped, 200);
     assert!(recorder.bytes() <= MAX_BYTES);
+    recorder.clear();
+    assert_eq!(recorder.bytes(), 0);
+}
+
+#[test]
+fn large_events_count_before_the_end() {
+    let recorder = recorder(500);
+    let event = Bytes::from(vec![b'x'; 6 << 20]);
+    let recordings = (0..20).map(|_| {
+        let recording = begin(&recorder);
+        recording.recipient().take_event(&event);
+        recording
+    });
+    let recordings: Vec<_> = recordings.collect();
+    assert!(recorder.bytes() <= MAX_BYTES);
+    let (kept, dropped) = recorder.all();
+    let events = kept.iter().filter_map(|record| record.snapshot().event);
+    assert_eq!(events.map(|event| event.len()).sum::<usize>(), 60 << 20);
+    assert_eq!((kept.len(), dropped), (10, 10));
+    drop(recordings);
+    assert_eq!(recorder.all().0.len(), 10);
+}
+
+#[test]
+fn what_the_request_keeps_counts_from_the_beginning() {
+    let recorder = recorder(500);
+    let report = HeaderValue::from_bytes(&vec![b'x'; 1 << 20]).unwrap();
+    let recordings = (0..100).map(|_| begin_with(&recorder, Some(&report)));
+    let recordings: Vec<_> = recordings.collect();
+    assert!(recorder.bytes() <= MAX_BYTES);
+    assert_eq!(recorder.all().0.len(), 63);
+    drop(recordings);
     recorder.clear();
     assert_eq!(recorder.bytes(), 0);
 }
