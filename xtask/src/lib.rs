@@ -51,7 +51,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use test::skip;
+pub use test::{skip, skip_part};
 
 /// Returns the folder of the workspace's `Cargo.toml`.
 #[must_use]

@@ -42,10 +42,23 @@ const ONCE: [&str; 14] = [
     "wheel::",
 ];
 
+/// The beginning of a record that is about a part of a test.
+const PART: &str = "in part: ";
+
 /// Records that the test `name` is skipped, and the reason. The test then returns. `cargo xtask test`
 /// counts it as skipped, not as passed, and prints the reason.
 pub fn skip(name: &str, reason: &str) {
-    eprintln!("skipped: {name}: {reason}");
+    record(&format!("{name}: {reason}"));
+}
+
+/// Records that a part of a test is skipped, and the reason. `cargo xtask test` prints it. The test still counts as
+/// passed.
+pub fn skip_part(name: &str, reason: &str) {
+    record(&format!("{PART}{name}: {reason}"));
+}
+
+fn record(skipped: &str) {
+    eprintln!("skipped: {skipped}");
     let Some(path) = std::env::var_os(SKIPPED) else {
         return;
     };
@@ -53,7 +66,7 @@ pub fn skip(name: &str, reason: &str) {
     let recorded = OpenOptions::new()
         .append(true)
         .open(&path)
-        .and_then(|mut file| file.write_all(format!("{name}: {reason}\n").as_bytes()));
+        .and_then(|mut file| file.write_all(format!("{skipped}\n").as_bytes()));
     if let Err(error) = recorded {
         eprintln!("cannot record it in {}: {error}", path.display());
     }
@@ -125,8 +138,12 @@ pub(crate) fn run_each(runs: &[Run<'_>]) -> Result<()> {
         variables,
     } in runs
     {
-        let arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
-        let status = cargo_test(&arguments, variables, &records, &mut counts)?;
+        let before = counts.ran();
+        let names: Vec<_> = arguments.iter().map(OsStr::new).collect();
+        let status = cargo_test(&names, variables, &records, &mut counts)?;
+        if status.success() && counts.ran() == before {
+            bail!("`cargo test {}` ran no test", arguments.join(" "));
+        }
         failed = failed.or(Some(status).filter(|status| !status.success()));
     }
     finish(counts, &records, failed.unwrap_or_default())
@@ -179,7 +196,7 @@ fn finish(mut counts: Counts, records: &Path, status: ExitStatus) -> Result<()> 
     if !status.success() {
         bail!("cargo test failed ({status}); the cause is shown above");
     }
-    if counts.passed + counts.failed == 0 {
+    if counts.ran() == 0 {
         bail!("no test ran");
     }
     Ok(())
@@ -245,6 +262,11 @@ struct Counts {
 }
 
 impl Counts {
+    /// Returns the number of tests that ran.
+    fn ran(&self) -> usize {
+        self.passed + self.failed
+    }
+
     /// Adds the figures of a line such as
     /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; ...`.
     fn add(&mut self, line: &str) {
@@ -274,6 +296,9 @@ impl Counts {
     fn move_to_skipped(&mut self, records: &str) {
         for record in records.lines() {
             println!("skipped: {record}");
+            if record.starts_with(PART) {
+                continue;
+            }
             self.passed = self.passed.saturating_sub(1);
             self.skipped += 1;
         }
@@ -304,7 +329,11 @@ mod tests {
         counts.add("running 4 tests");
         counts.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
         counts.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.00s");
-        counts.move_to_skipped("e2e::emulator: no emulator for this platform\n");
+        counts.move_to_skipped(
+            "e2e::emulator: no emulator for this platform\n\
+             in part: README.md:1: no PHP\n\
+             in part: README.md:9: no PHP\n",
+        );
         assert_eq!(counts.to_string(), "4 passed, 1 failed, 2 skipped");
     }
 }

@@ -98,7 +98,16 @@ pub fn example(gateway: &Gateway, address: SocketAddr) -> Option<String> {
         false => part.to_owned(),
     };
     let parts: Vec<_> = url.split('/').map(placeholder).collect();
-    Some(format!("{command} {}", parts.join("/")))
+    Some(format!("{command} {}", quoted(&parts.join("/"))))
+}
+
+/// Returns a URL as a shell reads it: within quotes if it has a character that may mean something to a shell.
+fn quoted(url: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._~%-".contains(c);
+    match url.chars().all(is_plain) {
+        true => url.to_owned(),
+        false => format!("'{}'", url.replace('\'', r"'\''")),
+    }
 }
 
 fn takes_get(route: &Route) -> bool {
@@ -168,6 +177,14 @@ mod tests {
             (
                 "{ method: HEAD, function: f }",
                 "curl -i --head http://localhost:8080/",
+            ),
+            (
+                "{ path: /a;b, function: f }",
+                "curl -i 'http://localhost:8080/a;b'",
+            ),
+            (
+                r#"{ path: "/it's", function: f }"#,
+                r"curl -i 'http://localhost:8080/it'\''s'",
             ),
         ];
         for (routes, expected) in cases {

@@ -13,7 +13,7 @@ pub struct Published {
     pub contestant: Contestant,
     /// The contestant with which it is compared.
     pub peer: Contestant,
-    /// How much less CPU time it takes than that.
+    /// The CPU time of the peer, divided by that of the contestant.
     pub ratio: Interval,
 }
 

@@ -236,12 +236,12 @@ fn observation(report: &Report) -> Vec<Goal> {
         (
             "CPU time of a call through Envoy with all of it, page closed",
             1.01,
-            of_all(Setup::All),
+            of_all(Setup::Everything),
         ),
         (
             "CPU time of a call through Envoy with all of it, page open",
             1.03,
-            of_all(Setup::AllOpen),
+            of_all(Setup::EverythingOpen),
         ),
     ];
     let goals = figures.into_iter().filter_map(|(what, most, ratio)| {

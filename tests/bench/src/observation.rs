@@ -26,7 +26,7 @@ const CONCURRENCY: usize = 16;
 /// The number of rounds for each round of other experiments. Differences of one percent matter here.
 const ROUNDS_FACTOR: usize = 2;
 
-/// What is switched on.
+/// The parts that are switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setup {
@@ -43,9 +43,11 @@ pub enum Setup {
     /// Traces in Envoy and in the invoker, all of which are sampled and exported.
     TracesSampled,
     /// Statistics, report, console with the page closed, and traces of which 1 % is sampled.
-    All,
+    #[serde(alias = "all")]
+    Everything,
     /// The same with an open page.
-    AllOpen,
+    #[serde(alias = "all-open")]
+    EverythingOpen,
 }
 
 impl Setup {
@@ -56,8 +58,8 @@ impl Setup {
         Self::ConsoleOpen,
         Self::TracesUnsampled,
         Self::TracesSampled,
-        Self::All,
-        Self::AllOpen,
+        Self::Everything,
+        Self::EverythingOpen,
     ];
 
     /// Returns the title in the report.
@@ -69,21 +71,24 @@ impl Setup {
             Self::ConsoleOpen => "report and console, page open",
             Self::TracesUnsampled => "traces, none sampled",
             Self::TracesSampled => "traces, all sampled",
-            Self::All => "all of it, 1 % sampled, page closed",
-            Self::AllOpen => "all of it, 1 % sampled, page open",
+            Self::Everything => "all of it, 1 % sampled, page closed",
+            Self::EverythingOpen => "all of it, 1 % sampled, page open",
         }
     }
 
     fn has_statistics(self) -> bool {
-        matches!(self, Self::Statistics | Self::All | Self::AllOpen)
+        matches!(
+            self,
+            Self::Statistics | Self::Everything | Self::EverythingOpen
+        )
     }
 
     fn has_console(self) -> bool {
-        matches!(self, Self::Console | Self::All) || self.has_page()
+        matches!(self, Self::Console | Self::Everything) || self.has_page()
     }
 
     fn has_page(self) -> bool {
-        matches!(self, Self::ConsoleOpen | Self::AllOpen)
+        matches!(self, Self::ConsoleOpen | Self::EverythingOpen)
     }
 
     /// Returns the sampled percentage of traces, if there are traces.
@@ -91,7 +96,7 @@ impl Setup {
         match self {
             Self::TracesUnsampled => Some(0),
             Self::TracesSampled => Some(100),
-            Self::All | Self::AllOpen => Some(1),
+            Self::Everything | Self::EverythingOpen => Some(1),
             _ => None,
         }
     }
@@ -100,7 +105,7 @@ impl Setup {
 /// The figures of a setup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
-    /// What is switched on.
+    /// The parts that are switched on.
     pub setup: Setup,
     /// Envoy's CPU time per response in microseconds.
     pub envoy_cpu_us: Summary,

@@ -129,8 +129,8 @@ fn observation(report: &Report) -> Option<String> {
     Some(format!(
         "Statistics, console and traces (1 % sampled) add {:.1} % to the CPU time of a call through Envoy and the \
          invoker to a local function, with an open page {:.1} %; traces of which all are sampled add {:.1} %.",
-        percent(Setup::All)?,
-        percent(Setup::AllOpen)?,
+        percent(Setup::Everything)?,
+        percent(Setup::EverythingOpen)?,
         percent(Setup::TracesSampled)?
     ))
 }

@@ -37,7 +37,8 @@ pub struct Session {
     folder: TempDir,
     path: OsString,
     exported: Vec<(String, String)>,
-    missing: BTreeMap<&'static str, String>,
+    /// The tools that a machine may lack, each with the reason if this one does.
+    tools: BTreeMap<&'static str, Option<String>>,
     servers: Vec<Process>,
     mistakes: Vec<String>,
 }
@@ -65,21 +66,18 @@ impl Session {
         let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask.display());
         write_program(&programs.join("cargo"), &cargo);
         write_program(&programs.join("aws"), &aws_cli());
-        let mut missing = BTreeMap::new();
         let php = xtask::php::folder();
-        if let Err(error) = &php {
-            missing.insert("PHP", format!("{error:#}"));
+        let prometheus = xtask::prometheus::programs();
+        if let Ok(found) = &prometheus {
+            symlink(&found.server, programs.join("prometheus")).expect("a link");
         }
-        match xtask::prometheus::programs() {
-            Ok(found) => symlink(found.server, programs.join("prometheus")).expect("a link"),
-            Err(error) => _ = missing.insert("Prometheus", format!("{error:#}")),
-        }
-        if Command::new("node").arg("--version").output().is_err() {
-            missing.insert("Node.js", "`node` is not on PATH".to_owned());
-        }
-        if Command::new("man").arg("--version").output().is_err() {
-            missing.insert("man", "`man` is not on PATH".to_owned());
-        }
+        let fetched = |error: &anyhow::Error| format!("{error:#}");
+        let tools = BTreeMap::from([
+            ("PHP", php.as_ref().err().map(fetched)),
+            ("Prometheus", prometheus.as_ref().err().map(fetched)),
+            ("Node.js", not_on_path("node")),
+            ("man", not_on_path("man")),
+        ]);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = [programs, python.join("bin")].into_iter().chain(php.ok());
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
@@ -87,7 +85,7 @@ impl Session {
             folder,
             path: path.expect("a PATH"),
             exported: Vec::new(),
-            missing,
+            tools,
             servers: Vec::new(),
             mistakes: Vec::new(),
         }
@@ -108,12 +106,19 @@ impl Session {
             }
             match block {
                 Block::NotRun(_) => {}
-                Block::Needs(tool) => {
-                    if let Some(reason) = self.missing.get(&**tool) {
-                        xtask::skip(&place, reason);
+                Block::Needs(tool) => match self.tools.get(&**tool) {
+                    Some(None) => {}
+                    Some(Some(reason)) => {
+                        xtask::skip_part(&place, reason);
                         is_skipped = true;
                     }
-                }
+                    None => {
+                        let known: Vec<_> = self.tools.keys().copied().collect();
+                        let known = known.join(", ");
+                        let mistake = format!("{place}: {tool} is none of the tools {known}");
+                        self.mistakes.push(mistake);
+                    }
+                },
                 Block::Setup(command) => self.run(&place, command, ""),
                 Block::File(path, content) => {
                     let path = self.folder.path().join(path);
@@ -241,6 +246,14 @@ impl Session {
             .args(["-c", command]);
         shell
     }
+}
+
+/// Returns why a program cannot be run, if it cannot.
+fn not_on_path(program: &str) -> Option<String> {
+    let found = Command::new(program).arg("--version").output();
+    found
+        .is_err()
+        .then(|| format!("`{program}` is not on PATH"))
 }
 
 /// Returns the command in a terminal of its own, as programs may print less to a pipe.

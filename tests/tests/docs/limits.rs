@@ -40,7 +40,7 @@ fn rows(page: &str) -> Vec<Row> {
 
 /// Returns a number with its unit, in bytes or milliseconds.
 fn value(text: &str) -> Option<u64> {
-    let parts = Regex::new(r"^([0-9][0-9,_]*) ?([A-Za-z]*)").unwrap();
+    let parts = Regex::new(r"^([0-9]+(?:[,_][0-9]+)*) ?([A-Za-z]*)").unwrap();
     let found = parts.captures(text.trim().trim_matches('`'))?;
     let number: u64 = found[1].replace([',', '_'], "").parse().ok()?;
     let unit = match &found[2] {
@@ -49,7 +49,8 @@ fn value(text: &str) -> Option<u64> {
         "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
-        _ => 1,
+        "" | "bytes" | "ms" => 1,
+        _ => return None,
     };
     Some(number * unit)
 }

@@ -69,6 +69,10 @@ fn envoy_survives_hostile_clients_and_a_chaotic_upstream() {
                 kib = mesh.peak_memory_kib();
             }
         }
+        // The last response may have taken longer than all that was left.
+        if kib == 0 {
+            kib = mesh.peak_memory_kib();
+        }
     });
     assert!(mesh.alive());
     let after = mesh.peak_memory_kib();

@@ -18,7 +18,7 @@ const HEALTHY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The number of concurrent calls of each function.
 const CONCURRENT_CALLS: &str = "50";
 /// The time limit for what containers do by themselves.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENTUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Compose project with a name of its own. `Drop` shows the logs of containers that are still there,
 /// and removes them.
@@ -212,7 +212,7 @@ fn with_port(file: &str, fixed: u16, port: u16) -> Result<PathBuf> {
 /// # Errors
 /// It does not within a minute. The error is that of the last time.
 fn eventually(check: impl Fn() -> Result<()>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + EVENTUAL_TIMEOUT;
     loop {
         match check() {
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(500)),
