@@ -419,6 +419,15 @@ More: x
     }
 
     #[test]
+    fn a_carriage_return_alone_ends_a_line() {
+        let document = parse_template("a: 1\rb:\n  c: \"x\ny\"\n  d: x]\r\n  e: [\r]\rf: 2");
+        let text = format!("{:?}", document.unwrap());
+        for part in ["Text(\"x y\")", "Text(\"x]\")", "line: 8"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
     fn json_may_have_characters_in_two_escapes() {
         let json = r#"{ "a": "\ud83d\ude00", "b": [
 ]}"#;
