@@ -25,6 +25,14 @@ impl Place {
             column: marker.col(),
         }
     }
+
+    /// Returns the place in bytes from the beginning of the document.
+    pub(super) fn offset(self, source: &str) -> Option<usize> {
+        let before = lines(source).take(self.line.checked_sub(1)?);
+        let before: usize = before.map(str::len).sum();
+        let (column, _) = source.get(before..)?.char_indices().nth(self.column)?;
+        Some(before + column)
+    }
 }
 
 /// Returns the lines with their breaks as the parser counts them: a CR alone ends a line too.

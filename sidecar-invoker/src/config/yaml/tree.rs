@@ -117,7 +117,7 @@ fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
         let place = place.filter(|_| is_template && repaired_bytes <= MAX_REPAIRED);
         let repaired = place.and_then(|place| match error.message.as_str() {
             "while parsing a quoted scalar, found invalid Unicode character escape code" => {
-                surrogates::joined(&source)
+                surrogates::joined(&source, place.offset(&source)?)
             }
             message if flow::is_about_indentation(message) => {
                 flow::indented(&source, &builder.open, place, message)
@@ -457,6 +457,21 @@ More: x
         assert!(format!("{document:?}").contains('\u{1f600}'));
         let half = parse_template(r#"{ "a": "\ud83d" }"#);
         assert!(half.unwrap_err().message.contains("Unicode"));
+    }
+
+    #[test]
+    fn escapes_are_joined_only_where_they_are_escapes() {
+        let template = r"
+é: { single: '\ud83d\ude00', double: !Sub 'x', é: PAIR }
+block: |
+  \ud83d\ude00
+plain: \ud83d\ude00
+last: PAIR
+";
+        let template = template.replace("PAIR", r#""\ud83d\ude00""#);
+        let text = format!("{:?}", parse_template(&template).unwrap());
+        assert_eq!(text.matches('\u{1f600}').count(), 2, "{text}");
+        assert_eq!(text.matches(r"\\ud83d\\ude00").count(), 3, "{text}");
     }
 
     #[test]
