@@ -348,15 +348,14 @@ impl Reader<'_> {
         let api = self.apis.get(&self.stack.scope.path(&self.resource.id));
         let route = |(method, path)| {
             let target = target(uri)?;
-            api.ok_or_else(|| Omission::NotKnown("its API".to_owned()))?
-                .route(Request {
-                    path,
-                    method,
-                    function: target.function,
-                    version: Some("2.0"),
-                    is_streamed: target.is_streamed,
-                    line: self.resource.line,
-                })
+            api.ok_or(Omission::NoApi)?.route(Request {
+                path,
+                method,
+                function: target.function,
+                version: Some("2.0"),
+                is_streamed: target.is_streamed,
+                line: self.resource.line,
+            })
         };
         let key = match key {
             Some(Err(unknown)) => Err(Omission::needs("its RouteKey", &unknown)),

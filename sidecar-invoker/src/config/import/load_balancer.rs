@@ -279,7 +279,8 @@ impl<'r> Reader<'r> {
         }
         let targets = group.properties.get("Targets").map_or(&[][..], Node::items);
         let id = targets.first().and_then(|target| target.get("Id"));
-        let function = target(id.ok_or_else(|| Omission::missing(&group.id, "target"))?)?.function;
+        let function =
+            target(id.ok_or_else(|| Omission::missing(group.id.clone(), "target"))?)?.function;
         let attributes = group.properties.get("TargetGroupAttributes");
         let is_set = |attribute: &Node| {
             text(attribute.get("Key")).as_deref() == Some("lambda.multi_value_headers.enabled")
@@ -360,7 +361,7 @@ impl Rule {
                 let ranges = ranges.collect::<Result<_, _>>()?;
                 self.conditions.push(Condition::Source(ranges));
             }
-            field => return Err(Omission::NotKnown(format!("a condition on {field}"))),
+            field => return Err(Omission::Condition(field.to_owned())),
         }
         Ok(())
     }
@@ -374,10 +375,7 @@ fn values(condition: &Node, config: &str) -> Result<Vec<String>, Omission> {
     let values = values.or_else(|| condition.get("Values"));
     let values = values.map_or(&[][..], Node::items);
     if values.is_empty() {
-        return Err(Omission::missing(
-            "a condition",
-            "Values that are known here",
-        ));
+        return Err(Omission::NoValues);
     }
     let texts = values.iter().map(|value| value.text().map(str::to_owned));
     texts

@@ -1,5 +1,6 @@
 //! The reasons why parts of a template have no counterpart here.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use lambda_api::FunctionName;
@@ -16,7 +17,7 @@ pub(crate) enum Omission {
     /// A property is missing.
     #[error("{part} has no {property}")]
     Missing {
-        part: String,
+        part: Cow<'static, str>,
         property: &'static str,
     },
     /// A value is known only after the deployment.
@@ -25,6 +26,9 @@ pub(crate) enum Omission {
     /// A value refers to something outside the template, or comes from there.
     #[error("{0} is not known here")]
     NotKnown(String),
+    /// A resource that should be an API is none.
+    #[error("it is no API")]
+    NoApi,
     /// Parts of this type have no counterpart.
     #[error("{parts} of the type {kind} are not served here")]
     Type { parts: &'static str, kind: String },
@@ -55,6 +59,12 @@ pub(crate) enum Omission {
     /// A rule of a load balancer has no priority that is known.
     #[error("its Priority is no number from 1 to 50000 that is known here")]
     Priority,
+    /// A condition of a rule looks at another part of the request.
+    #[error("conditions on {0} are not known here")]
+    Condition(String),
+    /// A condition of a rule compares with nothing.
+    #[error("a condition has no Values that are known here")]
+    NoValues,
     /// A condition of a rule compares several parameters of a query, or none.
     #[error("a condition on the query has other than one value")]
     QueryValues,
@@ -103,9 +113,9 @@ pub(crate) enum Omission {
 
 impl Omission {
     /// Returns the reason for a part of the template that lacks a property.
-    pub(super) fn missing(part: &str, property: &'static str) -> Self {
+    pub(super) fn missing(part: impl Into<Cow<'static, str>>, property: &'static str) -> Self {
         Self::Missing {
-            part: part.to_owned(),
+            part: part.into(),
             property,
         }
     }

@@ -305,15 +305,12 @@ pub(super) fn name_versions(scope: &mut Scope, root: &YamlNode, made: &[&(Key, Y
             if let Some(function) = scope.functions.get(&key.text)
                 && let Some(alias) = text("AutoPublishAlias")
             {
-                let alias = alias.parse::<Qualifier>().ok();
-                let alias = scope.arn(function, alias.as_ref());
-                let version = scope.arn(function, None);
                 let id = &key.text;
-                let arns = [
-                    (format!("{id}.Alias"), alias),
-                    (format!("{id}.Version"), version),
-                ];
-                scope.versions.extend(arns);
+                let version = (format!("{id}.Version"), scope.arn(function, None));
+                let alias = alias.parse::<Qualifier>().ok();
+                let alias =
+                    alias.map(|alias| (format!("{id}.Alias"), scope.arn(function, Some(&alias))));
+                scope.versions.extend(alias.into_iter().chain([version]));
             }
             continue;
         }

@@ -25,6 +25,29 @@ impl Place {
             column: marker.col(),
         }
     }
+
+    /// Returns the place in bytes from the beginning of the document.
+    pub(super) fn offset(self, source: &str) -> Option<usize> {
+        let before = lines(source).take(self.line.checked_sub(1)?);
+        let before: usize = before.map(str::len).sum();
+        let (column, _) = source.get(before..)?.char_indices().nth(self.column)?;
+        Some(before + column)
+    }
+}
+
+/// Returns the lines with their breaks as the parser counts them: a CR alone ends a line too.
+fn lines(source: &str) -> impl Iterator<Item = &str> {
+    let mut rest = source;
+    std::iter::from_fn(move || {
+        let text = rest.find(['\r', '\n']).unwrap_or(rest.len());
+        let width = match rest.get(text..)? {
+            line_break if line_break.starts_with("\r\n") => 2,
+            line_break => line_break.len().min(1),
+        };
+        let (line, after) = rest.split_at_checked(text + width)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Returns whether an error of the parser is about the indentation of a line.
@@ -53,7 +76,7 @@ pub(super) fn indented(
     let column = Some(start.column).filter(|column| *column <= MAX_COLUMN)?;
     let indentation = " ".repeat(column + 1);
     let mut indented = String::with_capacity(source.len() + (end - line + 1) * indentation.len());
-    for (number, text) in source.split_inclusive('\n').enumerate() {
+    for (number, text) in lines(source).enumerate() {
         if (line..=end).contains(&(number + 1)) {
             indented.push_str(&indentation);
         }
@@ -64,7 +87,7 @@ pub(super) fn indented(
 
 /// Returns the place of the bracket with which a collection begins, perhaps after its tag or anchor.
 fn bracket(source: &str, place: Place) -> Option<Place> {
-    let line = source.lines().nth(place.line.checked_sub(1)?)?;
+    let line = lines(source).nth(place.line.checked_sub(1)?)?;
     let mut properties = false;
     for (column, character) in line.chars().enumerate().skip(place.column) {
         match character {
@@ -81,7 +104,7 @@ fn bracket(source: &str, place: Place) -> Option<Place> {
 /// Returns the line on which the collection or the text ends whose bracket or quotation mark is at `start`.
 fn end(source: &str, start: Place) -> Option<usize> {
     let (mut depth, mut quote, mut skipped) = (0_usize, None, start.column);
-    for (number, line) in source.lines().enumerate().skip(start.line - 1) {
+    for (number, line) in lines(source).enumerate().skip(start.line - 1) {
         let mut before = ' ';
         let mut characters = line.chars().skip(skipped).peekable();
         skipped = 0;
@@ -98,10 +121,12 @@ fn end(source: &str, start: Place) -> Option<usize> {
                 // A quotation mark within a plain text is a part of it.
                 (None, '"' | '\'') if " [{,:".contains(before) => quote = Some(character),
                 (None, '[' | '{') => depth += 1,
-                (None, ']' | '}') => match depth {
-                    1 => return Some(number + 1),
-                    _ => depth -= 1,
-                },
+                (None, ']' | '}') => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(number + 1);
+                    }
+                }
                 (None, _) => {}
             }
             before = character;

@@ -1,12 +1,21 @@
 //! Escapes of JSON that YAML does not have: `\ud83d\ude00` is one character there, in two halves.
 
-/// Returns the document with each pair of escapes replaced by its character. `None` if it has none.
-pub(super) fn joined(source: &str) -> Option<String> {
-    let mut joined = String::with_capacity(source.len());
-    let mut rest = source;
+/// Returns the document with each pair of escapes replaced by its character in the double-quoted text that begins at
+/// byte `start`. `None` if the text has no pair. Elsewhere the same characters may be meant as they are.
+pub(super) fn joined(source: &str, start: usize) -> Option<String> {
+    let text = source.get(start..)?.strip_prefix('"')?;
+    let mut joined = source.strip_suffix(text)?.to_owned();
+    let mut rest = text;
     let mut has_pair = false;
-    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+    while let Some((before, escape)) = rest
+        .find(['\\', '"'])
+        .and_then(|at| rest.split_at_checked(at))
+    {
         joined.push_str(before);
+        rest = escape;
+        if escape.starts_with('"') {
+            break;
+        }
         let end = match pair(escape) {
             Some(character) => {
                 has_pair = true;
@@ -59,11 +68,17 @@ mod tests {
             (r#""\ud83d \ude00\ud83d""#, None),
             (r#""\ude00\ud83d""#, None),
             (r#""\ud83d\u+e00""#, None),
-            ("none", None),
-            ("\\", None),
-            ("\\\u{e9}", None),
+            (
+                r#""\"\ud83d\ude00" '\ud83d\ude00'"#,
+                Some("\"\\\"\u{1f600}\" '\\ud83d\\ude00'"),
+            ),
+            (r#"\ud83d\ude00"#, None),
+            (r#""" \ud83d\ude00"#, None),
+            ("\"", None),
+            ("\"\\", None),
+            ("\"\\\u{e9}", None),
         ] {
-            assert_eq!(joined(text).as_deref(), expected, "{text}");
+            assert_eq!(joined(text, 0).as_deref(), expected, "{text}");
         }
     }
 }

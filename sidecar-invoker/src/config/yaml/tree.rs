@@ -17,9 +17,9 @@ const MAX_TEMPLATE_DEPTH: usize = 64;
 /// The largest number of values in a document, with aliases expanded.
 const MAX_NODES: usize = 100_000;
 
-/// The most flow collections and quoted texts of a document whose lines are indented too little. The document is
-/// parsed again for each.
-const MAX_REPAIRS: usize = 500;
+/// The most bytes of a template that are parsed again. Each repair parses the whole template again: a usual one may
+/// have hundreds of repairs, and one of 1 MB, the largest of AWS, twenty.
+const MAX_REPAIRED: usize = 20_000_000;
 
 /// The key by which a mapping takes over the entries of others, as YAML 1.1 and Compose have it.
 const MERGE_KEY: &str = "<<";
@@ -96,7 +96,7 @@ enum Tags {
 
 fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
     let mut source = Cow::Borrowed(source);
-    let mut repairs = 0;
+    let mut repaired_bytes = 0;
     loop {
         let mut builder = Builder {
             tags,
@@ -110,11 +110,14 @@ fn document(source: &str, tags: Tags) -> Result<YamlNode, SyntaxError> {
             Err(error) => error,
             document => return document,
         };
-        repairs += 1;
-        let place = builder.failed_at.filter(|_| repairs <= MAX_REPAIRS);
+        // Only the parsers of AWS read what is repaired here.
+        let is_template = matches!(tags, Tags::Functions);
+        repaired_bytes += source.len();
+        let place = builder.failed_at;
+        let place = place.filter(|_| is_template && repaired_bytes <= MAX_REPAIRED);
         let repaired = place.and_then(|place| match error.message.as_str() {
             "while parsing a quoted scalar, found invalid Unicode character escape code" => {
-                surrogates::joined(&source)
+                surrogates::joined(&source, place.offset(&source)?)
             }
             message if flow::is_about_indentation(message) => {
                 flow::indented(&source, &builder.open, place, message)
@@ -419,6 +422,34 @@ More: x
     }
 
     #[test]
+    fn a_carriage_return_alone_ends_a_line() {
+        let document = parse_template("a: 1\rb:\n  c: \"x\ny\"\n  d: x]\r\n  e: [\r]\rf: 2");
+        let text = format!("{:?}", document.unwrap());
+        for part in ["Text(\"x y\")", "Text(\"x]\")", "line: 8"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn only_templates_are_repaired() {
+        for text in ["a:\n  b: [\n]\n", r#"{ "a": "\ud83d\ude00" }"#] {
+            assert!(parse_template(text).is_ok(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_large_template_is_not_repaired_without_end() {
+        let lists = |count| (0..count).map(|key| format!("k{key}: [\n]\n"));
+        assert!(parse_template(&lists(200).collect::<String>()).is_ok());
+        let comment = format!("# {}\n", "x".repeat(1_000_000));
+        let large: String = lists(30).chain([comment]).collect();
+        let error = parse_template(&large).unwrap_err();
+        assert!(flow::is_about_indentation(&error.message), "{error:?}");
+        assert!(error.line > 30, "{error:?}");
+    }
+
+    #[test]
     fn json_may_have_characters_in_two_escapes() {
         let json = r#"{ "a": "\ud83d\ude00", "b": [
 ]}"#;
@@ -426,6 +457,21 @@ More: x
         assert!(format!("{document:?}").contains('\u{1f600}'));
         let half = parse_template(r#"{ "a": "\ud83d" }"#);
         assert!(half.unwrap_err().message.contains("Unicode"));
+    }
+
+    #[test]
+    fn escapes_are_joined_only_where_they_are_escapes() {
+        let template = r"
+é: { single: '\ud83d\ude00', double: !Sub 'x', é: PAIR }
+block: |
+  \ud83d\ude00
+plain: \ud83d\ude00
+last: PAIR
+";
+        let template = template.replace("PAIR", r#""\ud83d\ude00""#);
+        let text = format!("{:?}", parse_template(&template).unwrap());
+        assert_eq!(text.matches('\u{1f600}').count(), 2, "{text}");
+        assert_eq!(text.matches(r"\\ud83d\\ude00").count(), 3, "{text}");
     }
 
     #[test]

@@ -125,6 +125,7 @@ fn a_rule_that_cannot_be_kept_is_left_out_with_a_warning() {
                 "{{ Type: authenticate-oidc, AuthenticateOidcConfig: {{ Issuer: x }} }}, {to_f}"
             ),
         ),
+        rule("J", "{ Field: cookie, Values: [a] }", to_f),
     ]
     .concat();
     let config = read(&format!(
@@ -153,6 +154,7 @@ Resources:
             "14: H: a condition has no Values that are known here; it is left out",
             "15: I: authenticate-oidc has no effect here: the route is open to every caller",
             "15: I: Conditions.Colour is not understood and has no effect here",
+            "16: J: conditions on cookie are not known here; it is left out",
         ]
     );
 }

@@ -548,6 +548,25 @@ Resources:
     assert_eq!(env["V"], format!("{arn}F"));
 }
 
+#[test]
+fn an_alias_with_a_wrong_name_is_not_known() {
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION}, AutoPublishAlias: 'not valid', Environment: {{ Variables: {{ A: !Ref F.Alias, V: !Ref F.Version }} }} }} }}
+"
+    ));
+    assert!(env(&config, "F")["V"].ends_with(":F"));
+    assert!(!env(&config, "F").contains_key("A"));
+    assert_eq!(
+        warnings(&config),
+        [
+            "3: F: the variable A needs F.Alias, which is not known here; give it in functions.F.local.env",
+            "3: F: AutoPublishAlias has no effect here: nothing is published here",
+        ]
+    );
+}
+
 /// As `aws-sam-cli` writes variables (`_stringify_value`), whose parser has the booleans of YAML 1.1.
 #[test]
 fn booleans_are_true_and_false_however_they_are_written() {
