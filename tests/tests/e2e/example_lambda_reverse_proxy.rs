@@ -98,5 +98,6 @@ fn the_image_has_what_the_compose_file_of_the_go_proxy_starts() {
     let stage = stage.expect("the stage is based on that of Envoy");
     assert!(stage.contains("apt-get install -y --no-install-recommends curl"));
     assert!(stage.contains(r#"ENTRYPOINT ["/go/bin/lrp"]"#));
-    assert!(dockerfile.contains("/go/bin/lrp\n"), "no such link");
+    let link = "ln -s /usr/local/bin/sidecar-invoker /go/bin/lrp ";
+    assert!(dockerfile.contains(link), "no such link");
 }
