@@ -27,9 +27,11 @@ impl Events {
             text: String::new(),
         };
         events.read_until("\r\n\r\n").await;
-        let head = events.text.to_ascii_lowercase();
+        // The first event may come in the same segment as the head.
+        let end = events.text.find("\r\n\r\n").unwrap();
+        let head: String = events.text.drain(..end).collect();
+        let head = head.to_ascii_lowercase();
         assert!(head.contains("content-type: text/event-stream"), "{head}");
-        events.text.clear();
         events
     }
 
