@@ -27,6 +27,8 @@ pub enum Scenario {
     PostBinary,
     /// The GET. The response is 5 MB of binary data.
     GetBinary,
+    /// The GET. The response is 1 MB of JSON, which is a text in the payload.
+    GetJson,
     /// The GET. The response is 100 pieces of 1 KB with pauses.
     #[value(skip)]
     PacedStream,
@@ -58,11 +60,12 @@ const BROWSER: &str = "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gec
 
 impl Scenario {
     /// The scenarios without streams.
-    pub const WHOLE: [Self; 4] = [
+    pub const WHOLE: [Self; 5] = [
         Self::SmallGet,
         Self::PostJson,
         Self::PostBinary,
         Self::GetBinary,
+        Self::GetJson,
     ];
 
     /// Returns the name in files.
@@ -72,6 +75,7 @@ impl Scenario {
             Self::PostJson => "post-10k-json",
             Self::PostBinary => "post-1m-binary",
             Self::GetBinary => "get-5m-binary",
+            Self::GetJson => "get-1m-json",
             Self::PacedStream => "paced-stream",
             Self::FastStream => "fast-stream",
         }
@@ -84,6 +88,7 @@ impl Scenario {
             Self::PostJson => "POST 10 KB JSON, 1 KB JSON back",
             Self::PostBinary => "POST 1 MB binary, 1 KB JSON back",
             Self::GetBinary => "GET, 5 MB binary back",
+            Self::GetJson => "GET, 1 MB JSON back",
             Self::PacedStream => "GET, a stream of 100 pieces of 1 KB, one every two milliseconds",
             Self::FastStream => "GET, a stream of 5,000 pieces of 1 KB without pauses",
         }
@@ -96,15 +101,16 @@ impl Scenario {
 
     fn request_body(self) -> Vec<u8> {
         match self {
-            Self::SmallGet | Self::GetBinary | Self::PacedStream | Self::FastStream => Vec::new(),
             Self::PostJson => json_text(10_000),
             Self::PostBinary => noise(1_000_000),
+            _ => Vec::new(),
         }
     }
 
     fn response_body(self) -> Vec<u8> {
         match self {
             Self::GetBinary => noise(5_000_000),
+            Self::GetJson => json_text(1_000_000),
             Self::PacedStream => noise(100 * PIECE_BYTES),
             Self::FastStream => noise(5_000 * PIECE_BYTES),
             _ => json_text(1_000),
@@ -131,14 +137,13 @@ impl Scenario {
     /// Returns the request to this host.
     pub fn request(self, host: &str) -> Bytes {
         let body = self.request_body();
-        let mut request = match self {
-            Self::SmallGet | Self::GetBinary | Self::PacedStream | Self::FastStream => {
-                "GET /orders/2024/items?page=2&sort=price HTTP/1.1\r\n".to_owned()
-            }
-            _ => "POST /orders/2024/items?page=2&sort=price HTTP/1.1\r\n".to_owned(),
+        let method = match self {
+            Self::PostJson | Self::PostBinary => "POST",
+            _ => "GET",
         };
-        let _ = write!(request, "host: {host}\r\n");
-        request.push_str(BROWSER);
+        let mut request = format!(
+            "{method} /orders/2024/items?page=2&sort=price HTTP/1.1\r\nhost: {host}\r\n{BROWSER}"
+        );
         let content_type = match self {
             Self::PostJson => Some("application/json"),
             Self::PostBinary => Some("image/png"),
