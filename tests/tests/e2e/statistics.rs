@@ -156,6 +156,26 @@ fn each_function_has_its_own_figures() {
 }
 
 #[test]
+fn the_filter_s_figures_can_be_left_out() {
+    on_each_envoy(|version| {
+        let upstream = Upstream::responding(json!({ "statusCode": 200 }));
+        let mesh = Mesh::to(&upstream)
+            .envoy(version)
+            .edit_last(|config| {
+                config["stats_config"]["stats_matcher"] = json!({ "exclusion_list": { "patterns": [
+                    { "contains": "wasmcustom.lambda." },
+                    { "prefix": "lambda." },
+                ] } });
+            })
+            .start();
+        assert_eq!(mesh.get("/").send().status, 200);
+        let statistics = mesh.statistics();
+        assert!(statistics.contains("envoy_http_downstream_rq_total"));
+        assert!(!statistics.contains("envoy_lambda_"), "{statistics}");
+    });
+}
+
+#[test]
 fn functions_beyond_a_thousand_are_counted_together() {
     let upstream = Upstream::responding(json!({ "statusCode": 200 }));
     let routes: Vec<_> = (0..1002)
