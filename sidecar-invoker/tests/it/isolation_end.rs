@@ -43,7 +43,7 @@ async fn a_daemon_ends_at_once_with_an_invoker_that_is_terminated() {
         running.signal("-TERM");
         running.child.wait().unwrap();
         assert!(
-            begun.elapsed() < Duration::from_secs(2),
+            begun.elapsed() < Duration::from_secs(3),
             "{:?}",
             begun.elapsed()
         );
@@ -142,7 +142,7 @@ async fn a_start_ends_in_time_even_if_its_init_hangs() {
     let response = running.invoke(json!({})).await;
     assert_eq!(response.function_error(), "Sandbox.Timedout");
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );

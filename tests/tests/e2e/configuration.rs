@@ -8,6 +8,9 @@ use lambda_mesh_tests::shared::Component;
 use lambda_mesh_tests::upstream::Upstream;
 use serde_json::json;
 
+/// A time far below the route's timeout, and far above what a busy machine needs for a response.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
 #[test]
 fn each_mistake_is_named_by_key() {
     let mistakes = [
@@ -65,20 +68,17 @@ fn an_envoy_that_does_not_hold_headers_is_noticed() {
         });
         let mesh = mesh.keep_wasm().start();
         // The second is refused before the function runs, the first once the body has not come.
-        for (request, limit) in [
-            (mesh.post("/", "body"), 3.0),
-            (mesh.post("/", "body"), 1.0),
-            (mesh.get("/"), 1.0),
-        ] {
+        let post = || mesh.post("/", "body");
+        for request in [post(), post(), mesh.get("/")] {
             let started = Instant::now();
             let response = request.send();
-            let elapsed = started.elapsed().as_secs_f64();
+            let elapsed = started.elapsed();
             assert_eq!(response.status, 500, "{response:?}");
             assert_eq!(
                 response.json(),
                 json!({ "message": "Internal Server Error" })
             );
-            assert!(elapsed < limit, "{elapsed} s");
+            assert!(elapsed < AT_ONCE, "{elapsed:?}");
         }
         assert!(upstream.calls().is_empty());
         let log = mesh.log();
@@ -101,7 +101,7 @@ fn an_envoy_that_does_not_hold_headers_is_noticed_by_a_response() {
     for _ in 0..2 {
         let started = Instant::now();
         assert_eq!(mesh.get("/").send().status, 500);
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < AT_ONCE);
     }
     assert_eq!(upstream.calls().len(), 1);
 }

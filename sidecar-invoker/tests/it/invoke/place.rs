@@ -69,7 +69,7 @@ async fn a_signal_ends_the_function_that_was_started_for_the_call() {
         .args(["-INT", &pid])
         .status();
     assert!(sent.unwrap().success());
-    let output = tokio::time::timeout(Duration::from_secs(6), running.wait_with_output());
+    let output = tokio::time::timeout(Duration::from_secs(20), running.wait_with_output());
     let output = output.await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stderr).unwrap();
