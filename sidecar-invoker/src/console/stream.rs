@@ -38,6 +38,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Cursor {
     epoch: u64,
     pub(super) change: u64,
+    /// The number of times that the list was cleared. A reader that was away hears of it.
+    cleared: u64,
 }
 
 impl Cursor {
@@ -45,25 +47,30 @@ impl Cursor {
     pub(super) fn now(console: &Console) -> Self {
         Self {
             epoch: console.recorder.epoch(),
+            // If the list is cleared in the meantime, the reader hears of it.
+            cleared: console.recorder.times_cleared(),
             change: console.recorder.last_change(),
         }
     }
 
     /// Reads a place from the id of an event, if it is one of this run of the program.
     pub(super) fn parse(text: &str, console: &Console) -> Option<Self> {
-        let (epoch, change) = text.split_once('-')?;
+        let (epoch, place) = text.split_once('-')?;
+        let (change, cleared) = place.split_once('-')?;
         let cursor = Self {
             epoch: epoch.parse().ok()?,
             change: change.parse().ok()?,
+            cleared: cleared.parse().ok()?,
         };
-        let is_own = cursor.epoch == console.recorder.epoch();
-        (is_own && cursor.change <= console.recorder.last_change()).then_some(cursor)
+        let now = Self::now(console);
+        let is_of_past = cursor.change <= now.change && cursor.cleared <= now.cleared;
+        (cursor.epoch == now.epoch && is_of_past).then_some(cursor)
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}-{}", self.epoch, self.change)
+        write!(out, "{}-{}-{}", self.epoch, self.change, self.cleared)
     }
 }
 
@@ -104,7 +111,6 @@ struct Stream {
     cursor: Cursor,
     /// The reader gets everything that is kept, however much it is.
     is_catching_up: bool,
-    cleared: u64,
     /// The id of the last invocation that the reader got or missed.
     last_id: u64,
     /// The invocations that the reader knows as running. It hears of their ends in any case.
@@ -126,7 +132,6 @@ impl Stream {
                 ..Cursor::now(&console)
             }),
             is_catching_up: true,
-            cleared: console.recorder.times_cleared(),
             last_id: 0,
             running,
             functions: Value::Null,
@@ -172,8 +177,8 @@ impl Stream {
     fn collect(&mut self, events: &mut String) {
         let recorder = Arc::clone(&self.console.recorder);
         let cleared = recorder.times_cleared();
-        if cleared != self.cleared {
-            self.cleared = cleared;
+        if cleared != self.cursor.cleared {
+            self.cursor.cleared = cleared;
             // What was forgotten was not missed.
             self.is_catching_up = true;
             self.event(events, "cleared", "{}");

@@ -166,6 +166,24 @@ async fn what_was_cleared_was_not_missed() {
     assert!(data(&events, "missed").is_empty(), "{events}");
 }
 
+#[tokio::test]
+async fn a_reader_that_was_away_hears_that_the_list_was_cleared() {
+    let console = console();
+    calls(&console, 2);
+    let left_at = Cursor::now(&console).to_string();
+    console.recorder.clear();
+    calls(&console, 1);
+    let mut stream = Stream::new(Arc::clone(&console), Cursor::parse(&left_at, &console));
+    let events = collect(&mut stream);
+    assert!(events.starts_with("event: cleared\n"), "{events}");
+    let invocations = data(&events, "invocation");
+    assert_eq!((invocations.len(), &invocations[0]["id"]), (1, &3.into()));
+    // It hears of it once.
+    let again = Cursor::now(&console).to_string();
+    let mut stream = Stream::new(Arc::clone(&console), Cursor::parse(&again, &console));
+    assert!(!collect(&mut stream).contains("cleared"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_takes_nothing_is_cut_off() {
     let console = console();

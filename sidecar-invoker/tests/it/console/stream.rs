@@ -93,7 +93,7 @@ async fn a_reader_gets_each_invocation_and_continues_where_it_left() {
     assert_eq!(events.next("invocation").await.2["id"], 2);
     assert_eq!(events.next("invocation").await.2["id"], 3);
     // An id of another run says nothing.
-    let mut events = Events::open(&invoker.admin, "", "last-event-id: 1-1\r\n").await;
+    let mut events = Events::open(&invoker.admin, "", "last-event-id: 1-1-0\r\n").await;
     assert_eq!(events.next("invocation").await.2["id"], 1);
 }
 
