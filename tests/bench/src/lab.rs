@@ -103,6 +103,7 @@ impl Lab {
         Placement {
             core: Some(core),
             folder: self.folder(),
+            is_counted: false,
         }
     }
 
@@ -111,6 +112,15 @@ impl Lab {
         Placement {
             core: None,
             folder: self.folder(),
+            is_counted: false,
+        }
+    }
+
+    /// Returns the placement of a program whose instructions are counted.
+    pub fn counted(&self) -> Placement<'_> {
+        Placement {
+            is_counted: true,
+            ..self.anywhere()
         }
     }
 

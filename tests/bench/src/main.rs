@@ -84,6 +84,7 @@ enum Experiment {
     ColdStart,
     Console,
     Observation,
+    Instructions,
 }
 
 fn main() -> Result<()> {
@@ -173,6 +174,7 @@ fn measure(experiment: Experiment, lab: &Lab, report: &mut Report) -> Result<()>
         Experiment::ColdStart => report.cold_start = Some(local::cold(lab)?),
         Experiment::Console => report.console = console::run(lab)?,
         Experiment::Observation => report.observation = observation::run(lab)?,
+        Experiment::Instructions => report.instructions = observation::count(lab)?,
     }
     Ok(())
 }

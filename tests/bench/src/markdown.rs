@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::agreement::{self, Published};
 use crate::goals;
 use crate::memory::WORKERS;
+use crate::observation::Instructions;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::stream;
@@ -185,6 +186,11 @@ pub fn page(report: &Report, earlier: Option<&Report>) -> String {
         "All that shows what happens, over calls at 16 connections",
         &observation(report),
     );
+    section(
+        &mut out,
+        "The same in thousands of instructions per call, without the kernel's",
+        &instructions(report),
+    );
     out
 }
 
@@ -322,6 +328,24 @@ fn observation(report: &Report) -> String {
         true => String::new(),
         false => format!("{OBSERVATION}{rows}"),
     }
+}
+
+fn instructions(report: &Report) -> String {
+    let nothing = report.instructions.first();
+    let rows = report.instructions.iter().map(|row| {
+        let percent = |of: fn(&Instructions) -> f64| {
+            let nothing = nothing.map_or(f64::NAN, of);
+            format!("{:+.1} %", (of(row) / nothing - 1.0) * 100.0)
+        };
+        vec![
+            row.setup.title().to_owned(),
+            format!("{:.1}", row.envoy / 1e3),
+            percent(|row| row.envoy),
+            format!("{:.1}", row.invoker / 1e3),
+            percent(|row| row.invoker),
+        ]
+    });
+    table(&["on", "Envoy", "", "invoker", ""], rows)
 }
 
 /// The explanation of the figures of all that shows what happens.

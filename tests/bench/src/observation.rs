@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::envoy;
 use crate::envoy_config::{Config, cluster};
 use crate::invoker;
 use crate::lab::Lab;
-use crate::process::{Process, free_address};
+use crate::process::{self, Placement, Process, free_address};
 use crate::scenario::Scenario;
 use crate::stats::{Interval, Summary};
 use crate::upstream::Script;
@@ -119,6 +119,17 @@ pub struct Row {
     pub ratio: Option<Interval>,
 }
 
+/// The instructions of a setup per response. On a busy machine they are the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Instructions {
+    /// The parts that are switched on.
+    pub setup: Setup,
+    /// The instructions of Envoy.
+    pub envoy: f64,
+    /// The instructions of the invoker.
+    pub invoker: f64,
+}
+
 /// The CPU times of a setup per response in microseconds, by round.
 #[derive(Debug, Default, Clone)]
 struct Times {
@@ -143,7 +154,9 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
         pairs.rotate_left(round % count);
         let mut chains = Vec::new();
         for (setup, times) in pairs {
-            chains.push((Chain::start(lab, *setup, collector)?, times));
+            let placements = [lab.cores.proxy, lab.cores.load].map(|core| lab.on(core));
+            let chain = Chain::start(lab, *setup, collector, placements)?;
+            chains.push((chain, times));
         }
         for (chain, _) in &chains {
             lab.warm_up(chain.address, &Scenario::SmallGet.exchange())?;
@@ -168,6 +181,39 @@ pub fn run(lab: &Lab) -> Result<Vec<Row>> {
     Ok(rows.collect())
 }
 
+/// Counts the instructions of warm calls with each setup without a page. What a page costs depends on the time and
+/// not on the number of calls.
+///
+/// # Errors
+/// callgrind is not installed, a program does not start, or a response is wrong.
+pub fn count(lab: &Lab) -> Result<Vec<Instructions>> {
+    const WARM_UP: u64 = 500;
+    const CALLS: u64 = 1_000;
+    if !process::has_callgrind() {
+        bail!("valgrind is not installed, or not on PATH (Debian: apt-get install valgrind)");
+    }
+    let _shared = lab.cores.share()?;
+    let collector = lab.upstream(Script::json(b"{}"))?.address;
+    let exchange = Scenario::SmallGet.exchange();
+    let setups = Setup::ALL.into_iter().filter(|setup| !setup.has_page());
+    let rows = setups.map(|setup| {
+        xtask::say(format_args!("instructions with {}", setup.title()));
+        let chain = Chain::start(lab, setup, collector, [lab.counted(); 2])?;
+        let send = |calls| lab.send(chain.address, &exchange, calls).map(drop);
+        send(WARM_UP)?;
+        let each = |process: &Process| {
+            let instructions = process.count_instructions(|| send(CALLS))?;
+            anyhow::Ok(instructions as f64 / CALLS as f64)
+        };
+        Ok(Instructions {
+            setup,
+            envoy: each(&chain.envoy)?,
+            invoker: each(&chain.invoker)?,
+        })
+    });
+    rows.collect()
+}
+
 /// Envoy with the invoker behind it.
 struct Chain {
     address: SocketAddr,
@@ -176,7 +222,12 @@ struct Chain {
 }
 
 impl Chain {
-    fn start(lab: &Lab, setup: Setup, collector: SocketAddr) -> Result<Self> {
+    fn start(
+        lab: &Lab,
+        setup: Setup,
+        collector: SocketAddr,
+        [of_envoy, of_invoker]: [Placement<'_>; 2],
+    ) -> Result<Self> {
         let name = format!("observation-{setup:?}");
         let admin = free_address()?;
         let mut keys = json!({
@@ -193,14 +244,8 @@ impl Chain {
             let traces = json!({ "endpoint": format!("http://{collector}") });
             keys.insert("traces".to_owned(), traces);
         }
-        let placement = lab.on(lab.cores.load);
-        let (upstream, invoker) = invoker::start(
-            &lab.invoker,
-            &format!("{name}-invoker"),
-            placement,
-            keys,
-            &[],
-        )?;
+        let invoker = format!("{name}-invoker");
+        let (upstream, invoker) = invoker::start(&lab.invoker, &invoker, of_invoker, keys, &[])?;
         if setup.has_page() {
             console::read_stream(admin)?;
         }
@@ -218,7 +263,7 @@ impl Chain {
         if let Some(percent) = setup.sampled_percent() {
             trace(&mut config, collector, percent);
         }
-        let envoy = envoy::start(&name, address, &config, 1, lab.on(lab.cores.proxy))?;
+        let envoy = envoy::start(&name, address, &config, 1, of_envoy)?;
         Ok(Self {
             address,
             envoy,

@@ -74,6 +74,8 @@ pub struct Placement<'a> {
     pub core: Option<usize>,
     /// The folder.
     pub folder: &'a Path,
+    /// The program runs below callgrind, which can [count its instructions](Process::count_instructions).
+    pub is_counted: bool,
 }
 
 /// A running program. `Drop` ends it.
@@ -108,7 +110,12 @@ impl Process {
         if let Some(core) = placement.core {
             pin(core)?;
         }
-        let child = command
+        let mut counted = placement
+            .is_counted
+            .then(|| counted(command, placement.folder));
+        let child = counted
+            .as_mut()
+            .unwrap_or(command)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -162,6 +169,36 @@ impl Process {
             .with_context(|| format!("{} has ended", self.name))
     }
 
+    /// Returns the number of instructions that the program executes during `work`, without the kernel's, if it
+    /// was placed to be counted.
+    ///
+    /// # Errors
+    /// `work` fails, or the program has ended.
+    pub fn count_instructions(&self, work: impl FnOnce() -> Result<()>) -> Result<u64> {
+        self.control_callgrind("--instr=on")?;
+        work()?;
+        self.control_callgrind("--dump")?;
+        self.control_callgrind("--instr=off")?;
+        let file = format!("{COUNTS}.{}.1", self.child.id());
+        let text = fs::read_to_string(self.log.with_file_name(file))?;
+        let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+        let totals = totals.with_context(|| format!("callgrind has no figure of {}", self.name))?;
+        Ok(totals.trim().parse()?)
+    }
+
+    fn control_callgrind(&self, order: &str) -> Result<()> {
+        let mut command = Command::new("callgrind_control");
+        command.args([order, &self.child.id().to_string()]);
+        let output = command
+            .output()
+            .context("callgrind_control cannot be started")?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            bail!("callgrind_control {order} for {}: {message}", self.name);
+        }
+        Ok(())
+    }
+
     /// Returns the CPU time and the memory.
     ///
     /// # Errors
@@ -186,6 +223,38 @@ impl Process {
         })
     }
 }
+
+/// The program with callgrind in it.
+const VALGRIND: &str = "valgrind";
+
+/// Returns whether callgrind is installed.
+pub fn has_callgrind() -> bool {
+    let version = Command::new(VALGRIND).arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+/// Returns `command` below callgrind, which counts nothing at first, and leaves the children of the program alone.
+fn counted(command: &Command, folder: &Path) -> Command {
+    let mut counted = Command::new(VALGRIND);
+    counted
+        .args(["--tool=callgrind", "--instr-atstart=no"])
+        .arg(format!(
+            "--callgrind-out-file={}/{COUNTS}.%p",
+            folder.display()
+        ))
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => counted.env(name, value),
+            None => counted.env_remove(name),
+        };
+    }
+    counted
+}
+
+/// The start of the names of callgrind's files.
+const COUNTS: &str = "callgrind";
 
 /// Returns the CPU time of this process.
 ///

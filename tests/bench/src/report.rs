@@ -46,6 +46,9 @@ pub struct Report {
     pub console: Vec<console::Row>,
     /// The cost of all that shows what happens, in Envoy and in the invoker.
     pub observation: Vec<observation::Row>,
+    /// The same in instructions.
+    #[serde(default)]
+    pub instructions: Vec<observation::Instructions>,
     /// The size of the filter in bytes.
     pub wasm_bytes: u64,
 }

@@ -12,7 +12,8 @@ use lambda_mesh_bench::contestant::Contestant;
 use lambda_mesh_bench::scenario::Scenario;
 use serde_json::Value;
 
-/// All experiments except `local`, for which `cargo lambda` would compile a function.
+/// All experiments except `local`, for which `cargo lambda` would compile a function, and `instructions`, which takes
+/// minutes below callgrind.
 const EXPERIMENTS: [&str; 10] = [
     "throughput",
     "latency",
