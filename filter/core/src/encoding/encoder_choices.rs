@@ -1,6 +1,6 @@
 //! The characters that the encoder of a string escapes without need.
 
-use super::string_escape::{Digits, Escape};
+use super::string_escape::{Digits, Escape, Form};
 
 /// The largest number of characters that an encoder escapes without need. Go escapes five, .NET more than ten.
 const MAX_CHOICES: usize = 16;
@@ -13,14 +13,14 @@ pub(super) struct EncoderChoices {
     digits: Digits,
 }
 
-/// A character that is always escaped, from some place on.
+/// A class of characters that the encoder always escapes, from some place on.
 #[derive(Debug, Clone, Copy, Default)]
 struct Choice {
     class: Class,
-    is_hexadecimal: bool,
+    form: Form,
     /// The place in the text of the first such character that is escaped.
     from: usize,
-    /// The number of those that are escaped in the present piece.
+    /// The number of them that are escaped in the present piece.
     found: usize,
 }
 
@@ -64,24 +64,25 @@ impl EncoderChoices {
         self.list.iter().take(self.length)
     }
 
-    /// Takes an escape whose character has this place in the text. `None` if it cannot be written again.
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Choice> {
+        self.list.iter_mut().take(self.length)
+    }
+
+    /// Takes an escape whose character has this place in the text. Returns `None` if it cannot be written again.
     pub(super) fn add(&mut self, escape: Escape, place: usize) -> Option<()> {
-        if let Some(digits) = escape.digits {
-            self.digits = self.digits.and(digits)?;
-        }
-        let is_hexadecimal = escape.digits.is_some();
-        if usual(escape.character).is_some_and(|letter| letter.is_none() == is_hexadecimal) {
+        self.digits = self.digits.and(escape.digits)?;
+        let form = escape.form;
+        if form == Form::usual(escape.character) {
             return Some(());
         }
         let class = Class::of(escape.character);
-        let mut known = self.list.iter_mut().take(self.length);
-        if let Some(choice) = known.find(|choice| choice.class == class) {
+        if let Some(choice) = self.iter_mut().find(|choice| choice.class == class) {
             choice.found += 1;
-            return (choice.is_hexadecimal == is_hexadecimal).then_some(());
+            return (choice.form == form).then_some(());
         }
         *self.list.get_mut(self.length)? = Choice {
             class,
-            is_hexadecimal,
+            form,
             from: place,
             found: 1,
         };
@@ -91,16 +92,15 @@ impl EncoderChoices {
 
     /// Takes a slash that is escaped, if it is not the first one.
     pub(super) fn slash(&mut self) -> Option<u8> {
-        let slash = Class::Ascii(b'/');
-        let mut known = self.list.iter_mut().take(self.length);
-        let choice = known.find(|choice| choice.class == slash && !choice.is_hexadecimal)?;
+        let slash = Form::Letter(b'/');
+        let choice = self.iter_mut().find(|choice| choice.form == slash)?;
         choice.found += 1;
         Some(b'/')
     }
 
     /// Checks that characters are always escaped if they are once, for a piece of the text behind `before` bytes.
     pub(super) fn check(&mut self, piece: &[u8], before: usize) -> Option<()> {
-        for choice in self.list.iter_mut().take(self.length) {
+        for choice in self.iter_mut() {
             let start = choice.from.saturating_sub(before);
             let count = choice.class.count(piece.get(start..)?);
             if std::mem::take(&mut choice.found) != count {
@@ -116,9 +116,14 @@ impl EncoderChoices {
         let choice = self
             .iter()
             .find(|choice| choice.class == class && choice.from <= place);
-        let mut units = [0; 2];
-        match (choice.map(|choice| choice.is_hexadecimal), usual(character)) {
-            (Some(true), _) | (None, Some(None)) => {
+        match choice.map_or_else(|| Form::usual(character), |choice| choice.form) {
+            Form::Plain => {
+                let mut bytes = [0; 4];
+                out.extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
+            }
+            Form::Letter(letter) => out.extend([b'\\', letter]),
+            Form::Hexadecimal => {
+                let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
                     let escape = match self.digits {
                         Digits::Upper => format!("\\u{unit:04X}"),
@@ -127,27 +132,6 @@ impl EncoderChoices {
                     out.extend_from_slice(escape.as_bytes());
                 }
             }
-            (Some(false), _) => out.extend([b'\\', b'/']),
-            (None, Some(Some(letter))) => out.extend([b'\\', letter]),
-            (None, None) => {
-                let mut bytes = [0; 4];
-                out.extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
-            }
         }
     }
-}
-
-/// Returns the letter of the escape for a character that must be escaped; `Some(None)` if it is in hexadecimal.
-fn usual(character: char) -> Option<Option<u8>> {
-    Some(match character {
-        '"' => Some(b'"'),
-        '\\' => Some(b'\\'),
-        '\n' => Some(b'n'),
-        '\r' => Some(b'r'),
-        '\t' => Some(b't'),
-        '\u{8}' => Some(b'b'),
-        '\u{c}' => Some(b'f'),
-        '\0'..='\u{1f}' => None,
-        _ => return None,
-    })
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::string_escape::{Escape, unescaped_byte};
+use super::string_escape::{Escape, UNIT_LENGTH, unescaped_byte};
 
 /// Appends a text with its escapes. A long run without escapes is copied at once. After an escape, more are
 /// often near, so a block that begins with one is written in steps.
@@ -19,7 +19,7 @@ pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
         if tail.is_empty() {
             return;
         }
-        let mut space = [0; BLOCK * LONGEST_ESCAPE + STEP];
+        let mut space = [0; BLOCK * UNIT_LENGTH + STEP];
         let (block, tail) = tail.split_at_checked(BLOCK).unwrap_or((tail, b""));
         let written = escape_block(&mut space, block).unwrap_or_default();
         out.extend_from_slice(space.get(..written).unwrap_or_default());
@@ -93,9 +93,6 @@ const STEP: usize = 8;
 /// The number of bytes in a block.
 const BLOCK: usize = 64;
 
-/// The length of an escape such as `\\u001f`.
-const LONGEST_ESCAPE: usize = 6;
-
 /// Returns the number of bytes before the first step that needs an escape.
 fn plain(text: &[u8]) -> usize {
     let is_plain = |step: &[u8; STEP]| specials(u64::from_ne_bytes(*step)) == 0;
@@ -113,13 +110,20 @@ fn plain(text: &[u8]) -> usize {
 /// Returns the highest bit of each of eight bytes that needs an escape. DEL is escaped because an event may stand
 /// in a header.
 fn specials(bytes: u64) -> u64 {
-    const HIGHEST: u64 = ONES << 7;
+    stops(bytes) | equal(bytes, 0x7f)
+}
+
+/// Returns the highest bit of each of eight bytes that is a quotation mark, a backslash or a control character.
+fn stops(bytes: u64) -> u64 {
+    let above_controls = (bytes & !HIGHEST) + ONES * 0x60;
+    equal(bytes, b'"') | equal(bytes, b'\\') | (!(above_controls | bytes) & HIGHEST)
+}
+
+/// Returns the highest bit of each of eight bytes that equals an ASCII character.
+fn equal(bytes: u64, ascii: u8) -> u64 {
     // No sum of two bytes carries into the next byte.
-    let low = bytes & !HIGHEST;
-    let [quote, backslash, del] =
-        [b'"', b'\\', 0x7f].map(|byte| (low ^ (ONES * u64::from(byte))) + !HIGHEST);
-    let above_controls = low + ONES * 0x60;
-    !(quote & backslash & del & above_controls | bytes) & HIGHEST
+    let differs = ((bytes & !HIGHEST) ^ (ONES * u64::from(ascii))) + !HIGHEST;
+    !(differs | bytes) & HIGHEST
 }
 
 /// Returns the place of the first of eight bytes that has its highest bit set, and [`STEP`] if there is none.
@@ -127,8 +131,11 @@ fn first(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
 
-/// A one in each byte.
+/// The lowest bit of each of eight bytes.
 const ONES: u64 = u64::MAX / 255;
+
+/// The highest bit of each of eight bytes.
+const HIGHEST: u64 = ONES << 7;
 
 /// Reads a text up to its quotation mark. Returns it without its escapes, and the rest from the mark on. `None` if it
 /// does not end, is no UTF-8, or has a control character or an unknown escape. A lone surrogate becomes `\u{fffd}`.
@@ -144,16 +151,13 @@ pub(crate) fn read(quoted: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     out.get_mut(..plain.len())?.copy_from_slice(plain);
     let mut written = plain.len();
     loop {
-        let (read, text) = unescape(out.get_mut(written..)?, rest, |letter| match letter {
-            b'/' => Some(b'/'),
-            letter => unescaped_byte(letter),
-        })?;
+        let (read, text) = unescape(out.get_mut(written..)?, rest, unescaped_byte)?;
         written += text;
         rest = rest.get(read..)?;
         if rest.first()? == &b'"' {
             break;
         }
-        let escape = Escape::read(rest).flatten();
+        let escape = Escape::read(rest).ok();
         let escape = escape.or_else(|| Escape::lone_surrogate(rest))?;
         let space = out.get_mut(written..)?;
         written += escape.character.encode_utf8(space).len();
@@ -255,16 +259,6 @@ fn has_stop(block: &[u8; BLOCK]) -> bool {
     let (steps, _) = block.as_chunks();
     let found = steps.iter().map(|step| stops(u64::from_ne_bytes(*step)));
     found.fold(0, |all, found| all | found) != 0
-}
-
-/// Returns the highest bit of each of eight bytes that is a quotation mark, a backslash or a control character.
-fn stops(bytes: u64) -> u64 {
-    const HIGHEST: u64 = ONES << 7;
-    // No sum of two bytes carries into the next byte.
-    let low = bytes & !HIGHEST;
-    let [quote, backslash] = [b'"', b'\\'].map(|byte| (low ^ (ONES * u64::from(byte))) + !HIGHEST);
-    let above_controls = low + ONES * 0x60;
-    !(quote & backslash & above_controls | bytes) & HIGHEST
 }
 
 /// Returns less than a step with spaces appended.

@@ -1,6 +1,7 @@
 //! The encodings of requests, responses and metadata: JSON, base64 and protobuf.
 
 pub(crate) mod base64;
+pub(crate) mod beginning;
 mod encoder_choices;
 pub(crate) mod json;
 pub(crate) mod json_string;

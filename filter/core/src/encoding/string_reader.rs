@@ -3,9 +3,10 @@
 //! The string can be written again as it came, without a copy: an encoder writes a character always in the same way.
 //! A string in which it does not is left to the parser.
 
+use super::beginning::Beginning;
 use super::encoder_choices::EncoderChoices;
 use super::json_string::unescape;
-use super::string_escape::{Escape, LONGEST_ESCAPE, unescaped_byte};
+use super::string_escape::{Escape, EscapeError, PAIR_LENGTH, unescaped_byte};
 
 /// The number of bytes that may be written beyond those of a piece.
 pub(crate) const EXTRA_SPACE: usize = 16;
@@ -15,10 +16,10 @@ pub(crate) const EXTRA_SPACE: usize = 16;
 pub(crate) struct StringReader {
     /// The number of bytes of the text so far.
     decoded: usize,
-    /// The beginning of an escape, and its length.
-    escape: ([u8; LONGEST_ESCAPE], usize),
-    /// The beginning of a character, and its length.
-    character: ([u8; 4], usize),
+    /// The beginning of an escape.
+    escape: Beginning<PAIR_LENGTH>,
+    /// The beginning of a character.
+    character: Beginning<4>,
     choices: EncoderChoices,
 }
 
@@ -39,19 +40,17 @@ impl StringReader {
         self.check_characters(piece)?;
         let mut rest = piece;
         let mut written = 0;
-        if self.escape.1 > 0 {
-            let (mut bytes, open) = self.escape;
-            let length = open + fill(&mut bytes, open, piece);
-            rest = match Escape::read(bytes.get(..length)?)? {
-                Some(escape) => {
-                    self.escape.1 = 0;
+        let begun = self.escape.bytes().len();
+        if begun > 0 {
+            self.escape.fill(piece);
+            rest = match Escape::read(self.escape.bytes()) {
+                Ok(escape) => {
+                    self.escape.clear();
                     written = self.add(escape, 0, space)?;
-                    piece.get(escape.length - open..)?
+                    piece.get(escape.length - begun..)?
                 }
-                None => {
-                    self.escape = (bytes, length);
-                    b""
-                }
+                Err(EscapeError::Incomplete) => b"",
+                Err(EscapeError::Invalid) => return None,
             };
         }
         loop {
@@ -67,15 +66,13 @@ impl StringReader {
             }
             match rest.first() {
                 None | Some(b'"') => break,
-                Some(b'\\') => match Escape::read(rest)? {
-                    Some(escape) => {
+                Some(b'\\') => match Escape::read(rest) {
+                    Ok(escape) => {
                         written += self.add(escape, written, space.get_mut(written..)?)?;
                         rest = rest.get(escape.length..)?;
                     }
-                    None => {
-                        self.escape.1 = fill(&mut self.escape.0, 0, rest);
-                        rest = b"";
-                    }
+                    Err(EscapeError::Incomplete) => rest = self.escape.fill(rest),
+                    Err(EscapeError::Invalid) => return None,
                 },
                 Some(_) => return None,
             }
@@ -100,24 +97,21 @@ impl StringReader {
             self.choices.write(character, place, out);
         }
         out.extend(text.iter().skip(whole.len()));
-        let (escape, length) = self.escape;
-        out.extend(escape.iter().take(length));
+        out.extend_from_slice(self.escape.bytes());
     }
 
     /// Checks that the pieces are UTF-8.
     fn check_characters(&mut self, piece: &[u8]) -> Option<()> {
         let mut rest = piece;
-        let (bytes, length) = &mut self.character;
-        while *length > 0 {
-            match std::str::from_utf8(bytes.get(..*length)?) {
-                Ok(_) => *length = 0,
+        while !self.character.bytes().is_empty() {
+            match std::str::from_utf8(self.character.bytes()) {
+                Ok(_) => self.character.clear(),
                 Err(error) if error.error_len().is_some() => return None,
                 Err(_) => {
-                    let Some((byte, tail)) = rest.split_first() else {
+                    let Some((byte, tail)) = rest.split_at_checked(1) else {
                         return Some(());
                     };
-                    *bytes.get_mut(*length)? = *byte;
-                    *length += 1;
+                    self.character.fill(byte);
                     rest = tail;
                 }
             }
@@ -126,7 +120,7 @@ impl StringReader {
             if error.error_len().is_some() {
                 return None;
             }
-            *length = fill(bytes, 0, rest.get(error.valid_up_to()..)?);
+            self.character.fill(rest.get(error.valid_up_to()..)?);
         }
         Some(())
     }
@@ -139,13 +133,6 @@ impl StringReader {
         space.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(bytes.len())
     }
-}
-
-/// Fills the places from `start` on, and returns how many are filled.
-fn fill(places: &mut [u8], start: usize, bytes: &[u8]) -> usize {
-    let places = places.iter_mut().skip(start);
-    let filled = places.zip(bytes).map(|(place, byte)| *place = *byte);
-    filled.count()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::around_body::{self, MAX_OTHER_BYTES, PLACEHOLDER};
 use super::http_response::HttpResponse;
 use crate::config::Config;
 use crate::encoding::base64;
+use crate::encoding::beginning::Beginning;
 use crate::encoding::string_reader::{EXTRA_SPACE, StringReader};
 use crate::request::HeaderMap;
 
@@ -188,8 +189,8 @@ impl BodyReader {
 /// A reader of the inside of a string in base64, as an encoder writes it.
 #[derive(Debug, Default, Clone, Copy)]
 struct Base64Reader {
-    /// The beginning of a quantum, and its length.
-    open: ([u8; QUANTUM], usize),
+    /// The beginning of a quantum.
+    open: Beginning<QUANTUM>,
     /// The number of bytes that are decoded.
     decoded: usize,
     /// True if the text has ended with padding.
@@ -201,13 +202,13 @@ impl Base64Reader {
     /// if the text is not what an encoder writes.
     fn read<'a>(&mut self, piece: &'a [u8], out: &mut PartBuffer) -> Option<&'a [u8]> {
         let mut text = piece;
-        if self.open.1 > 0 {
-            text = self.fill(text);
-            if self.open.1 < QUANTUM {
+        if !self.open.bytes().is_empty() {
+            text = self.open.fill(text);
+            if self.open.bytes().len() < QUANTUM {
                 return Some(text);
             }
-            let (quantum, _) = std::mem::take(&mut self.open);
-            self.decode(&quantum, out).ok()?;
+            let quantum = std::mem::take(&mut self.open);
+            self.decode(quantum.bytes(), out).ok()?;
         }
         let (quanta, mut rest) = text.split_at_checked(text.len() / QUANTUM * QUANTUM)?;
         if let Err(place) = self.decode(quanta, out) {
@@ -224,23 +225,13 @@ impl Base64Reader {
         if rest.starts_with(b"\"") {
             return Some(rest);
         }
-        Some(self.fill(rest))
+        Some(self.open.fill(rest))
     }
 
     /// Appends the text as it came to `out`. `decoded` is what was decoded of it.
     fn write_again(&self, decoded: &[u8], out: &mut Vec<u8>) {
         base64::encode(out, decoded);
-        let (open, count) = self.open;
-        out.extend(open.iter().take(count));
-    }
-
-    /// Adds bytes to the open quantum, and returns those for which it has no room.
-    fn fill<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
-        let (open, count) = &mut self.open;
-        let room = open.iter_mut().skip(*count);
-        let filled = room.zip(text).map(|(place, byte)| *place = *byte).count();
-        *count += filled;
-        text.get(filled..).unwrap_or_default()
+        out.extend_from_slice(self.open.bytes());
     }
 
     /// Decodes whole quanta. An error has the place of the first byte that does not belong there, if there is
