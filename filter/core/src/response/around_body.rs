@@ -12,8 +12,17 @@ use crate::request::HeaderMap;
 /// The largest number of bytes in front of a body, and behind it.
 pub(super) const MAX_OTHER_BYTES: usize = 16 * 1024;
 
-/// The text of a body in the place of the one that was read: three zeros in base64.
-pub(super) const PLACEHOLDER: &[u8] = b"AAAA";
+/// The text of a body in the place of the one that was read: [`PLACEHOLDER_BYTES`] in base64.
+const PLACEHOLDER: &[u8] = b"AAAA";
+
+const PLACEHOLDER_BYTES: &[u8] = &[0; 3];
+
+/// The encoding of a body in a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyEncoding {
+    Text,
+    Base64,
+}
 
 /// Returns what is in front of the text of a payload's body, with its quotation mark, and what comes then.
 pub(super) fn split(payload: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -42,25 +51,23 @@ pub(super) fn decode_body(invoked: &InvokeResponse<'_>, config: &Config) -> Opti
     if text.is_empty() || tail.len() > MAX_OTHER_BYTES || !(has_status(head) || has_status(tail)) {
         return None;
     }
-    let response = decode(head, tail, invoked.headers, config)?;
-    let body = match response.body == PLACEHOLDER {
-        true => text.into_owned(),
-        false if response.body == base64::decode(PLACEHOLDER).ok()? => {
-            base64::decode(&text).ok()?
-        }
-        false => return None,
+    let (response, encoding) = decode(head, tail, invoked.headers, config)?;
+    let body = match encoding {
+        BodyEncoding::Text => text.into_owned(),
+        BodyEncoding::Base64 => base64::decode(&text).ok()?,
     };
     Some(HttpResponse { body, ..response })
 }
 
-/// Decodes a payload with [`PLACEHOLDER`] between its head and its tail. Returns `None` if it is no response, or if
-/// its body is elsewhere.
+/// Decodes a payload with a placeholder between its head and its tail. Returns the response, which has the
+/// placeholder as its body, and the encoding of that. Returns `None` if the payload is no response, or if its body is
+/// elsewhere.
 pub(super) fn decode(
     head: &[u8],
     tail: &[u8],
     headers: &HeaderMap,
     config: &Config,
-) -> Option<HttpResponse> {
+) -> Option<(HttpResponse, BodyEncoding)> {
     let body = &[head, PLACEHOLDER, tail].concat();
     let payload = FunctionPayload::parse(body).ok()?;
     let FunctionPayload::Object(members) = &payload else {
@@ -70,5 +77,12 @@ pub(super) fn decode(
     if place.checked_sub(body.as_ptr().addr())? + 1 != head.len() {
         return None;
     }
-    decode_payload(Ok(payload), &InvokeResponse { headers, body }, config).ok()
+    let invoked = InvokeResponse { headers, body };
+    let response = decode_payload(Ok(payload), &invoked, config).ok()?;
+    let encoding = match &*response.body {
+        PLACEHOLDER => BodyEncoding::Text,
+        PLACEHOLDER_BYTES => BodyEncoding::Base64,
+        _ => return None,
+    };
+    Some((response, encoding))
 }

@@ -5,7 +5,7 @@
 //! is decoded if it may be, and is encoded again if it must not: the only bodies that are read here are those that an
 //! encoder writes. Everything else is left to [`decode`](super::decode), which needs the whole payload.
 
-use super::around_body::{self, MAX_OTHER_BYTES, PLACEHOLDER};
+use super::around_body::{self, BodyEncoding, MAX_OTHER_BYTES};
 use super::http_response::HttpResponse;
 use crate::config::Config;
 use crate::encoding::base64;
@@ -137,13 +137,12 @@ impl LongBody {
         if self.progress.tail == 0 || decoded == 0 {
             return None;
         }
-        let response = around_body::decode(&self.head, &self.tail, headers, config)?;
-        let is_read = response.body
-            == match self.progress.reader {
-                BodyReader::Base64(_) => base64::decode(PLACEHOLDER).ok()?,
-                BodyReader::Text(_) => PLACEHOLDER.to_vec(),
-            };
-        is_read.then_some((response, decoded))
+        let (response, encoding) = around_body::decode(&self.head, &self.tail, headers, config)?;
+        let read = match self.progress.reader {
+            BodyReader::Base64(_) => BodyEncoding::Base64,
+            BodyReader::Text(_) => BodyEncoding::Text,
+        };
+        (encoding == read).then_some((response, decoded))
     }
 
     /// Returns the payload as it came, from what the host holds.
