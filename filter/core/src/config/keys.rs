@@ -172,7 +172,7 @@ impl Settings {
             Ok(other) => Err(refused(&format!("found {}", json_writer::to_text(&other)))),
             Err(error) => match protobuf::structure(bytes) {
                 Ok(fields) => Self::parse(&fields),
-                Err(_) => Err(refused(&error)),
+                Err(_) => Err(refused(&error.to_string())),
             },
         }
     }

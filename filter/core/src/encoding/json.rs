@@ -1,33 +1,43 @@
 //! Reads JSON.
 
+use std::fmt;
+use std::str::Utf8Error;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+/// The reason why bytes are not a single JSON value in UTF-8. Its text has the place.
+#[derive(Debug)]
+pub(crate) enum JsonError {
+    Encoding(Utf8Error),
+    Syntax(serde_json::Error),
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encoding(error) => error.fmt(f),
+            Self::Syntax(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Checks that bytes are a single JSON value in UTF-8.
-///
-/// # Errors
-/// The place where they are not.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), JsonError> {
     read::<IgnoredAny>(bytes).map(|_| ())
 }
 
 /// Reads a single JSON value in UTF-8 as a tree.
-///
-/// # Errors
-/// The place where the bytes are none.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     read(bytes)
 }
 
 /// Reads a single JSON value in UTF-8. It reads from text only, because reading from bytes would add
 /// a second copy of the parser to the module.
-///
-/// # Errors
-/// The place where the bytes are none.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(JsonError::Encoding)?;
+    serde_json::from_str(text).map_err(JsonError::Syntax)
 }
 
 #[cfg(test)]

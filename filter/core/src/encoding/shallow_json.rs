@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::encoding::json;
+use crate::encoding::json::{self, JsonError};
 
 /// A value with a limited number of levels, items and members. What is deeper or beyond is checked but not
 /// kept: the memory of the module never shrinks, so no function may make the filter build a large tree.
@@ -41,7 +41,7 @@ impl<'a> ShallowJson<'a> {
     ///
     /// # Errors
     /// Bytes that are not one JSON value in UTF-8.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
         json::read(bytes).map(|Shallow(node)| node)
     }
 

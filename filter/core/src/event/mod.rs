@@ -91,7 +91,7 @@ fn raw(json: &mut JsonWriter, request: &Request<'_>) -> Result<(), Error> {
     match request.body.trim_ascii() {
         b"" => json.raw(b"{}"),
         body => {
-            json::check(body).map_err(Error::NotJson)?;
+            json::check(body).map_err(|error| Error::NotJson(error.to_string()))?;
             json.raw(body);
         }
     }

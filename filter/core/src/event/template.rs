@@ -49,7 +49,9 @@ impl<'a> ParsedBody<'a> {
         let json = match other_than_json {
             Some(other) if !body.is_empty() => match json::check(body) {
                 Ok(()) => Some(body),
-                Err(what) if other == OtherBody::Refused => return Err(Error::NotJson(what)),
+                Err(error) if other == OtherBody::Refused => {
+                    return Err(Error::NotJson(error.to_string()));
+                }
                 Err(_) => None,
             },
             _ => None,

@@ -8,6 +8,7 @@ use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
 use crate::config::Config;
 use crate::config::values::{Contract, Invocation, Response};
+use crate::encoding::json::JsonError;
 use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 use crate::request::header_map::text;
@@ -17,7 +18,7 @@ use crate::request::header_map::text;
 /// # Errors
 /// Those of [`decode`](super::decode).
 pub(super) fn decode_payload(
-    payload: Result<FunctionPayload<'_>, String>,
+    payload: Result<FunctionPayload<'_>, JsonError>,
     invoked: &InvokeResponse<'_>,
     config: &Config,
 ) -> Result<HttpResponse, Error> {
@@ -91,7 +92,7 @@ fn retry_after(status: u16, invoked: &InvokeResponse<'_>) -> Option<String> {
 }
 
 /// Returns whether an emulator's response, which has no header for it, is a function error.
-fn is_emulated_error(payload: &Result<FunctionPayload<'_>, String>, body: &[u8]) -> bool {
+fn is_emulated_error(payload: &Result<FunctionPayload<'_>, JsonError>, body: &[u8]) -> bool {
     match payload {
         Ok(payload) => payload.is_function_error(),
         Err(_) => function_error::is_timeout(body),

@@ -6,17 +6,19 @@ use lambda_api::function_error::{ERROR_MESSAGE, ERROR_TYPE};
 use crate::encoding::json;
 use crate::encoding::json_writer::JsonWriter;
 use crate::encoding::shallow_json::ShallowJson;
+use crate::error::Error;
 
 /// Returns the function's error as runtimes report one; `None` if the function has not failed.
 ///
 /// # Errors
-/// The part of the payload that is not as Lambda sends it.
-pub(super) fn function_error(payload: &[u8]) -> Result<Option<Vec<u8>>, String> {
+/// [`Error::Stream`] with the part of the payload that is not as Lambda sends it.
+pub(super) fn function_error(payload: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     if payload.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let wrong = |what: &str| format!("InvokeComplete is not what Lambda sends: {what}");
-    let complete = ShallowJson::parse(payload).map_err(|error| wrong(&error))?;
+    let wrong =
+        |what: &str| Error::Stream(format!("InvokeComplete is not what Lambda sends: {what}"));
+    let complete = ShallowJson::parse(payload).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(complete, ShallowJson::Map(_)) {
         return Err(wrong("it is not an object"));
     }

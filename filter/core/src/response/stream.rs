@@ -112,10 +112,9 @@ impl StreamedResponse {
         let end = self.reader.read(bytes);
         match end.map_err(|error| Error::Stream(error.to_string()))? {
             None => Ok(()),
-            Some(End::Complete(payload)) => match invoke_complete::function_error(&payload) {
-                Ok(None) => Ok(()),
-                Ok(Some(payload)) => Err(Error::Function { payload }),
-                Err(what) => Err(Error::Stream(what)),
+            Some(End::Complete(payload)) => match invoke_complete::function_error(&payload)? {
+                None => Ok(()),
+                Some(payload) => Err(Error::Function { payload }),
             },
             Some(End::Exception(kind)) => Err(Error::Service {
                 status: 500,
