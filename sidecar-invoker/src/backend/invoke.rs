@@ -23,6 +23,10 @@ use crate::metrics::FunctionState;
 use crate::traces::new_trace;
 use lambda_api::{InvocationType, Operation, Qualifier};
 
+/// A larger event is checked on a blocking thread, where that delays no other caller. A check takes about
+/// a millisecond per megabyte.
+const LARGE_EVENT_BYTES: usize = 128 << 10;
+
 /// A function with the backend that runs it.
 #[derive(Clone)]
 pub(super) enum Backend {
@@ -173,7 +177,7 @@ async fn admit(
         payload if payload.is_empty() => Bytes::from_static(b"{}"),
         payload => payload,
     };
-    json::check_event(&payload).await?;
+    check_event(&payload).await?;
     timeline.reach(Step::Read);
     let request_id = **request_id;
     if invocation_type == InvocationType::DryRun {
@@ -201,4 +205,36 @@ async fn admit(
         return Ok(Admission::Responded(response::queued(trace_id, request_id)));
     }
     Ok(Admission::Invoke(Box::new(invocation)))
+}
+
+/// Checks that an event is JSON.
+///
+/// # Errors
+/// Returns AWS's error with the place of the first mistake.
+async fn check_event(event: &Bytes) -> Result<(), ServiceError> {
+    let checked = if event.len() < LARGE_EVENT_BYTES {
+        json::check(event)
+    } else {
+        let event = event.clone();
+        let checked = tokio::task::spawn_blocking(move || json::check(&event)).await;
+        checked.map_err(|_| ServiceError::ShuttingDown)?
+    };
+    checked.map_err(ServiceError::InvalidJson)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_error_has_the_words_of_aws_and_no_content() {
+        let large = [b"\"".to_vec(), b"x".repeat(LARGE_EVENT_BYTES)].concat();
+        for event in [b"secret".to_vec(), large, b"\"secret \xff".to_vec()] {
+            let error = check_event(&event.into()).await.unwrap_err().to_string();
+            let prefix =
+                "Could not parse request body into json: Could not parse payload into json: ";
+            assert!(error.starts_with(prefix), "{error}");
+            assert!(!error.contains("secret") && error.len() < 200, "{error}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::client::route;
 use crate::client::samples::{self, Origin, SampleError, Setting, Values};
 use crate::config::Config;
 use crate::config::yaml::scalar::printable;
-use crate::invoke_api::json;
+use crate::invoke_api::json::{self, JsonError};
 use lambda_api::FunctionReference;
 
 /// The arguments of `event`.
@@ -105,8 +105,8 @@ enum EventError {
         cure: &'static str,
     },
     /// The event is not JSON.
-    #[error("--event {name}: the event is not JSON: {what}")]
-    NotJson { name: String, what: String },
+    #[error("--event {name}: the event is not JSON: {error}")]
+    NotJson { name: String, error: JsonError },
     /// The sample does not exist or has other fields.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -346,19 +346,18 @@ fn body(data: &str) -> Result<Vec<u8>, EventError> {
 
 /// Returns the event that `--event` gives. A text that is JSON is the event itself.
 fn given(text: &str) -> Result<Vec<u8>, EventError> {
-    let not_json = |name: &str, what| EventError::NotJson {
-        name: name.to_owned(),
-        what,
+    let not_json = |error| EventError::NotJson {
+        name: text.to_owned(),
+        error,
     };
-    let checked = json::check(text.as_bytes());
-    match checked {
+    match json::check(text.as_bytes()) {
         Ok(()) => return Ok(text.as_bytes().to_vec()),
-        Err(what) if text.starts_with(['{', '[', '"']) => return Err(not_json(text, what)),
+        Err(error) if text.starts_with(['{', '[', '"']) => return Err(not_json(error)),
         Err(_) => {}
     }
     let cure = "give JSON, the name of a file, or - for standard input";
     let bytes = read("--event", text, cure)?;
-    json::check(&bytes).map_err(|what| not_json(text, what))?;
+    json::check(&bytes).map_err(not_json)?;
     Ok(bytes)
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::masking::{MASK, Secrets};
 use super::view::View;
 use crate::invocation::RequestId;
+use crate::invoke_api::json::{self, JsonError};
 use crate::recorder::Replayed;
 
 /// An invocation to be made again.
@@ -34,7 +35,7 @@ pub(super) enum ReplayError {
     #[error("the event of this invocation is not known, because its request did not arrive whole")]
     NoEvent,
     #[error("the event is not JSON: {0}")]
-    NotJson(String),
+    NotJson(JsonError),
     #[error("the event has more than {MAX_PAYLOAD_BYTES} bytes")]
     TooLarge,
     #[error("`{0}` has masked values; show the secrets before you edit")]
@@ -105,8 +106,7 @@ pub(super) fn replay(
             if event.len() > MAX_PAYLOAD_BYTES {
                 return Err(ReplayError::TooLarge);
             }
-            let json = serde_json::from_str::<serde::de::IgnoredAny>(event);
-            json.map_err(|error| ReplayError::NotJson(error.to_string()))?;
+            json::check(event.as_bytes()).map_err(ReplayError::NotJson)?;
             Ok(Replay {
                 event: event.to_owned().into(),
                 client_request: same_request(),

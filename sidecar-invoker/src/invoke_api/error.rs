@@ -9,6 +9,7 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::headers;
+use super::json::JsonError;
 use crate::invoke_api::body::{ResponseBody, whole};
 use crate::sigv4::SignatureError;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
@@ -51,7 +52,7 @@ pub(crate) enum ServiceError {
     InvalidRequestContent(&'static str),
     /// The event is not JSON. AWS's parser has other words for the mistake.
     #[error("Could not parse request body into json: Could not parse payload into json: {0}")]
-    InvalidJson(String),
+    InvalidJson(JsonError),
     /// No function has this name.
     #[error("Function not found: {arn}")]
     FunctionNotFound {
