@@ -179,8 +179,11 @@ impl LambdaFunction {
             };
             match slot.send(signed).await {
                 Ok(response) => {
-                    let throttled = retry::throttled(response.status(), response.headers());
-                    let Some(pause) = throttled.and_then(&mut next_pause) else {
+                    let (status, headers) = (response.status(), response.headers());
+                    let pause = retry::is_throttled(status, headers)
+                        .then(|| next_pause(retry::retry_after(headers)))
+                        .flatten();
+                    let Some(pause) = pause else {
                         let permits = (slot.into_permit(), permit);
                         request.timeline.reach(Step::Responded);
                         if request.operation == Operation::Invoke {

@@ -66,15 +66,16 @@ pub(crate) fn pause(limit: Duration, retry_after: Option<Duration>) -> Duration 
     retry_after.map_or(jitter, |retry_after| retry_after.max(jitter))
 }
 
-/// Returns `Some` if AWS throttled the invocation and did not run the function, with the time of its
-/// `retry-after`.
-pub(crate) fn throttled(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
-    let name = error_type(headers)?;
-    let throttled = status == StatusCode::TOO_MANY_REQUESTS && THROTTLED.contains(&name);
-    throttled.then(|| {
-        let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-        Some(Duration::from_secs(seconds))
-    })
+/// Returns true if AWS throttled the invocation and did not run the function.
+pub(crate) fn is_throttled(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        && error_type(headers).is_some_and(|name| THROTTLED.contains(&name))
+}
+
+/// Returns the time that AWS asks to wait before the next attempt.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -118,18 +119,23 @@ mod tests {
     #[test]
     fn only_throttling_by_aws_itself_counts_as_throttled() {
         let mut headers = HeaderMap::new();
-        assert_eq!(throttled(StatusCode::TOO_MANY_REQUESTS, &headers), None);
+        assert!(!is_throttled(StatusCode::TOO_MANY_REQUESTS, &headers));
         let name = "TooManyRequestsException:http://internal.amazon.com/";
         headers.insert(ERROR_TYPE, HeaderValue::from_static(name));
-        assert_eq!(
-            throttled(StatusCode::TOO_MANY_REQUESTS, &headers),
-            Some(None)
-        );
-        assert_eq!(throttled(StatusCode::OK, &headers), None);
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-        let retry_after = throttled(StatusCode::TOO_MANY_REQUESTS, &headers);
-        assert_eq!(retry_after, Some(Some(Duration::from_secs(2))));
+        assert!(is_throttled(StatusCode::TOO_MANY_REQUESTS, &headers));
+        assert!(!is_throttled(StatusCode::OK, &headers));
         headers.insert(ERROR_TYPE, HeaderValue::from_static("SomethingElse"));
-        assert_eq!(throttled(StatusCode::TOO_MANY_REQUESTS, &headers), None);
+        assert!(!is_throttled(StatusCode::TOO_MANY_REQUESTS, &headers));
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(2)));
+        let date = HeaderValue::from_static("Wed, 21 Oct 2015 07:28:00 GMT");
+        headers.insert(RETRY_AFTER, date);
+        assert_eq!(retry_after(&headers), None);
     }
 }
