@@ -1,16 +1,17 @@
-//! The functions of a configuration, each with its backend.
+//! The functions that callers can invoke, each with its backend.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hyper::Response;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::aws::Aws;
+use super::changes::{Changes, is_same_on_aws};
 use super::event_queue::{EventQueue, EventQueues, Runner};
+use super::functions::{Functions, OnAws};
 use super::invoke::Backend;
 use super::local::{AttachPoints, LocalContext, LocalFunction};
 use super::rie::Emulators;
@@ -20,13 +21,8 @@ use crate::invoke_api::error::ServiceError;
 use crate::invoke_api::request::InvokeRequest;
 use crate::metrics::{CredentialTimes, FunctionState, Metrics};
 use crate::observation::Observer;
-use crate::util::{admit_line, lock};
-use lambda_api::{FunctionAddress, FunctionArn, FunctionName, Qualifier};
-
-/// The number of known names in the log line about an unknown name.
-const SIMILAR_NAMES: usize = 5;
-/// The interval at which functions on AWS that were replaced are checked for invocations.
-const UNUSED_INTERVAL: Duration = Duration::from_secs(1);
+use crate::util::lock;
+use lambda_api::FunctionName;
 
 /// The functions that callers can invoke.
 pub(crate) struct Backends {
@@ -44,29 +40,6 @@ pub(crate) struct Backends {
     stop: CancellationToken,
     tasks: TaskTracker,
     clock: fn() -> SystemTime,
-}
-
-/// The functions of one configuration.
-struct Functions {
-    config: Config,
-    /// The functions outside AWS.
-    listed: HashMap<FunctionName, Backend>,
-    /// The functions on AWS.
-    aws: Option<Arc<OnAws>>,
-}
-
-/// The functions on AWS, and the token that ends the tasks for their credentials.
-struct OnAws {
-    aws: Aws,
-    stop: CancellationToken,
-}
-
-/// The difference between two configurations.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) added: Vec<FunctionName>,
-    pub(crate) changed: Vec<FunctionName>,
-    pub(crate) removed: Vec<FunctionName>,
 }
 
 impl Backends {
@@ -168,50 +141,37 @@ impl Backends {
     pub(crate) fn reload(&self, config: &Config) -> Result<Changes, rustls::Error> {
         let before = self.functions();
         self.metrics.list(config);
-        let aws = match is_same_on_aws(&before.config, config) {
+        let is_aws_kept = is_same_on_aws(&before.config, config);
+        let aws = match is_aws_kept {
             true => before.aws.clone(),
             false => self.on_aws(config)?,
         };
-        let mut changes = Changes::default();
-        let mut new = Vec::new();
-        let mut listed = HashMap::new();
-        for (name, function) in &config.functions {
-            let previous = before.config.functions.get(name);
-            let is_same = previous.is_some_and(|previous| is_same(previous, function));
-            match previous {
-                None => changes.added.push(name.clone()),
-                Some(_) if !is_same => changes.changed.push(name.clone()),
-                Some(_) => {}
-            }
-            let kept = before.listed.get(name).filter(|_| is_same);
-            if let Some(kept) = kept {
-                listed.insert(name.clone(), kept.clone());
-            } else if let Some((name, backend)) = self.list(name, function) {
-                new.push(backend.clone());
-                listed.insert(name, backend);
-            }
-        }
-        let names = before.config.functions.keys();
-        let removed = names.filter(|name| !config.functions.contains_key(*name));
-        changes.removed = removed.cloned().collect();
-        let replaced = before.listed.iter();
-        let replaced = replaced
-            .filter(|(name, _)| changes.removed.contains(name) || changes.changed.contains(name));
-        let replaced: Vec<_> = replaced.map(|(_, backend)| backend.clone()).collect();
-        let is_aws_replaced = !is_same_on_aws(&before.config, config);
+        let changes = Changes::between(&before.config, config);
+        let (kept, replaced): (Vec<_>, Vec<_>) = before
+            .listed
+            .iter()
+            .partition(|(name, _)| changes.keeps(name));
+        let new = config.functions.iter();
+        let new = new.filter(|(name, _)| changes.creates(name));
+        let new: Vec<_> = new
+            .filter_map(|(name, function)| self.list(name, function))
+            .collect();
+        let kept = kept
+            .into_iter()
+            .map(|(name, backend)| (name.clone(), backend.clone()));
         *lock(&self.current) = Arc::new(Functions {
             config: config.clone(),
-            listed,
+            listed: kept.chain(new.iter().cloned()).collect(),
             aws,
         });
         new.iter()
-            .filter_map(Backend::local)
+            .filter_map(|(_, backend)| backend.local())
             .for_each(|local| local.begin(&self.attach_points));
         replaced
             .iter()
-            .filter_map(Backend::local)
+            .filter_map(|(_, backend)| backend.local())
             .for_each(|local| local.retire(&self.attach_points));
-        if let Some(aws) = before.aws.clone().filter(|_| is_aws_replaced) {
+        if let Some(aws) = before.aws.clone().filter(|_| !is_aws_kept) {
             self.tasks.spawn(aws.end_unused());
         }
         Ok(changes)
@@ -307,172 +267,5 @@ impl Backends {
     /// Waits a short time for the records of the events that were given up.
     pub(crate) async fn events_written(&self) {
         self.events.written().await;
-    }
-}
-
-impl Functions {
-    fn aws(&self) -> impl Iterator<Item = &Aws> {
-        self.aws.iter().map(|on_aws| &on_aws.aws)
-    }
-
-    fn local(&self) -> impl Iterator<Item = &Arc<LocalFunction>> {
-        self.listed.values().filter_map(Backend::local)
-    }
-
-    /// Returns the function that a caller named, and the version that runs. `region` is that of ARNs.
-    fn find(
-        &self,
-        address: &FunctionAddress,
-        region: &str,
-    ) -> Result<(Backend, Qualifier), ServiceError> {
-        let name = address.function.name();
-        if let Some(backend) = self.listed.get(name) {
-            let versions = self
-                .config
-                .functions
-                .get(name)
-                .map(|function| &function.versions);
-            let version = match versions {
-                Some(versions) => versions.resolve(address.qualifier.as_ref()),
-                None => Some(Qualifier::latest()),
-            };
-            let version = version.ok_or_else(|| not_found(address, region))?;
-            return Ok((backend.clone(), version));
-        }
-        let mut aws = self.aws();
-        match aws.find_map(|aws| aws.function(&address.function)) {
-            Some(function) => Ok((Backend::Aws(function?), Qualifier::latest())),
-            None => Err(self.unknown(address, region)),
-        }
-    }
-
-    fn unknown(&self, address: &FunctionAddress, region: &str) -> ServiceError {
-        let name = address.function.name();
-        if let Some(left_out) = admit_line!() {
-            let known = self.similar_names(name);
-            tracing::warn!(function = %name, "no such function; {known}{left_out}");
-        }
-        not_found(address, region)
-    }
-
-    /// Returns a phrase with the few names that are the most similar to `name`. There may be thousands.
-    fn similar_names(&self, name: &FunctionName) -> String {
-        let names = self.listed.keys().chain(self.aws().flat_map(Aws::names));
-        let distance = |known: &FunctionName| {
-            let distance = strsim::damerau_levenshtein(name.as_str(), known.as_str());
-            (distance, known.to_string())
-        };
-        let mut names: Vec<_> = names.map(distance).collect();
-        names.sort_unstable();
-        let similar = names.iter().take(SIMILAR_NAMES);
-        let similar: Vec<_> = similar.map(|(_, name)| name.as_str()).collect();
-        match (similar.as_slice(), names.len() > SIMILAR_NAMES) {
-            ([], _) => "the configuration has none".to_owned(),
-            (all, false) => format!("the configuration has {}", all.join(", ")),
-            (some, true) => format!(
-                "of the {} names in the configuration, the most similar are {}",
-                names.len(),
-                some.join(", ")
-            ),
-        }
-    }
-
-    fn missing_commands(&self) -> Vec<String> {
-        let missing = self.local();
-        let missing = missing.filter_map(|function| function.check_command().err());
-        missing
-            .map(|missing| format!("{}:{missing}", self.config.file))
-            .collect()
-    }
-}
-
-impl OnAws {
-    /// Ends the tasks for credentials once no invocation uses the functions, which are not offered any
-    /// more. An invocation may wait for its credentials.
-    async fn end_unused(self: Arc<Self>) {
-        while self.aws.is_in_use() && !self.stop.is_cancelled() {
-            sleep(UNUSED_INTERVAL).await;
-        }
-        self.stop.cancel();
-    }
-}
-
-/// Returns AWS's error for a function or a qualifier that is not there. It names a qualifier even if the caller
-/// did not: recorded.
-fn not_found(address: &FunctionAddress, region: &str) -> ServiceError {
-    let latest = Qualifier::latest();
-    let qualifier = address.qualifier.as_ref().unwrap_or(&latest);
-    let arn = FunctionArn::invoked(&address.function, Some(qualifier), region);
-    ServiceError::FunctionNotFound {
-        arn: arn.to_string(),
-    }
-}
-
-/// Returns whether two configurations of a function are the same, wherever they stand in their files.
-fn is_same(left: &FunctionConfig, right: &FunctionConfig) -> bool {
-    let without_line = |function: &FunctionConfig| {
-        let mut function = function.clone();
-        if let BackendConfig::Local(local) = &mut function.backend {
-            local.line = 0;
-        }
-        function
-    };
-    without_line(left) == without_line(right)
-}
-
-/// Returns whether two configurations are the same for functions on AWS.
-fn is_same_on_aws(left: &Config, right: &Config) -> bool {
-    fn part(config: &Config) -> impl PartialEq {
-        let functions = config.functions.iter();
-        let on_aws = functions.filter_map(|(name, function)| match &function.backend {
-            BackendConfig::Aws(function) => Some((name.clone(), function.clone())),
-            _ => None,
-        });
-        let on_aws: Vec<_> = on_aws.collect();
-        (config.max_concurrency, config.aws.clone(), on_aws)
-    }
-    part(left) == part(right)
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::traces::Tracer;
-    use std::path::Path;
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::backend::local::Output;
-
-    fn backends(count: usize) -> Backends {
-        let mut config = String::from("aws: {}\nfunctions:\n  on-aws: { aws: {} }\n");
-        for index in 1..=count {
-            config.push_str(&format!(
-                "  orders-{index}: {{ rie: 'http://h:{index}' }}\n"
-            ));
-        }
-        let mut config = Config::parse("invoker.yaml", &config, Path::new("/")).unwrap();
-        config.functions.remove("on-aws");
-        config.aws = None;
-        let (output, _) = Output::to(std::io::sink(), config.log_format, SystemTime::now);
-        let context = LocalContext::new(SystemTime::now, output);
-        let tracer = Tracer::without_spans(SystemTime::now);
-        let observer = Observer::new(Arc::new(Metrics::new(&config)), tracer, None);
-        Backends::new(&config, &observer, context).unwrap()
-    }
-
-    #[tokio::test]
-    async fn the_log_line_about_an_unknown_function_names_a_few_functions() {
-        let name = "orders-77x".parse().unwrap();
-        assert_eq!(
-            backends(0).functions().similar_names(&name),
-            "the configuration has none"
-        );
-        assert_eq!(
-            backends(2).functions().similar_names(&name),
-            "the configuration has orders-1, orders-2"
-        );
-        let expected = "of the 5000 names in the configuration, the most similar are orders-77, \
-            orders-770, orders-771, orders-772, orders-773";
-        assert_eq!(backends(5_000).functions().similar_names(&name), expected);
     }
 }

@@ -1,9 +1,7 @@
 //! A new configuration for a running server.
 
-use std::fmt;
 use std::sync::Arc;
 
-use lambda_api::FunctionName;
 use tokio::sync::Mutex;
 
 use super::error::ServeError;
@@ -78,30 +76,6 @@ impl Reloader {
     pub(super) async fn close(&self) {
         *self.started_with.lock().await = None;
     }
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lists = [
-            ("new", &self.added),
-            ("changed", &self.changed),
-            ("removed", &self.removed),
-        ];
-        let mut separator = "";
-        for (word, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
-            write!(out, "{separator}{word}: {}", list(names))?;
-            separator = "; ";
-        }
-        match separator {
-            "" => out.write_str("no function has changed"),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn list(names: &[FunctionName]) -> String {
-    let names: Vec<_> = names.iter().map(FunctionName::as_str).collect();
-    names.join(", ")
 }
 
 /// Returns the keys whose values differ and are read at the start alone.
