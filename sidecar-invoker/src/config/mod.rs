@@ -4,6 +4,7 @@ mod authorizer;
 mod callers;
 mod conditions;
 mod cors;
+mod filter_keys;
 mod import;
 mod keys;
 mod model;

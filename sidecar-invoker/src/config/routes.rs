@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use super::authorizer::JwtAuthorizer;
 use super::conditions::{AddressRange, Condition, HEADERS, SOURCE};
 use super::cors::Cors;
+use super::filter_keys;
 use super::keys::keys;
 use super::keys::kind::{Custom, DURATION, Types};
 use super::pattern::{Host, PathPattern};
@@ -77,7 +78,7 @@ pub(super) fn reference() -> Vec<Key> {
         filter
             .filter(|key| !own.contains(&key.name))
             .map(|key| Key {
-                values: as_scalars(key.name, key.values),
+                values: filter_keys::values(key.name, key.values),
                 ..key
             }),
     );
@@ -91,19 +92,6 @@ pub(super) fn table() -> String {
         "{own}| any key of the [filter](filter.md#keys) | as there | as there | `template` is JSON as \
          text. `resource` is set from `path`. |\n"
     )
-}
-
-/// Returns the values of one of the filter's keys as they stand in this file, see [`setting`].
-fn as_scalars(key: &str, values: Values) -> Values {
-    let schema = match values.schema.get("type").and_then(Json::as_str) {
-        _ if key == "template" => json!({ "type": "string" }),
-        Some("string") => match values.schema.get("pattern").and_then(Json::as_str) {
-            Some(pattern) => Types::Any.matching(pattern),
-            None => values.schema,
-        },
-        _ => values.schema,
-    };
-    Values { schema, ..values }
 }
 
 /// An entry of `routes`. The first route of a host that matches is taken.
@@ -188,9 +176,9 @@ pub(super) fn routes(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Ve
     read.into_iter().collect()
 }
 
-/// Returns the file's own routes, followed by those of templates. The more specific of these come first,
-/// as API Gateway takes them, then the rules of load balancers by their priority. A route that would match nothing, because the file says otherwise, is left
-/// out.
+/// Returns the file's own routes, followed by those of templates: those of APIs, the more specific ones first as in
+/// API Gateway, then the rules of load balancers by their priority. A route of a template that would match nothing is
+/// left out.
 pub(super) fn with_imported(own: Vec<Route>, mut imported: Vec<Route>) -> Vec<Route> {
     imported.sort_by_key(|route| match route.priority {
         None => (None, route.path.generality(), route.method.is_none()),
@@ -228,7 +216,7 @@ fn route(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Route> {
         if key == "function" && function.is_none() {
             continue;
         }
-        let set = setting(key, &value);
+        let set = filter_keys::read(key, &value);
         lambda = lambda.zip(set).map(|(mut lambda, set)| {
             lambda.insert(key.to_owned(), set);
             lambda
@@ -297,45 +285,6 @@ fn function_name(value: &Value<'_>, functions: Option<&[&str]>) -> Option<Functi
         });
     }
     Some(name)
-}
-
-/// Reads the value of one of the filter's keys, which the filter itself checks.
-fn setting(key: &str, value: &Value<'_>) -> Option<Json> {
-    let candidates = match key {
-        "binary_media_types" => {
-            let items = value.list("a list of media types such as [image/*]")?;
-            let texts = items.iter().map(|item| item.text("a media type"));
-            vec![Json::from(texts.collect::<Option<Vec<_>>>()?)]
-        }
-        // Its values have types that a scalar of this file has not.
-        "template" => vec![
-            value.parse("JSON as text such as '{\"path\": \"${path}\"}'", |text| {
-                serde_json::from_str(text).ok()
-            })?,
-        ],
-        _ => {
-            let text = value.text("text, a number, true or false")?;
-            let typed = serde_json::from_str(text).ok();
-            let typed = typed.filter(|typed: &Json| typed.is_number() || typed.is_boolean());
-            [Some(Json::from(text)), typed]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
-    };
-    let mut problem = None;
-    for candidate in candidates {
-        let one = Map::from_iter([(key.to_owned(), candidate.clone())]);
-        match Settings::parse(&one) {
-            Ok(_) => return Some(candidate),
-            Err(error) => problem = problem.or(Some(error)),
-        }
-    }
-    let problem = problem?.to_string();
-    // The line and the path of the key stand in front already.
-    let named = format!("`{key}`: ");
-    value.problem(problem.strip_prefix(&named).unwrap_or(&problem));
-    None
 }
 
 #[cfg(test)]
