@@ -417,26 +417,12 @@ impl Lifecycle {
 
     /// Returns the invocation that the runtime has, and whose response is not complete.
     pub(crate) fn invocation(&self) -> Option<RequestId> {
-        match &self.phase {
-            Phase::Busy {
-                pending,
-                since: Some(_),
-                ..
-            } => Some(pending.invocation.request_id),
-            Phase::Streaming { active, .. } => Some(active.request_id),
-            _ => None,
-        }
+        self.phase.invocation()
     }
 
     /// Returns the time limit of the present phase.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Starting { until } | Phase::Idle { until } => Some(*until),
-            Phase::Busy { deadline, .. }
-            | Phase::Streaming { deadline, .. }
-            | Phase::Settling { deadline, .. } => Some(deadline.at),
-            Phase::Ended => None,
-        }
+        self.phase.deadline()
     }
 
     /// Sets the timer to the time limit of the present phase, and returns that time.
@@ -469,14 +455,7 @@ impl Lifecycle {
 
     /// Returns the state of the environment as figures have it.
     pub(crate) fn state(&self) -> EnvironmentPhase {
-        match self.phase {
-            Phase::Starting { .. } => EnvironmentPhase::Starting,
-            Phase::Idle { .. } => EnvironmentPhase::Idle,
-            Phase::Busy { .. } | Phase::Streaming { .. } | Phase::Settling { .. } => {
-                EnvironmentPhase::Busy
-            }
-            Phase::Ended => EnvironmentPhase::Ending,
-        }
+        self.phase.in_figures()
     }
 
     /// Returns true if the environment waits for an invocation.

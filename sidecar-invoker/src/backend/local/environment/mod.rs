@@ -1,8 +1,10 @@
 //! Execution environments, as the Runtime API and the pool use them.
 
+mod extension_requests;
 pub(crate) mod extensions;
 pub(crate) mod failure;
 pub(crate) mod lifecycle;
+mod log_lines;
 pub(crate) mod outcome;
 mod phase;
 pub(crate) mod report;
@@ -16,18 +18,14 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
-use self::extensions::{ExtensionsApiError, Registration};
-use self::failure::{ExtensionFailure, Failure};
+use self::failure::Failure;
 use self::lifecycle::Lifecycle;
-use self::outcome::InvocationOutcome;
 use self::report::EnvironmentStats;
 use self::transitions::{Deadline, Next, PendingInvocation, RuntimeApiError, Transition};
 use crate::backend::local::generation::Generation;
 use crate::backend::local::log::tail::Log;
 use crate::backend::local::log::writer::LogSource;
-use crate::backend::local::log::{LineContext, ReportFigures};
 use crate::backend::local::process::{command::LogStream, memory::Memory};
 use crate::backend::local::spec::FunctionSpec;
 use crate::invocation::{FunctionPayload, Invocation, RequestId};
@@ -165,22 +163,6 @@ impl Environment {
         }
     }
 
-    /// Waits for the next event of the extension `id`.
-    pub(crate) async fn extension_next(
-        self: &Arc<Self>,
-        id: Uuid,
-    ) -> Result<Bytes, ExtensionsApiError> {
-        loop {
-            let mut changed = std::pin::pin!(self.extension_event.notified());
-            changed.as_mut().enable();
-            if let Some(event) = lock(&self.lifecycle).extensions.next(id)? {
-                return Ok(event);
-            }
-            self.settle().await;
-            changed.await;
-        }
-    }
-
     /// Goes on to the next phase if all processes have asked for more.
     async fn settle(self: &Arc<Self>) {
         loop {
@@ -211,59 +193,6 @@ impl Environment {
                 }
             }
         }
-    }
-
-    /// Reports the end of an invocation, and sends the response if that has waited for the log.
-    pub(crate) async fn conclude(&self, outcome: InvocationOutcome) {
-        let mut unreported = UnreportedOutcome(&self.lifecycle, Some(outcome));
-        self.log.wait_until_forwarded().await;
-        let Some(outcome) = unreported.1.take() else {
-            return;
-        };
-        let mut lines = self.log.end_lines();
-        let report = {
-            let mut stats = lock(&self.stats);
-            stats.refresh_memory(&self.memory);
-            let now = (self.spec.context.clock)();
-            stats.finish(&outcome, self.spec.config.memory_mib, now)
-        };
-        if let Some((owner, mib)) = self.owner.upgrade().zip(lock(&self.stats).memory_mib()) {
-            owner.used_memory(mib);
-        }
-        self.log.append(report.as_bytes());
-        lines.extend_from_slice(report.as_bytes());
-        let figures = ReportFigures {
-            duration: outcome.duration,
-            error_type: outcome.timeline.error_type().map(str::to_owned),
-        };
-        if outcome.unsent.is_some() {
-            outcome.send(self.log.tail());
-        }
-        self.forward(&lines, Some(figures)).await;
-        self.log.end();
-    }
-
-    /// Writes lines of the service into the function's log, after what the function has written.
-    pub(crate) async fn write(&self, service: &str) {
-        self.log.wait_until_forwarded().await;
-        let mut lines = self.log.end_lines();
-        self.log.append(service.as_bytes());
-        lines.extend_from_slice(service.as_bytes());
-        self.forward(&lines, None).await;
-    }
-
-    /// Writes lines, the last of which may report the end of an invocation.
-    async fn forward(&self, lines: &[u8], report: Option<ReportFigures>) {
-        let dropped = self.log.dropped.load(Ordering::Relaxed);
-        let output = &self.spec.context.output;
-        let context = output.wants_context().then(|| self.log.context());
-        let context = context
-            .flatten()
-            .map(|context| LineContext { report, ..context });
-        let dropped = output
-            .write_lines(&self.source, lines, context.as_ref(), dropped)
-            .await;
-        self.log.dropped.store(dropped, Ordering::Relaxed);
     }
 
     /// Gives an idle environment an invocation.
@@ -344,42 +273,6 @@ impl Environment {
         Ok(())
     }
 
-    /// Registers an extension, and returns its identifier.
-    pub(crate) fn register(&self, name: &str, body: &[u8]) -> Result<Uuid, ExtensionsApiError> {
-        let external = self.external_extensions.get();
-        let is_external = external.is_some_and(|names| names.iter().any(|other| other == name));
-        let mut lifecycle = lock(&self.lifecycle);
-        let registration = Registration {
-            name,
-            body,
-            is_external,
-            is_closed: !lifecycle.is_starting(),
-        };
-        let id = lifecycle.extensions.register(&registration)?;
-        drop(lifecycle);
-        self.changed.notify_one();
-        Ok(id)
-    }
-
-    /// Notes that the extension `id` reported an error, either of its initialisation or before its
-    /// exit.
-    pub(crate) fn extension_error(
-        &self,
-        id: Uuid,
-        error_type: &str,
-        at_init: bool,
-    ) -> Result<(), ExtensionsApiError> {
-        let mut lifecycle = lock(&self.lifecycle);
-        let name = lifecycle.extensions.fail(id, at_init)?.to_owned();
-        lifecycle.extension_error(Failure::Extension {
-            name,
-            reason: ExtensionFailure::Reported(error_type.to_owned()),
-        });
-        drop(lifecycle);
-        self.changed.notify_one();
-        Ok(())
-    }
-
     /// Ends the environment if it is idle. Returns true if it was.
     pub(crate) fn retire(&self) -> bool {
         lock(&self.lifecycle).retire()
@@ -389,24 +282,6 @@ impl Environment {
     pub(crate) fn dismiss(&self) {
         if self.retire() {
             self.changed.notify_one();
-        }
-    }
-
-    /// Returns the name of an external extension that has not registered.
-    pub(crate) fn unregistered(&self) -> Option<&str> {
-        let lifecycle = lock(&self.lifecycle);
-        let mut names = self.external_extensions.get().into_iter().flatten();
-        let missing = names.find(|name| !lifecycle.extensions.has(name));
-        missing.map(String::as_str)
-    }
-
-    /// Returns a hint for the log about a `failure` before the first invocation.
-    pub(crate) fn start_hint(&self, failure: &Failure) -> String {
-        match (failure, self.unregistered()) {
-            (Failure::TimedOut(_), Some(name)) => {
-                format!("; the extension `{name}` did not register within `init_timeout`")
-            }
-            _ => failure.start_hint().to_owned(),
         }
     }
 
@@ -475,20 +350,6 @@ impl Environment {
     /// Returns true if the environment has an invocation without a response, or has ended.
     pub(crate) fn is_occupied(&self) -> bool {
         lock(&self.lifecycle).is_occupied()
-    }
-}
-
-/// An outcome that returns to the lifecycle if it is dropped before it is reported.
-///
-/// The report runs within the runtime's request for more. A process that ends closes that
-/// connection, which drops the request.
-struct UnreportedOutcome<'e>(&'e Mutex<Lifecycle>, Option<InvocationOutcome>);
-
-impl Drop for UnreportedOutcome<'_> {
-    fn drop(&mut self) {
-        if let Some(outcome) = self.1.take() {
-            lock(self.0).take_back(outcome);
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::outcome::{ActiveInvocation, Caller, InvocationOutcome};
 use super::transitions::{Deadline, PendingInvocation, RuntimeState};
 use crate::invocation::{Completion, FunctionPayload, RequestId};
+use crate::metrics::EnvironmentPhase;
 
 /// The phase of an environment's life, with what it needs.
 #[derive(Debug)]
@@ -60,6 +61,42 @@ impl Phase {
             Self::Streaming { .. } => RuntimeState::InvocationResponse,
             Self::Settling { .. } => RuntimeState::RuntimeResponseSentState,
             Self::Idle { .. } | Self::Ended => RuntimeState::Ready,
+        }
+    }
+
+    /// Returns the invocation that the runtime has, and whose response is not complete.
+    pub(super) fn invocation(&self) -> Option<RequestId> {
+        match self {
+            Self::Busy {
+                pending,
+                since: Some(_),
+                ..
+            } => Some(pending.invocation.request_id),
+            Self::Streaming { active, .. } => Some(active.request_id),
+            _ => None,
+        }
+    }
+
+    /// Returns the time limit of the phase.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Starting { until } | Self::Idle { until } => Some(*until),
+            Self::Busy { deadline, .. }
+            | Self::Streaming { deadline, .. }
+            | Self::Settling { deadline, .. } => Some(deadline.at),
+            Self::Ended => None,
+        }
+    }
+
+    /// Returns the phase as figures have it.
+    pub(super) fn in_figures(&self) -> EnvironmentPhase {
+        match self {
+            Self::Starting { .. } => EnvironmentPhase::Starting,
+            Self::Idle { .. } => EnvironmentPhase::Idle,
+            Self::Busy { .. } | Self::Streaming { .. } | Self::Settling { .. } => {
+                EnvironmentPhase::Busy
+            }
+            Self::Ended => EnvironmentPhase::Ending,
         }
     }
 }
