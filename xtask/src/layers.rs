@@ -30,6 +30,8 @@
 
 mod block;
 mod circles;
+mod folder;
+mod imports;
 mod packages;
 mod problem;
 mod source;
@@ -41,14 +43,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use self::block::{Block, WORKSPACE};
+use self::block::WORKSPACE;
 use self::packages::Package;
 use self::problem::Problem;
-use self::tree::{Id, Import, Read, Tree};
+use self::tree::{Read, Tree};
 use crate::{say, workspace_root};
-
-/// The remedy for an import that leads up or sideways.
-const CURE: &str = "move what both need into a layer below them, or pass it in as an argument";
 
 /// Checks the workspace against the blocks of ARCHITECTURE.md.
 ///
@@ -91,14 +90,10 @@ fn check(
         if block.path == WORKSPACE {
             packages::check(block, packages, read, &mut found);
         } else {
-            check_block(block, &tree, &imports, &mut found);
+            folder::check(block, &tree, &imports, &mut found);
         }
     }
-    found.extend(
-        circles::all(&imports)
-            .iter()
-            .map(|circle| circle_problem(circle, &tree)),
-    );
+    found.extend(circles::problems(&imports, &tree));
     problems.extend(found);
     format!(
         "{} blocks, {} files, {} imports between them",
@@ -122,130 +117,9 @@ fn tree_of(packages: &[Package], read: Read<'_>, problems: &mut Vec<Problem>) ->
     tree
 }
 
-/// Checks the modules of a folder.
-fn check_block(block: &Block, tree: &Tree, imports: &[Import], problems: &mut Vec<Problem>) {
-    let roots = tree
-        .files()
-        .filter(|(_, module)| module.folder == Path::new(&block.path));
-    // A library and a program can have one folder.
-    let folders: Vec<Folder<'_>> = roots
-        .map(|(root, _)| Folder { block, tree, root })
-        .collect();
-    let mut modules = BTreeSet::new();
-    for folder in &folders {
-        modules.insert(folder.root_name().to_owned());
-        for (id, module) in tree.files() {
-            let Some(name) = folder.name(id).filter(|_| id != folder.root) else {
-                continue;
-            };
-            if block.covering(&name).is_none() {
-                let file = module.file.display();
-                let text = format!("no layer of `{}` has `{name}` ({file}); add it", block.path);
-                problems.push(block.problem(text));
-            }
-            modules.insert(name);
-        }
-        problems.extend(imports.iter().filter_map(|import| folder.check(import)));
-    }
-    for name in block.names() {
-        if !modules.contains(&name.text) {
-            let text = format!("`{}` has no module `{}`; remove it", block.path, name.text);
-            problems.push(block::problem(name.line, text));
-        }
-    }
-}
-
-/// A folder with a block, and its crate.
-struct Folder<'a> {
-    block: &'a Block,
-    tree: &'a Tree,
-    root: Id,
-}
-
-impl Folder<'_> {
-    /// Returns the name that a block can use for the root.
-    fn root_name(&self) -> &str {
-        let module = self.tree.module(self.root);
-        let module = module.filter(|module| module.path.is_empty());
-        let stem = module.and_then(|module| module.file.file_stem());
-        stem.and_then(|stem| stem.to_str()).unwrap_or("mod")
-    }
-
-    /// Returns the name of a module, or `None` if the module is not in the folder.
-    fn name(&self, id: Id) -> Option<String> {
-        if id == self.root {
-            return Some(self.root_name().to_owned());
-        }
-        if !self.tree.is_within(id, self.root) {
-            return None;
-        }
-        let depth = self.tree.module(self.root)?.path.len();
-        Some(self.tree.module(id)?.path.get(depth..)?.join("/"))
-    }
-
-    fn check(&self, import: &Import) -> Option<Problem> {
-        let (from, to) = (self.name(import.from)?, self.name(import.to)?);
-        let (upper, lower) = (self.block.covering(&from), self.block.covering(&to));
-        let file = &self.tree.module(import.from)?.file;
-        let text = match (upper, lower) {
-            _ if import.to == self.root && lower.is_none() => {
-                let root = self.tree.module(self.root)?.file.display();
-                format!(
-                    "`{from}` imports from {root}, which stands above its own modules; move the item \
-                     into a module, or give `{to}` a line in {}",
-                    block::FILE
-                )
-            }
-            (Some(upper), Some(lower))
-                if upper.text != lower.text && upper.layer >= lower.layer =>
-            {
-                let place = if upper.layer > lower.layer {
-                    "above"
-                } else {
-                    "beside"
-                };
-                let line = lower.line;
-                format!(
-                    "`{from}` imports `{to}`, which stands {place} it ({}:{line}); {CURE}",
-                    block::FILE
-                )
-            }
-            _ => return None,
-        };
-        Some(Problem {
-            file: file.clone(),
-            line: import.line,
-            text,
-        })
-    }
-}
-
-fn circle_problem(circle: &[Import], tree: &Tree) -> Problem {
-    let file = |id| {
-        tree.module(id)
-            .map(|module| module.file.clone())
-            .unwrap_or_default()
-    };
-    let mut text = "a circle of imports: ".to_owned();
-    for import in circle {
-        text.push_str(&format!(
-            "{}:{} → ",
-            file(import.from).display(),
-            import.line
-        ));
-    }
-    let first = circle.first();
-    let start = first.map(|import| file(import.from)).unwrap_or_default();
-    text.push_str(&format!("{}; {CURE}", start.display()));
-    Problem {
-        file: start,
-        line: first.map_or(1, |import| import.line),
-        text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::problem::CURE;
     use super::*;
 
     /// Checks a library with these files, in the folder `src`, by these layers.

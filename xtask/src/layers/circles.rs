@@ -2,11 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::tree::{Id, Import};
+use super::imports::Import;
+use super::problem::{CURE, Problem};
+use super::tree::{Id, Tree};
+
+/// Returns a problem for each circle of imports.
+pub(super) fn problems(imports: &[Import], tree: &Tree) -> Vec<Problem> {
+    let circles = all(imports);
+    circles.iter().map(|circle| problem(circle, tree)).collect()
+}
 
 /// Returns circles of imports, each as short as can be, until every module that is on a circle has
 /// been on one of them.
-pub(super) fn all(imports: &[Import]) -> Vec<Vec<Import>> {
+fn all(imports: &[Import]) -> Vec<Vec<Import>> {
     let mut from: BTreeMap<Id, Vec<Import>> = BTreeMap::new();
     for import in imports {
         from.entry(import.from).or_default().push(*import);
@@ -45,6 +53,30 @@ fn shortest(start: Id, from: &BTreeMap<Id, Vec<Import>>) -> Option<Vec<Import>> 
     }
     circle.reverse();
     Some(circle)
+}
+
+fn problem(circle: &[Import], tree: &Tree) -> Problem {
+    let file = |id| {
+        tree.module(id)
+            .map(|module| module.file.clone())
+            .unwrap_or_default()
+    };
+    let mut text = "a circle of imports: ".to_owned();
+    for import in circle {
+        text.push_str(&format!(
+            "{}:{} → ",
+            file(import.from).display(),
+            import.line
+        ));
+    }
+    let first = circle.first();
+    let start = first.map(|import| file(import.from)).unwrap_or_default();
+    text.push_str(&format!("{}; {CURE}", start.display()));
+    Problem {
+        file: start,
+        line: first.map_or(1, |import| import.line),
+        text,
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// The remedy for an import that leads up or sideways.
+pub(super) const CURE: &str =
+    "move what both need into a layer below them, or pass it in as an argument";
+
 /// A mistake, its place, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Problem {
