@@ -6,6 +6,8 @@ use std::path::Path;
 use regex_lite::Regex;
 use xtask::workspace_root;
 
+use super::links;
+
 const PAGE: &str = "docs/limits.md";
 
 /// A row of the page.
@@ -76,11 +78,8 @@ fn constant(source: &str, name: &str) -> Option<u64> {
 fn section<'page>(page: &'page str, anchor: &str) -> &'page str {
     let mut parts = page.split("\n## ").flat_map(|part| part.split("\n### "));
     let is_it = |part: &&str| {
-        let heading = part.lines().next().unwrap_or_default().to_lowercase();
-        let kept = heading
-            .chars()
-            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
-        kept.collect::<String>().replace(' ', "-") == anchor
+        let heading = part.lines().next().unwrap_or_default();
+        links::anchor(heading) == anchor
     };
     parts.find(is_it).unwrap_or_default()
 }

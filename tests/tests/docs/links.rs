@@ -20,27 +20,13 @@ fn prose(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the anchors of a document's headings, by GitHub's rule.
+/// Returns the anchors of a document's headings.
 fn anchors(path: &Path) -> BTreeSet<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let text = prose(path);
     let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
     let anchors = headings.map(|heading| {
-        let heading = heading
-            .trim_start_matches('#')
-            .trim()
-            .replace(['`', '*'], "");
-        // The text of a link, without its target.
-        let heading = Regex::new(r"\[([^\]]*)\]\([^)]*\)")
-            .unwrap()
-            .replace_all(&heading, "$1")
-            .to_lowercase();
-        let kept = heading
-            .chars()
-            .filter(|character| character.is_alphanumeric() || "-_ ".contains(*character));
-        let anchor: String = kept
-            .map(|character| if character == ' ' { '-' } else { character })
-            .collect();
+        let anchor = anchor(heading.trim_start_matches('#'));
         let count = seen.entry(anchor.clone()).or_default();
         *count += 1;
         if *count == 1 {
@@ -50,6 +36,18 @@ fn anchors(path: &Path) -> BTreeSet<String> {
         }
     });
     anchors.collect()
+}
+
+/// Returns the anchor of the first heading with this text, by GitHub's rule.
+pub(super) fn anchor(heading: &str) -> String {
+    // The text of a link, without its target.
+    let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
+    let text = link.replace_all(heading.trim(), "$1").to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|character| character.is_alphanumeric() || "-_ ".contains(*character));
+    kept.map(|character| if character == ' ' { '-' } else { character })
+        .collect()
 }
 
 /// Returns a path without `..`.
