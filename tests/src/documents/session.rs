@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use xtask::envoy::NEWEST;
@@ -28,6 +30,9 @@ const SERVERS: [(&str, &str); 7] = [
     ("-m awslambdaric", ""),
     ("prometheus ", "Server is ready"),
 ];
+
+/// The time limit for a server to print what its document says.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Servers that a reader starts beside the one that runs.
 const BESIDE: [&str; 3] = ["envoy ", "-m awslambdaric", "prometheus "];
@@ -204,22 +209,17 @@ impl Session {
             "a command of a document",
             &self.shell(&format!("exec env {command}")),
         );
-        let printed = |process: &Process| {
+        let prints_as_expected = || {
             let log = process.log();
             // A server with mistakes in its configuration ends.
             let is_complete = log.contains(ready) || process.exit_status().is_some();
-            let fits = matches(expected, &log) || matches(&format!("{expected}\n..."), &log);
-            (is_complete && fits).then_some(())
+            is_complete && (matches(expected, &log) || matches(&format!("{expected}\n..."), &log))
         };
-        let mut fits = false;
-        for _ in 0..1_200 {
-            fits = printed(&process).is_some();
-            if fits {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while !prints_as_expected() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(50));
         }
-        if !fits {
+        if !prints_as_expected() {
             let mistake = difference(place, command, expected, &process.log());
             self.mistakes.push(mistake);
         }
