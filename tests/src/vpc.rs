@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Command, Output};
 
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use xtask::dnsmasq::Dnsmasq;
 
@@ -25,13 +26,13 @@ impl Vpc {
     /// Starts a DNS server on port 53 of a loopback address. It knows these names alone.
     ///
     /// # Errors
-    /// Says what this machine lacks: the server, the right to listen on port 53, or mount namespaces.
+    /// This machine lacks the server, the right to listen on port 53, or mount namespaces.
     ///
     /// # Panics
     /// The server does not start.
-    pub fn start(address: Ipv4Addr, names: &[(&str, Ipv4Addr)]) -> Result<Self, String> {
-        let server = Dnsmasq::find().map_err(|error| format!("{error:#}"))?;
-        UdpSocket::bind((address, 53)).map_err(|error| format!("{address}:53: {error}"))?;
+    pub fn start(address: Ipv4Addr, names: &[(&str, Ipv4Addr)]) -> Result<Self> {
+        let server = Dnsmasq::find()?;
+        UdpSocket::bind((address, 53)).with_context(|| format!("{address}:53"))?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("resolv.conf");
         fs::write(&file, format!("nameserver {address}\n")).expect("a file");
@@ -54,11 +55,9 @@ impl Vpc {
             .unwrap_or_else(|error| panic!("{error:#}"));
         let vpc = Self { resolver, folder };
         let output = vpc.run("true", [""; 0]);
-        if output.status.success() {
-            Ok(vpc)
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{errors}");
+        Ok(vpc)
     }
 
     /// Runs a program in this network to its end. The machine's C library asks the network's resolver for it.

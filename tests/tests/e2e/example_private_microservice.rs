@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::{Result, ensure};
 use lambda_mesh_tests::aws::{Aws, with_key};
 use lambda_mesh_tests::endpoint::free_address;
 use lambda_mesh_tests::generated::{Generated, envoy_config};
@@ -20,9 +21,12 @@ use xtask::workspace_root;
 
 const HOST: &str = "hipchat.private.example.com";
 
-/// Installs the packages of the function as the example does, which `up` then finds. Returns why it failed.
-fn install(example: &Path) -> Result<(), String> {
-    let python = xtask::python::environment().map_err(|error| format!("{error:#}"))?;
+/// Installs the packages of the function as the example does, which `up` then finds.
+///
+/// # Errors
+/// This machine lacks Python, or the packages cannot be fetched.
+fn install(example: &Path) -> Result<()> {
+    let python = xtask::python::environment()?;
     let yaml = fs::read_to_string(example.join("invoker.yaml")).expect("the file of the example");
     let yaml: Value = serde_saphyr::from_str(&yaml).expect("YAML");
     let words: Vec<String> =
@@ -32,20 +36,18 @@ fn install(example: &Path) -> Result<(), String> {
     command
         .args(&words[1..])
         .current_dir(example.join("hipchat"));
-    let output = command.output().map_err(|error| error.to_string())?;
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    let output = command.output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    Ok(())
 }
 
 #[test]
 fn messages_for_hipchat_reach_slack_if_their_token_is_known() {
     let folder = ProjectFolder::with_examples();
     let example = folder.path().join("examples/private-microservice");
-    if let Err(reason) = install(&example) {
+    if let Err(error) = install(&example) {
+        let reason = format!("{error:#}");
         return xtask::skip("the example of a private microservice", &reason);
     }
     let slack = Upstream::start(|call| {
@@ -286,7 +288,7 @@ fn the_zone_of_the_callers_network_chooses_the_account() {
     for (account, last) in [("orders", 2), ("billing", 3)] {
         let vpc = match Vpc::start(address(last), &[(HOST, address(last))]) {
             Ok(vpc) => vpc,
-            Err(reason) => return xtask::skip(name, &reason),
+            Err(error) => return xtask::skip(name, &format!("{error:#}")),
         };
         let aws = Aws::start();
         let response = json!({ "statusCode": 200, "statusDescription": "200 OK", "body": account });
