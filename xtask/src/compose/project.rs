@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::compose_file;
 use super::docker::{compose, docker};
-use super::stories::Story;
+use super::list::ComposeTest;
 use crate::{ports, run, say, target_dir, workspace_root};
 
 /// The time limit for all containers to become healthy.
@@ -26,21 +26,21 @@ pub(super) struct Project {
     name: String,
     port: u16,
     file: PathBuf,
-    story: &'static Story,
+    test: &'static ComposeTest,
 }
 
 impl Project {
-    pub(super) fn new(story: &'static Story) -> Result<Self> {
+    pub(super) fn new(test: &'static ComposeTest) -> Result<Self> {
         let port = ports::free()?;
-        let file = match story.port {
-            Some(fixed) => with_port(story.file, fixed, port)?,
-            None => workspace_root().join(story.file),
+        let file = match test.port {
+            Some(fixed) => with_port(test.file, fixed, port)?,
+            None => workspace_root().join(test.file),
         };
         Ok(Self {
-            name: format!("lambda-mesh-test-{}-{}", story.name, std::process::id()),
+            name: format!("lambda-mesh-test-{}-{}", test.name, std::process::id()),
             port,
             file,
-            story,
+            test,
         })
     }
 
@@ -55,7 +55,7 @@ impl Project {
         let mut command = compose();
         command
             .args(["--project-name", &self.name, "--project-directory"])
-            .arg(self.story.folder())
+            .arg(self.test.folder())
             .arg("--file")
             .arg(&self.file)
             .env("LAMBDA_MESH_PORT", self.port.to_string());
@@ -83,10 +83,10 @@ impl Project {
         }
     }
 
-    /// Sends the requests of the story, through the port that is published on this machine. A container
+    /// Sends the requests of the test, through the port that is published on this machine. A container
     /// without a health check may not answer yet.
     pub(super) fn call_from_this_machine(&self) -> Result<()> {
-        let mut calls = self.story.calls.iter();
+        let mut calls = self.test.calls.iter();
         let Some(first) = calls.next() else {
             return Ok(());
         };
@@ -98,15 +98,15 @@ impl Project {
     pub(super) fn check_module(&self) -> Result<()> {
         const IS_LOADED: &str = "cat /proc/[0-9]*/maps 2>/dev/null | grep -q /liblambda_filter.so";
         let mut exec = self.command();
-        exec.args(["exec", "-T", self.story.envoy, "sh", "-c", IS_LOADED]);
+        exec.args(["exec", "-T", self.test.envoy, "sh", "-c", IS_LOADED]);
         run::captured(&mut exec)
             .map(drop)
             .context("Envoy has not loaded the native module")
     }
 
-    /// Waits until the services have logged what the story says.
+    /// Waits until the services have logged what the test expects.
     pub(super) fn wait_for_logs(&self) -> Result<()> {
-        for (service, text) in self.story.logs {
+        for (service, text) in self.test.logs {
             eventually(|| {
                 let mut logs = self.command();
                 let log = run::captured(logs.args(["logs", "--no-color", service]))?;
@@ -140,7 +140,7 @@ impl Project {
             let (user, name) = rest.split_once(' ').unwrap_or_default();
             ensure!(restarts == "0", "{name} was restarted {restarts} times");
             let is_root = ["", "0", "root"].contains(&user);
-            ensure!(!(self.story.is_hardened && is_root), "{name} runs as root");
+            ensure!(!(self.test.is_hardened && is_root), "{name} runs as root");
         }
         self.wait_until_healthy()
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::calls::Call;
 use crate::workspace_root;
 
-/// A Compose file and what it has to do.
-pub(super) struct Story {
+/// A Compose file, and what its services have to do.
+pub(super) struct ComposeTest {
     /// The name on the command line.
     pub(super) name: &'static str,
     /// The Compose file, relative to the workspace.
@@ -24,7 +24,7 @@ pub(super) struct Story {
     pub(super) logs: &'static [(&'static str, &'static str)],
 }
 
-impl Story {
+impl ComposeTest {
     /// Returns the folder to which paths in the Compose file are relative.
     pub(super) fn folder(&self) -> PathBuf {
         let file = workspace_root().join(self.file);
@@ -36,8 +36,8 @@ const HIPCHAT: &str = "hipchat.private.example.com";
 const ROOM: &str = "/v2/room/Ops%20Team/notification";
 
 /// All Compose files. The names are those of folders in `examples/`.
-pub(super) const STORIES: [Story; 6] = [
-    Story {
+pub(super) const COMPOSE_TESTS: [ComposeTest; 6] = [
+    ComposeTest {
         name: "docker-compose",
         file: "docker-compose.yaml",
         port: None,
@@ -51,7 +51,7 @@ pub(super) const STORIES: [Story; 6] = [
         ],
         logs: &[],
     },
-    Story {
+    ComposeTest {
         name: "private-api",
         file: "examples/private-api/compose.yaml",
         port: None,
@@ -78,7 +78,7 @@ pub(super) const STORIES: [Story; 6] = [
         // By the private name, from another container.
         logs: &[("caller", r#""page":2"#)],
     },
-    Story {
+    ComposeTest {
         name: "serverless-lamp",
         file: "examples/serverless-lamp/compose.yaml",
         port: None,
@@ -91,7 +91,7 @@ pub(super) const STORIES: [Story; 6] = [
         ],
         logs: &[("website", "REPORT")],
     },
-    Story {
+    ComposeTest {
         name: "private-microservice",
         file: "examples/private-microservice/compose.yaml",
         port: None,
@@ -115,7 +115,7 @@ pub(super) const STORIES: [Story; 6] = [
             ("caller", "204"),
         ],
     },
-    Story {
+    ComposeTest {
         name: "custom-runtime",
         file: "examples/custom-runtime/compose.yaml",
         port: None,
@@ -136,7 +136,7 @@ pub(super) const STORIES: [Story; 6] = [
             ("runtimes", "Runtime.NoSuchHandler"),
         ],
     },
-    Story {
+    ComposeTest {
         name: "lambda-reverse-proxy",
         file: "examples/lambda-reverse-proxy/docker-compose.yaml",
         port: Some(41414),
