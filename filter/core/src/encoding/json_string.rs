@@ -110,20 +110,25 @@ fn plain(text: &[u8]) -> usize {
 /// Returns the highest bit of each of eight bytes that needs an escape. DEL is escaped because an event may stand
 /// in a header.
 fn specials(bytes: u64) -> u64 {
-    stops(bytes) | equal(bytes, 0x7f)
+    !(others(bytes) & different(bytes, 0x7f) | bytes) & HIGHEST
 }
 
 /// Returns the highest bit of each of eight bytes that is a quotation mark, a backslash or a control character.
 fn stops(bytes: u64) -> u64 {
-    let above_controls = (bytes & !HIGHEST) + ONES * 0x60;
-    equal(bytes, b'"') | equal(bytes, b'\\') | (!(above_controls | bytes) & HIGHEST)
+    !(others(bytes) | bytes) & HIGHEST
 }
 
-/// Returns the highest bit of each of eight bytes that equals an ASCII character.
-fn equal(bytes: u64, ascii: u8) -> u64 {
+/// Sets the highest bit of each of eight bytes unless the others are those of a quotation mark, a backslash or a
+/// control character. The other bits mean nothing.
+fn others(bytes: u64) -> u64 {
+    let above_controls = (bytes & !HIGHEST) + ONES * 0x60;
+    different(bytes, b'"') & different(bytes, b'\\') & above_controls
+}
+
+/// Sets the highest bit of each of eight bytes unless the others are those of an ASCII character.
+fn different(bytes: u64, ascii: u8) -> u64 {
     // No sum of two bytes carries into the next byte.
-    let differs = ((bytes & !HIGHEST) ^ (ONES * u64::from(ascii))) + !HIGHEST;
-    !(differs | bytes) & HIGHEST
+    ((bytes & !HIGHEST) ^ (ONES * u64::from(ascii))) + !HIGHEST
 }
 
 /// Returns the place of the first of eight bytes that has its highest bit set, and [`STEP`] if there is none.
