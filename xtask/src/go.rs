@@ -1,4 +1,4 @@
-//! Programs in Go, whose modules a `go.mod` of this repository pins.
+//! Programs in Go: those of this repository, and those of others in a given version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,11 @@ use crate::lock::Lock;
 use crate::{run, target_dir, workspace_root};
 
 /// Builds the program in the folder `source` of the workspace, unless its three files are those of the last build.
-/// Returns the path, which is in `target/tools`.
+/// Its `go.mod` and `go.sum` pin the modules. Returns the path, which is in `target/tools`.
 ///
 /// # Errors
 /// Go is not there or too old, or the modules cannot be fetched.
-pub(crate) fn build(source: &str, name: &str) -> Result<PathBuf> {
+pub fn build(source: &str, name: &str) -> Result<PathBuf> {
     let source = workspace_root().join(source);
     let path = target_dir().join("tools").join(name).join(name);
     let _lock = Lock::acquire(name)?;
@@ -43,7 +43,7 @@ pub(crate) fn build(source: &str, name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Go is not there or too old, or the module cannot be fetched.
-pub(crate) fn install(module: &str, version: &str) -> Result<PathBuf> {
+pub fn install(module: &str, version: &str) -> Result<PathBuf> {
     let name = Path::new(module).file_name().context("a module's name")?;
     let folder = target_dir()
         .join("tools")

@@ -17,7 +17,6 @@
 pub mod arm64;
 pub mod bench;
 pub mod bench_core;
-pub mod bench_peers;
 pub mod browser;
 pub mod build;
 pub mod cargo_lambda;
@@ -31,7 +30,7 @@ pub mod dnsmasq;
 pub mod docs;
 pub mod emulator;
 pub mod envoy;
-mod go;
+pub mod go;
 pub mod layers;
 mod lock;
 pub mod native;

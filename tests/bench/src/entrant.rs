@@ -170,7 +170,8 @@ impl Entrant {
 /// Starts the service behind `ext_proc` on Envoy's core, so that both together have as much as a filter in Envoy.
 fn ext_proc_service(lab: &Lab, name: &str) -> Result<(SocketAddr, Process)> {
     let address = free_address()?;
-    let mut command = Command::new(&lab.peers.ext_proc);
+    let program = lab.peers.ext_proc.as_ref();
+    let mut command = Command::new(program.context("it was not built")?);
     command.args([&address.to_string(), "bench"]);
     let placement = lab.on(lab.cores.proxy);
     let mut process = Process::start(&format!("{name}-service"), &mut command, placement)?;
@@ -192,7 +193,8 @@ fn lambda_reverse_proxy(
     });
     // All JSON is YAML.
     std::fs::write(&file, config.to_string())?;
-    let mut command = Command::new(&lab.peers.lrp);
+    let program = lab.peers.lrp.as_ref();
+    let mut command = Command::new(program.context("it was not built")?);
     let mut process = Process::start(name, command.arg(&file), lab.on(lab.cores.proxy))?;
     process.wait_until(|| TcpStream::connect(address).is_ok())?;
     Ok(process)

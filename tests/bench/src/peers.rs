@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use xtask::go;
 
 use crate::contestant::Contestant;
 
@@ -24,10 +24,10 @@ pub struct Peers {
     pub contestants: Vec<Contestant>,
     /// The others.
     pub skipped: Vec<Skipped>,
-    /// The service behind `ext_proc`.
-    pub ext_proc: PathBuf,
-    /// The Lambda Reverse Proxy.
-    pub lrp: PathBuf,
+    /// The service behind `ext_proc`, if it takes part.
+    pub ext_proc: Option<PathBuf>,
+    /// The Lambda Reverse Proxy, if it takes part.
+    pub lrp: Option<PathBuf>,
 }
 
 impl Peers {
@@ -35,12 +35,12 @@ impl Peers {
     pub fn build() -> Self {
         let mut peers = Self::default();
         for &contestant in Contestant::value_variants() {
-            let built: Result<()> = match contestant {
-                Contestant::ExtProc => {
-                    xtask::bench_peers::ext_proc().map(|path| peers.ext_proc = path)
-                }
+            let built = match contestant {
+                Contestant::ExtProc => go::build("tests/bench/ext-proc", "ext-proc")
+                    .map(|path| peers.ext_proc = Some(path)),
                 Contestant::Lrp => {
-                    xtask::bench_peers::lambda_reverse_proxy().map(|path| peers.lrp = path)
+                    go::install("github.com/gabrielelana/lambda-reverse-proxy", "v0.0.4")
+                        .map(|path| peers.lrp = Some(path))
                 }
                 _ => Ok(()),
             };
