@@ -9,12 +9,13 @@ use crate::contestant::Contestant::{
 };
 use crate::functions::Layout;
 use crate::invoker_alone::Between;
-use crate::local::{self, Runner};
+use crate::local::Runner;
 use crate::memory::WORKERS;
 use crate::observation::Setup;
 use crate::report::Report;
 use crate::scenario::Scenario::{self, GetBinary, PostBinary, PostJson, SmallGet};
 use crate::stats::Interval;
+use crate::table;
 
 /// A goal and its figure.
 #[derive(Debug, Serialize)]
@@ -29,7 +30,71 @@ pub struct Goal {
     pub is_met: bool,
 }
 
-/// A goal for a ratio of CPU times.
+/// A figure as the report shows it.
+struct Figure {
+    value: f64,
+    text: String,
+}
+
+impl From<f64> for Figure {
+    fn from(value: f64) -> Self {
+        let text = format!("{value:.2}");
+        Self { value, text }
+    }
+}
+
+impl From<Interval> for Figure {
+    fn from(interval: Interval) -> Self {
+        Self::with_decimals(&interval, 2)
+    }
+}
+
+impl Figure {
+    fn with_decimals(interval: &Interval, decimals: usize) -> Self {
+        Self {
+            value: interval.median,
+            text: table::interval(Some(interval), decimals),
+        }
+    }
+}
+
+/// The goals that have figures.
+#[derive(Default)]
+struct Goals(Vec<Goal>);
+
+impl Goals {
+    fn at_least(&mut self, what: &str, least: f64, unit: &str, figure: Option<impl Into<Figure>>) {
+        self.add(what, format!("≥ {least} {unit}"), figure, |value| {
+            value >= least
+        });
+    }
+
+    fn at_most(&mut self, what: &str, most: f64, unit: &str, figure: Option<impl Into<Figure>>) {
+        self.add(what, format!("≤ {most} {unit}"), figure, |value| {
+            value <= most
+        });
+    }
+
+    fn add(
+        &mut self,
+        what: &str,
+        target: String,
+        figure: Option<impl Into<Figure>>,
+        is_met: impl FnOnce(f64) -> bool,
+    ) {
+        self.0.extend(figure.map(|figure| {
+            let Figure { value, text } = figure.into();
+            Goal {
+                what: what.to_owned(),
+                target,
+                found: text,
+                is_met: is_met(value),
+            }
+        }));
+    }
+}
+
+/// A goal for a ratio: the measured quantity, the least ratio, the scenario, and the two contestants.
 type RatioGoal = (&'static str, f64, Scenario, Contestant, Contestant);
 
 /// By CPU time per response, which other work on the machine changes least.
@@ -102,82 +167,46 @@ const RATE_RATIOS: [RatioGoal; 6] = [
     ("GET 5 MB binary", 1.0, GetBinary, Ours, AwsLambda),
 ];
 
-impl Goal {
-    fn at_least(what: &str, least: f64, unit: &str, found: f64) -> Self {
-        Self {
-            what: what.to_owned(),
-            target: format!("≥ {least} {unit}"),
-            found: format!("{found:.2}"),
-            is_met: found >= least,
-        }
-    }
-
-    fn at_most(what: &str, most: f64, unit: &str, found: f64) -> Self {
-        Self {
-            what: what.to_owned(),
-            target: format!("≤ {most} {unit}"),
-            found: format!("{found:.2}"),
-            is_met: found <= most,
-        }
-    }
-
-    fn with(mut self, interval: &Interval) -> Self {
-        let Interval { median, low, high } = interval;
-        self.found = format!("{median:.2} ({low:.2} to {high:.2})");
-        self
-    }
-}
-
 /// Returns the goals that have figures.
 pub fn goals(report: &Report) -> Vec<Goal> {
-    let mut goals = Vec::new();
+    let mut goals = Goals::default();
     for (what, least, scenario, contestant, peer) in CPU_RATIOS {
-        let unit = format!("× {}", peer.name());
         let ratio = report.cpu_ratio(scenario, contestant, peer);
-        goals.extend(
-            ratio.map(|ratio| Goal::at_least(what, least, &unit, ratio.median).with(&ratio)),
-        );
+        goals.at_least(what, least, &times(peer), ratio);
     }
-    goals.extend(latency(report));
-    goals.extend(memory(report));
-    goals.extend(functions(report));
-    goals.extend(observation(report));
-    goals.extend(wasm(report));
-    goals.extend(local(report));
-    goals
+    latency(report, &mut goals);
+    memory(report, &mut goals);
+    functions(report, &mut goals);
+    observation(report, &mut goals);
+    wasm(report, &mut goals);
+    local(report, &mut goals);
+    goals.0
 }
 
-fn latency(report: &Report) -> impl Iterator<Item = Goal> {
-    let goal = |(contestant, most)| {
-        let added = report.latency_of(contestant)?.added_p99_us?;
-        let added = Interval {
-            median: added.median / 1e3,
-            low: added.low / 1e3,
-            high: added.high / 1e3,
-        };
+/// Returns the unit of a ratio to a peer.
+fn times(peer: Contestant) -> String {
+    format!("× {}", peer.name())
+}
+
+fn latency(report: &Report, goals: &mut Goals) {
+    for (contestant, most) in [(Module, 0.1), (Ours, 0.3)] {
         let what = format!("{}, p99 at half load", contestant.title());
-        let unit = "ms above pass-through";
-        Some(Goal::at_most(&what, most, unit, added.median).with(&added))
-    };
-    [(Module, 0.1), (Ours, 0.3)].into_iter().filter_map(goal)
+        let added = report.latency_of(contestant);
+        let added = added.and_then(|row| Some(row.added_p99_us?.divided_by(1e3)));
+        goals.at_most(&what, most, "ms above pass-through", added);
+    }
 }
 
-fn memory(report: &Report) -> Vec<Goal> {
-    let mut rows = report.workers.iter();
-    let module = rows.find(|row| row.contestant == Module);
-    let added = module.and_then(|row| row.added_mib).map(|added| {
-        let what = format!("native module, memory with {WORKERS} workers");
-        Goal::at_most(&what, 3.0, "MiB above pass-through", added.median).with(&added)
-    });
-    let growth = memory_growth_percent(report).map(|growth| {
-        Goal::at_most(
-            "Envoy's memory after 1 M requests",
-            5.0,
-            "% above after 10 k",
-            growth,
-        )
-    });
-    added.into_iter().chain(growth).collect()
+fn memory(report: &Report, goals: &mut Goals) {
+    let what = format!("native module, memory with {WORKERS} workers");
+    let added = report.added_mib(Module);
+    goals.at_most(&what, 3.0, "MiB above pass-through", added);
+    goals.at_most(
+        "Envoy's memory after 1 M requests",
+        5.0,
+        "% above after 10 k",
+        memory_growth_percent(report),
+    );
 }
 
 /// Returns the growth of the memory of an Envoy with WebAssembly, from ten thousand to a million requests.
@@ -190,170 +219,116 @@ pub fn memory_growth_percent(report: &Report) -> Option<f64> {
     Some((resident(1_000_000)? / resident(10_000)? - 1.0) * 100.0)
 }
 
-fn functions(report: &Report) -> Vec<Goal> {
-    let mut goals = Vec::new();
+fn functions(report: &Report, goals: &mut Goals) {
     let plain = report.kilobytes_per_function(Layout::PlainRoutes);
     for (layout, most) in [(Layout::ModuleRoutes, 4.0), (Layout::RouteMetadata, 20.0)] {
-        let (Some(each), Some((one, many))) = (
-            report.kilobytes_per_function(layout),
-            report.functions_of(layout),
-        ) else {
-            continue;
-        };
         let what = format!("10,000 functions, {}", layout.title());
-        goals.push(Goal::at_most(&what, most, "KB each", each));
-        goals.extend(
-            plain.map(|plain| {
-                Goal::at_most(&what, most, "KB each above plain routes", each - plain)
-            }),
-        );
-        let loss = 1.0 - many.responses_per_second.median / one.responses_per_second.median;
-        goals.push(Goal::at_most(&what, 3.0, "% less throughput", loss * 100.0));
+        let each = report.kilobytes_per_function(layout);
+        goals.at_most(&what, most, "KB each", each);
+        let above = each.zip(plain).map(|(each, plain)| each - plain);
+        goals.at_most(&what, most, "KB each above plain routes", above);
+        let loss = report.functions_of(layout).map(|(one, many)| {
+            1.0 - many.responses_per_second.median / one.responses_per_second.median
+        });
+        let percent = loss.map(|loss| loss * 100.0);
+        goals.at_most(&what, 3.0, "% less throughput", percent);
     }
-    goals
 }
 
-fn observation(report: &Report) -> Vec<Goal> {
-    let of_console = |console| {
-        let mut rows = report.console.iter();
-        rows.find(|row| row.console == console)?.ratio
-    };
-    let of_all = |setup| {
-        let mut rows = report.observation.iter();
-        rows.find(|row| row.setup == setup)?.ratio
-    };
+fn observation(report: &Report, goals: &mut Goals) {
     let figures = [
         (
             "CPU time of a local call with the console, page closed",
             1.01,
-            of_console(Console::Closed),
+            report.console_ratio(Console::Closed),
         ),
         (
             "CPU time of a local call with the console, page open",
             1.03,
-            of_console(Console::Open),
+            report.console_ratio(Console::Open),
         ),
         (
-            "CPU time of a call through Envoy with all of it, page closed",
+            "CPU time of a call through Envoy with statistics, console and traces, page closed",
             1.01,
-            of_all(Setup::Everything),
+            report.observation_ratio(Setup::Everything),
         ),
         (
-            "CPU time of a call through Envoy with all of it, page open",
+            "CPU time of a call through Envoy with statistics, console and traces, page open",
             1.03,
-            of_all(Setup::EverythingOpen),
+            report.observation_ratio(Setup::EverythingOpen),
         ),
     ];
-    let goals = figures.into_iter().filter_map(|(what, most, ratio)| {
-        let ratio = ratio?;
-        let mut goal = Goal::at_most(what, most, "× without", ratio.median);
+    for (what, most, ratio) in figures {
         // The limits are percents.
-        goal.found = format!(
-            "{:.3} ({:.3} to {:.3})",
-            ratio.median, ratio.low, ratio.high
-        );
-        Some(goal)
-    });
-    goals.collect()
+        let figure = ratio.map(|ratio| Figure::with_decimals(&ratio, 3));
+        goals.at_most(what, most, "× without", figure);
+    }
 }
 
-fn wasm(report: &Report) -> Vec<Goal> {
+fn wasm(report: &Report, goals: &mut Goals) {
     let rate = |scenario, contestant| {
-        Some(
-            report
-                .row(scenario, contestant)?
-                .responses_per_second
-                .median,
-        )
+        let row = report.row(scenario, contestant)?;
+        Some(row.responses_per_second.median)
     };
-    let mut goals = Vec::new();
     for (what, least, scenario, contestant, peer) in RATE_RATIOS {
         let (found, limit) = (rate(scenario, contestant), rate(scenario, peer));
         let ratio = found.zip(limit).map(|(found, limit)| found / limit);
-        let (what, unit) = (format!("WebAssembly, {what}"), format!("× {}", peer.name()));
-        goals.extend(ratio.map(|ratio| Goal::at_least(&what, least, &unit, ratio)));
+        goals.at_least(&format!("WebAssembly, {what}"), least, &times(peer), ratio);
     }
     for scenario in [PostBinary, GetBinary] {
         let what = format!("WebAssembly, {}", scenario.title());
-        goals.extend(rate(scenario, Ours).map(|rate| {
-            let megabytes = rate * scenario.body_bytes() as f64 / 1e6;
-            Goal::at_least(&what, 200.0, "MB/s of body", megabytes)
-        }));
+        let megabytes = rate(scenario, Ours).map(|rate| rate * scenario.body_bytes() as f64 / 1e6);
+        goals.at_least(&what, 200.0, "MB/s of body", megabytes);
     }
-    if report.wasm_bytes > 0 {
-        let kilobytes = report.wasm_bytes as f64 / 1e3;
-        goals.push(Goal::at_most("WebAssembly, size", 250.0, "KB", kilobytes));
-    }
-    goals
+    let kilobytes = (report.wasm_bytes > 0).then_some(report.wasm_bytes as f64 / 1e3);
+    goals.at_most("WebAssembly, size", 250.0, "KB", kilobytes);
 }
 
-fn local(report: &Report) -> Vec<Goal> {
+fn local(report: &Report, goals: &mut Goals) {
     let invoker = |between: Between| {
         let mut rows = report.invoker.iter();
         let row = rows.find(|row| row.between == between && row.concurrency == 32)?;
         Some(row.responses_per_second.median)
     };
-    let signing = invoker(Between::Invoker).zip(invoker(Between::BareProxy));
-    let signing = signing.map(|(found, limit)| {
-        Goal::at_least(
-            "the invoker, signing, per core",
-            0.7,
-            "× a bare proxy",
-            found / limit,
-        )
-    });
+    let (found, limit) = (invoker(Between::Invoker), invoker(Between::BareProxy));
+    goals.at_least(
+        "the invoker, signing, per core",
+        0.7,
+        "× a bare proxy",
+        found.zip(limit).map(|(found, limit)| found / limit),
+    );
     let row = |runner, concurrency| {
         let mut rows = report.local.iter();
-        rows.find(|row: &&local::Row| (row.runner, row.concurrency) == (runner, concurrency))
+        rows.find(|row| (row.runner, row.concurrency) == (runner, concurrency))
     };
     let (one, many) = (row(Runner::Invoker, 1), row(Runner::Invoker, 16));
-    let emulator = row(Runner::Emulator, 1);
-    let figures = [
-        ("the emulator", 1, 2.0, one, emulator),
-        ("the emulator", 16, 10.0, many, emulator),
-        (
-            "cargo lambda watch",
-            1,
-            3.0,
-            one,
-            row(Runner::CargoLambda, 1),
-        ),
-        (
-            "cargo lambda watch",
-            16,
-            3.0,
-            many,
-            row(Runner::CargoLambda, 16),
-        ),
-    ];
-    let ratios = figures
-        .into_iter()
-        .filter_map(|(peer, connections, least, ours, of_peer)| {
-            let found = ours?.responses_per_second.median / of_peer?.responses_per_second.median;
-            let what = format!("local function, concurrency {connections}");
-            Some(Goal::at_least(&what, least, &format!("× {peer}"), found))
+    let (emulator, watch) = ("× the emulator", "× cargo lambda watch");
+    for (unit, concurrency, least, ours, peer) in [
+        // An emulator takes one call at a time.
+        (emulator, 1, 2.0, one, row(Runner::Emulator, 1)),
+        (emulator, 16, 10.0, many, row(Runner::Emulator, 1)),
+        (watch, 1, 3.0, one, row(Runner::CargoLambda, 1)),
+        (watch, 16, 3.0, many, row(Runner::CargoLambda, 16)),
+    ] {
+        let ratio = ours.zip(peer).map(|(ours, peer)| {
+            ours.responses_per_second.median / peer.responses_per_second.median
         });
-    let warm = one.map(|row| {
-        Goal::at_most(
-            "a warm call of a local function, p50",
-            150.0,
-            "µs",
-            row.p50_us.median,
-        )
+        let what = format!("local function, concurrency {concurrency}");
+        goals.at_least(&what, least, unit, ratio);
+    }
+    goals.at_most(
+        "a warm call of a local function, p50",
+        150.0,
+        "µs",
+        one.map(|row| row.p50_us.median),
+    );
+    let above = report.cold_start.as_ref().zip(one).map(|(cold, warm)| {
+        cold.first_call_ms.median - cold.process_ms.median - warm.p50_us.median / 1e3
     });
-    let cold = report.cold_start.as_ref().zip(one).map(|(cold, warm)| {
-        let above = cold.first_call_ms.median - cold.process_ms.median - warm.p50_us.median / 1e3;
-        Goal::at_most(
-            "cold start of a local function",
-            10.0,
-            "ms above the process's own",
-            above,
-        )
-    });
-    signing
-        .into_iter()
-        .chain(ratios)
-        .chain(warm)
-        .chain(cold)
-        .collect()
+    goals.at_most(
+        "cold start of a local function",
+        10.0,
+        "ms above the process's own",
+        above,
+    );
 }

@@ -155,6 +155,31 @@ impl Report {
         rows.find(|row| row.contestant == contestant)
     }
 
+    /// Returns the memory that a contestant takes beyond that of a plain Envoy, in MiB.
+    pub fn added_mib(&self, contestant: Contestant) -> Option<Interval> {
+        let mut rows = self.workers.iter();
+        rows.find(|row| row.contestant == contestant)?.added_mib
+    }
+
+    /// Returns the time to the first byte of a streamed response in milliseconds.
+    pub fn first_byte_ms(&self, contestant: Contestant) -> Option<f64> {
+        let mut rows = self.stream.iter();
+        let row = rows.find(|row| row.contestant == contestant)?;
+        Some(row.first_byte_p50_ms)
+    }
+
+    /// Returns the ratio of the CPU time of a local call to that without a console.
+    pub fn console_ratio(&self, console: console::Console) -> Option<Interval> {
+        let mut rows = self.console.iter();
+        rows.find(|row| row.console == console)?.ratio
+    }
+
+    /// Returns the ratio of the CPU time of a call through Envoy to that with nothing switched on.
+    pub fn observation_ratio(&self, setup: observation::Setup) -> Option<Interval> {
+        let mut rows = self.observation.iter();
+        rows.find(|row| row.setup == setup)?.ratio
+    }
+
     /// Returns the kilobytes of memory that each of 10,000 functions takes.
     pub fn kilobytes_per_function(&self, layout: functions::Layout) -> Option<f64> {
         let (one, many) = self.functions_of(layout)?;

@@ -75,6 +75,15 @@ impl Interval {
         })
     }
 
+    /// Returns the interval in a unit that is larger by a factor.
+    pub fn divided_by(self, factor: f64) -> Self {
+        Self {
+            median: self.median / factor,
+            low: self.low / factor,
+            high: self.high / factor,
+        }
+    }
+
     /// Half the length of the interval, in percent of the median.
     pub fn uncertainty_percent(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.median * 100.0

@@ -9,7 +9,8 @@ use crate::memory::WORKERS;
 use crate::observation::Setup;
 use crate::report::Report;
 use crate::scenario::Scenario;
-use crate::table::table;
+use crate::stats::Interval;
+use crate::table::{interval, table};
 
 /// Returns the summary: ratios to Envoy's own filter, other facts, and the setting.
 pub fn summary(report: &Report) -> String {
@@ -43,77 +44,68 @@ pub fn summary(report: &Report) -> String {
 
 /// Returns a sentence for each fact.
 fn facts(report: &Report) -> Vec<String> {
-    let mut facts = Vec::new();
-    facts.extend(report.skipped.iter().map(|skipped| {
+    let skipped = report.skipped.iter().map(|skipped| {
+        let title = skipped.contestant.title();
+        format!("Not measured, because it could not be built: {title}.")
+    });
+    let growth = goals::memory_growth_percent(report).map(|growth| {
         format!(
-            "Not measured, because it could not be built: {}.",
-            skipped.contestant.title()
+            "Between ten thousand and a million requests, the memory of an Envoy with WebAssembly changes by \
+             {growth:+.1} %."
         )
-    }));
-    facts.extend(latency(report));
-    facts.extend(first_byte(report));
-    facts.extend(workers(report));
-    facts.extend(goals::memory_growth_percent(report).map(|growth| {
-        format!("From ten thousand to a million requests the memory of an Envoy with WebAssembly changes by {growth:+.1} %.")
-    }));
-    facts.extend(functions(report));
-    facts.extend(observation(report));
-    facts
+    });
+    let measured = [
+        latency(report),
+        first_byte(report),
+        workers(report),
+        growth,
+        functions(report),
+        observation(report),
+    ];
+    skipped.chain(measured.into_iter().flatten()).collect()
 }
 
 fn latency(report: &Report) -> Option<String> {
     let added = |contestant| {
         let row = report.latency_of(contestant)?;
-        Some((row.added_p50_us?, row.added_p99_us?))
+        let ms = |added: Interval| added.divided_by(1e3);
+        Some((ms(row.added_p50_us?), ms(row.added_p99_us?)))
     };
     let (p50, p99) = added(Contestant::Module)?;
     let (wasm_p50, wasm_p99) = added(Contestant::Ours)?;
     Some(format!(
-        "At half load the native module adds {:.2} ms to the median latency and {:.2} ms ({:.2} to {:.2}) to the 99th \
-         percentile, WebAssembly {:.2} and {:.2} ms.",
-        p50.median / 1e3,
-        p99.median / 1e3,
-        p99.low / 1e3,
-        p99.high / 1e3,
-        wasm_p50.median / 1e3,
-        wasm_p99.median / 1e3
+        "At half load, the native module adds {:.2} ms to the median latency and {} ms to the 99th percentile. \
+         WebAssembly adds {:.2} ms and {:.2} ms.",
+        p50.median,
+        interval(Some(&p99), 2),
+        wasm_p50.median,
+        wasm_p99.median
     ))
 }
 
 fn first_byte(report: &Report) -> Option<String> {
-    let first_byte = |contestant| {
-        let mut rows = report.stream.iter();
-        let row = rows.find(|row| row.contestant == contestant)?;
-        Some(row.first_byte_p50_ms)
-    };
-    let module = first_byte(Contestant::Module)?;
-    let (wasm, limit) = (
-        first_byte(Contestant::Ours)?,
-        first_byte(Contestant::PassThrough)?,
-    );
     Some(format!(
-        "The first byte of a streamed response takes {module:.1} ms with the module, {wasm:.1} ms with WebAssembly, and \
-         {limit:.1} ms passed through untouched."
+        "The first byte of a streamed response arrives after {:.1} ms with the native module, {:.1} ms with \
+         WebAssembly, and {:.1} ms through an Envoy without a filter.",
+        report.first_byte_ms(Contestant::Module)?,
+        report.first_byte_ms(Contestant::Ours)?,
+        report.first_byte_ms(Contestant::PassThrough)?
     ))
 }
 
 fn workers(report: &Report) -> Option<String> {
-    let added = |contestant| {
-        let mut rows = report.workers.iter();
-        rows.find(|row| row.contestant == contestant)?.added_mib
-    };
     Some(format!(
-        "With {WORKERS} workers, an Envoy with the module takes {:.1} MiB more memory than a plain one, with \
-         WebAssembly {:.0} MiB.",
-        added(Contestant::Module)?.median,
-        added(Contestant::Ours)?.median
+        "With {WORKERS} workers, an Envoy takes {:.1} MiB more memory with the native module, and {:.0} MiB more with \
+         WebAssembly.",
+        report.added_mib(Contestant::Module)?.median,
+        report.added_mib(Contestant::Ours)?.median
     ))
 }
 
 fn functions(report: &Report) -> Option<String> {
     Some(format!(
-        "Each of 10,000 functions takes {:.1} KB in routes with the native module, {:.1} KB in route metadata with \
-         WebAssembly; a plain route takes {:.1} KB.",
+        "With 10,000 functions, each one takes {:.1} KB in routes with the native module, and {:.1} KB in route \
+         metadata with WebAssembly. A plain route takes {:.1} KB.",
         report.kilobytes_per_function(Layout::ModuleRoutes)?,
         report.kilobytes_per_function(Layout::RouteMetadata)?,
         report.kilobytes_per_function(Layout::PlainRoutes)?
@@ -122,13 +114,13 @@ fn functions(report: &Report) -> Option<String> {
 
 fn observation(report: &Report) -> Option<String> {
     let percent = |setup| {
-        let mut rows = report.observation.iter();
-        let ratio = rows.find(|row| row.setup == setup)?.ratio?;
+        let ratio = report.observation_ratio(setup)?;
         Some((ratio.median - 1.0) * 100.0)
     };
     Some(format!(
-        "Statistics, console and traces (1 % sampled) add {:.1} % to the CPU time of a call through Envoy and the \
-         invoker to a local function, with an open page {:.1} %; traces of which all are sampled add {:.1} %.",
+        "Statistics, the console, and traces of which 1 % are sampled add {:.1} % to the CPU time of a call through Envoy \
+         and the invoker to a local function. With an open page of the console, they add {:.1} %. Traces that are all \
+         sampled add {:.1} % by themselves.",
         percent(Setup::Everything)?,
         percent(Setup::EverythingOpen)?,
         percent(Setup::TracesSampled)?
@@ -139,12 +131,12 @@ fn observation(report: &Report) -> Option<String> {
 pub(crate) fn setting(report: &Report) -> String {
     let setting = &report.setting;
     let rounds = match setting.rounds {
-        1 => "one round".to_owned(),
+        1 => "those of one round".to_owned(),
         rounds => format!("medians of {rounds} rounds or more with new processes"),
     };
     format!(
-        "{}, {}, Envoy {}, lambda-mesh {}; one core for Envoy, one for load, \
-         upstream and invoker; {rounds}, {} s each.\n",
-        setting.date, setting.processor, setting.envoy, setting.version, setting.seconds
+        "Measured on {} with Envoy {} and lambda-mesh {} on {}. Envoy had one core; load, upstream and invoker shared \
+         another. The figures are {rounds}, of {} s each.\n",
+        setting.date, setting.envoy, setting.version, setting.processor, setting.seconds
     )
 }
