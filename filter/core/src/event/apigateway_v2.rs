@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::body::{Body, is_textual_type};
+use super::body::{Body, is_textual_in_utf8, is_textual_type};
 use super::clf_time::clf_time;
 use super::headers::{Added, ContentLength, EDGE, Headers, Rules};
 use super::identity;
@@ -38,6 +38,7 @@ const DEFAULT_ROUTE: &str = "$default";
 /// The differences between the two services.
 struct Service<'a> {
     rules: Rules,
+    is_text: fn(&Request<'_>) -> bool,
     account_id: &'a str,
     stage: &'a str,
     route_key: &'a str,
@@ -64,6 +65,7 @@ pub(super) fn write_http_api(
     let path = staged(percent_decoded(request.path), &config.stage);
     let service = Service {
         rules: HTTP_API,
+        is_text: is_textual_in_utf8,
         account_id: &config.account_id,
         stage: &config.stage,
         route_key,
@@ -81,6 +83,7 @@ pub(super) fn write_http_api(
 pub(super) fn write_function_url(json: &mut JsonWriter, request: &Request<'_>, config: &Config) {
     let service = Service {
         rules: FUNCTION_URL,
+        is_text: is_textual_type,
         account_id: "anonymous",
         stage: DEFAULT_STAGE,
         route_key: DEFAULT_ROUTE,
@@ -96,7 +99,7 @@ fn write(json: &mut JsonWriter, request: &Request<'_>, config: &Config, service:
     let added = Added::new(request);
     let headers = Headers::new(request, &added, service.rules);
     let query = Query::decoded(request.query);
-    let body = Body::new(request, config, is_textual_type);
+    let body = Body::new(request, config, service.is_text);
     json.object(|json| {
         json.key("version").string("2.0");
         json.key("routeKey").string(service.route_key);
