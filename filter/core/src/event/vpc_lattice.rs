@@ -10,8 +10,15 @@ use crate::config::Config;
 use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
 
+/// A client's claims of its own identity are dropped. By the user guide (*HTTP targets*, "Caller identity
+/// headers"), VPC Lattice strips these headers from requests, so that functions may trust them.
 const LATTICE: Rules = Rules {
-    dropped: &[],
+    dropped: &[
+        "x-amzn-lattice-identity",
+        "x-amzn-lattice-identity-tags",
+        "x-amzn-lattice-network",
+        "x-amzn-lattice-target",
+    ],
     content_length: ContentLength::WithBody,
     added: &[AddedHeader::Host, AddedHeader::ForwardedFor],
 };
