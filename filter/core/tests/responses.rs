@@ -105,7 +105,7 @@ prop_compose! {
     fn any_response()(
         members in prop::collection::vec((prop::sample::select(vec![
             "statusCode", "status_code", "headers", "multiValueHeaders", "cookies", "body",
-            "isBase64Encoded", "is_base64_encoded", "statusDescription", "other",
+            "isBase64Encoded", "is_base64_encoded", "base64Encoded", "statusDescription", "other",
         ]), any_json()), 0..6),
         status in prop::option::of(100..700_i64),
     ) -> Value {

@@ -16,7 +16,8 @@ use crate::error::Error;
 
 const JSON: &str = "application/json";
 
-/// API Gateway REST API: an object without unknown members. The default content type is JSON.
+/// API Gateway REST API: an object without unknown members. The default content type is JSON. The flag of
+/// base64 may be a text, and has two names: by the trials that the AWS SAM CLI records (`get_base64_encoded`).
 pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     let foreign = [
@@ -31,7 +32,16 @@ pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Err
         return invalid(format!("it has the unknown member `{name}`"));
     }
     let (status, headers) = status_and_both_maps(&members, Values::Scalars)?;
-    let body = decode(members.body, members.is_base64_encoded.as_ref())?;
+    let is_base64 = members.base64_encoded.as_ref();
+    let is_base64 = is_base64.or(members.is_base64_encoded.as_ref());
+    let is_base64 = match is_base64 {
+        Some(ShallowJson::Text(text)) if matches!(&**text, "true" | "True") => {
+            Some(&ShallowJson::Bool(true))
+        }
+        Some(ShallowJson::Text(text)) if matches!(&**text, "false" | "False") => None,
+        flag => flag,
+    };
+    let body = decode(members.body, is_base64)?;
     Ok(typed(status, headers, body, Some(JSON)))
 }
 

@@ -40,6 +40,8 @@ pub(super) struct ResponseMembers<'a> {
     pub body: Option<&'a str>,
     pub is_base64_encoded: Option<ShallowJson<'a>>,
     pub is_base64_encoded_snake: Option<ShallowJson<'a>>,
+    /// The name that Java's serialisers make of `isBase64Encoded`.
+    pub base64_encoded: Option<ShallowJson<'a>>,
     /// The first member that no contract knows.
     pub unknown: Option<String>,
     function_error: function_error::Members,
@@ -56,6 +58,7 @@ impl<'a> ResponseMembers<'a> {
             "cookies" => &mut self.cookies,
             "isBase64Encoded" => &mut self.is_base64_encoded,
             "is_base64_encoded" => &mut self.is_base64_encoded_snake,
+            "base64Encoded" => &mut self.base64_encoded,
             _ => return None,
         })
     }
