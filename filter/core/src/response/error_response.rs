@@ -1,6 +1,8 @@
 //! The client's response to an error: the table from errors to statuses, and the bodies that AWS's
 //! services send.
 
+use lambda_api::headers::ERROR_TYPE;
+
 use super::http_response::HttpResponse;
 use crate::config::Config;
 use crate::config::values::Contract;
@@ -48,15 +50,19 @@ pub fn error_response(error: &Error, config: Option<&Config>) -> HttpResponse {
         _ => safe_body(status, contract),
     };
     let mut headers = Vec::new();
+    let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
     if !body.is_empty() {
-        headers.push(("content-type".to_owned(), media_type.to_owned()));
+        add("content-type", media_type);
+    }
+    if contract == Contract::RestApi && status == 502 {
+        add(ERROR_TYPE, "InternalServerErrorException");
     }
     if let Error::Service {
         retry_after: Some(seconds),
         ..
     } = error
     {
-        headers.push(("retry-after".to_owned(), seconds.clone()));
+        add("retry-after", seconds);
     }
     HttpResponse {
         status,
