@@ -168,8 +168,8 @@ fn inferred(body: Vec<u8>) -> HttpResponse {
 
 fn typed(status: u16, mut headers: Headers, body: Vec<u8>, default: Option<&str>) -> HttpResponse {
     let has_content = has_content(status);
-    if let Some(media_type) = default.filter(|_| has_content && !headers.has("content-type")) {
-        headers.set("content-type", media_type);
+    if let Some(media_type) = default.filter(|_| has_content) {
+        headers.set_default_type(media_type);
     }
     HttpResponse {
         status,

@@ -10,6 +10,8 @@ use crate::encoding::shallow_json::{MAX_ITEMS, ShallowJson};
 use crate::error::Error;
 use crate::request::header_map::is_envoys;
 
+const CONTENT_TYPE: &str = "content-type";
+
 /// The values that a contract takes for a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
@@ -26,6 +28,10 @@ pub(super) enum Values {
 pub(super) struct Headers {
     list: Vec<(String, String)>,
     bytes: usize,
+    /// True if the function has set a content type.
+    has_type: bool,
+    /// True if the function has set the content type to null.
+    has_null_type: bool,
     /// The function's own `content-length`, if it is a number.
     pub declared_length: Option<u64>,
 }
@@ -35,13 +41,13 @@ impl Headers {
         self.list
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.list.iter().any(|(known, _)| known == name)
-    }
-
-    /// Adds a header that the contract itself sets.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.list.push((name.to_owned(), value.to_owned()));
+    /// Adds the content type of the contract, unless the function has set one or has set it to null. By the latter,
+    /// ASP.NET on Lambda keeps API Gateway from adding one.
+    pub(super) fn set_default_type(&mut self, media_type: &str) {
+        if !(self.has_type || self.has_null_type) {
+            self.list
+                .push((CONTENT_TYPE.to_owned(), media_type.to_owned()));
+        }
     }
 
     /// Adds the members of `headers`.
@@ -127,12 +133,17 @@ impl Headers {
     /// Adds a header. Headers about the connection, about the length and for Envoy are left out: a
     /// function cannot set them (`x-envoy-immediate-health-check-fail` would take the upstream out).
     fn add(&mut self, name: &str, value: &ShallowJson<'_>, values: Values) -> Result<(), Error> {
+        let key = name.to_ascii_lowercase();
         let value: Cow<'_, str> = match value {
             ShallowJson::Text(text) => Cow::Borrowed(text),
             ShallowJson::Integer(number) if values != Values::Strings => number.to_string().into(),
             ShallowJson::Number(number) if values != Values::Strings => Cow::Borrowed(number),
-            ShallowJson::Bool(flag) if values != Values::Strings => flag.to_string().into(),
-            ShallowJson::Null if values != Values::Strings => return Ok(()),
+            ShallowJson::Bool(true) if values != Values::Strings => Cow::Borrowed("true"),
+            ShallowJson::Bool(false) if values != Values::Strings => Cow::Borrowed("false"),
+            ShallowJson::Null if values != Values::Strings => {
+                self.has_null_type |= key == CONTENT_TYPE;
+                return Ok(());
+            }
             _ => return invalid(format!("the value of the header `{name}` is not a string")),
         };
         if name.is_empty() || !name.bytes().all(is_token) {
@@ -157,11 +168,15 @@ impl Headers {
         if self.list.len() > MAX_HEADERS - 5 {
             return invalid(format!("it has more than {MAX_HEADERS} headers"));
         }
-        let name = name.to_ascii_lowercase();
-        if name == "content-length" {
-            self.declared_length = value.parse().ok();
-        } else if !is_hop_by_hop(&name) && !is_envoys(&name) {
-            self.list.push((name, value.to_owned()));
+        match key.as_str() {
+            "content-length" => self.declared_length = value.parse().ok(),
+            // Envoy would join several types to one that is none.
+            CONTENT_TYPE if self.has_type => {}
+            key if is_hop_by_hop(key) || is_envoys(key) => {}
+            _ => {
+                self.has_type |= key == CONTENT_TYPE;
+                self.list.push((key, value.to_owned()));
+            }
         }
         Ok(())
     }
