@@ -14,6 +14,9 @@ use super::payload::{FunctionPayload, ResponseMembers};
 use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
 
+/// The content type of bytes.
+pub(super) const BYTES: &str = "application/octet-stream";
+
 const JSON: &str = "application/json";
 
 /// API Gateway REST API: an object without unknown members. The default content type is JSON. The flag of
@@ -78,7 +81,8 @@ pub(super) fn function_url(
 }
 
 /// Application Load Balancer: `statusCode` is a number, header values are strings, and no member is
-/// null. Both maps of headers are read in both modes, because adapters mix them.
+/// null. Both maps of headers are read in both modes, because adapters mix them. The default content type
+/// is that of bytes: by reports of what clients got.
 pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     if members.body == Some("null") {
@@ -101,7 +105,7 @@ pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse
     )?;
     let status = required_status(&members)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
-    Ok(typed(status, headers, body, None))
+    Ok(typed(status, headers, body, Some(BYTES)))
 }
 
 /// VPC Lattice: as documented for both event versions. Lists and cookies are read too, because
@@ -153,8 +157,7 @@ pub(super) fn prelude(payload: FunctionPayload<'_>) -> Result<HttpResponse, Erro
     let members = object(payload)?;
     let (status, mut headers) = status_and_both_maps(&members, Values::Lists)?;
     headers.add_cookies(members.cookies.as_ref())?;
-    let default = Some("application/octet-stream");
-    Ok(typed(status, headers, Vec::new(), default))
+    Ok(typed(status, headers, Vec::new(), Some(BYTES)))
 }
 
 /// No service: the payload is the body, unchanged.

@@ -13,7 +13,7 @@ use lambda_api::event_stream::{
 use lambda_api::headers::FUNCTION_CONTENT_TYPE;
 use lambda_api::limits::MAX_PAYLOAD_BYTES;
 
-use super::contract;
+use super::contract::{self, BYTES};
 use super::decode::decode;
 use super::http_response::{HttpResponse, has_content};
 use super::invoke_complete;
@@ -25,8 +25,6 @@ use crate::config::values::Response;
 use crate::error::Error;
 use crate::request::HeaderMap;
 use crate::request::header_map::{first, text};
-
-const BYTES: &str = "application/octet-stream";
 
 /// The longest prelude, with room for all headers that a response may have. API Gateway takes 16 KB.
 const MAX_PRELUDE_BYTES: usize = 64 * 1024;
