@@ -18,7 +18,7 @@ use crate::support::{Invoker, exists, fixture_function};
 /// A check of one row. It panics if the row is not so.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 32] = [
+const CHECKS: [Check; 33] = [
     ("binary-body", || {
         let event = event_of("apigateway-v1", &[], b"\xff").unwrap();
         assert_eq!(
@@ -35,6 +35,10 @@ const CHECKS: [Check; 32] = [
         let headers = [(":path", "/a%3Fb")];
         let event = event_of("apigateway-v2", &headers, b"").unwrap();
         assert_eq!(event["rawPath"], "/a?b");
+    }),
+    ("repeated-slashes", || {
+        let event = event_of("apigateway-v2", &[(":path", "/a//b")], b"").unwrap();
+        assert_eq!(event["rawPath"], "/a//b");
     }),
     ("cookie-lines", || {
         let headers = [("cookie", "a=1"), ("cookie", "b=2")];
