@@ -38,6 +38,12 @@ impl Versions {
     }
 }
 
+/// Returns an alias, or `None` if it has not the form of one.
+pub(super) fn alias(text: &str) -> Option<Qualifier> {
+    let is_alias = !text.starts_with('$') && !text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_alias)
+}
+
 /// Returns whether a text has the form of a published version.
 pub(super) fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() && !text.starts_with('0')

@@ -29,8 +29,8 @@ pub(super) struct Scope {
     pub(super) conditions: Vec<(Key, YamlNode)>,
     /// The functions' names by their logical ids.
     pub(super) functions: BTreeMap<String, FunctionName>,
-    /// The ARNs of versions and aliases of functions, by their logical ids.
-    pub(super) versions: BTreeMap<String, String>,
+    /// The ARNs of versions and aliases of functions, by their logical ids and by their attributes.
+    versions: BTreeMap<String, String>,
     /// The logical ids of resources whose identifier only other resources use, so that the logical id
     /// does as well.
     pub(super) internal: BTreeSet<String>,
@@ -340,6 +340,13 @@ impl Scope {
                 Ok(Kind::List(value.split(',').map(item).collect()))
             }
         }
+    }
+
+    /// Makes an ARN the value of a `Ref` to a version or an alias, and of its attribute.
+    pub(super) fn add_version(&mut self, name: String, attribute: &str, arn: String) {
+        let attribute = format!("{name}.{attribute}");
+        self.versions.insert(attribute, arn.clone());
+        self.versions.insert(name, arn);
     }
 
     /// Returns the ARN of a function, with the name of a version or an alias.

@@ -124,7 +124,7 @@ impl Loader<'_> {
             .filter(|(key, resource)| is_made(&mut template, &scope, key, resource))
             .collect();
         name_functions(&mut template, &mut scope, self.names, &made);
-        name_versions(&mut scope, &root, &made);
+        name_versions(&mut template, &mut scope, &root, &made);
         self.chain.push(normal_path(&path).unwrap_or(path));
         self.load_nested(&source, &mut scope, &made);
         self.chain.pop();

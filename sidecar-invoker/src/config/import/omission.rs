@@ -44,6 +44,9 @@ pub(crate) enum Omission {
     /// API Gateway has no such payload format.
     #[error("there is no payload format {0}")]
     PayloadFormat(String),
+    /// A name is none of an alias.
+    #[error("{0:?} is no name of an alias")]
+    Alias(String),
     /// An integration leads to something else.
     #[error("it does not lead to a function")]
     NoFunction,

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
+use super::omission::Omission;
 use super::template::{Template, child, entries, scalar};
+use crate::config::versions;
 use crate::config::yaml::tree::{Key, YamlNode};
-use lambda_api::{FunctionName, FunctionReference, Qualifier};
+use lambda_api::{FunctionName, FunctionReference};
 
 /// The function of AWS SAM.
 const SAM_FUNCTION: &str = "AWS::Serverless::Function";
@@ -36,8 +38,14 @@ const OF_CLOUDFORMATION: [&str; 11] = [
     "AWS::Lambda::Url",
 ];
 
+const ALIAS: &str = "AWS::Lambda::Alias";
+
 /// The types of versions and aliases of functions.
-const VERSIONS: [&str; 2] = ["AWS::Lambda::Alias", "AWS::Lambda::Version"];
+const VERSIONS: [&str; 2] = [ALIAS, "AWS::Lambda::Version"];
+
+/// The attributes with the ARNs of versions and aliases.
+const FUNCTION_ARN: &str = "FunctionArn";
+const ALIAS_ARN: &str = "AliasArn";
 
 /// The types that `load_balancer` reads.
 const OF_LOAD_BALANCER: [&str; 4] = [
@@ -291,39 +299,67 @@ pub(super) fn name_functions(
 /// Gives versions and aliases of functions their ARNs. A version has that of its function, because its number is
 /// known only once it is published. The alias and the version that AWS SAM adds to the function `F` are `F.Alias`
 /// and `F.Version`.
-pub(super) fn name_versions(scope: &mut Scope, root: &YamlNode, made: &[&(Key, YamlNode)]) {
+pub(super) fn name_versions(
+    template: &mut Template<'_>,
+    scope: &mut Scope,
+    root: &YamlNode,
+    made: &[&(Key, YamlNode)],
+) {
     let global = child(root, "Globals").and_then(|globals| child(globals, "Function"));
     for (key, resource) in made {
         let kind = child(resource, "Type").and_then(scalar).unwrap_or_default();
-        let properties = child(resource, "Properties");
-        let text = |name| {
-            let value = properties.and_then(|properties| child(properties, name));
-            let value = value.or_else(|| child(global.filter(|_| kind == SAM_FUNCTION)?, name));
-            scope.text(value?).ok()
-        };
+        let id = &key.text;
+        let own = |name: &str| child(child(resource, "Properties")?, name);
         if kind == SAM_FUNCTION {
-            if let Some(function) = scope.functions.get(&key.text)
-                && let Some(alias) = text("AutoPublishAlias")
+            let alias = own("AutoPublishAlias").or_else(|| child(global?, "AutoPublishAlias"));
+            if let Some(function) = scope.functions.get(id)
+                && let Some(alias) = alias.and_then(|alias| scope.text(alias).ok())
             {
-                let id = &key.text;
-                let version = (format!("{id}.Version"), scope.arn(function, None));
-                let alias = alias.parse::<Qualifier>().ok();
-                let alias =
-                    alias.map(|alias| (format!("{id}.Alias"), scope.arn(function, Some(&alias))));
-                scope.versions.extend(alias.into_iter().chain([version]));
+                let version = scope.arn(function, None);
+                let alias = versions::alias(&alias).map(|alias| scope.arn(function, Some(&alias)));
+                scope.add_version(format!("{id}.Version"), FUNCTION_ARN, version);
+                if let Some(alias) = alias {
+                    scope.add_version(format!("{id}.Alias"), ALIAS_ARN, alias);
+                }
             }
-            continue;
-        }
-        if !VERSIONS.contains(&kind) {
-            continue;
-        }
-        let function = text("FunctionName").and_then(|name| name.parse::<FunctionReference>().ok());
-        let alias = text("Name").and_then(|name| name.parse::<Qualifier>().ok());
-        if let Some(function) = function {
-            let arn = scope.arn(function.name(), alias.as_ref());
-            scope.versions.insert(key.text.clone(), arn);
+        } else if VERSIONS.contains(&kind) {
+            match version_arn(scope, kind, own) {
+                Ok(arn) => {
+                    let attribute = match kind {
+                        ALIAS => ALIAS_ARN,
+                        _ => FUNCTION_ARN,
+                    };
+                    scope.add_version(id.clone(), attribute, arn);
+                }
+                Err(reason) => {
+                    template.warn(key.line, format!("{id}: {reason}; it is left out"));
+                }
+            }
         }
     }
+}
+
+/// Returns the ARN of a version or an alias, of which `own` has the properties.
+fn version_arn<'y>(
+    scope: &Scope,
+    kind: &str,
+    own: impl Fn(&str) -> Option<&'y YamlNode>,
+) -> Result<String, Omission> {
+    let text = |name: &'static str| {
+        let value = own(name).ok_or_else(|| Omission::missing("it", name))?;
+        let text = scope.text(value);
+        text.map_err(|unknown| Omission::needs(&format!("its {name}"), &unknown))
+    };
+    let function = text("FunctionName")?.parse::<FunctionReference>();
+    let function = function.map_err(|_| Omission::NoFunction)?;
+    let alias = match kind {
+        ALIAS => {
+            let name = text("Name")?;
+            Some(versions::alias(&name).ok_or(Omission::Alias(name))?)
+        }
+        _ => None,
+    };
+    Ok(scope.arn(function.name(), alias.as_ref()))
 }
 
 /// Returns the name of a function to which the template gives none.

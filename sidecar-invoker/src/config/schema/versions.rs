@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::config::keys::Field;
 use crate::config::keys::kind::{Custom, Form, Kind, List, Types};
-use crate::config::versions::{Versions, is_number};
+use crate::config::versions::{self, Versions, is_number};
 use crate::config::yaml::decode::Value;
 
 /// The key `versions`.
@@ -48,10 +48,7 @@ pub(super) const ALIASES: Custom<BTreeMap<String, String>> = Custom {
 fn aliases(value: &Value<'_>) -> Option<BTreeMap<String, String>> {
     let entries = value.mapping("aliases such as { live: \"1\" }")?;
     let alias = |(name, value): (&str, Value<'_>)| {
-        let is_alias = name.parse::<Qualifier>().is_ok()
-            && !name.starts_with('$')
-            && !name.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_alias {
+        if versions::alias(name).is_none() {
             value.problem("an alias has 1 to 128 letters, digits, - and _, and is no number");
             return None;
         }
