@@ -17,6 +17,7 @@ use crate::config::authorizer::JwtAuthorizer;
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 
+const API: &str = "AWS::ApiGatewayV2::Api";
 const AUTHORIZER: &str = "AWS::ApiGatewayV2::Authorizer";
 
 /// The longest way from a resource of a REST API to the root.
@@ -32,12 +33,14 @@ pub(super) fn read_apis(
     let Stack {
         scope, resources, ..
     } = stack;
-    read_authorizers(template, stack);
+    leave_out_web_sockets(template, stacks, stack);
+    read_authorizers(template, stacks, stack);
     for (kind, api_kind) in [
         ("AWS::ApiGateway::RestApi", ApiKind::Rest),
-        ("AWS::ApiGatewayV2::Api", ApiKind::Http),
+        (API, ApiKind::Http),
     ] {
-        for resource in resources.of_kind(kind) {
+        let apis_of_kind = resources.of_kind(kind);
+        for resource in apis_of_kind.filter(|api| !is_of_web_socket(stacks, stack, api)) {
             let Resource { id, properties, .. } = resource;
             let mut api = Api::new(api_kind);
             let path = scope.path(id);
@@ -67,9 +70,39 @@ fn asset(api: &Resource) -> Option<&Node> {
     Some(asset)
 }
 
+/// Returns whether a resource is a WebSocket API or a part of one. Its routes take messages, not requests.
+fn is_of_web_socket(stacks: &Stacks, stack: &Stack, resource: &Resource) -> bool {
+    let kind = match resource.kind.as_str() {
+        API => resource.properties.entry("ProtocolType"),
+        _ => {
+            let api = refers(stack, resource, "ApiId").and_then(|path| stacks.get(&path));
+            let api = api.filter(|(_, api)| api.kind == API);
+            api.and_then(|(_, api)| api.properties.entry("ProtocolType"))
+        }
+    };
+    kind.is_some_and(|kind| kind.value().text() == Ok("WEBSOCKET"))
+}
+
+/// Warns of the WebSocket APIs, and counts the keys of their parts as read.
+fn leave_out_web_sockets(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) {
+    let all = stack.resources.all.iter();
+    let of_cloudformation = all.filter(|resource| resource.is_of_cloudformation());
+    for resource in of_cloudformation.filter(|one| is_of_web_socket(stacks, stack, one)) {
+        if resource.kind == API {
+            let reason = Omission::of_type("APIs", Some("WEBSOCKET"));
+            template.warn(
+                resource.line,
+                format!("{}: {reason}; it is left out", resource.id),
+            );
+        }
+        resource.node.discard();
+    }
+}
+
 /// Warns of the authorizers that are not kept here.
-fn read_authorizers(template: &mut Template<'_>, stack: &Stack) {
-    for resource in stack.resources.of_kind(AUTHORIZER) {
+fn read_authorizers(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) {
+    let authorizers = stack.resources.of_kind(AUTHORIZER);
+    for resource in authorizers.filter(|one| !is_of_web_socket(stacks, stack, one)) {
         if let Err(reason) = authorizer(resource) {
             let message = authorizer::open(&resource.id, &reason);
             template.warn(resource.line, message);
@@ -94,7 +127,8 @@ pub(super) fn read_routes(
     stack: &Stack,
     apis: &Apis,
 ) {
-    for resource in &stack.resources.all {
+    let resources = stack.resources.all.iter();
+    for resource in resources.filter(|one| !is_of_web_socket(stacks, stack, one)) {
         let reader = Reader {
             stacks,
             stack,

@@ -234,6 +234,32 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
     }
 }
 
+/// `$default` of a WebSocket API takes messages, and would take every request here.
+#[test]
+fn a_web_socket_api_has_no_routes_here() {
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  Chat: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ Name: Chat, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action }} }}
+  Talk: {{ Type: AWS::ApiGatewayV2::Integration, Properties: {{ ApiId: !Ref Chat, IntegrationType: AWS_PROXY, IntegrationUri: !Sub 'arn:${{AWS::Partition}}:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions/${{F.Arn}}/invocations', TemplateSelectionExpression: x }} }}
+  Default: {{ Type: AWS::ApiGatewayV2::Route, Properties: {{ ApiId: !Ref Chat, RouteKey: $default, AuthorizationType: CUSTOM, AuthorizerId: !Ref Guard, Target: !Sub 'integrations/${{Talk}}' }} }}
+  Connect: {{ Type: AWS::ApiGatewayV2::Route, Properties: {{ ApiId: !Ref Chat, RouteKey: $connect, Target: !Sub 'integrations/${{Talk}}' }} }}
+  Guard: {{ Type: AWS::ApiGatewayV2::Authorizer, Properties: {{ ApiId: !Ref Chat, AuthorizerType: REQUEST }} }}
+  Stage: {{ Type: AWS::ApiGatewayV2::Stage, Properties: {{ ApiId: !Ref Chat, StageName: prod }} }}
+  Http: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !GetAtt F.Arn, RouteKey: GET /a }} }}
+"
+    ));
+    assert_eq!(
+        routes(&config),
+        [r#"GET /a {"function":"F","payload":"apigateway-v2"}"#]
+    );
+    assert_eq!(
+        warnings(&config),
+        ["4: Chat: APIs of the type WEBSOCKET are not served here; it is left out"]
+    );
+}
+
 #[test]
 fn the_definition_of_an_api_of_the_cdk_may_be_a_file() {
     let openapi = r#"{ "paths": { "/a": { "get": { "security": [], "x-amazon-apigateway-integration": { "type": "aws_proxy",
