@@ -15,6 +15,9 @@ use crate::config::cors::Cors;
 use crate::config::pattern::PathPattern;
 use crate::config::routes::Route;
 
+/// The key of the route of an HTTP API for the requests that no other one takes.
+pub(super) const DEFAULT_ROUTE: &str = "$default";
+
 /// An API of API Gateway.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
@@ -117,7 +120,8 @@ impl Api {
     /// Says what is wrong with the request.
     pub(super) fn route(&self, request: Request<'_>) -> Result<Route, Omission> {
         let path = match request.path {
-            "$default" if self.kind == ApiKind::Http => PathPattern::any(),
+            // Definitions have it with a slash too.
+            DEFAULT_ROUTE | "/$default" if self.kind == ApiKind::Http => PathPattern::any(),
             // API Gateway removes the slash.
             path => path.parse::<PathPattern>()?.without_trailing_slash(),
         };

@@ -3,7 +3,7 @@
 //! Source: `AWS::ApiGateway::*`, `AWS::ApiGatewayV2::*` and `AWS::Lambda::Url` in the AWS CloudFormation
 //! template reference.
 
-use super::api::{Api, ApiKind, Apis, Request, target};
+use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request, target};
 use super::authorizer;
 use super::cors;
 use super::node::Node;
@@ -394,7 +394,7 @@ impl Reader<'_> {
         let key = match key {
             Some(Err(unknown)) => Err(Omission::needs("its RouteKey", &unknown)),
             Some(Ok(key)) => route_key(key),
-            None => route_key("$default"),
+            None => route_key(DEFAULT_ROUTE),
         };
         Some(key.and_then(route))
     }
@@ -404,7 +404,7 @@ impl Reader<'_> {
 fn route_key(key: &str) -> Result<(&str, &str), Omission> {
     match key.split_once(' ') {
         Some((method, path)) => Ok((method, path.trim())),
-        None if key == "$default" => Ok(("ANY", key)),
+        None if key == DEFAULT_ROUTE => Ok(("ANY", key)),
         None => Err(Omission::RouteKey(key.to_owned())),
     }
 }

@@ -1,11 +1,11 @@
 //! The definition of an API in OpenAPI, and its integrations with functions.
 //!
-//! Source: "x-amazon-apigateway-integration object" and "x-amazon-apigateway-any-method object" in the
-//! Amazon API Gateway developer guides.
+//! Source: "x-amazon-apigateway-integration object", "x-amazon-apigateway-integrations object" and
+//! "x-amazon-apigateway-any-method object" in the Amazon API Gateway developer guides.
 
 use std::fs;
 
-use super::api::{Api, ApiKind, Request, target};
+use super::api::{Api, ApiKind, DEFAULT_ROUTE, Request, target};
 use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
@@ -42,7 +42,8 @@ const DESCRIPTIONS: [&str; 22] = [
 ];
 
 /// The keys of an integration that change nothing, if it leads to a function.
-const OF_INTEGRATION: [&str; 5] = [
+const OF_INTEGRATION: [&str; 6] = [
+    "connectionType",
     "contentHandling",
     "credentials",
     "httpMethod",
@@ -150,12 +151,13 @@ pub(super) fn read(
                 continue;
             }
             let name = format!("{name} {}", path.name);
-            let route = operation
-                .get(INTEGRATION)
-                .ok_or_else(|| Omission::missing("it", INTEGRATION))
-                .and_then(|integration| {
-                    route(api, (&method.name, &path.name), integration, method.line)
-                });
+            let is_default = operation.get("isDefaultRoute");
+            let path = match is_default.is_some_and(|is| is.text() == Ok("true")) {
+                true => DEFAULT_ROUTE,
+                false => path.name.as_str(),
+            };
+            let route = integration(definition, operation)
+                .and_then(|integration| route(api, (&method.name, path), integration, method.line));
             match route {
                 Ok(route) => routes.push(route),
                 Err(reason) => {
@@ -192,6 +194,25 @@ fn mock(path: &str, operation: &Node) -> Option<Mock> {
         path: path.without_trailing_slash(),
         preflight: cors::mock(response.get("statusCode"), parameters)?,
     })
+}
+
+/// Returns the integration of an operation, which an HTTP API may describe in its `components`.
+fn integration<'d>(definition: &'d Node, operation: &'d Node) -> Result<&'d Node, Omission> {
+    let own = operation
+        .get(INTEGRATION)
+        .ok_or_else(|| Omission::missing("it", INTEGRATION))?;
+    let Some(reference) = own.get("$ref") else {
+        return Ok(own);
+    };
+    let reference = reference
+        .text()
+        .map_err(|unknown| Omission::needs("its integration", &unknown))?;
+    let mut keys = reference.split('/');
+    let found = match keys.next() {
+        Some("#") => keys.try_fold(definition, |node, key| node.get(key)),
+        _ => None,
+    };
+    found.ok_or_else(|| Omission::NoIntegration(reference.to_owned()))
 }
 
 fn route(

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use serde_json::{Map, json};
 
-use super::api::{Api, ApiKind, Apis, Request};
+use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request};
 use super::authorizer::Authorizers;
 use super::cors;
 use super::intrinsic::Scope;
@@ -178,7 +178,7 @@ impl<'r> EventReader<'r> {
         let request = Request {
             path: match (kind, path) {
                 (ApiKind::Rest, path) => path.ok_or_else(|| Omission::missing("it", "Path"))?,
-                (ApiKind::Http, path) => path.unwrap_or("$default"),
+                (ApiKind::Http, path) => path.unwrap_or(DEFAULT_ROUTE),
             },
             method: method.unwrap_or("ANY"),
             function: self.function.clone(),

@@ -116,6 +116,55 @@ Resources:
     }
 }
 
+/// As API Gateway exports an HTTP API, and as AWS SAM makes one.
+#[test]
+fn the_definition_of_an_http_api_has_a_default_route_and_shares_integrations() {
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  G: {{ {FUNCTION}, Events: {{ Rest: {{ Type: HttpApi, Properties: {{ ApiId: !Ref Sam, Path: /$default, Method: ANY }} }} }} }} }}
+  Sam: {{ Type: AWS::Serverless::HttpApi, Properties: {{ StageName: beta }} }}
+  Http:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Body:
+        openapi: 3.0.1
+        paths:
+          /$default:
+            x-amazon-apigateway-any-method:
+              isDefaultRoute: true
+              x-amazon-apigateway-integration: {{ $ref: '#/components/x-amazon-apigateway-integrations/shared' }}
+          /orders:
+            get:
+              isDefaultRoute: false
+              x-amazon-apigateway-integration: {{ $ref: '#/components/x-amazon-apigateway-integrations/shared' }}
+            put:
+              x-amazon-apigateway-integration: {{ $ref: '#/components/x-amazon-apigateway-integrations/absent' }}
+            post:
+              x-amazon-apigateway-integration: {{ $ref: other.yaml }}
+        components:
+          x-amazon-apigateway-integrations:
+            shared: {{ type: AWS_PROXY, httpMethod: POST, uri: !GetAtt F.Arn, payloadFormatVersion: '2.0', connectionType: INTERNET }}
+"
+    ));
+    assert_eq!(
+        routes(&config),
+        [
+            r#"GET /orders {"function":"F","payload":"apigateway-v2"}"#,
+            r#"ANY /* {"function":"F","payload":"apigateway-v2"}"#,
+        ]
+    );
+    assert_eq!(
+        warnings(&config),
+        [
+            "4: the route ANY /* is that of template.yaml:13 too, which counts; this one is left out",
+            "20: Http: PUT /orders: there is no integration #/components/x-amazon-apigateway-integrations/absent; it is left out",
+            "22: Http: POST /orders: there is no integration other.yaml; it is left out",
+        ]
+    );
+}
+
 #[test]
 fn two_requests_of_the_same_form_are_one_route() {
     let config = read(&format!(
