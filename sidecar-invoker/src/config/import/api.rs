@@ -1,6 +1,8 @@
 //! The APIs of a template, and how their requests reach functions.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use hyper::Method;
 use lambda_api::{FunctionName, FunctionReference};
@@ -173,6 +175,15 @@ impl Api {
 /// Returns whether the filter takes this value.
 fn is_setting(key: &str, value: &Json) -> bool {
     Settings::parse(&Map::from_iter([(key.to_owned(), value.clone())])).is_ok()
+}
+
+/// Returns the time that an integration may take. A value that is no number stays unread.
+pub(super) fn timeout(integration: &Node, key: &str) -> Option<Duration> {
+    let milliseconds = |node: &Node| node.text().ok()?.parse::<NonZeroU32>().ok();
+    let entry = integration.entry(key)?;
+    entry.take_if(|node| milliseconds(node).is_some());
+    let text = entry.text_if(|node| milliseconds(node).is_some())?;
+    text.parse().ok().map(Duration::from_millis)
 }
 
 /// A function that an integration's URI names.

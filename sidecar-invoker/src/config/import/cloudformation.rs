@@ -3,7 +3,7 @@
 //! Source: `AWS::ApiGateway::*`, `AWS::ApiGatewayV2::*` and `AWS::Lambda::Url` in the AWS CloudFormation
 //! template reference.
 
-use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request, target};
+use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request, target, timeout};
 use super::authorizer;
 use super::cors;
 use super::node::Node;
@@ -257,7 +257,7 @@ impl Reader<'_> {
         let method = properties
             .get("HttpMethod")
             .ok_or_else(|| Omission::missing("it", "HttpMethod"))?;
-        self.api("RestApiId", ApiKind::Rest).route(Request {
+        let route = self.api("RestApiId", ApiKind::Rest).route(Request {
             path: &path,
             method: method
                 .text()
@@ -266,6 +266,10 @@ impl Reader<'_> {
             version: None,
             is_streamed: is_streamed || target.is_streamed,
             line: self.resource.line,
+        })?;
+        Ok(Route {
+            timeout: timeout(integration, "TimeoutInMillis"),
+            ..route
         })
     }
 
@@ -356,6 +360,7 @@ impl Reader<'_> {
         })?;
         Ok(Route {
             authorizer: self.authorizer(),
+            timeout: timeout(settings, "TimeoutInMillis"),
             ..route
         })
     }

@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use super::api::{Api, ApiKind, DEFAULT_ROUTE, Request, target};
+use super::api::{Api, ApiKind, DEFAULT_ROUTE, Request, target, timeout};
 use super::cors;
 use super::intrinsic::Scope;
 use super::node::{Kind, Node};
@@ -230,11 +230,12 @@ fn route(
     }
     let uri = integration.get("uri");
     let target = target(uri.ok_or_else(|| Omission::missing("its integration", "uri"))?)?;
+    let timeout = timeout(integration, "timeoutInMillis");
     let version = integration.get("payloadFormatVersion");
     let is_streamed = integration
         .get("responseTransferMode")
         .is_some_and(|mode| mode.text() == Ok("STREAM"));
-    api.route(Request {
+    let route = api.route(Request {
         path,
         method,
         function: target.function,
@@ -243,7 +244,8 @@ fn route(
             .or(Some("1.0")),
         is_streamed: is_streamed || target.is_streamed,
         line,
-    })
+    })?;
+    Ok(Route { timeout, ..route })
 }
 
 /// Warns of the keys that have no effect, each once.

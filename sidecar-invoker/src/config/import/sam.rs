@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use serde_json::{Map, json};
 
-use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request};
+use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request, timeout};
 use super::authorizer::Authorizers;
 use super::cors;
 use super::intrinsic::Scope;
@@ -190,12 +190,8 @@ impl<'r> EventReader<'r> {
         if kind == ApiKind::Http {
             route.authorizer = api.authorizers.of_event(self.property("Auth"));
         }
-        if let Some(milliseconds) = self
-            .text("TimeoutInMillis")?
-            .and_then(|text| text.parse().ok())
-        {
-            route.timeout = Some(std::time::Duration::from_millis(milliseconds));
-        }
+        let properties = self.event.get("Properties");
+        route.timeout = properties.and_then(|properties| timeout(properties, "TimeoutInMillis"));
         let Some(only) = &api.only else {
             return Ok(Some(route));
         };

@@ -166,6 +166,59 @@ Resources:
 }
 
 #[test]
+fn an_integration_has_its_timeout_in_every_kind_of_api() {
+    let config = read(&format!(
+        "
+Parameters: {{ Later: {{ Type: Number }} }}
+Resources:
+  F: {{ {FUNCTION}, Events: {{
+    Event: {{ Type: HttpApi, Properties: {{ Path: /event, Method: GET, TimeoutInMillis: 5000 }} }},
+    Unknown: {{ Type: HttpApi, Properties: {{ Path: /unknown, Method: GET, TimeoutInMillis: !Ref Later }} }} }} }} }}
+  Rest: {{ Type: AWS::ApiGateway::RestApi }}
+  Root: {{ Type: AWS::ApiGateway::Method, Properties: {{ RestApiId: !Ref Rest, ResourceId: !GetAtt Rest.RootResourceId, HttpMethod: GET,
+    Integration: {{ Type: AWS_PROXY, Uri: !GetAtt F.Arn, TimeoutInMillis: 4000 }} }} }}
+  Http: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP }} }}
+  Integration: {{ Type: AWS::ApiGatewayV2::Integration, Properties: {{ ApiId: !Ref Http, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt F.Arn, TimeoutInMillis: '3000' }} }}
+  Route: {{ Type: AWS::ApiGatewayV2::Route, Properties: {{ ApiId: !Ref Http, RouteKey: GET /route, Target: !Sub 'integrations/${{Integration}}' }} }}
+  Defined:
+    Type: AWS::ApiGateway::RestApi
+    Properties:
+      Body:
+        paths:
+          /defined: {{ get: {{ x-amazon-apigateway-integration: {{ type: aws_proxy, uri: !GetAtt F.Arn, timeoutInMillis: 2000 }} }} }}
+          /zero: {{ get: {{ x-amazon-apigateway-integration: {{ type: aws_proxy, uri: !GetAtt F.Arn, timeoutInMillis: 0 }} }} }}
+"
+    ));
+    let mut timeouts: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| {
+            let seconds = route.timeout.map(|timeout| timeout.as_secs());
+            (route.path.as_str(), seconds)
+        })
+        .collect();
+    timeouts.sort_unstable();
+    assert_eq!(
+        timeouts,
+        [
+            ("/", Some(4)),
+            ("/defined", Some(2)),
+            ("/event", Some(5)),
+            ("/route", Some(3)),
+            ("/unknown", None),
+            ("/zero", None),
+        ]
+    );
+    assert_eq!(
+        warnings(&config),
+        [
+            "6: F: Events.Unknown.TimeoutInMillis is not understood and has no effect here",
+            "19: Defined: timeoutInMillis in its definition is not understood and has no effect here",
+        ]
+    );
+}
+
+#[test]
 fn two_requests_of_the_same_form_are_one_route() {
     let config = read(&format!(
         "
