@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::node::{Kind, Node};
+use super::node::{Entry, Kind, Node};
 use super::omission::Omission;
 use super::resource::Resource;
 use super::stack::{Stack, Stacks};
@@ -163,7 +163,11 @@ impl<'r> Reader<'r> {
     }
 
     fn ephemeral_storage(&self, template: &mut Template<'_>) -> Option<u32> {
-        let size = self.get("EphemeralStorage")?.get("Size")?;
+        let storage = self.get("EphemeralStorage")?;
+        let size = match storage.unknown() {
+            Some(_) => storage,
+            None => storage.get("Size")?,
+        };
         let property = "EphemeralStorage.Size";
         let range = EPHEMERAL_STORAGE_MIB;
         self.number_of(template, size, property, "ephemeral_storage", range)
@@ -211,11 +215,12 @@ impl<'r> Reader<'r> {
     }
 
     fn logging(&self, defaults: &mut LocalDefaults) {
-        let Some(logging) = self.resource.properties.entry("LoggingConfig") else {
+        let logging = self.resource.properties.entry("LoggingConfig");
+        let Some(logging) = logging.and_then(Entry::known) else {
             return;
         };
         for (key, variable) in LOG_VARIABLES {
-            if let Some(Ok(value)) = logging.value().get(key).map(Node::text) {
+            if let Some(Ok(value)) = logging.get(key).map(Node::text) {
                 defaults.env.insert(variable.to_owned(), value.to_owned());
             }
         }

@@ -76,6 +76,14 @@ impl Entry {
         &self.value
     }
 
+    /// Returns the value unless it is known only once the template is deployed. Then the key stays unread.
+    pub(super) fn known(&self) -> Option<&Node> {
+        match self.value.unknown() {
+            Some(_) => None,
+            None => Some(self.value()),
+        }
+    }
+
     /// Changes the value, and the line of the key.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Node), line: usize) {
         self.line = line;
@@ -146,6 +154,14 @@ impl Node {
         match &self.kind {
             Kind::Mapping(entries) => entries,
             _ => &[],
+        }
+    }
+
+    /// Returns what is missing of a value that is known only once the template is deployed.
+    pub(super) fn unknown(&self) -> Option<&Unknown> {
+        match &self.kind {
+            Kind::Unknown(unknown) => Some(unknown),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! of `AWS::Serverless::Function` in the AWS SAM developer guide; for the implicit APIs also the plugins of
 //! samtranslator 1.115.
 
-use std::collections::btree_map::Entry;
+use std::collections::btree_map;
 
 use serde_json::{Map, json};
 
@@ -12,7 +12,7 @@ use super::api::{Api, ApiKind, Apis, DEFAULT_ROUTE, Request, timeout};
 use super::authorizer::Authorizers;
 use super::cors;
 use super::intrinsic::Scope;
-use super::node::{Kind, Node};
+use super::node::{Entry, Node};
 use super::omission::Omission;
 use super::openapi;
 use super::resource::{HTTP_API, REST_API, Resource};
@@ -35,7 +35,7 @@ pub(super) fn read_apis(template: &mut Template<'_>, stack: &Stack, apis: &mut A
             apis.insert(scope.path(&resource.id), api);
         }
         // The API of events that name none.
-        if let Entry::Vacant(entry) = apis.entry(scope.path(id)) {
+        if let btree_map::Entry::Vacant(entry) = apis.entry(scope.path(id)) {
             let global = resources.global(section.trim_start_matches("AWS::Serverless::"));
             let mut api = Api::new(kind);
             api.set_binary_media_types(template, id, global.get("BinaryMediaTypes"));
@@ -65,6 +65,7 @@ pub(super) fn read_events(template: &mut Template<'_>, stack: &Stack, apis: &Api
             continue;
         }
         let events = resource.properties.get("Events");
+        warn_if_unknown(template, &format!("{name}: Events"), events);
         for event in events.into_iter().flat_map(Node::entries) {
             let reader = EventReader {
                 apis,
@@ -78,6 +79,15 @@ pub(super) fn read_events(template: &mut Template<'_>, stack: &Stack, apis: &Api
         }
         function_url(template, name, resource);
     }
+}
+
+/// Warns of a value that is known only once the template is deployed. Returns whether it is one.
+fn warn_if_unknown(template: &mut Template<'_>, name: &str, value: Option<&Node>) -> bool {
+    let unknown = value.and_then(|value| Some((value.line, value.unknown()?)));
+    if let Some((line, unknown)) = unknown {
+        template.warn(line, Omission::needs(name, unknown).to_string());
+    }
+    unknown.is_some()
 }
 
 fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Resource) -> Api {
@@ -124,7 +134,8 @@ fn set_access(template: &mut Template<'_>, id: &str, api: &mut Api, properties: 
         ApiKind::Http => cors::policy(template, id, properties.get("CorsConfiguration")),
     };
     if api.kind == ApiKind::Http {
-        api.authorizers = Authorizers::of_sam(template, id, properties.get("Auth"));
+        let auth = properties.entry("Auth").and_then(Entry::known);
+        api.authorizers = Authorizers::of_sam(template, id, auth);
     }
 }
 
@@ -141,6 +152,14 @@ struct EventReader<'r> {
 
 impl<'r> EventReader<'r> {
     fn read(&self, template: &mut Template<'_>) {
+        let parts = [Some(self.event), self.event.get("Properties")];
+        if parts
+            .iter()
+            .any(|part| warn_if_unknown(template, &self.name, *part))
+        {
+            self.event.discard();
+            return;
+        }
         let kind = self.event.get("Type").and_then(|kind| kind.text().ok());
         let route = match kind.unwrap_or_default() {
             "HttpApi" => self.route(ApiKind::Http, "ApiId", "ServerlessHttpApi"),
@@ -154,9 +173,6 @@ impl<'r> EventReader<'r> {
                 template.warn(self.line, format!("{}: {reason}", self.name));
                 self.event.discard();
             }
-        }
-        if let Kind::Unknown(unknown) = &self.event.kind {
-            template.warn(self.line, Omission::needs(&self.name, unknown).to_string());
         }
     }
 
@@ -188,7 +204,9 @@ impl<'r> EventReader<'r> {
         };
         let mut route = api.route(request)?;
         if kind == ApiKind::Http {
-            route.authorizer = api.authorizers.of_event(self.property("Auth"));
+            let properties = self.event.get("Properties");
+            let auth = properties.and_then(|properties| properties.entry("Auth"));
+            route.authorizer = api.authorizers.of_event(auth.and_then(Entry::known));
         }
         let properties = self.event.get("Properties");
         route.timeout = properties.and_then(|properties| timeout(properties, "TimeoutInMillis"));
@@ -222,6 +240,9 @@ fn function_url(template: &mut Template<'_>, name: &FunctionName, resource: &Res
     let Some(url) = resource.properties.get("FunctionUrlConfig") else {
         return;
     };
+    if warn_if_unknown(template, &format!("{name}: FunctionUrlConfig"), Some(url)) {
+        return;
+    }
     add_function_url(template, name, url);
 }
 

@@ -639,3 +639,38 @@ Resources: {{ F: {{ {FUNCTION} }} }} }}
         ["3: Stage: AWS does not take \"prd\" for this parameter: AllowedValues are dev, prod"]
     );
 }
+
+#[test]
+fn a_part_that_depends_on_an_unknown_value_is_a_warning() {
+    let config = read(&format!(
+        "
+Parameters: {{ Stage: {{ Type: String }} }}
+Conditions: {{ IsProd: !Equals [!Ref Stage, prod] }}
+Resources:
+  F: {{ {FUNCTION}, Events: !If [IsProd, {{}}, {{}}] }} }}
+  G: {{ {FUNCTION}, FunctionUrlConfig: !If [IsProd, {{}}, {{}}], Events: {{
+    Event: !If [IsProd, {{}}, {{}}],
+    Properties: {{ Type: HttpApi, Properties: !If [IsProd, {{ Path: /a }}, {{ Path: /b }}] }},
+    Auth: {{ Type: HttpApi, Properties: {{ Path: /auth, Method: GET, Auth: !If [IsProd, {{}}, {{}}] }} }} }} }} }}
+  H: {{ {FUNCTION}, EphemeralStorage: !If [IsProd, {{}}, {{}}] }} }}
+  Api: {{ Type: AWS::Serverless::HttpApi, Properties: {{ Auth: !If [IsProd, {{}}, {{}}] }} }}
+"
+    ));
+    assert_eq!(
+        routes(&config),
+        [r#"GET /auth {"function":"G","payload":"apigateway-v2"}"#]
+    );
+    let unknown = "needs the parameter Stage, which is not known here";
+    let is_open = "has no effect here: the routes are open to every caller";
+    assert_eq!(
+        warnings(&config),
+        [
+            format!("5: F: Events {unknown}"),
+            format!("6: G: FunctionUrlConfig {unknown}"),
+            format!("7: G: Events.Event {unknown}"),
+            format!("8: G: Events.Properties {unknown}"),
+            format!("9: G: Events.Auth.Auth {is_open} (line 11 too)"),
+            "10: H: EphemeralStorage.Size is no number from 512 to 10240 that is known here; the default is taken".to_owned(),
+        ]
+    );
+}
