@@ -1,7 +1,7 @@
 //! CloudFormation's intrinsic functions, as far as they have a value before anything is deployed.
 //!
-//! Source: "Intrinsic function reference" and "Pseudo parameters reference" in the AWS
-//! CloudFormation user guide.
+//! Source: "Intrinsic function reference", "Pseudo parameters reference" and "Parameters section syntax" in the
+//! AWS CloudFormation user guide.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,12 @@ impl Scope {
                 (given, allowed.map(|allowed| &allowed.kind))
             {
                 let allowed: Vec<_> = allowed.iter().filter_map(scalar).collect();
-                if !allowed.contains(&given) {
+                let mut items = match is_list(parameter_type(parameter)) {
+                    true => list_items(given),
+                    false => vec![given],
+                }
+                .into_iter();
+                if let Some(given) = items.find(|item| !allowed.contains(item)) {
                     let message = format!(
                         "{}: AWS does not take \"{given}\" for this parameter: AllowedValues are {}",
                         key.text,
@@ -315,17 +320,15 @@ impl Scope {
             needs: name.to_owned(),
             resource: Some(self.path(name)),
         })?;
-        let kind = child(parameter, "Type")
-            .and_then(scalar)
-            .unwrap_or_default();
-        // The default of a parameter of the Parameter Store is the name of a value, not the value.
-        let default = child(parameter, "Default").filter(|_| !kind.starts_with("AWS::SSM::"));
+        let kind = parameter_type(parameter);
+        // The default of a value of the Parameter Store is the name of the value.
+        let is_stored = kind.starts_with("AWS::SSM::Parameter::Value<");
+        let default = child(parameter, "Default").filter(|_| !is_stored);
         let default = default.and_then(|default| match &default.kind {
             // An empty text, written without quotes.
             tree::Kind::Null => Some(""),
             _ => scalar(default),
         });
-        let is_list = kind == "CommaDelimitedList" || kind.contains("List<");
         let given = match self.overrides.get(name).map(|given| &given.kind) {
             Some(Kind::Text(given)) => Some(given.as_str()),
             Some(other) => return Ok(other.clone()),
@@ -333,11 +336,12 @@ impl Scope {
         };
         let value = given.or(default);
         let value = value.ok_or_else(|| Unknown::needs(format!("the parameter {name}")))?;
-        match is_list {
+        match is_list(kind) {
             false => self.spend(value.to_owned()),
             true => {
-                let item = |item: &str| Node::new(0, Kind::Text(item.trim().to_owned()));
-                Ok(Kind::List(value.split(',').map(item).collect()))
+                let items = list_items(value).into_iter();
+                let item = |item: &str| Node::new(0, Kind::Text(item.to_owned()));
+                Ok(Kind::List(items.map(item).collect()))
             }
         }
     }
@@ -403,6 +407,19 @@ impl Scope {
         text.push_str(rest);
         self.spend(text)
     }
+}
+
+fn parameter_type(parameter: &YamlNode) -> &str {
+    let kind = child(parameter, "Type").and_then(scalar);
+    kind.unwrap_or_default()
+}
+
+fn is_list(parameter_type: &str) -> bool {
+    parameter_type == "CommaDelimitedList" || parameter_type.contains("List<")
+}
+
+fn list_items(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).collect()
 }
 
 /// Returns whether a mapping with this key alone is a function.

@@ -640,6 +640,48 @@ Resources: {{ F: {{ {FUNCTION} }} }} }}
     );
 }
 
+/// As the page on parameters has it: of a list, each item is one of the allowed values.
+#[test]
+fn each_item_of_a_list_is_one_of_the_values_that_its_parameter_may_have() {
+    let template = format!(
+        "
+Parameters: {{ Zones: {{ Type: CommaDelimitedList, AllowedValues: [a, b, c] }} }}
+Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ LAST: !Select [1, !Ref Zones] }} }} }} }} }}
+"
+    );
+    let read = |zones| {
+        let keys = format!("import_parameters: {{ Zones: '{zones}' }}");
+        read_as("template.yaml", &keys, &template, &[])
+    };
+    let config = read("a, c");
+    assert_eq!(env(&config, "F")["LAST"], "c");
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(
+        warnings(&read("a,x,b")),
+        ["2: Zones: AWS does not take \"x\" for this parameter: AllowedValues are a, b, c"]
+    );
+}
+
+/// Only a parameter of the type `AWS::SSM::Parameter::Value<…>` is the value in the Parameter Store.
+#[test]
+fn a_parameter_may_be_the_name_of_one_in_the_parameter_store() {
+    let config = read(&format!(
+        "
+Parameters:
+  Name: {{ Type: 'AWS::SSM::Parameter::Name', Default: /shop/table }}
+  Value: {{ Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/table }}
+Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ NAME: !Ref Name, VALUE: !Ref Value }} }} }} }} }}
+"
+    ));
+    assert_eq!(env(&config, "F")["NAME"], "/shop/table");
+    assert_eq!(
+        warnings(&config),
+        [
+            "5: F: the variable VALUE needs the parameter Value, which is not known here; give it in functions.F.local.env"
+        ]
+    );
+}
+
 #[test]
 fn a_part_that_depends_on_an_unknown_value_is_a_warning() {
     let config = read(&format!(
