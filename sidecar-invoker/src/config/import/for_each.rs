@@ -187,8 +187,13 @@ fn replaced(node: &YamlNode, identifier: &str, item: &str) -> YamlNode {
             }
         },
     };
+    let is_same = match (&node.kind, &kind) {
+        (Kind::Text(before), Kind::Text(after)) => before == after,
+        _ => false,
+    };
     YamlNode {
         line: node.line,
         kind,
+        is_plain: node.is_plain && is_same,
     }
 }

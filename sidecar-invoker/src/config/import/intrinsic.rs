@@ -134,11 +134,18 @@ impl Scope {
                 if let [(key, argument)] = pairs.as_slice()
                     && is_function(&key.text)
                 {
-                    let result = self.call(&key.text, argument);
+                    let result = match self.branch(&key.text, argument) {
+                        Some(branch) => branch.map(|branch| self.evaluate(branch)),
+                        None => {
+                            let result = self.call(&key.text, argument);
+                            result.map(|kind| Node::new(node.line, kind))
+                        }
+                    };
+                    let unknown = |unknown| Node::new(node.line, Kind::Unknown(unknown));
                     return Node {
                         line: node.line,
-                        kind: result.unwrap_or_else(Kind::Unknown),
                         is_computed: true,
+                        ..result.unwrap_or_else(unknown)
                     };
                 }
                 let entry = |(key, value): &(Key, YamlNode)| {
@@ -147,7 +154,26 @@ impl Scope {
                 Kind::Mapping(pairs.iter().map(entry).collect())
             }
         };
-        Node::new(node.line, kind)
+        Node {
+            is_plain: node.is_plain,
+            ..Node::new(node.line, kind)
+        }
+    }
+
+    /// Returns the value that `Fn::If` selects; `None` for any other function.
+    fn branch<'y>(
+        &self,
+        function: &str,
+        argument: &'y YamlNode,
+    ) -> Option<Result<&'y YamlNode, Unknown>> {
+        let (tree::Kind::List(items), "Fn::If") = (&argument.kind, function) else {
+            return None;
+        };
+        let [condition, then, otherwise] = items.as_slice() else {
+            return None;
+        };
+        let is_true = self.condition(scalar(condition)?);
+        Some(is_true.map(|is_true| if is_true { then } else { otherwise }))
     }
 
     /// Returns the text that a value stands for.
@@ -235,15 +261,6 @@ impl Scope {
                     .map(|item| item.kind)
                     .ok_or_else(malformed)
             }
-            ("Fn::If", [condition, then, otherwise]) => {
-                let condition = scalar(condition).ok_or_else(malformed)?;
-                let branch = if self.condition(condition)? {
-                    then
-                } else {
-                    otherwise
-                };
-                Ok(self.evaluate(branch).kind)
-            }
             ("Fn::FindInMap", [map, first, second, rest @ ..]) => {
                 let names = [self.text(map)?, self.text(first)?, self.text(second)?];
                 let mut found = self.mappings.as_ref();
@@ -258,8 +275,9 @@ impl Scope {
             }
             ("Fn::Base64", []) => self.spend(BASE64_STANDARD.encode(self.text(argument)?)),
             ("Fn::ToJsonString", _) => {
-                let json = self.evaluate(argument).json()?;
-                self.spend(json.to_string())
+                let mut json = String::new();
+                self.evaluate(argument).write_json(&mut json)?;
+                self.spend(json)
             }
             ("Fn::Length", _) => {
                 let items = self

@@ -14,6 +14,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// An intrinsic function has returned the value.
     pub(super) is_computed: bool,
+    /// See [`YamlNode`](crate::config::yaml::tree::YamlNode).
+    pub(super) is_plain: bool,
 }
 
 /// The value of a [`Node`].
@@ -123,6 +125,7 @@ impl Node {
             line,
             kind,
             is_computed: false,
+            is_plain: false,
         }
     }
 
@@ -187,23 +190,41 @@ impl Node {
         }
     }
 
-    /// Returns the value as JSON, whose scalars are texts.
+    /// Appends the value as JSON. The keys keep their order, and numbers their digits.
     ///
     /// # Errors
     /// Names a value inside that is missing.
-    pub(super) fn json(&self) -> Result<Json, Unknown> {
+    pub(super) fn write_json(&self, json: &mut String) -> Result<(), Unknown> {
+        let quoted = |text: &str| Json::from(text).to_string();
         match &self.kind {
-            Kind::Absent | Kind::Null => Ok(Json::Null),
-            Kind::Text(text) => Ok(Json::from(text.as_str())),
-            Kind::List(items) => items.iter().map(Self::json).collect(),
-            Kind::Mapping(_) => {
-                let pairs = self.entries();
-                pairs
-                    .map(|entry| Ok((entry.name.clone(), entry.value().json()?)))
-                    .collect()
+            Kind::Absent | Kind::Null => json.push_str("null"),
+            Kind::Text(text) if self.is_plain && is_literal(text) => json.push_str(text),
+            Kind::Text(text) => json.push_str(&quoted(text)),
+            Kind::List(items) => {
+                json.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        json.push(',');
+                    }
+                    item.write_json(json)?;
+                }
+                json.push(']');
             }
-            Kind::Unknown(unknown) => Err(unknown.clone()),
+            Kind::Mapping(_) => {
+                json.push('{');
+                for (index, entry) in self.entries().enumerate() {
+                    if index > 0 {
+                        json.push(',');
+                    }
+                    json.push_str(&quoted(&entry.name));
+                    json.push(':');
+                    entry.value().write_json(json)?;
+                }
+                json.push('}');
+            }
+            Kind::Unknown(unknown) => return Err(unknown.clone()),
         }
+        Ok(())
     }
 
     /// Counts every key of the value as read.
@@ -269,6 +290,14 @@ impl Node {
             }
         }
     }
+}
+
+/// Returns whether a text is a number or a boolean in JSON.
+fn is_literal(text: &str) -> bool {
+    matches!(
+        serde_json::from_str(text),
+        Ok(Json::Number(_) | Json::Bool(_))
+    )
 }
 
 #[cfg(test)]

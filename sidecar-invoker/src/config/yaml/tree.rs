@@ -34,6 +34,9 @@ pub(crate) struct YamlNode {
     pub(crate) line: usize,
     /// The value itself.
     pub(crate) kind: Kind,
+    /// The value is a scalar without quotes and without a tag, which YAML takes for a number or a boolean if it
+    /// has the form of one.
+    pub(crate) is_plain: bool,
 }
 
 impl YamlNode {
@@ -42,6 +45,7 @@ impl YamlNode {
         Self {
             line,
             kind: Kind::Mapping(Vec::new()),
+            is_plain: false,
         }
     }
 }
@@ -163,6 +167,7 @@ impl<'s> Builder<'s> {
         Ok(document.unwrap_or(YamlNode {
             line: 1,
             kind: Kind::Null,
+            is_plain: false,
         }))
     }
 
@@ -194,6 +199,7 @@ impl<'s> Builder<'s> {
             return Err(fault(span, "nested too deeply"));
         }
         let line = span.start.line();
+        let is_plain = matches!(&event, Event::Scalar(_, ScalarStyle::Plain, _, None));
         let (kind, anchor, tag) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 // The argument of a function in its short form is text.
@@ -220,7 +226,11 @@ impl<'s> Builder<'s> {
             }
             _ => return Err(fault(span, "a value is missing")),
         };
-        let mut node = YamlNode { line, kind };
+        let mut node = YamlNode {
+            line,
+            kind,
+            is_plain,
+        };
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
             let Tag { handle, suffix } = tag.as_ref();
             node = match self.tags {
@@ -294,6 +304,7 @@ fn function(name: &str, argument: YamlNode) -> YamlNode {
     YamlNode {
         line,
         kind: Kind::Mapping(vec![(Key { text, line }, argument)]),
+        is_plain: false,
     }
 }
 

@@ -145,6 +145,7 @@ Parameters:
   Stage: {{ Type: String, Default: dev }}
   Names: {{ Type: CommaDelimitedList, Default: "a, b" }}
   Empty: {{ Type: String, Default: }}
+  Count: {{ Type: Number, Default: 4 }}
 Mappings:
   Levels: {{ dev: {{ level: debug, list: [x, y] }}, prod: {{ level: info }} }}
 Conditions:
@@ -173,7 +174,7 @@ Resources:
             ACCOUNT: !Ref AWS::AccountId
             GONE: !If [IsProd, x, !Ref AWS::NoValue]
             LENGTH: !Length [1, 2, 3]
-            JSON: !ToJsonString {{ a: [1, !Ref Stage], b: null }}
+            JSON: !ToJsonString {{ b: [1, "1", 1.10, 010, yes, "no", !If [IsProd, 2, 3], !Ref Stage, !Ref Count], a: null, "c\"": {{}} }}
           - OTHER: x
       Events: !If [IsDev, {{ E: {{ Type: HttpApi, Properties: !If [IsProd, {{}}, {{ Path: /e, Method: GET }}] }} }}, {{}}]
   G: {{ {FUNCTION} }}, Condition: IsProd }}
@@ -189,7 +190,10 @@ Resources:
         ("BASE64", "YWJj"),
         ("EMPTY", ""),
         ("JOIN", "x+y"),
-        ("JSON", r#"{"a":["1","dev"],"b":null}"#),
+        (
+            "JSON",
+            r#"{"b":[1,"1",1.10,"010",true,"no",3,"dev","4"],"a":null,"c\"":{}}"#,
+        ),
         ("LENGTH", "3"),
         ("LONG", "dev!"),
         ("MAP", "debug"),
@@ -212,8 +216,8 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "37: G: the condition IsProd is false; it is left out",
-            "38: H: its FunctionName needs Queue.QueueName, which is not known here; it is called H",
+            "38: G: the condition IsProd is false; it is left out",
+            "39: H: its FunctionName needs Queue.QueueName, which is not known here; it is called H",
         ]
     );
     // Parameters and the stack's name may be given.
