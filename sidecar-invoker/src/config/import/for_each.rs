@@ -1,9 +1,10 @@
 //! `Fn::ForEach`, and `<<` of YAML: mappings whose pairs are written once and stand in several places.
 //!
-//! Source: "Fn::ForEach" in the AWS CloudFormation template reference.
+//! Source: "Fn::ForEach" in the AWS CloudFormation template reference; for several names the tests of the AWS SAM
+//! CLI (`cfn_language_extensions/compatibility`) and of cfn-lint (`foreach_multi_identifier.yaml`).
 
 use super::intrinsic::Scope;
-use super::node::Node;
+use super::node::{self, Entry, Node, Unknown};
 use super::template::Template;
 use crate::config::yaml::tree::{Key, Kind, YamlNode};
 
@@ -49,37 +50,31 @@ impl Expansion<'_, '_> {
         }
     }
 
+    /// Returns the names that stand for the items of a list: one, or several in a list.
+    fn names(&self, names: &YamlNode) -> Option<Vec<String>> {
+        let names = match &names.kind {
+            Kind::List(names) => names.as_slice(),
+            _ => std::slice::from_ref(names),
+        };
+        let names = names.iter().map(|name| self.scope.text(name).ok());
+        let names = names.map(|name| name.filter(|name| !name.is_empty()));
+        names.collect()
+    }
+
     fn expand_loop(&mut self, key: &Key, value: &YamlNode, expanded: &mut Vec<(Key, YamlNode)>) {
         let parts = match &value.kind {
             Kind::List(parts) => parts.as_slice(),
             _ => &[],
         };
-        let [
-            YamlNode {
-                kind: Kind::Text(identifier),
-                ..
-            },
-            collection,
-            body,
-        ] = parts
-        else {
+        let names = parts.first().and_then(|names| self.names(names));
+        let (Some(names), [_, collection, body]) = (names, parts) else {
             let message = "expected a name, a list and what is to be repeated; it is left out";
             self.template
                 .warn(key.line, format!("{}: {message}", key.text));
             return;
         };
-        let collection = self.scope.evaluate(collection);
-        let items: Result<Vec<_>, _> = match collection.text() {
-            // A list has no text.
-            Err(unknown) if collection.items().is_empty() => Err(unknown),
-            Ok(text) => Ok(vec![text.to_owned()]),
-            Err(_) => {
-                let items = collection.items().iter().map(Node::text);
-                items.map(|item| item.map(str::to_owned)).collect()
-            }
-        };
-        let items = match items {
-            Ok(items) => items,
+        let rows = match rows(&self.scope.evaluate(collection)) {
+            Ok(rows) => rows,
             Err(unknown) => {
                 let message = format!(
                     "{}: its list needs {}, which is not known here; it is left out",
@@ -89,8 +84,20 @@ impl Expansion<'_, '_> {
                 return;
             }
         };
-        for item in items {
-            let body = (item.len() <= MAX_ITEM).then(|| replaced(body, identifier, &item));
+        if rows.iter().any(|row| row.len() != names.len()) {
+            let message = format!(
+                "{}: its list has not one value for each name; it is left out",
+                key.text
+            );
+            self.template.warn(key.line, message);
+            return;
+        }
+        for row in rows {
+            let mut values = names.iter().zip(&row);
+            let body = values.try_fold(body.clone(), |body, (name, item)| {
+                let body = (item.len() <= MAX_ITEM).then(|| replaced(&body, name, item));
+                body.filter(|body| size(body) < MAX_SIZE)
+            });
             self.size += body.as_ref().map_or(MAX_SIZE, size);
             let Some(mut body) = body.filter(|_| self.size < MAX_SIZE) else {
                 let message = format!("{}: it makes too much; the rest is left out", key.text);
@@ -110,6 +117,27 @@ impl Expansion<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// Returns the values of each turn of a loop. An item that is a list has several, a pair of a mapping two.
+fn rows(list: &Node) -> Result<Vec<Vec<String>>, Unknown> {
+    let row = |item: &Node| -> Result<Vec<String>, Unknown> {
+        let values = match &item.kind {
+            node::Kind::List(values) => values.as_slice(),
+            _ => std::slice::from_ref(item),
+        };
+        let values = values.iter().map(Node::text);
+        values.map(|value| value.map(str::to_owned)).collect()
+    };
+    match &list.kind {
+        node::Kind::List(items) => items.iter().map(row).collect(),
+        node::Kind::Mapping(_) => {
+            let row =
+                |entry: &Entry| Ok(vec![entry.name.clone(), entry.value().text()?.to_owned()]);
+            list.entries().map(row).collect()
+        }
+        _ => row(list).map(|row| vec![row]),
     }
 }
 

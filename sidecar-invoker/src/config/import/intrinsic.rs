@@ -268,6 +268,7 @@ impl Scope {
                     found = found.and_then(|found| child(found, name));
                 }
                 let default = rest.first().and_then(|rest| child(rest, "DefaultValue"));
+                let found = found.filter(|found| !matches!(found.kind, tree::Kind::Null));
                 match found.or(default) {
                     Some(found) => Ok(self.evaluate(found).kind),
                     None => Err(Unknown::needs(format!("the mapping {}", names.join(".")))),

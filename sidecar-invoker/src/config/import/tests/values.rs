@@ -315,6 +315,50 @@ Resources:
     );
 }
 
+/// As the AWS SAM CLI's tests of its language extensions have it.
+#[test]
+fn a_loop_may_have_several_names() {
+    let config = read(
+        r#"
+Parameters:
+  Row: { Type: CommaDelimitedList, Default: "Cart,1" }
+  Name: { Type: String, Default: Service }
+Mappings: { Rows: { All: { Stock: [Stock, "2"], Level: null } } }
+Resources:
+  Fn::ForEach::Services:
+    - [!Ref Name, Number]
+    - [!Ref Row, !FindInMap [Rows, All, Stock], [Order, 3]]
+    - ${Service}:
+        Type: AWS::Serverless::Function
+        Properties:
+          Runtime: provided.al2023
+          Environment:
+            Variables:
+              NUMBER: !Ref Number
+              LEVEL: !FindInMap [Rows, All, Level, { DefaultValue: info }]
+              JSON: !ToJsonString
+                - 3
+                - "${Number}"
+                - ${Number}
+  Fn::ForEach::Empty: [N, [], { "${N}": {} }]
+  Fn::ForEach::Short: [[A, B], [[1, 2], [3]], { "${A}": {} }]
+  Fn::ForEach::Nameless: ["", [1], { "F": {} }]
+  Fn::ForEach::Pairs: [[A, B], { P: 700, Q: 800 }, { "${A}": { Type: AWS::Serverless::Function, Properties: { Runtime: provided, MemorySize: !Ref B, FunctionName: !Sub "${A}${B}" } } }]
+"#,
+    );
+    assert_eq!(names(&config), ["Cart", "Order", "P700", "Q800", "Stock"]);
+    assert_eq!(env(&config, "Stock")["NUMBER"], "2");
+    assert_eq!(env(&config, "Stock")["LEVEL"], "info");
+    assert_eq!(env(&config, "Order")["JSON"], r#"[3,"3","3"]"#);
+    assert_eq!(
+        warnings(&config),
+        [
+            "23: Fn::ForEach::Short: its list has not one value for each name; it is left out",
+            "24: Fn::ForEach::Nameless: expected a name, a list and what is to be repeated; it is left out",
+        ]
+    );
+}
+
 #[test]
 fn no_loop_and_no_text_grows_without_limit() {
     let items = vec!["aaaaaaaaaa"; 1_000].join(",");
