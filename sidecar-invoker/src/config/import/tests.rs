@@ -2,8 +2,11 @@ mod apis;
 mod authorizers;
 mod cors;
 mod load_balancers;
+mod loops;
 mod nested;
+mod parameters;
 mod values;
+mod versions;
 
 use std::fs;
 use std::path::PathBuf;

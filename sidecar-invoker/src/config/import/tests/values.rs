@@ -1,9 +1,7 @@
-//! The values of templates: globals, functions, loops, and the keys that are not understood.
+//! The values of templates: globals, functions, and the keys that are not understood.
 
-use std::fs;
 use std::path::Path;
 
-use super::super::super::{Config, Route};
 use super::super::folder_name;
 use super::{FUNCTION, env, local, names, read, read_as, routes, warnings};
 
@@ -269,136 +267,6 @@ Resources:
     );
 }
 
-#[test]
-fn loops_are_expanded() {
-    let config = read(
-        r#"
-Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31, Mine]
-Parameters: { Names: { Type: CommaDelimitedList, Default: "Cart,Stock" } }
-Resources:
-  Fn::ForEach::Services:
-    - Name
-    - !Ref Names
-    - ${Name}Function:
-        Type: AWS::Serverless::Function
-        Properties:
-          FunctionName: !Sub "api-${Name}"
-          Runtime: provided.al2023
-          Environment: { Variables: { NAME: !Ref Name } }
-          Events:
-            Fn::ForEach::Methods:
-              - Method
-              - [GET, POST]
-              - "On${Method}": { Type: Api, Properties: { Path: !Sub "/${Name}", Method: !Ref Method } }
-  Fn::ForEach::Unknown: [N, !Ref Absent, { "${N}": {} }]
-  Fn::ForEach::Wrong: x
-  Fn::ForEach::Addresses:
-    - Ip
-    - ["10.0.0.1"]
-    - F&{Ip}: { Type: AWS::Serverless::Function, Properties: { Runtime: provided.al2023 } }
-"#,
-    );
-    assert_eq!(names(&config), ["F10001", "api-Cart", "api-Stock"]);
-    assert_eq!(env(&config, "api-Cart")["NAME"], "Cart");
-    let paths: Vec<_> = config.routes.iter().map(Route::name).collect();
-    assert_eq!(
-        paths,
-        ["GET /Cart", "POST /Cart", "GET /Stock", "POST /Stock"]
-    );
-    assert_eq!(
-        warnings(&config),
-        [
-            "2: Transform: the macro Mine is not run here",
-            "19: Fn::ForEach::Unknown: its list needs Absent, which is not known here; it is left out",
-            "20: Fn::ForEach::Wrong: expected a name, a list and what is to be repeated; it is left out",
-        ]
-    );
-}
-
-/// As the AWS SAM CLI's tests of its language extensions have it.
-#[test]
-fn a_loop_may_have_several_names() {
-    let config = read(
-        r#"
-Parameters:
-  Row: { Type: CommaDelimitedList, Default: "Cart,1" }
-  Name: { Type: String, Default: Service }
-Mappings: { Rows: { All: { Stock: [Stock, "2"], Level: null } } }
-Resources:
-  Fn::ForEach::Services:
-    - [!Ref Name, Number]
-    - [!Ref Row, !FindInMap [Rows, All, Stock], [Order, 3]]
-    - ${Service}:
-        Type: AWS::Serverless::Function
-        Properties:
-          Runtime: provided.al2023
-          Environment:
-            Variables:
-              NUMBER: !Ref Number
-              LEVEL: !FindInMap [Rows, All, Level, { DefaultValue: info }]
-              JSON: !ToJsonString
-                - 3
-                - "${Number}"
-                - ${Number}
-  Fn::ForEach::Empty: [N, [], { "${N}": {} }]
-  Fn::ForEach::Short: [[A, B], [[1, 2], [3]], { "${A}": {} }]
-  Fn::ForEach::Nameless: ["", [1], { "F": {} }]
-  Fn::ForEach::Pairs: [[A, B], { P: 700, Q: 800 }, { "${A}": { Type: AWS::Serverless::Function, Properties: { Runtime: provided, MemorySize: !Ref B, FunctionName: !Sub "${A}${B}" } } }]
-"#,
-    );
-    assert_eq!(names(&config), ["Cart", "Order", "P700", "Q800", "Stock"]);
-    assert_eq!(env(&config, "Stock")["NUMBER"], "2");
-    assert_eq!(env(&config, "Stock")["LEVEL"], "info");
-    assert_eq!(env(&config, "Order")["JSON"], r#"[3,"3","3"]"#);
-    assert_eq!(
-        warnings(&config),
-        [
-            "23: Fn::ForEach::Short: its list has not one value for each name; it is left out",
-            "24: Fn::ForEach::Nameless: expected a name, a list and what is to be repeated; it is left out",
-        ]
-    );
-}
-
-#[test]
-fn no_loop_and_no_text_grows_without_limit() {
-    let items = vec!["aaaaaaaaaa"; 1_000].join(",");
-    let mut body = "{ 'F${A}${B}${C}': { Type: x } }".to_owned();
-    for name in ["A", "B", "C"] {
-        body = format!("{{ 'Fn::ForEach::{name}': [{name}, [{items}], {body}] }}");
-    }
-    let config = read(&format!("Resources: {body}"));
-    assert!(
-        warnings(&config)
-            .iter()
-            .any(|warning| warning.contains("it makes too much"))
-    );
-
-    let mut text = "x".repeat(1_000);
-    for _ in 0..12 {
-        text = format!("!Sub ['${{A}}${{A}}${{A}}${{A}}${{A}}', {{ A: {text} }}]");
-    }
-    let config = read(&format!(
-        "Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ A: {text} }} }} }} }} }}"
-    ));
-    assert!(
-        warnings(&config)[0].contains("bytes of text"),
-        "{:?}",
-        config.warnings
-    );
-
-    let mut conditions = String::from("  C0: !Equals [a, a]\n");
-    for index in 1..2_000 {
-        let other = index - 1;
-        conditions.push_str(&format!(
-            "  C{index}: !And [!Condition C{other}, !Condition C{other}]\n"
-        ));
-    }
-    let config = read(&format!(
-        "Conditions:\n{conditions}Resources: {{ F: {{ {FUNCTION} }}, Condition: C1999 }} }}"
-    ));
-    assert_eq!(names(&config), ["F"]);
-}
-
 /// The shape of what `cdk synth` writes.
 #[test]
 fn the_code_may_be_anywhere() {
@@ -469,31 +337,6 @@ fn the_stack_has_the_name_of_the_projects_folder() {
 }
 
 #[test]
-fn a_parameter_that_no_template_has_is_a_mistake() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(
-        folder.path().join("t.yaml"),
-        "Parameters: { A: { Type: String } }\nResources: {}",
-    )
-    .unwrap();
-    let problems = |keys: &str| {
-        let text = format!("import: t.yaml\n{keys}");
-        Config::parse("i.yaml", &text, folder.path()).map_err(|error| error.to_string())
-    };
-    assert!(problems("import_parameters: { A: 1 }").is_ok());
-    let expected = "i.yaml:2: import_parameters.B: no template has a parameter of this name";
-    assert_eq!(
-        problems("import_parameters: { A: 1, B: 2 }").unwrap_err(),
-        expected
-    );
-    let error = problems("import_stack_name: 1a").unwrap_err();
-    assert!(
-        error.contains("import_stack_name: expected a letter, then up to"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_function_that_the_user_runs_elsewhere_has_its_routes() {
     let template = "
 Resources:
@@ -548,102 +391,6 @@ Resources:
     );
 }
 
-#[test]
-fn aliases_and_versions_are_their_function() {
-    let config = read(&format!(
-        "
-Resources:
-  F: {{ {FUNCTION}, Environment: {{ Variables: {{ ALIAS: !Ref Live, ARN: !GetAtt Live.AliasArn, V: !Sub '${{Version.FunctionArn}}', STACK: !Ref AWS::StackId }} }} }} }}
-  Version: {{ Type: AWS::Lambda::Version, Properties: {{ FunctionName: !Ref F }} }}
-  Live: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !GetAtt F.Arn, FunctionVersion: !GetAtt Version.Version, Name: live, RoutingConfig: {{ AdditionalVersionWeights: [] }} }} }}
-  Url: {{ Type: AWS::Lambda::Url, Properties: {{ AuthType: NONE, TargetFunctionArn: !Ref F, Qualifier: live }} }}
-  Quick: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !Ref Live, RouteKey: GET /a }} }}
-  Other: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !Ref Version, RouteKey: GET /v }} }}
-"
-    ));
-    let region = crate::invocation::region(|name| std::env::var_os(name));
-    let arn = format!("arn:aws:lambda:{region}:123456789012:function:F:live");
-    assert_eq!(env(&config, "F")["ALIAS"], arn);
-    assert_eq!(env(&config, "F")["ARN"], arn);
-    assert_eq!(env(&config, "F")["V"], arn.trim_end_matches(":live"));
-    let stack = format!("arn:aws:cloudformation:{region}:123456789012:stack/shop/");
-    assert!(env(&config, "F")["STACK"].starts_with(&stack));
-    let paths: Vec<_> = config.routes.iter().map(Route::name).collect();
-    assert_eq!(paths, ["GET /a", "GET /v", "ANY /*"]);
-    assert_eq!(
-        warnings(&config),
-        [
-            "5: Live: RoutingConfig is not understood and has no effect here",
-            "6: Url: Qualifier is not understood and has no effect here",
-        ]
-    );
-}
-
-/// As AWS SAM's *Referencing generated resources* has it: the alias is that of `AutoPublishAlias`.
-#[test]
-fn the_alias_and_the_version_that_sam_adds_to_a_function_are_known() {
-    let config = read(&format!(
-        "
-Globals: {{ Function: {{ AutoPublishAlias: live }} }}
-Resources:
-  F: {{ {FUNCTION} }} }}
-  G: {{ {FUNCTION}, AutoPublishAlias: blue, Environment: {{ Variables: {{ F: !Ref F.Alias, G: !Sub '<${{G.Alias}}>', V: !Ref F.Version, A: !GetAtt F.Alias.AliasArn, W: !GetAtt F.Version.FunctionArn }} }} }} }}
-"
-    ));
-    let region = crate::invocation::region(|name| std::env::var_os(name));
-    let arn = format!("arn:aws:lambda:{region}:123456789012:function:");
-    let env = env(&config, "G");
-    assert_eq!(env["F"], format!("{arn}F:live"));
-    assert_eq!(env["G"], format!("<{arn}G:blue>"));
-    assert_eq!(env["V"], format!("{arn}F"));
-    assert_eq!((&env["A"], &env["W"]), (&env["F"], &env["V"]));
-}
-
-#[test]
-fn an_alias_with_a_wrong_name_is_not_known() {
-    let config = read(&format!(
-        "
-Resources:
-  F: {{ {FUNCTION}, AutoPublishAlias: 'not valid', Environment: {{ Variables: {{ A: !Ref F.Alias, V: !Ref F.Version }} }} }} }}
-  G: {{ {FUNCTION}, Environment: {{ Variables: {{ B: !Ref Live, C: !GetAtt Digits.AliasArn }} }} }} }}
-  Live: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !Ref F, FunctionVersion: '1', Name: 'not valid' }} }}
-  Digits: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !Ref F, FunctionVersion: '1', Name: 12 }} }}
-  Latest: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !Ref F, FunctionVersion: '1', Name: $LATEST }} }}
-  Nameless: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !Ref F, FunctionVersion: '1' }} }}
-  Later: {{ Type: AWS::Lambda::Alias, Properties: {{ FunctionName: !Ref F, FunctionVersion: '1', Name: !Ref Stage }} }}
-  Elsewhere: {{ Type: AWS::Lambda::Version, Properties: {{ FunctionName: !ImportValue f }} }}
-  Wrong: {{ Type: AWS::Lambda::Version, Properties: {{ FunctionName: a/b }} }}
-"
-    ));
-    assert!(env(&config, "F")["V"].ends_with(":F"));
-    assert!(!env(&config, "F").contains_key("A"));
-    let left_out = |line, reason| format!("{line}: {reason}; it is left out");
-    let needs = |line: usize, function: &str, name: &str, needs: &str| {
-        format!(
-            "{line}: {function}: the variable {name} needs {needs}, which is not known here; give it in functions.{function}.local.env"
-        )
-    };
-    assert_eq!(
-        warnings(&config),
-        [
-            needs(3, "F", "A", "F.Alias"),
-            "3: F: AutoPublishAlias has no effect here: nothing is published here".to_owned(),
-            needs(4, "G", "B", "Live"),
-            needs(4, "G", "C", "Digits.AliasArn"),
-            left_out(5, "Live: \"not valid\" is no name of an alias"),
-            left_out(6, "Digits: \"12\" is no name of an alias"),
-            left_out(7, "Latest: \"$LATEST\" is no name of an alias"),
-            left_out(8, "Nameless: it has no Name"),
-            left_out(9, "Later: its Name needs Stage, which is not known here"),
-            left_out(
-                10,
-                "Elsewhere: its FunctionName needs Fn::ImportValue, which is not known here"
-            ),
-            left_out(11, "Wrong: it does not lead to a function"),
-        ]
-    );
-}
-
 /// As `aws-sam-cli` writes variables (`_stringify_value`), whose parser has the booleans of YAML 1.1.
 #[test]
 fn booleans_are_true_and_false_however_they_are_written() {
@@ -667,67 +414,6 @@ Resources:
     ] {
         assert_eq!(env[name], value, "{name}");
     }
-}
-
-#[test]
-fn a_value_that_a_parameter_may_not_have_is_a_warning() {
-    let template = format!(
-        "
-Parameters:
-  Stage: {{ Type: String, Default: dev, AllowedValues: [dev, prod] }}
-  Any: {{ Type: String, Default: dev }}
-Resources: {{ F: {{ {FUNCTION} }} }} }}
-"
-    );
-    assert_eq!(read(&template).warnings, [""; 0]);
-    let keys = "import_parameters: { Stage: prd, Any: x }";
-    let config = read_as("template.yaml", keys, &template, &[]);
-    assert_eq!(
-        warnings(&config),
-        ["3: Stage: AWS does not take \"prd\" for this parameter: AllowedValues are dev, prod"]
-    );
-}
-
-/// As the page on parameters has it: of a list, each item is one of the allowed values.
-#[test]
-fn each_item_of_a_list_is_one_of_the_values_that_its_parameter_may_have() {
-    let template = format!(
-        "
-Parameters: {{ Zones: {{ Type: CommaDelimitedList, AllowedValues: [a, b, c] }} }}
-Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ LAST: !Select [1, !Ref Zones] }} }} }} }} }}
-"
-    );
-    let read = |zones| {
-        let keys = format!("import_parameters: {{ Zones: '{zones}' }}");
-        read_as("template.yaml", &keys, &template, &[])
-    };
-    let config = read("a, c");
-    assert_eq!(env(&config, "F")["LAST"], "c");
-    assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(
-        warnings(&read("a,x,b")),
-        ["2: Zones: AWS does not take \"x\" for this parameter: AllowedValues are a, b, c"]
-    );
-}
-
-/// Only a parameter of the type `AWS::SSM::Parameter::Value<…>` is the value in the Parameter Store.
-#[test]
-fn a_parameter_may_be_the_name_of_one_in_the_parameter_store() {
-    let config = read(&format!(
-        "
-Parameters:
-  Name: {{ Type: 'AWS::SSM::Parameter::Name', Default: /shop/table }}
-  Value: {{ Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/table }}
-Resources: {{ F: {{ {FUNCTION}, Environment: {{ Variables: {{ NAME: !Ref Name, VALUE: !Ref Value }} }} }} }} }}
-"
-    ));
-    assert_eq!(env(&config, "F")["NAME"], "/shop/table");
-    assert_eq!(
-        warnings(&config),
-        [
-            "5: F: the variable VALUE needs the parameter Value, which is not known here; give it in functions.F.local.env"
-        ]
-    );
 }
 
 #[test]
