@@ -170,7 +170,9 @@ async fn admit(
     if let Some(message) = unsupported {
         return Err(ServiceError::InvalidParameter(message.to_owned()));
     }
-    let client_context = client_context(&headers)?;
+    // AWS passes it on in synchronous invocations only.
+    let is_event = invocation_type == InvocationType::Event;
+    let client_context = client_context(&headers)?.filter(|_| !is_event);
     let tenant_id = tenant_id(&headers)?;
     let payload = match unless_cancelled(stop, Box::pin(body.read())).await? {
         // On AWS, a function gets an empty object if the payload is empty.
@@ -200,7 +202,7 @@ async fn admit(
         tenant_id,
         timeline,
     };
-    if invocation_type == InvocationType::Event {
+    if is_event {
         events.accept(invocation)?;
         return Ok(Admission::Responded(response::queued(trace_id, request_id)));
     }

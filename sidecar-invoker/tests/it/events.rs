@@ -79,6 +79,38 @@ async fn invoke_async_queues_an_event() {
     assert_eq!(unknown.status, 404);
 }
 
+/// The Lambda API reference, *Invoke*: only in synchronous invocations.
+#[tokio::test]
+async fn an_event_has_no_client_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let invoker = Invoker::start(&fixture_function("")).await;
+    let path = "/2015-03-31/functions/f/invocations";
+    for (kind, expected) in [("RequestResponse", Some("{}")), ("Event", None)] {
+        let file = folder.path().join(kind);
+        let headers = [
+            ("x-amz-invocation-type", kind),
+            ("x-amz-client-context", "e30="),
+            ("x-amz-tenant-id", "blue"),
+        ];
+        let event = json!({ "do": "headers", "file": file });
+        let event = event.to_string();
+        let response = invoker.request(Method::POST, path, &headers, event).await;
+        assert!(response.status.is_success());
+        exists(&file).await;
+        let received = std::fs::read_to_string(file).unwrap();
+        let received: Value = serde_json::from_str(&received).unwrap();
+        assert_eq!(received["lambda-runtime-aws-tenant-id"], "blue");
+        let context = received.get("lambda-runtime-client-context");
+        assert_eq!(context.and_then(Value::as_str), expected, "{kind}");
+    }
+    let headers = [
+        ("x-amz-invocation-type", "Event"),
+        ("x-amz-client-context", "?"),
+    ];
+    let wrong = invoker.request(Method::POST, path, &headers, "{}").await;
+    assert_eq!(wrong.status, 400);
+}
+
 #[tokio::test]
 async fn a_failed_event_is_retried_and_then_recorded() {
     let folder = tempfile::tempdir().unwrap();
