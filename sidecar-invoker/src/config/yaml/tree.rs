@@ -234,6 +234,8 @@ impl<'s> Builder<'s> {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
             let Tag { handle, suffix } = tag.as_ref();
             node = match self.tags {
+                // YAML's own mark of a text.
+                Tags::Functions if suffix == "!" => node,
                 Tags::Functions => function(suffix, node),
                 Tags::Refused => {
                     let message =

@@ -185,6 +185,14 @@ fn tags_of_a_template_are_functions() {
     };
     assert_eq!(entries[0].0.text, "Fn::Sub");
     assert!(matches!(&entries[0].1.kind, Kind::List(items) if items.len() == 2));
+    for text in ["! yes", "! \"yes\"", "!!str yes"] {
+        let node = parse_template(text).unwrap();
+        assert!(
+            matches!(&node.kind, Kind::Text(text) if text == "yes"),
+            "{text}"
+        );
+        assert!(!node.is_plain, "{text}");
+    }
 }
 
 #[test]
