@@ -244,6 +244,7 @@ Resources:
           LIST: [a]
           MAP: {{ a: b }}
           AZ: !Select [0, !GetAZs '']
+          NULL: ~
   G: {{ {FUNCTION}, Environment: {{ Variables: !Ref Variables }} }} }}
 "
     ));
@@ -262,7 +263,8 @@ Resources:
             needs(14, "LIST", "a list"),
             needs(15, "MAP", "a mapping"),
             needs(16, "AZ", "Fn::GetAZs"),
-            "17: G: Environment needs Variables, which is not known here".to_owned(),
+            needs(17, "NULL", "a value"),
+            "18: G: Environment needs Variables, which is not known here".to_owned(),
         ]
     );
 }
