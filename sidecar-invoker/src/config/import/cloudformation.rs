@@ -44,7 +44,12 @@ pub(super) fn read_apis(
             let Resource { id, properties, .. } = resource;
             let mut api = Api::new(api_kind);
             let path = scope.path(id);
-            api.set_stage(template, id, stage(stacks, &path, api_kind));
+            let stages = stages(stacks, &path, api_kind);
+            if stages.len() > 1 {
+                let message = format!("{id}: of several stages, only the first is taken");
+                template.warn(resource.line, message);
+            }
+            api.set_stage(template, id, stages.first().copied());
             api.set_binary_media_types(template, id, properties.get("BinaryMediaTypes"));
             api.cors = cors::policy(template, id, properties.get("CorsConfiguration"));
             let body = (id.as_str(), properties.get("Body"));
@@ -188,8 +193,8 @@ pub(super) fn read_routes(
     }
 }
 
-/// Returns the name of the stage of the API with this path.
-fn stage<'s>(stacks: &'s Stacks, api: &str, kind: ApiKind) -> Option<&'s Node> {
+/// Returns the names of the stages of the API with this path.
+fn stages<'s>(stacks: &'s Stacks, api: &str, kind: ApiKind) -> Vec<&'s Node> {
     let (kinds, key) = match kind {
         ApiKind::Rest => (
             &["AWS::ApiGateway::Stage", "AWS::ApiGateway::Deployment"][..],
@@ -198,9 +203,9 @@ fn stage<'s>(stacks: &'s Stacks, api: &str, kind: ApiKind) -> Option<&'s Node> {
         ApiKind::Http => (&["AWS::ApiGatewayV2::Stage"][..], "ApiId"),
     };
     let stages = kinds.iter().flat_map(|kind| stacks.of_kind(kind));
-    let mut stages =
-        stages.filter(|(stack, stage)| refers(stack, stage, key).as_deref() == Some(api));
-    stages.find_map(|(_, stage)| stage.properties.get("StageName"))
+    let own = stages.filter(|(stack, stage)| refers(stack, stage, key).as_deref() == Some(api));
+    own.filter_map(|(_, stage)| stage.properties.get("StageName"))
+        .collect()
 }
 
 /// Returns the path of the resource to which a property refers.

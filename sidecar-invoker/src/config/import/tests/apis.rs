@@ -336,6 +336,27 @@ fn a_template_of_the_cdk_has_functions_and_routes() {
     }
 }
 
+#[test]
+fn of_several_stages_of_an_api_the_first_is_taken() {
+    let config = read(&format!(
+        "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  Http: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ ProtocolType: HTTP, Target: !GetAtt F.Arn, RouteKey: GET /a }} }}
+  Beta: {{ Type: AWS::ApiGatewayV2::Stage, Properties: {{ ApiId: !Ref Http, StageName: beta }} }}
+  Live: {{ Type: AWS::ApiGatewayV2::Stage, Properties: {{ ApiId: !Ref Http, StageName: live }} }}
+"
+    ));
+    assert_eq!(
+        routes(&config),
+        [r#"GET /a {"function":"F","payload":"apigateway-v2","stage":"beta"}"#]
+    );
+    assert_eq!(
+        warnings(&config),
+        ["4: Http: of several stages, only the first is taken"]
+    );
+}
+
 /// `$default` of a WebSocket API takes messages, and would take every request here.
 #[test]
 fn a_web_socket_api_has_no_routes_here() {
