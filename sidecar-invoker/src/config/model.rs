@@ -49,7 +49,7 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The file as the user named it, for messages.
     pub file: String,
-    /// The templates that `import` has read.
+    /// The templates that `import` has read, and the files with definitions of their APIs.
     pub templates: Vec<PathBuf>,
 }
 

@@ -73,6 +73,10 @@ pub(super) fn definition(
     let read = match file.text() {
         Ok(name) if !name.starts_with("s3://") => {
             let path = template.source.directory.join(name);
+            let files = &mut template.imported.files;
+            if !files.contains(&path) {
+                files.push(path.clone());
+            }
             let text =
                 fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
             text.and_then(|text| {

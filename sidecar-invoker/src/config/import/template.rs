@@ -26,7 +26,7 @@ pub(crate) struct Imported {
     pub(crate) warnings: Vec<Warning>,
     /// The responses to OPTIONS that are not a function's.
     pub(super) mocks: Vec<Mock>,
-    /// The templates that were read.
+    /// The templates that were read, and the files with definitions of their APIs.
     pub(crate) files: Vec<PathBuf>,
 }
 

@@ -97,6 +97,12 @@ Resources:
 "
     );
     let config = read_as("template.yaml", "", &template, &[("api.yaml", openapi)]);
+    let files: Vec<_> = config
+        .templates
+        .iter()
+        .flat_map(|file| file.file_name())
+        .collect();
+    assert_eq!(files, ["template.yaml", "api.yaml"], "`up` watches them");
     assert_eq!(
         routes(&config),
         [
