@@ -20,8 +20,9 @@ use crate::config::yaml::scalar;
 use crate::config::{Endpoint, Role};
 use crate::sigv4::Identity;
 
-/// The longest time for all sources together.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time for all sources together. A `credential_process` may ask its user for a code; AWS's SDK for Go
+/// waits as long. The other sources have limits of their own.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Identifies the credentials of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,7 +51,7 @@ pub(crate) struct LoadedCredentials {
 pub(crate) enum LoadError {
     /// The sources did not respond in time.
     #[error(
-        "the sources of AWS credentials gave no answer within {LOAD_TIMEOUT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or check that the metadata endpoint or STS can be reached"
+        "the sources of AWS credentials gave no answer within {LOAD_TIMEOUT:?}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or check that the metadata endpoint, STS or the profile's credential_process answers"
     )]
     Timeout,
     /// No source has credentials.
