@@ -34,6 +34,8 @@ pub(super) struct Api {
     pub(super) authorizers: Authorizers,
     /// The routes of its definition, if events add none.
     pub(super) only: Option<Vec<Route>>,
+    /// The routes of its definition that events replace, see `MergeDefinitions`.
+    pub(super) merged: Vec<Route>,
 }
 
 /// The APIs of a template and of the stacks inside it, by their paths, see [`Scope::path`](super::intrinsic::Scope::path).
@@ -70,6 +72,7 @@ impl Api {
             cors: None,
             authorizers: Authorizers::default(),
             only: None,
+            merged: Vec::new(),
         }
     }
 

@@ -132,6 +132,7 @@ fn take(imported: &mut Imported, stacks: &Stacks) {
     for stack in &stacks.0 {
         let mut template = Template::new(&stack.source, imported);
         sam::read_events(&mut template, stack, &apis);
+        sam::add_merged(&mut template, stack, &apis);
         cloudformation::read_routes(&mut template, stacks, stack, &apis);
         load_balancer::read(&mut template, stacks, stack, &mut listeners);
     }

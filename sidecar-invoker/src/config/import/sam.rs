@@ -119,12 +119,26 @@ fn api(template: &mut Template<'_>, scope: &Scope, kind: ApiKind, resource: &Res
         return api;
     };
     let routes = openapi::read(template, id, &mut api, &definition);
+    if kind == ApiKind::Rest && merges {
+        api.merged = routes;
+        return api;
+    }
     routes
         .iter()
         .for_each(|route| template.add_route(route.clone()));
     // SAM adds events to the definition of an HTTP API in any case.
-    api.only = (kind == ApiKind::Rest && !merges).then_some(routes);
+    api.only = (kind == ApiKind::Rest).then_some(routes);
     api
+}
+
+/// Adds the routes of the definitions into which SAM merges events, once the events have theirs.
+pub(super) fn add_merged(template: &mut Template<'_>, stack: &Stack, apis: &Apis) {
+    for resource in stack.resources.of_kind(REST_API) {
+        let api = apis.get(&stack.scope.path(&resource.id));
+        for route in api.into_iter().flat_map(|api| &api.merged) {
+            template.add_route(route.clone());
+        }
+    }
 }
 
 /// Takes the settings that an API and `Globals` have in common.

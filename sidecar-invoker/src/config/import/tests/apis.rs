@@ -122,6 +122,50 @@ Resources:
     }
 }
 
+/// As samtranslator's `api_merge_definitions_with_conflicting_methods` has it.
+#[test]
+fn an_event_replaces_the_route_of_a_definition_into_which_it_is_merged() {
+    let template = |merges| {
+        format!(
+            "
+Resources:
+  F: {{ {FUNCTION} }} }}
+  G: {{ {FUNCTION}, Events: {{ E: {{ Type: Api, Properties: {{ Path: /test, Method: get, RestApiId: !Ref Api }} }} }} }} }}
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: v1
+      MergeDefinitions: {merges}
+      DefinitionBody:
+        paths:
+          /test: {{ get: {{ x-amazon-apigateway-integration: {{ type: aws_proxy, uri: !GetAtt F.Arn }} }} }}
+          /other: {{ get: {{ x-amazon-apigateway-integration: {{ type: aws_proxy, uri: !GetAtt F.Arn }} }} }}
+"
+        )
+    };
+    for (merges, function, warning) in [
+        (
+            true,
+            "G",
+            &[
+                "12: the route GET /test is that of template.yaml:4 too, which counts; this one is left out",
+            ][..],
+        ),
+        (false, "F", &[]),
+    ] {
+        let config = read(&template(merges));
+        let expected = [("/other", "F"), ("/test", function)].map(|(path, function)| {
+            format!(
+                r#"GET {path} {{"function":"{function}","payload":"apigateway-v1","stage":"v1"}}"#
+            )
+        });
+        let mut found = routes(&config);
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(warnings(&config), warning);
+    }
+}
+
 /// As API Gateway exports an HTTP API, and as AWS SAM makes one.
 #[test]
 fn the_definition_of_an_http_api_has_a_default_route_and_shares_integrations() {
