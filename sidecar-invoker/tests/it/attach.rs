@@ -208,17 +208,22 @@ async fn a_process_without_a_connection_is_not_robbed_of_its_invocation() {
             return response\n\
         while True:\n    \
             id = ask('GET', 'next').getheader('lambda-runtime-aws-request-id')\n    \
-            time.sleep(1.5)\n    \
+            open('taken', 'w').close()\n    \
+            while not os.path.exists('refused'): time.sleep(0.01)\n    \
             ask('POST', id + '/response', '\"slow\"')\n";
     let address = free_address();
     let invoker = start(&address, "concurrency: 1").await;
+    let folder = tempfile::tempdir().unwrap();
     let mut slow = Command::new("python3");
     slow.args(["-c", SLOW])
+        .current_dir(&folder)
         .env("AWS_LAMBDA_RUNTIME_API", &address);
     let _slow = Attached(slow.spawn().unwrap());
     let newcomer = async {
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-        ask_by_hand(&address).await
+        exists(&folder.path().join("taken")).await;
+        let refused = ask_by_hand(&address).await;
+        std::fs::write(folder.path().join("refused"), "").unwrap();
+        refused
     };
     let (response, refused) = tokio::join!(invoker.invoke(json!({})), newcomer);
     assert_eq!(response.json(), "slow");
