@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::load::{self, CredentialsKey, LoadError, LoadedCredentials};
 use crate::metrics::CredentialTimes;
@@ -22,6 +22,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// The time for which a refusal by AWS makes the invoker unready. Only requests show that AWS accepts
 /// the credentials again, and an unready invoker gets none.
 const UNREADY_AFTER_REFUSAL: Duration = Duration::from_secs(30);
+/// The longest time for which a call waits for the first load, which may take longer: a `credential_process` can ask its user
+/// for a code. It is shorter than the timeouts of the shipped routes, so that the caller gets the reason.
+const CALLER_WAIT: Duration = Duration::from_secs(10);
 
 /// The reason why invocations fail. The text is one sentence with the cure.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,7 +139,7 @@ impl CredentialCache {
         }
     }
 
-    /// Returns the credentials. Waits only while they are loaded for the first time.
+    /// Returns the credentials. Waits for a part of the first load at most.
     ///
     /// # Errors
     /// Returns an error if there are no valid credentials.
@@ -144,7 +147,8 @@ impl CredentialCache {
         if let Some(current) = self.try_current() {
             return current;
         }
-        self.wait_until_loaded().await;
+        // The load goes on after it.
+        let _ = timeout(CALLER_WAIT, self.wait_until_loaded()).await;
         self.try_current().unwrap_or(Err(NoValidCredentials))
     }
 
@@ -337,5 +341,17 @@ mod tests {
         assert_eq!(renewal(seconds(200), 0.0), seconds(100));
         assert_eq!(renewal(seconds(4), 0.0), seconds(2));
         assert_eq!(renewal(seconds(0), 0.5), FIRST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_does_not_wait_for_all_of_the_first_load() {
+        let key = CredentialsKey {
+            role: None,
+            region: None,
+        };
+        let cache = CredentialCache::new(key, SystemTime::now);
+        let begun = Instant::now();
+        assert!(cache.current().await.is_err());
+        assert_eq!(begun.elapsed(), CALLER_WAIT);
     }
 }

@@ -20,8 +20,8 @@ use crate::config::yaml::scalar;
 use crate::config::{Endpoint, Role};
 use crate::sigv4::Identity;
 
-/// The longest time for all sources together. A `credential_process` may ask its user for a code; AWS's SDK for Go
-/// waits as long. The other sources have limits of their own.
+/// The longest time for all sources together. A `credential_process` may ask its user for a code, and AWS's SDK for Go
+/// gives it a minute. The limit also covers an endpoint that accepts a connection and never responds.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Identifies the credentials of a cache.
