@@ -21,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Console, functions};
 use crate::invoke_api::body::ResponseBody;
+use crate::recorder::Changes;
 
 /// The interval at which changes are looked for.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -176,14 +177,17 @@ impl Stream {
     /// Appends the events since the last call.
     fn collect(&mut self, events: &mut String) {
         let recorder = Arc::clone(&self.console.recorder);
-        let cleared = recorder.times_cleared();
+        let Changes {
+            changed,
+            last_id,
+            cleared,
+        } = recorder.changed_since(self.cursor.change);
         if cleared != self.cursor.cleared {
             self.cursor.cleared = cleared;
             // What was forgotten was not missed.
             self.is_catching_up = true;
             self.event(events, "cleared", "{}");
         }
-        let (changed, last_id) = recorder.changed_since(self.cursor.change);
         let is_catching_up = std::mem::take(&mut self.is_catching_up);
         let mut left_out = match is_catching_up {
             true => 0,

@@ -9,7 +9,7 @@ mod store;
 
 pub(crate) use record::{Begin, End, Record, Replayed, ResponseHead, Snapshot};
 pub(crate) use recording::Recording;
-pub(crate) use store::Recorder;
+pub(crate) use store::{Changes, Recorder};
 
 #[cfg(test)]
 mod tests;

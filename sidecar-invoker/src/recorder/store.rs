@@ -113,18 +113,21 @@ impl Recorder {
         (records, kept.dropped)
     }
 
-    /// Returns the changes after a change in their order, each with the id of its record. The last id comes with them,
-    /// since records may have made room already.
-    pub(crate) fn changed_since(&self, change: u64) -> (Vec<(u64, u64)>, u64) {
+    /// Returns the changes after a change.
+    pub(crate) fn changed_since(&self, change: u64) -> Changes {
         let kept = lock(&self.kept);
         let first = kept.records.front().map_or(0, |entry| entry.record.id);
         let changed = (first..).zip(&kept.records);
         let changed = changed.filter(|(_, entry)| entry.change > change);
         let mut changed: Vec<_> = changed.map(|(id, entry)| (entry.change, id)).collect();
-        let last_id = kept.last_id;
+        let (last_id, cleared) = (kept.last_id, kept.cleared);
         drop(kept);
         changed.sort_unstable();
-        (changed, last_id)
+        Changes {
+            changed,
+            last_id,
+            cleared,
+        }
     }
 
     /// Returns the ids of the records whose end is not among the changes yet.
@@ -171,6 +174,17 @@ impl Recorder {
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
+}
+
+/// The changes after a change, all of one moment.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// The changes in their order, each with the id of its record.
+    pub(crate) changed: Vec<(u64, u64)>,
+    /// The id of the last record, which may have made room already.
+    pub(crate) last_id: u64,
+    /// The number of times that all records were forgotten.
+    pub(crate) cleared: u64,
 }
 
 impl Kept {

@@ -68,10 +68,9 @@ fn a_caller_that_leaves_leaves_an_end() {
     let before = recorder.last_change();
     drop(recording);
     assert!(!record.end().unwrap().is_complete);
-    assert_eq!(
-        recorder.changed_since(before),
-        (vec![(before + 1, record.id)], record.id)
-    );
+    let changes = recorder.changed_since(before);
+    assert_eq!(changes.changed, [(before + 1, record.id)]);
+    assert_eq!(changes.last_id, record.id);
 }
 
 #[test]
