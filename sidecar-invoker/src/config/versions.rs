@@ -38,7 +38,7 @@ impl Versions {
     }
 }
 
-/// Returns an alias, or `None` if it has not the form of one.
+/// Returns an alias, or `None` if the text is not a valid alias name.
 pub(super) fn alias(text: &str) -> Option<Qualifier> {
     let is_alias = !text.starts_with('$') && !text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_alias)

@@ -45,8 +45,11 @@ pub(super) fn read_apis(
             let mut api = Api::new(api_kind);
             let path = scope.path(id);
             let stages = stages(stacks, &path, api_kind);
-            if stages.len() > 1 {
-                let message = format!("{id}: of several stages, only the first is taken");
+            let names: Vec<_> = stages.iter().filter_map(|name| name.text().ok()).collect();
+            if let Some(first) = names.first()
+                && names.iter().any(|name| name != first)
+            {
+                let message = format!("{id}: of its stages, only {first} is served");
                 template.warn(resource.line, message);
             }
             api.set_stage(template, id, stages.first().copied());

@@ -86,7 +86,7 @@ impl Expansion<'_, '_> {
         };
         if rows.iter().any(|row| row.len() != names.len()) {
             let message = format!(
-                "{}: its list has not one value for each name; it is left out",
+                "{}: its list must have one value for each name; it is left out",
                 key.text
             );
             self.template.warn(key.line, message);

@@ -98,7 +98,10 @@ pub(super) fn import(
                 match stacks {
                     Ok(stacks) => {
                         take(&mut imported, &stacks);
-                        Some(())
+                        let mistakes = std::mem::take(&mut imported.mistakes);
+                        let is_right = mistakes.is_empty();
+                        mistakes.into_iter().for_each(|one| file.problem(one));
+                        is_right.then_some(())
                     }
                     Err(problems) => {
                         problems.into_iter().for_each(|one| file.problem(one));

@@ -184,7 +184,7 @@ impl Node {
         match &self.kind {
             Kind::Text(text) => Ok(text),
             Kind::Unknown(unknown) => Err(unknown.clone()),
-            Kind::Absent | Kind::Null => Err(Unknown::needs("a value")),
+            Kind::Absent | Kind::Null => Err(Unknown::needs("a value other than null")),
             Kind::List(_) => Err(Unknown::needs("a list")),
             Kind::Mapping(_) => Err(Unknown::needs("a mapping")),
         }

@@ -45,7 +45,7 @@ pub(crate) enum Omission {
     #[error("there is no payload format {0}")]
     PayloadFormat(String),
     /// A name is none of an alias.
-    #[error("{0:?} is no name of an alias")]
+    #[error("{0:?} is not a valid alias name")]
     Alias(String),
     /// An integration leads to something else.
     #[error("it does not lead to a function")]

@@ -79,11 +79,17 @@ pub(super) fn definition(
             }
             let text =
                 fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
-            text.and_then(|text| {
-                tree::parse_template(&text).map_err(|error| {
-                    format!("{}:{}: {}", path.display(), error.line, error.message)
-                })
-            })
+            match text.map(|text| tree::parse_template(&text)) {
+                Ok(Ok(definition)) => Ok(definition),
+                // Without it, `up` would take routes away while the file is being edited.
+                Ok(Err(error)) => {
+                    let mistake = format!("{}:{}: {}", path.display(), error.line, error.message);
+                    template.imported.mistakes.push(mistake);
+                    file.discard();
+                    return None;
+                }
+                Err(reason) => Err(reason),
+            }
         }
         _ => Err("it is not a file on this machine".to_owned()),
     };

@@ -24,6 +24,8 @@ pub(crate) struct Imported {
     pub(crate) left_out: BTreeMap<FunctionName, Place>,
     pub(crate) routes: Vec<ImportedRoute>,
     pub(crate) warnings: Vec<Warning>,
+    /// The mistakes in files that the templates name.
+    pub(super) mistakes: Vec<String>,
     /// The responses to OPTIONS that are not a function's.
     pub(super) mocks: Vec<Mock>,
     /// The templates that were read, and the files with definitions of their APIs.

@@ -1,6 +1,6 @@
 //! The APIs of templates, in the shapes that AWS's tools and their users write.
 
-use super::{FUNCTION, local, names, read, read_as, routes, warnings};
+use super::{FUNCTION, local, names, read, read_as, read_problems, routes, warnings};
 
 #[test]
 fn the_apis_of_aws_sam_have_their_stage_and_media_types() {
@@ -120,6 +120,21 @@ Resources:
     ] {
         assert!(found.contains(&expected), "{expected}\n{found:#?}");
     }
+}
+
+/// `up` would otherwise take the routes away while someone edits the file.
+#[test]
+fn a_definition_that_cannot_be_parsed_is_a_mistake() {
+    let template = "
+Resources:
+  Api: { Type: AWS::Serverless::Api, Properties: { StageName: v1, DefinitionUri: api.yaml } }
+";
+    let definition = "paths:\n  /a: [";
+    let problems = read_problems("template.yaml", template, &[("api.yaml", definition)]);
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(problem.contains("api.yaml:3: "), "{problem}");
 }
 
 /// As samtranslator's `api_merge_definitions_with_conflicting_methods` has it.
@@ -403,7 +418,7 @@ Resources:
     );
     assert_eq!(
         warnings(&config),
-        ["4: Http: of several stages, only the first is taken"]
+        ["4: Http: of its stages, only beta is served"]
     );
 }
 

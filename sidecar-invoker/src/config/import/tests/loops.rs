@@ -87,7 +87,7 @@ Resources:
     assert_eq!(
         warnings(&config),
         [
-            "23: Fn::ForEach::Short: its list has not one value for each name; it is left out",
+            "23: Fn::ForEach::Short: its list must have one value for each name; it is left out",
             "24: Fn::ForEach::Nameless: expected a name, a list and what is to be repeated; it is left out",
         ]
     );

@@ -263,7 +263,7 @@ Resources:
             needs(14, "LIST", "a list"),
             needs(15, "MAP", "a mapping"),
             needs(16, "AZ", "Fn::GetAZs"),
-            needs(17, "NULL", "a value"),
+            needs(17, "NULL", "a value other than null"),
             "18: G: Environment needs Variables, which is not known here".to_owned(),
         ]
     );

@@ -85,9 +85,9 @@ Resources:
             "3: F: AutoPublishAlias has no effect here: nothing is published here".to_owned(),
             needs(4, "G", "B", "Live"),
             needs(4, "G", "C", "Digits.AliasArn"),
-            left_out(5, "Live: \"not valid\" is no name of an alias"),
-            left_out(6, "Digits: \"12\" is no name of an alias"),
-            left_out(7, "Latest: \"$LATEST\" is no name of an alias"),
+            left_out(5, "Live: \"not valid\" is not a valid alias name"),
+            left_out(6, "Digits: \"12\" is not a valid alias name"),
+            left_out(7, "Latest: \"$LATEST\" is not a valid alias name"),
             left_out(8, "Nameless: it has no Name"),
             left_out(9, "Later: its Name needs Stage, which is not known here"),
             left_out(
