@@ -1,8 +1,11 @@
 //! The body of an event: text, or bytes in base64.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
 use crate::encoding::json_writer::JsonWriter;
 use crate::request::Request;
+use crate::request::header_map::{essence, parameter, text};
 
 /// The body of an event.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +54,11 @@ impl<'a> Body<'a> {
 
 /// Returns the content type without its parameters, in lower case, and an empty text if there is none.
 pub(super) fn media_type(request: &Request<'_>) -> String {
-    let content_type = request.header("content-type").unwrap_or_default();
-    let media_type = content_type.split(|&byte| byte == b';').next();
-    let media_type = media_type.unwrap_or_default().trim_ascii();
-    String::from_utf8_lossy(media_type).to_ascii_lowercase()
+    essence(&content_type(request))
+}
+
+fn content_type<'a>(request: &Request<'a>) -> Cow<'a, str> {
+    text(request.header("content-type").unwrap_or_default())
 }
 
 fn is_textual(media_type: &str) -> bool {
@@ -66,19 +70,13 @@ fn is_textual(media_type: &str) -> bool {
 }
 
 /// Returns whether an HTTP API passes a body as text: by [`is_textual_type`] and in GraphQL, unless the
-/// charset is another one than that of events. It was measured on AWS, with bodies of ASCII.
+/// charset is not UTF-8. Measured on AWS with ASCII bodies.
 pub(super) fn is_textual_in_utf8(request: &Request<'_>) -> bool {
-    const CHARSET: &[u8] = b"charset=";
-    const UTF8: [&[u8]; 3] = [b"utf-8", b"utf8", b"\"utf-8\""];
-    let content_type = request.header("content-type").unwrap_or_default();
-    let content_type = content_type.to_ascii_lowercase();
-    let mut places = content_type.windows(CHARSET.len());
-    let charset = places
-        .position(|place| place == CHARSET)
-        .and_then(|at| content_type.get(at + CHARSET.len()..));
+    let charset = parameter(&content_type(request), "charset").map(str::to_ascii_lowercase);
     let media_type = media_type(request);
     (is_textual(&media_type) || media_type == "application/graphql")
-        && charset.is_none_or(|charset| UTF8.iter().any(|utf8| charset.starts_with(utf8)))
+        // ASCII is a subset of UTF-8.
+        && matches!(charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii"))
 }
 
 /// Returns whether a Function URL and VPC Lattice pass a body as text: `text/*` and `application/json`,
@@ -96,6 +94,38 @@ pub(super) fn is_textual_and_unencoded(request: &Request<'_>) -> bool {
 /// Returns whether Envoy's own filter passes a body as text. It compares the whole header, so that
 /// `application/json; charset=utf-8` is binary.
 pub(super) fn is_exactly_textual(request: &Request<'_>) -> bool {
-    let content_type = request.header("content-type").unwrap_or_default();
-    is_textual(&String::from_utf8_lossy(content_type).to_ascii_lowercase())
+    is_textual(&content_type(request).to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::RequestAttributes;
+
+    #[test]
+    fn only_the_parameter_charset_decides_on_text() {
+        for (content_type, expected) in [
+            ("text/plain", true),
+            ("application/graphql", true),
+            ("text/plain; charset=UTF-8", true),
+            ("text/plain;CHARSET=utf8;a=b", true),
+            ("text/plain; charset=\"utf8\"", true),
+            ("text/plain; charset=us-ascii", true),
+            ("text/plain; x-charset=latin1", true),
+            ("text/plain; a=\"; charset=latin1\"", true),
+            ("text/plain; charset=utf-80", false),
+            ("text/plain; a=b; charset=\"latin1\"", false),
+            ("image/png; charset=utf-8", false),
+        ] {
+            let map = [
+                (":method", "POST"),
+                (":path", "/"),
+                ("content-type", content_type),
+            ];
+            let map = map.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+            let (map, attributes) = (map.to_vec(), RequestAttributes::default());
+            let request = Request::new(&map, None, &attributes, b"").unwrap();
+            assert_eq!(is_textual_in_utf8(&request), expected, "{content_type}");
+        }
+    }
 }

@@ -61,6 +61,38 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Returns a media type without its parameters, in lower case.
+pub(crate) fn essence(media_type: &str) -> String {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// Returns the value of the first parameter of this name, without its quotes.
+pub(crate) fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    split_quoted(header, ';').find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        key.eq_ignore_ascii_case(name)
+            .then(|| value.trim_matches('"'))
+    })
+}
+
+/// Returns the parts between separators that are not in quotes.
+pub(crate) fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = &str> {
+    let mut quoted = false;
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, c) in text.char_indices() {
+        if c == '"' {
+            quoted = !quoted;
+        } else if c == separator && !quoted {
+            parts.extend(text.get(start..at));
+            start = at + c.len_utf8();
+        }
+    }
+    parts.extend(text.get(start..));
+    parts.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

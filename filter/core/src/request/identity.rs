@@ -5,6 +5,7 @@ use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::header_map::{parameter, split_quoted};
 use crate::encoding::{base64, json, protobuf};
 
 /// The namespace in which Envoy's JWT filter puts a token's payload, by `payload_in_metadata`.
@@ -73,11 +74,7 @@ impl ClientCert {
     #[must_use]
     pub(crate) fn from_forwarded(header: &str, digest: &str) -> Option<Self> {
         let element = split_quoted(header, ',').last()?;
-        let encoded = split_quoted(element, ';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
-            key.eq_ignore_ascii_case("cert")
-                .then(|| value.trim_matches('"'))
-        })?;
+        let encoded = parameter(element, "cert")?;
         let pem = percent_encoding::percent_decode_str(encoded)
             .decode_utf8()
             .ok()?;
@@ -226,23 +223,6 @@ fn openssl_time(time: AnyRef<'_>) -> der::Result<String> {
         time.seconds(),
         time.year(),
     ))
-}
-
-/// Returns the parts between separators that are not in quotes.
-fn split_quoted(text: &str, separator: char) -> impl DoubleEndedIterator<Item = &str> {
-    let mut quoted = false;
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for (at, c) in text.char_indices() {
-        if c == '"' {
-            quoted = !quoted;
-        } else if c == separator && !quoted {
-            parts.extend(text.get(start..at));
-            start = at + c.len_utf8();
-        }
-    }
-    parts.extend(text.get(start..));
-    parts.into_iter()
 }
 
 #[cfg(test)]

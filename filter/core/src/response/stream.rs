@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::config::values::Response;
 use crate::error::Error;
 use crate::request::HeaderMap;
-use crate::request::header_map::{first, text};
+use crate::request::header_map::{essence, first, text};
 
 /// The longest prelude, with room for all headers that a response may have. API Gateway takes 16 KB.
 const MAX_PRELUDE_BYTES: usize = 64 * 1024;
@@ -55,12 +55,6 @@ pub struct StreamedResponse {
     held: Vec<u8>,
     /// The response if it is sent as a whole, and whether it includes a body.
     whole: Option<(HttpResponse, bool)>,
-}
-
-/// Returns a media type without its parameters, in lower case.
-fn essence(media_type: &str) -> String {
-    let essence = media_type.split(';').next().unwrap_or_default();
-    essence.trim().to_ascii_lowercase()
 }
 
 impl StreamedResponse {
