@@ -35,9 +35,12 @@ pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Err
         return invalid(format!("it has the unknown member `{name}`"));
     }
     let (status, headers) = status_and_both_maps(&members, Values::Scalars)?;
-    let is_base64 = members.base64_encoded.as_ref();
-    let is_base64 = is_base64.or(members.is_base64_encoded.as_ref());
-    let is_base64 = match is_base64 {
+    let is_base64 = if is_given(&members.base64_encoded) {
+        &members.base64_encoded
+    } else {
+        &members.is_base64_encoded
+    };
+    let is_base64 = match is_base64.as_ref() {
         Some(ShallowJson::Text(text)) if matches!(&**text, "true" | "True") => {
             Some(&ShallowJson::Bool(true))
         }
