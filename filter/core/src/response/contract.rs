@@ -48,7 +48,9 @@ pub(super) fn rest_api(payload: FunctionPayload<'_>) -> Result<HttpResponse, Err
         flag => flag,
     };
     let body = decode(members.body, is_base64)?;
-    Ok(typed(status, headers, body, Some(JSON)))
+    // By a null, ASP.NET on Lambda keeps the default from being added.
+    let default = (!headers.has_null_type).then_some(JSON);
+    Ok(typed(status, headers, body, default))
 }
 
 /// API Gateway HTTP API: a payload without `statusCode` is the body.

@@ -31,7 +31,7 @@ pub(super) struct Headers {
     /// True if the function has set a content type.
     has_type: bool,
     /// True if the function has set the content type to null.
-    has_null_type: bool,
+    pub has_null_type: bool,
     /// The function's own `content-length`, if it is a number.
     pub declared_length: Option<u64>,
 }
@@ -41,10 +41,9 @@ impl Headers {
         self.list
     }
 
-    /// Adds the content type of the contract, unless the function has set one or has set it to null. By the latter,
-    /// ASP.NET on Lambda keeps API Gateway from adding one.
+    /// Adds the content type of the contract, unless the function has set one.
     pub(super) fn set_default_type(&mut self, media_type: &str) {
-        if !(self.has_type || self.has_null_type) {
+        if !self.has_type {
             self.list
                 .push((CONTENT_TYPE.to_owned(), media_type.to_owned()));
         }
