@@ -86,9 +86,12 @@ pub(super) fn function_url(
 }
 
 /// Application Load Balancer: `statusCode` is a number, header values are strings, and no member is
-/// null. Both maps of headers are read in both modes, because adapters mix them. The default content type
-/// is that of bytes: by reports of what clients got.
-pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse, Error> {
+/// null. Both maps of headers are read in both modes, because adapters mix them. That of the mode comes first, so
+/// that its content type is used. The default content type is that of bytes: by reports of what clients got.
+pub(super) fn load_balancer(
+    payload: FunctionPayload<'_>,
+    multi_first: bool,
+) -> Result<HttpResponse, Error> {
     let members = object(payload)?;
     if members.body == Some("null") {
         return invalid("`body` is null");
@@ -107,6 +110,7 @@ pub(super) fn load_balancer(payload: FunctionPayload<'_>) -> Result<HttpResponse
         map("multiValueHeaders", multi)?,
         map("headers", single)?,
         Values::Strings,
+        multi_first,
     )?;
     let status = required_status(&members)?;
     let body = decode(members.body, members.is_base64_encoded.as_ref())?;
@@ -204,6 +208,7 @@ fn status_and_both_maps(
         map("multiValueHeaders", members.multi_value_headers.as_ref())?,
         map("headers", members.headers.as_ref())?,
         values,
+        true,
     )?;
     let status = match &members.status_code {
         None => 200,

@@ -7,7 +7,7 @@ use super::http_response::HttpResponse;
 use super::invoke_response::InvokeResponse;
 use super::payload::FunctionPayload;
 use crate::config::Config;
-use crate::config::values::{Contract, Invocation, Response};
+use crate::config::values::{BuiltInFormat, Contract, EventFormat, Invocation, Response};
 use crate::encoding::json::JsonError;
 use crate::encoding::shallow_json::ShallowJson;
 use crate::error::Error;
@@ -55,7 +55,13 @@ pub(super) fn decode_payload(
         Contract::RestApi => contract::rest_api(payload),
         Contract::HttpApi => contract::http_api(payload, bytes),
         Contract::FunctionUrl => contract::function_url(payload, bytes),
-        Contract::LoadBalancer => contract::load_balancer(payload),
+        Contract::LoadBalancer => contract::load_balancer(
+            payload,
+            matches!(
+                config.format,
+                EventFormat::BuiltIn(BuiltInFormat::AlbMultiValue)
+            ),
+        ),
         Contract::VpcLattice => contract::vpc_lattice(payload),
         Contract::Envoy => contract::envoy(payload),
         Contract::Raw => Ok(contract::raw(bytes)),

@@ -91,8 +91,8 @@ impl Headers {
         Ok(())
     }
 
-    /// Adds both maps. A header that has the same value in both is added once, by the API Gateway
-    /// developer guide.
+    /// Adds both maps, the multi-value one first if `multi_first`. A header that has the same value in both
+    /// is added once, by the API Gateway developer guide.
     ///
     /// # Errors
     /// Those of [`Self::add_map`].
@@ -101,12 +101,19 @@ impl Headers {
         multi: &[(Cow<'_, str>, ShallowJson<'_>)],
         single: &[(Cow<'_, str>, ShallowJson<'_>)],
         values: Values,
+        multi_first: bool,
     ) -> Result<(), Error> {
+        if !multi_first {
+            self.add_map(single, values)?;
+        }
+        let mut first = self.list.len();
         self.add_multi(multi, values)?;
-        let multi = self.list.len();
-        self.add_map(single, values)?;
-        let single = self.list.split_off(multi);
-        let new = single
+        if multi_first {
+            first = self.list.len();
+            self.add_map(single, values)?;
+        }
+        let second = self.list.split_off(first);
+        let new = second
             .into_iter()
             .filter(|header| !self.list.contains(header));
         let new: Vec<_> = new.collect();
