@@ -1,6 +1,6 @@
-//! The beginning of something short that comes in two pieces: an escape, a character, four characters of base64.
+//! The start of a token that is split over two pieces: an escape, a character, four characters of base64.
 
-/// The beginning of something of at most `MAX` bytes.
+/// The buffered start of a token that is split over two pieces. A token has at most `MAX` bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beginning<const MAX: usize> {
     bytes: [u8; MAX],
