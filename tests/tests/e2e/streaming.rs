@@ -306,8 +306,7 @@ fn a_refusal_that_loses_its_prelude_is_no_success() {
             (502, "Internal Server Error")
         );
     }
-    let log = mesh.log();
-    assert!(log.contains("it ends without its prelude"), "{log}");
+    mesh.log_with("it ends without its prelude");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use lambda_mesh_tests::aws::{KEY, REGION};
 use lambda_mesh_tests::proxy::Proxy;
+use lambda_mesh_tests::shared::Component as _;
 use serde_json::json;
 
 use super::{invoke, shared};
@@ -53,9 +54,5 @@ fn a_proxy_that_is_down_is_named() {
         .env("HTTPS_PROXY", "http://127.0.0.1:1")
         .start();
     assert_eq!(invoke(&invoker, "down").status, 502);
-    let log = lambda_mesh_tests::shared::Component::log(&invoker);
-    assert!(
-        log.contains("the proxy 127.0.0.1:1 of HTTPS_PROXY"),
-        "{log}"
-    );
+    invoker.log_with("the proxy 127.0.0.1:1 of HTTPS_PROXY");
 }
