@@ -93,11 +93,9 @@ impl Expansion<'_, '_> {
             return;
         }
         for row in rows {
-            let mut values = names.iter().zip(&row);
-            let body = values.try_fold(body.clone(), |body, (name, item)| {
-                let body = (item.len() <= MAX_ITEM).then(|| replaced(&body, name, item));
-                body.filter(|body| size(body) < MAX_SIZE)
-            });
+            let is_short = row.iter().all(|item| item.len() <= MAX_ITEM);
+            let values: Vec<_> = names.iter().zip(&row).collect();
+            let body = is_short.then(|| replaced(body, &values));
             self.size += body.as_ref().map_or(MAX_SIZE, size);
             let Some(mut body) = body.filter(|_| self.size < MAX_SIZE) else {
                 let message = format!("{}: it makes too much; the rest is left out", key.text);
@@ -170,50 +168,58 @@ fn merge(value: YamlNode, pairs: &mut Vec<(Key, YamlNode)>) {
     }
 }
 
-/// Returns the value with `item` in the place of `${identifier}`, `&{identifier}` and a `Ref` to it. The
-/// second form leaves out what a logical id cannot contain.
-fn replaced(node: &YamlNode, identifier: &str, item: &str) -> YamlNode {
-    let text = |text: &str| {
-        let alphanumeric = || {
-            item.chars()
-                .filter(char::is_ascii_alphanumeric)
-                .collect::<String>()
-        };
-        let text = text.replace(&format!("${{{identifier}}}"), item);
-        let short = format!("&{{{identifier}}}");
-        match text.contains(&short) {
-            true => text.replace(&short, &alphanumeric()),
-            false => text,
+/// Returns a text with the items in the place of `${name}` and `&{name}`. The second form leaves out what a logical id
+/// cannot contain. What stands in an item is not replaced.
+fn filled(text: &str, values: &[(&String, &String)]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${").into_iter().chain(rest.find("&{")).min() {
+        let (before, reference) = rest.split_at(at);
+        out.push_str(before);
+        let (sign, tail) = reference.split_at(1);
+        let found = values.iter().find_map(|(name, item)| {
+            let tail = tail.strip_prefix('{')?.strip_prefix(name.as_str())?;
+            Some((item, tail.strip_prefix('}')?))
+        });
+        match found {
+            Some((item, _)) if sign == "$" => out.push_str(item),
+            Some((item, _)) => out.extend(item.chars().filter(char::is_ascii_alphanumeric)),
+            None => out.push_str(sign),
         }
-    };
+        rest = found.map_or(tail, |(_, tail)| tail);
+    }
+    out + rest
+}
+
+/// Returns the value with the items in their places, see [`filled`], and in those of a `Ref` to their names.
+fn replaced(node: &YamlNode, values: &[(&String, &String)]) -> YamlNode {
     let kind = match &node.kind {
         Kind::Null => Kind::Null,
-        Kind::Text(found) => Kind::Text(text(found)),
+        Kind::Text(text) => Kind::Text(filled(text, values)),
         Kind::List(items) => {
-            let items = items.iter().map(|node| replaced(node, identifier, item));
+            let items = items.iter().map(|node| replaced(node, values));
             Kind::List(items.collect())
         }
-        Kind::Mapping(pairs) => match pairs.as_slice() {
-            [
-                (
-                    key,
-                    YamlNode {
-                        kind: Kind::Text(name),
-                        ..
-                    },
-                ),
-            ] if key.text == "Ref" && name == identifier => Kind::Text(item.to_owned()),
-            pairs => {
-                let pair = |(key, value): &(Key, YamlNode)| {
-                    let key = Key {
-                        text: text(&key.text),
-                        line: key.line,
-                    };
-                    (key, replaced(value, identifier, item))
+        Kind::Mapping(pairs) => {
+            let reference = match pairs.as_slice() {
+                [(key, value)] if key.text == "Ref" => match &value.kind {
+                    Kind::Text(name) => values.iter().find(|(known, _)| *known == name),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let pair = |(key, value): &(Key, YamlNode)| {
+                let key = Key {
+                    text: filled(&key.text, values),
+                    line: key.line,
                 };
-                Kind::Mapping(pairs.iter().map(pair).collect())
+                (key, replaced(value, values))
+            };
+            match reference {
+                Some((_, item)) => Kind::Text((*item).clone()),
+                None => Kind::Mapping(pairs.iter().map(pair).collect()),
             }
-        },
+        }
     };
     let is_same = match (&node.kind, &kind) {
         (Kind::Text(before), Kind::Text(after)) => before == after,

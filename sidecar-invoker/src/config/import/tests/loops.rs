@@ -94,6 +94,25 @@ Resources:
 }
 
 #[test]
+fn an_item_with_another_name_in_it_stays_as_it_is() {
+    let config = read(
+        r#"
+Transform: AWS::LanguageExtensions
+Resources:
+  Fn::ForEach::Pairs:
+    - [A, B]
+    - [["$&{B}", "Shop"]]
+    - ${B}:
+        Type: AWS::Serverless::Function
+        Properties:
+          Runtime: provided
+          Environment: { Variables: { ITEM: "${A} &{A} ${C} $" } }
+"#,
+    );
+    assert_eq!(env(&config, "Shop")["ITEM"], "$&{B} B ${C} $");
+}
+
+#[test]
 fn no_loop_and_no_text_grows_without_limit() {
     let items = vec!["aaaaaaaaaa"; 1_000].join(",");
     let mut body = "{ 'F${A}${B}${C}': { Type: x } }".to_owned();
