@@ -55,13 +55,10 @@ pub(super) fn decode_payload(
         Contract::RestApi => contract::rest_api(payload),
         Contract::HttpApi => contract::http_api(payload, bytes),
         Contract::FunctionUrl => contract::function_url(payload, bytes),
-        Contract::LoadBalancer => contract::load_balancer(
-            payload,
-            matches!(
-                config.format,
-                EventFormat::BuiltIn(BuiltInFormat::AlbMultiValue)
-            ),
-        ),
+        Contract::LoadBalancer => {
+            let multi_value = EventFormat::BuiltIn(BuiltInFormat::AlbMultiValue);
+            contract::load_balancer(payload, config.format == multi_value)
+        }
         Contract::VpcLattice => contract::vpc_lattice(payload),
         Contract::Envoy => contract::envoy(payload),
         Contract::Raw => Ok(contract::raw(bytes)),

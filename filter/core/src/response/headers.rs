@@ -103,14 +103,15 @@ impl Headers {
         values: Values,
         multi_first: bool,
     ) -> Result<(), Error> {
-        if !multi_first {
-            self.add_map(single, values)?;
-        }
-        let mut first = self.list.len();
-        self.add_multi(multi, values)?;
+        let first;
         if multi_first {
+            self.add_multi(multi, values)?;
             first = self.list.len();
             self.add_map(single, values)?;
+        } else {
+            self.add_map(single, values)?;
+            first = self.list.len();
+            self.add_multi(multi, values)?;
         }
         let second = self.list.split_off(first);
         let new = second

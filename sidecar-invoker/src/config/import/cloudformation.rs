@@ -30,17 +30,14 @@ pub(super) fn read_apis(
     stack: &Stack,
     apis: &mut Apis,
 ) {
-    let Stack {
-        scope, resources, ..
-    } = stack;
+    let scope = &stack.scope;
     leave_out_web_sockets(template, stacks, stack);
     read_authorizers(template, stacks, stack);
     for (kind, api_kind) in [
         ("AWS::ApiGateway::RestApi", ApiKind::Rest),
         (API, ApiKind::Http),
     ] {
-        let apis_of_kind = resources.of_kind(kind);
-        for resource in apis_of_kind.filter(|api| !is_of_web_socket(stacks, stack, api)) {
+        for resource in served(stacks, stack).filter(|api| api.kind == kind) {
             let Resource { id, properties, .. } = resource;
             let mut api = Api::new(api_kind);
             let path = scope.path(id);
@@ -91,6 +88,12 @@ fn is_of_web_socket(stacks: &Stacks, stack: &Stack, resource: &Resource) -> bool
     kind.is_some_and(|kind| kind.value().text() == Ok("WEBSOCKET"))
 }
 
+/// Returns the resources that are not of WebSocket APIs.
+fn served<'s>(stacks: &'s Stacks, stack: &'s Stack) -> impl Iterator<Item = &'s Resource> {
+    let all = stack.resources.all.iter();
+    all.filter(|resource| !is_of_web_socket(stacks, stack, resource))
+}
+
 /// Warns of the WebSocket APIs, and counts the keys of their parts as read.
 fn leave_out_web_sockets(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) {
     let all = stack.resources.all.iter();
@@ -109,8 +112,7 @@ fn leave_out_web_sockets(template: &mut Template<'_>, stacks: &Stacks, stack: &S
 
 /// Warns of the authorizers that are not kept here.
 fn read_authorizers(template: &mut Template<'_>, stacks: &Stacks, stack: &Stack) {
-    let authorizers = stack.resources.of_kind(AUTHORIZER);
-    for resource in authorizers.filter(|one| !is_of_web_socket(stacks, stack, one)) {
+    for resource in served(stacks, stack).filter(|one| one.kind == AUTHORIZER) {
         if let Err(reason) = authorizer(resource) {
             let message = authorizer::open(&resource.id, &reason);
             template.warn(resource.line, message);
@@ -135,8 +137,7 @@ pub(super) fn read_routes(
     stack: &Stack,
     apis: &Apis,
 ) {
-    let resources = stack.resources.all.iter();
-    for resource in resources.filter(|one| !is_of_web_socket(stacks, stack, one)) {
+    for resource in served(stacks, stack) {
         let reader = Reader {
             stacks,
             stack,

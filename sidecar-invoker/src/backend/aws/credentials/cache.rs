@@ -22,8 +22,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// The time for which a refusal by AWS makes the invoker unready. Only requests show that AWS accepts
 /// the credentials again, and an unready invoker gets none.
 const UNREADY_AFTER_REFUSAL: Duration = Duration::from_secs(30);
-/// The longest time for which a call waits for the first load, which may take longer: a `credential_process` can ask its user
-/// for a code. It is shorter than the timeouts of the shipped routes, so that the caller gets the reason.
+/// The longest time for which a call waits for the first load, which may take longer: a `credential_process` can ask
+/// its user for a code. It is shorter than the timeouts of the shipped routes, so that the caller gets the reason.
 const CALLER_WAIT: Duration = Duration::from_secs(10);
 
 /// The reason why invocations fail. The text is one sentence with the cure.
